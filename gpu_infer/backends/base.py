@@ -1,0 +1,125 @@
+"""The protocol that both twins fulfil: `cpu.py` (NumPy and Numba, the definition) and `gpu.py` (CuPy, kernels, cuCIM).
+
+Arrays are whatever the backend owns (`numpy.ndarray` or `cupy.ndarray`); both know `shape`, `dtype`, `strides`,
+`transpose` and basic slicing, and views with any signed strides are accepted everywhere unless a docstring says
+otherwise. Axis order is channels, X, Y, Z. No operation compiles anything per shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .tables import AxisTable, ClampedAffine
+
+Array = Any  # numpy.ndarray or cupy.ndarray
+Tables = tuple[AxisTable, AxisTable, AxisTable]
+Start = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class RingAccumulator:
+    """A rolling accumulator over a grid of `shape` (X, Y, Z).
+
+    sums   float32 [K, H0, H1, H2]; voxel (x, y, z) of the grid lives at index (x % H0, y % H1, z % H2).
+    shape  the grid's full spatial shape; H == shape except on the slab axis, where H may be smaller.
+    """
+
+    sums: Array
+    shape: tuple[int, int, int]
+
+
+class Backend(Protocol):
+    """One device's operations. All may be asynchronous on the device; `fence` orders them before another process."""
+
+    name: str  # "cpu" or "gpu"
+
+    # -- memory -------------------------------------------------------------------------------------------------
+    def upload(self, host: NDArray[Any]) -> Array:
+        """Device array with `host`'s values, dtype, byte order and strides; `host` itself on the CPU."""
+        ...
+
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array: ...
+
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> Array: ...
+
+    def download(self, array: Array) -> NDArray[Any]:
+        """Host array with the same shape and memory order (no copy on the CPU)."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Memory that an allocation could still take on this device, in bytes."""
+        ...
+
+    def fence(self) -> None:
+        """Return when everything written so far can be read by another process."""
+        ...
+
+    # -- prepare ------------------------------------------------------------------------------------------------
+    def prepare(
+        self, source: Array, out: Array, tables: Tables | None, before: ClampedAffine, after: ClampedAffine
+    ) -> None:
+        """out[c, x, y, z] = after(resample(before(source))), in one pass.
+
+        source  [C, X, Y, Z] of int8/16/32, uint8/16/32, float32/64 (float16 too), either byte order, any signed strides
+        out     [C, X', Y', Z'] float32 or float16 (or an integer dtype with nearest tables and identity functions)
+        tables  one per axis with X', Y', Z' entries; None: no resampling, X' == X and so on
+        """
+        ...
+
+    # -- windows ------------------------------------------------------------------------------------------------
+    def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
+        """slot[n, c] = volume[c] from starts[n] on, `fill` where the window hangs over the volume on either side.
+
+        volume  [C, X, Y, Z]; slot [N', C, R0, R1, R2] float32 or float16 with N' ≥ len(starts), any strides; rows past
+        len(starts) are left as they are. The slot may be host memory (a shared segment) on any backend.
+        """
+        ...
+
+    def blend(
+        self,
+        slot: Array,
+        starts: Sequence[Start],
+        repeats: Sequence[int],
+        importance: Array | None,
+        ring: RingAccumulator,
+    ) -> None:
+        """ring += repeats[n] · importance · slot[n], window by window in the given order, clipped to the grid.
+
+        slot        [N', K, R0, R1, R2] float32 or float16; importance [R0, R1, R2] float32 or None for 1
+        The sums are taken in float32 in the order of `starts`, so they do not depend on how windows were batched.
+        """
+        ...
+
+    def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: Array) -> None:
+        """labels[box] = argmax over channels (lowest index wins a tie), then the box of the ring is set to zero.
+
+        labels  [X, Y, Z] uint8 or uint16 of the whole grid; the box is low ≤ index < high.
+        """
+        ...
+
+    def finish_scores(
+        self, ring: RingAccumulator, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
+    ) -> None:
+        """scores[:, box] = sums / (counts[0][x]·counts[1][y]·counts[2][z]), then the box of the ring is set to zero.
+
+        scores  [K, X, Y, Z] float32; counts are per-axis weights of the whole grid (constant importance is separable).
+        """
+        ...
+
+    def argmax(self, scores: Array, labels: Array) -> None:
+        """labels[x, y, z] = argmax over channels of scores [K, X, Y, Z], lowest index wins a tie."""
+        ...
+
+    # -- labels -------------------------------------------------------------------------------------------------
+    def restore(self, labels: Array, tables: Tables, out: Array) -> None:
+        """out[x, y, z] = labels[tables' nearest index]; out is any strided view of the same or a wider integer dtype."""
+        ...
+
+    def histogram(self, labels: Array) -> NDArray[np.int64]:
+        """int64 [max label + 1] on the host: voxels per label of a uint8 or uint16 array of any shape."""
+        ...

@@ -1,0 +1,63 @@
+"""Per-axis tables and per-voxel functions that both twins execute; made once on the host, per axis, never per voxel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class AxisTable:
+    """Resampling along one axis: out[o] = (1 − weight[o])·in[lower[o]] + weight[o]·in[upper[o]].
+
+    lower, upper  int32 [n_out], both inside 0 … n_in − 1
+    weight        float32 [n_out] in [0, 1]; all zero for nearest neighbour
+    """
+
+    lower: NDArray[np.int32]
+    upper: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return int(self.lower.shape[0])
+
+    @property
+    def is_gather(self) -> bool:
+        """True where every output is a copy of one input (nearest neighbour, identity, flips)."""
+        return not bool(self.weight.any())
+
+
+@dataclass(frozen=True)
+class ClampedAffine:
+    """f(x) = min(max(scale·x + shift, low), high). Chains of these fold into one, in either direction of slope."""
+
+    scale: float = 1.0
+    shift: float = 0.0
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def is_identity(self) -> bool:
+        return (self.scale, self.shift, self.low, self.high) == (1.0, 0.0, -math.inf, math.inf)
+
+    @property
+    def clamps(self) -> bool:
+        return self.low > -math.inf or self.high < math.inf
+
+    def then(self, after: ClampedAffine) -> ClampedAffine:
+        """`after(self(x))` as one function."""
+
+        def through(value: float) -> float:
+            if after.scale == 0.0:
+                value = after.shift
+            else:
+                value = after.scale * value + after.shift
+            return min(max(value, after.low), after.high)
+
+        ends = sorted((through(self.low), through(self.high)))
+        return ClampedAffine(
+            self.scale * after.scale, self.shift * after.scale + after.shift, low=ends[0], high=ends[1]
+        )

@@ -1,0 +1,59 @@
+"""The one hierarchy of errors.
+
+Each class knows the exit code that the command ends with (docs/exit-codes.md). The message is one line that names the
+file or key, what was found and what was expected; the remedy says what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class GpuInferError(Exception):
+    """Base of every error that a user can cause or mend."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.remedy})" if self.remedy else self.message
+
+
+class ConfigError(GpuInferError):
+    """Bad usage or configuration: an option, a config key, a component, an output folder that cannot be used."""
+
+    exit_code = 2
+
+
+class InputError(GpuInferError):
+    """The input volume is missing, ambiguous, broken or outside what is supported."""
+
+    exit_code = 3
+
+
+class ServerError(GpuInferError):
+    """Triton cannot be reached, refused, or failed during a request."""
+
+    exit_code = 4
+
+
+class ModelError(ServerError):
+    """The model is missing, not ready, or does not fit the volume and the configuration."""
+
+
+class DeadlineError(ServerError):
+    """A wait ended at its deadline; the message names what was waited for and how long."""
+
+
+class ResourceError(GpuInferError):
+    """Out of memory, disk or shared memory."""
+
+    exit_code = 5
+
+
+class Interrupted(GpuInferError):
+    """Ctrl-C or SIGTERM."""
+
+    exit_code = 130

@@ -1,0 +1,42 @@
+"""A volume as it was stored: voxels in their own dtype and order, with the geometry and scaling that go with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import Geometry
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One image of one or more channels.
+
+    data      [C, I, J, K] in stored index order and stored dtype; any strides, either byte order. A value in physical
+              units is `slope · stored + inter`.
+    geometry  shape (I, J, K) and affine.
+    path      the file or folder it came from (the first one, where channels came from several).
+    format    "nifti", "metaimage", "nrrd" or "dicom".
+    warnings  one line each; logged and kept in the run report.
+    """
+
+    data: NDArray[Any]
+    geometry: Geometry
+    path: Path
+    format: str
+    slope: float = 1.0
+    inter: float = 0.0
+    warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = field(default=())
+
+    @property
+    def channels(self) -> int:
+        return int(self.data.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.data.size) * np.dtype(self.data.dtype).itemsize
