@@ -1,0 +1,11 @@
+"""The closed vocabularies that settings and command line share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Control = Literal["auto", "grpc", "http"]
+Data = Literal["auto", "cuda_shm", "system_shm", "inline"]
+Require = Literal["cuda_shm", "system_shm", "inline"]
+Device = Literal["auto", "cpu", "gpu"]
+PublishDialect = Literal["v1", "v2", "both"]

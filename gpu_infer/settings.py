@@ -1,0 +1,241 @@
+"""Environment and options in one typed object.
+
+The environment variables are those of the Clara Deploy Base Inference Operator V2, with the later Triton
+names beside them (docs/environment.md). An option of the command line wins over its variable. A variable that is
+set but empty counts as unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from .errors import ConfigError
+from .options import Control, Data, Device, PublishDialect, Require
+from .resources import resource_folder
+
+log = logging.getLogger(__name__)
+
+DEFAULT_TRITON = "localhost:8000"
+"""Where Triton is looked for when neither an option, nor the environment, nor the configuration says."""
+
+DEFAULT_DEBUG_PORT = 5678
+
+_EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "control": get_args(Control),
+    "data": get_args(Data),
+    "require": get_args(Require),
+    "device": get_args(Device),
+    "publish_dialect": get_args(PublishDialect),
+}
+_PATHS = ("input", "output", "logs", "publish", "config", "local_models")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one run was asked to do.
+
+    input            folder or file; a folder is searched for the first supported volume
+    output, logs     folders; created where missing
+    publish          folder for a renderer, None: publish nothing
+    config           config_inference.json
+    triton_http,     host:port that the user gave for one protocol;
+    triton_grpc
+    triton_either    host:port of a server whose protocol was not said; all three None: the configuration's ip
+                     and port count, then `DEFAULT_TRITON`
+    local_models     model repository that a Triton of our own serves for this run, None: use a running server
+    require          data choice that must be reached, None: the ladder may go down, with a log line
+    mode, model_name, batch_size, roi_size
+                     what the configuration says, unless set here
+    wait_s           seconds to wait for the server to be ready
+    deadline_s       seconds for one request
+    preview          write preview.png beside the label map
+    debug_port       TCP port on which to wait for a debugger before running, None: do not
+    """
+
+    input: Path
+    output: Path
+    logs: Path
+    config: Path
+    publish: Path | None = None
+    triton_http: str | None = None
+    triton_grpc: str | None = None
+    triton_either: str | None = None
+    local_models: Path | None = None
+    control: Control = "auto"
+    data: Data = "auto"
+    require: Require | None = None
+    device: Device = "auto"
+    mode: str | None = None
+    model_name: str | None = None
+    batch_size: int | None = None
+    slots: int = 2
+    slab: bool = True
+    roi_size: tuple[int, int, int] | None = None
+    wait_s: float = 600.0
+    deadline_s: float = 300.0
+    publish_dialect: PublishDialect = "v1"
+    preview: bool = False
+    debug_port: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise ConfigError(
+                    f"{_option(name)}: found {value!r}, expected one of {', '.join(choices)}",
+                    remedy=f"choose one of {', '.join(choices)}",
+                )
+        if self.require is not None and self.data not in ("auto", self.require):
+            raise ConfigError(
+                f"--require {self.require} contradicts --data {self.data}",
+                remedy="leave one of the two out",
+            )
+        if self.slots < 1:
+            raise ConfigError(
+                f"--slots: found {self.slots}, expected at least 1", remedy="2 keep the server busy"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(
+                f"--batch-size: found {self.batch_size}, expected at least 1",
+                remedy="leave it out to use the model's own maximum",
+            )
+        for name in ("wait_s", "deadline_s"):
+            seconds = getattr(self, name)
+            if not 0 < seconds < float("inf"):
+                raise ConfigError(
+                    f"{_option(name)}: found {seconds:g}, expected a positive number of seconds",
+                    remedy="every wait has an end: give a large number instead of none",
+                )
+        if self.roi_size is not None and (len(self.roi_size) != 3 or min(self.roi_size) < 1):
+            raise ConfigError(
+                f"--roi: found {self.roi_size}, expected 3 positive integers",
+                remedy="write for example --roi 320,320,64",
+            )
+
+    @property
+    def explicit_triton(self) -> bool:
+        """Whether an option or variable names a server; `ip` and `port` of the config do not count then."""
+        return any((self.triton_http, self.triton_grpc, self.triton_either))
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
+        """Settings of `environ`, with every override that is not None put on top.
+
+        Overrides are the fields of this class and two more: `triton` ("HOST:PORT", which replaces every
+        address of the environment, or "local") and `models` (the repository for "local", default: the packaged
+        one). Paths may be strings; `publish=""` publishes nothing; `roi_size` may be "320,320,64".
+
+        Raises ConfigError naming the variable or option.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        unknown = set(given) - {f.name for f in fields(cls)} - {"triton", "models"}
+        if unknown:
+            raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
+
+        values: dict[str, Any] = {
+            "input": _value(environ, "NVIDIA_CLARA_INPUT") or "/input",
+            "output": _value(environ, "NVIDIA_CLARA_OUTPUT") or "/output",
+            "logs": _value(environ, "NVIDIA_CLARA_LOGS") or "/logs",
+            "publish": environ.get("NVIDIA_CLARA_PUBLISHING", "/publish").strip(),
+            "config": _value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
+            "debug_port": _debug_port(environ),
+        }
+        triton, models = given.pop("triton", None), given.pop("models", None)
+        values |= _triton(environ, triton) | given
+        if triton == "local":
+            repository = Path(models or _packaged("models"))
+            values["local_models"] = repository
+            if not repository.is_dir():
+                raise ConfigError(
+                    f"--models: no folder {repository}",
+                    remedy="give the model repository, the folder that holds one folder per model",
+                )
+        elif models is not None:
+            raise ConfigError(
+                "--models needs --triton local", remedy="a server that runs already has its own models"
+            )
+        if not values["config"]:
+            values["config"] = _packaged("config") / "config_inference.json"
+        if isinstance(values.get("roi_size"), str):
+            values["roi_size"] = _roi(values["roi_size"])
+        for name in _PATHS:
+            value = values.get(name)
+            values[name] = Path(value) if value else None
+        return cls(**values)
+
+
+def _option(field: str) -> str:
+    names = {"wait_s": "wait", "deadline_s": "deadline", "roi_size": "roi", "model_name": "model"}
+    return "--" + names.get(field, field).replace("_", "-")
+
+
+def _value(environ: Mapping[str, str], name: str) -> str | None:
+    return environ.get(name, "").strip() or None
+
+
+def _packaged(name: str) -> Path:
+    try:
+        return resource_folder(name)
+    except FileNotFoundError as error:
+        raise ConfigError(str(error), remedy="install gpu-infer again") from error
+
+
+def _address(source: str, text: str) -> str:
+    """`text` itself when it reads host:port (an IPv6 host in brackets)."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match[2]) < 65536:
+        remedy = "leave the scheme out" if "://" in text else "write for example localhost:8000 or [::1]:8001"
+        raise ConfigError(f"{source}: found {text!r}, expected host:port", remedy=remedy)
+    return text
+
+
+def _triton(environ: Mapping[str, str], option: str | None) -> dict[str, str | None]:
+    """The three addresses; an option replaces whatever the environment says."""
+    if option == "local":
+        return {}
+    if option is not None:
+        return {"triton_either": _address("--triton", option)}
+    addresses = {
+        "triton_http": "NVIDIA_TRITON_HTTPURI",
+        "triton_grpc": "NVIDIA_TRITON_GRPCURI",
+    }
+    found = {
+        field: _address(name, text) if (text := _value(environ, name)) else None
+        for field, name in addresses.items()
+    }
+    either = {name: _address(name, text) for name in _EITHER_VARIABLES if (text := _value(environ, name))}
+    if len(set(either.values())) > 1:
+        log.warning(
+            "%s differ: the first one counts", " and ".join(f"{name}={text}" for name, text in either.items())
+        )
+    found["triton_either"] = next(iter(either.values()), None)
+    return found
+
+
+def _roi(text: str) -> tuple[int, ...]:
+    parts = re.split(r"[,x\s]+", text.strip().strip("[]()"))
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        raise ConfigError(
+            f"--roi: found {text!r}, expected 3 positive integers",
+            remedy="write for example --roi 320,320,64",
+        )
+    return tuple(int(part) for part in parts)
+
+
+def _debug_port(environ: Mapping[str, str]) -> int | None:
+    if (_value(environ, "DEBUG_VSCODE") or "false").lower() in ("0", "false", "no", "off"):
+        return None
+    text = _value(environ, "DEBUG_VSCODE_PORT") or str(DEFAULT_DEBUG_PORT)
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise ConfigError(
+            f"DEBUG_VSCODE_PORT: found {text!r}, expected a port number",
+            remedy=f"the usual one is {DEFAULT_DEBUG_PORT}",
+        )
+    return int(text)

@@ -1,0 +1,141 @@
+"""The environment's defaults, what wins over what, and every refusal with its words."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from gpu_infer.errors import ConfigError
+from gpu_infer.resources import resource_folder
+from gpu_infer.settings import Settings
+
+
+def test_defaults_are_the_containers() -> None:
+    settings = Settings.from_environment({}, config="c.json")
+    assert (settings.input, settings.output, settings.logs) == (
+        Path("/input"),
+        Path("/output"),
+        Path("/logs"),
+    )
+    assert settings.publish == Path("/publish")
+    assert settings.local_models is None
+    assert not settings.explicit_triton
+    assert (settings.control, settings.data, settings.require, settings.device) == (
+        "auto",
+        "auto",
+        None,
+        "auto",
+    )
+    assert (settings.slots, settings.slab, settings.wait_s, settings.deadline_s) == (2, True, 600, 300)
+
+
+def test_packaged_config_is_the_default() -> None:
+    assert Settings.from_environment({}).config == resource_folder("config") / "config_inference.json"
+
+
+def test_environment_and_options() -> None:
+    environ = {
+        "NVIDIA_CLARA_INPUT": "/a",
+        "NVIDIA_CLARA_OUTPUT": "/b",
+        "NVIDIA_CLARA_LOGS": "/c",
+        "NVIDIA_CLARA_PUBLISHING": "/d",
+        "NVIDIA_CLARA_CONFIG_INFERENCE": "/e/config.json",
+        "NVIDIA_CLARA_TRTISURI": "triton:9000",
+        "NVIDIA_CLARA_NOSYNCLOCK": "TRUE",
+    }
+    settings = Settings.from_environment(environ)
+    assert (settings.input, settings.output, settings.logs) == (Path("/a"), Path("/b"), Path("/c"))
+    assert (settings.publish, settings.config) == (Path("/d"), Path("/e/config.json"))
+    assert settings.triton_either == "triton:9000"
+    assert settings.explicit_triton
+    settings = Settings.from_environment(environ, input="/x", publish="", slots=None, roi_size="320,320,64")
+    assert (settings.input, settings.publish, settings.slots) == (Path("/x"), None, 2)
+    assert settings.roi_size == (320, 320, 64)
+
+
+def test_empty_counts_as_unset_but_for_publishing() -> None:
+    environ = {"NVIDIA_CLARA_INPUT": "", "NVIDIA_CLARA_PUBLISHING": "", "NVIDIA_CLARA_TRTISURI": " "}
+    settings = Settings.from_environment(environ, config="c.json")
+    assert settings.input == Path("/input")
+    assert settings.publish is None
+    assert not settings.explicit_triton
+
+
+def test_later_names_of_the_server() -> None:
+    environ = {
+        "NVIDIA_TRITON_HTTPURI": "h:8000",
+        "NVIDIA_TRITON_GRPCURI": "[::1]:8001",
+        "CLARA_TRITON_URI": "e:8002",
+    }
+    settings = Settings.from_environment(environ, config="c.json")
+    assert (settings.triton_http, settings.triton_grpc, settings.triton_either) == (
+        "h:8000",
+        "[::1]:8001",
+        "e:8002",
+    )
+    settings = Settings.from_environment(environ, config="c.json", triton="o:1")
+    assert (settings.triton_http, settings.triton_grpc, settings.triton_either) == (None, None, "o:1")
+
+
+def test_two_addresses_that_differ_are_not_silent(caplog: pytest.LogCaptureFixture) -> None:
+    environ = {"NVIDIA_CLARA_TRTISURI": "a:1", "CLARA_TRITON_URI": "b:1"}
+    with caplog.at_level(logging.WARNING):
+        assert Settings.from_environment(environ, config="c").triton_either == "a:1"
+    assert "NVIDIA_CLARA_TRTISURI=a:1 and CLARA_TRITON_URI=b:1 differ" in caplog.text
+
+
+def test_local_server(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {"NVIDIA_CLARA_TRTISURI": "far:8000"}, config="c", triton="local", models=tmp_path
+    )
+    assert settings.local_models == tmp_path
+    assert not settings.explicit_triton
+    assert Settings.from_environment({}, config="c", triton="local").local_models == resource_folder("models")
+
+
+def test_debugger_port() -> None:
+    assert Settings.from_environment({"DEBUG_VSCODE_PORT": "1"}, config="c").debug_port is None
+    assert Settings.from_environment({"DEBUG_VSCODE": "TRUE"}, config="c").debug_port == 5678
+    assert (
+        Settings.from_environment({"DEBUG_VSCODE": "1", "DEBUG_VSCODE_PORT": "3000"}, config="c").debug_port
+        == 3000
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "message"),
+    [
+        (
+            {"NVIDIA_CLARA_TRTISURI": "http://a:1"},
+            {},
+            r"NVIDIA_CLARA_TRTISURI: found 'http://a:1', .*scheme out",
+        ),
+        ({"NVIDIA_TRITON_GRPCURI": "a"}, {}, "NVIDIA_TRITON_GRPCURI: found 'a', expected host:port"),
+        ({"NVIDIA_TRITON_HTTPURI": "a:99999"}, {}, "NVIDIA_TRITON_HTTPURI: found 'a:99999'"),
+        ({"DEBUG_VSCODE": "1", "DEBUG_VSCODE_PORT": "x"}, {}, "DEBUG_VSCODE_PORT: found 'x'"),
+        ({}, {"triton": "a b:1"}, "--triton: found 'a b:1'"),
+        ({}, {"models": "m"}, "--models needs --triton local"),
+        ({}, {"triton": "local", "models": "/no/such"}, "--models: no folder /no/such"),
+        ({}, {"slots": 0}, "--slots: found 0, expected at least 1"),
+        ({}, {"batch_size": -1}, "--batch-size: found -1"),
+        ({}, {"wait_s": 0.0}, "--wait: found 0"),
+        ({}, {"deadline_s": float("inf")}, "--deadline: found inf"),
+        ({}, {"deadline_s": float("nan")}, "--deadline: found nan"),
+        ({}, {"roi_size": "320,320"}, "--roi: found '320,320', expected 3 positive integers"),
+        ({}, {"roi_size": "0,1,1"}, r"--roi: found \(0, 1, 1\)"),
+        ({}, {"control": "tcp"}, "--control: found 'tcp', expected one of auto, grpc, http"),
+        ({}, {"data": "inline", "require": "cuda_shm"}, "--require cuda_shm contradicts --data inline"),
+    ],
+)
+def test_refusals(environ: dict[str, str], options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Settings.from_environment(environ, config="c.json", **options)
+    assert caught.value.exit_code == 2
+    assert caught.value.remedy
+
+
+def test_unknown_override_is_a_programming_error() -> None:
+    with pytest.raises(TypeError, match="unknown settings: slotz"):
+        Settings.from_environment({}, slotz=1)
