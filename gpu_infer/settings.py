@@ -1,8 +1,8 @@
 """Environment and options in one typed object.
 
 The environment variables are those of the Clara Deploy Base Inference Operator V2, with the later Triton
-names beside them (docs/environment.md). An option of the command line wins over its variable. A variable that is
-set but empty counts as unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing.
+names beside them (docs/environment.md). An option of the command line wins over its variable. A variable that
+is set but empty counts as unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ class Settings:
         """Settings of `environ`, with every override that is not None put on top.
 
         Overrides are the fields of this class and two more: `triton` ("HOST:PORT", which replaces every
-        address of the environment, or "local") and `models` (the repository for "local", default: the packaged
-        one). Paths may be strings; `publish=""` publishes nothing; `roi_size` may be "320,320,64".
+        address of the environment, or "local") and `models` (the repository for "local", default: the
+        packaged one). Paths may be strings; `publish=""` publishes nothing; `roi_size` may be "320,320,64".
 
         Raises ConfigError naming the variable or option.
         """
