@@ -1,0 +1,281 @@
+"""The operator: one volume in, one segmentation out. Owns the order of the stages and their timings."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backends.base import Backend
+from .backends.choose import choose_backend
+from .errors import GpuInferError
+from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, ScoreFinisher
+from .inferers.scan_window import scan_window
+from .job import Job, plan_job
+from .progress import Progress, ProgressCallback, silent
+from .report import Report, label_volumes
+from .settings import Settings
+from .spec.config import Config
+from .spec.load import load_config
+from .transforms.plan import Pipeline
+from .triton.endpoints import Endpoints
+from .triton.ring import SlotRing
+from .triton.transport import Transport, open_transport
+from .volume.choose import base_name, choose_input
+from .volume.read import read_volume
+from .volume.volume import Volume
+from .writers.metaimage import check_folder, fit_labels, write_metaimage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class RunResult:
+    """The files of a run and the data of its report."""
+
+    output: Path
+    raw: Path
+    report: Path | None
+    data: dict[str, Any]
+    published: list[Path] = field(default_factory=list)
+    preview: Path | None = None
+
+
+def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
+    """Run the operator once.
+
+    Writes `<name>.mhd` and `<name>.raw` into the output folder, the publish folder when one is set, and report.json
+    into the logs folder (also when the run fails). Raises GpuInferError; nothing half-written stays behind.
+    """
+    report = Report()
+    try:
+        with ExitStack() as stack:
+            result = _Operator(settings, report, stack, progress or silent).run()
+        report.finish("done")
+    except BaseException as error:
+        report.finish("failed", str(error) if isinstance(error, GpuInferError) else repr(error))
+        _write_report(report, settings.logs)
+        raise
+    result.report = _write_report(report, settings.logs)
+    return result
+
+
+class _Operator:
+    """One run's stages over the state they share."""
+
+    def __init__(
+        self, settings: Settings, report: Report, stack: ExitStack, progress: ProgressCallback
+    ) -> None:
+        self._settings = settings
+        self._report = report
+        self._stack = stack
+        self._progress = progress
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self._progress(Progress(name, 0, 1))
+        with self._report.stage(name):
+            yield
+        self._progress(Progress(name, 1, 1))
+
+    def _warn(self, message: str) -> None:
+        log.warning("%s", message)
+        self._report.warn(message)
+
+    def run(self) -> RunResult:
+        settings, data = self._settings, self._report.data
+        with self._stage("configure"):
+            config = load_config(settings.config, os.environ)
+            pipeline = Pipeline(config.pre, config.post)
+            backend = choose_backend(settings.device)
+            check_folder(settings.output)
+        data["config"] = {"path": str(settings.config), "sha256": config.hash(), "ignored": sorted(config.extra)}
+        data["device"] = backend.name
+        for message in config.warnings:
+            self._warn(message)
+
+        with self._stage("connect"):
+            transport = self._connect(config, backend)
+        data["triton"] = {
+            "url": transport.server.url,
+            "version": transport.server.version,
+            "control": transport.control,
+            "data": transport.data,
+            "left": [{"choice": choice, "reason": reason} for choice, reason in transport.left],
+        }
+
+        with self._stage("read"):
+            path = choose_input(settings.input)
+            volume = read_volume(path)
+            self._report.hash_files(volume.files or (path,))
+        data["input"] = describe_volume(volume)
+        for message in volume.warnings:
+            self._warn(message)
+
+        with self._stage("plan"):
+            job = plan_job(config, pipeline, settings, volume, transport, backend.free_bytes())
+        data["plan"] = {"stages": pipeline.describe(), "memory": job.load.lines(), "steps": job.steps}
+        data["memory"] = {"planned_peak_bytes": job.load.peak}
+        data["model"] = {"name": job.model.name, "version": job.model.version, "platform": job.model.platform}
+        for line in [*pipeline.describe(), *job.lines()]:
+            log.info("%s", line)
+        for message in job.steps:
+            self._warn(message)
+
+        labels = self._segment(job, pipeline, volume, transport, backend)
+
+        with self._stage("write"):
+            fitted = fit_labels(labels, config.output_dtype)
+            mhd, raw = write_metaimage(fitted, volume.geometry, settings.output, base_name(path))
+        log.info("wrote %s", mhd)
+        data["output"] = {"mhd": str(mhd), "raw": str(raw), "dtype": str(np.dtype(config.output_dtype))}
+        voxel_ml = abs(float(np.linalg.det(volume.geometry.affine[:3, :3]))) / 1000.0
+        data["labels"] = label_volumes([int(n) for n in backend.histogram(labels)], voxel_ml)
+
+        result = RunResult(output=mhd, raw=raw, report=None, data=data)
+        self._show(result, job, volume, labels)
+        return result
+
+    def _connect(self, config: Config, backend: Backend) -> Transport:
+        settings = self._settings
+        endpoints = Endpoints(
+            http=settings.triton_http, grpc=settings.triton_grpc, either=settings.triton_either
+        )
+        control = settings.control
+        if settings.local_models is not None:
+            from .triton.local.serve import LocalServer
+
+            server = self._stack.enter_context(LocalServer(settings.local_models))
+            endpoints = Endpoints(http=server.http, grpc=server.grpc, either=None)
+        elif not settings.explicit_triton and config.inferer.address is not None:
+            endpoints = Endpoints(http=None, grpc=None, either=config.inferer.address)
+            if control == "auto" and config.inferer.protocol is not None:
+                control = config.inferer.protocol
+        return self._stack.enter_context(
+            open_transport(
+                endpoints,
+                backend,
+                control=control,
+                data=settings.data,
+                require=settings.require,
+                wait_s=settings.wait_s,
+            )
+        )
+
+    def _segment(
+        self, job: Job, pipeline: Pipeline, volume: Volume, transport: Transport, backend: Backend
+    ) -> Any:
+        """Labels [I, J, K] on the input's own grid, on the host."""
+        settings, data = self._settings, self._report.data
+        with self._stage("prepare"):
+            fields = pipeline.prepare(volume, backend, job.model.input.dtype)
+            prepared = fields[pipeline.input_field].array
+        with self._stage("infer"):
+            finisher: Finisher
+            if pipeline.finisher == "argmax":
+                finisher = ArgmaxFinisher(backend, job.grid, job.fit.channels_out)
+            else:
+                finisher = ScoreFinisher(backend, job.grid, job.fit.channels_out)
+            accumulator = Accumulator(backend, job.grid, job.fit.channels_out, finisher, slab=job.load.slab)
+            with SlotRing(
+                transport,
+                job.model,
+                window=job.fit.window,
+                channels_in=job.fit.channels_in,
+                channels_out=job.fit.channels_out,
+                batch=job.load.batch,
+                slots=job.load.slots,
+                deadline_s=settings.deadline_s,
+                channels_last=job.channels_last,
+            ) as ring:
+                result = scan_window(
+                    prepared, job.grid, ring, accumulator, backend, batch=job.load.batch, progress=self._progress
+                )
+                data["triton"].update(ring.counters())
+        fields[pipeline.input_field].array = None
+        data["tiles"] = {
+            "windows": len(job.grid.windows),
+            "inferred": len(job.grid.distinct),
+            "roi": list(job.fit.window),
+            "grid": list(job.grid.shape),
+            "mode": job.grid.mode,
+            "batch": job.load.batch,
+            "slots": job.load.slots,
+            "slab": job.load.slab,
+        }
+        with self._stage("restore"):
+            labels = backend.download(pipeline.finish(result, fields, backend))
+        return labels
+
+    def _show(self, result: RunResult, job: Job, volume: Volume, labels: Any) -> None:
+        """Publish folder and preview. A failure here is a warning: the segmentation is already written."""
+        settings = self._settings
+        if settings.publish is not None:
+            from .writers.publish import publish
+
+            with self._stage("publish"):
+                try:
+                    result.published = publish(
+                        volume,
+                        result.output,
+                        job.model.name,
+                        settings.publish,
+                        settings.config.parent / "config_render.json",
+                        dialect=settings.publish_dialect,
+                    )
+                except (GpuInferError, OSError) as error:
+                    self._warn(f"publishing to {settings.publish} failed: {error}")
+            result.data["published"] = [str(path) for path in result.published]
+        if settings.preview:
+            from .writers.preview import write_preview
+
+            with self._stage("preview"):
+                path = settings.output / "preview.png"
+                try:
+                    result.preview = write_preview(volume, labels, path)
+                except (GpuInferError, OSError) as error:
+                    self._warn(f"preview {path} failed: {error}")
+
+
+def plan(settings: Settings, volume_path: Path | None) -> list[str]:
+    """What `validate` prints: the pipeline as it will run and, given a volume, its shapes and peak memory.
+
+    Needs no server: the window comes from roi_size, or from config.pbtxt of a model folder that is at hand.
+    """
+    from .job import offline_lines
+
+    config = load_config(settings.config, os.environ)
+    pipeline = Pipeline(config.pre, config.post)
+    lines = [*pipeline.describe(), *(f"warning: {message}" for message in config.warnings)]
+    if volume_path is not None:
+        volume = read_volume(choose_input(volume_path))
+        lines += [f"warning: {message}" for message in volume.warnings]
+        lines += offline_lines(config, pipeline, settings, volume)
+    return lines
+
+
+def describe_volume(volume: Volume) -> dict[str, Any]:
+    """The facts of an input volume for the report."""
+    return {
+        "path": str(volume.path),
+        "format": volume.format,
+        "shape": list(volume.geometry.shape),
+        "channels": volume.channels,
+        "dtype": str(volume.data.dtype),
+        "spacing_mm": list(volume.geometry.spacing),
+        "affine_ras": volume.geometry.affine.tolist(),
+    }
+
+
+def _write_report(report: Report, folder: Path) -> Path | None:
+    try:
+        return report.write(folder)
+    except OSError as error:
+        log.warning("report.json could not be written to %s: %s", folder, error)
+        return None

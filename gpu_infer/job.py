@@ -1,0 +1,129 @@
+"""One run, settled before it starts: model, window grid, batch, slots and memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import ConfigError
+from .inferers.accumulator import accumulator_shape, label_dtype
+from .inferers.fit import Fit, fit_model
+from .inferers.windows import WindowGrid, make_grid
+from .memory import Load, degrade
+from .settings import Settings
+from .spec.config import Config
+from .transforms.plan import Pipeline
+from .triton.model import ModelInfo
+from .triton.ring import probe_output_channels
+from .triton.transport import Transport
+from .volume.volume import Volume
+
+
+@dataclass(frozen=True)
+class Job:
+    """`load` carries the batch, slots and slab that memory allows; `steps` names what was given up for it."""
+
+    model: ModelInfo
+    fit: Fit
+    grid: WindowGrid
+    load: Load
+    channels_last: bool
+    steps: list[str]
+
+    def lines(self) -> list[str]:
+        distinct, windows = len(self.grid.distinct), len(self.grid.windows)
+        repeated = "" if distinct == windows else f" ({windows} with repeats)"
+        return [
+            f"model {self.model.name} version {self.model.version}: {self.fit.channels_in} → "
+            f"{self.fit.channels_out} channels, {self.model.input.datatype}",
+            f"{distinct} windows{repeated} of {_by(self.fit.window)} over {_by(self.grid.shape)}, "
+            f"mode {self.grid.mode}, batch {self.load.batch}, {self.load.slots} slots",
+            *self.load.lines(),
+        ]
+
+
+def plan_job(
+    config: Config,
+    pipeline: Pipeline,
+    settings: Settings,
+    volume: Volume,
+    transport: Transport,
+    free_bytes: int,
+) -> Job:
+    """Ask the server for the model and settle everything; raises ModelError, ConfigError or ResourceError."""
+    inferer = config.inferer
+    name = settings.model_name or inferer.model_name
+    if name is None:
+        raise ConfigError(
+            f"{settings.config.name}: inferer.args.model_name is missing", remedy="set it, or pass --model"
+        )
+    model = transport.server.model(
+        name, inferer.model_version or "", input_name=inferer.input_name, output_name=inferer.output_name
+    )
+    job = settle(config, pipeline, settings, volume, model, free_bytes)
+    if job.fit.channels_out == -1:
+        channels = probe_output_channels(
+            transport, model, job.fit.window, job.fit.channels_in, channels_last=job.channels_last
+        )
+        job = settle(config, pipeline, settings, volume, model, free_bytes, channels_out=channels)
+    return job
+
+
+def settle(
+    config: Config,
+    pipeline: Pipeline,
+    settings: Settings,
+    volume: Volume,
+    model: ModelInfo,
+    free_bytes: int | None,
+    *,
+    channels_out: int | None = None,
+) -> Job:
+    """The job for a known model, without touching a voxel or a server; `free_bytes` None: memory is not limited."""
+    inferer = config.inferer
+    trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype)
+    shape, channels = trace.model_shape, trace.model_channels
+    simple = inferer.kind == "simple"
+    fit = fit_model(
+        model,
+        channels=channels,
+        shape=shape,
+        channels_last=trace.channels_last,
+        whole_volume=simple,
+        roi_size=settings.roi_size or inferer.roi_size,
+        batch_size=settings.batch_size or inferer.batch_size,
+    )
+    if channels_out is not None:
+        fit = Fit(fit.window, fit.batch, fit.channels_in, channels_out)
+    grid = make_grid(shape, fit.window, settings.mode or inferer.mode)
+    classes = max(fit.channels_out, 1)
+    batch = min(fit.batch, len(grid.distinct))
+    load = Load(
+        stored=volume.nbytes,
+        prepared=_bytes((channels, *shape), model.input.dtype),
+        tile=_bytes((channels, *fit.window), model.input.dtype) + _bytes((classes, *fit.window), model.output.dtype),
+        accumulator=_bytes(accumulator_shape(grid, classes, True), np.float32),
+        full_accumulator=_bytes(accumulator_shape(grid, classes, False), np.float32),
+        result=_bytes(shape, label_dtype(classes))
+        if pipeline.finisher == "argmax"
+        else _bytes((classes, *shape), np.float32),
+        output=_bytes(volume.geometry.shape, label_dtype(classes))
+        + _bytes(volume.geometry.shape, config.output_dtype),
+        slots=min(settings.slots, -(-len(grid.distinct) // batch)),
+        batch=batch,
+        slab=settings.slab,
+    )
+    steps: list[str] = []
+    if free_bytes is not None:
+        load, steps = degrade(load, free_bytes + volume.nbytes)  # the stored volume is already in memory
+    return Job(model, fit, grid, load, trace.channels_last, steps)
+
+
+def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+
+
+def _by(shape: tuple[int, int, int]) -> str:
+    return "×".join(map(str, shape))
