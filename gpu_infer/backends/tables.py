@@ -1,4 +1,4 @@
-"""Per-axis tables and per-voxel functions that both twins execute; made once on the host, per axis, never per voxel."""
+"""Per-axis tables and per-voxel functions that both twins execute; made once on the host."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class AxisTable:
 
 @dataclass(frozen=True)
 class ClampedAffine:
-    """f(x) = min(max(scale·x + shift, low), high). Chains of these fold into one, in either direction of slope."""
+    """f(x) = min(max(scale·x + shift, low), high), in float32 on the device; NaN stays NaN.
+
+    Chains of these fold into one, in either direction of slope.
+    """
 
     scale: float = 1.0
     shift: float = 0.0
@@ -51,10 +54,8 @@ class ClampedAffine:
         """`after(self(x))` as one function."""
 
         def through(value: float) -> float:
-            if after.scale == 0.0:
-                value = after.shift
-            else:
-                value = after.scale * value + after.shift
+            # 0 · ±inf is NaN, and a constant has no need of the bound
+            value = after.shift if after.scale == 0.0 else after.scale * value + after.shift
             return min(max(value, after.low), after.high)
 
         ends = sorted((through(self.low), through(self.high)))
