@@ -1,0 +1,187 @@
+"""Install NVIDIA's own tritonserver from PyPI into an environment of its own.
+
+The wheel `nvidia-pytriton` carries `tritonserver` 2.51 with the Python backend. It needs NumPy 1 (its stub returns
+empty outputs, without an error, under NumPy 2), so it cannot share an environment with this package.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...cache import cache_folder
+from ...errors import ConfigError, ResourceError, ServerError
+from .runtime import MARKER, TRITON_VERSION, Runtime, server_folder
+
+log = logging.getLogger(__name__)
+
+# NumPy 1.26 is the last series before 2 and has wheels for these versions of Python only.
+PYTHONS = ("3.11", "3.12")
+REQUIREMENTS = ("nvidia-pytriton==0.7.0", "numpy==1.26.4", "onnxruntime>=1.19,<2")
+_OWN_SERVER = "or start a Triton of your own and give --triton HOST:PORT"
+
+OnLine = Callable[[str], None]
+
+_FACTS = """
+import json, sys, sysconfig, numpy, onnxruntime
+print(json.dumps({
+    "numpy": numpy.__version__,
+    "onnxruntime": onnxruntime.__version__,
+    "site_packages": sysconfig.get_path("purelib"),
+    "libraries": [sysconfig.get_config_var("LIBDIR") or "", sys.base_prefix + "/lib"],
+}))
+"""
+
+
+def environment_folder(cache: Path | None = None) -> Path:
+    """Folder of the environment for this machine's Python, installed or not."""
+    return cache_folder(cache) / f"triton-{TRITON_VERSION}-py{_version_of(base_python())}"
+
+
+def installed(cache: Path | None = None) -> Runtime | None:
+    """The installed environment, or None when there is none or only a half one."""
+    return Runtime.load(environment_folder(cache), REQUIREMENTS)
+
+
+def install(cache: Path | None = None, on_line: OnLine | None = None) -> Path:
+    """Folder of a complete environment; made on the first call (about 450 MB), found on later ones.
+
+    `on_line` gets each line that pip prints. Two processes may call this at once: one installs, one waits.
+    Raises ConfigError (platform, Python), ServerError (pip failed), ResourceError (disk).
+    """
+    _check_platform()
+    python = base_python()
+    folder = environment_folder(cache)
+    if Runtime.load(folder, REQUIREMENTS):
+        return folder
+    with _lock(folder.with_suffix(folder.suffix + ".lock")):
+        if Runtime.load(folder, REQUIREMENTS):  # another process finished it while we waited
+            return folder
+        # An environment's scripts hold its absolute path, so it is built in place; the marker is written last
+        # and a folder without one is a half install.
+        log.info("installing a local Triton into %s", folder)
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+            _build(python, folder, on_line or (lambda _line: None))
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise ResourceError(
+                f"{folder}: cannot install the local Triton: {error.strerror or error}",
+                remedy="free about 500 MB there or point GPU_INFER_CACHE elsewhere",
+            ) from error
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return folder
+
+
+def base_python() -> str:
+    """Interpreter to build the environment with: the running one, else python3.12 or python3.11 from PATH."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if running in PYTHONS:
+        return sys.executable
+    for version in reversed(PYTHONS):
+        if found := shutil.which(f"python{version}"):
+            return found
+    raise ConfigError(
+        f"the local Triton needs Python {' or '.join(PYTHONS)}, this is {running} and PATH has no other",
+        remedy=f"install python{PYTHONS[0]}, {_OWN_SERVER}",
+    )
+
+
+def _version_of(python: str) -> str:
+    if python == sys.executable:
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Path(python).name.removeprefix("python")
+
+
+def _check_platform() -> None:
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise ConfigError(
+            f"the local Triton runs on x86-64 Linux, this is {platform.machine()} {sys.platform}",
+            remedy="start a Triton elsewhere and give --triton HOST:PORT",
+        )
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _build(python: str, folder: Path, on_line: OnLine) -> None:
+    if _follow([python, "-m", "venv", str(folder)], on_line)[0]:
+        raise ConfigError(
+            f"{python} cannot make a virtual environment in {folder}",
+            remedy="install the package python3-venv of your distribution",
+        )
+    inner = folder / "bin" / "python"
+    pip = [str(inner), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--prefer-binary"]
+    code, lines = _follow([*pip, *REQUIREMENTS], on_line)
+    if code:
+        said = next(
+            (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else ""
+        )
+        raise ServerError(
+            f"pip could not install {REQUIREMENTS[0]}: {said.strip()}",
+            remedy=f"check the network and PIP_INDEX_URL, {_OWN_SERVER}",
+        )
+    facts = json.loads(
+        subprocess.run([inner, "-c", _FACTS], check=True, capture_output=True, text=True).stdout
+    )
+    if int(facts["numpy"].split(".")[0]) >= 2:
+        raise ServerError(
+            f"{folder}: pip chose numpy {facts['numpy']}, but the Python backend's stub needs numpy < 2",
+            remedy="remove constraints (PIP_CONSTRAINT) that ask for numpy 2",
+        )
+    _place_stub(Path(facts["site_packages"]), _version_of(python))
+    runtime = Runtime(folder, Path(facts["site_packages"]), tuple(filter(None, facts["libraries"])))
+    _check_libpython(runtime, inner, _version_of(python))
+    marker = {**facts, "requirements": list(REQUIREMENTS), "triton": TRITON_VERSION}
+    partial = folder / f"{MARKER}.part"
+    partial.write_text(json.dumps(marker, indent=2, sort_keys=True) + "\n")
+    partial.replace(folder / MARKER)
+
+
+def _place_stub(site_packages: Path, version: str) -> None:
+    root = server_folder(site_packages)
+    stub = root / "backends" / "python" / "triton_python_backend_stub"
+    shutil.copyfile(root / "python_backend_stubs" / version / stub.name, stub)
+    for program in (stub, root / "bin" / "tritonserver"):
+        program.chmod(0o755)
+
+
+def _check_libpython(runtime: Runtime, python: Path, version: str) -> None:
+    library = f"libpython{version}.so.1.0"
+    probe = [str(python), "-c", f"import ctypes; ctypes.CDLL({library!r})"]
+    if subprocess.run(probe, env=runtime.environment(), capture_output=True).returncode:
+        raise ConfigError(
+            f"{library} not found in {', '.join(runtime.libraries)}: the Python backend links to it",
+            remedy=f"install libpython{version} or use a Python built with --enable-shared",
+        )
+
+
+def _follow(command: list[str], on_line: OnLine) -> tuple[int, list[str]]:
+    """Run, hand on each line of output, return (exit code, lines)."""
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                on_line(lines[-1])
+                log.debug("%s", lines[-1])
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, lines

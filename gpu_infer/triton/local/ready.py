@@ -1,0 +1,56 @@
+"""Is the local server ready, and if it gave up, why?"""
+
+from __future__ import annotations
+
+import http.client
+import re
+from pathlib import Path
+
+from .ports import ADDRESS
+
+_LAST_LINES = 5
+# Triton's own words: a model whose code failed, a model whose config.pbtxt is wrong, anything else.
+_LOAD_FAILED = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.+)")
+_POLL_FAILED = re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<why>.+)")
+_OTHER = re.compile(r"^error: (?P<why>.+)|^E\d{4} .*?\] \"?(?P<said>.+?)\"?$")
+_TAKEN = re.compile(
+    r"already in use|Address already in use|Socket .* in use|Unavailable - Socket", re.IGNORECASE
+)
+
+
+def is_ready(port: int) -> bool:
+    """One look at /v2/health/ready on the loopback address; never through a proxy."""
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=2)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def port_was_taken(log: Path, start: int = 0) -> bool:
+    """Does the log, from byte `start` on, say that a port was in use?"""
+    return bool(_TAKEN.search(_text(log, start)))
+
+
+def failure_reason(log: Path, start: int = 0) -> str:
+    """One line from the log after byte `start`: models that failed and why, else the last error or lines."""
+    lines = [line.strip() for line in _text(log, start).splitlines() if line.strip()]
+    models: dict[str, str] = {}
+    other = ""
+    for line in lines:
+        if found := _LOAD_FAILED.search(line) or _POLL_FAILED.search(line):
+            models.setdefault(found["model"], found["why"].strip().strip('"'))
+        elif found := _OTHER.search(line):
+            other = (found["why"] or found["said"]).strip()
+    if models:
+        return "; ".join(f"model {name!r} failed to load: {why}" for name, why in sorted(models.items()))
+    return other or " | ".join(lines[-_LAST_LINES:]) or "its log is empty"
+
+
+def _text(log: Path, start: int) -> str:
+    with log.open("rb") as stream:
+        stream.seek(start)
+        return stream.read().decode(errors="replace")

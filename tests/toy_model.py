@@ -1,0 +1,76 @@
+"""The one Python-backend model behind every folder of tests/models (each `1/model.py` links to this file).
+
+It runs inside Triton's own environment. The `parameters` of config.pbtxt choose what it does:
+
+rule     how scores [K, X, Y, Z] come from an input [C, X, Y, Z] with x = channel 0
+         threshold  K=2: 0.5 and x, so argmax is 1 exactly where x > 0.5
+         identity   K=C: the input itself
+         nearest    K classes: −|x − k|, so argmax is x rounded to the nearest class
+         last       K classes: channel 0 is 0.5, channel K−1 is x, the others −1
+         extra      threshold, and a second output with x
+classes  K of nearest and last
+layout   first (default) or last: where the channel axis is
+delay_s  sleep that long in each execute
+fails    raise in execute
+lies     leave the last slice of the answer out
+"""
+
+import json
+import time
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+def scores(rule, x, classes):
+    """x [N, C, X, Y, Z] float32 → [N, K, X, Y, Z] float32."""
+    first = x[:, :1]
+    if rule == "identity":
+        return x
+    if rule == "nearest":
+        return -np.abs(first - np.arange(classes, dtype=np.float32).reshape(1, -1, 1, 1, 1))
+    if rule == "last":
+        out = np.full((x.shape[0], classes, *x.shape[2:]), -1, np.float32)
+        out[:, 0] = 0.5
+        out[:, -1:] = first
+        return out
+    return np.concatenate([np.full_like(first, 0.5), first], axis=1)
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        config = json.loads(args["model_config"])
+        said = {key: value["string_value"] for key, value in config["parameters"].items()}
+        self.rule = said.get("rule", "threshold")
+        self.classes = int(said.get("classes", 2))
+        self.delay = float(said.get("delay_s", 0))
+        self.fails = said.get("fails") == "true"
+        self.lies = said.get("lies") == "true"
+        self.channels_last = said.get("layout") == "last"
+        self.batched = config["max_batch_size"] > 0
+        self.dtype = pb_utils.triton_string_to_numpy(config["output"][0]["data_type"])
+
+    def execute(self, requests):
+        if self.fails:
+            raise pb_utils.TritonModelException("this model always fails")
+        time.sleep(self.delay * len(requests))
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        x = pb_utils.get_input_tensor_by_name(request, "NV_MODEL_INPUT").as_numpy().astype(np.float32)
+        x = x if self.batched else x[None]
+        if self.channels_last:
+            x = np.moveaxis(x, -1, 1)
+        out = scores(self.rule, x, self.classes)
+        if self.lies:
+            out = out[..., :-1]
+        if self.channels_last:
+            out = np.moveaxis(out, 1, -1)
+        tensors = [self.tensor("NV_MODEL_OUTPUT", out)]
+        if self.rule == "extra":
+            tensors.append(self.tensor("NV_MODEL_EXTRA", x))
+        return pb_utils.InferenceResponse(output_tensors=tensors)
+
+    def tensor(self, name, values):
+        values = values if self.batched else values[0]
+        return pb_utils.Tensor(name, np.ascontiguousarray(values, self.dtype))
