@@ -14,9 +14,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from .choices import Control, Data, Device, PublishDialect, Require
 from .errors import ConfigError
-from .options import Control, Data, Device, PublishDialect, Require
 from .resources import resource_folder
+from .triton.endpoints import parse_uri
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,6 @@ DEFAULT_TRITON = "localhost:8000"
 DEFAULT_DEBUG_PORT = 5678
 
 _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "control": get_args(Control),
     "data": get_args(Data),
@@ -188,11 +188,11 @@ def _packaged(name: str) -> Path:
 
 
 def _address(source: str, text: str) -> str:
-    """`text` itself when it reads host:port (an IPv6 host in brackets)."""
-    match = _ADDRESS.fullmatch(text)
-    if match is None or not 0 < int(match[2]) < 65536:
-        remedy = "leave the scheme out" if "://" in text else "write for example localhost:8000 or [::1]:8001"
-        raise ConfigError(f"{source}: found {text!r}, expected host:port", remedy=remedy)
+    """`text` itself when it reads host:port; the error names the variable or option it came from."""
+    try:
+        parse_uri(text)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error.message}", remedy=error.remedy) from error
     return text
 
 

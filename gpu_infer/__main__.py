@@ -1,0 +1,10 @@
+"""`python -m gpu_infer`: without arguments the container's main, with arguments the command line."""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    from .cli.main import container_main, main
+
+    sys.exit(main() if len(sys.argv) > 1 else container_main())

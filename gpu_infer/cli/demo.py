@@ -1,0 +1,72 @@
+"""`gpu-infer demo`: the operator on a real chest CT with a real Triton, from nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+DemoInput = Annotated[
+    Path | None,
+    typer.Option("--input", help="Another volume, or folder with one; default: a public chest CT."),
+]
+DemoOutput = Annotated[Path, typer.Option("--output", help="Folder for everything that the demo writes.")]
+LUNG = "1"
+
+
+def demo(
+    input: DemoInput = None,  # noqa: A002
+    output: DemoOutput = Path("demo_output"),
+    debug: options.Debug = False,
+) -> None:
+    """Segment the lungs of a chest CT with a local Triton: downloads the server and the CT on first use."""
+    from .. import logs
+    from ..settings import Settings
+    from .console import say
+    from .execute import execute
+    from .run import written
+
+    output = output.absolute()
+    logs.configure(output / "logs", debug=debug)
+    _install_server()
+    settings = Settings.from_environment(
+        _plain_environment(),
+        input=input or _fetch_input(output / "input"),
+        output=output / "output",
+        publish=output / "publish",
+        logs=output / "logs",
+        triton="local",
+        preview=True,
+    )
+    result = execute(settings, debug=debug)
+    lung = result.data["labels"].get(LUNG)
+    say(f"lung     {lung['ml']:.0f} ml" if lung else "lung     none found", *written(result))
+
+
+def _plain_environment() -> dict[str, str]:
+    """The environment without the operator's own variables: the demo is the same on every machine."""
+    return {
+        key: value for key, value in os.environ.items() if not key.startswith(("NVIDIA_CLARA_", "CLARA_"))
+    }
+
+
+def _install_server() -> None:
+    from ..triton.local.install import install
+    from .progress import show_lines
+
+    with show_lines("installing Triton (once, about 450 MB)") as on_line:
+        install(on_line=on_line)
+
+
+def _fetch_input(folder: Path) -> Path:
+    """The demo CT as NIfTI in `folder`, downloaded and converted at most once."""
+    from ..demo_data import demo_input, fetch_demo_ct
+    from .progress import download_bar
+
+    with download_bar("chest CT") as progress:
+        nrrd = fetch_demo_ct(progress=progress)
+    return demo_input(nrrd, folder)

@@ -1,0 +1,92 @@
+"""`gpu-infer doctor`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..doctor.check import Check
+
+Clean = Annotated[bool, typer.Option("--clean", help="Remove what a killed run left in shared memory.")]
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    clean: Clean = False,
+    input: options.Input = None,  # noqa: A002
+    output: options.Output = None,
+    publish: options.Publish = None,
+    logs: options.Logs = None,
+    config: options.Config = None,
+    triton: options.Triton = None,
+    models: options.Models = None,
+    control: options.Control = None,
+    data: options.Data = None,
+    require: options.Require = None,
+    model: options.Model = None,
+    roi: options.Roi = None,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the server.")] = 5.0,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Check installation, folders, shared memory, GPU and server; name a remedy for each trouble."""
+    from .. import logs as logging_setup
+    from ..doctor.check import exit_code
+    from ..doctor.examine import examine
+    from ..settings import Settings
+    from .console import say_json
+
+    logging_setup.configure(None, debug=debug)
+    settings = Settings.from_environment(
+        os.environ,
+        input=input,
+        output=output,
+        publish=publish,
+        logs=logs,
+        config=config,
+        triton=triton,
+        models=models,
+        control=control,
+        data=data,
+        require=require,
+        model_name=model,
+        roi_size=roi,
+        wait_s=wait,
+    )
+    named = {
+        "input": input or os.environ.get("NVIDIA_CLARA_INPUT"),
+        "output": output or os.environ.get("NVIDIA_CLARA_OUTPUT"),
+        "publish": publish or os.environ.get("NVIDIA_CLARA_PUBLISHING"),
+        "logs": logs or os.environ.get("NVIDIA_CLARA_LOGS"),
+    }
+    checks = examine(settings, [name for name, value in named.items() if value], clean=clean)
+    if json:
+        from dataclasses import asdict
+
+        say_json([asdict(check) for check in checks])
+    else:
+        _table(checks)
+    code = exit_code(checks)
+    if code:
+        raise typer.Exit(code)
+
+
+def _table(checks: list[Check]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from .console import stdout
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("check", "", "found", "remedy"):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        table.add_row(
+            check.name, Text(check.status, style=_COLOURS[check.status]), check.found, check.remedy or ""
+        )
+    stdout().print(table, soft_wrap=False)

@@ -1,0 +1,25 @@
+"""One run as every command does it: logging, debugger, progress, the operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..app import RunResult
+    from ..settings import Settings
+
+
+def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> RunResult:
+    """Run the operator with `settings`; `bar` False: progress as log lines even on a terminal."""
+    from .. import logs
+
+    logs.configure(settings.logs, settings.config.parent, debug=debug)
+    if settings.debug_port is not None:
+        from ..debugger import wait_for_debugger
+
+        wait_for_debugger(settings.debug_port)
+    from ..app import run
+    from .progress import show_progress
+
+    with show_progress(bar=bar) as progress:
+        return run(settings, progress)

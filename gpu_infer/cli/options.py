@@ -1,0 +1,142 @@
+"""Options that several commands share, defined once. None: not given, environment or config decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..choices import Control as ControlChoice
+from ..choices import Data as DataChoice
+from ..choices import Device as DeviceChoice
+from ..choices import PublishDialect as DialectChoice
+from ..choices import Require as RequireChoice
+
+_FILES = "Files"
+_SERVER = "Server"
+_MODEL = "Model and windows"
+
+Input = Annotated[
+    Path | None,
+    typer.Option(
+        "--input", help="Volume, or folder with one. (env NVIDIA_CLARA_INPUT, /input)", rich_help_panel=_FILES
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT, /output)",
+        rich_help_panel=_FILES,
+    ),
+]
+Publish = Annotated[
+    str | None,
+    typer.Option(
+        "--publish",
+        help="Folder for a renderer; empty: publish nothing. (env NVIDIA_CLARA_PUBLISHING, /publish)",
+        rich_help_panel=_FILES,
+    ),
+]
+PublishDialect = Annotated[
+    DialectChoice | None,
+    typer.Option("--publish-dialect", help="Form of config.meta; default v1.", rich_help_panel=_FILES),
+]
+Preview = Annotated[
+    bool | None,
+    typer.Option(
+        "--preview/--no-preview", help="Write preview.png beside the label map.", rich_help_panel=_FILES
+    ),
+]
+Logs = Annotated[
+    Path | None,
+    typer.Option(
+        "--logs", help="Folder for log and report. (env NVIDIA_CLARA_LOGS, /logs)", rich_help_panel=_FILES
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="config_inference.json. (env NVIDIA_CLARA_CONFIG_INFERENCE, the packaged lung config)",
+        rich_help_panel=_FILES,
+    ),
+]
+Triton = Annotated[
+    str | None,
+    typer.Option(
+        "--triton",
+        metavar="HOST:PORT|local",
+        help="Server; local: start one for this run. (env NVIDIA_CLARA_TRTISURI, the config, localhost:8000)",
+        rich_help_panel=_SERVER,
+    ),
+]
+Models = Annotated[
+    Path | None,
+    typer.Option(
+        "--models",
+        help="Model repository for --triton local; default: the packaged one.",
+        rich_help_panel=_SERVER,
+    ),
+]
+Control = Annotated[
+    ControlChoice | None,
+    typer.Option("--control", help="Protocol of the requests; default auto.", rich_help_panel=_SERVER),
+]
+Data = Annotated[
+    DataChoice | None,
+    typer.Option(
+        "--data", help="How voxels travel; default auto: the first that works.", rich_help_panel=_SERVER
+    ),
+]
+Require = Annotated[
+    RequireChoice | None,
+    typer.Option(
+        "--require", help="Fail rather than use another way for the voxels.", rich_help_panel=_SERVER
+    ),
+]
+Wait = Annotated[
+    float | None,
+    typer.Option("--wait", help="Seconds to wait for the server; default 600.", rich_help_panel=_SERVER),
+]
+Deadline = Annotated[
+    float | None,
+    typer.Option("--deadline", help="Seconds for one request; default 300.", rich_help_panel=_SERVER),
+]
+Device = Annotated[
+    DeviceChoice | None,
+    typer.Option(
+        "--device", help="Where volumes are prepared and blended; default auto.", rich_help_panel=_MODEL
+    ),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option("--mode", help="Window mode; default: the config's, then clara.", rich_help_panel=_MODEL),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Model name; default: the config's.", rich_help_panel=_MODEL),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size", help="Windows per request; default: the model's maximum.", rich_help_panel=_MODEL
+    ),
+]
+Slots = Annotated[
+    int | None,
+    typer.Option("--slots", help="Requests in flight; default 2.", rich_help_panel=_MODEL),
+]
+Slab = Annotated[
+    bool | None,
+    typer.Option("--slab/--no-slab", help="Rolling accumulator; default on.", rich_help_panel=_MODEL),
+]
+Roi = Annotated[
+    str | None,
+    typer.Option(
+        "--roi", metavar="X,Y,Z", help="Window size where the model leaves it open.", rich_help_panel=_MODEL
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Log more, and show the traceback of an error.")]

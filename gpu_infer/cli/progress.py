@@ -1,0 +1,152 @@
+"""Progress of a run: a bar with tiles, rate and time left on a terminal, plain log lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def show_progress(*, bar: bool = True) -> Iterator[ProgressCallback]:
+    """A callback for `app.run`; the bar is drawn on stderr and only where stderr is a terminal."""
+    if not (bar and sys.stderr.isatty()):
+        yield line_progress()
+        return
+    with rich_bar() as drawn:
+        yield bar_progress(drawn)
+
+
+def line_progress(clock: Callable[[], float] = time.monotonic) -> ProgressCallback:
+    """Log a stage's count every few seconds and at its end; stages without a count say nothing."""
+    began: dict[str, float] = {}
+    logged: dict[str, float] = {}
+
+    def tell(state: Progress) -> None:
+        now = clock()
+        start = began.setdefault(state.stage, now)
+        if state.total <= 1:
+            return
+        last = state.done >= state.total
+        if not last and now - logged.setdefault(state.stage, start) < SECONDS_BETWEEN_LINES:
+            return
+        logged[state.stage] = now
+        rate = state.done / (now - start) if now > start else 0.0
+        left = f", {(state.total - state.done) / rate:.0f} s left" if rate and not last else ""
+        speed = f", {rate:.2g} per second" if rate else ""
+        log.info("%s: %d of %d tiles%s%s", state.stage, state.done, state.total, speed, left)
+
+    return tell
+
+
+def rich_bar() -> RichProgress:
+    """The bar itself; it also draws downloads."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if not speed else f"{speed:.1f}/s", style="progress.data.speed")
+
+    return Bar(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def bar_progress(bar: RichProgress) -> ProgressCallback:
+    """One line per stage that is under way; a finished stage leaves."""
+    tasks: dict[str, TaskID] = {}
+
+    def tell(state: Progress) -> None:
+        if state.stage not in tasks:
+            tasks[state.stage] = bar.add_task(state.stage, total=state.total)
+        bar.update(tasks[state.stage], completed=state.done, total=state.total)
+        if state.done >= state.total:
+            bar.remove_task(tasks.pop(state.stage))
+
+    return tell
+
+
+@contextmanager
+def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A callback (bytes done, total or None) that draws a bar on a terminal and logs one line elsewhere."""
+    if not sys.stderr.isatty():
+        told = False
+
+        def log_once(done: int, total: int | None) -> None:
+            nonlocal told
+            if not told:
+                told = True
+                log.info("downloading %s%s", name, f", {total / 1e6:.0f} MB" if total else "")
+
+        yield log_once
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"downloading {name}", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def show_lines(name: str) -> Iterator[Callable[[str], None]]:
+    """A callback for another program's lines: the last one beside a spinner on a terminal, the log elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda line: log.debug("%s: %s", name, line)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=True))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task: TaskID | None = None
+
+        def tell(line: str) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task(name)
+            bar.update(task, description=f"{name}  [dim]{escape(line[:70])}")
+
+        yield tell

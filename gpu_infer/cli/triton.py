@@ -1,0 +1,61 @@
+"""`gpu-infer triton install` and `gpu-infer triton serve`: a Triton of one's own, without Docker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+app = typer.Typer(help="A local Triton server in its own environment.", no_args_is_help=True)
+
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Where to keep the server. (env GPU_INFER_CACHE, the user's cache)"),
+]
+Repository = Annotated[
+    Path | None, typer.Option("--models", help="Model repository; default: the packaged one.")
+]
+HttpPort = Annotated[int, typer.Option("--http-port", min=0, max=65535, help="0: a free one.")]
+GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="0: a free one.")]
+
+
+@app.command("install")
+def install(cache: Cache = None, debug: options.Debug = False) -> None:
+    """Install the server into the user's cache folder; a second call finds it there."""
+    from .. import logs
+    from ..triton.local.install import install as install_server
+    from .console import say
+    from .progress import show_lines
+
+    logs.configure(None, debug=debug)
+    with show_lines("installing Triton") as on_line:
+        folder = install_server(cache, on_line)
+    say(f"triton   {folder}")
+
+
+@app.command("serve")
+def serve(
+    models: Repository = None,
+    http_port: HttpPort = 8000,
+    grpc_port: GrpcPort = 8001,
+    debug: options.Debug = False,
+) -> None:
+    """Serve a model repository on this machine until Ctrl-C or SIGTERM; installs the server if needed."""
+    from .. import logs
+    from ..resources import resource_folder
+    from ..triton.local.serve import LocalServer, serve_foreground
+    from .console import say
+    from .progress import show_lines
+
+    def announce(server: LocalServer) -> None:
+        say(f"http     {server.http}", f"grpc     {server.grpc}")
+
+    logs.configure(None, debug=debug)
+    with show_lines("installing Triton") as on_line:
+        code = serve_foreground(
+            models or resource_folder("models"), http_port, grpc_port, on_ready=announce, on_line=on_line
+        )
+    raise typer.Exit(code)

@@ -1,0 +1,41 @@
+"""`gpu-infer validate`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A config_inference.json.")]
+Volume = Annotated[
+    Path | None,
+    typer.Option("--input", help="Volume, or folder with one: print shapes and peak memory for it."),
+]
+
+
+def validate(
+    config: ConfigArgument,
+    input: Volume = None,  # noqa: A002
+    mode: options.Mode = None,
+    batch_size: options.BatchSize = None,
+    slots: options.Slots = None,
+    slab: options.Slab = None,
+    roi: options.Roi = None,
+    debug: options.Debug = False,
+) -> None:
+    """Print the pipeline as it will run, or say what is wrong with it. Needs no server."""
+    from .. import logs
+    from ..settings import Settings
+    from .console import say
+
+    logs.configure(None, debug=debug)
+    settings = Settings.from_environment(
+        os.environ, config=config, mode=mode, batch_size=batch_size, slots=slots, slab=slab, roi_size=roi
+    )
+    from ..app import plan
+
+    say(*plan(settings, input), f"{config}: valid")

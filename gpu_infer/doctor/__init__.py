@@ -1,0 +1,1 @@
+"""What `gpu-infer doctor` checks: installation, folders, shared memory, GPU, server, leftovers."""

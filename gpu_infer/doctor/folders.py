@@ -1,0 +1,49 @@
+"""Whether the input can be read and the output be written."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..errors import ConfigError, GpuInferError
+from .check import Check
+
+
+def check_input(path: Path) -> Check:
+    """The file that a run would choose."""
+    from ..volume.choose import choose_input
+
+    try:
+        return Check("input", "ok", str(choose_input(path)))
+    except (GpuInferError, OSError) as error:
+        message, remedy, code = _parts(error, 3)
+        return Check("input", "fail", message, remedy or "give a readable file or folder with --input", code)
+
+
+def check_writable(name: str, folder: Path) -> Check:
+    """Make a file in `folder`, or in the nearest folder above that exists, and take it away again."""
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            free = shutil.disk_usage(existing).free / 2**30
+    except OSError as error:
+        return Check(
+            name,
+            "fail",
+            f"{folder} cannot be written: {error.strerror}",
+            f"mount a writable folder there or choose another one with --{name}",
+            ConfigError.exit_code,
+        )
+    made = "" if existing == folder.absolute() else " (will be made)"
+    if free < 1:
+        return Check(
+            name, "warn", f"{folder}{made}: {free:.2f} GiB free", "a label map may not fit: free some space"
+        )
+    return Check(name, "ok", f"{folder}{made}: {free:.1f} GiB free")
+
+
+def _parts(error: Exception, code: int) -> tuple[str, str | None, int]:
+    if isinstance(error, GpuInferError):
+        return error.message, error.remedy, error.exit_code
+    return str(error), None, code

@@ -1,0 +1,36 @@
+"""Python, the packages that a run needs, and the packaged folders."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+
+from ..resources import resource_folder
+from .check import Check
+
+REQUIRED = ("numpy", "numba", "SimpleITK", "nibabel", "tritonclient", "pydantic", "typer", "rich")
+
+
+def check_python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} ({sys.executable})")
+
+
+def check_packages(names: tuple[str, ...] = REQUIRED) -> Check:
+    versions, missing = [], []
+    for name in names:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Check("packages", "fail", f"missing: {', '.join(missing)}", "pip install gpu-infer", 1)
+    return Check("packages", "ok", ", ".join(versions))
+
+
+def check_resources() -> Check:
+    try:
+        folders = [str(resource_folder(name)) for name in ("config", "models")]
+    except FileNotFoundError as error:
+        return Check("packaged files", "fail", str(error), "install gpu-infer again", 1)
+    return Check("packaged files", "ok", ", ".join(folders))

@@ -1,0 +1,149 @@
+"""The server, the model, the way that voxels take, and what killed runs left behind."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from ..errors import GpuInferError
+from ..settings import DEFAULT_TRITON, Settings
+from .check import Check
+
+if TYPE_CHECKING:
+    from ..spec.config import Config
+    from ..triton.endpoints import Endpoints
+    from ..triton.server import Server
+
+
+def check_server(settings: Settings, *, clean: bool = False) -> list[Check]:
+    """Checks in order; a server that does not answer ends the list with what can still be said of this host."""
+    config, checks = _check_config(settings)
+    with ExitStack() as stack:
+        try:
+            server, endpoints = _connect(settings, config, stack)
+        except GpuInferError as error:
+            return [*checks, _failure("triton", error), *_check_leftovers(None, clean)]
+        checks.append(
+            Check("triton", "ok", f"version {server.version} at {server.url} over {server.control}")
+        )
+        checks.append(_check_model(settings, config, server))
+        checks.append(_check_data(settings, endpoints, server.control))
+        return checks + _check_leftovers(server, clean)
+
+
+def _failure(name: str, error: GpuInferError) -> Check:
+    return Check(name, "fail", error.message, error.remedy, error.exit_code)
+
+
+def _check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
+    from ..spec.load import load_config
+    from ..transforms.plan import Pipeline
+
+    try:
+        config = load_config(settings.config, os.environ)
+        Pipeline(config.pre, config.post)
+    except GpuInferError as error:
+        return None, [_failure("config", error)]
+    return config, [Check("config", "ok", str(settings.config))]
+
+
+def _connect(settings: Settings, config: Config | None, stack: ExitStack) -> tuple[Server, Endpoints]:
+    from ..triton.endpoints import Endpoints
+    from ..triton.server import Server
+
+    control = settings.control
+    if settings.local_models is not None:
+        from ..triton.local.serve import LocalServer
+
+        local = stack.enter_context(LocalServer(settings.local_models))
+        endpoints = Endpoints(http=local.http, grpc=local.grpc)
+    elif settings.explicit_triton:
+        endpoints = Endpoints(settings.triton_http, settings.triton_grpc, settings.triton_either)
+    else:
+        address = config.inferer.address if config is not None else None
+        endpoints = Endpoints(either=address or DEFAULT_TRITON)
+        if address is not None and control == "auto" and config is not None:
+            control = config.inferer.protocol or control
+    return Server.connect(endpoints, control, wait_s=settings.wait_s), endpoints
+
+
+def _check_model(settings: Settings, config: Config | None, server: Server) -> Check:
+    name = settings.model_name or (config.inferer.model_name if config is not None else None)
+    if name is None:
+        return Check("model", "warn", "no model name is known", "give --model, or a --config that names one")
+    inferer = config.inferer if config is not None else None
+    try:
+        model = server.model(
+            name,
+            (inferer.model_version if inferer else None) or "",
+            input_name=inferer.input_name if inferer else None,
+            output_name=inferer.output_name if inferer else None,
+            wait_s=settings.wait_s,
+        )
+    except GpuInferError as error:
+        return _failure("model", error)
+    found = (
+        f"{model.name} version {model.version}: {model.input.datatype} {_dims(model.input.dims)} → "
+        f"{_dims(model.output.dims)}, batch up to {model.max_batch}"
+    )
+    roi = settings.roi_size or (inferer.roi_size if inferer else None)
+    if -1 in model.input.dims and roi is None:
+        return Check("model", "warn", found, "the model leaves its window open: set roi_size, or give --roi")
+    return Check("model", "ok", found)
+
+
+def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check:
+    """The same ladder as a run goes down, with the same round trips."""
+    from ..backends.choose import choose_backend
+    from ..triton.transport import open_transport
+
+    try:
+        backend = choose_backend(settings.device)
+        with open_transport(
+            endpoints,
+            backend,
+            control=control,
+            data=settings.data,
+            require=settings.require,
+            wait_s=settings.wait_s,
+        ) as transport:
+            left = "".join(f"; not {choice}: {reason}" for choice, reason in transport.left)
+            found = f"{transport.data} on the {backend.name}{left}"
+            slow = transport.data == "inline" and settings.data != "inline"
+    except GpuInferError as error:
+        return _failure("voxels", error)
+    if slow:
+        return Check(
+            "voxels",
+            "warn",
+            found,
+            "run on the server's host, with its /dev/shm (--ipc=host for both containers)",
+        )
+    return Check("voxels", "ok", found)
+
+
+def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
+    """Segments of dead processes in /dev/shm, and regions of theirs that the server still holds."""
+    from ..triton.leftovers import clean as remove
+    from ..triton.leftovers import find_leftovers
+
+    client = server.client() if server is not None else None
+    try:
+        found = find_leftovers(client)
+        if not found:
+            return [Check("leftovers", "ok", "none")]
+        listed = ", ".join(str(item) for item in found)
+        if not clean:
+            return [Check("leftovers", "warn", listed, "gpu-infer doctor --clean removes them")]
+        remove(found, client)
+        return [Check("leftovers", "ok", f"removed: {listed}")]
+    except GpuInferError as error:
+        return [_failure("leftovers", error)]
+    finally:
+        if client is not None:
+            client.close()
+
+
+def _dims(dims: tuple[int, ...]) -> str:
+    return "×".join("?" if size < 0 else str(size) for size in dims)

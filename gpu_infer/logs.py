@@ -1,0 +1,152 @@
+"""Logging from config/logging_config.json, in the form that `logging.config.dictConfig` reads.
+
+A copy beside the operator's configuration wins over the packaged one. Relative file names are taken from the
+logs folder; where that cannot be written, file handlers are left out with a warning and the console remains.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from .errors import ConfigError
+from .resources import resource_folder
+
+FILE_NAME = "logging_config.json"
+
+log = logging.getLogger(__name__)
+
+
+class StderrHandler(logging.StreamHandler[TextIO]):
+    """Console handler that looks up `sys.stderr` for every record.
+
+    A progress bar replaces `sys.stderr` while it lives, so that log lines come out above it; a stream that
+    was kept from the start would write through the bar.
+    """
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        raise AttributeError("the stream is always sys.stderr")
+
+
+def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bool = False) -> Path | None:
+    """Set up logging for this process; returns the first log file, None where there is only the console.
+
+    logs           folder for relative file names, made if missing; None: no files are asked for
+    config_folder  folder that may hold a logging_config.json of its own
+    debug          lower the level of `gpu_infer` to DEBUG
+
+    Raises ConfigError naming the file when it is not JSON or not a logging configuration.
+    """
+    path = _find(config_folder)
+    settings = _load(path)
+    unwritable = _place_files(settings, logs)
+    try:
+        logging.config.dictConfig(settings)
+    except (ValueError, TypeError, AttributeError, ImportError) as error:
+        cause = error.__cause__ or error
+        raise ConfigError(
+            f"{path}: {error}: {cause}" if cause is not error else f"{path}: {error}",
+            remedy="expected a configuration for Python's logging.config.dictConfig, version 1",
+        ) from error
+    if debug:
+        logging.getLogger("gpu_infer").setLevel(logging.DEBUG)
+    if unwritable is not None and logs is not None:
+        log.warning("no log file: %s (the console remains; choose another folder with --logs)", unwritable)
+    return next((Path(handler.baseFilename) for handler in _file_handlers()), None)
+
+
+def record_failure(message: str, error: BaseException | None = None) -> None:
+    """Write a last line, with `error`'s traceback if given, to the log files only."""
+    handlers = _file_handlers()
+    trace = None if error is None else (type(error), error, error.__traceback__)
+    for handler in handlers:
+        handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, message, (), trace))
+
+
+def debugging() -> bool:
+    """Whether `configure` was asked for debug output."""
+    return logging.getLogger("gpu_infer").isEnabledFor(logging.DEBUG)
+
+
+def _find(config_folder: Path | None) -> Path:
+    if config_folder is not None and (config_folder / FILE_NAME).is_file():
+        return config_folder / FILE_NAME
+    try:
+        return resource_folder("config") / FILE_NAME
+    except FileNotFoundError as error:
+        raise ConfigError(str(error), remedy="install gpu-infer again") from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}", remedy="check its permissions"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}", remedy="mend the file or delete it") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(
+            f"{path}: found {type(settings).__name__}, expected an object",
+            remedy="mend the file or delete it",
+        )
+    # Python's own default would silence every logger of ours that exists already.
+    settings.setdefault("disable_existing_loggers", False)
+    return settings
+
+
+def _place_files(settings: dict[str, Any], logs: Path | None) -> str | None:
+    """Make file names absolute, or take the file handlers out; returns the reason why one was taken out."""
+    handlers = settings.get("handlers")
+    if not isinstance(handlers, dict):
+        return None
+    reason = None
+    for name, handler in list(handlers.items()):
+        if not isinstance(handler, dict) or not isinstance(handler.get("filename"), str):
+            continue
+        target = Path(handler["filename"])
+        if not target.is_absolute():
+            target = (logs / target).absolute() if logs is not None else target
+        problem = "no logs folder" if not target.is_absolute() else _problem(target)
+        if problem is None:
+            handler["filename"] = str(target)
+            continue
+        reason = problem
+        del handlers[name]
+        loggers = settings.get("loggers")
+        for owner in [settings.get("root"), *(loggers.values() if isinstance(loggers, dict) else ())]:
+            if isinstance(owner, dict) and name in owner.get("handlers", ()):
+                owner["handlers"] = [other for other in owner["handlers"] if other != name]
+    return reason
+
+
+def _problem(target: Path) -> str | None:
+    """Why `target` cannot be appended to; None when it can."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Opening is the only sure test: access bits say nothing of read-only file systems or odd uids.
+        os.close(os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
+    except OSError as error:
+        return f"{target} cannot be written: {error.strerror}"
+    return None
+
+
+def _file_handlers() -> list[logging.FileHandler]:
+    owners = (logging.getLogger(), logging.getLogger("gpu_infer"))
+    return [
+        handler for owner in owners for handler in owner.handlers if isinstance(handler, logging.FileHandler)
+    ]
