@@ -1,0 +1,104 @@
+"""Types of component arguments, with messages that say what was expected.
+
+A message starts with "expected …"; spec/messages.py adds the key in front and the value found behind.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+class Arguments(BaseModel):
+    """Base of every component's `Args`: frozen, and unknown arguments are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def number(value: Any) -> float:
+    """A finite float; numeric strings count, since `{VAR}` fills strings, but booleans do not."""
+    if not isinstance(value, bool) and isinstance(value, (int, float, str)):
+        try:
+            result = float(value)
+        except ValueError:
+            result = math.nan
+        if math.isfinite(result):
+            return result
+    raise ValueError("expected a finite number")
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError("expected true or false")
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, bool):
+        if isinstance(value, int):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+            return int(value)
+    raise ValueError("expected a whole number")
+
+
+def _positive_integer(value: Any) -> int:
+    try:
+        result = _integer(value)
+    except ValueError:
+        result = 0
+    if result < 1:
+        raise ValueError("expected a whole number of at least 1")
+    return result
+
+
+def _triple(value: Any, convert: Any, expected: str) -> tuple[Any, Any, Any]:
+    if isinstance(value, (list, tuple)) and len(value) == 3:
+        try:
+            x, y, z = (convert(v) for v in value)
+        except ValueError:
+            pass
+        else:
+            if min(x, y, z) > 0:
+                return (x, y, z)
+    raise ValueError(f"expected {expected}")
+
+
+def _positive_triple(value: Any) -> tuple[float, float, float]:
+    return _triple(value, number, "3 positive numbers")
+
+
+def _shape(value: Any) -> tuple[int, int, int]:
+    return _triple(value, _integer, "3 positive whole numbers")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise ValueError("expected a non-empty string")
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    entries = [value] if isinstance(value, str) else value
+    if isinstance(entries, (list, tuple)) and entries and all(isinstance(v, str) and v for v in entries):
+        if len(set(entries)) == len(entries):
+            return tuple(entries)
+        raise ValueError("expected every name once")
+    raise ValueError("expected a name or a list of names")
+
+
+Number = Annotated[float, BeforeValidator(number)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Integer = Annotated[int, BeforeValidator(_integer)]
+PositiveInteger = Annotated[int, BeforeValidator(_positive_integer)]
+PositiveTriple = Annotated[tuple[float, float, float], BeforeValidator(_positive_triple)]
+Shape = Annotated[tuple[int, int, int], BeforeValidator(_shape)]
+Text = Annotated[str, BeforeValidator(_text)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+"""A string or a list of strings; a tuple either way."""

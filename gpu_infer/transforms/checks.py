@@ -1,0 +1,128 @@
+"""What can be said of a pipeline before any volume is known: fields, kinds and layouts must fit together."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpu_infer.errors import ConfigError
+from gpu_infer.volume.geometry import Geometry, Orientation
+
+from .base import ChannelReduction, Load, Metadata, Pointwise, Regrid, Restore, Transform
+from .field import FieldState, Kind, Source
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_RESULT = "model"
+
+
+@dataclass(frozen=True)
+class Names:
+    """input: the field that is loaded and goes to the model; result: the field that the model's output
+    becomes."""
+
+    input: str
+    result: str
+
+
+def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | None) -> Names:
+    """The names of the two fields; ConfigError where the chains cannot work together."""
+    loaded = _loaded_field(pre, post)
+    names = Names(loaded, result or _result_field(pre, post))
+    states = {loaded: _blank(loaded, "image")}
+    for transform in pre:
+        _step(transform, states)
+    if states[loaded].channel_axis == "none":
+        _log.info("pre_transforms: no ConvertToChannelsFirst for %r; channels first is assumed", loaded)
+    if names.result in states:
+        raise ConfigError(
+            f"the result field {names.result!r} is already made by pre_transforms",
+            remedy='name the result field otherwise, usually "model"',
+        )
+    states[names.result] = _blank(names.result, "scores")
+    for transform in post:
+        _step(transform, states)
+    if states[names.result].kind != "labels":
+        raise ConfigError(
+            f"post_transforms: no transform turns the scores in {names.result!r} into labels",
+            remedy="add ArgmaxAcrossChannels; for a model with one output channel it takes ThresholdValues, "
+            "which is not supported yet",
+        )
+    return names
+
+
+def _loaded_field(pre: Sequence[Transform], post: Sequence[Transform]) -> str:
+    loads = [t for t in pre if isinstance(t, Load)]
+    for late in (t for t in post if isinstance(t, Load)):
+        raise ConfigError(
+            f"{late.place}: loads a volume after the inference", remedy="move it to pre_transforms"
+        )
+    if not loads:
+        raise ConfigError("pre_transforms: nothing loads the volume", remedy="begin with LoadNifti")
+    fields = [f for t in loads for f in t.fields]
+    if len(fields) != 1:
+        raise ConfigError(
+            f"{loads[-1].place}: one volume is read per run, found the fields {', '.join(fields)}",
+            remedy="load one field; files with several channels become channels of that field",
+        )
+    return fields[0]
+
+
+def _result_field(pre: Sequence[Transform], post: Sequence[Transform]) -> str:
+    known = {f for t in (*pre, *post) for f in t.creates}
+    unknown = dict.fromkeys(f for t in post for f in (*t.fields, *t.references) if f not in known)
+    return next(iter(unknown)) if len(unknown) == 1 else DEFAULT_RESULT
+
+
+def _blank(name: str, kind: Kind) -> FieldState:
+    """A state to keep the books on; its grid is never looked at."""
+    source = Source(Geometry((1, 1, 1), np.eye(4)), Orientation.identity())
+    return FieldState(
+        name,
+        1,
+        (1, 1, 1),
+        np.dtype(np.float32),
+        (1.0, 1.0, 1.0),
+        source,
+        kind,
+        properties=source.properties(),
+    )
+
+
+def _step(transform: Transform, states: dict[str, FieldState]) -> None:
+    for name in (*transform.fields, *transform.references):
+        if name not in states:
+            near = difflib.get_close_matches(name, states, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"{transform.place}: unknown field {name!r}; {hint}known: {', '.join(states)}")
+    for name in transform.fields:
+        _check_kind(transform, states[name])
+    if isinstance(transform, Metadata):
+        transform.update(states)
+    if transform.makes_labels:
+        for name in transform.fields:
+            states[name].kind = "labels"
+    for name in transform.creates:
+        kind: Kind = "labels" if transform.makes_labels else states[transform.fields[0]].kind
+        states.setdefault(name, _blank(name, kind))
+
+
+def _check_kind(transform: Transform, state: FieldState) -> None:
+    if state.kind != "labels":
+        return
+    if isinstance(transform, Pointwise):
+        raise ConfigError(
+            f"{transform.place}: would change the label ids of {state.name!r}",
+            remedy="move it before the transform that makes labels",
+        )
+    if isinstance(transform, (Regrid, Restore)) and transform.interpolation == "linear":
+        raise ConfigError(
+            f"{transform.place}: linear interpolation would mix the label ids of {state.name!r}",
+            remedy='set "is_label": true',
+        )
+    if isinstance(transform, ChannelReduction):
+        raise ConfigError(f"{transform.place}: {state.name!r} holds labels already", remedy="leave it out")

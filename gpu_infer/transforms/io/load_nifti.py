@@ -1,0 +1,23 @@
+"""LoadNifti: the job's volume (NIfTI, MetaImage, …) as a field."""
+
+from __future__ import annotations
+
+from gpu_infer.transforms.arguments import Flag
+from gpu_infer.transforms.base import FieldsArguments, Load
+from gpu_infer.volume.geometry import Geometry, Orientation
+
+
+class LoadNifti(Load):
+    """Voxels in physical units (slope · stored + inter), seen in closest canonical (RAS+) axes, without
+    resampling.
+
+    With `as_closest_canonical` false the axes stay as stored. A fourth axis of the file is channels.
+    """
+
+    name = "LoadNifti"
+
+    class Args(FieldsArguments):
+        as_closest_canonical: Flag = True
+
+    def orientation(self, geometry: Geometry) -> Orientation:
+        return geometry.orientation if self.args.as_closest_canonical else Orientation.identity()

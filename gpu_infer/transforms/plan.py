@@ -1,0 +1,255 @@
+"""The pipeline of one job: pre-transforms, the model, post-transforms, folded into as few passes as they
+allow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.errors import ConfigError, ModelError
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.volume import Volume
+
+from .base import ChannelReduction, Load, Regrid, Restore, Transform
+from .checks import check
+from .execution import Fields, run, run_pass
+from .field import FieldState, Source
+from .labels.argmax_across_channels import label_dtype
+from .restoration import in_file_order, restore
+from .stages import FusedPass, Stage, fold
+from .trace import Trace, Tracer
+from .voxels import readable, uploaded_dtype
+
+__all__ = ["Pipeline", "Trace", "fold"]
+
+_log = logging.getLogger(__name__)
+_FLOAT32 = np.dtype(np.float32)
+
+
+class Pipeline:
+    """Both chains of a configuration, checked and folded; holds no volume and can be used for many.
+
+    input_field   the field that is loaded and goes to the model
+    result_field  the field that the model's output becomes
+    finisher      "argmax": the inferer delivers labels [X, Y, Z] (the accumulator takes the argmax row by
+                  row); "scores": it delivers float32 scores [K, X, Y, Z]
+    """
+
+    def __init__(
+        self, pre: Iterable[Transform], post: Iterable[Transform], *, result_field: str | None = None
+    ) -> None:
+        """ConfigError where the chains cannot work: see `checks.check`."""
+        self.pre, self.post = tuple(pre), tuple(post)
+        names = check(self.pre, self.post, result_field)
+        self.input_field, self.result_field = names.input, names.result
+        done = _accumulated(self.post, self.result_field)
+        self.finisher: Literal["argmax", "scores"] = "scores" if done is None else "argmax"
+        self._done = done
+        self.pre_stages = fold(self.pre)
+        self.post_stages = fold(t for t in self.post if t is not done)
+
+    # -- what it will do ------------------------------------------------------------------------------------
+    def describe(self) -> list[str]:
+        """Numbered lines, one per stage, as they will run."""
+        lines = [_stage_line(s) for s in self.pre_stages]
+        made = self._done.label + " by the accumulator, row by row" if self._done else "averaged scores"
+        lines.append(f"inference: {self.input_field} -> {self.result_field}, {made}")
+        lines += [_stage_line(s) for s in self.post_stages]
+        if self._leaves_grid():
+            lines.append(f"{self.result_field}: back to the file's grid, nearest (no RestoreOriginalShape)")
+        lines.append(f"{self.result_field}: delivered in the file's axis order")
+        return [f"{n}. {line}" for n, line in enumerate(lines, start=1)]
+
+    def trace(
+        self,
+        volume_channels: int,
+        geometry: Geometry,
+        stored_dtype: DTypeLike,
+        dtype: DTypeLike = np.float32,
+        classes: int | None = None,
+    ) -> Trace:
+        """Shapes, dtypes and bytes per stage for a volume, without touching a voxel.
+
+        volume_channels, geometry, stored_dtype  of the volume (shape (I, J, K) in stored order)
+        dtype                                    of the model's input
+        classes                                  output channels of the model; 2 where it is not known yet
+        """
+        tracer = Tracer()
+        stored = uploaded_dtype(np.dtype(stored_dtype))
+        state = self._loaded(volume_channels, geometry, stored)
+        tracer.upload(state)
+        fields: Fields = {self.input_field: state}
+        for stage in self.pre_stages:
+            kind = self._stage_dtype(stage, np.dtype(dtype))
+            tracer.step(_stage_line(stage), stage, fields, kind)
+        if state.dtype != np.dtype(dtype):
+            tracer.cast(state, np.dtype(dtype))
+        grid, channels, size, last = state.shape, state.channels, state.nbytes, state.channel_axis == "last"
+        fields[self.result_field] = result = self._result(state, classes or 2)
+        tracer.result(result)
+        for stage in self.post_stages:
+            tracer.step(_stage_line(stage), stage, fields, _FLOAT32)
+        tracer.deliver(result, restored=bool(self._restores()))
+        return Trace(tuple(tracer.stages), grid, channels, size, last)
+
+    # -- doing it -------------------------------------------------------------------------------------------
+    def prepare(
+        self, volume: Volume, backend: Backend, dtype: DTypeLike = np.float32
+    ) -> dict[str, FieldState]:
+        """Run the pre-transforms: the fields by name, `fields[input_field].array` [C, X, Y, Z] of `dtype`.
+
+        The voxels are uploaded once, as stored, and seen in loaded axes through strides; slope and
+        intercept are the first function of the first pass.
+        """
+        wanted = np.dtype(dtype)
+        data = readable(volume.data)
+        state = self._loaded(volume.channels, volume.geometry, data.dtype, volume)
+        state.array = state.source.orientation.view(backend.upload(data))
+        fields: Fields = {self.input_field: state}
+        for stage in self.pre_stages:
+            if isinstance(stage, FusedPass) and stage.load is not None:
+                first = ClampedAffine(volume.slope, volume.inter)
+                run_pass(stage, fields, self._stage_dtype(stage, wanted), backend, first)
+            else:
+                run(stage, fields, self._stage_dtype(stage, wanted), backend)
+        if state.dtype != wanted:
+            out = backend.empty((state.channels, *state.shape), wanted)
+            backend.prepare(state.array, out, None, ClampedAffine(), ClampedAffine())
+            state.array, state.dtype = out, wanted
+        return fields
+
+    def finish(
+        self, result: Array, fields: dict[str, FieldState], backend: Backend, *, file_order: bool = True
+    ) -> Array:
+        """Run the post-transforms on the inferer's result: labels on the input's grid.
+
+        result      labels [X, Y, Z] where `finisher` is "argmax", else float32 scores [K, X, Y, Z], on the
+                    model's grid
+        fields      what `prepare` returned; arrays that no post-transform reads may be dropped
+        file_order  True: [I, J, K] in the file's index order, i fastest in memory; False: [X, Y, Z] in
+                    loaded axes
+
+        ModelError where the result's grid is not the model input's; ConfigError where the chain leaves
+        several channels.
+        """
+        origin = fields[self.input_field]
+        array = result[None] if self.finisher == "argmax" else result
+        if tuple(array.shape[1:]) != origin.shape:
+            raise ModelError(
+                f"the model's result has the grid {tuple(array.shape[1:])}, expected {origin.shape}"
+            )
+        if self.finisher == "scores":
+            self.check_classes(int(array.shape[0]))
+        state = self._result(origin, int(array.shape[0]))
+        state.dtype, state.array = np.dtype(array.dtype), array
+        fields = {**fields, self.result_field: state}
+        for stage in self.post_stages:
+            run(stage, fields, _FLOAT32, backend)
+        state = fields[self.result_field]
+        if state.history:
+            _log.warning(
+                "no RestoreOriginalShape brings %r back to the file's grid %s; done with nearest neighbour",
+                self.result_field,
+                state.source.loaded.shape,
+            )
+            restore(state, "nearest", backend)
+        if state.channels != 1:
+            raise ConfigError(
+                f"post_transforms: leave {state.channels} channels in {self.result_field!r}, expected 1"
+            )
+        return in_file_order(state, backend) if file_order else state.array[0]
+
+    def check_classes(self, classes: int) -> None:
+        """ConfigError where a model with `classes` output channels cannot give labels with this chain."""
+        reduction = next((t for t in self.post if isinstance(t, ChannelReduction)), None)
+        if classes == 1 and reduction is not None and reduction.finisher == "argmax":
+            raise ConfigError(
+                f"{reduction.place}: the model has one output channel, whose argmax is always 0",
+                remedy="it takes ThresholdValues, which is not supported yet",
+            )
+
+    # -- parts ----------------------------------------------------------------------------------------------
+    def _loaded(
+        self, channels: int, geometry: Geometry, dtype: np.dtype[Any], volume: Volume | None = None
+    ) -> FieldState:
+        load = next(t for t in self.pre if isinstance(t, Load))
+        source = Source(geometry, load.orientation(geometry), volume.path if volume else None)
+        loaded = source.loaded
+        return FieldState(
+            self.input_field,
+            channels,
+            loaded.shape,
+            dtype,
+            loaded.spacing,
+            source,
+            channel_axis="last" if channels > 1 else "none",
+            properties=source.properties(),
+        )
+
+    def _result(self, origin: FieldState, classes: int) -> FieldState:
+        labels = self.finisher == "argmax"
+        return origin.copy(
+            name=self.result_field,
+            channels=1 if labels else classes,
+            dtype=label_dtype(classes) if labels else _FLOAT32,
+            kind="labels" if labels else "scores",
+            channel_axis="first",
+            properties={},
+            array=None,
+        )
+
+    def _stage_dtype(self, stage: Stage, wanted: np.dtype[Any]) -> np.dtype[Any]:
+        """The model's dtype for the last stage of the input field, float32 before it."""
+        own = [s for s in self.pre_stages if _field(s) in (self.input_field, None)]
+        own = [s for s in own if isinstance(s, FusedPass) or s.transform.touches_voxels]
+        return wanted if isinstance(stage, FusedPass) and own[-1] is stage else _FLOAT32
+
+    def _restores(self) -> list[Restore]:
+        return [t for t in self.post if isinstance(t, Restore) and self.result_field in t.fields]
+
+    def _leaves_grid(self) -> bool:
+        """True where a change of grid is known to be undone by no post-transform."""
+        changed = False
+        for transform in (*self.pre, *self.post):
+            if isinstance(transform, Regrid):
+                changed = True
+            elif isinstance(transform, Restore):
+                changed = False
+        return changed
+
+
+def _accumulated(post: Iterable[Transform], field: str) -> Transform | None:
+    """The channel reduction that the accumulator can do, if the chain begins with it.
+
+    Nearest-neighbour changes of grid may stand before it: they copy whole columns of channels, so taking
+    the argmax first gives the same labels (crops put back into a background of zero scores give label 0
+    either way).
+    """
+    for transform in post:
+        if field not in transform.fields or not transform.touches_voxels:
+            continue
+        if isinstance(transform, ChannelReduction) and transform.finisher is not None:
+            return transform
+        if not (isinstance(transform, (Regrid, Restore)) and transform.interpolation == "nearest"):
+            return None
+    return None
+
+
+def _field(stage: Stage) -> str | None:
+    return stage.field
+
+
+def _stage_line(stage: Stage) -> str:
+    if isinstance(stage, FusedPass):
+        how = ", one pass" if len(stage.members) > 1 else ""
+        return f"{stage.field}: {' + '.join(t.summary() for t in stage.members)}{how}"
+    field = stage.field or ", ".join(stage.transform.fields)
+    return f"{field}: {stage.transform.summary()}" + (
+        "" if stage.transform.touches_voxels else ", no voxel touched"
+    )
