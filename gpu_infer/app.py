@@ -95,7 +95,11 @@ class _Operator:
             pipeline = Pipeline(config.pre, config.post)
             backend = choose_backend(settings.device)
             check_folder(settings.output)
-        data["config"] = {"path": str(settings.config), "sha256": config.hash(), "ignored": sorted(config.extra)}
+        data["config"] = {
+            "path": str(settings.config),
+            "sha256": config.hash(),
+            "ignored": sorted(config.extra),
+        }
         data["device"] = backend.name
         for message in config.warnings:
             self._warn(message)
@@ -195,7 +199,13 @@ class _Operator:
                 channels_last=job.channels_last,
             ) as ring:
                 result = scan_window(
-                    prepared, job.grid, ring, accumulator, backend, batch=job.load.batch, progress=self._progress
+                    prepared,
+                    job.grid,
+                    ring,
+                    accumulator,
+                    backend,
+                    batch=job.load.batch,
+                    progress=self._progress,
                 )
                 data["triton"].update(ring.counters())
         fields[pipeline.input_field].array = None

@@ -103,7 +103,8 @@ def settle(
     load = Load(
         stored=volume.nbytes,
         prepared=_bytes((channels, *shape), model.input.dtype),
-        tile=_bytes((channels, *fit.window), model.input.dtype) + _bytes((classes, *fit.window), model.output.dtype),
+        tile=_bytes((channels, *fit.window), model.input.dtype)
+        + _bytes((classes, *fit.window), model.output.dtype),
         accumulator=_bytes(accumulator_shape(grid, classes, True), np.float32),
         full_accumulator=_bytes(accumulator_shape(grid, classes, False), np.float32),
         result=_bytes(shape, label_dtype(classes))

@@ -13,11 +13,7 @@ from .windows import Window, WindowGrid
 
 def accumulator_shape(grid: WindowGrid, channels: int, slab: bool) -> tuple[int, int, int, int]:
     """[K, H0, H1, H2]: the grid's own size, with the slab axis cut to the rows that one window covers."""
-    heights = list(grid.shape)
-    if slab:
-        axis = grid.slab_axis
-        heights[axis] = min(grid.roi[axis], grid.shape[axis])
-    return (channels, heights[0], heights[1], heights[2])
+    return (channels, *(grid.ring_shape if slab else grid.shape))
 
 
 class Finisher(Protocol):

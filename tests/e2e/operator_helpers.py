@@ -34,7 +34,10 @@ def config(model: str, *, resolution: tuple[float, ...] | None = None, **inferer
                 "name": "CopyProperties",
                 "args": {"fields": ["model"], "from_field": "image", "properties": ["affine"]},
             },
-            {"name": "RestoreOriginalShape", "args": {"field": "model", "src_field": "image", "is_label": True}},
+            {
+                "name": "RestoreOriginalShape",
+                "args": {"field": "model", "src_field": "image", "is_label": True},
+            },
         ],
         "writers": [{"name": "WriteNifti", "args": {"field": "model", "dtype": "uint8"}}],
         "inferer": {"name": "TRTISScanWindowInferer", "args": {"model_name": model, **inferer}},
@@ -70,7 +73,9 @@ def operate(root: Path, server: Any, content: dict[str, Any], **overrides: Any) 
     }
     control = overrides.get("control", "grpc")
     environ = (
-        {"NVIDIA_TRITON_HTTPURI": server.http} if control == "http" else {"NVIDIA_TRITON_GRPCURI": server.grpc}
+        {"NVIDIA_TRITON_HTTPURI": server.http}
+        if control == "http"
+        else {"NVIDIA_TRITON_GRPCURI": server.grpc}
     )
     return run(Settings.from_environment(environ, **(options | overrides)))
 

@@ -105,7 +105,14 @@ def test_report_and_publish_folder(tmp_path: Path, triton_server: Any, case: np.
     assert len(report["input"]["sha256"]) == 64
 
     published = {path.name for path in (tmp_path / "publish").iterdir()}
-    assert {"case.mhd", "case.raw", "case.out.mhd", "case.out.raw", "config_render.json", "config.meta"} <= published
+    assert {
+        "case.mhd",
+        "case.raw",
+        "case.out.mhd",
+        "case.out.raw",
+        "config_render.json",
+        "config.meta",
+    } <= published
     meta = json.loads((tmp_path / "publish/config.meta").read_text())
     assert meta["seg_masks"] == ["case.out.mhd"]
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "publish/case.out.mhd")))
