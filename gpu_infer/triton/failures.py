@@ -1,0 +1,80 @@
+"""How a refusal of the server or a broken connection becomes one of our errors, whichever protocol carried it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..errors import DeadlineError, ModelError, ServerError
+
+Subject = Literal["server", "model"]
+
+TEXT_LIMIT = (
+    400  # characters of a server's message that are quoted; Python tracebacks of a model can run to pages
+)
+
+
+class ConnectionLost(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+    """The server cannot be reached, or went away during a call: worth another try once it is back."""
+
+
+class RegionUnknown(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+    """A request named a shared-memory region that the server does not know, as after its restart."""
+
+
+class RegionExists(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+    """A region of that name is registered already."""
+
+
+class RegionBusy(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+    """A region cannot be unregistered yet: the server still works on a request that uses it."""
+
+
+def one_line(text: object) -> str:
+    """`text` without line breaks, cut where it gets long."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
+
+
+def deadline(what: str, url: str, seconds: float) -> DeadlineError:
+    """The error of a call that did not end in time."""
+    return DeadlineError(
+        f"{what} at {url} did not end within {seconds:g} s",
+        remedy="raise the deadline (--deadline), or see in the server's log what keeps it",
+    )
+
+
+def connection_lost(what: str, url: str, reason: object) -> ConnectionLost:
+    """The error of a call that did not reach the server, or lost it."""
+    return ConnectionLost(
+        f"{what} at {url}: connection failed: {one_line(reason)}",
+        remedy="check that Triton runs and that address, port and protocol are right",
+    )
+
+
+def refusal(what: str, url: str, status: str, text: object, subject: Subject) -> ServerError:
+    """The error for a server's answer.
+
+    status   Triton's or gRPC's word, or an HTTP code: "NOT_FOUND", "404"; what: the call, for the message
+    subject  "model": an answer that fits nothing more special is a ModelError; "server": a ServerError
+    """
+    line = one_line(text)
+    message = f"{what} at {url}: {line}"
+    if "Unable to find shared memory region" in line:
+        return RegionUnknown(
+            message, remedy="the server was restarted, or the region was unregistered by somebody else"
+        )
+    if "already in manager" in line:
+        return RegionExists(message)
+    if "currently in use" in line:
+        return RegionBusy(message)
+    if "has no available versions" in line:
+        return ModelError(message, remedy="the model is not loaded: see the server's log")
+    if status in ("UNAVAILABLE", "CANCELLED", "502", "503"):
+        return connection_lost(what, url, line)
+    if status in ("RESOURCE_EXHAUSTED", "413"):
+        return ServerError(
+            message, remedy="use --data system_shm, a smaller batch_size or a smaller roi_size"
+        )
+    if subject == "model":
+        return ModelError(message)
+    return ServerError(message)

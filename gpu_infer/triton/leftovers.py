@@ -1,0 +1,87 @@
+"""What a killed process left behind: regions on the server and segments in /dev/shm.
+
+A file /dev/shm/gpu_infer-<pid>-<random> that nobody holds the lock of (see `naming`) has lost its owner, and so has the
+region of that name on the server. The owner unregisters before it removes its file, so a dead owner's region always has
+its file on the owner's host. A region on the server without a file here belongs to a process on another host (or in a
+container with a /dev/shm of its own): it is not ours to judge and is never touched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .client import Control, RegionInfo
+from .naming import PREFIX, SHM_FOLDER, owner_pid
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One name that lost its owner: the file in /dev/shm and, where the server asked knows it, the region.
+
+    nbytes  of the file; 0 for the marker of a CUDA region
+    """
+
+    name: str
+    pid: int
+    path: Path
+    nbytes: int
+    region: RegionInfo | None
+
+    def __str__(self) -> str:
+        where = [str(self.path)] + ([f"{self.region.kind} region on the server"] if self.region else [])
+        return f"{self.name} ({self.nbytes / 2**20:.1f} MiB): {', '.join(where)}"
+
+
+def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> list[Leftover]:
+    """Everything on this host, and on the client's server if one is given, whose owner is dead; sorted by name.
+
+    Raises what the client raises: ConnectionLost, ServerError, DeadlineError.
+    """
+    regions = client.registered_regions() if client is not None else {}
+    found = []
+    for path in sorted(folder.glob(f"{PREFIX}*")) if folder.is_dir() else []:
+        pid = owner_pid(path.name)
+        if pid is None:
+            continue
+        try:
+            if _has_owner(path):
+                continue
+            found.append(Leftover(path.name, pid, path, path.stat().st_size, regions.get(path.name)))
+        except FileNotFoundError:
+            continue  # its owner ended just now
+        except PermissionError:
+            log.debug("%s belongs to another user", path)
+    return found
+
+
+def clean(leftovers: Sequence[Leftover], client: Control | None = None) -> None:
+    """Unregister each region by its name, then remove its file: in this order a failure leaves something to find.
+
+    Raises what the client raises, and OSError where a file cannot be removed; ValueError for a region without a client.
+    """
+    for leftover in leftovers:
+        if leftover.region is not None:
+            if client is None:
+                raise ValueError(f"{leftover.name} is registered: pass the client of its server")
+            client.unregister_region(leftover.name, leftover.region.kind)
+        leftover.path.unlink(missing_ok=True)
+        log.info("removed %s", leftover)
+
+
+def _has_owner(path: Path) -> bool:
+    """Whether a living process holds the lock of the file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,60 @@
+"""Names of our shared-memory regions and the lock that tells a live owner from a dead one.
+
+A region and its segment are called `gpu_infer-<pid>-<random>`. The pid is for the human who reads a listing: containers
+may share /dev/shm without sharing pids, so a pid proves nothing. What counts is an flock that the owner holds on the file
+/dev/shm/<name>: the kernel drops it however the owner ends, and it works across containers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from pathlib import Path
+
+SHM_FOLDER = Path("/dev/shm")
+PREFIX = "gpu_infer-"
+_NAME = re.compile(r"gpu_infer-(\d+)-[0-9a-f]{16}")
+
+
+def new_name() -> str:
+    """A name that nobody else has: 64 random bits."""
+    return f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def owner_pid(name: str) -> int | None:
+    """The pid in one of our names, None for a name that is not ours."""
+    match = _NAME.fullmatch(name)
+    return int(match.group(1)) if match else None
+
+
+def create_locked(folder: Path = SHM_FOLDER) -> tuple[str, int]:
+    """(name, descriptor) of a new empty file of mode 0600 on which this process holds the lock.
+
+    Raises OSError when the folder cannot be written.
+    """
+    while True:
+        name = new_name()
+        fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_at(fd, folder / name):
+                return name, fd
+        except BlockingIOError:
+            pass  # between creation and lock a cleaner took it for a leftover and will remove it: try another name
+        except BaseException:
+            os.close(fd)
+            (folder / name).unlink(missing_ok=True)
+            raise
+        os.close(fd)
+
+
+def is_at(fd: int, path: Path) -> bool:
+    """Whether `path` still leads to the open file `fd`."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(fd)
+    return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)

@@ -1,0 +1,57 @@
+"""Asking a model by example what its metadata leave open."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ModelError
+from .client import InferRequest
+from .fit import check_fit, split_dims, tensor_shape
+from .model import ModelInfo
+from .transport import Transport
+
+
+def probe_output_channels(
+    transport: Transport,
+    model: ModelInfo,
+    window: tuple[int, int, int],
+    channels_in: int,
+    *,
+    channels_last: bool = False,
+    deadline_s: float = 600.0,
+) -> int:
+    """K of the model's output [N, K, R0, R1, R2], from the reply to one request of zeros sent inline.
+
+    Raises ModelError when the model does not fit or answers a shape that is not that of its input but for the channels.
+    """
+    check_fit(model, channels_in, window, channels_last=channels_last)
+    known, _ = split_dims(model.output.dims, channels_last)
+    if known != -1:
+        return known
+    shape = tensor_shape(channels_in, window, channels_last)
+    if model.batch_axis == "leading":
+        shape = (model.max_batch if model.fixed_batch else 1, *shape)
+    client = transport.client()
+    try:
+        reply = client.infer(
+            InferRequest(
+                model=model.name,
+                version=model.version,
+                input_name=model.input.name,
+                datatype=model.input.datatype,
+                shape=shape,
+                source=np.zeros(shape, model.input.dtype),
+                output_name=model.output.name,
+            ),
+            deadline_s,
+        )
+    finally:
+        client.close()
+    channels = split_dims(reply.shape[-4:], channels_last)[0] if len(reply.shape) == len(shape) else 0
+    lead = shape[:-4]
+    if channels < 1 or reply.shape != (*lead, *tensor_shape(channels, window, channels_last)):
+        raise ModelError(
+            f"model {model.name} answered {model.output.name} as {list(reply.shape)} to an input of {list(shape)}",
+            remedy="only models whose output has the size of their input can be used",
+        )
+    return channels

@@ -1,0 +1,162 @@
+"""One arena's registration with the server: made once, renewed after a restart, taken back when nothing is in flight."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from typing import Protocol
+
+from ..errors import ServerError
+from .arena import Arena
+from .client import Control, RegionKind
+from .failures import ConnectionLost, RegionBusy, RegionExists
+from .naming import SHM_FOLDER, create_locked, new_name
+from .regions import SystemArena
+from .server import Server
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 30.0  # how long an end waits for requests that still use the region
+EXIT_TIMEOUT_S = 3.0  # of a call made while the interpreter ends
+
+
+class DeviceArena(Arena, Protocol):
+    """A dedicated CUDA allocation (never from a pool) that another process may open."""
+
+    ipc_handle: bytes  # cudaIpcMemHandle_t, 64 bytes
+    device: int
+
+
+_live: weakref.WeakSet[Registration] = weakref.WeakSet()
+
+
+class Registration:
+    """Registers in the constructor; raises ServerError when the server refuses. Safe to use from several threads."""
+
+    def __init__(self, server: Server, arena: SystemArena | DeviceArena) -> None:
+        self._server = server
+        self._arena = arena
+        self._lock = threading.Lock()
+        self._marker = -1
+        self.owner = os.getpid()
+        self.renewals = 0
+        self.closed = False
+        self.kind: RegionKind = "system" if isinstance(arena, SystemArena) else "cuda"
+        if isinstance(arena, SystemArena):
+            self.name = arena.name
+        else:
+            self.name = self._mark()
+        client = server.client()
+        try:
+            self._register(client)
+        except BaseException:
+            self._unmark()
+            raise
+        finally:
+            client.close()
+        _live.add(self)
+
+    def renew(self, client: Control, seen: int) -> None:
+        """Register again after a server forgot the region.
+
+        `seen` is what `renewals` was when the failed request was sent: of several slots that fail together, the first
+        renews and the others find it done.
+        """
+        with self._lock:
+            if self.renewals == seen and not self.closed:
+                self._register(client)
+                self.renewals += 1
+                log.info("registered %s again: the server had forgotten it", self.name)
+
+    def close(self, drain_s: float = DRAIN_S, timeout: float = 10.0) -> bool:
+        """Unregister by name, waiting up to `drain_s` for requests that still use the region.
+
+        False where the server could not be told, and so may still know the region; never raises a ServerError.
+        """
+        with self._lock:
+            if self.closed:
+                return True
+            self.closed = True
+        _live.discard(self)
+        done = False
+        try:
+            done = self._unregister(drain_s, timeout)
+        finally:
+            self._unmark(keep_file=not done)
+            if isinstance(self._arena, SystemArena):
+                self._arena.keep_file = not done
+        return done
+
+    def _register(self, client: Control) -> None:
+        try:
+            if isinstance(self._arena, SystemArena):
+                client.register_system_region(self.name, self._arena.key, self._arena.nbytes)
+            else:
+                client.register_cuda_region(
+                    self.name, self._arena.ipc_handle, self._arena.device, self._arena.nbytes
+                )
+        except RegionExists:
+            pass  # the name is random: it is ours, from a call whose answer was lost
+
+    def _unregister(self, drain_s: float, timeout: float) -> bool:
+        client = self._server.client()
+        try:
+            started = time.monotonic()
+            while True:
+                try:
+                    client.unregister_region(self.name, self.kind, timeout)
+                    return True
+                except RegionBusy:
+                    if time.monotonic() - started >= drain_s:
+                        log.warning(
+                            "region %s stays on the server at %s, which still works on a request after %g s: "
+                            "remove it later with gpu-infer doctor --clean",
+                            self.name,
+                            self._server.url,
+                            drain_s,
+                        )
+                        return False
+                    time.sleep(0.05)
+                except ConnectionLost as error:
+                    # A server that is gone has forgotten the region with everything else.
+                    log.info("region %s went with its server: %s", self.name, error.message)
+                    return True
+                except ServerError as error:
+                    log.warning(
+                        "region %s could not be unregistered, remove it later with gpu-infer doctor --clean: %s",
+                        self.name,
+                        error.message,
+                    )
+                    return False
+        finally:
+            client.close()
+
+    def _mark(self) -> str:
+        """A locked, empty file that says of a CUDA region, which has no file of its own, that its owner lives."""
+        try:
+            name, self._marker = create_locked(SHM_FOLDER)
+        except OSError as error:
+            log.debug("no marker file in %s: %s", SHM_FOLDER, error)
+            return new_name()
+        return name
+
+    def _unmark(self, keep_file: bool = False) -> None:
+        if self._marker >= 0:
+            if not keep_file:
+                (SHM_FOLDER / self.name).unlink(missing_ok=True)
+            os.close(self._marker)
+            self._marker = -1
+
+
+def _close_all() -> None:
+    for registration in list(_live):
+        if registration.owner == os.getpid():  # not in a forked child
+            registration.close(drain_s=EXIT_TIMEOUT_S, timeout=EXIT_TIMEOUT_S)
+
+
+# After regions.py's own handler was registered, so that it runs before: unregister first, then remove the segment.
+atexit.register(_close_all)

@@ -1,0 +1,217 @@
+"""Which server, which protocol, and how voxels travel: chosen once, with the reason for every choice that was left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, Protocol, TypeVar, cast
+
+from ..backends.base import Backend
+from ..errors import ConfigError, GpuInferError, ResourceError, ServerError
+from .arena import Arena
+from .client import Control
+from .endpoints import ControlName, Endpoints
+from .failures import ConnectionLost, one_line
+from .regions import HostArena, SystemArena
+from .registration import DeviceArena, Registration
+from .server import Server
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+DataName = Literal["cuda_shm", "system_shm", "inline"]
+LADDER: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
+PROBE_BYTES = 4096
+
+CHECK = {
+    "cuda_shm": "client and server need the same GPU and distinct PIDs (containers: --pid=host); CUDA IPC does not work "
+    "on WSL, on Jetson or across MIG slices",
+    "system_shm": "client and server need the same /dev/shm (containers: --ipc=host) and the same user, or a server that "
+    "runs as root",
+    "inline": "inline data needs nothing but the connection",
+}
+
+
+class DeviceBackend(Protocol):
+    """A backend with device memory that another process can open."""
+
+    def device_block(self, nbytes: int) -> DeviceArena: ...
+
+
+class Transport:
+    """How requests reach the server.
+
+    control  "grpc" or "http"
+    data     "cuda_shm", "system_shm" or "inline"; may step down when a block is made, where that is allowed
+    left     (choice, reason) of every better choice that was tried and left
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        backend: Backend,
+        choices: tuple[DataName, ...],
+    ) -> None:
+        self.server = server
+        self.backend = backend
+        self.left: list[tuple[str, str]] = []
+        self._choices = list(choices)
+        self._fixed = len(choices) == 1
+
+    @property
+    def control(self) -> ControlName:
+        return self.server.control
+
+    @property
+    def data(self) -> DataName:
+        return self._choices[0]
+
+    def probe(self) -> None:
+        """Register a small block, see it listed and take it back; steps down the ladder until that works."""
+        self._first_that_works(lambda: self._round_trip(PROBE_BYTES))
+
+    def arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
+        """A block for slots and its registration (None for inline data); give both back with `release`.
+
+        Raises ResourceError or ServerError where the choice is fixed; otherwise steps down, and says so in `left`.
+        """
+        return self._first_that_works(lambda: self._block(nbytes))
+
+    def client(self) -> Control:
+        """A new client for the calling thread."""
+        return self.server.client()
+
+    def close(self) -> None:
+        """Nothing is held between blocks; here so that callers can treat a transport as a resource."""
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _first_that_works(self, attempt: Callable[[], T]) -> T:
+        while True:
+            try:
+                return attempt()
+            except (ServerError, ResourceError) as error:
+                if isinstance(error, ConnectionLost):
+                    raise  # says nothing of this choice
+                if self._fixed or self.data == "inline":
+                    raise _required(self.data, error) from error
+                self.left.append((self.data, one_line(error)))
+                # On a machine without a GPU the first step down is what everybody expects.
+                expected = self.data == "cuda_shm" and not hasattr(self.backend, "device_block")
+                del self._choices[0]
+                log.log(
+                    logging.INFO if expected else logging.WARNING,
+                    "data %s not used, taking %s: %s",
+                    *(self.left[-1][0], self.data, self.left[-1][1]),
+                )
+
+    def _block(self, nbytes: int) -> tuple[Arena, Registration | None]:
+        if self.data == "inline":
+            return HostArena(nbytes), None
+        arena: SystemArena | DeviceArena
+        if self.data == "system_shm":
+            arena = SystemArena(nbytes)
+        else:
+            make = getattr(self.backend, "device_block", None)
+            if make is None:
+                raise ServerError(
+                    f"the {self.backend.name} backend has no device memory",
+                    remedy="use --device gpu or --data auto",
+                )
+            arena = cast(DeviceBackend, self.backend).device_block(nbytes)
+        try:
+            return arena, Registration(self.server, arena)
+        except ConnectionLost:
+            arena.close()
+            raise
+        except ServerError as error:
+            arena.close()
+            raise _explained(self.data, error) from error
+        except BaseException:
+            arena.close()
+            raise
+
+    def _round_trip(self, nbytes: int) -> None:
+        arena, registration = self._block(nbytes)
+        try:
+            if registration is None:
+                return
+            # The name is random: a server that could open it maps our very memory, not a namesake on another host.
+            client = self.client()
+            try:
+                listed = client.registered_regions()
+            finally:
+                client.close()
+            if registration.name not in listed:
+                raise ServerError(f"the server accepted region {registration.name} but does not list it")
+        finally:
+            release(arena, registration)
+
+
+def release(arena: Arena, registration: Registration | None, drain_s: float = 30.0) -> None:
+    """Unregister, then free: in this order, so that nothing is registered that has no owner."""
+    try:
+        if registration is not None:
+            registration.close(drain_s)
+    finally:
+        arena.close()
+
+
+def open_transport(
+    endpoints: Endpoints,
+    backend: Backend,
+    *,
+    control: str = "auto",
+    data: str = "auto",
+    require: str | None = None,
+    wait_s: float = 600.0,
+    interval_s: float = 0.5,
+) -> Transport:
+    """Wait for the server and choose how voxels travel.
+
+    data     "auto" tries cuda_shm, system_shm and inline in that order; a named choice is taken or refused
+    require  like a named `data`, for callers that must not fall back
+    Raises ConfigError for unknown or contradictory choices, DeadlineError when no server is ready within `wait_s`
+    seconds, ServerError or ResourceError when a named choice does not work here.
+    """
+    for option, value, allowed in (
+        ("data", data, ("auto", *LADDER)),
+        ("require", require, (None, *LADDER)),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"{option} {value!r} is unknown", remedy=f"use one of {', '.join(LADDER)}")
+    if require is not None and data not in ("auto", require):
+        raise ConfigError(
+            f"--require {require} contradicts --data {data}", remedy="give one of them, or both the same"
+        )
+    named = require if require is not None else data
+    choices = LADDER if named == "auto" else (cast(DataName, named),)
+    server = Server.connect(endpoints, control, wait_s=wait_s, interval_s=interval_s)
+    transport = Transport(server, backend, choices)
+    transport.probe()
+    log.info("control %s, data %s", transport.control, transport.data)
+    return transport
+
+
+def _explained(choice: str, error: ServerError) -> ServerError:
+    """The server's refusal of a region, with what to check about it."""
+    text = error.message.lower()
+    if "client-shm" in text or "disabled" in text or "not allowed" in text:
+        remedy = "start the server with --allow-client-shm=true: releases from 2.69 on refuse shared memory without it"
+    else:
+        remedy = CHECK[choice]
+    return ServerError(error.message, remedy=remedy)
+
+
+def _required(choice: str, error: GpuInferError) -> GpuInferError:
+    if isinstance(error, ResourceError):
+        return error
+    return type(error)(f"data {choice} cannot be used: {error.message}", remedy=error.remedy or CHECK[choice])
