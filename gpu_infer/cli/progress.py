@@ -130,7 +130,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def show_lines(name: str) -> Iterator[Callable[[str], None]]:
-    """A callback for another program's lines: the last one beside a spinner on a terminal, the log elsewhere."""
+    """A callback for another program's lines: the last one beside a spinner on a terminal, else the log."""
     if not sys.stderr.isatty():
         yield lambda line: log.debug("%s: %s", name, line)
         return

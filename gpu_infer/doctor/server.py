@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_server(settings: Settings, *, clean: bool = False) -> list[Check]:
-    """Checks in order; a server that does not answer ends the list with what can still be said of this host."""
+    """Checks in order; without a server's answer the list ends with what this host alone tells."""
     config, checks = _check_config(settings)
     with ExitStack() as stack:
         try:
