@@ -78,7 +78,11 @@ class Transform(ABC):
 
     def summary(self) -> str:
         """Name and the arguments that matter, for a plan's line."""
-        shown = {k: v for k, v in self.args.model_dump().items() if k not in ("fields", "field")}
+        shown = {
+            k: v
+            for k, v in self.args.model_dump(exclude_defaults=True).items()
+            if k not in ("fields", "field")
+        }
         return (
             f"{self.label}({', '.join(f'{k}={_plain(v)}' for k, v in shown.items())})"
             if shown

@@ -1,0 +1,52 @@
+"""Where in the configuration something stands, for errors that name the file and the key."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gpu_infer.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file and a path of keys in it, such as `pre_transforms[2].args`."""
+
+    file: str
+    path: str = ""
+
+    def __truediv__(self, key: str | int) -> Place:
+        """The place of a member: `place / "args"`, `place / 2`."""
+        if isinstance(key, int):
+            return Place(self.file, f"{self.path}[{key}]")
+        return Place(self.file, f"{self.path}.{key}" if self.path else key)
+
+    def error(self, text: str, remedy: str | None = None) -> ConfigError:
+        """`file: path: text`"""
+        return ConfigError(": ".join(part for part in (self.file, self.path, text) if part), remedy=remedy)
+
+    def expected(self, what: str, found: Any) -> ConfigError:
+        return self.error(f"expected {what}, found {shown(found)}")
+
+    def mapping(self, value: Any) -> dict[str, Any]:
+        """`value`, if it is a JSON object."""
+        if not isinstance(value, dict):
+            raise self.expected("an object {…}", value)
+        return value
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, cut to a line's length."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "x"?`, or nothing where no known word is close."""
+    known = list(known)
+    by_lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f'; did you mean "{by_lower[close[0]]}"?' if close else ""
