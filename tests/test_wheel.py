@@ -18,18 +18,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--wheel-dir",
-        str(folder),
-        str(ROOT),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
+    program = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*program, "--wheel-dir", str(folder), str(ROOT)], check=True, capture_output=True)
     (path,) = folder.glob("gpu_infer-*.whl")
     return path
 
@@ -38,8 +28,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bin folder of a fresh environment with the wheel, and with this environment's other packages.
 
-    The other packages are seen through a .pth file that only appends their folder to sys.path: .pth files inside
-    that folder, the one that leads to the checkout among them, are not read.
+    The other packages are seen through a .pth file that only appends their folder to sys.path: .pth files
+    inside that folder, the one that leads to the checkout among them, are not read.
     """
     folder = tmp_path_factory.mktemp("environment") / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
@@ -66,9 +56,8 @@ def test_contents(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert "gpu_infer/py.typed" in names
-    packaged = {
-        name.removeprefix("gpu_infer/_data/") for name in names if name.startswith("gpu_infer/_data/")
-    }
+    data = "gpu_infer/_data/"
+    packaged = {name.removeprefix(data) for name in names if name.startswith(data)}
     tracked = subprocess.run(
         ["git", "ls-files", "config", "models"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()

@@ -136,10 +136,16 @@ def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
         listed = ", ".join(str(item) for item in found)
         if not clean:
             return [Check("leftovers", "warn", listed, "gpu-infer doctor --clean removes them")]
+        if client is None:
+            # Their regions may still be registered; without the files nothing could find them any more.
+            remedy = "start the server or name it with --triton, then --clean again; or delete the files"
+            return [Check("leftovers", "warn", f"not removed, no server to ask about them: {listed}", remedy)]
         remove(found, client)
         return [Check("leftovers", "ok", f"removed: {listed}")]
     except GpuInferError as error:
         return [_failure("leftovers", error)]
+    except OSError as error:
+        return [Check("leftovers", "fail", str(error), "delete the file as its owner or as root", 5)]
     finally:
         if client is not None:
             client.close()
