@@ -1,7 +1,7 @@
 """Voxel grids in patient space, and orientation as a permutation and flips of axes.
 
-Affines are 4×4 float64, take voxel indices (i, j, k) of voxel centres to millimetres in RAS+ (nibabel's convention).
-ITK speaks LPS+: the first two rows change sign on the way in and out.
+Affines are 4×4 float64, take voxel indices (i, j, k) of voxel centres to millimetres in RAS+ (nibabel's
+convention). ITK speaks LPS+: the first two rows change sign on the way in and out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ class Geometry:
 
     @classmethod
     def from_itk(
-        cls, shape: Shape3, spacing: tuple[float, ...], origin: tuple[float, ...], direction: tuple[float, ...]
+        cls,
+        shape: Shape3,
+        spacing: tuple[float, ...],
+        origin: tuple[float, ...],
+        direction: tuple[float, ...],
     ) -> Geometry:
         """From SimpleITK's size, spacing, origin and direction (row-major 9-tuple), all in LPS+ mm."""
         affine = np.eye(4)
@@ -82,7 +86,7 @@ class Geometry:
 
     @cached_property
     def orientation(self) -> Orientation:
-        """Permutation and flips that take the stored axes to closest canonical ones (nibabel's `io_orientation`)."""
+        """Permutation and flips from the stored axes to closest canonical ones (nibabel's `io_orientation`)."""
         from nibabel.orientations import io_orientation
 
         ornt = io_orientation(self.affine)
@@ -94,7 +98,7 @@ class Geometry:
         return Orientation((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
 
     def reoriented(self, orientation: Orientation) -> Geometry:
-        """The same voxels seen through `orientation.view`: permuted shape and the affine that goes with it."""
+        """The same voxels seen through `orientation.view`: permuted shape and the affine to it."""
         matrix = np.zeros((4, 4))
         matrix[3, 3] = 1.0
         for canonical, (stored, flip) in enumerate(zip(orientation.axes, orientation.flips, strict=True)):

@@ -1,4 +1,4 @@
-"""A volume as it was stored: voxels in their own dtype and order, with the geometry and scaling that go with them."""
+"""A volume as it was stored: voxels in their own dtype and order, with their geometry and scaling."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .geometry import Geometry
 class Volume:
     """One image of one or more channels.
 
-    data      [C, I, J, K] in stored index order and stored dtype; any strides, either byte order. A value in physical
-              units is `slope · stored + inter`.
+    data      [C, I, J, K] in stored index order and stored dtype; any strides, either byte order. A value in
+              physical units is `slope · stored + inter`.
     geometry  shape (I, J, K) and affine.
     path      the file or folder it came from (the first one, where channels came from several).
     format    "nifti", "metaimage", "nrrd" or "dicom".
