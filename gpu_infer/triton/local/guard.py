@@ -1,10 +1,10 @@
-"""Keeper of one tritonserver: whatever ends its owner, the server ends too and leaves nothing in /dev/shm.
+"""Keeper of one tritonserver: whatever ends its owner, the server ends too and leaves no shared memory.
 
-Run as a script with the standard library alone: `guard.py GRACE_S tritonserver …`. Its standard input is a pipe
-from the owner; the end of the pipe (the owner closed it, exited, crashed, was killed) ends the server with SIGTERM
-and, after GRACE_S seconds, SIGKILL to the whole process group, which holds the Python backend's stubs. Its standard
-output gets the server's pid on one line. A death signal alone would not do: it fires when the starting *thread*
-ends, does not reach the stubs and leaves their shared-memory regions behind.
+Run as a script with the standard library alone: `guard.py GRACE_S tritonserver …`. Its standard input is a
+pipe from the owner; the end of the pipe (the owner closed it, exited, crashed, was killed) ends the server
+with SIGTERM and, after GRACE_S seconds, SIGKILL to the whole process group, which holds the Python backend's
+stubs. Its standard output gets the server's pid on one line. A death signal alone would not do: it fires when
+the starting *thread* ends, does not reach the stubs and leaves their shared-memory regions behind.
 """
 
 from __future__ import annotations

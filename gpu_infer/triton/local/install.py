@@ -1,7 +1,7 @@
 """Install NVIDIA's own tritonserver from PyPI into an environment of its own.
 
-The wheel `nvidia-pytriton` carries `tritonserver` 2.51 with the Python backend. It needs NumPy 1 (its stub returns
-empty outputs, without an error, under NumPy 2), so it cannot share an environment with this package.
+The wheel `nvidia-pytriton` carries `tritonserver` 2.51 with the Python backend. It needs NumPy 1 (its stub
+returns empty outputs, without an error, under NumPy 2), so it cannot share an environment with this package.
 """
 
 from __future__ import annotations

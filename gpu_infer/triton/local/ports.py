@@ -12,8 +12,8 @@ ADDRESS = "127.0.0.1"
 def choose_ports(*asked: int) -> tuple[int, ...]:
     """One port per argument, 0 for any free one. Raises ConfigError for a port that is taken or out of range.
 
-    All sockets stay bound until all ports are chosen, so that no port is given twice. Between this and the server's
-    own bind another process may take one: the caller retries.
+    All sockets stay bound until all ports are chosen, so that no port is given twice. Between this and the
+    server's own bind another process may take one: the caller retries.
     """
     sockets: list[socket.socket] = []
     try:

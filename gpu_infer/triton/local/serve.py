@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +20,7 @@ from . import guard
 from .install import OnLine, install, installed
 from .ports import ADDRESS, choose_ports
 from .ready import failure_reason, is_ready, port_was_taken
+from .segments import remove_leftovers, warn_when_small
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,6 @@ _PORT_TRIES = 5
 _POLL_S = 0.05
 _GRACE_S = 10.0
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# The Python backend moves tensors to its stub through /dev/shm: a lung tile takes 26 MB in and 52 MB out.
-_SHM_COMFORT = 256 << 20
 
 
 class LocalServer:
@@ -41,9 +40,9 @@ class LocalServer:
     wait_s       how long loading the models may take
     cache        where the environment is installed, on first use (`install`); `on_line` gets pip's lines
 
-    Use as a context manager, or call `start` and `stop`. The server and its stubs end with this process, however
-    it ends. Raises ConfigError (folder, port, platform), ServerError (the server gave up: names the model and says
-    why), DeadlineError (not ready in time).
+    Use as a context manager, or call `start` and `stop`. The server and its stubs end with this process,
+    however it ends. Raises ConfigError (folder, port, platform), ServerError (the server gave up: names the
+    model and says why), DeadlineError (not ready in time).
     """
 
     def __init__(
@@ -119,7 +118,7 @@ class LocalServer:
             runtime = installed(self._cache)
         assert runtime is not None
         remove_leftovers()
-        _look_at_shm()
+        warn_when_small()
         for attempt in range(_PORT_TRIES):
             ports = choose_ports(*(self._ports or self._asked))
             if self._try_start(runtime.server, runtime.backends, runtime.environment(), ports):
@@ -130,7 +129,7 @@ class LocalServer:
         raise ServerError("no free port for the local Triton", remedy="give --http-port and --grpc-port")
 
     def stop(self) -> None:
-        """End the server and its stubs; nothing of them is left when it returns. Does nothing when none runs."""
+        """End the server and its stubs; nothing of them is left then. Does nothing when none runs."""
         self._end(None)
         if self._own_log and self._log is not None:
             self._log.unlink(missing_ok=True)
@@ -228,7 +227,11 @@ class LocalServer:
             os.killpg(self.pid, signum)
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.close()  # the guard stops the server, kills its group, removes its regions
+        # The guard stops the server, kills its group and removes its regions. The byte tells it even when a
+        # forked child holds the pipe open.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(b"\n")
+            process.stdin.close()
         try:
             process.wait(_GRACE_S + 10)
         except subprocess.TimeoutExpired:
@@ -250,8 +253,8 @@ def serve_foreground(
 ) -> int:
     """Serve until SIGTERM (exit code 0) or SIGINT (130); returns the exit code. Call it from the main thread.
 
-    `on_ready` is called once with the running server. Raises what LocalServer raises, and ServerError when the
-    server ends by itself.
+    `on_ready` is called once with the running server. Raises what LocalServer raises, and ServerError when
+    the server ends by itself.
     """
     got: list[int] = []
     previous = {s: signal.signal(s, lambda signum, _frame: got.append(signum)) for s in _END_SIGNALS}
@@ -270,20 +273,6 @@ def serve_foreground(
     return 130 if signal.SIGINT in got else 0
 
 
-def remove_leftovers() -> list[str]:
-    """Remove regions of the Python backend whose guard was killed with SIGKILL; returns their names."""
-    removed = []
-    for path in guard.SHM_FOLDER.glob(guard.SHM_PREFIX + "*"):
-        pid = path.name.removeprefix(guard.SHM_PREFIX).split("_")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            try:
-                path.unlink(missing_ok=True)
-            except PermissionError:  # another user's
-                continue
-            removed.append(path.name)
-    return removed
-
-
 def _repository(folder: Path) -> Path:
     path = Path(folder).resolve()
     if not path.is_dir():
@@ -300,13 +289,3 @@ def _repository(folder: Path) -> Path:
             remedy="expected NAME/config.pbtxt and NAME/1/…",
         )
     return path
-
-
-def _look_at_shm() -> None:
-    free = shutil.disk_usage(guard.SHM_FOLDER).free
-    if free < _SHM_COMFORT:
-        log.warning(
-            "%s has %d MB free; large tiles may fail (in a container: --shm-size=1g)",
-            guard.SHM_FOLDER,
-            free >> 20,
-        )
