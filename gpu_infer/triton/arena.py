@@ -1,4 +1,4 @@
-"""The memory that slots live in: one block, registered with the server at most once, slots addressed by offset."""
+"""The memory that slots live in: one block, registered at most once, slots addressed by offset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Arena(Protocol):
     nbytes: int
 
     def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Any:
-        """Array over the block from `offset` bytes on: numpy for host memory, the backend's array for device memory."""
+        """Array over the block from `offset` bytes on: NumPy's for host memory, else the backend's."""
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """What we ask of a Triton server, in one interface for both protocols.
 
-No exception of the client libraries leaves these classes: calls raise ServerError, ModelError, DeadlineError or one of
-the classes in `failures.py`. A client belongs to the thread that made it; every slot has its own.
+No exception of the client libraries leaves these classes: calls raise ServerError, ModelError, DeadlineError
+or one of the classes in `failures.py`. A client belongs to the thread that made it; every slot has its own.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class RegionInfo:
-    """A region that the server knows. `kind` is "system" or "cuda"; `key` is the segment's name, empty for CUDA."""
+    """A region the server knows. `kind` is "system" or "cuda"; `key` names the segment, empty for CUDA."""
 
     name: str
     kind: RegionKind
@@ -169,7 +169,8 @@ def check_message_size(request: InferRequest) -> None:
     nbytes = int(np.prod(request.shape, dtype=np.int64)) * request.source.dtype.itemsize
     if nbytes > MESSAGE_LIMIT - 65536:  # names, shapes and headers take their share
         raise ServerError(
-            f"an inline request of {nbytes / 2**30:.2f} GiB for model {request.model} exceeds the 2 GiB of one message",
+            f"an inline request of {nbytes / 2**30:.2f} GiB for model {request.model} exceeds the 2 GiB of "
+            f"one message",
             remedy="use --data system_shm, a smaller batch_size or a smaller roi_size",
         )
 

@@ -1,4 +1,4 @@
-"""How a refusal of the server or a broken connection becomes one of our errors, whichever protocol carried it."""
+"""How a refusal or a broken connection becomes one of our errors, whichever protocol carried it."""
 
 from __future__ import annotations
 

@@ -21,11 +21,12 @@ def split_dims(dims: tuple[int, ...], channels_last: bool) -> tuple[int, tuple[i
 def check_fit(
     model: ModelInfo, channels: int, window: tuple[int, int, int], *, channels_last: bool = False
 ) -> None:
-    """Raise ModelError where the model's fixed dims disagree with the volume's channels or the window, naming both."""
+    """ModelError that names both where the model's fixed dims disagree with the channels or the window."""
     takes, spatial = split_dims(model.input.dims, channels_last)
     if takes not in (-1, channels):
         raise ModelError(
-            f"wrong channel count: model {model.name} takes {takes} in {model.input.name}, the volume has {channels}",
+            f"wrong channel count: model {model.name} takes {takes} in {model.input.name}, "
+            f"the volume has {channels}",
             remedy="check that the model belongs to this kind of volume",
         )
     for tensor in (model.input, model.output):

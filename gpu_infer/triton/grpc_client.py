@@ -31,12 +31,12 @@ from .failures import Subject, connection_lost, deadline, refusal
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-    # One connection per client: subchannels shared in the process would share their back-off after a restart too.
+    # One connection per client: shared subchannels would share their back-off after a restart too.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # Notices a host that vanished without a word; Triton allows a ping per 5 minutes by default, so stay above that.
+    # Notices a host that vanished; Triton allows one ping in 5 minutes by default: stay above that.
     ("grpc.keepalive_time_ms", 330_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment has no business between us and the server

@@ -1,7 +1,7 @@
 """`Control` over HTTP.
 
-The library underneath drives its sockets with gevent, whose event loop belongs to one thread: a client is used and
-closed by the thread that made it.
+The library underneath drives its sockets with gevent, whose event loop belongs to one thread: a client is
+used and closed by the thread that made it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class HttpClient:
         if threading.get_ident() != self._thread:
             raise RuntimeError("an HTTP client belongs to the thread that made it")
         if self._client is None:
-            # No network timeout: the call's own deadline bounds all its reads together, a socket's bounds each.
+            # No network timeout: the call's deadline bounds all its reads together, a socket's each one.
             self._client = triton.InferenceServerClient(
                 self.url, connection_timeout=CONNECT_TIMEOUT_S, network_timeout=None
             )

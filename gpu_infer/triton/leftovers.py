@@ -1,9 +1,10 @@
 """What a killed process left behind: regions on the server and segments in /dev/shm.
 
-A file /dev/shm/gpu_infer-<pid>-<random> that nobody holds the lock of (see `naming`) has lost its owner, and so has the
-region of that name on the server. The owner unregisters before it removes its file, so a dead owner's region always has
-its file on the owner's host. A region on the server without a file here belongs to a process on another host (or in a
-container with a /dev/shm of its own): it is not ours to judge and is never touched.
+A file /dev/shm/gpu_infer-<pid>-<random> that nobody holds the lock of (see `naming`) has lost its owner, and
+so has the region of that name on the server. The owner unregisters before it removes its file, so a dead
+owner's region always has its file on the owner's host. A region on the server without a file here belongs to
+a process on another host (or in a container with a /dev/shm of its own): it is not ours to judge and is never
+touched.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import ResourceError
 from .client import Control, RegionInfo
 from .naming import PREFIX, SHM_FOLDER, owner_pid
 
@@ -40,7 +42,7 @@ class Leftover:
 
 
 def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> list[Leftover]:
-    """Everything on this host, and on the client's server if one is given, whose owner is dead; sorted by name.
+    """Everything on this host, and on the client's server if one is given, whose owner is dead, by name.
 
     Raises what the client raises: ConnectionLost, ServerError, DeadlineError.
     """
@@ -62,16 +64,23 @@ def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> 
 
 
 def clean(leftovers: Sequence[Leftover], client: Control | None = None) -> None:
-    """Unregister each region by its name, then remove its file: in this order a failure leaves something to find.
+    """Unregister each region by its name, then remove its file: a failure leaves something to find.
 
-    Raises what the client raises, and OSError where a file cannot be removed; ValueError for a region without a client.
+    Raises what the client raises, ResourceError where a file cannot be removed, ValueError for a region
+    without a client.
     """
     for leftover in leftovers:
         if leftover.region is not None:
             if client is None:
                 raise ValueError(f"{leftover.name} is registered: pass the client of its server")
             client.unregister_region(leftover.name, leftover.region.kind)
-        leftover.path.unlink(missing_ok=True)
+        try:
+            leftover.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ResourceError(
+                f"{leftover.path} cannot be removed: {error.strerror}",
+                remedy="remove it as its owner or as root",
+            ) from None
         log.info("removed %s", leftover)
 
 

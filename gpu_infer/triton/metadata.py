@@ -28,8 +28,8 @@ def model_info(
     max_batch_size > 0             a leading batch axis of up to that many windows
     max_batch_size 0, 5 dims       an explicit batch axis: its own size where fixed, else `batch` (default 1)
     max_batch_size 0, 4 dims       no batch axis, one window a request
-    Raises ModelError for a decoupled model, several inputs or outputs of which none is chosen by name, a datatype
-    other than FP32 and FP16, and dims that are not channels and three axes.
+    Raises ModelError for a decoupled model, several inputs or outputs of which none is chosen by name, a
+    datatype other than FP32 and FP16, and dims that are not channels and three axes.
     """
     name = metadata.name
     if config.decoupled:
@@ -89,8 +89,8 @@ def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str) -> T
     dims = tensor.shape[1:] if batch_axis == "leading" else tensor.shape
     if len(dims) != VOLUME_DIMS:
         raise ModelError(
-            f"model {model}: {role} {tensor.name} has dims {list(tensor.shape)}, expected channels and three axes"
-            + (" after the batch axis" if batch_axis == "leading" else ""),
+            f"model {model}: {role} {tensor.name} has dims {list(tensor.shape)}, "
+            "expected channels and three axes" + (" after the batch axis" if batch_axis == "leading" else ""),
             remedy="serve a 3-D model with dims C,X,Y,Z",
         )
     return TensorInfo(tensor.name, dtype, tensor.datatype, dims)

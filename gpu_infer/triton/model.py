@@ -24,7 +24,7 @@ class ModelInfo:
 
     max_batch  windows that one request may carry, at least 1
     batch_axis "leading": requests carry [N, *dims]; "none": requests carry dims alone, one window each
-    fixed_batch  every request carries exactly max_batch windows: the batch axis is part of the model's own dims
+    fixed_batch  every request carries exactly max_batch windows: the model's own dims fix them
     """
 
     name: str

@@ -1,8 +1,9 @@
 """Names of our shared-memory regions and the lock that tells a live owner from a dead one.
 
-A region and its segment are called `gpu_infer-<pid>-<random>`. The pid is for the human who reads a listing: containers
-may share /dev/shm without sharing pids, so a pid proves nothing. What counts is an flock that the owner holds on the file
-/dev/shm/<name>: the kernel drops it however the owner ends, and it works across containers.
+A region and its segment are called `gpu_infer-<pid>-<random>`. The pid is for the human who reads a listing:
+containers may share /dev/shm without sharing pids, so a pid proves nothing. What counts is an flock that the
+owner holds on the file /dev/shm/<name>: the kernel drops it however the owner ends, and it works across
+containers.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def create_locked(folder: Path = SHM_FOLDER) -> tuple[str, int]:
             if is_at(fd, folder / name):
                 return name, fd
         except BlockingIOError:
-            pass  # between creation and lock a cleaner took it for a leftover and will remove it: try another name
+            pass  # a cleaner came between creation and lock, and will remove it: try another name
         except BaseException:
             os.close(fd)
             (folder / name).unlink(missing_ok=True)

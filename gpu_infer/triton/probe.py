@@ -22,7 +22,8 @@ def probe_output_channels(
 ) -> int:
     """K of the model's output [N, K, R0, R1, R2], from the reply to one request of zeros sent inline.
 
-    Raises ModelError when the model does not fit or answers a shape that is not that of its input but for the channels.
+    Raises ModelError when the model does not fit or answers a shape that is not that of its input but for the
+    channels.
     """
     check_fit(model, channels_in, window, channels_last=channels_last)
     known, _ = split_dims(model.output.dims, channels_last)
@@ -51,7 +52,8 @@ def probe_output_channels(
     lead = shape[:-4]
     if channels < 1 or reply.shape != (*lead, *tensor_shape(channels, window, channels_last)):
         raise ModelError(
-            f"model {model.name} answered {model.output.name} as {list(reply.shape)} to an input of {list(shape)}",
+            f"model {model.name} answered {model.output.name} as {list(reply.shape)} to an input of "
+            f"{list(shape)}",
             remedy="only models whose output has the size of their input can be used",
         )
     return channels

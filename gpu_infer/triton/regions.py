@@ -1,8 +1,9 @@
-"""Host memory for slots: a POSIX segment that a server on the same host can map, or private pages for inline data."""
+"""Host memory for slots: a POSIX segment that a server can map, or private pages for inline data."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import errno
 import mmap
 import os
@@ -17,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..errors import ResourceError
 from .naming import SHM_FOLDER, create_locked, is_at
 
-# What must not outlive the process; atexit closes whatever is still in it. Weak: being in it keeps nothing alive.
+# What must not outlive the process: atexit closes what is still in it. Being in it keeps nothing alive.
 _live: weakref.WeakSet[SystemArena] = weakref.WeakSet()
 
 
@@ -49,9 +50,10 @@ class HostArena:
 class SystemArena:
     """`nbytes` of zeroed POSIX shared memory, in a new segment `name` that this process alone owns.
 
-    `key` ("/name") is what a server opens. The segment has mode 0600: the server must run as the same user or as root.
-    Every page is reserved at once, so that a /dev/shm that is too small shows here as ResourceError and not as SIGBUS at
-    some later write. Fulfils `arena.Arena`; `close` removes the segment, and so does the end of the interpreter.
+    `key` ("/name") is what a server opens. The segment has mode 0600: the server must run as the same user or
+    as root. Every page is reserved at once, so that a /dev/shm that is too small shows here as ResourceError
+    and not as SIGBUS at some later write. Fulfils `arena.Arena`; `close` removes the segment, and so does the
+    end of the interpreter.
     """
 
     def __init__(self, nbytes: int, folder: Path = SHM_FOLDER) -> None:
@@ -127,10 +129,8 @@ def _view(
 
 def _release(pages: mmap.mmap | None) -> None:
     if pages is not None:
-        try:
+        with contextlib.suppress(BufferError):  # somebody still holds a view: the pages go with the last one
             pages.close()
-        except BufferError:
-            pass  # somebody still holds a view: the pages go with the last one
 
 
 def _mib(nbytes: int) -> str:

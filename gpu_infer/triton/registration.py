@@ -1,4 +1,4 @@
-"""One arena's registration with the server: made once, renewed after a restart, taken back when nothing is in flight."""
+"""One arena's registration with the server: made once, renewed after a restart, taken back at the end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _live: weakref.WeakSet[Registration] = weakref.WeakSet()
 
 
 class Registration:
-    """Registers in the constructor; raises ServerError when the server refuses. Safe to use from several threads."""
+    """Registers when made (ServerError where the server refuses). Safe to use from several threads."""
 
     def __init__(self, server: Server, arena: SystemArena | DeviceArena) -> None:
         self._server = server
@@ -63,8 +63,8 @@ class Registration:
     def renew(self, client: Control, seen: int) -> None:
         """Register again after a server forgot the region.
 
-        `seen` is what `renewals` was when the failed request was sent: of several slots that fail together, the first
-        renews and the others find it done.
+        `seen` is what `renewals` was when the failed request was sent: of several slots that fail together,
+        the first renews and the others find it done.
         """
         with self._lock:
             if self.renewals == seen and not self.closed:
@@ -75,7 +75,8 @@ class Registration:
     def close(self, drain_s: float = DRAIN_S, timeout: float = 10.0) -> bool:
         """Unregister by name, waiting up to `drain_s` for requests that still use the region.
 
-        False where the server could not be told, and so may still know the region; never raises a ServerError.
+        False where the server could not be told, and so may still know the region; never raises a
+        ServerError.
         """
         with self._lock:
             if self.closed:
@@ -127,7 +128,8 @@ class Registration:
                     return True
                 except ServerError as error:
                     log.warning(
-                        "region %s could not be unregistered, remove it later with gpu-infer doctor --clean: %s",
+                        "region %s could not be unregistered, remove it later with gpu-infer doctor "
+                        "--clean: %s",
                         self.name,
                         error.message,
                     )
@@ -136,7 +138,7 @@ class Registration:
             client.close()
 
     def _mark(self) -> str:
-        """A locked, empty file that says of a CUDA region, which has no file of its own, that its owner lives."""
+        """A locked, empty file that tells that the owner of a CUDA region, which has no file, lives."""
         try:
             name, self._marker = create_locked(SHM_FOLDER)
         except OSError as error:
@@ -158,5 +160,5 @@ def _close_all() -> None:
             registration.close(drain_s=EXIT_TIMEOUT_S, timeout=EXIT_TIMEOUT_S)
 
 
-# After regions.py's own handler was registered, so that it runs before: unregister first, then remove the segment.
+# Registered after the handler of regions.py and so run before it: unregister, then remove the segment.
 atexit.register(_close_all)

@@ -63,16 +63,17 @@ class Slot:
 
 
 class SlotRing:
-    """`slots` slots of `batch` windows each in one block that is registered once; one request in flight per slot.
+    """`slots` slots of `batch` windows each in one block; one request in flight per slot.
 
     window        (R0, R1, R2), the spatial size of a tile
     channels_out  K as it will be, also where the model's dims leave it open (see `probe_output_channels`)
     deadline_s    seconds that one request may take
     channels_last the model's tensors are [B, R0, R1, R2, C]; slots show them transposed to [B, C, R0, R1, R2]
-    reconnect_s   seconds to wait for a server that went away; retries: how often one request is sent again after that
+    reconnect_s   seconds to wait for a server that went away; retries: how often one request is sent again
+                  after that
 
-    Only one thread may use the ring. Raises ModelError when model and sizes do not fit, ResourceError or ServerError
-    when the block cannot be made.
+    Only one thread may use the ring. Raises ModelError when model and sizes do not fit, ResourceError or
+    ServerError when the block cannot be made.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class SlotRing:
                 remedy=f"set batch_size to at most {model.max_batch}",
             )
         self.slots = slots
-        # A model with a fixed batch axis gets full requests; rows past n hold old windows, whose results nobody reads.
+        # A model with a fixed batch axis gets full requests; rows past n hold old windows, whose results
+        # nobody reads.
         self.batch = model.max_batch if model.fixed_batch else batch
         self._transport = transport
         self._model = model
@@ -137,7 +139,7 @@ class SlotRing:
             self.close()
             raise
 
-    # -- the caller's four steps ----------------------------------------------------------------------------------
+    # -- the caller's four steps -------------------------------------------------------------------------
     def acquire(self) -> Slot:
         """The next slot in ring order, FREE → FILLING; RuntimeError when it is not free. Never waits."""
         self._check_open()
@@ -175,7 +177,7 @@ class SlotRing:
             slot.state = SlotState.FREE
             raise
         if reply.data is not None:
-            # Into the slot's own memory, which is aligned and writable, so that kernels see one kind of array.
+            # Into the slot's own memory: kernels then see one kind of array, aligned and writable.
             slot.output[: slot.n] = self._shown(self._batched(reply.data))[: slot.n]
         slot.move(SlotState.IN_FLIGHT, SlotState.READY)
         return slot.output[: slot.n]
@@ -188,9 +190,9 @@ class SlotRing:
             slot.move(SlotState.READY, SlotState.FREE)
         slot.tag = None
 
-    # -- the end, and what is told of it --------------------------------------------------------------------------
+    # -- the end, and what is told of it -----------------------------------------------------------------
     def close(self) -> None:
-        """Wait for what is in flight (at most `drain_s` seconds), unregister, free. More than once without harm."""
+        """Wait for what is in flight (`drain_s` at most), unregister, free. More than once without harm."""
         if self._closed:
             return
         self._closed = True
@@ -206,7 +208,7 @@ class SlotRing:
             release(self._arena, self._registration, max(1.0, until - time.monotonic()))
 
     def counters(self) -> dict[str, Any]:
-        """For the report: data choice and what was left, requests, retries, bytes by way, seconds in flight."""
+        """For the report: data choice and what was left, requests, retries, bytes, seconds in flight."""
         found = self._counters
         with found.lock:
             return {
@@ -228,7 +230,7 @@ class SlotRing:
     ) -> None:
         self.close()
 
-    # -- inside ---------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------------
     def _request(self, slot: Slot, n: int) -> InferRequest:
         sent = self.batch if self._model.fixed_batch else n
         in_bytes = self._nbytes(self._in_shape, self._model.input.dtype, sent)
@@ -258,14 +260,15 @@ class SlotRing:
         )
 
     def _check_reply(self, reply: InferReply, n: int) -> None:
-        """The reply tells shape and type also when the voxels went to a region: neither may differ from the plan."""
+        """A reply tells shape and type also when the voxels went to a region: they must be as planned."""
         model = self._model
         expected = self._with_batch(self._out_shape, self.batch if model.fixed_batch else n)
         if reply.shape != expected or reply.datatype != model.output.datatype:
             raise ModelError(
                 f"model {model.name} answered {model.output.name} as {reply.datatype or 'nothing'} "
                 f"{list(reply.shape)}, expected {model.output.datatype} {list(expected)}",
-                remedy="the model must keep the input's spatial size and the channels that its configuration declares",
+                remedy="the model must keep the input's spatial size and the channels that its "
+                "configuration declares",
             )
 
     def _with_batch(self, shape: tuple[int, ...], n: int) -> tuple[int, ...]:

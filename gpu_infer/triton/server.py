@@ -31,7 +31,7 @@ def make_client(control: ControlName, url: str) -> Control:
 
 
 class Server:
-    """A reachable server. Holds no connection of its own: `client()` makes one for the thread that calls it."""
+    """A reachable server. Holds no connection: `client()` makes one for the thread that calls it."""
 
     def __init__(self, control: ControlName, url: str, version: str) -> None:
         self.control = control
@@ -44,8 +44,8 @@ class Server:
     ) -> Server:
         """The first endpoint whose server is ready, asked every `interval_s` seconds for at most `wait_s`.
 
-        Raises DeadlineError that names every address tried and what it answered last, ConfigError when no address
-        speaks the protocol asked for.
+        Raises DeadlineError that names every address tried and what it answered last, ConfigError when no
+        address speaks the protocol asked for.
         """
         candidates = endpoints.candidates(control)
         answers: dict[tuple[ControlName, str], str] = {}
@@ -96,8 +96,9 @@ class Server:
     ) -> ModelInfo:
         """The model's one input and one output, as `metadata.model_info` explains.
 
-        Waits up to `wait_s` for a model that is there but not ready. Raises ModelError for a model that is missing
-        (listing those that the server has), not ready in time, decoupled, or not of one input and one output.
+        Waits up to `wait_s` for a model that is there but not ready. Raises ModelError for a model that is
+        missing (listing those that the server has), not ready in time, decoupled, or not of one input and one
+        output.
         """
         if not name:
             raise ConfigError("no model name given", remedy="set inferer.args.model_name, or pass --model")
@@ -122,7 +123,8 @@ class Server:
                 have = ", ".join(sorted({f"{e.name} {e.version}".strip() for e in entries})) or "none"
                 raise ModelError(
                     f"{asked} is not on the server at {self.url}, which has: {have}",
-                    remedy="correct inferer.args.model_name (--model), or add the model to the server's repository",
+                    remedy="correct inferer.args.model_name (--model), or add the model to the server's "
+                    "repository",
                 )
             if time.monotonic() - started >= wait_s:
                 state = "; ".join(f"{e.state or 'unknown state'} {e.reason}".strip() for e in mine)
@@ -138,7 +140,7 @@ def wait_until_ready(
 ) -> None:
     """Wait for a server that went away, and its model, to be back.
 
-    Raises DeadlineError after `wait_s`, or ServerError as soon as `stopped()` says that nobody waits any more.
+    DeadlineError after `wait_s`, ServerError as soon as `stopped()` says that nobody waits any more.
     """
     started = time.monotonic()
     last = "no answer"
@@ -153,7 +155,8 @@ def wait_until_ready(
             raise ServerError(f"waiting for Triton at {client.url} was given up")
         if time.monotonic() - started >= wait_s:
             raise DeadlineError(
-                f"connection to Triton at {client.url} was lost and it was not back within {wait_s:g} s: {last}",
+                f"connection to Triton at {client.url} was lost and it was not back within {wait_s:g} s: "
+                f"{last}",
                 remedy="restart the server and run again; its log may say why it went away",
             )
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Which server, which protocol, and how voxels travel: chosen once, with the reason for every choice that was left."""
+"""Which server, which protocol, and how voxels travel: chosen once, with the reason for what was left."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LADDER: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
 PROBE_BYTES = 4096
 
 CHECK = {
-    "cuda_shm": "client and server need the same GPU and distinct PIDs (containers: --pid=host); CUDA IPC does not work "
-    "on WSL, on Jetson or across MIG slices",
-    "system_shm": "client and server need the same /dev/shm (containers: --ipc=host) and the same user, or a server that "
-    "runs as root",
+    "cuda_shm": "client and server need the same GPU and distinct PIDs (containers: --pid=host); CUDA IPC "
+    "does not work on WSL, on Jetson or across MIG slices",
+    "system_shm": "client and server need the same /dev/shm (containers: --ipc=host) and the same user, or "
+    "a server that runs as root",
     "inline": "inline data needs nothing but the connection",
 }
 
@@ -75,7 +75,8 @@ class Transport:
     def arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
         """A block for slots and its registration (None for inline data); give both back with `release`.
 
-        Raises ResourceError or ServerError where the choice is fixed; otherwise steps down, and says so in `left`.
+        Raises ResourceError or ServerError where the choice is fixed; otherwise steps down, and says so in
+        `left`.
         """
         return self._first_that_works(lambda: self._block(nbytes))
 
@@ -144,7 +145,8 @@ class Transport:
         try:
             if registration is None:
                 return
-            # The name is random: a server that could open it maps our very memory, not a namesake on another host.
+            # The name is random: a server that could open it maps our very memory, not a namesake on another
+            # host.
             client = self.client()
             try:
                 listed = client.registered_regions()
@@ -179,8 +181,8 @@ def open_transport(
 
     data     "auto" tries cuda_shm, system_shm and inline in that order; a named choice is taken or refused
     require  like a named `data`, for callers that must not fall back
-    Raises ConfigError for unknown or contradictory choices, DeadlineError when no server is ready within `wait_s`
-    seconds, ServerError or ResourceError when a named choice does not work here.
+    Raises ConfigError for unknown or contradictory choices, DeadlineError when no server is ready within
+    `wait_s` seconds, ServerError or ResourceError when a named choice does not work here.
     """
     for option, value, allowed in (
         ("data", data, ("auto", *LADDER)),
@@ -205,7 +207,7 @@ def _explained(choice: str, error: ServerError) -> ServerError:
     """The server's refusal of a region, with what to check about it."""
     text = error.message.lower()
     if "client-shm" in text or "disabled" in text or "not allowed" in text:
-        remedy = "start the server with --allow-client-shm=true: releases from 2.69 on refuse shared memory without it"
+        remedy = "start the server with --allow-client-shm=true, without which releases from 2.69 on refuse"
     else:
         remedy = CHECK[choice]
     return ServerError(error.message, remedy=remedy)

@@ -1,4 +1,4 @@
-"""The thread behind one slot: sends its requests, mends what can be mended, and hands over the reply or the error."""
+"""The thread behind one slot: sends its requests, mends what can be mended, hands over reply or error."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class SlotWorker(threading.Thread):
                 self._server.end_thread()
 
     def _infer(self, client: Control, request: InferRequest) -> InferReply:
-        """Try once, again after a lost connection (at most `retries` times), again after a lost registration (once)."""
+        """Try, and again after a lost connection (`retries` times) or a lost registration (once)."""
         retries_left, renewals_left = self._retries, 1
         while True:
             seen = self._registration.renewals if self._registration is not None else 0
