@@ -1,4 +1,4 @@
-"""Builders of `AxisTable`: where each output index of an axis reads its input, computed in float64 on the host.
+"""Builders of `AxisTable`: where each output index of an axis reads its input, in float64 on the host.
 
 With n_in and n_out samples, output index o reads the input coordinate
 
@@ -6,7 +6,8 @@ With n_in and n_out samples, output index o reads the input coordinate
     align_corners=False    t = (o + ½) · n_in / n_out − ½         (outer edges coincide)
 
 clamped to 0 … n_in − 1. These are `scipy.ndimage.zoom`'s coordinates with `grid_mode` False and True
-and `mode="nearest"`, in the same floating-point operations, so that order 0 picks the same samples at exact halves.
+and `mode="nearest"`, in the same floating-point operations, so that order 0 picks the same samples at exact
+halves.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def _coordinates(n_in: int, n_out: int, align_corners: bool) -> NDArray[np.float
 def linear_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable:
     """Linear interpolation between the two neighbours of t; order 1 of `scipy.ndimage.zoom`.
 
-    A weight that is 0 or 1 in float32 becomes a plain copy of one sample (lower == upper, weight 0), so that an
-    infinite or NaN neighbour that does not contribute cannot leak in as 0 · inf.
+    A weight that is 0 or 1 in float32 becomes a plain copy of one sample (lower == upper, weight 0), so that
+    an infinite or NaN neighbour that does not contribute cannot leak in as 0 · inf.
 
     Raises ValueError where n_in or n_out is less than 1.
     """
@@ -70,7 +71,7 @@ def normalised(table: AxisTable) -> AxisTable:
 
 
 def resampled_size(n: int, spacing: float, target: float) -> int:
-    """round(n · spacing / target), halves to even, at least 1: samples at `target` mm that cover n at `spacing` mm.
+    """round(n · spacing / target), halves to even, at least 1: samples at `target` mm for n at `spacing` mm.
 
     Raises ValueError where the target spacing is not a positive number.
     """

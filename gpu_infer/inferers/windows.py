@@ -1,8 +1,8 @@
 """Which windows a scan visits, in which order, and when the rows of the accumulator are final.
 
-A grid is separable: each axis has its own list of starts, a window is one start per axis. A mode is one function
-from (size, roi) to the starts of one axis; starts may be negative or reach past the end, because gather and blend
-clip at both sides.
+A grid is separable: each axis has its own list of starts, a window is one start per axis. A mode is one
+function from (size, roi) to the starts of one axis; starts may be negative or reach past the end, because
+gather and blend clip at both sides.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _LEAST_STEP = 0.75
 def clara_starts(size: int, roi: int) -> list[int]:
     """Window starts along one axis as the Clara operator places them, repeats included.
 
-    The step is roi where roi equals the size, else int(max(roi − 16, 0.75·roi)); there are ceil(size / step) windows,
-    and those that would reach past the end move back to end with the axis, which makes the last ones coincide at
-    times: (300, 160) → [0, 140, 140]. An axis shorter than the roi has one window; the part past the end is padding.
+    The step is roi where roi equals the size, else int(max(roi − 16, 0.75·roi)); there are ceil(size / step)
+    windows, and those that would reach past the end move back to end with the axis, which makes the last
+    ones coincide at times: (300, 160) → [0, 140, 140]. An axis shorter than the roi has one window; the part
+    past the end is padding.
     """
     size = max(size, roi)
     step = roi if roi == size else max(1, int(max(roi - _LEAST_OVERLAP, _LEAST_STEP * roi)))
@@ -140,7 +141,7 @@ def _cover(starts: Sequence[int], size: int, roi: int) -> NDArray[np.float32]:
 
 
 def choose_slab_axis(shape: Shape3, roi: Shape3) -> int:
-    """The axis along which a rolling accumulator is smallest: min(roi, size) · the other sizes; ties → lowest."""
+    """The axis along which a rolling accumulator, min(roi, size) · other sizes, is smallest; ties → lowest."""
     volume = shape[0] * shape[1] * shape[2]
     sizes = [volume // n * min(r, n) for n, r in zip(shape, roi, strict=True)]
     return sizes.index(min(sizes))

@@ -1,0 +1,79 @@
+"""Boxes of a grid: windows clipped to it, what hangs over, and the places of a box in a ring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from .base import Start
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """The part of a window inside the grid: the same voxels as a box of the grid and as one of the window."""
+
+    grid: Box
+    window: Box
+
+
+def box_shape(box: Box) -> tuple[int, int, int]:
+    """Length per axis."""
+    x, y, z = (s.stop - s.start for s in box)
+    return (x, y, z)
+
+
+def shifted(box: Box, start: Start) -> Box:
+    """The same voxels as indices of a window that begins at `start`."""
+    x, y, z = (slice(s.start - a, s.stop - a) for s, a in zip(box, start, strict=True))
+    return (x, y, z)
+
+
+def clip(start: Start, roi: Sequence[int], size: Sequence[int]) -> Clipped | None:
+    """Window of `roi` voxels from `start` on against a grid of `size`; None where they do not meet."""
+    grid, window = [], []
+    for s, r, n in zip(start, roi, size, strict=True):
+        low, high = max(s, 0), min(s + r, n)
+        if low >= high:
+            return None
+        grid.append(slice(low, high))
+        window.append(slice(low - s, high - s))
+    return Clipped((grid[0], grid[1], grid[2]), (window[0], window[1], window[2]))
+
+
+def hanging_parts(inside: Clipped | None, roi: Sequence[int]) -> list[Box]:
+    """Disjoint boxes of the window that together are everything outside the grid."""
+    whole = [slice(0, r) for r in roi]
+    if inside is None:
+        return [(whole[0], whole[1], whole[2])]
+    parts: list[Box] = []
+    for axis, s in enumerate(inside.window):
+        for outside in (slice(0, s.start), slice(s.stop, roi[axis])):
+            if outside.start < outside.stop:
+                # earlier axes: inside only, because their outside is in a part already
+                box = [*inside.window[:axis], outside, *whole[axis + 1 :]]
+                parts.append((box[0], box[1], box[2]))
+    return parts
+
+
+def ring_boxes(box: Box, heights: Sequence[int]) -> list[tuple[Box, Box]]:
+    """Pairs (box of the grid, box of the ring) that cover `box`, cut where the ring wraps around; at most 8.
+
+    Raises ValueError where the box is longer than the ring on some axis: two of its rows would share a place.
+    """
+    per_axis = []
+    for axis, (s, height) in enumerate(zip(box, heights, strict=True)):
+        if s.stop - s.start > height:
+            raise ValueError(
+                f"a box of {s.stop - s.start} rows on axis {axis} does not fit a ring of {height}"
+            )
+        cuts = []
+        low = s.start
+        while low < s.stop:
+            high = min(s.stop, (low // height + 1) * height)
+            cuts.append((slice(low, high), slice(low % height, low % height + high - low)))
+            low = high
+        per_axis.append(cuts)
+    return [((x[0], y[0], z[0]), (x[1], y[1], z[1])) for x, y, z in product(*per_axis)]

@@ -1,0 +1,306 @@
+"""The CPU backend: NumPy arrays, Numba kernels. It is the definition that the GPU twin is held against.
+
+Kernels are compiled once per pair of dtypes, never per shape or memory layout, because every view reaches
+them as a flat buffer with an offset and strides (`cpu_kernels.strided`). Numba's threading layers do not all
+allow two threads to start a parallel kernel at once, so a lock lets one in at a time; operations may be
+called from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..errors import ResourceError
+from . import checks
+from .base import Backend, RingAccumulator, Start, Tables
+from .boxes import Box, box_shape, clip, hanging_parts, ring_boxes, shifted
+from .cpu_kernels import finish, windows
+from .cpu_kernels.labels import count_labels
+from .cpu_kernels.pick import pick
+from .cpu_kernels.prepare import resample
+from .cpu_kernels.strided import frozen, native, reading, writing
+from .cpu_kernels.walk import plan_walk
+from .host_memory import free_host_bytes
+from .resampling import identity_table
+from .tables import AxisTable, ClampedAffine
+
+_LAUNCH = threading.Lock()
+
+_PIECE_BYTES = 32 << 20
+"""Staging for dtypes that kernels do not take (float16, foreign byte order): at most this much at a time."""
+
+
+class CpuBackend:
+    """`Backend` on the host. Everything is finished when a method returns."""
+
+    name = "cpu"
+
+    def upload(self, host: NDArray[Any]) -> NDArray[Any]:
+        """`host` itself; in the machine's byte order if it was not."""
+        return native(host)
+
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Raises ResourceError where the host has not that much memory."""
+        try:
+            return np.empty(tuple(shape), dtype)
+        except MemoryError as error:
+            raise _out_of_memory(shape, dtype) from error
+
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Raises ResourceError where the host has not that much memory."""
+        try:
+            return np.zeros(tuple(shape), dtype)
+        except MemoryError as error:
+            raise _out_of_memory(shape, dtype) from error
+
+    def download(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
+
+    def free_bytes(self) -> int:
+        return free_host_bytes()
+
+    def fence(self) -> None:
+        """Nothing to wait for: host writes are visible to other processes of this machine."""
+
+    # -- prepare -----------------------------------------------------------------------------------
+    def prepare(
+        self,
+        source: NDArray[Any],
+        out: NDArray[Any],
+        tables: Tables | None,
+        before: ClampedAffine,
+        after: ClampedAffine,
+    ) -> None:
+        """See `Backend.prepare`. Interpolates along the output's fastest axis last.
+
+        Raises ValueError where shapes, dtypes and tables do not go together.
+        """
+        checks.prepare(source, out, tables)
+        if out.size == 0:
+            return
+        if tables is None:
+            x, y, z = (identity_table(n) for n in source.shape[1:])
+            tables = (x, y, z)
+        if out.dtype.kind in "iu":
+            checks.integer_prepare(source, out, tables, before, after)
+            self._pick(source, tables, out)
+            return
+        staged_source = source.dtype == np.float16 or not source.dtype.isnative
+        staged_out = out.dtype == np.float16
+        if not (staged_source or staged_out):
+            self._resample(source, out, tables, before, after)
+            return
+        rows = max(1, _PIECE_BYTES // (4 * out[:, 0].size))
+        for begin in range(0, out.shape[1], rows):
+            part = out[:, begin : begin + rows]
+            x = tables[0]
+            lower, upper = x.lower[begin : begin + rows], x.upper[begin : begin + rows]
+            first = int(min(lower.min(), upper.min()))
+            piece = source[:, first : int(max(lower.max(), upper.max())) + 1]
+            if staged_source:
+                dtype = np.dtype(np.float32) if source.dtype.kind == "f" else source.dtype.newbyteorder("=")
+                # float64 values beyond float32 become infinite, as they do in the kernel
+                with np.errstate(over="ignore"):
+                    piece = piece.astype(dtype, order="K")
+            staging = np.empty(part.shape, np.float32) if staged_out else part
+            moved = AxisTable(
+                lower - np.int32(first), upper - np.int32(first), x.weight[begin : begin + rows]
+            )
+            self._resample(piece, staging, (moved, tables[1], tables[2]), before, after)
+            if staged_out:
+                with np.errstate(over="ignore"):
+                    part[...] = staging
+
+    def _resample(
+        self,
+        source: NDArray[Any],
+        out: NDArray[Any],
+        tables: Tables,
+        before: ClampedAffine,
+        after: ClampedAffine,
+    ) -> None:
+        walk = plan_walk(source, out, tables, scratch_itemsize=4)
+        src, dst = reading(source.transpose(walk.axes)), writing(out.transpose(walk.axes))
+        entries = [frozen(e) for t in walk.tables for e in (t.lower, t.upper, t.weight)]
+        with _LAUNCH:
+            resample(*src, *dst, walk.sizes, *entries, _constants(before), _constants(after))
+
+    def _pick(self, source: NDArray[Any], tables: Tables, out: NDArray[Any]) -> None:
+        walk = plan_walk(source, out, tables, scratch_itemsize=out.dtype.itemsize)
+        src, dst = reading(source.transpose(walk.axes)), writing(out.transpose(walk.axes))
+        with _LAUNCH:
+            pick(*src, *dst, walk.sizes, *(frozen(t.lower) for t in walk.tables))
+
+    # -- windows -----------------------------------------------------------------------------------
+    def gather(self, volume: NDArray[Any], starts: Sequence[Start], slot: NDArray[Any], fill: float) -> None:
+        """See `Backend.gather`. Raises ValueError where shapes or dtypes do not go together."""
+        checks.gather(volume, starts, slot)
+        size = volume.shape[1:]
+        roi = slot.shape[2:]
+        for n, start in enumerate(starts):
+            inside = clip(start, roi, size)
+            for part in hanging_parts(inside, roi):
+                slot[n][(slice(None), *part)] = fill
+            if inside is not None:
+                source = volume[(slice(None), *inside.grid)]
+                target = slot[n][(slice(None), *inside.window)]
+                if source.dtype == target.dtype:
+                    bits = f"u{source.dtype.itemsize}"
+                    shape = source.shape
+                    with _LAUNCH:
+                        windows.copy_box(*reading(source.view(bits)), *writing(target.view(bits)), shape)
+                else:
+                    with np.errstate(over="ignore"):
+                        target[...] = source
+
+    def blend(
+        self,
+        slot: NDArray[Any],
+        starts: Sequence[Start],
+        repeats: Sequence[int],
+        importance: NDArray[Any] | None,
+        ring: RingAccumulator,
+    ) -> None:
+        """See `Backend.blend`: sums += (repeats · importance) · slot, every operation rounded to float32.
+
+        Raises ValueError where shapes or dtypes do not go together, or a window is longer than the ring.
+        """
+        checks.blend(slot, starts, repeats, importance, ring)
+        heights = ring.sums.shape[1:]
+        for n, start in enumerate(starts):
+            inside = clip(start, slot.shape[2:], ring.shape)
+            if inside is None:
+                continue
+            for in_grid, in_ring in ring_boxes(inside.grid, heights):
+                in_window = shifted(in_grid, start)
+                for values, sums in self._channels(slot[n], ring.sums, in_window, in_ring):
+                    self._add(values, sums, repeats[n], None if importance is None else importance[in_window])
+
+    def _channels(
+        self, window: NDArray[Any], sums: NDArray[Any], in_window: Box, in_ring: Box
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """The box of all channels at once; one by one where float16 is widened, to keep the staging small."""
+        everything = slice(None)
+        if window.dtype == np.float32:
+            yield window[(everything, *in_window)], sums[(everything, *in_ring)]
+            return
+        staging = np.empty(box_shape(in_window), np.float32)
+        for k in range(window.shape[0]):
+            staging[...] = window[(k, *in_window)]
+            yield staging[np.newaxis], sums[(slice(k, k + 1), *in_ring)]
+
+    def _add(
+        self, values: NDArray[Any], sums: NDArray[Any], repeats: int, importance: NDArray[Any] | None
+    ) -> None:
+        weights = reading(np.ones((1, 1, 1), np.float32) if importance is None else importance)
+        with _LAUNCH:
+            windows.add_box(
+                *reading(values),
+                *writing(sums),
+                values.shape,
+                np.float32(repeats),
+                importance is not None,
+                *weights,
+            )
+
+    # -- finish ------------------------------------------------------------------------------------
+    def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: NDArray[Any]) -> None:
+        """See `Backend.finish_argmax`. Compares with > from channel 0 on: a NaN behind channel 0 never wins.
+
+        Raises ValueError where the box leaves the grid or is longer than the ring, or labels do not fit
+        their dtype.
+        """
+        checks.labels(ring.sums.shape[0], ring.shape, labels)
+        for in_grid, in_ring in checks.box(ring, low, high):
+            sums = ring.sums[(slice(None), *in_ring)]
+            with _LAUNCH:
+                finish.argmax_box_and_clear(*writing(sums), *writing(labels[in_grid]), sums.shape)
+
+    def finish_scores(
+        self,
+        ring: RingAccumulator,
+        low: Start,
+        high: Start,
+        counts: Sequence[NDArray[np.float32]],
+        scores: NDArray[Any],
+    ) -> None:
+        """See `Backend.finish_scores`.
+
+        Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
+        """
+        checks.scores(ring, counts, scores)
+        for in_grid, in_ring in checks.box(ring, low, high):
+            sums = ring.sums[(slice(None), *in_ring)]
+            parts = [frozen(np.asarray(c, np.float32)[s]) for c, s in zip(counts, in_grid, strict=True)]
+            target = scores[(slice(None), *in_grid)]
+            with _LAUNCH:
+                finish.mean_box_and_clear(*writing(sums), *writing(target), sums.shape, *parts)
+
+    def argmax(self, scores: NDArray[Any], labels: NDArray[Any]) -> None:
+        """See `Backend.argmax`. Compares as `finish_argmax` does; scores of any real dtype.
+
+        Raises ValueError where shapes do not agree or labels do not fit their dtype.
+        """
+        if scores.ndim != 4 or scores.dtype.kind not in "iuf":
+            raise ValueError(f"scores must be real [K, X, Y, Z], found {scores.dtype} {scores.shape}")
+        checks.labels(scores.shape[0], scores.shape[1:], labels)
+        if labels.size == 0:
+            return
+        rows = scores.shape[1]
+        if scores.dtype == np.float16:
+            rows = max(1, _PIECE_BYTES // (4 * scores[:, 0].size))
+        for begin in range(0, scores.shape[1], rows):
+            part = scores[:, begin : begin + rows]
+            part = part.astype(np.float32) if part.dtype == np.float16 else part
+            with _LAUNCH:
+                finish.argmax_box(*reading(part), *writing(labels[begin : begin + rows]), part.shape)
+
+    # -- labels ------------------------------------------------------------------------------------
+    def restore(self, labels: NDArray[Any], tables: Tables, out: NDArray[Any]) -> None:
+        """See `Backend.restore`. Raises ValueError where tables interpolate or shapes or dtypes do not agree."""
+        source, target = labels[np.newaxis], out[np.newaxis]
+        checks.prepare(source, target, tables)
+        checks.integer_prepare(source, target, tables, ClampedAffine(), ClampedAffine())
+        if out.size:
+            self._pick(source, tables, target)
+
+    def histogram(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """See `Backend.histogram`; length 0 where there are no voxels."""
+        if labels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
+        if labels.size == 0:
+            return np.zeros(0, np.int64)
+        flat = reading(labels).data
+        if flat.size != labels.size:
+            flat = frozen(labels.ravel(order="K"))
+        with _LAUNCH:
+            counts: NDArray[np.int64] = count_labels(flat, 1 << 8 * labels.dtype.itemsize)
+        return counts[: int(np.flatnonzero(counts)[-1]) + 1]
+
+
+def _constants(function: ClampedAffine) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """(scale, shift, low, high); what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return (
+            np.float32(function.scale),
+            np.float32(function.shift),
+            np.float32(function.low),
+            np.float32(function.high),
+        )
+
+
+def _out_of_memory(shape: Sequence[int], dtype: DTypeLike) -> ResourceError:
+    size = int(np.prod([int(n) for n in shape], dtype=object)) * np.dtype(dtype).itemsize
+    return ResourceError(
+        f"cannot allocate {size >> 20} MiB of host memory, {free_host_bytes() >> 20} MiB are free",
+        remedy="give the container more memory or use fewer slots",
+    )
+
+
+if TYPE_CHECKING:
+    _fulfils: Backend = CpuBackend()

@@ -1,0 +1,68 @@
+"""Views of any strides as a flat buffer, an offset and strides: one Numba type per dtype."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+
+class Flat(NamedTuple):
+    """A view as its memory: element (i, j, …) is data[offset + i·strides[0] + j·strides[1] + …].
+
+    data     1-D, contiguous, from the view's lowest address to its highest; read-only for an input
+    offset   element index of (0, 0, …), positive where an axis runs backwards
+    strides  signed, in elements
+    """
+
+    data: NDArray[Any]
+    offset: int
+    strides: tuple[int, ...]
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` itself, or a copy in the machine's byte order with the same axis order in memory."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="), order="K")
+
+
+def reading(view: NDArray[Any]) -> Flat:
+    """A non-empty view to read; copied only where its elements are not aligned."""
+    view = native(view)
+    if not _aligned(view):
+        view = np.array(view, order="K")
+    flat = _flat(view)
+    flat.data.flags.writeable = False
+    return flat
+
+
+def writing(view: NDArray[Any]) -> Flat:
+    """A non-empty view to write through. Raises ValueError where it is read-only, foreign or not aligned."""
+    if not (view.dtype.isnative and view.flags.writeable and _aligned(view)):
+        raise ValueError(
+            f"an output of dtype {view.dtype.str} must be writable, aligned and of native byte order"
+        )
+    return _flat(view)
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only contiguous view (or copy) of a small table, so that every caller's has one Numba type."""
+    table = np.ascontiguousarray(array).view()
+    table.flags.writeable = False
+    return table
+
+
+def _aligned(view: NDArray[Any]) -> bool:
+    size = view.dtype.itemsize
+    return bool(view.flags.aligned) and all(step % size == 0 for step in view.strides)
+
+
+def _flat(view: NDArray[Any]) -> Flat:
+    size = view.dtype.itemsize
+    strides = tuple(step // size for step in view.strides)
+    reach = [(n - 1) * step for n, step in zip(view.shape, strides, strict=True)]
+    offset = -sum(r for r in reach if r < 0)
+    lowest = view[tuple(slice(None, None, -1) if step < 0 else slice(None) for step in strides)]
+    data = as_strided(lowest, (1 + sum(abs(r) for r in reach),), (size,))
+    return Flat(data, offset, strides)
