@@ -132,7 +132,7 @@ def _multi_frame(folder: Path, slices: Sequence[Slice], notes: list[str]) -> Any
     first = slices[0]
     if len(slices) > 1 or first.tags.get("0008|0016") not in _ENHANCED:
         raise InputError(
-            f"{first.path}: multi-frame image of class {first.tags.get('0008|0016', '?')} in {len(slices)} files,"
+            f"{first.path}: multi-frame class {first.tags.get('0008|0016', '?')}, {len(slices)} files,"
             " expected one enhanced CT, MR or PET file",
             remedy="convert the series to .nii.gz",
         )

@@ -86,7 +86,7 @@ class Geometry:
 
     @cached_property
     def orientation(self) -> Orientation:
-        """Permutation and flips from the stored axes to closest canonical ones (nibabel's `io_orientation`)."""
+        """Permutation and flips, stored axes to closest canonical ones (nibabel's `io_orientation`)."""
         from nibabel.orientations import io_orientation
 
         ornt = io_orientation(self.affine)

@@ -105,7 +105,7 @@ class MetaHeader:
         return (self.path,) if name.upper() == "LOCAL" else (self.path, self.path.parent / name)
 
     def voxels(self) -> NDArray[Any] | None:
-        """Flat array of stored values in the file's byte order; None where ITK has to read (text, file lists).
+        """Flat array of stored values in the file's byte order; None where ITK has to read (text, lists).
 
         Raises `InputError` with bytes found and expected for a file that is missing, truncated or damaged.
         """

@@ -50,7 +50,7 @@ def read_nifti(path: Path) -> Volume:
         slope, inter = header.get_slope_inter()
     except HeaderDataError:
         raise InputError(
-            f"{path}: scl_slope {header['scl_slope']}, scl_inter {header['scl_inter']}, expected finite numbers",
+            f"{path}: scl_slope {header['scl_slope']}, scl_inter {header['scl_inter']}, expected numbers",
             remedy="repair the header's scaling",
         ) from None
     data, changed = narrow(_voxels(path, header, dtype, shape, channels), path)
@@ -190,8 +190,8 @@ def _affine(header: Any, shape: Shape3, path: Path, notes: list[str]) -> Affine:
         _compare_forms(header, affine, shape, notes)
     elif sform <= 0 and qform <= 0:
         notes.append(
-            "neither qform nor sform is set: grid centred on the origin, spacing from pixdim, first axis from "
-            "right to left"
+            "neither qform nor sform is set: grid centred on the origin, spacing from pixdim, first axis "
+            "from right to left"
         )
     try:
         unit = header.get_xyzt_units()[0]

@@ -24,7 +24,7 @@ _REMEDY = "repair the header or export the volume again"
 
 
 def check_nrrd(path: Path) -> Iterator[str]:
-    """Yield warnings; raise `InputError` for a 2-D file, or spacing, directions or origin that are no grid."""
+    """Yield warnings; raise `InputError` for a 2-D file, or spacing, axes or origin that are no grid."""
     fields = _fields(path)
     if int(fields.get("dimension", "0")) < 3:
         raise InputError(

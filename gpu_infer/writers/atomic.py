@@ -35,6 +35,17 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise `ConfigError` for an output folder that is missing or cannot be written, `ResourceError` for a full disk.
+
+    Tried rather than asked: permission bits say nothing about a read-only mount or about root.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder", remedy="create it, or mount it into the container")
+    with staging(folder, "check"):
+        pass
+
+
 def publish(stage: Path, names: Sequence[str], folder: Path, *, obsolete: Sequence[str] = ()) -> None:
     """Move the finished files `names` from `stage` to `folder`; the last one makes the others valid.
 

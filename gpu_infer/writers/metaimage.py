@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..volume.geometry import Geometry
-from .atomic import check_space, publish, staging
-from .labels import output_dtype
+from .atomic import check_folder, check_space, publish, staging
+from .labels import fit_labels, output_dtype
+
+__all__ = ["check_folder", "fit_labels", "header_text", "write_metaimage"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +43,8 @@ def write_metaimage(
 ) -> tuple[Path, Path]:
     """Write `array` as `folder/name.mhd` and its voxels, replacing older ones; the two paths.
 
-    array     [I, J, K] in stored index order, int8 to uint32, float32 or float64, any strides; written without a
-              copy when its first axis is the fastest in memory
+    array     [I, J, K] in stored index order, int8 to uint32, float32 or float64, any strides; written without
+              a copy when its first axis is the fastest in memory
     geometry  shape equal to the array's; written in LPS mm so that float64 numbers come back as they were
     compress  zlib into `name.zraw` instead of `name.raw`
 
