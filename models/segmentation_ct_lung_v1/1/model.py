@@ -1,4 +1,4 @@
-"""Triton's Python backend over onnxruntime: NV_MODEL_INPUT [N, 1, X, Y, Z] → NV_MODEL_OUTPUT [N, 2, X, Y, Z]."""
+"""Python backend over onnxruntime: NV_MODEL_INPUT [N, 1, X, Y, Z] → NV_MODEL_OUTPUT [N, 2, X, Y, Z]."""
 
 import json
 import os
@@ -29,15 +29,13 @@ class TritonPythonModel:
             import onnxruntime
         except ImportError as error:
             raise pb_utils.TritonModelException(
-                f"onnxruntime is not installed in the server's Python environment ({error}): pip install
-                onnxruntime"
+                f"the server's Python has no onnxruntime ({error}): pip install onnxruntime"
             ) from error
         config = json.loads(args["model_config"])
         said = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"], args["model_version"], said.get("file", "model.onnx"))
         if not path.is_file():
-            raise pb_utils.TritonModelException(f"{path} not found: parameter 'file' of config.pbtxt names
-            it")
+            raise pb_utils.TritonModelException(f"{path} not found: see 'file' in config.pbtxt")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("MODEL_THREADS") or said.get("threads", 0))
         # Idle threads would otherwise spin on cores that the client needs between two requests.
