@@ -16,9 +16,7 @@ def wait_for_debugger(port: int) -> bool:
     try:
         import debugpy
     except ImportError:
-        log.warning(
-            "DEBUG_VSCODE is set but debugpy is not installed: running without it (pip install debugpy)"
-        )
+        log.warning("DEBUG_VSCODE is set but debugpy is not installed: running without it (pip install debugpy)")
         return False
     try:
         debugpy.listen(("0.0.0.0", port))

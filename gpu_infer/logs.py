@@ -94,9 +94,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}", remedy="check its permissions"
-        ) from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", remedy="check its permissions") from error
     except ValueError as error:
         raise ConfigError(f"{path}: not valid JSON: {error}", remedy="mend the file or delete it") from error
     if not isinstance(settings, dict):
@@ -147,6 +145,4 @@ def _problem(target: Path) -> str | None:
 
 def _file_handlers() -> list[logging.FileHandler]:
     owners = (logging.getLogger(), logging.getLogger("gpu_infer"))
-    return [
-        handler for owner in owners for handler in owner.handlers if isinstance(handler, logging.FileHandler)
-    ]
+    return [handler for owner in owners for handler in owner.handlers if isinstance(handler, logging.FileHandler)]

@@ -98,9 +98,7 @@ class Settings:
                 remedy="leave one of the two out",
             )
         if self.slots < 1:
-            raise ConfigError(
-                f"--slots: found {self.slots}, expected at least 1", remedy="2 keep the server busy"
-            )
+            raise ConfigError(f"--slots: found {self.slots}, expected at least 1", remedy="2 keep the server busy")
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(
                 f"--batch-size: found {self.batch_size}, expected at least 1",
@@ -158,9 +156,7 @@ class Settings:
                     remedy="give the model repository, the folder that holds one folder per model",
                 )
         elif models is not None:
-            raise ConfigError(
-                "--models needs --triton local", remedy="a server that runs already has its own models"
-            )
+            raise ConfigError("--models needs --triton local", remedy="a server that runs already has its own models")
         if not values["config"]:
             values["config"] = _packaged("config") / "config_inference.json"
         if isinstance(values.get("roi_size"), str):
@@ -207,14 +203,11 @@ def _triton(environ: Mapping[str, str], option: str | None) -> dict[str, str | N
         "triton_grpc": "NVIDIA_TRITON_GRPCURI",
     }
     found = {
-        field: _address(name, text) if (text := _value(environ, name)) else None
-        for field, name in addresses.items()
+        field: _address(name, text) if (text := _value(environ, name)) else None for field, name in addresses.items()
     }
     either = {name: _address(name, text) for name in _EITHER_VARIABLES if (text := _value(environ, name))}
     if len(set(either.values())) > 1:
-        log.warning(
-            "%s differ: the first one counts", " and ".join(f"{name}={text}" for name, text in either.items())
-        )
+        log.warning("%s differ: the first one counts", " and ".join(f"{name}={text}" for name, text in either.items()))
     found["triton_either"] = next(iter(either.values()), None)
     return found
 

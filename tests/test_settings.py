@@ -98,10 +98,7 @@ def test_local_server(tmp_path: Path) -> None:
 def test_debugger_port() -> None:
     assert Settings.from_environment({"DEBUG_VSCODE_PORT": "1"}, config="c").debug_port is None
     assert Settings.from_environment({"DEBUG_VSCODE": "TRUE"}, config="c").debug_port == 5678
-    assert (
-        Settings.from_environment({"DEBUG_VSCODE": "1", "DEBUG_VSCODE_PORT": "3000"}, config="c").debug_port
-        == 3000
-    )
+    assert Settings.from_environment({"DEBUG_VSCODE": "1", "DEBUG_VSCODE_PORT": "3000"}, config="c").debug_port == 3000
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,7 @@ def demo(
 
 def _plain_environment() -> dict[str, str]:
     """The environment without the operator's own variables: the demo is the same on every machine."""
-    return {
-        key: value for key, value in os.environ.items() if not key.startswith(("NVIDIA_CLARA_", "CLARA_"))
-    }
+    return {key: value for key, value in os.environ.items() if not key.startswith(("NVIDIA_CLARA_", "CLARA_"))}
 
 
 def _install_server() -> None:

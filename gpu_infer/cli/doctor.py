@@ -86,7 +86,5 @@ def _table(checks: list[Check]) -> None:
     for column in ("check", "", "found", "remedy"):
         table.add_column(column, overflow="fold")
     for check in checks:
-        table.add_row(
-            check.name, Text(check.status, style=_COLOURS[check.status]), check.found, check.remedy or ""
-        )
+        table.add_row(check.name, Text(check.status, style=_COLOURS[check.status]), check.found, check.remedy or "")
     stdout().print(table, soft_wrap=False)

@@ -45,15 +45,11 @@ PublishDialect = Annotated[
 ]
 Preview = Annotated[
     bool | None,
-    typer.Option(
-        "--preview/--no-preview", help="Write preview.png beside the label map.", rich_help_panel=_FILES
-    ),
+    typer.Option("--preview/--no-preview", help="Write preview.png beside the label map.", rich_help_panel=_FILES),
 ]
 Logs = Annotated[
     Path | None,
-    typer.Option(
-        "--logs", help="Folder for log and report. (env NVIDIA_CLARA_LOGS, /logs)", rich_help_panel=_FILES
-    ),
+    typer.Option("--logs", help="Folder for log and report. (env NVIDIA_CLARA_LOGS, /logs)", rich_help_panel=_FILES),
 ]
 Config = Annotated[
     Path | None,
@@ -86,15 +82,11 @@ Control = Annotated[
 ]
 Data = Annotated[
     DataChoice | None,
-    typer.Option(
-        "--data", help="How voxels travel; default auto: the first that works.", rich_help_panel=_SERVER
-    ),
+    typer.Option("--data", help="How voxels travel; default auto: the first that works.", rich_help_panel=_SERVER),
 ]
 Require = Annotated[
     RequireChoice | None,
-    typer.Option(
-        "--require", help="Fail rather than use another way for the voxels.", rich_help_panel=_SERVER
-    ),
+    typer.Option("--require", help="Fail rather than use another way for the voxels.", rich_help_panel=_SERVER),
 ]
 Wait = Annotated[
     float | None,
@@ -106,9 +98,7 @@ Deadline = Annotated[
 ]
 Device = Annotated[
     DeviceChoice | None,
-    typer.Option(
-        "--device", help="Where volumes are prepared and blended; default auto.", rich_help_panel=_MODEL
-    ),
+    typer.Option("--device", help="Where volumes are prepared and blended; default auto.", rich_help_panel=_MODEL),
 ]
 Mode = Annotated[
     str | None,
@@ -120,9 +110,7 @@ Model = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(
-        "--batch-size", help="Windows per request; default: the model's maximum.", rich_help_panel=_MODEL
-    ),
+    typer.Option("--batch-size", help="Windows per request; default: the model's maximum.", rich_help_panel=_MODEL),
 ]
 Slots = Annotated[
     int | None,
@@ -134,9 +122,7 @@ Slab = Annotated[
 ]
 Roi = Annotated[
     str | None,
-    typer.Option(
-        "--roi", metavar="X,Y,Z", help="Window size where the model leaves it open.", rich_help_panel=_MODEL
-    ),
+    typer.Option("--roi", metavar="X,Y,Z", help="Window size where the model leaves it open.", rich_help_panel=_MODEL),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log more, and show the traceback of an error.")]

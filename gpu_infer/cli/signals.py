@@ -37,6 +37,4 @@ class InterruptSwitch:
         self.signalled = True
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-        raise Interrupted(
-            f"interrupted by {signal.Signals(number).name}", remedy="nothing was left half-written"
-        )
+        raise Interrupted(f"interrupted by {signal.Signals(number).name}", remedy="nothing was left half-written")

@@ -15,9 +15,7 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Where to keep the server. (env GPU_INFER_CACHE, the user's cache)"),
 ]
-Repository = Annotated[
-    Path | None, typer.Option("--models", help="Model repository; default: the packaged one.")
-]
+Repository = Annotated[Path | None, typer.Option("--models", help="Model repository; default: the packaged one.")]
 HttpPort = Annotated[int, typer.Option("--http-port", min=0, max=65535, help="0: a free one.")]
 GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="0: a free one.")]
 

@@ -37,9 +37,7 @@ def check_writable(name: str, folder: Path) -> Check:
         )
     made = "" if existing == folder.absolute() else " (will be made)"
     if free < 1:
-        return Check(
-            name, "warn", f"{folder}{made}: {free:.2f} GiB free", "a label map may not fit: free some space"
-        )
+        return Check(name, "warn", f"{folder}{made}: {free:.2f} GiB free", "a label map may not fit: free some space")
     return Check(name, "ok", f"{folder}{made}: {free:.1f} GiB free")
 
 

@@ -50,7 +50,5 @@ def check_gpu() -> Check:
     if done.returncode != 0:
         return Check(name, "warn", found, "check the driver, and --gpus all for a container")
     if importlib.util.find_spec("cupy") is None:
-        return Check(
-            name, "warn", f"{found}; cupy is not installed", "pip install 'gpu-infer[cuda12]' (or cuda13)"
-        )
+        return Check(name, "warn", f"{found}; cupy is not installed", "pip install 'gpu-infer[cuda12]' (or cuda13)")
     return Check(name, "ok", f"{found}; cupy is installed")

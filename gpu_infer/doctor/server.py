@@ -24,9 +24,7 @@ def check_server(settings: Settings, *, clean: bool = False) -> list[Check]:
             server, endpoints = _connect(settings, config, stack)
         except GpuInferError as error:
             return [*checks, _failure("triton", error), *_check_leftovers(None, clean)]
-        checks.append(
-            Check("triton", "ok", f"version {server.version} at {server.url} over {server.control}")
-        )
+        checks.append(Check("triton", "ok", f"version {server.version} at {server.url} over {server.control}"))
         checks.append(_check_model(settings, config, server))
         checks.append(_check_data(settings, endpoints, server.control))
         return checks + _check_leftovers(server, clean)
