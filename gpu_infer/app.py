@@ -14,7 +14,7 @@ import numpy as np
 
 from .backends.base import Backend
 from .backends.choose import choose_backend
-from .errors import GpuInferError
+from .errors import ConfigError, GpuInferError
 from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, ScoreFinisher
 from .inferers.scan_window import scan_window
 from .job import Job, plan_job
@@ -94,7 +94,7 @@ class _Operator:
             config = load_config(settings.config, os.environ)
             pipeline = Pipeline(config.pre, config.post)
             backend = choose_backend(settings.device)
-            check_folder(settings.output)
+            _make_folder(settings.output)
         data["config"] = {
             "path": str(settings.config),
             "sha256": config.hash(),
@@ -220,8 +220,7 @@ class _Operator:
             "slab": job.load.slab,
         }
         with self._stage("restore"):
-            labels = backend.download(pipeline.finish(result, fields, backend))
-        return labels
+            return backend.download(pipeline.finish(result, fields, backend))
 
     def _show(self, result: RunResult, job: Job, volume: Volume, labels: Any) -> None:
         """Publish folder and preview. A failure here is a warning: the segmentation is already written."""
@@ -253,23 +252,6 @@ class _Operator:
                     self._warn(f"preview {path} failed: {error}")
 
 
-def plan(settings: Settings, volume_path: Path | None) -> list[str]:
-    """What `validate` prints: the pipeline as it will run and, given a volume, its shapes and peak memory.
-
-    Needs no server: the window comes from roi_size, or from config.pbtxt of a model folder that is at hand.
-    """
-    from .job import offline_lines
-
-    config = load_config(settings.config, os.environ)
-    pipeline = Pipeline(config.pre, config.post)
-    lines = [*pipeline.describe(), *(f"warning: {message}" for message in config.warnings)]
-    if volume_path is not None:
-        volume = read_volume(choose_input(volume_path))
-        lines += [f"warning: {message}" for message in volume.warnings]
-        lines += offline_lines(config, pipeline, settings, volume)
-    return lines
-
-
 def describe_volume(volume: Volume) -> dict[str, Any]:
     """The facts of an input volume for the report."""
     return {
@@ -289,3 +271,14 @@ def _write_report(report: Report, folder: Path) -> Path | None:
     except OSError as error:
         log.warning("report.json could not be written to %s: %s", folder, error)
         return None
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the output folder where it is missing, and find out before any work whether it can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be made: {error.strerror}", remedy="give an output folder that this user may write to"
+        ) from error
+    check_folder(folder)

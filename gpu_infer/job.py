@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +55,13 @@ def plan_job(
 ) -> Job:
     """Ask the server for the model and settle everything; raises ModelError, ConfigError or ResourceError."""
     inferer = config.inferer
-    name = settings.model_name or inferer.model_name
-    if name is None:
-        raise ConfigError(
-            f"{settings.config.name}: inferer.args.model_name is missing", remedy="set it, or pass --model"
-        )
+    name = model_name(config, settings)
     model = transport.server.model(
-        name, inferer.model_version or "", input_name=inferer.input_name, output_name=inferer.output_name
+        name,
+        inferer.model_version or "",
+        input_name=inferer.input_name,
+        output_name=inferer.output_name,
+        batch=settings.batch_size or inferer.batch_size,
     )
     job = settle(config, pipeline, settings, volume, model, free_bytes)
     if job.fit.channels_out == -1:
@@ -69,6 +70,14 @@ def plan_job(
         )
         job = settle(config, pipeline, settings, volume, model, free_bytes, channels_out=channels)
     return job
+
+
+def model_name(config: Config, settings: Settings) -> str:
+    """The model asked for; ConfigError where neither the options nor the configuration name one."""
+    name = settings.model_name or config.inferer.model_name
+    if name is None:
+        raise ConfigError(f"{config.path.name}: inferer.args.model_name is missing", remedy="set it, or pass --model")
+    return name
 
 
 def settle(
@@ -123,7 +132,7 @@ def settle(
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
-    return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def _by(shape: tuple[int, int, int]) -> str:

@@ -20,6 +20,8 @@ Volume = Annotated[
 def validate(
     config: ConfigArgument,
     input: Volume = None,  # noqa: A002
+    models: options.Models = None,
+    model: options.Model = None,
     mode: options.Mode = None,
     batch_size: options.BatchSize = None,
     slots: options.Slots = None,
@@ -34,8 +36,15 @@ def validate(
 
     logs.configure(None, debug=debug)
     settings = Settings.from_environment(
-        os.environ, config=config, mode=mode, batch_size=batch_size, slots=slots, slab=slab, roi_size=roi
+        os.environ,
+        config=config,
+        model_name=model,
+        mode=mode,
+        batch_size=batch_size,
+        slots=slots,
+        slab=slab,
+        roi_size=roi,
     )
-    from ..app import plan
+    from ..dry_run import plan
 
-    say(*plan(settings, input), f"{config}: valid")
+    say(*plan(settings, input, models), f"{config}: valid")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import ConfigError, ModelError
+from ..triton.fit import AXES, check_fit, split_dims
 from ..triton.model import ModelInfo
 
 Shape3 = tuple[int, int, int]
@@ -36,33 +37,17 @@ def fit_model(
     `roi_size` beats the model's dims where those are dynamic; a fixed dim that disagrees is an error.
     Raises ModelError (does not fit the model) or ConfigError (roi_size needed).
     """
-    dims, out = model.input.dims, model.output.dims
-    if len(dims) != 4 or len(out) != 4:
-        raise ModelError(
-            f"model {model.name}: input dims {list(dims)} and output dims {list(out)}, expected channels and three axes",
-            remedy="serve a 3-D model with dims C,X,Y,Z",
-        )
-    spatial, c_in = (dims[:3], dims[3]) if channels_last else (dims[1:], dims[0])
-    out_spatial, c_out = (out[:3], out[3]) if channels_last else (out[1:], out[0])
-    if c_in not in (-1, channels):
-        raise ModelError(
-            f"model {model.name}: input {model.input.name} takes {c_in} channels, the prepared volume has {channels}",
-            remedy="check the model, the volume and ConvertToChannelsFirst/Last in pre_transforms",
-        )
+    _, spatial = split_dims(model.input.dims, channels_last)
     window = _window(model, spatial, shape, whole_volume, roi_size)
-    for axis, (got, want) in enumerate(zip(out_spatial, window, strict=True)):
-        if got not in (-1, want):
-            raise ModelError(
-                f"model {model.name}: output {model.output.name} is {got} long on axis {'XYZ'[axis]}, its input {want}",
-                remedy="only models whose output has the size of their input can be used",
-            )
+    check_fit(model, channels, window, channels_last=channels_last)
     batch = 1 if whole_volume else model.max_batch if batch_size is None else batch_size
     if batch > model.max_batch:
         raise ConfigError(
             f"batch_size {batch} is more than model {model.name} takes ({model.max_batch})",
             remedy=f"set batch_size to at most {model.max_batch}",
         )
-    return Fit(window, batch, channels, c_out)
+    channels_out, _ = split_dims(model.output.dims, channels_last)
+    return Fit(window, batch, channels, channels_out)
 
 
 def _window(
@@ -74,13 +59,13 @@ def _window(
         asked = wanted[axis] if wanted is not None else -1
         if fixed == -1 and asked == -1:
             raise ConfigError(
-                f"model {model.name}: axis {'XYZ'[axis]} is dynamic and the configuration gives no roi_size",
+                f"model {model.name}: axis {AXES[axis]} is dynamic and the configuration gives no roi_size",
                 remedy="set inferer.args.roi_size",
             )
         if fixed != -1 and asked not in (-1, fixed):
             what = "the whole volume is" if whole_volume else "roi_size is"
             raise ModelError(
-                f"model {model.name}: axis {'XYZ'[axis]} is fixed at {fixed}, {what} {asked}",
+                f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {asked}",
                 remedy="use a scanning-window inferer"
                 if whole_volume
                 else f"set roi_size to {list(spatial)}",

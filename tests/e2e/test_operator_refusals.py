@@ -164,7 +164,7 @@ def test_missing_model(case: Case) -> None:
 def test_wrong_channel_count(case: Case) -> None:
     case.volume()
     case.content["inferer"]["args"]["model_name"] = "three_channels"
-    case.refuse(4, "three_channels", "3 channels", "1")
+    case.refuse(4, "wrong channel count", "three_channels takes 3", "has 1")
 
 
 def test_model_that_fails_and_model_that_lies(case: Case) -> None:

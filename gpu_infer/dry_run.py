@@ -1,0 +1,72 @@
+"""What `validate` prints: the pipeline as it will run, with shapes and peak memory, without a server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .job import settle
+from .resources import resource_folder
+from .settings import Settings
+from .spec.config import Config
+from .spec.load import load_config
+from .transforms.plan import Pipeline
+from .triton.model import ModelInfo
+from .triton.repository import model_in_repository
+from .volume.choose import choose_input
+from .volume.read import read_volume
+from .volume.volume import Volume
+
+
+def plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
+    """Lines that say how the configuration will run; for a volume, also every stage's shape and the peak memory.
+
+    models  model repository to look the model up in, default: the packaged one. Where it does not hold the model,
+            windows and memory are left to the run, and a line says so.
+
+    Raises ConfigError, InputError or ModelError for what is wrong.
+    """
+    config = load_config(settings.config, os.environ)
+    pipeline = Pipeline(config.pre, config.post)
+    lines = [*pipeline.describe(), *(f"warning: {message}" for message in config.warnings)]
+    model = _model(config, settings, models)
+    if volume_path is None:
+        return lines
+    volume = read_volume(choose_input(volume_path))
+    lines += [f"warning: {message}" for message in volume.warnings]
+    lines += _shapes(pipeline, volume, model)
+    if model is None:
+        name = settings.model_name or config.inferer.model_name
+        return [*lines, f"model {name}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
+    job = settle(config, pipeline, settings, volume, model, None)
+    lines += job.lines()
+    if job.fit.channels_out == -1:
+        lines.append("classes are dynamic: memory is counted for 1 class, the run asks the model")
+    return lines
+
+
+def _model(config: Config, settings: Settings, models: Path | None) -> ModelInfo | None:
+    name = settings.model_name or config.inferer.model_name
+    if name is None:
+        return None
+    return model_in_repository(
+        models or resource_folder("models"),
+        name,
+        config.inferer.model_version or "",
+        input_name=config.inferer.input_name,
+        output_name=config.inferer.output_name,
+        batch=settings.batch_size or config.inferer.batch_size,
+    )
+
+
+def _shapes(pipeline: Pipeline, volume: Volume, model: ModelInfo | None) -> list[str]:
+    dtype = model.input.dtype if model is not None else "float32"
+    trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype, dtype)
+    return [
+        f"{stage.line}: {_by(stage.shape_in)} {stage.dtype_in} -> {_by(stage.shape_out)} {stage.dtype_out}"
+        for stage in trace.stages
+    ]
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,58 @@
+"""A model as its folder in a model repository describes it, for planning without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from .client import ModelConfig, ModelMetadata, TensorMetadata
+from .metadata import model_info
+from .model import ModelInfo
+
+
+def model_in_repository(
+    repository: Path,
+    name: str,
+    version: str = "",
+    *,
+    input_name: str | None = None,
+    output_name: str | None = None,
+    batch: int | None = None,
+) -> ModelInfo | None:
+    """What `repository/name/config.pbtxt` says, as the server would tell it; None where there is no such file.
+
+    Raises ModelError for a file that does not parse or a model that does not fit (see `metadata.model_info`).
+    """
+    path = repository / name / "config.pbtxt"
+    if not path.is_file():
+        return None
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2
+
+    parsed = model_config_pb2.ModelConfig()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8"), parsed)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}", remedy="see Triton's model configuration") from error
+    batched = parsed.max_batch_size > 0
+    versions = sorted(p.name for p in (repository / name).iterdir() if p.is_dir() and p.name.isdecimal())
+    metadata = ModelMetadata(
+        name=name,
+        versions=tuple(versions),
+        platform=parsed.platform or parsed.backend,
+        inputs=tuple(_tensor(t, batched, model_config_pb2) for t in parsed.input),
+        outputs=tuple(_tensor(t, batched, model_config_pb2) for t in parsed.output),
+    )
+    config = ModelConfig(
+        max_batch_size=parsed.max_batch_size,
+        backend=parsed.backend,
+        decoupled=parsed.model_transaction_policy.decoupled,
+    )
+    return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
+
+
+def _tensor(tensor: Any, batched: bool, schema: Any) -> TensorMetadata:
+    datatype = schema.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    dims = tuple(int(n) for n in tensor.dims)
+    return TensorMetadata(tensor.name, datatype, (-1, *dims) if batched else dims)
