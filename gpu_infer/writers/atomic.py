@@ -36,7 +36,7 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `ConfigError` for an output folder that is missing or cannot be written, `ResourceError` for a full disk.
+    """Raise `ConfigError` for a folder that is missing or cannot be written, `ResourceError` for a full disk.
 
     Tried rather than asked: permission bits say nothing about a read-only mount or about root.
     """
@@ -61,11 +61,11 @@ def publish(stage: Path, names: Sequence[str], folder: Path, *, obsolete: Sequen
     try:
         for name in [*reversed(names), *obsolete]:
             if (folder / name).exists():
+                moved.append(name)  # noted first: an interrupt may come between the two
                 (folder / name).rename(aside / name)
-                moved.append(name)
         for name in names:
-            (stage / name).rename(folder / name)
             placed.append(name)
+            (stage / name).rename(folder / name)
     except BaseException:
         for name in reversed(placed):
             with suppress(OSError):

@@ -43,8 +43,8 @@ def write_metaimage(
 ) -> tuple[Path, Path]:
     """Write `array` as `folder/name.mhd` and its voxels, replacing older ones; the two paths.
 
-    array     [I, J, K] in stored index order, int8 to uint32, float32 or float64, any strides; written without
-              a copy when its first axis is the fastest in memory
+    array     [I, J, K] in stored index order, int8 to uint32, float32 or float64, any strides; not copied
+              when its first axis is the fastest in memory
     geometry  shape equal to the array's; written in LPS mm so that float64 numbers come back as they were
     compress  zlib into `name.zraw` instead of `name.raw`
 
