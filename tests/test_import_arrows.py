@@ -35,8 +35,9 @@ LAYERS: dict[str, int] = {
     "logs": 3,
     "debugger": 3,
     "doctor": 3,
-    "demo": 3,
     "demo_data": 3,
+    "dry_run": 3,
+    "package_index": 0,
     "cli": 4,
     "__main__": 4,
 }

@@ -58,13 +58,20 @@ def doctor(
         roi_size=roi,
         wait_s=wait,
     )
-    named = {
-        "input": input or os.environ.get("NVIDIA_CLARA_INPUT"),
-        "output": output or os.environ.get("NVIDIA_CLARA_OUTPUT"),
-        "publish": publish or os.environ.get("NVIDIA_CLARA_PUBLISHING"),
-        "logs": logs or os.environ.get("NVIDIA_CLARA_LOGS"),
+    options_given = {"input": input, "output": output, "publish": publish, "logs": logs}
+    variables = {
+        "input": "NVIDIA_CLARA_INPUT",
+        "output": "NVIDIA_CLARA_OUTPUT",
+        "publish": "NVIDIA_CLARA_PUBLISHING",
+        "logs": "NVIDIA_CLARA_LOGS",
     }
-    checks = examine(settings, [name for name, value in named.items() if value], clean=clean)
+    named = {
+        # Only an output folder that an option names is made (see execute.make_folder).
+        name: name != "output" or output is not None
+        for name, given in options_given.items()
+        if given or os.environ.get(variables[name])
+    }
+    checks = examine(settings, named, clean=clean)
     if json:
         from dataclasses import asdict
 
@@ -80,11 +87,15 @@ def _table(checks: list[Check]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from .console import stdout
+    from .console import say, stdout
 
+    console = stdout()
+    if not console.is_terminal:
+        say(*(f"{c.status:<5} {c.name}: {c.found}" + (f" → {c.remedy}" if c.remedy else "") for c in checks))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("check", "", "found", "remedy"):
         table.add_column(column, overflow="fold")
     for check in checks:
         table.add_row(check.name, Text(check.status, style=_COLOURS[check.status]), check.found, check.remedy or "")
-    stdout().print(table, soft_wrap=False)
+    console.print(table, soft_wrap=False)

@@ -72,7 +72,7 @@ Models = Annotated[
     Path | None,
     typer.Option(
         "--models",
-        help="Model repository for --triton local; default: the packaged one.",
+        help="Model repository on this machine; default: the packaged one.",
         rich_help_panel=_SERVER,
     ),
 ]

@@ -21,8 +21,10 @@ def check_input(path: Path) -> Check:
         return Check("input", "fail", message, remedy or "give a readable file or folder with --input", code)
 
 
-def check_writable(name: str, folder: Path) -> Check:
-    """Make a file in `folder`, or in the nearest folder above that exists, and take it away again."""
+def check_writable(name: str, folder: Path, *, made: bool = True) -> Check:
+    """Make a file in `folder` and take it away again; `made`: a run makes a missing folder, so its parent counts."""
+    if not made and not folder.is_dir():
+        return Check(name, "fail", f"{folder}: no such folder", "create it, or mount it into the container", 2)
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -35,10 +37,10 @@ def check_writable(name: str, folder: Path) -> Check:
             f"mount a writable folder there or choose another one with --{name}",
             ConfigError.exit_code,
         )
-    made = "" if existing == folder.absolute() else " (will be made)"
+    note = "" if existing == folder.absolute() else " (will be made)"
     if free < 1:
-        return Check(name, "warn", f"{folder}{made}: {free:.2f} GiB free", "a label map may not fit: free some space")
-    return Check(name, "ok", f"{folder}{made}: {free:.1f} GiB free")
+        return Check(name, "warn", f"{folder}{note}: {free:.2f} GiB free", "a label map may not fit: free some space")
+    return Check(name, "ok", f"{folder}{note}: {free:.1f} GiB free")
 
 
 def _parts(error: Exception, code: int) -> tuple[str, str | None, int]:

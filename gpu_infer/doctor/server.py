@@ -13,11 +13,16 @@ from .check import Check
 if TYPE_CHECKING:
     from ..spec.config import Config
     from ..triton.endpoints import Endpoints
+    from ..triton.model import ModelInfo
     from ..triton.server import Server
 
 
-def check_server(settings: Settings, *, clean: bool = False) -> list[Check]:
-    """Checks in order; without a server's answer the list ends with what this host alone tells."""
+def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) -> list[Check]:
+    """Checks in order; without a server's answer the list ends with what this host alone tells.
+
+    fit    read the input and settle windows and memory for it, as a run would
+    clean  remove leftovers
+    """
     config, checks = _check_config(settings)
     with ExitStack() as stack:
         try:
@@ -25,7 +30,7 @@ def check_server(settings: Settings, *, clean: bool = False) -> list[Check]:
         except GpuInferError as error:
             return [*checks, _failure("triton", error), *_check_leftovers(None, clean)]
         checks.append(Check("triton", "ok", f"version {server.version} at {server.url} over {server.control}"))
-        checks.append(_check_model(settings, config, server))
+        checks += _check_model(settings, config, server, fit=fit)
         checks.append(_check_data(settings, endpoints, server.control))
         return checks + _check_leftovers(server, clean)
 
@@ -66,10 +71,10 @@ def _connect(settings: Settings, config: Config | None, stack: ExitStack) -> tup
     return Server.connect(endpoints, control, wait_s=settings.wait_s), endpoints
 
 
-def _check_model(settings: Settings, config: Config | None, server: Server) -> Check:
+def _check_model(settings: Settings, config: Config | None, server: Server, *, fit: bool) -> list[Check]:
     name = settings.model_name or (config.inferer.model_name if config is not None else None)
     if name is None:
-        return Check("model", "warn", "no model name is known", "give --model, or a --config that names one")
+        return [Check("model", "warn", "no model name is known", "give --model, or a --config that names one")]
     inferer = config.inferer if config is not None else None
     try:
         model = server.model(
@@ -80,15 +85,37 @@ def _check_model(settings: Settings, config: Config | None, server: Server) -> C
             wait_s=settings.wait_s,
         )
     except GpuInferError as error:
-        return _failure("model", error)
+        return [_failure("model", error)]
     found = (
         f"{model.name} version {model.version}: {model.input.datatype} {_dims(model.input.dims)} → "
         f"{_dims(model.output.dims)}, batch up to {model.max_batch}"
     )
     roi = settings.roi_size or (inferer.roi_size if inferer else None)
-    if -1 in model.input.dims and roi is None:
-        return Check("model", "warn", found, "the model leaves its window open: set roi_size, or give --roi")
-    return Check("model", "ok", found)
+    if -1 in model.input.dims[-3:] and roi is None:
+        return [Check("model", "warn", found, "the model leaves its window open: set roi_size, or give --roi")]
+    checks = [Check("model", "ok", found)]
+    return [*checks, _check_fit(settings, config, model)] if fit and config is not None else checks
+
+
+def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
+    """Whether the input suits the model, and the run this host's memory."""
+    from ..backends.choose import choose_backend
+    from ..job import settle
+    from ..transforms.plan import Pipeline
+    from ..volume.choose import choose_input
+    from ..volume.read import read_volume
+
+    try:
+        volume = read_volume(choose_input(settings.input))
+        free = choose_backend(settings.device).free_bytes()
+        job = settle(config, Pipeline(config.pre, config.post), settings, volume, model, free)
+    except GpuInferError as error:
+        return _failure("fit", error)
+    grid = "×".join(map(str, job.grid.shape))
+    found = f"{len(job.grid.distinct)} windows over {grid}, peak {job.load.peak / 2**20:.1f} MiB"
+    if job.steps:
+        return Check("fit", "warn", f"{found}; {'; '.join(job.steps)}", "give the run more memory")
+    return Check("fit", "ok", found)
 
 
 def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check:
