@@ -43,7 +43,7 @@ def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | Non
             f"the result field {names.result!r} is already made by pre_transforms",
             remedy='name the result field otherwise, usually "model"',
         )
-    states[names.result] = _blank(names.result, "scores")
+    states[names.result] = _blank(names.result, "scores").copy(properties={})
     for transform in post:
         _step(transform, states)
     if states[names.result].kind != "labels":
