@@ -66,9 +66,7 @@ def ring_boxes(box: Box, heights: Sequence[int]) -> list[tuple[Box, Box]]:
     per_axis = []
     for axis, (s, height) in enumerate(zip(box, heights, strict=True)):
         if s.stop - s.start > height:
-            raise ValueError(
-                f"a box of {s.stop - s.start} rows on axis {axis} does not fit a ring of {height}"
-            )
+            raise ValueError(f"a box of {s.stop - s.start} rows on axis {axis} does not fit a ring of {height}")
         cuts = []
         low = s.start
         while low < s.stop:

@@ -21,9 +21,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
 def prepare(source: Array, out: Array, tables: Tables | None) -> None:
     """source [C, X, Y, Z] of real numbers, out [C, X', Y', Z'], tables that lead from one to the other."""
     if source.ndim != 4 or out.ndim != 4 or source.shape[0] != out.shape[0]:
-        raise ValueError(
-            f"prepare takes [C, X, Y, Z] twice with equal C, found {source.shape} and {out.shape}"
-        )
+        raise ValueError(f"prepare takes [C, X, Y, Z] twice with equal C, found {source.shape} and {out.shape}")
     if source.dtype.kind not in "iuf" or source.dtype.itemsize > 8:
         raise ValueError(f"prepare reads integers and floats of up to 8 bytes, found {source.dtype}")
     if out.dtype not in _FLOATS and out.dtype.kind not in "iu":
@@ -37,14 +35,10 @@ def prepare(source: Array, out: Array, tables: Tables | None) -> None:
             raise ValueError(f"axis {axis}: the table has {len(table)} entries, the output {n_out}")
         for index in (table.lower, table.upper):
             if n_out and (int(index.min()) < 0 or int(index.max()) >= n_in):
-                raise ValueError(
-                    f"axis {axis}: the table reads {index.min()} … {index.max()} of {n_in} samples"
-                )
+                raise ValueError(f"axis {axis}: the table reads {index.min()} … {index.max()} of {n_in} samples")
 
 
-def integer_prepare(
-    source: Array, out: Array, tables: Tables, before: ClampedAffine, after: ClampedAffine
-) -> None:
+def integer_prepare(source: Array, out: Array, tables: Tables, before: ClampedAffine, after: ClampedAffine) -> None:
     """Integers are copied, never computed: nearest tables, identity functions, a dtype that holds every value."""
     if not all(table.is_gather for table in tables):
         raise ValueError("an integer output needs nearest tables, these interpolate")
@@ -57,9 +51,7 @@ def integer_prepare(
 def gather(volume: Array, starts: Sequence[Start], slot: Array) -> None:
     """volume [C, X, Y, Z], slot [N', C, R0, R1, R2], both float32 or float16, N' ≥ len(starts)."""
     if volume.ndim != 4 or slot.ndim != 5 or volume.shape[0] != slot.shape[1]:
-        raise ValueError(
-            f"gather takes [C, X, Y, Z] and [N, C, R0, R1, R2], found {volume.shape} and {slot.shape}"
-        )
+        raise ValueError(f"gather takes [C, X, Y, Z] and [N, C, R0, R1, R2], found {volume.shape} and {slot.shape}")
     if volume.dtype not in _FLOATS or slot.dtype not in _FLOATS:
         raise ValueError(f"gather copies float32 and float16, found {volume.dtype} and {slot.dtype}")
     _places(slot, starts)
@@ -76,16 +68,13 @@ def blend(
     _ring(ring)
     if slot.ndim != 5 or slot.shape[1] != ring.sums.shape[0] or slot.dtype not in _FLOATS:
         raise ValueError(
-            f"blend takes float32 or float16 [N, {ring.sums.shape[0]}, R0, R1, R2], "
-            f"found {slot.dtype} {slot.shape}"
+            f"blend takes float32 or float16 [N, {ring.sums.shape[0]}, R0, R1, R2], found {slot.dtype} {slot.shape}"
         )
     _places(slot, starts)
     if len(repeats) != len(starts):
         raise ValueError(f"blend takes one repeat per window, found {len(repeats)} for {len(starts)}")
     if importance is not None and (importance.shape != slot.shape[2:] or importance.dtype != np.float32):
-        raise ValueError(
-            f"importance must be float32 {slot.shape[2:]}, found {importance.dtype} {importance.shape}"
-        )
+        raise ValueError(f"importance must be float32 {slot.shape[2:]}, found {importance.dtype} {importance.shape}")
 
 
 def labels(channels: int, shape: Sequence[int], array: Array) -> None:
@@ -104,9 +93,7 @@ def scores(ring: RingAccumulator, counts: Sequence[NDArray[Any]], array: Array) 
     if array.shape != expected or array.dtype != np.float32:
         raise ValueError(f"scores must be float32 {expected}, found {array.dtype} {array.shape}")
     if tuple(len(c) for c in counts) != tuple(ring.shape):
-        raise ValueError(
-            f"counts of lengths {[len(c) for c in counts]} do not fit the grid {tuple(ring.shape)}"
-        )
+        raise ValueError(f"counts of lengths {[len(c) for c in counts]} do not fit the grid {tuple(ring.shape)}")
 
 
 def box(ring: RingAccumulator, low: Start, high: Start) -> list[tuple[Box, Box]]:

@@ -9,7 +9,7 @@ called from any thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from numpy.typing import DTypeLike, NDArray
 from ..errors import ResourceError
 from . import checks
 from .base import Backend, RingAccumulator, Start, Tables
-from .boxes import Box, box_shape, clip, hanging_parts, ring_boxes, shifted
+from .boxes import clip, hanging_parts, ring_boxes, shifted
 from .cpu_kernels import finish, windows
+from .cpu_kernels.half import as_bits
 from .cpu_kernels.labels import count_labels
 from .cpu_kernels.pick import pick
 from .cpu_kernels.prepare import resample
@@ -27,12 +28,12 @@ from .cpu_kernels.strided import frozen, native, reading, writing
 from .cpu_kernels.walk import plan_walk
 from .host_memory import free_host_bytes
 from .resampling import identity_table
-from .tables import AxisTable, ClampedAffine
+from .tables import ClampedAffine
 
 _LAUNCH = threading.Lock()
 
-_PIECE_BYTES = 32 << 20
-"""Staging for dtypes that kernels do not take (float16, foreign byte order): at most this much at a time."""
+_ONE = np.ones((1, 1, 1), np.float32)
+"""Stands where a kernel takes importance weights that it does not read."""
 
 
 class CpuBackend:
@@ -78,6 +79,9 @@ class CpuBackend:
     ) -> None:
         """See `Backend.prepare`. Interpolates along the output's fastest axis last.
 
+        Kernels read native integers and float32/64: anything else is converted whole before (`upload` does
+        so for a foreign byte order, once).
+
         Raises ValueError where shapes, dtypes and tables do not go together.
         """
         checks.prepare(source, out, tables)
@@ -90,31 +94,9 @@ class CpuBackend:
             checks.integer_prepare(source, out, tables, before, after)
             self._pick(source, tables, out)
             return
-        staged_source = source.dtype == np.float16 or not source.dtype.isnative
-        staged_out = out.dtype == np.float16
-        if not (staged_source or staged_out):
-            self._resample(source, out, tables, before, after)
-            return
-        rows = max(1, _PIECE_BYTES // (4 * out[:, 0].size))
-        for begin in range(0, out.shape[1], rows):
-            part = out[:, begin : begin + rows]
-            x = tables[0]
-            lower, upper = x.lower[begin : begin + rows], x.upper[begin : begin + rows]
-            first = int(min(lower.min(), upper.min()))
-            piece = source[:, first : int(max(lower.max(), upper.max())) + 1]
-            if staged_source:
-                dtype = np.dtype(np.float32) if source.dtype.kind == "f" else source.dtype.newbyteorder("=")
-                # float64 values beyond float32 become infinite, as they do in the kernel
-                with np.errstate(over="ignore"):
-                    piece = piece.astype(dtype, order="K")
-            staging = np.empty(part.shape, np.float32) if staged_out else part
-            moved = AxisTable(
-                lower - np.int32(first), upper - np.int32(first), x.weight[begin : begin + rows]
-            )
-            self._resample(piece, staging, (moved, tables[1], tables[2]), before, after)
-            if staged_out:
-                with np.errstate(over="ignore"):
-                    part[...] = staging
+        if source.dtype == np.float16:
+            source = source.astype(np.float32, order="K")
+        self._resample(native(source), out, tables, before, after)
 
     def _resample(
         self,
@@ -125,7 +107,7 @@ class CpuBackend:
         after: ClampedAffine,
     ) -> None:
         walk = plan_walk(source, out, tables, scratch_itemsize=4)
-        src, dst = reading(source.transpose(walk.axes)), writing(out.transpose(walk.axes))
+        src, dst = reading(source.transpose(walk.axes)), writing(as_bits(out).transpose(walk.axes))
         entries = [frozen(e) for t in walk.tables for e in (t.lower, t.upper, t.weight)]
         with _LAUNCH:
             resample(*src, *dst, walk.sizes, *entries, _constants(before), _constants(after))
@@ -147,16 +129,10 @@ class CpuBackend:
             for part in hanging_parts(inside, roi):
                 slot[n][(slice(None), *part)] = fill
             if inside is not None:
-                source = volume[(slice(None), *inside.grid)]
-                target = slot[n][(slice(None), *inside.window)]
-                if source.dtype == target.dtype:
-                    bits = f"u{source.dtype.itemsize}"
-                    shape = source.shape
-                    with _LAUNCH:
-                        windows.copy_box(*reading(source.view(bits)), *writing(target.view(bits)), shape)
-                else:
-                    with np.errstate(over="ignore"):
-                        target[...] = source
+                source = as_bits(volume)[(slice(None), *inside.grid)]
+                target = as_bits(slot)[(n, slice(None), *inside.window)]
+                with _LAUNCH:
+                    windows.copy_box(*reading(source), *writing(target), source.shape)
 
     def blend(
         self,
@@ -178,35 +154,13 @@ class CpuBackend:
                 continue
             for in_grid, in_ring in ring_boxes(inside.grid, heights):
                 in_window = shifted(in_grid, start)
-                for values, sums in self._channels(slot[n], ring.sums, in_window, in_ring):
-                    self._add(values, sums, repeats[n], None if importance is None else importance[in_window])
-
-    def _channels(
-        self, window: NDArray[Any], sums: NDArray[Any], in_window: Box, in_ring: Box
-    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """The box of all channels at once; one by one where float16 is widened, to keep the staging small."""
-        everything = slice(None)
-        if window.dtype == np.float32:
-            yield window[(everything, *in_window)], sums[(everything, *in_ring)]
-            return
-        staging = np.empty(box_shape(in_window), np.float32)
-        for k in range(window.shape[0]):
-            staging[...] = window[(k, *in_window)]
-            yield staging[np.newaxis], sums[(slice(k, k + 1), *in_ring)]
-
-    def _add(
-        self, values: NDArray[Any], sums: NDArray[Any], repeats: int, importance: NDArray[Any] | None
-    ) -> None:
-        weights = reading(np.ones((1, 1, 1), np.float32) if importance is None else importance)
-        with _LAUNCH:
-            windows.add_box(
-                *reading(values),
-                *writing(sums),
-                values.shape,
-                np.float32(repeats),
-                importance is not None,
-                *weights,
-            )
+                values = as_bits(slot)[(n, slice(None), *in_window)]
+                sums = ring.sums[(slice(None), *in_ring)]
+                weights = reading(_ONE if importance is None else importance[in_window])
+                times = np.float32(repeats[n])
+                weighted = importance is not None
+                with _LAUNCH:
+                    windows.add_box(*reading(values), *writing(sums), values.shape, times, weighted, *weights)
 
     # -- finish ------------------------------------------------------------------------------------
     def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: NDArray[Any]) -> None:
@@ -251,14 +205,10 @@ class CpuBackend:
         checks.labels(scores.shape[0], scores.shape[1:], labels)
         if labels.size == 0:
             return
-        rows = scores.shape[1]
         if scores.dtype == np.float16:
-            rows = max(1, _PIECE_BYTES // (4 * scores[:, 0].size))
-        for begin in range(0, scores.shape[1], rows):
-            part = scores[:, begin : begin + rows]
-            part = part.astype(np.float32) if part.dtype == np.float16 else part
-            with _LAUNCH:
-                finish.argmax_box(*reading(part), *writing(labels[begin : begin + rows]), part.shape)
+            scores = scores.astype(np.float32)
+        with _LAUNCH:
+            finish.argmax_box(*reading(scores), *writing(labels), scores.shape)
 
     # -- labels ------------------------------------------------------------------------------------
     def restore(self, labels: NDArray[Any], tables: Tables, out: NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept; imported before Numba, by everything here that imports Numba.
+"""Where compiled kernels are kept; imported by every module that has one, before Numba makes it.
 
 `NUMBA_CACHE_DIR` of the environment wins. Without it the user's cache folder is taken, or a private folder
 under the temporary one. Where neither can be written (read-only root, no HOME), kernels are compiled anew in
@@ -56,9 +56,7 @@ def _configure() -> bool:
         return True
     folder = choose_cache_folder()
     if folder is None:
-        _log.warning(
-            "no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to save seconds per start"
-        )
+        _log.warning("no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to save seconds per start")
         return False
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if "numba" in sys.modules:

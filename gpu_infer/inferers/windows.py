@@ -127,8 +127,7 @@ class WindowGrid:
         Voxel (x, y, z) is covered by the product of the three.
         """
         x, y, z = (
-            _cover(starts, size, roi)
-            for starts, size, roi in zip(self.axis_starts, self.shape, self.roi, strict=True)
+            _cover(starts, size, roi) for starts, size, roi in zip(self.axis_starts, self.shape, self.roi, strict=True)
         )
         return x, y, z
 
@@ -159,9 +158,7 @@ def make_grid(shape: Shape3, roi: Shape3, mode: str = "clara") -> WindowGrid:
             remedy=f"modes that exist: {', '.join(sorted(_MODES))}",
         )
     if min(shape) < 1:
-        raise ConfigError(
-            f"a volume of shape {shape} has no voxels to scan", remedy="check the pre-transforms"
-        )
+        raise ConfigError(f"a volume of shape {shape} has no voxels to scan", remedy="check the pre-transforms")
     if min(roi) < 1:
         raise ConfigError(f"roi {roi} has an axis below 1", remedy="give three positive sizes as roi_size")
     x, y, z = (tuple(starts_of(n, r)) for n, r in zip(shape, roi, strict=True))

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..numba_cache import CACHE
+from .half import carried
 
 _STRIP = 16
 """float32 values in a cache line: the width of a strip that is transposed at a time."""
@@ -70,17 +71,17 @@ def _write_run(
     n = lower.size
     if kind == _COPY:
         for q in range(n):
-            out[np.uintp(at + q * step)] = _clamped(line[q], after)
+            out[np.uintp(at + q * step)] = carried(_clamped(line[q], after), out)
     elif kind == _PICK:
         for q in range(n):
-            out[np.uintp(at + q * step)] = _clamped(line[np.uintp(lower[q])], after)
+            out[np.uintp(at + q * step)] = carried(_clamped(line[np.uintp(lower[q])], after), out)
     else:
         for q in range(n):
             w = weight[q]
             x = line[np.uintp(lower[q])]
             y = line[np.uintp(upper[q])]
             z = x if w == 0 else (np.float32(1.0) - w) * x + w * y
-            out[np.uintp(at + q * step)] = _clamped(z, after)
+            out[np.uintp(at + q * step)] = carried(_clamped(z, after), out)
 
 
 @njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
@@ -106,8 +107,8 @@ def resample(
 ) -> None:
     """out[c, o, p, q] = after(Σ weights · before(src[c, …])).
 
-    src, out       flat buffers with offsets and strides of (c, o, p, q), in elements; out float32
-    sizes          (channels, input length of q, rows per tile of p, scratch rows, chunks of o, 1 to
+    src, out       flat buffers with offsets and strides of (c, o, p, q), in elements; out float32 or float16
+    bits sizes          (channels, input length of q, rows per tile of p, scratch rows, chunks of o, 1 to
     transpose) before, after  (scale, shift, low, high), float32
     """
     channels, n_q, tile, rows, chunks, transpose = sizes

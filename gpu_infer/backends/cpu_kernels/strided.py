@@ -40,9 +40,7 @@ def reading(view: NDArray[Any]) -> Flat:
 def writing(view: NDArray[Any]) -> Flat:
     """A non-empty view to write through. Raises ValueError where it is read-only, foreign or not aligned."""
     if not (view.dtype.isnative and view.flags.writeable and _aligned(view)):
-        raise ValueError(
-            f"an output of dtype {view.dtype.str} must be writable, aligned and of native byte order"
-        )
+        raise ValueError(f"an output of dtype {view.dtype.str} must be writable, aligned and of native byte order")
     return _flat(view)
 
 
