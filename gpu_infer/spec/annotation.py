@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpu_infer.transforms.checks import DEFAULT_RESULT
+
 from .environment import expand
 from .inferer import InfererSpec, Kind, make_spec
 from .place import Place, nearest
@@ -34,7 +36,7 @@ def annotation_inferer(value: Any, place: Place, environ: Mapping[str, str], inp
     for key in section:
         if key not in _KEYS:
             raise place.error(f'unknown key "{key}"{nearest(key, _KEYS)}', f"it takes {', '.join(_KEYS)}")
-    arguments = expand((place / "args").mapping(section.get("args") or {}), environ, place / "args")
+    arguments = expand((place / "args").mapping(section.get("args")), environ, place / "args")
     for key in _SETTINGS:
         if key in section:
             if key in arguments:
@@ -63,29 +65,28 @@ def _nodes(section: dict[str, Any], place: Place, input_field: str) -> tuple[str
     if "tf" in section and "trtis" in section:
         raise place.error('"tf" and "trtis" exclude each other', "keep the one that was in use")
     engine_key = "tf" if "tf" in section else "trtis"
-    engine = (place / engine_key).mapping(section.get(engine_key) or {})
-    inputs = _tensors(engine, ("input_nodes", "input"), place / engine_key)
-    outputs = _tensors(engine, ("output_nodes", "output"), place / engine_key)
-    mapping = (place / "node_mapping").mapping(section.get("node_mapping") or {})
+    engine = (place / engine_key).mapping(section.get(engine_key))
+    inputs = _tensors(engine, "input", place / engine_key)
+    outputs = _tensors(engine, "output", place / engine_key)
+    mapping = (place / "node_mapping").mapping(section.get("node_mapping"))
     for left, right in mapping.items():
         # Both directions are in use: tensor → field and field → tensor.
-        tensor, field = (right, left) if left == input_field or left == "model" else (left, right)
-        (inputs if field == input_field else outputs).setdefault(str(field), str(tensor))
+        tensor, field = (right, left) if left in (input_field, DEFAULT_RESULT) else (left, right)
+        names = inputs if field == input_field else outputs
+        if str(tensor) not in names:
+            names.append(str(tensor))
     for names, what in ((inputs, "input"), (outputs, "output")):
         if len(names) > 1:
-            raise (place / engine_key).error(
-                f"one {what} tensor is supported, found {', '.join(names.values())}"
-            )
-    return next(iter(inputs.values()), None), next(iter(outputs.values()), None)
+            raise place.error(f"one {what} tensor is supported, found {', '.join(names)}")
+    return next(iter(inputs), None), next(iter(outputs), None)
 
 
-def _tensors(engine: dict[str, Any], keys: tuple[str, str], place: Place) -> dict[str, str]:
-    """`input_nodes` {field: tensor}, or Triton's own `input` [{name, …}]."""
-    nodes, listed = keys
+def _tensors(engine: dict[str, Any], side: str, place: Place) -> list[str]:
+    """From `input_nodes` {field: tensor}, or from Triton's own `input` [{name, …}]."""
+    nodes = f"{side}_nodes"
     if nodes in engine:
-        return {k: str(v) for k, v in (place / nodes).mapping(engine[nodes]).items()}
-    if listed in engine:
-        entries = engine[listed] if isinstance(engine[listed], list) else [engine[listed]]
-        tensors = [(place / listed / n).mapping(entry) for n, entry in enumerate(entries)]
-        return {str(n): str(t["name"]) for n, t in enumerate(tensors) if "name" in t}
-    return {}
+        return [str(tensor) for tensor in (place / nodes).mapping(engine[nodes]).values()]
+    entries = engine.get(side, [])
+    entries = entries if isinstance(entries, list) else [entries]
+    tensors = [(place / side / n).mapping(entry) for n, entry in enumerate(entries)]
+    return [str(tensor["name"]) for tensor in tensors if "name" in tensor]

@@ -31,9 +31,7 @@ _EXPECTED = {
 }
 
 
-def build(
-    make: Callable[..., T], model: type[BaseModel], arguments: Mapping[str, Any], place: Place, owner: str
-) -> T:
+def build(make: Callable[..., T], model: type[BaseModel], arguments: Mapping[str, Any], place: Place, owner: str) -> T:
     """`make(**arguments)`; ConfigError where `model`, which validates them, refuses.
 
     `owner` is the component's name. A null argument counts as not given.
@@ -66,6 +64,4 @@ def _refusal(error: ErrorDetails, more: int, model: type[BaseModel], place: Plac
         return location.error(text + found + further)
     if kind in _EXPECTED:
         return location.error(f"expected {_EXPECTED[kind]}, found {shown(error['input'])}{further}")
-    return location.error(
-        f"{error['msg'][:1].lower()}{error['msg'][1:]}, found {shown(error['input'])}{further}"
-    )
+    return location.error(f"{error['msg'][:1].lower()}{error['msg'][1:]}, found {shown(error['input'])}{further}")

@@ -50,9 +50,7 @@ class Components:
         entry = place.mapping(value)
         for key in entry:
             if key not in _KEYS:
-                raise place.error(
-                    f'unknown key "{key}"{nearest(key, _KEYS)}', f"a component has {', '.join(_KEYS)}"
-                )
+                raise place.error(f'unknown key "{key}"{nearest(key, _KEYS)}', f"a component has {', '.join(_KEYS)}")
         for key in ("name", "path"):
             if key in entry and not (isinstance(entry[key], str) and entry[key].strip()):
                 raise (place / key).expected("a non-empty string", entry[key])
@@ -61,10 +59,8 @@ class Components:
             self.disabled.add(alias)
             return None
         if not name and "path" not in entry:
-            raise place.error(
-                'expected a component with "name" or "path"', '{"name": "LoadNifti", "args": {…}}'
-            )
-        args = expand((place / "args").mapping(entry.get("args") or {}), self.environ, place / "args")
+            raise place.error('expected a component with "name" or "path"', '{"name": "LoadNifti", "args": {…}}')
+        args = expand((place / "args").mapping(entry.get("args")), self.environ, place / "args")
         path = expand(entry["path"].strip(), self.environ, place / "path") if "path" in entry else None
         path_key = "path"
         if path is None and "." in name:
@@ -98,9 +94,7 @@ class Components:
         transform.where = f"{place.file}: {place.path}"
         if component.alias:
             if component.alias in self.aliases:
-                raise (place / "name").error(
-                    f'the alias "{component.alias}" is taken already', "choose another"
-                )
+                raise (place / "name").error(f'the alias "{component.alias}" is taken already', "choose another")
             self.aliases[component.alias] = transform
         return transform
 
@@ -116,9 +110,7 @@ class Components:
         if alias in self.disabled:
             raise (place / "ref").error(f'the component "{alias}" is disabled', "disable the reference too")
         known = ", ".join(self.aliases) or "none"
-        raise (place / "ref").error(
-            f'no earlier component has the alias "{alias}"', f"aliases so far: {known}"
-        )
+        raise (place / "ref").error(f'no earlier component has the alias "{alias}"', f"aliases so far: {known}")
 
 
 def _switch(value: Any, place: Place) -> bool:
@@ -152,9 +144,7 @@ def _import(component: Component) -> type[Transform]:
         module = importlib.import_module(module_name)
     except Exception as error:
         reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        raise place.error(
-            f'cannot import "{module_name}": {reason}', "put it on PYTHONPATH and mend it"
-        ) from error
+        raise place.error(f'cannot import "{module_name}": {reason}', "put it on PYTHONPATH and mend it") from error
     cls = getattr(module, class_name, None)
     if cls is None:
         raise place.error(f'module "{module_name}" has no "{class_name}"{nearest(class_name, dir(module))}')

@@ -40,9 +40,7 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        raise place.error(
-            f"line {error.lineno}, column {error.colno}: {error.msg}", "mend the JSON there"
-        ) from None
+        raise place.error(f"line {error.lineno}, column {error.colno}: {error.msg}", "mend the JSON there") from None
     except (_NotStrictError, RecursionError) as error:
         raise place.error(str(error) or "nested too deeply") from None
     return place.mapping(document)

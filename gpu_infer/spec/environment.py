@@ -21,9 +21,7 @@ def expand(value: Any, environ: Mapping[str, str], place: Place) -> Any:
         def fill(match: re.Match[str]) -> str:
             name = match.group(1)
             if name not in environ:
-                raise place.error(
-                    f"{{{name}}} is not set in the environment", f"set {name}, or write the value itself"
-                )
+                raise place.error(f"{{{name}}} is not set in the environment", f"set {name}, or write the value itself")
             return environ[name]
 
         return _VARIABLE.sub(fill, value)

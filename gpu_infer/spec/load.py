@@ -78,9 +78,7 @@ def _check(pre: tuple[Transform, ...], post: tuple[Transform, ...], place: Place
         raise ConfigError(prefix + error.message, remedy=error.remedy) from None
 
 
-def _inferer(
-    document: dict[str, Any], place: Place, components: Components, pre: tuple[Transform, ...]
-) -> InfererSpec:
+def _inferer(document: dict[str, Any], place: Place, components: Components, pre: tuple[Transform, ...]) -> InfererSpec:
     if "inferer" in document and "inference" in document:
         raise place.error('"inferer" and "inference" exclude each other', "keep one")
     if "inference" in document:
@@ -104,19 +102,17 @@ def _output(
     if "writer" in document:
         where, writers = place / "writer", [document["writer"]]
     else:
-        where, writers = place / "writers" / 0, document.get("writers") or []
+        where, writers = place / "writers" / 0, document.get("writers", [])
         if not isinstance(writers, list):
             raise (place / "writers").expected("a list of components", writers)
     args: dict[str, Any] = {}
     if writers:
-        args = (where / "args").mapping(where.mapping(writers[0]).get("args") or {})
+        args = (where / "args").mapping(where.mapping(writers[0]).get("args"))
     for key in args.keys() - {"dtype", "field"}:
         _log.info("%s: %s.args.%s has no effect: the writer is always MetaImage", place.file, where.path, key)
     field = expand(args.get("field", result), environ, where / "args" / "field")
     if field != result:
-        raise (where / "args" / "field").error(
-            f'writes "{field}", but the result is in "{result}"', "use one name"
-        )
+        raise (where / "args" / "field").error(f'writes "{field}", but the result is in "{result}"', "use one name")
     if "dtype" not in args:
         return np.dtype(DEFAULT_OUTPUT_DTYPE), [
             f"{place.file}: {where.path}.args.dtype is missing: labels are written as {DEFAULT_OUTPUT_DTYPE}"

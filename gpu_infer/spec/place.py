@@ -32,7 +32,9 @@ class Place:
         return self.error(f"expected {what}, found {shown(found)}")
 
     def mapping(self, value: Any) -> dict[str, Any]:
-        """`value`, if it is a JSON object."""
+        """`value`, if it is a JSON object; null counts as an empty one."""
+        if value is None:
+            return {}
         if not isinstance(value, dict):
             raise self.expected("an object {…}", value)
         return value

@@ -31,7 +31,7 @@ class CopyProperties(Metadata):
                     near = difflib.get_close_matches(name, PROPERTIES, n=1)
                     hint = f'; did you mean "{near[0]}"?' if near else ""
                     raise ValueError(
-                        f'unknown property "{name}"{hint} expected some of {", ".join(PROPERTIES)}'
+                        f'unknown property "{name}"{hint} known: {", ".join(PROPERTIES)}'
                     )
             return value
 
