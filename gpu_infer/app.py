@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .address import server_address
 from .backends.base import Backend
 from .backends.choose import choose_backend
 from .errors import ConfigError, GpuInferError
@@ -20,7 +21,7 @@ from .inferers.scan_window import scan_window
 from .job import Job, plan_job
 from .progress import Progress, ProgressCallback, silent
 from .report import Report, label_volumes
-from .settings import Settings
+from .settings import DEFAULT_TRITON, Settings
 from .spec.config import Config
 from .spec.load import load_config
 from .transforms.plan import Pipeline
@@ -148,19 +149,20 @@ class _Operator:
 
     def _connect(self, config: Config, backend: Backend) -> Transport:
         settings = self._settings
-        endpoints = Endpoints(
-            http=settings.triton_http, grpc=settings.triton_grpc, either=settings.triton_either
-        )
         control = settings.control
         if settings.local_models is not None:
             from .triton.local.serve import LocalServer
 
             server = self._stack.enter_context(LocalServer(settings.local_models))
-            endpoints = Endpoints(http=server.http, grpc=server.grpc, either=None)
-        elif not settings.explicit_triton and config.inferer.address is not None:
-            endpoints = Endpoints(http=None, grpc=None, either=config.inferer.address)
-            if control == "auto" and config.inferer.protocol is not None:
-                control = config.inferer.protocol
+            endpoints = Endpoints(http=server.http, grpc=server.grpc)
+        elif settings.explicit_triton:
+            if settings.local_models is not None:
+            from .triton.local.serve import LocalServer
+
+            server = self._stack.enter_context(LocalServer(settings.local_models))
+            endpoints, control = Endpoints(http=server.http, grpc=server.grpc), settings.control
+        else:
+            endpoints, control = server_address(settings, config.inferer)
         return self._stack.enter_context(
             open_transport(
                 endpoints,

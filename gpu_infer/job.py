@@ -12,7 +12,7 @@ from .errors import ConfigError
 from .inferers.accumulator import accumulator_shape, label_dtype
 from .inferers.fit import Fit, fit_model
 from .inferers.windows import WindowGrid, make_grid
-from .memory import Load, degrade
+from .memory import KERNELS, Load, degrade, resident_bytes
 from .settings import Settings
 from .spec.config import Config
 from .transforms.plan import Pipeline
@@ -124,15 +124,17 @@ def settle(
         slots=min(settings.slots, -(-len(grid.distinct) // batch)),
         batch=batch,
         slab=settings.slab,
+        program=max(resident_bytes() - volume.nbytes, 0) + KERNELS,
     )
     steps: list[str] = []
     if free_bytes is not None:
-        load, steps = degrade(load, free_bytes + volume.nbytes)  # the stored volume is already in memory
+        held = resident_bytes()  # interpreter, libraries and the volume are in memory already
+        load, steps = degrade(load, free_bytes + held)
     return Job(model, fit, grid, load, trace.channels_last, steps)
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
-    return math.prod(shape) * np.dtype(dtype).itemsize
+    return int(math.prod(shape) * np.dtype(dtype).itemsize)
 
 
 def _by(shape: tuple[int, int, int]) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from .errors import ResourceError
 
 GIB = float(1 << 30)
+
+KERNELS = 192 << 20
+"""Bytes for what a run loads after the plan: compiled kernels, and the compiler where they are not cached yet."""
 
 
 @dataclass(frozen=True)
 class Load:
     """What decides the peak, all in bytes but for the knobs.
 
+    program      interpreter, libraries and compiled kernels
     stored       the volume as read            prepared     the model's input grid
     tile         one window in and out         accumulator  with the slab; full_accumulator without
     result       labels or scores on the model grid
@@ -29,6 +35,7 @@ class Load:
     slots: int
     batch: int
     slab: bool
+    program: int = 0
 
     @property
     def arena(self) -> int:
@@ -40,11 +47,12 @@ class Load:
         sums = self.accumulator if self.slab else self.full_accumulator
         infer = self.prepared + self.arena + sums + self.result
         restore = self.result + self.output
-        return self.stored + max(infer, restore)
+        return self.program + self.stored + max(infer, restore)
 
     def lines(self) -> list[str]:
         sums = self.accumulator if self.slab else self.full_accumulator
         parts = {
+            "program and libraries": self.program,
             "stored volume": self.stored,
             "prepared volume": self.prepared,
             f"slots ({self.slots} × {self.batch} tiles)": self.arena,
@@ -81,3 +89,9 @@ def degrade(load: Load, free: int) -> tuple[Load, list[str]]:
             remedy="give the container more memory, or use a model with a smaller roi or fewer classes",
         )
     return load, steps
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now (resident set size)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
