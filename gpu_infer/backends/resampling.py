@@ -34,16 +34,13 @@ def _coordinates(n_in: int, n_out: int, align_corners: bool) -> NDArray[np.float
 def linear_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable:
     """Linear interpolation between the two neighbours of t; order 1 of `scipy.ndimage.zoom`.
 
-    A weight that is 0 or 1 in float32 becomes a plain copy of one sample (lower == upper, weight 0), so that
-    an infinite or NaN neighbour that does not contribute cannot leak in as 0 · inf.
-
     Raises ValueError where n_in or n_out is less than 1.
     """
     coordinates = _coordinates(n_in, n_out, align_corners)
     lower = np.floor(coordinates).astype(np.int32)
     upper = np.minimum(lower + 1, n_in - 1).astype(np.int32)
     weight = (coordinates - lower).astype(np.float32)
-    return normalised(AxisTable(lower, upper, weight))
+    return AxisTable(lower, upper, weight)
 
 
 def nearest_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable:
@@ -59,15 +56,6 @@ def nearest_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTabl
 def identity_table(n: int) -> AxisTable:
     """Every output is the input at the same index."""
     return nearest_table(n, n)
-
-
-def normalised(table: AxisTable) -> AxisTable:
-    """The same table with weights 0 and 1 written as copies: lower == upper and weight 0."""
-    lower = np.where(table.weight == 1.0, table.upper, table.lower).astype(np.int32)
-    copies = (table.weight == 0.0) | (table.weight == 1.0)
-    upper = np.where(copies, lower, table.upper).astype(np.int32)
-    weight = np.where(copies, np.float32(0.0), table.weight).astype(np.float32)
-    return AxisTable(lower, upper, weight)
 
 
 def resampled_size(n: int, spacing: float, target: float) -> int:

@@ -15,11 +15,21 @@ class AxisTable:
 
     lower, upper  int32 [n_out], both inside 0 … n_in − 1
     weight        float32 [n_out] in [0, 1]; all zero for nearest neighbour
+
+    A weight of 0 or 1 is kept as a plain copy of one sample (lower == upper, weight 0): an infinite or NaN neighbour
+    that has no part in the result cannot leak in as 0 · inf, provided that a kernel takes in[lower] alone there.
     """
 
     lower: NDArray[np.int32]
     upper: NDArray[np.int32]
     weight: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        lower = np.where(self.weight == 1.0, self.upper, self.lower)
+        copies = (self.weight == 0.0) | (self.weight == 1.0)
+        object.__setattr__(self, "lower", lower.astype(np.int32))
+        object.__setattr__(self, "upper", np.where(copies, lower, self.upper).astype(np.int32))
+        object.__setattr__(self, "weight", np.where(copies, 0.0, self.weight).astype(np.float32))
 
     def __len__(self) -> int:
         return int(self.lower.shape[0])

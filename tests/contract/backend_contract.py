@@ -1,0 +1,11 @@
+"""The whole contract of a backend: a test module subclasses it and gives a module-scoped fixture `backend`."""
+
+from __future__ import annotations
+
+from labels_contract import LabelsContract
+from prepare_contract import PrepareContract
+from windows_contract import WindowsContract
+
+
+class BackendContract(PrepareContract, WindowsContract, LabelsContract):
+    pass

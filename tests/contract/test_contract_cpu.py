@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+from backend_contract import BackendContract
+
+from gpu_infer.backends.base import Backend
+from gpu_infer.backends.cpu import CpuBackend
+
+
+@pytest.fixture(scope="module")
+def backend() -> Backend:
+    return CpuBackend()
+
+
+class TestCpu(BackendContract):
+    """The CPU backend fulfils the contract."""

@@ -1,0 +1,292 @@
+"""What gather, blend and the two ways to finish have to do on every backend, against plain NumPy loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gpu_infer.backends.base import Backend, RingAccumulator
+from gpu_infer.inferers.windows import WindowGrid, make_grid
+
+few = settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+)
+
+
+def random(shape: tuple[int, ...], dtype: Any = np.float32, seed: int = 0) -> NDArray[Any]:
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def gathered(volume: NDArray[Any], start: tuple[int, ...], roi: tuple[int, ...], fill: float) -> NDArray[Any]:
+    """The window out of a volume padded by more than it can hang over."""
+    margin = max(max(abs(s) + r for s, r in zip(start, roi, strict=True)), *volume.shape[1:])
+    padded = np.pad(volume, ((0, 0), *((margin, margin),) * 3), constant_values=fill)
+    x, y, z = (slice(margin + s, margin + s + r) for s, r in zip(start, roi, strict=True))
+    return padded[:, x, y, z]
+
+
+def blended(
+    shape: tuple[int, ...],
+    slot: NDArray[Any],
+    starts: list[tuple[int, int, int]],
+    repeats: list[int],
+    importance: NDArray[Any] | None = None,
+) -> NDArray[np.float32]:
+    """float32 [K, X, Y, Z] by a loop over voxels of each window, in order."""
+    sums = np.zeros((slot.shape[1], *shape), np.float32)
+    for n, start in enumerate(starts):
+        for index in np.ndindex(*slot.shape[2:]):
+            x, y, z = (s + i for s, i in zip(start, index, strict=True))
+            if 0 <= x < shape[0] and 0 <= y < shape[1] and 0 <= z < shape[2]:
+                weight = np.float32(repeats[n]) * (np.float32(1) if importance is None else importance[index])
+                sums[:, x, y, z] += weight * slot[(n, slice(None), *index)].astype(np.float32)
+    return sums
+
+
+def unrolled(backend: Backend, ring: RingAccumulator) -> NDArray[np.float32]:
+    """The ring seen as the whole grid; rows that share a place show the same sum."""
+    sums = backend.download(ring.sums)
+    x, y, z = (np.arange(n) % h for n, h in zip(ring.shape, sums.shape[1:], strict=True))
+    return sums[np.ix_(np.arange(sums.shape[0]), x, y, z)]
+
+
+def full_ring(backend: Backend, channels: int, shape: tuple[int, int, int]) -> RingAccumulator:
+    return RingAccumulator(backend.zeros((channels, *shape), np.float32), shape)
+
+
+class WindowsContract:
+    @pytest.mark.parametrize("volume_dtype", [np.float32, np.float16])
+    @pytest.mark.parametrize("slot_dtype", [np.float32, np.float16])
+    def test_gather_hanging_over_both_sides(self, backend: Backend, volume_dtype: Any, slot_dtype: Any) -> None:
+        volume = random((2, 7, 8, 9), volume_dtype)
+        roi = (4, 10, 5)
+        starts = [(0, 0, 0), (-2, -1, -3), (5, 3, 7), (3, -9, 2), (7, 0, 0), (-4, 0, 0), (100, 0, -50)]
+        slot = backend.zeros((len(starts) + 1, 2, *roi), slot_dtype)
+        slot[-1] = 5.0
+        backend.gather(backend.upload(volume), starts, slot, -1.5)
+        got = backend.download(slot)
+        for n, start in enumerate(starts):
+            np.testing.assert_array_equal(got[n], gathered(volume, start, roi, -1.5).astype(slot_dtype))
+        assert (got[-1] == 5.0).all()
+
+    @few
+    @given(
+        shape=st.tuples(*[st.integers(1, 12)] * 3),
+        roi=st.tuples(*[st.integers(1, 9)] * 3),
+        start=st.tuples(*[st.integers(-12, 14)] * 3),
+    )
+    def test_gather_anywhere(self, backend: Backend, shape: Any, roi: Any, start: Any) -> None:
+        volume = random((1, *shape))
+        slot = backend.zeros((1, 1, *roi), np.float32)
+        backend.gather(backend.upload(volume), [start], slot, 3.0)
+        np.testing.assert_array_equal(backend.download(slot)[0], gathered(volume, start, roi, 3.0))
+
+    def test_gather_between_strided_views(self, backend: Backend) -> None:
+        volume = random((2, 9, 8, 7)).transpose(0, 3, 1, 2)[:, ::-1, :, ::2]
+        stored = backend.zeros((1, 5, 4, 3, 2), np.float32)
+        backend.gather(backend.upload(volume), [(-1, 2, 1)], stored.transpose(0, 4, 3, 2, 1), 0.0)
+        got = backend.download(stored).transpose(0, 4, 3, 2, 1)
+        np.testing.assert_array_equal(got[0], gathered(volume, (-1, 2, 1), (3, 4, 5), 0.0))
+
+    def test_gather_into_host_memory(self, backend: Backend) -> None:
+        volume = random((1, 6, 6, 6))
+        slot = np.zeros((1, 1, 4, 4, 4), np.float32)
+        backend.gather(backend.upload(volume), [(1, 2, 4)], slot, 0.0)
+        backend.fence()
+        np.testing.assert_array_equal(slot[0], gathered(volume, (1, 2, 4), (4, 4, 4), 0.0))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float16])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_blend_clips_weighs_and_repeats(self, backend: Backend, dtype: Any, weighted: bool) -> None:
+        shape, roi = (6, 7, 5), (4, 3, 6)
+        starts = [(0, 0, 0), (-2, 5, 0), (2, 4, -1), (2, 4, -1), (3, 1, 2), (9, 0, 0)]
+        repeats = [1, 2, 1, 3, 1, 1]
+        slot = random((7, 3, *roi), dtype)
+        importance = np.abs(random(roi, seed=1)) if weighted else None
+        ring = full_ring(backend, 3, shape)
+        device_importance = None if importance is None else backend.upload(importance)
+        backend.blend(backend.upload(slot), starts, repeats, device_importance, ring)
+        expected = blended(shape, slot, starts, repeats, importance)
+        # a backend may fuse multiply and add: half an ulp of sums up to 20
+        np.testing.assert_allclose(backend.download(ring.sums), expected, rtol=0, atol=4e-6)
+
+    @few
+    @given(
+        starts=st.lists(st.tuples(*[st.integers(-4, 9)] * 3), min_size=1, max_size=6),
+        roi=st.tuples(*[st.integers(1, 6)] * 3),
+    )
+    def test_blend_of_integers_is_exact(self, backend: Backend, starts: Any, roi: Any) -> None:
+        slot = np.random.default_rng(0).integers(-9, 9, (len(starts), 2, *roi)).astype(np.float32)
+        repeats = [1 + n % 3 for n in range(len(starts))]
+        ring = full_ring(backend, 2, (8, 6, 7))
+        backend.blend(backend.upload(slot), starts, repeats, None, ring)
+        np.testing.assert_array_equal(backend.download(ring.sums), blended((8, 6, 7), slot, starts, repeats))
+
+    def test_sums_do_not_depend_on_batches(self, backend: Backend) -> None:
+        shape, roi = (9, 9, 9), (6, 6, 6)
+        starts = [(i, j, k) for i in (0, 2, 3) for j in (0, 3) for k in (0, 1, 3)]
+        slot = random((len(starts), 2, *roi))
+        importance = np.abs(random(roi, seed=1))
+        results = []
+        for batch in (1, 4, 5, len(starts)):
+            ring = full_ring(backend, 2, shape)
+            for first in range(0, len(starts), batch):
+                part = starts[first : first + batch]
+                values = backend.upload(slot[first : first + batch])
+                backend.blend(values, part, [1] * len(part), backend.upload(importance), ring)
+            results.append(backend.download(ring.sums).copy())
+        for other in results[1:]:
+            np.testing.assert_array_equal(other, results[0])
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_the_ring_wraps_around(self, backend: Backend, axis: int) -> None:
+        shape, roi = (11, 12, 13), (4, 4, 4)
+        heights = list(shape)
+        heights[axis] = 5
+        for row in (0, 1, 3, 6, 8, shape[axis] - 2):
+            start = [2, 3, 1]
+            start[axis] = row
+            slot = random((1, 2, *roi), seed=row)
+            ring = RingAccumulator(backend.zeros((2, *heights), np.float32), shape)
+            backend.blend(backend.upload(slot), [tuple(start)], [1], None, ring)
+            expected = blended(shape, slot, [tuple(start)], [1])
+            rows = np.arange(row, min(row + 4, shape[axis]))
+            np.testing.assert_array_equal(unrolled(backend, ring).take(rows, 1 + axis), expected.take(rows, 1 + axis))
+            assert np.count_nonzero(backend.download(ring.sums)) == np.count_nonzero(expected)
+
+    def test_finish_argmax_takes_the_lowest_of_a_tie_and_clears_the_box(self, backend: Backend) -> None:
+        scores = np.random.default_rng(0).integers(0, 3, (5, 6, 7, 8)).astype(np.float32)
+        ring = RingAccumulator(backend.upload(scores.copy()), (6, 7, 8))
+        labels = backend.zeros((6, 7, 8), np.uint8)
+        labels[...] = 99
+        backend.finish_argmax(ring, (1, 0, 2), (5, 7, 6), labels)
+        box = (slice(1, 5), slice(0, 7), slice(2, 6))
+        expected = np.full((6, 7, 8), 99, np.uint8)
+        expected[box] = scores.argmax(0)[box]
+        np.testing.assert_array_equal(backend.download(labels), expected)
+        left = scores.copy()
+        left[(slice(None), *box)] = 0
+        np.testing.assert_array_equal(backend.download(ring.sums), left)
+
+    def test_negative_scores_and_one_channel(self, backend: Backend) -> None:
+        scores = -1.0 - np.abs(random((3, 4, 5, 6)))
+        labels = backend.zeros((4, 5, 6), np.uint8)
+        backend.finish_argmax(RingAccumulator(backend.upload(scores.copy()), (4, 5, 6)), (0, 0, 0), (4, 5, 6), labels)
+        np.testing.assert_array_equal(backend.download(labels), scores.argmax(0))
+        backend.finish_argmax(
+            RingAccumulator(backend.upload(scores[:1].copy()), (4, 5, 6)), (0, 0, 0), (4, 5, 6), labels
+        )
+        assert not backend.download(labels).any()
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_finish_follows_the_wrap(self, backend: Backend, axis: int) -> None:
+        shape = (10, 11, 12)
+        heights = list(shape)
+        heights[axis] = 4
+        low, high = [1, 0, 2], [9, 11, 12]
+        for first in (0, 2, 3, 7):
+            low[axis], high[axis] = first, first + 3
+            sums = random((3, *heights), seed=first)
+            ring = RingAccumulator(backend.upload(sums.copy()), shape)
+            whole = unrolled(backend, ring).copy()
+            labels = backend.zeros(shape, np.uint8)
+            backend.finish_argmax(ring, tuple(low), tuple(high), labels)
+            box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+            expected = np.zeros(shape, np.uint8)
+            expected[box] = whole.argmax(0)[box]
+            np.testing.assert_array_equal(backend.download(labels), expected)
+            assert np.count_nonzero(backend.download(ring.sums) == 0) == 3 * expected[box].size
+
+    def test_more_than_256_classes(self, backend: Backend) -> None:
+        scores = random((300, 3, 4, 5))
+        labels = backend.zeros((3, 4, 5), np.uint16)
+        backend.argmax(backend.upload(scores), labels)
+        np.testing.assert_array_equal(backend.download(labels), scores.argmax(0))
+        with pytest.raises(ValueError, match="300 channels do not fit labels of uint8"):
+            backend.argmax(backend.upload(scores), backend.zeros((3, 4, 5), np.uint8))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float16])
+    def test_argmax_of_strided_scores(self, backend: Backend, dtype: Any) -> None:
+        scores = np.random.default_rng(0).integers(-2, 2, (6, 7, 8, 4)).astype(dtype).transpose(3, 2, 0, 1)[:, ::-1]
+        stored = backend.zeros((7, 6, 8), np.uint8)
+        backend.argmax(backend.upload(scores), stored.transpose(2, 1, 0))
+        np.testing.assert_array_equal(backend.download(stored).transpose(2, 1, 0), scores.argmax(0))
+
+    def test_a_nan_behind_channel_0_never_wins(self, backend: Backend) -> None:
+        scores = np.array([[1, np.nan, 1, np.nan], [np.nan, 2, 0, np.nan], [3, 1, np.nan, np.nan]], np.float32)
+        labels = backend.zeros((1, 1, 4), np.uint8)
+        backend.argmax(backend.upload(scores.reshape(3, 1, 1, 4)), labels)
+        np.testing.assert_array_equal(backend.download(labels).ravel(), [2, 0, 0, 0])
+
+    def test_finish_scores_divides_by_the_counts(self, backend: Backend) -> None:
+        grid = make_grid((21, 30, 17), (16, 16, 20))
+        sums = random((3, *grid.shape))
+        ring = RingAccumulator(backend.upload(sums.copy()), grid.shape)
+        scores = backend.zeros((3, *grid.shape), np.float32)
+        backend.finish_scores(ring, (0, 0, 0), (21, 10, 17), grid.counts, scores)
+        assert not backend.download(scores)[:, :, 10:].any()
+        backend.finish_scores(ring, (0, 10, 0), grid.shape, grid.counts, scores)
+        x, y, z = grid.counts
+        expected = sums / (x[:, None, None] * y[:, None] * z)
+        np.testing.assert_allclose(backend.download(scores), expected, rtol=3e-7)
+        assert not backend.download(ring.sums).any()
+
+    @pytest.mark.parametrize(
+        ("shape", "roi"), [((40, 21, 23), (16, 16, 16)), ((20, 50, 9), (16, 20, 16)), ((19, 18, 60), (24, 16, 16))]
+    )
+    def test_a_rolling_scan_equals_the_whole(self, backend: Backend, shape: Any, roi: Any) -> None:
+        grid = make_grid(shape, roi)
+        outputs = np.random.default_rng(0).integers(-5, 5, (len(grid.distinct), 4, *roi)).astype(np.float32)
+        naive = np.zeros((4, *(max(n, r) for n, r in zip(shape, roi, strict=True))), np.float32)
+        by_start = {w.start: outputs[n] for n, w in enumerate(grid.distinct)}
+        for start in grid.windows:
+            x, y, z = (slice(s, s + r) for s, r in zip(start, roi, strict=True))
+            naive[:, x, y, z] += by_start[start]
+        expected = naive[:, : shape[0], : shape[1], : shape[2]].argmax(0)
+        np.testing.assert_array_equal(rolling_scan(backend, grid, outputs), expected)
+
+    def test_mistakes_are_refused(self, backend: Backend) -> None:
+        volume = backend.zeros((1, 8, 8, 8), np.float32)
+        slot = backend.zeros((1, 1, 4, 4, 4), np.float32)
+        ring = RingAccumulator(backend.zeros((1, 3, 8, 8), np.float32), (8, 8, 8))
+        labels = backend.zeros((8, 8, 8), np.uint8)
+        with pytest.raises(ValueError, match="2 windows do not fit a slot of 1"):
+            backend.gather(volume, [(0, 0, 0), (1, 1, 1)], slot, 0.0)
+        with pytest.raises(ValueError, match="found float32 and uint8"):
+            backend.gather(volume, [(0, 0, 0)], backend.zeros(slot.shape, np.uint8), 0.0)
+        with pytest.raises(ValueError, match="4 rows on axis 0 does not fit a ring of 3"):
+            backend.blend(slot, [(0, 0, 0)], [1], None, ring)
+        with pytest.raises(ValueError, match="importance must be float32"):
+            backend.blend(slot, [(0, 0, 0)], [1], backend.zeros((4, 4, 5), np.float32), ring)
+        with pytest.raises(ValueError, match="one repeat per window, found 2 for 1"):
+            backend.blend(slot, [(0, 0, 0)], [1, 1], None, ring)
+        with pytest.raises(ValueError, match="not inside the grid"):
+            backend.finish_argmax(ring, (0, 0, 0), (9, 8, 8), labels)
+        with pytest.raises(ValueError, match="8 rows on axis 0 does not fit a ring of 3"):
+            backend.finish_argmax(ring, (0, 0, 0), (8, 8, 8), labels)
+        with pytest.raises(ValueError, match=r"grid's shape \(8, 8, 8\), found \(8, 8, 7\)"):
+            backend.finish_argmax(ring, (0, 0, 0), (1, 8, 8), labels[:, :, :7])
+        with pytest.raises(ValueError, match="scores must be float32"):
+            backend.finish_scores(ring, (0, 0, 0), (1, 8, 8), [np.ones(8, np.float32)] * 3, slot[0])
+
+
+def rolling_scan(backend: Backend, grid: WindowGrid, outputs: NDArray[Any]) -> NDArray[Any]:
+    """Blend every distinct window into the smallest ring, finishing rows as soon as they are final."""
+    ring = RingAccumulator(backend.zeros((outputs.shape[1], *grid.ring_shape), np.float32), grid.shape)
+    labels = backend.zeros(grid.shape, np.uint8)
+    low, high = [0, 0, 0], list(grid.shape)
+    for n, window in enumerate(grid.distinct):
+        backend.blend(backend.upload(outputs[n : n + 1]), [window.start], [window.repeats], None, ring)
+        final = grid.final_until(n)
+        if final > low[grid.slab_axis]:
+            high[grid.slab_axis] = final
+            backend.finish_argmax(ring, tuple(low), tuple(high), labels)
+            low[grid.slab_axis] = final
+    return backend.download(labels)
