@@ -21,7 +21,7 @@ from .inferers.scan_window import scan_window
 from .job import Job, plan_job
 from .progress import Progress, ProgressCallback, silent
 from .report import Report, label_volumes
-from .settings import DEFAULT_TRITON, Settings
+from .settings import Settings
 from .spec.config import Config
 from .spec.load import load_config
 from .transforms.plan import Pipeline
@@ -149,18 +149,11 @@ class _Operator:
 
     def _connect(self, config: Config, backend: Backend) -> Transport:
         settings = self._settings
-        control = settings.control
         if settings.local_models is not None:
             from .triton.local.serve import LocalServer
 
             server = self._stack.enter_context(LocalServer(settings.local_models))
-            endpoints = Endpoints(http=server.http, grpc=server.grpc)
-        elif settings.explicit_triton:
-            if settings.local_models is not None:
-            from .triton.local.serve import LocalServer
-
-            server = self._stack.enter_context(LocalServer(settings.local_models))
-            endpoints, control = Endpoints(http=server.http, grpc=server.grpc), settings.control
+            endpoints, control = Endpoints(http=server.http, grpc=server.grpc), str(settings.control)
         else:
             endpoints, control = server_address(settings, config.inferer)
         return self._stack.enter_context(

@@ -42,8 +42,7 @@ class Settings:
     """What one run was asked to do.
 
     input            folder or file; a folder is searched for the first supported volume
-    output           folder, which must exist: a missing one in a container is a forgotten mount
-    logs             folder; made where missing
+    output, logs     folders; made where missing
     publish          folder for a renderer, None: publish nothing
     config           config_inference.json
     triton_http,     host:port that the user gave for one protocol;

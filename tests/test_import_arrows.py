@@ -37,6 +37,7 @@ LAYERS: dict[str, int] = {
     "doctor": 3,
     "demo_data": 3,
     "dry_run": 3,
+    "address": 3,
     "package_index": 0,
     "cli": 4,
     "__main__": 4,

@@ -27,7 +27,7 @@ def demo(
     from .. import logs
     from ..settings import Settings
     from .console import say
-    from .execute import execute, make_folder
+    from .execute import execute
     from .run import written
 
     output = output.absolute()
@@ -36,7 +36,7 @@ def demo(
     settings = Settings.from_environment(
         _plain_environment(),
         input=input or _fetch_input(output / "input"),
-        output=make_folder(output / "output"),
+        output=output / "output",
         publish=output / "publish",
         logs=output / "logs",
         triton="local",

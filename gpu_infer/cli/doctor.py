@@ -65,12 +65,7 @@ def doctor(
         "publish": "NVIDIA_CLARA_PUBLISHING",
         "logs": "NVIDIA_CLARA_LOGS",
     }
-    named = {
-        # Only an output folder that an option names is made (see execute.make_folder).
-        name: name != "output" or output is not None
-        for name, given in options_given.items()
-        if given or os.environ.get(variables[name])
-    }
+    named = [name for name, given in options_given.items() if given or os.environ.get(variables[name])]
     checks = examine(settings, named, clean=clean)
     if json:
         from dataclasses import asdict

@@ -5,27 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..app import RunResult
     from ..settings import Settings
-
-
-def make_folder(folder: Path) -> Path:
-    """Make the output folder that was named on the command line.
-
-    A folder of the environment is not made: in a container a missing one is a forgotten mount, and what is
-    written beside it is lost. Raises ConfigError.
-    """
-    from ..errors import ConfigError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"--output: {folder} cannot be made: {error.strerror}", remedy="choose a folder that you may write to"
-        ) from error
-    return folder
 
 
 def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> RunResult:

@@ -39,7 +39,7 @@ def run(
     """Segment one volume: what an option leaves out, the environment and the configuration decide."""
     from ..settings import Settings
     from .console import say, say_json
-    from .execute import execute, make_folder
+    from .execute import execute
 
     settings = Settings.from_environment(
         os.environ,
@@ -65,8 +65,6 @@ def run(
         slab=slab,
         roi_size=roi,
     )
-    if output is not None:
-        make_folder(output)
     result = execute(settings, debug=debug)
     if json:
         say_json(result.data)

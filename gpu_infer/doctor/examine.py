@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from ..settings import Settings
 from .check import Check
@@ -11,19 +11,18 @@ from .host import check_gpu, check_shared_memory
 from .installation import check_packages, check_python, check_resources
 
 
-def examine(settings: Settings, folders: Mapping[str, bool], *, clean: bool = False) -> list[Check]:
+def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = False) -> list[Check]:
     """Check everything that a run with `settings` needs.
 
-    folders  which of "input", "output", "publish" and "logs" the user named, and whether a missing one is made;
-             the others are not looked at
+    folders  which of "input", "output", "publish" and "logs" the user named; the others are not looked at
     clean    remove what killed runs left in shared memory and on the server
     """
     from .server import check_server
 
     checks = [check_python(), check_packages(), check_resources()]
-    for name, made in folders.items():
+    for name in folders:
         path = getattr(settings, name)
         if path is not None:
-            checks.append(check_input(path) if name == "input" else check_writable(name, path, made=made))
+            checks.append(check_input(path) if name == "input" else check_writable(name, path))
     checks += [check_shared_memory(), check_gpu()]
     return checks + check_server(settings, fit="input" in folders, clean=clean)

@@ -21,10 +21,8 @@ def check_input(path: Path) -> Check:
         return Check("input", "fail", message, remedy or "give a readable file or folder with --input", code)
 
 
-def check_writable(name: str, folder: Path, *, made: bool = True) -> Check:
-    """Make a file in `folder` and take it away again; `made`: a run makes a missing folder, so its parent counts."""
-    if not made and not folder.is_dir():
-        return Check(name, "fail", f"{folder}: no such folder", "create it, or mount it into the container", 2)
+def check_writable(name: str, folder: Path) -> Check:
+    """Make a file in `folder`, or in the nearest folder above that exists, and take it away again."""
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):

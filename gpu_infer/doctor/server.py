@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ..errors import GpuInferError
-from ..settings import DEFAULT_TRITON, Settings
+from ..settings import Settings
 from .check import Check
 
 if TYPE_CHECKING:
@@ -55,19 +55,15 @@ def _connect(settings: Settings, config: Config | None, stack: ExitStack) -> tup
     from ..triton.endpoints import Endpoints
     from ..triton.server import Server
 
-    control = settings.control
     if settings.local_models is not None:
         from ..triton.local.serve import LocalServer
 
         local = stack.enter_context(LocalServer(settings.local_models))
-        endpoints = Endpoints(http=local.http, grpc=local.grpc)
-    elif settings.explicit_triton:
-        endpoints = Endpoints(settings.triton_http, settings.triton_grpc, settings.triton_either)
+        endpoints, control = Endpoints(http=local.http, grpc=local.grpc), str(settings.control)
     else:
-        address = config.inferer.address if config is not None else None
-        endpoints = Endpoints(either=address or DEFAULT_TRITON)
-        if address is not None and control == "auto" and config is not None:
-            control = config.inferer.protocol or control
+        from ..address import server_address
+
+        endpoints, control = server_address(settings, config.inferer if config is not None else None)
     return Server.connect(endpoints, control, wait_s=settings.wait_s), endpoints
 
 

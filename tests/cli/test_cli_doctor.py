@@ -43,10 +43,10 @@ def test_lines_where_there_is_no_terminal() -> None:
 
 
 def test_the_first_failure_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NVIDIA_CLARA_OUTPUT", str(tmp_path / "none"))
+    monkeypatch.setenv("NVIDIA_CLARA_OUTPUT", "/proc/none")
     code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
     assert code == 2
-    assert checks["output"]["found"] == f"{tmp_path}/none: no such folder"
+    assert checks["output"]["found"] == "/proc/none cannot be written: No such file or directory"
 
 
 def test_a_bad_config_and_a_bad_input_are_named(tmp_path: Path) -> None:
