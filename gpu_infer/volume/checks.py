@@ -59,9 +59,7 @@ def narrow(data: NDArray[Any], path: Path) -> tuple[NDArray[Any], tuple[str, ...
         for name in ("int32", "uint32"):
             limits = np.iinfo(name)
             if limits.min <= low and high <= limits.max:
-                return data.astype(name, order="K"), (
-                    f"stored as {dtype.name}, kept as {name}: all values fit",
-                )
+                return data.astype(name, order="K"), (f"stored as {dtype.name}, kept as {name}: all values fit",)
         raise InputError(
             f"{path}: {dtype.name} values {low}..{high} do not fit 32 bits",
             remedy="save the volume as int32 or float32",

@@ -33,9 +33,7 @@ def choose_input(path: Path) -> Path:
                 )
             return path
         if not path.is_dir():
-            raise InputError(
-                f"{path}: no such file or folder", remedy="check the input path or the container's mounts"
-            )
+            raise InputError(f"{path}: no such file or folder", remedy="check the input path or the container's mounts")
         return _in_folder(path)
     except PermissionError as error:
         raise InputError(

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from ..errors import InputError
 from .checks import narrow
-from .dicom_slices import Slice, ordered
+from .dicom_slices import Slice, ordered, thickness
 from .itk import grid, pixels
 from .itk_log import collected, itk_reason
 from .volume import Volume
@@ -47,26 +47,20 @@ def read_dicom(folder: Path) -> Volume:
     notes: list[str] = []
     found = _series(folder, notes)
     if not found:
-        raise InputError(
-            f"{folder}: no DICOM series in this folder", remedy="give the folder that holds the slices"
-        )
+        raise InputError(f"{folder}: no DICOM series in this folder", remedy="give the folder that holds the slices")
     headers = {uid: [_header(file) for file in files] for uid, files in found.items()}
     if len(headers) > 1:
         listed = "; ".join(_describe(uid, slices) for uid, slices in headers.items())
-        raise InputError(
-            f"{folder}: {len(headers)} DICOM series: {listed}", remedy="keep one series in the folder"
-        )
+        raise InputError(f"{folder}: {len(headers)} DICOM series: {listed}", remedy="keep one series in the folder")
     slices = next(iter(headers.values()))
     _check_none_left_out(folder, slices)
     files = tuple(s.path for s in slices)
     if any(s.samples != 1 for s in slices):
-        raise InputError(
-            f"{folder}: colour images, expected one sample per pixel", remedy="give the original series"
-        )
+        raise InputError(f"{folder}: colour images, expected one sample per pixel", remedy="give the original series")
     if any(s.frames > 1 for s in slices):
         image = _multi_frame(folder, slices, notes)
     else:
-        slices = ordered(slices, folder, notes)
+        slices = ordered(slices, folder)
         files = tuple(s.path for s in slices)
         image = _stack(folder, slices, notes)
     geometry, _ = grid(image, folder)
@@ -91,14 +85,10 @@ def _header(path: Path) -> Slice:
         with collected([]):
             reader.ReadImageInformation()
     except RuntimeError as error:
-        raise InputError(
-            f"{path}: not readable as a DICOM image: {itk_reason(error)}", remedy=_EXPORT
-        ) from None
+        raise InputError(f"{path}: not readable as a DICOM image: {itk_reason(error)}", remedy=_EXPORT) from None
     tags = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
     size = reader.GetSize()
-    return Slice(
-        path, tags, (size[0], size[1]), size[2] if len(size) > 2 else 1, int(reader.GetNumberOfComponents())
-    )
+    return Slice(path, tags, (size[0], size[1]), size[2] if len(size) > 2 else 1, int(reader.GetNumberOfComponents()))
 
 
 def _describe(uid: str, slices: Sequence[Slice]) -> str:
@@ -143,9 +133,7 @@ def _multi_frame(folder: Path, slices: Sequence[Slice], notes: list[str]) -> Any
             f"{first.path}: {first.frames} frames without regular spacing (missing, unordered or uneven)",
             remedy="convert the series to .nii.gz",
         )
-    notes.append(
-        "multi-frame DICOM: positions and rescaling as GDCM derives them, frames not checked one by one"
-    )
+    notes.append("multi-frame DICOM: positions and rescaling as GDCM derives them, frames not checked one by one")
     return image
 
 
@@ -156,12 +144,15 @@ def _stack(folder: Path, slices: Sequence[Slice], notes: list[str]) -> Any:
         # ITK takes the first slice's type for all; integers would cut the others' fractions off.
         reader.SetOutputPixelType(sitk.sitkFloat32)
         notes.append("rescale slope or intercept differ between slices: kept as float32")
-    return _execute(reader, [str(s.path) for s in slices], folder, notes)
+    image = _execute(reader, [str(s.path) for s in slices], folder, notes)
+    if len(slices) == 1:  # no distance to take, and GDCM puts 1 mm whatever the thickness
+        image.SetSpacing((*image.GetSpacing()[:2], thickness(slices[0], notes)))
+    return image
 
 
 def _execute(reader: Any, files: list[str], folder: Path, notes: list[str]) -> Any:
     reader.SetImageIO("GDCMImageIO")
-    if len(files) > 1 or isinstance(reader, sitk.ImageSeriesReader):
+    if isinstance(reader, sitk.ImageSeriesReader):
         reader.SetFileNames(files)
     else:
         reader.SetFileName(files[0])

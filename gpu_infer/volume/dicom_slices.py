@@ -50,7 +50,7 @@ class Slice:
         return values
 
 
-def ordered(slices: Sequence[Slice], folder: Path, notes: list[str]) -> list[Slice]:
+def ordered(slices: Sequence[Slice], folder: Path) -> list[Slice]:
     """Slices in ascending order along the normal (row × column direction).
 
     Raises `InputError` for slices that differ in size, spacing or orientation, for two at one position, for a
@@ -74,11 +74,18 @@ def ordered(slices: Sequence[Slice], folder: Path, notes: list[str]) -> list[Sli
     order = np.argsort(positions @ normal, kind="stable")
     arranged = [slices[n] for n in order]
     if len(arranged) == 1:
-        if not ({"0018|0088", "0018|0050"} & arranged[0].tags.keys()):
-            notes.append("one slice without thickness: 1 mm assumed")
         return arranged
     _check_steps(arranged, positions[order], normal, folder)
     return arranged
+
+
+def thickness(lone: Slice, notes: list[str]) -> float:
+    """mm along the normal of a slice without neighbours: SpacingBetweenSlices, else SliceThickness, else 1."""
+    for tag in ("0018|0088", "0018|0050"):
+        if (value := lone.number(tag, 0.0)) > 0 and np.isfinite(value):
+            return value
+    notes.append("one slice without thickness: 1 mm assumed")
+    return 1.0
 
 
 def _check_alike(slices: Sequence[Slice], cosines: NDArray[np.float64], spacing: NDArray[np.float64]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ..errors import InputError
@@ -60,9 +60,7 @@ def grid(source: Any, path: Path) -> tuple[Geometry, int]:
             remedy="give a volume, not a single image" if dims < 3 else "split the file into volumes",
         )
     shape: Shape3 = (size[0], size[1], size[2])
-    geometry = Geometry.from_itk(
-        shape, source.GetSpacing()[:3], source.GetOrigin()[:3], tuple(matrix.ravel())
-    )
+    geometry = Geometry.from_itk(shape, source.GetSpacing()[:3], source.GetOrigin()[:3], tuple(matrix.ravel()))
     check_geometry(geometry, path)
     return geometry, size[3] if dims == 4 else 1
 
@@ -88,9 +86,7 @@ def _open(path: Path, image_io: str, notes: list[str]) -> Any:
         with collected(notes):
             reader.ReadImageInformation()
     except RuntimeError as error:
-        raise InputError(
-            f"{path}: broken header: {itk_reason(error)}", remedy="export the volume again"
-        ) from None
+        raise InputError(f"{path}: broken header: {itk_reason(error)}", remedy="export the volume again") from None
     return reader
 
 

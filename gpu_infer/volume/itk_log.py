@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 _WHERE = re.compile(r"(WARNING: In [^\n]*\n|Exception thrown in [^\n]*\n|\w*::?ERROR: |ITK ERROR: )")
 _OBJECT = re.compile(r"^\w+ ?\(0x[0-9a-f]+\): ")

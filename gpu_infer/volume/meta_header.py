@@ -49,9 +49,7 @@ class MetaHeader:
             with path.open("rb") as file:
                 text = file.read(_MAX_HEADER)
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read: {error.strerror}", remedy="check name and permissions"
-            ) from None
+            raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check name and permissions") from None
         fields: dict[str, str] = {}
         end = 0
         while (stop := text.find(b"\n", end)) >= 0 or end < len(text):

@@ -89,22 +89,16 @@ def _header(path: Path, notes: list[str]) -> Any:
         )
     paired = kind in (Nifti1PairHeader, Nifti2PairHeader)
     if paired and len(_files(path)) == 1:
-        raise InputError(
-            f"{path}: header of a .hdr/.img pair under a single file's name", remedy="rename the pair"
-        )
+        raise InputError(f"{path}: header of a .hdr/.img pair under a single file's name", remedy="rename the pair")
     try:
         header = kind(block[: kind.template_dtype.itemsize], check=False)
         zooms = np.array(header["pixdim"][1:4], dtype=np.float64)
         header.check_fix(logger=_collector(notes), error_level=40)
     except (HeaderDataError, ValueError) as error:
-        raise InputError(
-            f"{source}: broken NIfTI header: {_line(error)}", remedy="export the volume again"
-        ) from None
+        raise InputError(f"{source}: broken NIfTI header: {_line(error)}", remedy="export the volume again") from None
     _check_zooms(zooms, header, source)
     if int(header["intent_code"]) in _CIFTI_INTENTS:
-        raise InputError(
-            f"{path}: a CIFTI-2 file holds surfaces, expected a volume", remedy="give the volume itself"
-        )
+        raise InputError(f"{path}: a CIFTI-2 file holds surfaces, expected a volume", remedy="give the volume itself")
     return header
 
 
@@ -126,9 +120,7 @@ def _head(path: Path) -> bytes:
             f"{path}: truncated or damaged gzip file: {_line(error)}", remedy="copy or export it again"
         ) from None
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions"
-        ) from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions") from None
     if len(head) < 348:
         raise InputError(
             f"{path}: truncated: found {len(head)} bytes of header, expected 348",
@@ -182,9 +174,7 @@ def _affine(header: Any, shape: Shape3, path: Path, notes: list[str]) -> Affine:
     try:
         affine = np.array(header.get_best_affine(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
-        raise InputError(
-            f"{path}: broken orientation: {_line(error)}", remedy="repair qform and sform"
-        ) from None
+        raise InputError(f"{path}: broken orientation: {_line(error)}", remedy="repair qform and sform") from None
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
     if sform > 0 and qform > 0:
         _compare_forms(header, affine, shape, notes)

@@ -32,9 +32,7 @@ def check_nrrd(path: Path) -> Iterator[str]:
             remedy="give a volume, not a single image",
         )
     if fields.get("type") == "block":
-        raise InputError(
-            f"{path}: voxel type block is not supported", remedy="save the volume as int16 or float32"
-        )
+        raise InputError(f"{path}: voxel type block is not supported", remedy="save the volume as int16 or float32")
     if "space directions" in fields:
         vectors = _vectors(fields["space directions"])
         if not np.isfinite(vectors).all():
@@ -59,9 +57,7 @@ def _fields(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             text = file.read(_MAX_HEADER)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read: {error.strerror}", remedy="check name and permissions"
-        ) from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check name and permissions") from None
     if not text.startswith(b"NRRD"):
         raise InputError(f"{path}: not a NRRD header", remedy="export the volume again")
     head = re.split(rb"\r?\n\r?\n", text, maxsplit=1)[0].decode("latin-1")

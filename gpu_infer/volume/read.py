@@ -71,9 +71,7 @@ def _read(path: Path) -> Volume:
         return read_dicom(path)
     kind = extension(path)
     if kind is None:
-        raise InputError(
-            f"{path}: unsupported extension", remedy="convert the volume to .nii.gz, .mhd or .nrrd"
-        )
+        raise InputError(f"{path}: unsupported extension", remedy="convert the volume to .nii.gz, .mhd or .nrrd")
     if not path.exists():
         raise InputError(f"{path}: no such file", remedy="check the input path")
     if kind in (".mhd", ".mha"):

@@ -37,9 +37,7 @@ def read_span(path: Path, offset: int, nbytes: int) -> Bytes:
             raise _truncated(path, max(found, 0), nbytes)
         span = np.fromfile(path, dtype=np.uint8, count=nbytes, offset=offset)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions"
-        ) from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions") from None
     except MemoryError:
         raise _no_memory(path, nbytes) from None
     if span.size < nbytes:
@@ -59,9 +57,7 @@ def inflate_span(path: Path, offset: int, nbytes: int, *, start: int = 0) -> Byt
         out = np.empty(nbytes, np.uint8)
         done = _inflate(path, start, offset, out)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions"
-        ) from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions") from None
     except zlib.error as error:
         text = str(error).rsplit(": ", 1)[-1]
         raise InputError(f"{path}: damaged compressed data: {text}", remedy=_REMEDY) from None
@@ -99,17 +95,13 @@ def _inflate(path: Path, start: int, offset: int, out: Bytes) -> int:
             chunk = stream.unused_data or file.read(_CHUNK)
     if not stream.eof:
         if position >= len(target):
-            raise InputError(
-                f"{path}: truncated: the compressed stream lacks its end and check sum", remedy=_REMEDY
-            )
+            raise InputError(f"{path}: truncated: the compressed stream lacks its end and check sum", remedy=_REMEDY)
         raise _truncated(path, max(position, 0), len(target))
     return min(max(position, 0), len(target))
 
 
 def _truncated(path: Path, found: int, expected: int, *, bound: str = "") -> InputError:
-    return InputError(
-        f"{path}: truncated: found {bound}{found} bytes of voxels, expected {expected}", remedy=_REMEDY
-    )
+    return InputError(f"{path}: truncated: found {bound}{found} bytes of voxels, expected {expected}", remedy=_REMEDY)
 
 
 def _no_memory(path: Path, nbytes: int) -> ResourceError:

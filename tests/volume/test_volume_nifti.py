@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from itertools import pairwise
 from pathlib import Path
 
 import nibabel as nib
@@ -141,7 +142,7 @@ def test_several_gzip_members_and_padding(tmp_path: Path, name: str) -> None:
     data = voxels((20, 21, 22))
     raw = save(tmp_path / "m.nii", data).read_bytes()
     cuts = [0, 100, 400, 5000, len(raw)] if name.startswith("m") else [0, len(raw)]
-    packed = b"".join(gzip.compress(raw[a:b]) for a, b in zip(cuts, cuts[1:], strict=False))
+    packed = b"".join(gzip.compress(raw[a:b]) for a, b in pairwise(cuts))
     (tmp_path / name).write_bytes(packed + b"\0" * 512)
     np.testing.assert_array_equal(read_nifti(tmp_path / name).data[0], data)
 
