@@ -1,0 +1,203 @@
+"""What is written is what SimpleITK reads: voxels, and every corner of the grid."""
+
+from __future__ import annotations
+
+import logging
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from gpu_infer.errors import ConfigError
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.read import read_volume
+from gpu_infer.writers.labels import OUTPUT_DTYPES
+from gpu_infer.writers.metaimage import fit_labels, write_metaimage
+
+SHAPE = (5, 4, 3)
+
+
+def grid(shape: tuple[int, int, int] = SHAPE, turn: tuple[float, ...] = (0.3, -0.2, 0.5)) -> Geometry:
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_rotvec(turn).as_matrix() * (0.627, 1 / 3, 5.1)
+    affine[:3, 3] = (-160.3, 1e3 / 7, 22)
+    return Geometry(shape, affine)
+
+
+def stored(dtype: str = "uint8", shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
+    """[I, J, K] with the first axis fastest in memory."""
+    return np.random.default_rng(0).integers(0, 100, shape[::-1]).astype(dtype).transpose(2, 1, 0)
+
+
+def assert_geometry(image: sitk.Image, geometry: Geometry, tolerance: float = 1e-9) -> None:
+    assert image.GetSize() == geometry.shape
+    ends = product(*((-0.5, n - 0.5) for n in geometry.shape))
+    lps = np.array([image.TransformContinuousIndexToPhysicalPoint(index) for index in ends])
+    np.testing.assert_allclose(lps * (-1, -1, 1), geometry.corners(), atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", OUTPUT_DTYPES)
+@pytest.mark.parametrize("compress", [False, True])
+def test_every_dtype(tmp_path: Path, dtype: str, compress: bool) -> None:
+    array = stored(dtype)
+    mhd, raw = write_metaimage(array, grid(), tmp_path, "seg", compress=compress)
+    assert (mhd.name, raw.name) == ("seg.mhd", "seg.zraw" if compress else "seg.raw")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mhd.name, raw.name])
+    image = sitk.ReadImage(mhd)
+    found = sitk.GetArrayFromImage(image)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, array.transpose(2, 1, 0))
+    assert_geometry(image, grid())
+    np.testing.assert_array_equal(read_volume(mhd).data[0], array)
+
+
+@given(
+    st.permutations(range(3)),
+    st.tuples(*[st.booleans()] * 3),
+    st.tuples(*[st.floats(-0.5, 0.5)] * 3),
+    st.tuples(*[st.floats(0.05, 9)] * 3),
+    st.tuples(*[st.floats(-1e4, 1e4)] * 3),
+)
+def test_every_corner_of_any_grid(tmp_path: Path, axes, flips, turn, spacing, origin) -> None:  # type: ignore[no-untyped-def]
+    affine = np.eye(4)
+    signed = np.eye(3)[:, axes] * np.where(flips, -1, 1)
+    affine[:3, :3] = Rotation.from_rotvec(turn).as_matrix() @ signed * spacing
+    affine[:3, 3] = origin
+    geometry = Geometry(SHAPE, affine)
+    mhd, _ = write_metaimage(stored(), geometry, tmp_path, "g")
+    assert_geometry(sitk.ReadImage(mhd), geometry)
+
+
+def test_sheared_axes_survive_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    affine = np.array([[1, 0.3, 0, 5], [0, 1, 0.2, 6], [0.1, 0, 2, 7], [0, 0, 0, 1.0]])
+    geometry = Geometry(SHAPE, affine)
+    with caplog.at_level(logging.WARNING):
+        mhd, _ = write_metaimage(stored(), geometry, tmp_path, "g")
+    assert_geometry(sitk.ReadImage(mhd), geometry)
+    assert "sheared axes" in caplog.text
+
+
+@pytest.mark.parametrize("turn", [(0, 0, 0), (1.5, 0, 0), (0, 3.1, 0), (0.3, -0.2, 0.5)])
+def test_header_says_what_itk_would_say(tmp_path: Path, turn: tuple[float, ...]) -> None:
+    mhd, _ = write_metaimage(stored("int16"), grid(turn=turn), tmp_path, "ours")
+    read = sitk.ReadImage(mhd)
+    plain = sitk.GetImageFromArray(sitk.GetArrayFromImage(read))  # without the dictionary of what was read
+    plain.CopyInformation(read)
+    sitk.WriteImage(plain, tmp_path / "itk.mhd")
+    ours, theirs = fields(mhd), fields(tmp_path / "itk.mhd")
+    assert ours.pop("ElementDataFile") == ["ours.raw"]
+    assert theirs.pop("ElementDataFile") == ["itk.raw"]
+    assert ours.keys() == theirs.keys()
+    for key, words in theirs.items():
+        try:
+            np.testing.assert_allclose(np.array(ours[key], float), np.array(words, float), rtol=1e-15, atol=0)
+        except ValueError:
+            assert ours[key] == words, key
+    assert mhd.read_text().splitlines()[-1].startswith("ElementDataFile")
+
+
+def fields(path: Path) -> dict[str, list[str]]:
+    pairs = (line.split(" = ") for line in path.read_text().splitlines())
+    return {key: value.split() for key, value in pairs}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: np.ascontiguousarray(a),
+        lambda a: a[::-1],
+        lambda a: a[:, ::-1, ::-1],
+        lambda a: np.asfortranarray(a).transpose(2, 0, 1),
+        lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+        lambda a: a.astype(">i4"),
+    ],
+)
+def test_any_strides_and_byte_order(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
+    array = make(stored("int32"))
+    mhd, _ = write_metaimage(array, grid(array.shape), tmp_path, "s")
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(mhd)), array.transpose(2, 1, 0))
+
+
+def test_blocks_of_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_infer.writers.metaimage._CHUNK", 45)
+    array = np.ascontiguousarray(stored("uint16", (5, 4, 7)))
+    for compress in (False, True):
+        mhd, _ = write_metaimage(array, grid((5, 4, 7)), tmp_path, "s", compress=compress)
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(mhd)), array.transpose(2, 1, 0))
+
+
+def test_read_write_read_is_the_identity(tmp_path: Path) -> None:
+    made = sitk.GetImageFromArray(stored("int16").transpose(2, 1, 0))
+    made.SetSpacing((0.627, 0.627, 5.0))
+    made.SetOrigin((-160.3, 1e3 / 7, 22.0))
+    made.SetDirection((0, 0, 1, -1, 0, 0, 0, 1, 0))
+    sitk.WriteImage(made, tmp_path / "in.mha")
+    volume = read_volume(tmp_path / "in.mha")
+    mhd, _ = write_metaimage(volume.data[0], volume.geometry, tmp_path, "out")
+    again = sitk.ReadImage(mhd)
+    assert again.GetSpacing() == made.GetSpacing()
+    assert again.GetOrigin() == made.GetOrigin()
+    assert again.GetDirection() == made.GetDirection()
+
+
+def test_misuse_is_a_value_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"array of shape \(5, 4, 3\) for a grid of shape \(5, 4, 4\)"):
+        write_metaimage(stored(), grid((5, 4, 4)), tmp_path, "a")
+    with pytest.raises(ValueError, match="is not a file name"):
+        write_metaimage(stored(), grid(), tmp_path, "a/b")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "float16", "complex64"])
+def test_dtypes_that_are_not_written(tmp_path: Path, dtype: str) -> None:
+    with pytest.raises(ConfigError, match=f"writers.args.dtype '{dtype}' cannot be written"):
+        write_metaimage(stored().astype(dtype), grid(), tmp_path, "a")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("label", "dtype", "text", "remedy"),
+    [
+        (300, "uint8", r"label 300 does not fit the output dtype uint8 \(0\.\.255\)", "dtype to uint16"),
+        (256, "uint8", "label 256 does not fit", "dtype to uint16"),
+        (-1, "uint8", "label -1 does not fit", "dtype to int16"),
+        (200, "int8", r"label 200 does not fit the output dtype int8 \(-128\.\.127\)", "dtype to uint8"),
+        (70000, "uint16", "label 70000 does not fit", "dtype to uint32"),
+        (2**24 + 1, "float32", "label 16777217 does not fit", "dtype to uint32"),
+        (2**40, "int32", "label 1099511627776 does not fit", "dtype to float64"),
+    ],
+)
+def test_labels_never_wrap_around(label: int, dtype: str, text: str, remedy: str) -> None:
+    labels = np.zeros((2, 3, 4), np.int64)
+    labels[1, 2, 3] = label
+    with pytest.raises(ConfigError, match=text) as caught:
+        fit_labels(labels, dtype)
+    assert remedy in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("dtype", OUTPUT_DTYPES)
+def test_labels_that_fit(dtype: str) -> None:
+    labels = stored("uint16")
+    fitted = fit_labels(labels, dtype)
+    assert fitted.dtype == dtype
+    np.testing.assert_array_equal(fitted, labels)
+    assert fitted.T.flags.c_contiguous  # memory order kept
+    assert fit_labels(fitted, dtype) is fitted
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint7", "label", "object"])
+def test_unknown_output_dtypes(dtype: str) -> None:
+    with pytest.raises(ConfigError, match=f"writers.args.dtype '?{dtype}'? cannot be written") as caught:
+        fit_labels(stored(), dtype)
+    assert "uint16" in str(caught.value)
+
+
+def test_scores_are_no_labels() -> None:
+    with pytest.raises(ConfigError, match="values of dtype float32 are no labels of dtype uint8"):
+        fit_labels(stored("float32"), "uint8")
+    assert fit_labels(stored("float32"), "float64").dtype == np.float64

@@ -1,0 +1,165 @@
+"""Complete or nothing: full disks, folders that cannot be written, interrupts; older output is replaced or kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.read import read_volume
+from gpu_infer.writers import atomic, metaimage
+from gpu_infer.writers.metaimage import check_folder, write_metaimage
+
+GRID = Geometry((40, 30, 20), np.diag([1.0, 2, 3, 1]))
+
+
+def labels(value: int) -> np.ndarray:
+    return np.full(GRID.shape[::-1], value, np.uint8).transpose(2, 1, 0)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 64 KiB; skipped where this user may not mount."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        done = False
+    if not done:
+        pytest.skip("no right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_replacing_an_older_output(tmp_path: Path) -> None:
+    write_metaimage(labels(1), GRID, tmp_path, "seg", compress=True)
+    write_metaimage(labels(2), GRID, tmp_path, "seg")
+    assert sorted(content(tmp_path)) == ["seg.mhd", "seg.raw"]
+    assert (read_volume(tmp_path / "seg.mhd").data == 2).all()
+
+
+def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "seg.zraw").write_bytes(b"mine")  # no seg.mhd points at it
+    write_metaimage(labels(2), GRID, tmp_path, "seg")
+    assert sorted(content(tmp_path)) == ["seg.mhd", "seg.raw", "seg.zraw"]
+
+
+def test_full_disk_is_seen_before_writing(mount: Path) -> None:
+    big = Geometry((100, 100, 100), np.eye(4))
+    with pytest.raises(ResourceError, match=rf"{mount}: \d+ bytes free, expected at least 1004096") as caught:
+        write_metaimage(np.zeros(big.shape, np.uint8), big, mount, "seg")
+    assert caught.value.exit_code == 5
+    assert not list(mount.iterdir())
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_disk_that_fills_while_writing(mount: Path, monkeypatch: pytest.MonkeyPatch, older: bool) -> None:
+    if older:
+        write_metaimage(labels(1)[:2, :2, :2], Geometry((2, 2, 2), np.eye(4)), mount, "seg")
+    before = content(mount)
+    monkeypatch.setattr(metaimage, "check_space", lambda *_: None)
+    big = Geometry((100, 100, 100), np.eye(4))
+    with pytest.raises(ResourceError, match="No space left on device") as caught:
+        write_metaimage(np.zeros(big.shape, np.uint8), big, mount, "seg")
+    assert str(mount) in str(caught.value)
+    assert content(mount) == before
+    assert [p.name for p in mount.iterdir() if p.name.startswith(".")] == []
+
+
+def test_read_only_mount(mount: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
+    for call in (lambda: write_metaimage(labels(1), GRID, mount, "seg"), lambda: check_folder(mount)):
+        with pytest.raises(ConfigError, match=r"cannot be written: Read-only file system") as caught:
+            call()
+        assert str(mount) in str(caught.value)
+        assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("compress", [False, True])
+def test_no_space_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, compress: bool) -> None:
+    write_metaimage(labels(1), GRID, tmp_path, "seg", compress=compress)
+    before = content(tmp_path)
+
+    def full(path: Path) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(atomic, "sync", full)
+    with pytest.raises(ResourceError, match="free space or give another output folder"):
+        write_metaimage(labels(2), GRID, tmp_path, "seg", compress=compress)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
+def test_a_failure_at_any_rename_brings_the_older_output_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException | type[BaseException]
+) -> None:
+    write_metaimage(labels(1), GRID, tmp_path, "seg", compress=True)
+    before = content(tmp_path)
+    rename, count = Path.rename, 0
+
+    def failing(self: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count - 1 == step:
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    try:
+        write_metaimage(labels(2), GRID, tmp_path, "seg")
+    except (KeyboardInterrupt, ResourceError):
+        assert content(tmp_path) == before
+    else:
+        assert step >= 4  # older header and voxels aside, new voxels and header in place
+        assert sorted(content(tmp_path)) == ["seg.mhd", "seg.raw"]
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_header_appears_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, seen = Path.rename, []
+
+    def watching(self: Path, target: Path) -> Path:
+        seen.append(target.name)
+        assert (tmp_path / "seg.raw").exists() == (target.name == "seg.mhd")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", watching)
+    write_metaimage(labels(1), GRID, tmp_path, "seg")
+    assert seen == ["seg.raw", "seg.mhd"]
+
+
+def test_folder_that_is_not_there(tmp_path: Path) -> None:
+    lost = tmp_path / "lost"
+    for call in (lambda: write_metaimage(labels(1), GRID, lost, "seg"), lambda: check_folder(lost)):
+        with pytest.raises(ConfigError, match=r"lost: (cannot be written: No such file|no such folder)"):
+            call()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file: "):
+        write_metaimage(labels(1), GRID, tmp_path / "file", "seg")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes past permission bits")
+def test_folder_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+        write_metaimage(labels(1), GRID, tmp_path, "seg")
+
+
+def test_check_folder_leaves_nothing(tmp_path: Path) -> None:
+    check_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
