@@ -1,0 +1,142 @@
+"""preview.png: an axial, a coronal and a sagittal plane with the labels' outlines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from ..volume.volume import Volume
+from .atomic import publish, staging
+from .raster import Rgb, draw_letter, halve, resize, resize_labels, tint
+
+# Level and width in HU between a lung and a soft-tissue window: vessels in the lung and the chest wall both show.
+CT_WINDOW = (-400.0, 1600.0)
+
+_PANEL = 480  # pixels of the longest side of any plane
+_GAP = 12
+_MARGIN = 12  # from the panel's edge to a letter's centre
+_SUPERSAMPLING = 2
+_LINE = 3  # outline, in supersampled pixels
+_BACKGROUND = 14.0
+_SAMPLES = 200_000
+
+
+@dataclass(frozen=True)
+class _View:
+    """A plane across canonical axis `across`; both axes shown run downwards, which is the radiological convention.
+
+    With RAS+ axes that puts the patient's right at the left of axial and coronal planes, anterior on top of axial and
+    at the left of sagittal planes, superior on top of the others. `letters`: left, right, top, bottom.
+    """
+
+    across: int
+    letters: str
+
+
+_VIEWS = (_View(2, "RLAP"), _View(1, "RLSI"), _View(0, "APSI"))
+
+
+def write_preview(
+    volume: Volume, labels: NDArray[Any], path: Path, *, window: tuple[float, float] | None = None
+) -> Path:
+    """Write an RGB PNG of three planes side by side, in true proportions, and return its path.
+
+    labels  [I, J, K] integers on the volume's stored grid, 0 is background; each label has a colour of its own
+    window  (level, width) in physical units; None: CT_WINDOW for what looks like CT, else 1st to 99th percentile
+
+    Planes go through the labels' centre of mass, or through the slice with most labels where the centre shows less
+    than half as many (between two lungs, say); without labels through the middle. Of several channels the first one
+    is shown. Raises ConfigError (not .png, folder) and ResourceError (disk); ValueError for a foreign label grid.
+    """
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"preview {path}: expected a name that ends in .png", remedy="give another name")
+    if labels.shape != volume.geometry.shape:
+        raise ValueError(f"labels of shape {labels.shape} for a grid of shape {volume.geometry.shape}")
+    orientation = volume.geometry.orientation
+    image = orientation.view(volume.data[0])
+    mask = orientation.view(labels)
+    spacing = volume.geometry.reoriented(orientation).spacing
+    centre = _centre(mask)
+    low, high = _limits(volume, window)
+    scale = _PANEL / max(n * mm for n, mm in zip(image.shape, spacing, strict=True))
+    panels = []
+    for view in _VIEWS:
+        shown = [axis for axis in range(3) if axis != view.across]
+        columns, rows = (max(round(image.shape[axis] * spacing[axis] * scale), 1) for axis in shown)
+        size = (rows * _SUPERSAMPLING, columns * _SUPERSAMPLING)
+        stored = image.take(centre[view.across], view.across).T[::-1, ::-1]
+        values = stored.astype(np.float64) * volume.slope + volume.inter
+        grey = np.clip((resize(np.nan_to_num(values, nan=low), size) - low) / (high - low), 0, 1) * 255
+        plane = mask.take(centre[view.across], view.across).T[::-1, ::-1]
+        panel = halve(tint(grey.astype(np.float32), resize_labels(plane, size), _LINE))
+        _annotate(panel, view.letters)
+        panels.append(panel)
+    _write_png(_side_by_side(panels), path)
+    return path
+
+
+def _centre(mask: NDArray[Any]) -> tuple[int, ...]:
+    inside = mask != 0
+    centre = []
+    for axis, size in enumerate(mask.shape):
+        counts = inside.sum(axis=tuple(a for a in range(3) if a != axis), dtype=np.int64)
+        total = counts.sum()
+        at = round(float((counts * np.arange(size)).sum() / total)) if total else size // 2
+        centre.append(at if 2 * counts[at] >= counts.max() else int(counts.argmax()))
+    return tuple(centre)
+
+
+def _limits(volume: Volume, window: tuple[float, float] | None) -> tuple[float, float]:
+    """Values that become black and white."""
+    if window is not None:
+        level, width = window
+        if not width > 0:
+            raise ConfigError(f"preview window width {width} is not positive", remedy="give (level, width)")
+        return level - width / 2, level + width / 2
+    stored = volume.data[0]
+    step = max(round((stored.size / _SAMPLES) ** (1 / 3)), 1)
+    sample = stored[::step, ::step, ::step].astype(np.float64) * volume.slope + volume.inter
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return 0.0, 1.0
+    if sample.min() <= -900 and sample.max() >= 100:  # air and at least soft tissue with contrast or bone: HU
+        return CT_WINDOW[0] - CT_WINDOW[1] / 2, CT_WINDOW[0] + CT_WINDOW[1] / 2
+    low, high = np.percentile(sample, (1, 99))
+    return float(low), float(high if high > low else low + 1)
+
+
+def _annotate(panel: Rgb, letters: str) -> None:
+    rows, columns, _ = panel.shape
+    places = (
+        (rows // 2, _MARGIN),
+        (rows // 2, columns - _MARGIN),
+        (_MARGIN, columns // 2),
+        (rows - _MARGIN, columns // 2),
+    )
+    for letter, (row, column) in zip(letters, places, strict=True):
+        draw_letter(panel, letter, row, column)
+
+
+def _side_by_side(panels: list[Rgb]) -> NDArray[np.uint8]:
+    rows = max(panel.shape[0] for panel in panels) + 2 * _GAP
+    columns = sum(panel.shape[1] + _GAP for panel in panels) + _GAP
+    page = np.full((rows, columns, 3), _BACKGROUND, np.float32)
+    left = _GAP
+    for panel in panels:
+        top = (rows - panel.shape[0]) // 2
+        page[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
+        left += panel.shape[1] + _GAP
+    return np.rint(page).astype(np.uint8)
+
+
+def _write_png(page: NDArray[np.uint8], path: Path) -> None:
+    import SimpleITK as sitk
+
+    with staging(path.parent, path.stem) as stage:
+        sitk.WriteImage(sitk.GetImageFromArray(page, isVector=True), str(stage / path.name))
+        publish(stage, [path.name], path.parent)
