@@ -78,28 +78,14 @@ class Transform(ABC):
 
     def summary(self) -> str:
         """Name and the arguments that matter, for a plan's line."""
-        shown = {
-            k: v
-            for k, v in self.args.model_dump(exclude_defaults=True).items()
-            if k not in ("fields", "field")
-        }
-        return (
-            f"{self.label}({', '.join(f'{k}={_plain(v)}' for k, v in shown.items())})"
-            if shown
-            else self.label
-        )
+        shown = {k: v for k, v in self.args.model_dump(exclude_defaults=True).items() if k not in ("fields", "field")}
+        return f"{self.label}({', '.join(f'{k}={_plain(v)}' for k, v in shown.items())})" if shown else self.label
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_plain(v) for v in value) + "]"
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Load(Transform):

@@ -58,9 +58,7 @@ def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | Non
 def _loaded_field(pre: Sequence[Transform], post: Sequence[Transform]) -> str:
     loads = [t for t in pre if isinstance(t, Load)]
     for late in (t for t in post if isinstance(t, Load)):
-        raise ConfigError(
-            f"{late.place}: loads a volume after the inference", remedy="move it to pre_transforms"
-        )
+        raise ConfigError(f"{late.place}: loads a volume after the inference", remedy="move it to pre_transforms")
     if not loads:
         raise ConfigError("pre_transforms: nothing loads the volume", remedy="begin with LoadNifti")
     fields = [f for t in loads for f in t.fields]

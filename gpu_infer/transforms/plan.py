@@ -41,9 +41,7 @@ class Pipeline:
                   row); "scores": it delivers float32 scores [K, X, Y, Z]
     """
 
-    def __init__(
-        self, pre: Iterable[Transform], post: Iterable[Transform], *, result_field: str | None = None
-    ) -> None:
+    def __init__(self, pre: Iterable[Transform], post: Iterable[Transform], *, result_field: str | None = None) -> None:
         """ConfigError where the chains cannot work: see `checks.check`."""
         self.pre, self.post = tuple(pre), tuple(post)
         names = check(self.pre, self.post, result_field)
@@ -79,7 +77,11 @@ class Pipeline:
         volume_channels, geometry, stored_dtype  of the volume (shape (I, J, K) in stored order)
         dtype                                    of the model's input
         classes                                  output channels of the model; 2 where it is not known yet
+
+        InputError where the stored dtype holds no numbers; ConfigError where `check_classes` refuses.
         """
+        if classes is not None:
+            self.check_classes(classes)
         tracer = Tracer()
         stored = uploaded_dtype(np.dtype(stored_dtype))
         state = self._loaded(volume_channels, geometry, stored)
@@ -99,9 +101,7 @@ class Pipeline:
         return Trace(tuple(tracer.stages), grid, channels, size, last)
 
     # -- doing it -------------------------------------------------------------------------------------------
-    def prepare(
-        self, volume: Volume, backend: Backend, dtype: DTypeLike = np.float32
-    ) -> dict[str, FieldState]:
+    def prepare(self, volume: Volume, backend: Backend, dtype: DTypeLike = np.float32) -> dict[str, FieldState]:
         """Run the pre-transforms: the fields by name, `fields[input_field].array` [C, X, Y, Z] of `dtype`.
 
         The voxels are uploaded once, as stored, and seen in loaded axes through strides; slope and
@@ -141,9 +141,7 @@ class Pipeline:
         origin = fields[self.input_field]
         array = result[None] if self.finisher == "argmax" else result
         if tuple(array.shape[1:]) != origin.shape:
-            raise ModelError(
-                f"the model's result has the grid {tuple(array.shape[1:])}, expected {origin.shape}"
-            )
+            raise ModelError(f"the model's result has the grid {tuple(array.shape[1:])}, expected {origin.shape}")
         if self.finisher == "scores":
             self.check_classes(int(array.shape[0]))
         state = self._result(origin, int(array.shape[0]))
@@ -160,9 +158,7 @@ class Pipeline:
             )
             restore(state, "nearest", backend)
         if state.channels != 1:
-            raise ConfigError(
-                f"post_transforms: leave {state.channels} channels in {self.result_field!r}, expected 1"
-            )
+            raise ConfigError(f"post_transforms: leave {state.channels} channels in {self.result_field!r}, expected 1")
         return in_file_order(state, backend) if file_order else state.array[0]
 
     def check_classes(self, classes: int) -> None:
@@ -206,7 +202,7 @@ class Pipeline:
 
     def _stage_dtype(self, stage: Stage, wanted: np.dtype[Any]) -> np.dtype[Any]:
         """The model's dtype for the last stage of the input field, float32 before it."""
-        own = [s for s in self.pre_stages if _field(s) in (self.input_field, None)]
+        own = [s for s in self.pre_stages if s.field in (self.input_field, None)]
         own = [s for s in own if isinstance(s, FusedPass) or s.transform.touches_voxels]
         return wanted if isinstance(stage, FusedPass) and own[-1] is stage else _FLOAT32
 
@@ -241,15 +237,9 @@ def _accumulated(post: Iterable[Transform], field: str) -> Transform | None:
     return None
 
 
-def _field(stage: Stage) -> str | None:
-    return stage.field
-
-
 def _stage_line(stage: Stage) -> str:
     if isinstance(stage, FusedPass):
         how = ", one pass" if len(stage.members) > 1 else ""
         return f"{stage.field}: {' + '.join(t.summary() for t in stage.members)}{how}"
     field = stage.field or ", ".join(stage.transform.fields)
-    return f"{field}: {stage.transform.summary()}" + (
-        "" if stage.transform.touches_voxels else ", no voxel touched"
-    )
+    return f"{field}: {stage.transform.summary()}" + ("" if stage.transform.touches_voxels else ", no voxel touched")

@@ -21,11 +21,7 @@ def steps_back(history: Sequence[GridStep]) -> list[GridStep]:
     back: list[GridStep] = []
     for step in reversed(history):
         last = back[-1] if back else None
-        if (
-            isinstance(step, Resampled)
-            and isinstance(last, Resampled)
-            and step.align_corners == last.align_corners
-        ):
+        if isinstance(step, Resampled) and isinstance(last, Resampled) and step.align_corners == last.align_corners:
             back[-1] = step
         else:
             back.append(step)
@@ -80,13 +76,9 @@ def _file_order(state: FieldState, shape: Shape3, backend: Backend) -> Array:
     return state.source.orientation.view(buffer.transpose(0, 3, 2, 1))
 
 
-def _resample(
-    state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array
-) -> None:
+def _resample(state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array) -> None:
     make = nearest_table if interpolation == "nearest" else linear_table
-    x, y, z = (
-        make(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True)
-    )
+    x, y, z = (make(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True))
     tables: Tables = (x, y, z)
     if np.issubdtype(state.dtype, np.integer):
         for channel in range(state.channels):

@@ -192,6 +192,8 @@ def test_refuses_the_argmax_of_one_channel() -> None:
     pipeline.check_classes(2)
     with pytest.raises(ConfigError, match="the model has one output channel, whose argmax is always 0"):
         pipeline.check_classes(1)
+    with pytest.raises(ConfigError, match="one output channel"):
+        Pipeline([LOAD], [ARGMAX]).trace(1, Geometry((3, 4, 5), np.eye(4)), np.int16, classes=1)
     fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
     with pytest.raises(ConfigError, match="one output channel"):
         pipeline.finish(np.zeros((1, 3, 4, 5), np.float32), fields, BACKEND)

@@ -30,9 +30,7 @@ class CopyProperties(Metadata):
                 if name not in PROPERTIES:
                     near = difflib.get_close_matches(name, PROPERTIES, n=1)
                     hint = f'; did you mean "{near[0]}"?' if near else ""
-                    raise ValueError(
-                        f'unknown property "{name}"{hint} known: {", ".join(PROPERTIES)}'
-                    )
+                    raise ValueError(f'unknown property "{name}"{hint} known: {", ".join(PROPERTIES)}')
             return value
 
     @property

@@ -53,7 +53,5 @@ class Resample(Regrid):
     def tables(self, field: FieldState) -> tuple[Shape3, Tables]:
         shape = self.target_shape(field)
         make = nearest_table if self.interpolation == "nearest" else linear_table
-        x, y, z = (
-            make(n, m, align_corners=self.align_corners) for n, m in zip(field.shape, shape, strict=True)
-        )
+        x, y, z = (make(n, m, align_corners=self.align_corners) for n, m in zip(field.shape, shape, strict=True))
         return shape, (x, y, z)
