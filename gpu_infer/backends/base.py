@@ -27,10 +27,13 @@ class RingAccumulator:
 
     sums   float32 [K, H0, H1, H2]; voxel (x, y, z) of the grid lives at index (x % H0, y % H1, z % H2).
     shape  the grid's full spatial shape; H == shape except on the slab axis, where H may be smaller.
+    weights  float32 [H0, H1, H2], the sum of repeats · importance at each voxel; None where it is not needed (argmax) or
+           separable (constant importance, see `finish_scores`).
     """
 
     sums: Array
     shape: tuple[int, int, int]
+    weights: Array | None = None
 
 
 class Backend(Protocol):
@@ -91,7 +94,8 @@ class Backend(Protocol):
         """ring += repeats[n] · importance · slot[n], window by window in the given order, clipped to the grid.
 
         slot        [N', K, R0, R1, R2] float32 or float16; importance [R0, R1, R2] float32 or None for 1
-        The sums are taken in float32 in the order of `starts`, so they do not depend on how windows were batched.
+        The sums are taken in float32 in the order of `starts`, so they do not depend on how windows were batched. Where
+        the ring has weights, repeats[n] · importance is added to them.
         """
         ...
 
@@ -105,9 +109,10 @@ class Backend(Protocol):
     def finish_scores(
         self, ring: RingAccumulator, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
     ) -> None:
-        """scores[:, box] = sums / (counts[0][x]·counts[1][y]·counts[2][z]), then the box of the ring is set to zero.
+        """scores[:, box] = sums / weights, then the box of the ring (sums and weights) is set to zero.
 
-        scores  [K, X, Y, Z] float32; counts are per-axis weights of the whole grid (constant importance is separable).
+        scores  [K, X, Y, Z] float32
+        counts  per-axis weights of the whole grid, of which the product counts where the ring has no weights
         """
         ...
 
