@@ -53,35 +53,27 @@ def line_progress(clock: Callable[[], float] = time.monotonic) -> ProgressCallba
 
 
 def rich_bar() -> RichProgress:
-    """The bar itself; it also draws downloads."""
+    """The bar itself, on stderr."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        SpinnerColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
     from rich.progress import Progress as Bar
     from rich.text import Text
 
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if not speed else f"{speed:.1f}/s", style="progress.data.speed")
+    class Tiles(ProgressColumn):
+        """Count, rate and time left; rich's own columns need many steps for a rate, and tiles can be few."""
 
-    return Bar(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+        def render(self, task: Task) -> Text:
+            total = task.total or 0
+            if total <= 1:
+                return Text("")
+            text = f"{task.completed:.0f}/{total:.0f} tiles"
+            if task.completed and task.elapsed:
+                rate = task.completed / task.elapsed
+                text += f"  {rate:.2g}/s  {(total - task.completed) / rate:.0f} s left"
+            return Text(text)
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), Tiles())
+    return Bar(*columns, console=Console(stderr=True), transient=True)
 
 
 def bar_progress(bar: RichProgress) -> ProgressCallback:

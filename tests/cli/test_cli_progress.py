@@ -57,7 +57,13 @@ def test_bar_draws_tiles_and_leaves_finished_stages() -> None:
     screen.print(drawn.get_renderable())
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "infer" in text
-    assert "3/7" in text
+    assert "3/7 tiles" in text
+    assert "s left" in text
+    tell(Progress("read", 0, 1))
+    screen = Console(file=io.StringIO(), width=100)
+    screen.print(drawn.get_renderable())
+    assert "0/1" not in screen.file.getvalue()  # type: ignore[attr-defined]
+    tell(Progress("read", 1, 1))
     tell(Progress("infer", 7, 7))
     assert isinstance(drawn, Bar)
     assert not drawn.tasks
