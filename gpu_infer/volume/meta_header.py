@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -54,7 +55,7 @@ class MetaHeader:
         end = 0
         while (stop := text.find(b"\n", end)) >= 0 or end < len(text):
             stop = len(text) if stop < 0 else stop
-            line = text[end:stop].decode("latin-1")
+            line = os.fsdecode(text[end:stop])  # file names are bytes on disk
             end = stop + 1
             key, found, value = line.partition("=" if "=" in line else ":")
             if found:
@@ -109,7 +110,7 @@ class MetaHeader:
         """
         name, kind = self.fields["ElementDataFile"], _DTYPES.get(self.fields["ElementType"])
         listed = name.upper().startswith("LIST") or "%" in name
-        if kind is None or listed or not self._flag("BinaryData", default=True):
+        if kind is None or (listed and not self.files[-1].is_file()) or not self._flag("BinaryData", default=True):
             return None
         source = self.files[-1]
         if not source.is_file():

@@ -47,6 +47,7 @@ def write_metaimage(
               when its first axis is the fastest in memory
     geometry  shape equal to the array's; written in LPS mm so that float64 numbers come back as they were
     compress  zlib into `name.zraw` instead of `name.raw`
+    name      of the header; a % or a leading LIST, which MetaImage gives a meaning, is changed in the voxels' name
 
     Raises `ConfigError` for a dtype that MetaImage readers do not take and for a folder that is missing or
     read-only, `ResourceError` for a full disk; nothing is left behind then, and an older output is untouched.
@@ -57,11 +58,9 @@ def write_metaimage(
         raise ValueError(f"array of shape {array.shape} for a grid of shape {geometry.shape}")
     if not name or Path(name).name != name:
         raise ValueError(f"{name!r} is not a file name")
-    header, voxels, other = (
-        f"{name}.mhd",
-        f"{name}.{'zraw' if compress else 'raw'}",
-        f"{name}.{'raw' if compress else 'zraw'}",
-    )
+    suffixes = ("zraw", "raw") if compress else ("raw", "zraw")
+    header = f"{name}.mhd"
+    voxels, other = (f"{_data_stem(name)}.{suffix}" for suffix in suffixes)
     if not compress:
         check_space(folder, array.nbytes + 4096)
     with staging(folder, name) as stage:
@@ -105,6 +104,12 @@ def header_text(
         "ElementDataFile": data_file,
     }
     return "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+def _data_stem(name: str) -> str:
+    """`name` as it may stand in ElementDataFile: readers take LIST… for a list and % for a pattern of file names."""
+    stem = name.replace("%", "_")
+    return f"_{stem}" if stem.upper().startswith("LIST") else stem
 
 
 def _write_voxels(array: NDArray[Any], dtype: np.dtype[Any], file: BinaryIO, compress: bool) -> int:

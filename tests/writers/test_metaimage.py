@@ -201,3 +201,10 @@ def test_scores_are_no_labels() -> None:
     with pytest.raises(ConfigError, match="values of dtype float32 are no labels of dtype uint8"):
         fit_labels(stored("float32"), "uint8")
     assert fit_labels(stored("float32"), "float64").dtype == np.float64
+
+
+@pytest.mark.parametrize("name", ["lunge größe", "my ct (1)", "ct.v2", "a=b", "100%d", "LISTED"])
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    mhd, _ = write_metaimage(stored(), grid(), tmp_path, name)
+    np.testing.assert_array_equal(read_volume(mhd).data[0], stored())
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(mhd)), stored().transpose(2, 1, 0))
