@@ -57,6 +57,7 @@ def rich_bar() -> RichProgress:
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
     from rich.text import Text
 
     class Tiles(ProgressColumn):
@@ -72,7 +73,8 @@ def rich_bar() -> RichProgress:
                 text += f"  {rate:.2g}/s  {(total - task.completed) / rate:.0f} s left"
             return Text(text)
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), Tiles())
+    tiles = Tiles(table_column=Column(no_wrap=True))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), tiles)
     return Bar(*columns, console=Console(stderr=True), transient=True)
 
 
