@@ -17,9 +17,7 @@ from .endpoints import ControlName
 
 RegionKind = Literal["system", "cuda"]
 
-CALL_TIMEOUT_S = (
-    10.0  # for everything but inference: such calls take milliseconds, registering a big region a second
-)
+CALL_TIMEOUT_S = 10.0  # for everything but inference: such calls take milliseconds, registering a big region a second
 MESSAGE_LIMIT = 2**31 - 1  # bytes of one protobuf message
 
 
@@ -96,6 +94,7 @@ class ModelConfig:
     max_batch_size: int
     backend: str
     decoupled: bool
+    optional_inputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -124,17 +123,13 @@ class Control(Protocol):
 
     def model_ready(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> bool: ...
 
-    def model_metadata(
-        self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S
-    ) -> ModelMetadata: ...
+    def model_metadata(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelMetadata: ...
 
     def model_config(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelConfig: ...
 
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]: ...
 
-    def register_system_region(
-        self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
         """Let the server map the POSIX segment `key` ("/name"); RegionExists when the name is taken."""
         ...
 
@@ -144,9 +139,7 @@ class Control(Protocol):
         """Let the server open a CUDA allocation; `ipc_handle` is the 64-byte cudaIpcMemHandle_t as it is."""
         ...
 
-    def unregister_region(
-        self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
         """Forget one region; an unknown name is no error. RegionBusy while a request uses it.
 
         Raises ValueError for an empty name, which would wipe the regions of every client.
@@ -169,8 +162,7 @@ def check_message_size(request: InferRequest) -> None:
     nbytes = int(np.prod(request.shape, dtype=np.int64)) * request.source.dtype.itemsize
     if nbytes > MESSAGE_LIMIT - 65536:  # names, shapes and headers take their share
         raise ServerError(
-            f"an inline request of {nbytes / 2**30:.2f} GiB for model {request.model} exceeds the 2 GiB of "
-            f"one message",
+            f"an inline request of {nbytes / 2**30:.2f} GiB for model {request.model} exceeds the 2 GiB of one message",
             remedy="use --data system_shm, a smaller batch_size or a smaller roi_size",
         )
 

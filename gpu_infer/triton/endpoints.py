@@ -62,9 +62,7 @@ class Endpoints:
                 parse_uri(value)
                 object.__setattr__(self, name, value.strip())
         if not any((self.http, self.grpc, self.either)):
-            raise ConfigError(
-                "no Triton address given", remedy="set NVIDIA_CLARA_TRTISURI or --triton host:port"
-            )
+            raise ConfigError("no Triton address given", remedy="set NVIDIA_CLARA_TRTISURI or --triton host:port")
 
     def candidates(self, control: str = "auto") -> list[tuple[ControlName, str]]:
         """(protocol, address) pairs in the order in which they are tried.

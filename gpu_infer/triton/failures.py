@@ -8,9 +8,7 @@ from ..errors import DeadlineError, ModelError, ServerError
 
 Subject = Literal["server", "model"]
 
-TEXT_LIMIT = (
-    400  # characters of a server's message that are quoted; Python tracebacks of a model can run to pages
-)
+TEXT_LIMIT = 400  # characters of a server's message that are quoted; Python tracebacks of a model can run to pages
 
 
 class ConnectionLost(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
@@ -72,9 +70,7 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
     if status in ("UNAVAILABLE", "CANCELLED", "502", "503"):
         return connection_lost(what, url, line)
     if status in ("RESOURCE_EXHAUSTED", "413"):
-        return ServerError(
-            message, remedy="use --data system_shm, a smaller batch_size or a smaller roi_size"
-        )
+        return ServerError(message, remedy="use --data system_shm, a smaller batch_size or a smaller roi_size")
     if subject == "model":
         return ModelError(message)
     return ServerError(message)

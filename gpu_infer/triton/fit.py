@@ -18,15 +18,12 @@ def split_dims(dims: tuple[int, ...], channels_last: bool) -> tuple[int, tuple[i
     return (dims[-1], dims[:-1]) if channels_last else (dims[0], dims[1:])
 
 
-def check_fit(
-    model: ModelInfo, channels: int, window: tuple[int, int, int], *, channels_last: bool = False
-) -> None:
+def check_fit(model: ModelInfo, channels: int, window: tuple[int, int, int], *, channels_last: bool = False) -> None:
     """ModelError that names both where the model's fixed dims disagree with the channels or the window."""
     takes, spatial = split_dims(model.input.dims, channels_last)
     if takes not in (-1, channels):
         raise ModelError(
-            f"wrong channel count: model {model.name} takes {takes} in {model.input.name}, "
-            f"the volume has {channels}",
+            f"wrong channel count: model {model.name} takes {takes} in {model.input.name}, the volume has {channels}",
             remedy="check that the model belongs to this kind of volume",
         )
     for tensor in (model.input, model.output):

@@ -66,16 +66,12 @@ class GrpcClient:
 
     def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
         return bool(
-            self._call(
-                "liveness", "server", timeout, lambda: self._client.is_server_live(client_timeout=timeout)
-            )
+            self._call("liveness", "server", timeout, lambda: self._client.is_server_live(client_timeout=timeout))
         )
 
     def server_ready(self, timeout: float = CALL_TIMEOUT_S) -> bool:
         return bool(
-            self._call(
-                "readiness", "server", timeout, lambda: self._client.is_server_ready(client_timeout=timeout)
-            )
+            self._call("readiness", "server", timeout, lambda: self._client.is_server_ready(client_timeout=timeout))
         )
 
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str:
@@ -120,6 +116,7 @@ class GrpcClient:
             config.max_batch_size,
             config.backend or config.platform,
             bool(config.model_transaction_policy.decoupled),
+            frozenset(tensor.name for tensor in config.input if tensor.optional),
         )
 
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]:
@@ -131,9 +128,7 @@ class GrpcClient:
         )
         return [ModelEntry(m.name, m.version, m.state, m.reason) for m in found.models]
 
-    def register_system_region(
-        self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
         self._call(
             f"registering {key}",
             "server",
@@ -149,14 +144,10 @@ class GrpcClient:
             f"registering CUDA block {name}",
             "server",
             timeout,
-            lambda: self._client.register_cuda_shared_memory(
-                name, handle, device, nbytes, client_timeout=timeout
-            ),
+            lambda: self._client.register_cuda_shared_memory(name, handle, device, nbytes, client_timeout=timeout),
         )
 
-    def unregister_region(
-        self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
         checked_region_name(name)
         forget = (
             self._client.unregister_system_shared_memory

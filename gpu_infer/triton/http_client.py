@@ -93,9 +93,7 @@ class HttpClient:
 
     def model_ready(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> bool:
         return bool(
-            self._call(
-                f"readiness of model {model}", "model", timeout, lambda c: c.is_model_ready(model, version)
-            )
+            self._call(f"readiness of model {model}", "model", timeout, lambda c: c.is_model_ready(model, version))
         )
 
     def model_metadata(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelMetadata:
@@ -105,8 +103,7 @@ class HttpClient:
 
         def tensors(key: str) -> tuple[TensorMetadata, ...]:
             return tuple(
-                TensorMetadata(t["name"], t["datatype"], tuple(map(int, t["shape"])))
-                for t in found.get(key, [])
+                TensorMetadata(t["name"], t["datatype"], tuple(map(int, t["shape"]))) for t in found.get(key, [])
             )
 
         return ModelMetadata(
@@ -125,18 +122,16 @@ class HttpClient:
             int(config.get("max_batch_size", 0)),
             config.get("backend") or config.get("platform", ""),
             bool(config.get("model_transaction_policy", {}).get("decoupled", False)),
+            frozenset(tensor["name"] for tensor in config.get("input", []) if tensor.get("optional")),
         )
 
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]:
         found = self._call("repository index", "server", timeout, lambda c: c.get_model_repository_index())
         return [
-            ModelEntry(m["name"], str(m.get("version", "")), m.get("state", ""), m.get("reason", ""))
-            for m in found
+            ModelEntry(m["name"], str(m.get("version", "")), m.get("state", ""), m.get("reason", "")) for m in found
         ]
 
-    def register_system_region(
-        self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
         self._call(
             f"registering {key}",
             "server",
@@ -155,20 +150,14 @@ class HttpClient:
             lambda c: c.register_cuda_shared_memory(name, handle, device, nbytes),
         )
 
-    def unregister_region(
-        self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
         checked_region_name(name)
         method = f"unregister_{kind}_shared_memory"
         self._call(f"unregistering {name}", "server", timeout, lambda c: getattr(c, method)(name))
 
     def registered_regions(self, timeout: float = CALL_TIMEOUT_S) -> dict[str, RegionInfo]:
-        system = self._call(
-            "listing shared memory", "server", timeout, lambda c: c.get_system_shared_memory_status()
-        )
-        cuda = self._call(
-            "listing CUDA shared memory", "server", timeout, lambda c: c.get_cuda_shared_memory_status()
-        )
+        system = self._call("listing shared memory", "server", timeout, lambda c: c.get_system_shared_memory_status())
+        cuda = self._call("listing CUDA shared memory", "server", timeout, lambda c: c.get_cuda_shared_memory_status())
         regions = [RegionInfo(r["name"], "system", r["key"], int(r["byte_size"])) for r in system]
         regions += [RegionInfo(r["name"], "cuda", "", int(r["byte_size"])) for r in cuda]
         return {region.name: region for region in regions}

@@ -39,6 +39,12 @@ def model_info(
         )
     source = _choose(name, "input", metadata.inputs, input_name)
     sink = _choose(name, "output", metadata.outputs, output_name)
+    unfed = [t.name for t in metadata.inputs if t is not source and t.name not in config.optional_inputs]
+    if unfed:
+        raise ModelError(
+            f"model {name} also wants {', '.join(unfed)} in every request, expected {source.name} alone",
+            remedy="serve the model with one input, or make the others optional",
+        )
     batch_axis: Literal["leading", "none"] = "leading"
     max_batch, fixed = config.max_batch_size, False
     if config.max_batch_size == 0 and len(source.shape) == VOLUME_DIMS:

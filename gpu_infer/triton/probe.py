@@ -52,8 +52,7 @@ def probe_output_channels(
     lead = shape[:-4]
     if channels < 1 or reply.shape != (*lead, *tensor_shape(channels, window, channels_last)):
         raise ModelError(
-            f"model {model.name} answered {model.output.name} as {list(reply.shape)} to an input of "
-            f"{list(shape)}",
+            f"model {model.name} answered {model.output.name} as {list(reply.shape)} to an input of {list(shape)}",
             remedy="only models whose output has the size of their input can be used",
         )
     return channels

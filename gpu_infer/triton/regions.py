@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import errno
 import mmap
 import os
@@ -43,8 +42,7 @@ class HostArena:
 
     def close(self) -> None:
         """Give the pages back, as soon as no view of them is left."""
-        _release(self._pages)
-        self._pages = None
+        self._pages = None  # unmapped with the last view: closing it would leave views that point nowhere
 
 
 class SystemArena:
@@ -60,9 +58,7 @@ class SystemArena:
         if nbytes <= 0:
             raise ValueError(f"nbytes must be positive, not {nbytes}")
         self.nbytes = nbytes
-        self.keep_file = (
-            False  # set where the server still knows the region: the file lets `leftovers` find it
-        )
+        self.keep_file = False  # set where the server still knows the region: the file lets `leftovers` find it
         self._owner = os.getpid()
         self._pages: mmap.mmap | None = None
         try:
@@ -101,8 +97,7 @@ class SystemArena:
 
     def close(self) -> None:
         """Remove the segment, as soon as may be: the memory goes with the last view of it."""
-        _release(self._pages)
-        self._pages = None
+        self._pages = None  # unmapped with the last view, as above
         if self._fd >= 0:
             # A forked child holds the same descriptor but owns nothing.
             if not self.keep_file and self._owner == os.getpid() and is_at(self._fd, self.path):
@@ -116,21 +111,13 @@ class SystemArena:
             self.close()
 
 
-def _view(
-    pages: mmap.mmap | None, nbytes: int, offset: int, shape: Sequence[int], dtype: DTypeLike
-) -> NDArray[Any]:
+def _view(pages: mmap.mmap | None, nbytes: int, offset: int, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     if pages is None:
         raise ValueError("the arena is closed")
     needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if offset < 0 or offset + needed > nbytes:
         raise ValueError(f"a view of {needed} bytes at {offset} does not fit an arena of {nbytes} bytes")
     return np.ndarray(tuple(shape), dtype, buffer=pages, offset=offset)
-
-
-def _release(pages: mmap.mmap | None) -> None:
-    if pages is not None:
-        with contextlib.suppress(BufferError):  # somebody still holds a view: the pages go with the last one
-            pages.close()
 
 
 def _mib(nbytes: int) -> str:

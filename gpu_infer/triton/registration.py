@@ -97,9 +97,7 @@ class Registration:
             if isinstance(self._arena, SystemArena):
                 client.register_system_region(self.name, self._arena.key, self._arena.nbytes)
             else:
-                client.register_cuda_region(
-                    self.name, self._arena.ipc_handle, self._arena.device, self._arena.nbytes
-                )
+                client.register_cuda_region(self.name, self._arena.ipc_handle, self._arena.device, self._arena.nbytes)
         except RegionExists:
             pass  # the name is random: it is ours, from a call whose answer was lost
 
@@ -128,8 +126,7 @@ class Registration:
                     return True
                 except ServerError as error:
                     log.warning(
-                        "region %s could not be unregistered, remove it later with gpu-infer doctor "
-                        "--clean: %s",
+                        "region %s could not be unregistered, remove it later with gpu-infer doctor --clean: %s",
                         self.name,
                         error.message,
                     )

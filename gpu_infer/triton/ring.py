@@ -267,8 +267,7 @@ class SlotRing:
             raise ModelError(
                 f"model {model.name} answered {model.output.name} as {reply.datatype or 'nothing'} "
                 f"{list(reply.shape)}, expected {model.output.datatype} {list(expected)}",
-                remedy="the model must keep the input's spatial size and the channels that its "
-                "configuration declares",
+                remedy="the model must keep the input's spatial size and the channels that its configuration declares",
             )
 
     def _with_batch(self, shape: tuple[int, ...], n: int) -> tuple[int, ...]:

@@ -109,9 +109,7 @@ class Server:
             config = client.model_config(name, version)
         finally:
             client.close()
-        return model_info(
-            metadata, config, version, input_name=input_name, output_name=output_name, batch=batch
-        )
+        return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
 
     def _await_model(self, client: Control, name: str, version: str, wait_s: float) -> None:
         asked = f"model {name}" + (f" version {version}" if version else "")
@@ -123,8 +121,7 @@ class Server:
                 have = ", ".join(sorted({f"{e.name} {e.version}".strip() for e in entries})) or "none"
                 raise ModelError(
                     f"{asked} is not on the server at {self.url}, which has: {have}",
-                    remedy="correct inferer.args.model_name (--model), or add the model to the server's "
-                    "repository",
+                    remedy="correct inferer.args.model_name (--model), or add the model to the server's repository",
                 )
             if time.monotonic() - started >= wait_s:
                 state = "; ".join(f"{e.state or 'unknown state'} {e.reason}".strip() for e in mine)
@@ -155,8 +152,7 @@ def wait_until_ready(
             raise ServerError(f"waiting for Triton at {client.url} was given up")
         if time.monotonic() - started >= wait_s:
             raise DeadlineError(
-                f"connection to Triton at {client.url} was lost and it was not back within {wait_s:g} s: "
-                f"{last}",
+                f"connection to Triton at {client.url} was lost and it was not back within {wait_s:g} s: {last}",
                 remedy="restart the server and run again; its log may say why it went away",
             )
         time.sleep(0.2)

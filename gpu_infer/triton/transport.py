@@ -191,9 +191,7 @@ def open_transport(
         if value not in allowed:
             raise ConfigError(f"{option} {value!r} is unknown", remedy=f"use one of {', '.join(LADDER)}")
     if require is not None and data not in ("auto", require):
-        raise ConfigError(
-            f"--require {require} contradicts --data {data}", remedy="give one of them, or both the same"
-        )
+        raise ConfigError(f"--require {require} contradicts --data {data}", remedy="give one of them, or both the same")
     named = require if require is not None else data
     choices = LADDER if named == "auto" else (cast(DataName, named),)
     server = Server.connect(endpoints, control, wait_s=wait_s, interval_s=interval_s)

@@ -94,9 +94,7 @@ class SlotWorker(threading.Thread):
                     raise
                 retries_left -= 1
                 log.warning("%s: waiting up to %g s for the server", error.message, self._reconnect_s)
-                wait_until_ready(
-                    client, request.model, request.version, self._reconnect_s, self._stopping.is_set
-                )
+                wait_until_ready(client, request.model, request.version, self._reconnect_s, self._stopping.is_set)
             except RegionUnknown as error:
                 if self._registration is None or renewals_left == 0 or self._stopping.is_set():
                     raise ServerError(error.message, remedy=error.remedy) from error
