@@ -21,6 +21,7 @@ from .inferers.scan_window import scan_window
 from .job import Job, plan_job
 from .progress import Progress, ProgressCallback, silent
 from .report import Report, label_volumes
+from .resources import resource_folder
 from .settings import Settings
 from .spec.config import Config
 from .spec.load import load_config
@@ -230,7 +231,7 @@ class _Operator:
                         result.output,
                         job.model.name,
                         settings.publish,
-                        settings.config.parent / "config_render.json",
+                        _render_settings(settings.config),
                         dialect=settings.publish_dialect,
                     )
                 except (GpuInferError, OSError) as error:
@@ -266,6 +267,12 @@ def _write_report(report: Report, folder: Path) -> Path | None:
     except OSError as error:
         log.warning("report.json could not be written to %s: %s", folder, error)
         return None
+
+
+def _render_settings(config: Path) -> Path:
+    """config_render.json beside the configuration, else the packaged one."""
+    beside = config.parent / "config_render.json"
+    return beside if beside.is_file() else resource_folder("config") / "config_render.json"
 
 
 def _make_folder(folder: Path) -> None:

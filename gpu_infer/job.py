@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .backends.labels import label_dtype
 from .errors import ConfigError
-from .inferers.accumulator import accumulator_shape, label_dtype
+from .inferers.accumulator import accumulator_shape
 from .inferers.fit import Fit, fit_model
 from .inferers.windows import WindowGrid, make_grid
 from .memory import KERNELS, Load, degrade, resident_bytes
@@ -20,6 +21,9 @@ from .triton.model import ModelInfo
 from .triton.ring import probe_output_channels
 from .triton.transport import Transport
 from .volume.volume import Volume
+
+SLOTS = 2
+"""Requests in flight where nobody says: one computes while the other is filled and blended."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,10 @@ def settle(
         fit = Fit(fit.window, fit.batch, fit.channels_in, channels_out)
     grid = make_grid(shape, fit.window, settings.mode or inferer.mode)
     classes = max(fit.channels_out, 1)
+    if fit.channels_out > 0:
+        trace = pipeline.trace(
+            volume.channels, volume.geometry, volume.data.dtype, model.input.dtype, fit.channels_out
+        )
     batch = min(fit.batch, len(grid.distinct))
     load = Load(
         stored=volume.nbytes,
@@ -121,9 +129,10 @@ def settle(
         else _bytes((classes, *shape), np.float32),
         output=_bytes(volume.geometry.shape, label_dtype(classes))
         + _bytes(volume.geometry.shape, config.output_dtype),
-        slots=min(settings.slots, -(-len(grid.distinct) // batch)),
+        slots=min(settings.slots or inferer.slots or SLOTS, -(-len(grid.distinct) // batch)),
         batch=batch,
         slab=settings.slab,
+        chains=trace.peak_bytes,
         program=max(resident_bytes() - volume.nbytes, 0) + KERNELS,
     )
     steps: list[str] = []

@@ -1,4 +1,4 @@
-"""The memory plan: what a run will hold at its peak, printed before it starts, and the steps down when it is too much."""
+"""The memory plan: what a run will hold at its peak, printed before it starts, and the steps down from there."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Load:
     tile         one window in and out         accumulator  with the slab; full_accumulator without
     result       labels or scores on the model grid
     output       labels on the file's grid, as computed and as written
+    chains       the largest stage of the pre- and post-transforms
     """
 
     stored: int
@@ -36,6 +37,7 @@ class Load:
     batch: int
     slab: bool
     program: int = 0
+    chains: int = 0
 
     @property
     def arena(self) -> int:
@@ -43,11 +45,11 @@ class Load:
 
     @property
     def peak(self) -> int:
-        """The larger of the inference and the restore phase; the stored volume is kept for publishing."""
+        """The largest of inference, restore and transforms; the stored volume is kept for publishing."""
         sums = self.accumulator if self.slab else self.full_accumulator
         infer = self.prepared + self.arena + sums + self.result
         restore = self.result + self.output
-        return self.program + self.stored + max(infer, restore)
+        return self.program + self.stored + max(infer, restore, self.chains)
 
     def lines(self) -> list[str]:
         sums = self.accumulator if self.slab else self.full_accumulator
@@ -59,6 +61,7 @@ class Load:
             f"accumulator ({'slab' if self.slab else 'whole grid'})": sums,
             "result on the model grid": self.result,
             "labels on the file's grid": self.output,
+            "largest transform": self.chains,
         }
         width = max(map(len, parts))
         rows = [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in parts.items()]

@@ -51,7 +51,7 @@ class Settings:
                      and port count, then `DEFAULT_TRITON`
     local_models     model repository that a Triton of our own serves for this run, None: use a running server
     require          data choice that must be reached, None: the ladder may go down, with a log line
-    mode, model_name, batch_size, roi_size
+    mode, model_name, batch_size, slots, roi_size
                      what the configuration says, unless set here
     wait_s           seconds to wait for the server to be ready
     deadline_s       seconds for one request
@@ -75,7 +75,7 @@ class Settings:
     mode: str | None = None
     model_name: str | None = None
     batch_size: int | None = None
-    slots: int = 2
+    slots: int | None = None
     slab: bool = True
     roi_size: tuple[int, int, int] | None = None
     wait_s: float = 600.0
@@ -97,7 +97,7 @@ class Settings:
                 f"--require {self.require} contradicts --data {self.data}",
                 remedy="leave one of the two out",
             )
-        if self.slots < 1:
+        if self.slots is not None and self.slots < 1:
             raise ConfigError(f"--slots: found {self.slots}, expected at least 1", remedy="2 keep the server busy")
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(

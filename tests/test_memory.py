@@ -46,5 +46,5 @@ def test_steps_are_named_and_ordered() -> None:
 
 
 def test_too_little_memory_is_refused() -> None:
-    with pytest.raises(ResourceError, match="need .* GiB at the peak"):
+    with pytest.raises(ResourceError, match=r"need .* GiB at the peak"):
         degrade(LOAD, 100)

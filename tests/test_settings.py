@@ -28,7 +28,7 @@ def test_defaults_are_the_containers() -> None:
         None,
         "auto",
     )
-    assert (settings.slots, settings.slab, settings.wait_s, settings.deadline_s) == (2, True, 600, 300)
+    assert (settings.slots, settings.slab, settings.wait_s, settings.deadline_s) == (None, True, 600, 300)
 
 
 def test_packaged_config_is_the_default() -> None:
@@ -51,7 +51,7 @@ def test_environment_and_options() -> None:
     assert settings.triton_either == "triton:9000"
     assert settings.explicit_triton
     settings = Settings.from_environment(environ, input="/x", publish="", slots=None, roi_size="320,320,64")
-    assert (settings.input, settings.publish, settings.slots) == (Path("/x"), None, 2)
+    assert (settings.input, settings.publish, settings.slots) == (Path("/x"), None, None)
     assert settings.roi_size == (320, 320, 64)
 
 

@@ -27,8 +27,8 @@ class RingAccumulator:
 
     sums   float32 [K, H0, H1, H2]; voxel (x, y, z) of the grid lives at index (x % H0, y % H1, z % H2).
     shape  the grid's full spatial shape; H == shape except on the slab axis, where H may be smaller.
-    weights  float32 [H0, H1, H2], the sum of repeats · importance at each voxel; None where it is not needed (argmax) or
-           separable (constant importance, see `finish_scores`).
+    weights  float32 [H0, H1, H2], the sum of repeats · importance at each voxel; None where it is not needed (argmax)
+           or separable (constant importance, see `finish_scores`).
     """
 
     sums: Array
@@ -122,7 +122,7 @@ class Backend(Protocol):
 
     # -- labels -------------------------------------------------------------------------------------------------
     def restore(self, labels: Array, tables: Tables, out: Array) -> None:
-        """out[x, y, z] = labels[tables' nearest index]; out is any strided view of the same or a wider integer dtype."""
+        """out[x, y, z] = labels[tables' nearest index]; out: any strided view of the same or a wider integer dtype."""
         ...
 
     def histogram(self, labels: Array) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..backends.base import Backend, RingAccumulator, Start
+from ..backends.labels import label_dtype
 from .windows import Window, WindowGrid
 
 
@@ -90,8 +91,3 @@ class Accumulator:
         low[axis], high[axis] = self._finished, row
         self._finisher.take(self._ring, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
         self._finished = row
-
-
-def label_dtype(channels: int) -> type[np.uint8] | type[np.uint16]:
-    """The narrowest unsigned type that holds labels 0 … channels − 1."""
-    return np.uint8 if channels <= 256 else np.uint16

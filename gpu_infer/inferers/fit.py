@@ -13,7 +13,7 @@ Shape3 = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Fit:
-    """window: spatial size of one request's tile; batch: tiles per request; channels_out: −1 where only a reply tells."""
+    """window: a tile's spatial size; batch: tiles per request; channels_out: −1 where only a reply tells."""
 
     window: Shape3
     batch: int

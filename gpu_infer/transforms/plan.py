@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.labels import label_dtype
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.volume.geometry import Geometry
@@ -20,7 +21,6 @@ from .base import ChannelReduction, Load, Regrid, Restore, Transform
 from .checks import check
 from .execution import Fields, run, run_pass
 from .field import FieldState, Source
-from .labels.argmax_across_channels import label_dtype
 from .restoration import in_file_order, restore
 from .stages import FusedPass, Stage, fold
 from .trace import Trace, Tracer

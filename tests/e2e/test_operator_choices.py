@@ -90,9 +90,6 @@ def test_simple_inferer_sends_the_volume_once(tmp_path: Path, triton_server: Any
 
 def test_report_and_publish_folder(tmp_path: Path, triton_server: Any, case: np.ndarray) -> None:
     content = config("threshold_half", roi_size=[16, 16, 16])
-    config_folder = tmp_path / "config"
-    config_folder.mkdir()
-    (config_folder / "config_render.json").write_text(json.dumps({"PostProcessDenoise": False}))
     result = operate(tmp_path, triton_server, content, publish=tmp_path / "publish")
 
     report = json.loads((tmp_path / "logs/report.json").read_text())

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.labels import label_dtype
 from gpu_infer.transforms.base import ChannelReduction
 from gpu_infer.transforms.field import FieldState
-
-
-def label_dtype(classes: int) -> np.dtype[Any]:
-    """uint8 for up to 256 classes, uint16 beyond."""
-    return np.dtype(np.uint8 if classes <= 256 else np.uint16)
 
 
 class ArgmaxAcrossChannels(ChannelReduction):
