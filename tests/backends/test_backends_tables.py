@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gpu_infer.backends.tables import ClampedAffine
+
+_number = st.floats(-1e3, 1e3, allow_subnormal=False).map(lambda v: 0.0 if abs(v) < 1e-3 else v)
+
+
+@st.composite
+def _functions(draw: st.DrawFn) -> ClampedAffine:
+    low = draw(st.one_of(st.just(-math.inf), _number))
+    high = draw(st.one_of(st.just(math.inf), _number))
+    return ClampedAffine(draw(_number), draw(_number), min(low, high), max(low, high))
+
+
+def _apply(function: ClampedAffine, x: float) -> float:
+    return min(max(function.scale * x + function.shift, function.low), function.high)
+
+
+@given(first=_functions(), second=_functions(), x=_number)
+@example(ClampedAffine(), ClampedAffine(0.0, 3.0), 5.0)
+@example(ClampedAffine(2.0, 0.0, -math.inf, 1.0), ClampedAffine(-1.0, 0.0, 0.0, math.inf), -4.0)
+def test_then_is_one_after_the_other(first: ClampedAffine, second: ClampedAffine, x: float) -> None:
+    folded = first.then(second)
+    assert _apply(folded, x) == pytest.approx(_apply(second, _apply(first, x)), rel=1e-9, abs=1e-6)
+    assert folded.low <= folded.high
+    assert not any(math.isnan(v) for v in (folded.scale, folded.shift, folded.low, folded.high))
+
+
+@given(a=_functions(), b=_functions(), c=_functions(), x=_number)
+def test_folding_is_associative(a: ClampedAffine, b: ClampedAffine, c: ClampedAffine, x: float) -> None:
+    left, right = a.then(b).then(c), a.then(b.then(c))
+    assert _apply(left, x) == pytest.approx(_apply(right, x), rel=1e-9, abs=1e-2)
+
+
+def test_infinite_bounds_survive_a_zero_scale() -> None:
+    assert ClampedAffine(2.0, 1.0).then(ClampedAffine(0.0, 4.0)) == ClampedAffine(0.0, 4.0, 4.0, 4.0)
+
+
+def test_a_negative_slope_swaps_the_bounds() -> None:
+    folded = ClampedAffine(1.0, 0.0, -1.0, math.inf).then(ClampedAffine(-2.0, 1.0))
+    assert folded == ClampedAffine(-2.0, 1.0, -math.inf, 3.0)
+
+
+def test_identity_and_clamps() -> None:
+    assert ClampedAffine().is_identity
+    assert not ClampedAffine().clamps
+    assert ClampedAffine(high=1.0).clamps
+    assert not ClampedAffine(high=1.0).is_identity
+    assert ClampedAffine().then(ClampedAffine(2.0, 1.0, 0.0, 9.0)) == ClampedAffine(2.0, 1.0, 0.0, 9.0)
