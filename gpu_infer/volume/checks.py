@@ -13,6 +13,7 @@ from .geometry import Geometry
 
 SUPPORTED_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
 
+_FARTHEST_MM = 1e9  # nothing in a scanner is a thousand kilometres away; a damaged header is
 _SINGULAR = 1e-6  # |det| of the unit columns; 1e-6 is an angle of 0.2 arc seconds between two axes
 
 
@@ -26,6 +27,11 @@ def check_geometry(geometry: Geometry, path: Path) -> None:
     if not np.isfinite(geometry.affine).all():
         raise InputError(
             f"{path}: NaN or infinity in the affine {_rows(geometry.affine)}, expected finite numbers",
+            remedy="repair the header's orientation or export the volume again",
+        )
+    if np.abs(geometry.affine).max() > _FARTHEST_MM:
+        raise InputError(
+            f"{path}: affine {_rows(geometry.affine)}, expected numbers below {_FARTHEST_MM:g} mm",
             remedy="repair the header's orientation or export the volume again",
         )
     spacing = geometry.spacing

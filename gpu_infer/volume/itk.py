@@ -120,6 +120,11 @@ def _volume(
             remedy="split the file into volumes",
         )
     i, j, k = geometry.shape
+    if flat.size != i * j * k * frames * components:
+        raise InputError(
+            f"{path}: {flat.size} values for shape {geometry.shape} with {frames * components} channels",
+            remedy="repair the header or export the volume again",
+        )
     # Components of a voxel lie together and are the fastest axis; a fourth axis is the slowest.
     data = (
         flat.reshape(frames, k, j, i).transpose(0, 3, 2, 1)

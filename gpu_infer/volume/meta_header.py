@@ -120,12 +120,12 @@ class MetaHeader:
             )
         big = self._flag("BinaryDataByteOrderMSB") or self._flag("ElementByteOrderMSB")
         dtype = np.dtype(kind).newbyteorder(">" if big else "<")
-        channels = int(self.fields.get("ElementNumberOfChannels", "1"))
+        channels = max(self._whole("ElementNumberOfChannels", 1), 1)
         nbytes = prod(int(n) for n in self._numbers("DimSize")) * channels * dtype.itemsize
         start = self.end if source == self.path else 0
         if self._flag("CompressedData"):
             return inflate_span(source, 0, nbytes, start=start).view(dtype)
-        skip = int(self.fields.get("HeaderSize", "0"))
+        skip = self._whole("HeaderSize", 0)
         if skip < 0:  # the voxels are the last bytes of the file, whatever stands before them
             skip = max(source.stat().st_size - nbytes, 0)
         return read_span(source, start if start else skip, nbytes).view(dtype)
@@ -136,6 +136,12 @@ class MetaHeader:
     def _flag(self, key: str, *, default: bool = False) -> bool:
         value = self.fields.get(key)
         return default if not value else value[0] in "Tt1"
+
+    def _whole(self, key: str, default: int) -> int:
+        try:
+            return int(self.fields.get(key, default))
+        except ValueError:
+            raise self._wrong(key, "a whole number") from None
 
     def _numbers(self, key: str) -> NDArray[np.float64]:
         try:

@@ -44,7 +44,8 @@ def read_nifti(path: Path) -> Volume:
     header = _header(path, notes)
     shape, channels = _shape(header, path)
     dtype = _dtype(header, path)
-    geometry = Geometry(shape, _affine(header, shape, path, notes))
+    with np.errstate(all="ignore"):  # numbers that overflow are refused right after
+        geometry = Geometry(shape, _affine(header, shape, path, notes))
     check_geometry(geometry, path)
     try:
         slope, inter = header.get_slope_inter()

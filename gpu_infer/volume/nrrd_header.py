@@ -26,27 +26,31 @@ _REMEDY = "repair the header or export the volume again"
 def check_nrrd(path: Path) -> Iterator[str]:
     """Yield warnings; raise `InputError` for a 2-D file, or spacing, axes or origin that are no grid."""
     fields = _fields(path)
-    if int(fields.get("dimension", "0")) < 3:
+    dimension = fields.get("dimension", "none")
+    if not dimension.isascii() or not dimension.isdigit() or int(dimension) < 3:
         raise InputError(
-            f"{path}: {fields.get('dimension', '?')}-D file, expected three axes",
+            f"{path}: {'2-D file: ' if dimension == '2' else ''}dimension: {dimension!r}, expected 3 (4 with channels)",
             remedy="give a volume, not a single image",
         )
     if fields.get("type") == "block":
         raise InputError(f"{path}: voxel type block is not supported", remedy="save the volume as int16 or float32")
     if "space directions" in fields:
-        vectors = _vectors(fields["space directions"])
+        vectors = _vectors(path, "space directions", fields)
         if not np.isfinite(vectors).all():
             raise _wrong(path, "space directions", fields, "finite numbers")
         if not np.linalg.norm(vectors, axis=-1).all():
             raise _wrong(path, "space directions", fields, "spacing (length of each vector) above 0")
     elif "spacings" in fields:
-        spacing = np.array([float(v) for v in fields["spacings"].split()])[-3:]
-        if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        try:
+            spacing = np.array([float(v) for v in fields["spacings"].split()])[-3:]
+        except ValueError:
+            raise _wrong(path, "spacings", fields, "positive numbers") from None
+        if not (spacing.size == 3 and np.isfinite(spacing).all() and (spacing > 0).all()):
             raise _wrong(path, "spacings", fields, "positive numbers")
         yield "no space directions: axes assumed to run to the patient's left, posterior and head (LPS)"
     else:
         yield "no spacing, no space directions: 1 mm and axes to left, posterior and head (LPS) assumed"
-    if "space origin" in fields and not np.isfinite(_vectors(fields["space origin"])).all():
+    if "space origin" in fields and not np.isfinite(_vectors(path, "space origin", fields)).all():
         raise _wrong(path, "space origin", fields, "finite numbers")
     if "space directions" in fields and fields.get("space", "").lower() not in _PATIENT_SPACES:
         yield f"space is {fields.get('space', 'not set')}: directions taken as left-posterior-superior"
@@ -69,9 +73,14 @@ def _fields(path: Path) -> dict[str, str]:
     return fields
 
 
-def _vectors(text: str) -> NDArray[np.float64]:
-    """[n, d] of "(1,0,0) (0,1,0)"; axes without a direction ("none") are left out."""
-    rows = [[float(v) for v in row.split(",")] for row in re.findall(r"\(([^)]*)\)", text)]
+def _vectors(path: Path, key: str, fields: dict[str, str]) -> NDArray[np.float64]:
+    """[n, 3] of "(1,0,0) (0,1,0)"; axes without a direction ("none") are left out. Four axes of space give [n, 4]."""
+    try:
+        rows = [[float(v) for v in row.split(",")] for row in re.findall(r"\(([^)]*)\)", fields[key])]
+    except ValueError:
+        raise _wrong(path, key, fields, "vectors of numbers") from None
+    if not rows or {len(row) for row in rows} not in ({3}, {4}):
+        raise _wrong(path, key, fields, "vectors of three numbers")
     return np.array(rows)
 
 

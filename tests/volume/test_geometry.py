@@ -110,6 +110,7 @@ def test_axis_aligned_spacing_survives_itk_to_the_last_bit() -> None:
     [
         (lambda a: a.__setitem__((0, 1), np.nan), "NaN or infinity in the affine"),
         (lambda a: a.__setitem__((2, 3), np.inf), "NaN or infinity in the affine"),
+        (lambda a: a.__setitem__((1, 1), 1e300), "expected numbers below 1e\\+09 mm"),
         (lambda a: a.__setitem__((slice(0, 3), 1), 0.0), "spacing is 0 along axis 1"),
         (lambda a: a.__setitem__((slice(0, 3), 1), a[:3, 0]), "singular affine"),
     ],
