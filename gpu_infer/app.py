@@ -15,7 +15,7 @@ import numpy as np
 from .address import server_address
 from .backends.base import Backend
 from .backends.choose import choose_backend
-from .errors import ConfigError, GpuInferError
+from .errors import ConfigError, GpuInferError, Interrupted
 from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, ScoreFinisher
 from .inferers.scan_window import scan_window
 from .job import Job, plan_job
@@ -234,6 +234,8 @@ class _Operator:
                         _render_settings(settings.config),
                         dialect=settings.publish_dialect,
                     )
+                except Interrupted:
+                    raise
                 except (GpuInferError, OSError) as error:
                     self._warn(f"publishing to {settings.publish} failed: {error}")
             result.data["published"] = [str(path) for path in result.published]
@@ -244,6 +246,8 @@ class _Operator:
                 path = settings.output / "preview.png"
                 try:
                     result.preview = write_preview(volume, labels, path)
+                except Interrupted:
+                    raise
                 except (GpuInferError, OSError) as error:
                     self._warn(f"preview {path} failed: {error}")
 
