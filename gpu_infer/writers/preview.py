@@ -21,7 +21,7 @@ _PANEL = 480  # pixels of the longest side of any plane
 _GAP = 12
 _MARGIN = 12  # from the panel's edge to a letter's centre
 _SUPERSAMPLING = 2
-_LINE = 3  # outline, in supersampled pixels
+_LINE = 4  # outline, in supersampled pixels
 _BACKGROUND = 14.0
 _SAMPLES = 200_000
 

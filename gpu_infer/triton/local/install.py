@@ -129,16 +129,12 @@ def _build(python: str, folder: Path, on_line: OnLine) -> None:
     pip = [str(inner), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--prefer-binary"]
     code, lines = _follow([*pip, *REQUIREMENTS], on_line)
     if code:
-        said = next(
-            (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else ""
-        )
+        said = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "")
         raise ServerError(
             f"pip could not install {REQUIREMENTS[0]}: {said.strip()}",
             remedy=f"check the network and PIP_INDEX_URL, {_OWN_SERVER}",
         )
-    facts = json.loads(
-        subprocess.run([inner, "-c", _FACTS], check=True, capture_output=True, text=True).stdout
-    )
+    facts = json.loads(subprocess.run([inner, "-c", _FACTS], check=True, capture_output=True, text=True).stdout)
     if int(facts["numpy"].split(".")[0]) >= 2:
         raise ServerError(
             f"{folder}: pip chose numpy {facts['numpy']}, but the Python backend's stub needs numpy < 2",

@@ -13,9 +13,7 @@ _LAST_LINES = 5
 _LOAD_FAILED = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.+)")
 _POLL_FAILED = re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<why>.+)")
 _OTHER = re.compile(r"^error: (?P<why>.+)|^E\d{4} .*?\] \"?(?P<said>.+?)\"?$")
-_TAKEN = re.compile(
-    r"already in use|Address already in use|Socket .* in use|Unavailable - Socket", re.IGNORECASE
-)
+_TAKEN = re.compile(r"already in use|Address already in use|Socket .* in use|Unavailable - Socket", re.IGNORECASE)
 
 
 def is_ready(port: int) -> bool:

@@ -56,6 +56,4 @@ class Runtime:
             env.get("LD_LIBRARY_PATH", ""),
         ]
         env["LD_LIBRARY_PATH"] = ":".join(filter(None, folders))
-        # Model repositories may be read-only, and belong to somebody else anyway.
-        env["PYTHONDONTWRITEBYTECODE"] = "1"
         return env

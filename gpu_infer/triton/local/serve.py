@@ -276,13 +276,9 @@ def serve_foreground(
 def _repository(folder: Path) -> Path:
     path = Path(folder).resolve()
     if not path.is_dir():
-        raise ConfigError(
-            f"model repository {folder} is not a folder", remedy="give a folder that holds model folders"
-        )
+        raise ConfigError(f"model repository {folder} is not a folder", remedy="give a folder that holds model folders")
     if (path / "config.pbtxt").is_file():
-        raise ConfigError(
-            f"{folder} is a model, not a model repository", remedy=f"give its parent, {path.parent}"
-        )
+        raise ConfigError(f"{folder} is a model, not a model repository", remedy=f"give its parent, {path.parent}")
     if not any(entry.is_dir() for entry in path.iterdir()):
         raise ConfigError(
             f"model repository {folder} holds no model folder",
