@@ -18,7 +18,7 @@ from gpu_infer.backends.tables import AxisTable, ClampedAffine
 
 IDENTITY = ClampedAffine()
 
-# float32 arithmetic on values up to 1000: worst error seen is 1.7e-4, on (9, 11, 7) → (13, 5, 20)
+# float32 arithmetic on values up to 1000: worst error seen is 2.2e-4, on the CPU, 3000 random shapes
 ATOL = 5e-4
 
 SOURCE_DTYPES = ["i1", "i2", "i4", "u1", "u2", "u4", "f2", "f4", "f8", ">i2", ">u2", ">i4", ">f4", ">f8"]

@@ -10,36 +10,52 @@ from numba import njit, prange
 from ..numba_cache import CACHE
 
 _JOBS = 64
-"""Pieces that threads share; each allocates its line buffers once."""
+"""Pieces that threads share."""
 
 
 @njit(nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def _argmax_line(
+def _argmax_lines(
     scores: Any,
-    a: Any,
-    s_c: Any,
-    step: Any,
-    channels: Any,
-    best: Any,
-    found: Any,
+    origin: Any,
+    strides: Any,
     labels: Any,
-    at: Any,
-    d: Any,
+    labels_origin: Any,
+    labels_strides: Any,
+    shape: Any,
+    job: Any,
+    clear: Any,
 ) -> None:
-    """labels[at + i·d] = first c with the greatest scores[a + c·s_c + i·step]."""
-    n = best.size
-    for i in range(n):
-        best[i] = scores[np.uintp(a + i * step)]
-        found[i] = 0
-    for c in range(1, channels):
-        base = a + c * s_c
-        for i in range(n):
-            value = scores[np.uintp(base + i * step)]
-            better = value > best[i]
-            best[i] = value if better else best[i]
-            found[i] = c if better else found[i]
-    for i in range(n):
-        labels[np.uintp(at + i * d)] = found[i]
+    """labels[i, j, k] = first c with the greatest scores[c, i, j, k], for this job's share of the lines (i, j).
+
+    `clear` is None, or the same buffer as `scores`, whose line then becomes zero while it is in the cache.
+    """
+    channels, n_i, n_j, n_k = shape
+    s_c, s_i, s_j, s_k = strides
+    d_i, d_j, d_k = labels_strides
+    best = np.empty(n_k, scores.dtype)
+    found = np.empty(n_k, np.int32)
+    for line in range(job * n_i * n_j // _JOBS, (job + 1) * n_i * n_j // _JOBS):
+        i = line // n_j
+        j = line % n_j
+        a = origin + i * s_i + j * s_j
+        for k in range(n_k):
+            best[k] = scores[np.uintp(a + k * s_k)]
+            found[k] = 0
+        for c in range(1, channels):
+            b = a + c * s_c
+            for k in range(n_k):
+                value = scores[np.uintp(b + k * s_k)]
+                better = value > best[k]
+                best[k] = value if better else best[k]
+                found[k] = c if better else found[k]
+        at = labels_origin + i * d_i + j * d_j
+        for k in range(n_k):
+            labels[np.uintp(at + k * d_k)] = found[k]
+        # None is a type to Numba: without sums to clear, this is not compiled
+        if clear is not None:
+            for c in range(channels):
+                for k in range(n_k):
+                    clear[np.uintp(a + c * s_c + k * s_k)] = 0
 
 
 @njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
@@ -53,19 +69,8 @@ def argmax_box(
     shape: Any,
 ) -> None:
     """labels[i, j, k] = argmax over c of scores[c, i, j, k]; shape is (channels, i, j, k)."""
-    channels, n_i, n_j, n_k = shape
-    s_c, s_i, s_j, s_k = scores_strides
-    d_i, d_j, d_k = labels_strides
-    lines = n_i * n_j
     for job in prange(_JOBS):
-        best = np.empty(n_k, scores.dtype)
-        found = np.empty(n_k, np.int32)
-        for line in range(job * lines // _JOBS, (job + 1) * lines // _JOBS):
-            i = line // n_j
-            j = line % n_j
-            a = scores_offset + i * s_i + j * s_j
-            at = labels_offset + i * d_i + j * d_j
-            _argmax_line(scores, a, s_c, s_k, channels, best, found, labels, at, d_k)
+        _argmax_lines(scores, scores_offset, scores_strides, labels, labels_offset, labels_strides, shape, job, None)
 
 
 @njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
@@ -78,23 +83,9 @@ def argmax_box_and_clear(
     labels_strides: Any,
     shape: Any,
 ) -> None:
-    """`argmax_box`, and the sums become zero while they are still in the cache."""
-    channels, n_i, n_j, n_k = shape
-    s_c, s_i, s_j, s_k = sums_strides
-    d_i, d_j, d_k = labels_strides
-    lines = n_i * n_j
+    """`argmax_box`, and the sums become zero."""
     for job in prange(_JOBS):
-        best = np.empty(n_k, sums.dtype)
-        found = np.empty(n_k, np.int32)
-        for line in range(job * lines // _JOBS, (job + 1) * lines // _JOBS):
-            i = line // n_j
-            j = line % n_j
-            a = sums_offset + i * s_i + j * s_j
-            at = labels_offset + i * d_i + j * d_j
-            _argmax_line(sums, a, s_c, s_k, channels, best, found, labels, at, d_k)
-            for c in range(channels):
-                for k in range(n_k):
-                    sums[np.uintp(a + c * s_c + k * s_k)] = 0
+        _argmax_lines(sums, sums_offset, sums_strides, labels, labels_offset, labels_strides, shape, job, sums)
 
 
 @njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
