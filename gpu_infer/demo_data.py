@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import tempfile
@@ -16,11 +17,14 @@ from .package_index import PackageIndex
 log = logging.getLogger(__name__)
 
 # 512×512×61 int16 at 0.627×0.627×5 mm; the package's maintainers publish it as sample data.
-REQUIREMENT = "pyradiomics==3.0.1"
+_PACKAGE = "pyradiomics"
+REQUIREMENT = f"{_PACKAGE}==3.0.1"
 MEMBER = Path("data", "lung2_image.nrrd")
 SHA256 = "aa2b94eec79127ed786798ac8dc3c013010e1692d5787bebfae1a1e9685a4651"
 
 _REMEDY = "check the network and PIP_INDEX_URL, or give a volume of your own with --input"
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 Progress = Callable[[int, int | None], None]
 
@@ -73,7 +77,7 @@ def demo_input(nrrd: Path, folder: Path) -> Path:
 
 
 def _download(index: PackageIndex, scratch: Path, progress: Progress | None) -> Path:
-    """Folder of the unpacked source distribution."""
+    """Folder of the unpacked source distribution, from the first place that has it."""
     from unearth import PackageFinder
     from unearth.fetchers.sync import PyPIClient
 
@@ -81,41 +85,33 @@ def _download(index: PackageIndex, scratch: Path, progress: Progress | None) -> 
         if progress is not None:
             progress(done, total)
 
-    if not index.index_urls and not index.find_links:  # the library would go to PyPI all the same
-        raise InputError(f"demo CT: nowhere to look: {index.described()}", remedy=_REMEDY)
     client = PyPIClient(
         trusted_hosts=index.trusted_hosts,
         verify=index.ssl_context() or True,
         timeout=index.timeout_s,
         follow_redirects=True,
     )
+    options = {"trusted_hosts": index.trusted_hosts, "no_binary": [_PACKAGE], "ignore_compatibility": True}
+    places = [{"index_urls": [url]} for url in index.index_urls]
+    places += [{"find_links": [link]} for link in index.find_links]
+    failures = []
     with client:
-        try:
-            finder = PackageFinder(
-                client,
-                index_urls=index.index_urls,
-                find_links=index.find_links,
-                trusted_hosts=index.trusted_hosts,
-                no_binary=[REQUIREMENT.split("==")[0]],
-                ignore_compatibility=True,
-            )
-            best = finder.find_best_match(REQUIREMENT).best
-        # The library's HTTP client, and so the class of its errors, differs between its versions.
-        except OSError:
-            raise
-        except Exception as error:
-            raise InputError(f"demo CT: cannot ask {index.described()}: {error}", remedy=_REMEDY) from error
-        if best is None:
-            raise InputError(f"demo CT: no source distribution of {REQUIREMENT} at {index.described()}", remedy=_REMEDY)
-        try:
-            folder: Path = finder.download_and_unpack(
-                best.link, scratch / "unpacked", scratch / "download", download_reporter=report
-            )
-        except OSError:
-            raise
-        except Exception as error:
-            raise InputError(f"demo CT: download of {best.link.filename} failed: {error}", remedy=_REMEDY) from error
-    return folder
+        for place in places:
+            finder = PackageFinder(client, **place, **options)
+            try:
+                best = finder.find_best_match(REQUIREMENT).best
+                if best is not None:
+                    folder: Path = finder.download_and_unpack(
+                        best.link, scratch / "unpacked", scratch / "download", download_reporter=report
+                    )
+                    return folder
+            # The library's HTTP client, and so the class of its errors, differs between its versions.
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno in _DISK:
+                    raise
+                failures.append(str(error) or type(error).__name__)
+    why = f": {'; '.join(failures)}" if failures else ""
+    raise InputError(f"demo CT: no source distribution of {REQUIREMENT} at {index.described()}{why}", remedy=_REMEDY)
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,192 @@
+"""preview.png: where planes lie, which way is up, proportions, window and colours, read back pixel by pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from gpu_infer.errors import ConfigError
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.preview import write_preview
+from gpu_infer.writers.raster import PALETTE, halve, resize, resize_labels, tint
+
+GAP = 12
+
+
+def volume(data: Any, affine: Any = None, slope: float = 1.0, inter: float = 0.0) -> Volume:
+    data = np.asarray(data)
+    geometry = Geometry(data.shape, np.eye(4) if affine is None else np.asarray(affine, float))
+    return Volume(data[None], geometry, Path("case.nii.gz"), "nifti", slope, inter)
+
+
+def read(path: Path) -> Any:
+    """[rows, columns, 3] of a PNG."""
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(int)
+
+
+def panels(page: Any, sizes: list[tuple[int, int]]) -> list[Any]:
+    """Panels of known [rows, columns] out of a page, by the layout: a gap around each, centred in height."""
+    found, left = [], GAP
+    for rows, columns in sizes:
+        top = (page.shape[0] - rows) // 2
+        found.append(page[top : top + rows, left : left + columns])
+        left += columns + GAP
+    assert left == page.shape[1]
+    return found
+
+
+def test_radiological_convention_and_proportions(tmp_path: Path) -> None:
+    """One bright octant per plane tells where right, anterior and superior end up; voxels are 1×2×4 mm."""
+    n = (40, 30, 10)  # 40 mm × 60 mm × 40 mm
+    data = np.zeros(n, np.float32)
+    data[20:, 15:, 5:] = 100  # right, anterior, superior in RAS+
+    path = write_preview(
+        volume(data, np.diag([1, 2, 4, 1])), np.zeros(n, np.uint8), tmp_path / "p.png", window=(50, 100)
+    )
+    axial, coronal, sagittal = panels(read(path), [(480, 320), (320, 320), (320, 480)])
+    for panel in (axial, coronal, sagittal):  # right or anterior is left, anterior or superior is on top
+        rows, columns, _ = panel.shape
+        quarter = [panel[r, c, 0] for r in (rows // 4, 3 * rows // 4) for c in (columns // 4, 3 * columns // 4)]
+        assert quarter == [255, 0, 0, 0]
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("flips", [(False, False, False), (True, False, True), (True, True, True)])
+def test_storage_order_does_not_show(tmp_path: Path, axes: tuple[int, ...], flips: tuple[bool, ...]) -> None:
+    rng = np.random.default_rng(3)
+    image = rng.normal(size=(8, 9, 7)).astype(np.float32)
+    labels = np.zeros(image.shape, np.uint8)
+    labels[2:6, 3:7, 2:5] = 1
+    labels[4, 4, 3] = 2
+    plain = read(write_preview(volume(image, np.diag([1, 1.5, 2, 1])), labels, tmp_path / "a.png", window=(0, 4)))
+    affine = np.diag([1, 1.5, 2, 1.0])
+    for axis, flip in enumerate(flips):
+        if flip:
+            image, labels = np.flip(image, axis), np.flip(labels, axis)
+            affine[:3, 3] += affine[:3, axis] * (image.shape[axis] - 1)
+            affine[:3, axis] *= -1
+    affine = affine[:, [*axes, 3]]
+    turned = volume(image.transpose(axes), affine)
+    found = read(write_preview(turned, labels.transpose(axes), tmp_path / "b.png", window=(0, 4)))
+    np.testing.assert_array_equal(found, plain)
+
+
+def test_planes_go_through_the_labels(tmp_path: Path) -> None:
+    """The image holds its own slice number, so grey tells which slice is shown."""
+    n = 21
+    labels = np.zeros((n, n, n), np.uint8)
+    labels[4:7, 8:11, 14:17] = 3
+    slices = np.indices((n, n, n)).astype(np.float32)
+    for axis, centre in enumerate((5, 9, 15)):
+        page = read(write_preview(volume(slices[axis]), labels, tmp_path / "p.png", window=(n / 2, n)))
+        panel = panels(page, [(480, 480)] * 3)[2 - axis]
+        assert panel[100, 60, 0] == round(centre / n * 255)
+        empty = read(write_preview(volume(slices[axis]), 0 * labels, tmp_path / "p.png", window=(n / 2, n)))
+        assert panels(empty, [(480, 480)] * 3)[2 - axis][100, 60, 0] == round(10 / n * 255)
+
+
+def test_between_two_lungs_the_fuller_slice_is_shown(tmp_path: Path) -> None:
+    labels = np.zeros((21, 21, 21), np.uint8)
+    labels[2:6, 5:15, 5:15] = 1
+    labels[16:20, 5:15, 5:15] = 1
+    labels[3, 4, 5] = 1  # slice 3 of the first axis is now the fullest; the centre, 10 or 11, is empty
+    grey = np.indices(labels.shape)[0].astype(np.float32)
+    page = read(write_preview(volume(grey), labels, tmp_path / "p.png", window=(10.5, 21)))
+    assert panels(page, [(480, 480)] * 3)[2][40, 60, 0] == round(3 / 21 * 255)
+
+
+def test_outlines_have_the_labels_colours(tmp_path: Path) -> None:
+    labels = np.zeros((32, 32, 32), np.uint16)
+    labels[8:16, 8:24, 8:24] = 1
+    labels[16:24, 8:24, 8:24] = 300
+    grey = np.zeros(labels.shape, np.float32)
+    axial = panels(read(write_preview(volume(grey), labels, tmp_path / "p.png", window=(0, 2))), [(480, 480)] * 3)[0]
+    first, other = PALETTE[0], PALETTE[299 % len(PALETTE)]
+    # Columns run from right to left, 15 pixels a voxel: label 300 lies left of column 240, label 1 right of it.
+    np.testing.assert_array_equal(axial[200, 241], first)
+    np.testing.assert_array_equal(axial[200, 238], other)
+    np.testing.assert_array_equal(axial[200, 359], first)
+    np.testing.assert_array_equal(axial[121, 300], first)
+    np.testing.assert_allclose(axial[200, 300], (127.5 * 0.87 + first * 0.13).round(), atol=1)  # tinted inside
+    np.testing.assert_array_equal(axial[200, 100], [128, 128, 128])  # untouched outside
+
+
+def test_ct_and_other_images_get_their_window(tmp_path: Path) -> None:
+    ct = np.full((12, 12, 12), -1000, np.int16)
+    ct[:, :, 6:] = 200
+    ct[:, :6, 6:] = -400
+    page = read(write_preview(volume(ct), np.zeros(ct.shape, np.uint8), tmp_path / "p.png"))
+    sagittal = panels(page, [(480, 480)] * 3)[2]
+    assert sagittal[100, 100, 0] == round((200 + 1200) / 1600 * 255)
+    assert sagittal[100, 400, 0] == round((-400 + 1200) / 1600 * 255)
+    assert sagittal[400, 100, 0] == round((-1000 + 1200) / 1600 * 255)
+    stored = ((ct + 1024) // 2).astype(np.uint16)  # the same through slope and inter
+    same = read(write_preview(volume(stored, None, 2.0, -1024.0), np.zeros(ct.shape, np.uint8), tmp_path / "q.png"))
+    np.testing.assert_array_equal(same, page)
+    mr = np.tile(np.linspace(0, 1000, 100, dtype=np.float32), (20, 20, 1))
+    panel = panels(
+        read(write_preview(volume(mr), np.zeros(mr.shape, np.uint8), tmp_path / "r.png")),
+        [(96, 96), (480, 96), (480, 96)],
+    )
+    low, high = np.percentile(mr, (1, 99))
+    assert panel[1][0, 5, 0] == 255
+    assert panel[1][-1, 5, 0] == 0
+    assert abs(panel[1][240, 5, 0] - (500 - low) / (high - low) * 255) < 2
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
+def test_flat_images_do_not_divide_by_zero(tmp_path: Path, value: float) -> None:
+    data = np.full((4, 4, 4), value, np.float32)
+    assert write_preview(volume(data), np.zeros(data.shape, np.uint8), tmp_path / "p.png").is_file()
+
+
+def test_refusals(tmp_path: Path) -> None:
+    data, labels = np.zeros((4, 4, 4), np.float32), np.zeros((4, 4, 4), np.uint8)
+    with pytest.raises(ConfigError, match=r"ends in \.png"):
+        write_preview(volume(data), labels, tmp_path / "p.jpg")
+    with pytest.raises(ConfigError, match="window width 0 is not positive"):
+        write_preview(volume(data), labels, tmp_path / "p.png", window=(0, 0))
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_preview(volume(data), labels, tmp_path / "missing" / "p.png")
+    with pytest.raises(ValueError, match="for a grid of shape"):
+        write_preview(volume(data), labels[1:], tmp_path / "p.png")
+    assert not list(tmp_path.iterdir())
+
+
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.integers(0, 2**32 - 1),
+)
+def test_resize_is_linear_between_pixel_centres(shape: tuple[int, int], out: tuple[int, int], seed: int) -> None:
+    plane = np.random.default_rng(seed).normal(size=shape)
+    at = [np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1) for n, m in zip(shape, out, strict=True)]
+    expected = ndimage.map_coordinates(plane, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest")
+    np.testing.assert_allclose(resize(plane, out), expected, atol=1e-5)
+
+
+def test_label_outlines_are_smooth_and_labels_exact() -> None:
+    plane = np.array([[0, 0], [0, 5]])
+    np.testing.assert_array_equal(resize_labels(plane, (2, 2)), plane)
+    fine = resize_labels(plane, (40, 40))
+    assert set(np.unique(fine)) == {0, 5}
+    assert fine[39, 39] == 5
+    # Halfway between four centres a quarter of the mask is 5: the corner is cut, not stepped.
+    assert fine[20, 20] == 0
+
+
+def test_tint_marks_the_inner_outline_only() -> None:
+    labels = np.zeros((9, 9), np.int64)
+    labels[2:7, 2:7] = 1
+    rgb = tint(np.zeros((9, 9), np.float32), labels, 1)
+    edge = (rgb == PALETTE[0]).all(axis=2)
+    np.testing.assert_array_equal(edge, (labels == 1) & ~ndimage.binary_erosion(labels == 1))
+    np.testing.assert_allclose(halve(np.arange(12, dtype=np.float32).reshape(2, 2, 3)), [[[4.5, 5.5, 6.5]]])

@@ -1,0 +1,152 @@
+"""The publish folder: its files, their voxels as SimpleITK reads them, both dialects of config.meta."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from gpu_infer.errors import ConfigError, InputError
+from gpu_infer.resources import resource_folder
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.read import read_volume
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.metaimage import write_metaimage
+from gpu_infer.writers.nifti import write_nifti
+from gpu_infer.writers.publish import publish
+
+SETTINGS = resource_folder("config") / "config_render.json"
+SHAPE = (5, 4, 3)
+GEOMETRY = Geometry(
+    SHAPE,
+    np.array([[0.0, -1.5, 0.0, 10.25], [0.8, 0.0, 0.0, -7.5], [0.0, 0.0, 3.0, 4.0], [0.0, 0.0, 0.0, 1.0]]),
+)
+
+
+def volume(path: Path, data: Any, slope: float = 1.0, inter: float = 0.0, kind: str = "nrrd") -> Volume:
+    return Volume(np.asarray(data).reshape(-1, *SHAPE), GEOMETRY, path, kind, slope, inter)
+
+
+@pytest.fixture
+def labels() -> Any:
+    return np.random.default_rng(2).integers(0, 3, SHAPE).astype(np.uint8)
+
+
+@pytest.fixture
+def mask(tmp_path: Path, labels: Any) -> Path:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return write_metaimage(labels, GEOMETRY, folder, "case")[0]
+
+
+@pytest.fixture
+def image() -> Any:
+    return np.random.default_rng(1).integers(-1000, 2000, SHAPE).astype(np.int16)
+
+
+def assert_same_grid(found: Any, expected: Any) -> None:
+    assert found.GetSize() == expected.GetSize()
+    for of in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(found, of)(), getattr(expected, of)(), atol=1e-6)
+
+
+def test_nifti_input_v1(tmp_path: Path, image: Any, mask: Path, labels: Any) -> None:
+    source = write_nifti(volume(tmp_path, image), tmp_path / "input", "case.nii.gz")
+    folder = tmp_path / "deep" / "publish"
+    files = publish(read_volume(source), mask, "lung_v1", folder, SETTINGS)
+    names = ["case.raw", "case.mhd", "case.nii.gz", "case.out.raw", "case.out.mhd", "config_render.json", "config.meta"]
+    assert files == [folder / name for name in names]
+    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+    assert (folder / "config.meta").read_text() == (
+        '{\n    "density": "case.mhd",\n    "name": "lung_v1",\n    "seg_masks": [\n        "case.out.mhd"\n    ],\n'
+        '    "settings": "config_render.json"\n}\n'
+    )
+    assert (folder / "case.nii.gz").read_bytes() == source.read_bytes()
+    assert (folder / "config_render.json").read_bytes() == SETTINGS.read_bytes()
+    density = sitk.ReadImage(str(folder / "case.mhd"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(density).T, image)
+    assert_same_grid(density, sitk.ReadImage(str(source)))
+    seg = sitk.ReadImage(str(folder / "case.out.mhd"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(seg).T, labels)
+    assert_same_grid(seg, density)
+    # The mask in the output folder still points at its own voxels.
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(mask))).T, labels)
+
+
+def test_later_dialects(tmp_path: Path, image: Any, mask: Path) -> None:
+    case = volume(tmp_path / "case.nrrd", image)
+    data = [{"file": "case.mhd", "order": "DXYZ"}, {"file": "case.out.mhd", "order": "MXYZ"}]
+    common = {"name": "m", "settings": "config_render.json"}
+    publish(case, mask, "m", tmp_path / "v2", SETTINGS, dialect="v2")
+    assert json.loads((tmp_path / "v2" / "config.meta").read_text()) == {"data": data, **common}
+    publish(case, mask, "m", tmp_path / "both", SETTINGS, dialect="both")
+    both = {"data": data, "density": "case.mhd", "seg_masks": ["case.out.mhd"], **common}
+    assert json.loads((tmp_path / "both" / "config.meta").read_text()) == both
+    assert not list((tmp_path / "both").glob("*.nii*"))
+    with pytest.raises(ConfigError, match="publish dialect 'v3' unknown"):
+        publish(case, mask, "m", tmp_path / "v3", SETTINGS, dialect="v3")  # type: ignore[arg-type]
+    assert not (tmp_path / "v3").exists()
+
+
+@pytest.mark.parametrize(
+    ("stored", "slope", "inter", "kind"),
+    [
+        (np.int16, 1.0, 0.0, np.int16),
+        (np.uint8, 1.0, 0.0, np.uint8),
+        (np.float32, 1.0, 0.0, np.float32),
+        (np.uint16, 2.0, -1024.0, np.int16),  # whole and within int16
+        (np.uint16, 40.0, -1024.0, np.float32),  # whole, too large
+        (np.int16, 0.1, 3.0, np.float32),
+        (np.float64, 1.0, 0.0, np.int16),
+        (np.float16, 1.0, 0.0, np.int16),
+    ],
+)
+def test_published_voxels_are_physical(
+    tmp_path: Path, mask: Path, stored: Any, slope: float, inter: float, kind: Any
+) -> None:
+    data = np.random.default_rng(4).integers(0, 1000, SHAPE).astype(stored)
+    publish(volume(tmp_path / "case.nrrd", data, slope, inter), mask, "m", tmp_path / "p", SETTINGS)
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p" / "case.mhd"))).T
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, (data.astype(np.float64) * slope + inter).astype(kind))
+
+
+def test_first_of_several_channels(tmp_path: Path, image: Any, mask: Path, caplog: pytest.LogCaptureFixture) -> None:
+    publish(volume(tmp_path / "case.nrrd", [image, image + 1]), mask, "m", tmp_path / "p", SETTINGS)
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p" / "case.mhd"))).T
+    np.testing.assert_array_equal(found, image)
+    assert "2 channels, the first one is published" in caplog.text
+
+
+def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path, image: Any, mask: Path) -> None:
+    case = volume(tmp_path / "case.nrrd", image)
+    folder = tmp_path / "p"
+    publish(case, mask, "old", folder, SETTINGS)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    mask.with_suffix(".raw").unlink()
+    with pytest.raises(InputError, match=r"case\.mhd: ElementDataFile 'case\.raw' is not a file beside it"):
+        publish(case, mask, "new", folder, SETTINGS)
+    bad = tmp_path / "config_render.json"
+    bad.write_text('{"Kamera": {}}')
+    with pytest.raises(ConfigError, match=r"Kamera: unknown key .did you mean Camera"):
+        publish(case, mask, "new", folder, bad)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_a_second_case_replaces_the_first(tmp_path: Path, image: Any, mask: Path) -> None:
+    folder = tmp_path / "p"
+    publish(volume(tmp_path / "case.nrrd", image), mask, "m", folder, SETTINGS)
+    publish(volume(tmp_path / "case.nrrd", image + 1), mask, "n", folder, SETTINGS)
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case.mhd"))).T
+    np.testing.assert_array_equal(found, image + 1)
+    assert json.loads((folder / "config.meta").read_text())["name"] == "n"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, image: Any, mask: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        publish(volume(tmp_path / "case.nrrd", image), mask, "m", tmp_path / "file" / "p", SETTINGS)
