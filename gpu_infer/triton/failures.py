@@ -11,19 +11,19 @@ Subject = Literal["server", "model"]
 TEXT_LIMIT = 400  # characters of a server's message that are quoted; Python tracebacks of a model can run to pages
 
 
-class ConnectionLost(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+class ConnectionLost(ServerError):
     """The server cannot be reached, or went away during a call: worth another try once it is back."""
 
 
-class RegionUnknown(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+class RegionUnknown(ServerError):
     """A request named a shared-memory region that the server does not know, as after its restart."""
 
 
-class RegionExists(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+class RegionExists(ServerError):
     """A region of that name is registered already."""
 
 
-class RegionBusy(ServerError):  # noqa: N818 - named as what happened, like the rest of errors.py
+class RegionBusy(ServerError):
     """A region cannot be unregistered yet: the server still works on a request that uses it."""
 
 

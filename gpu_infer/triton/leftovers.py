@@ -12,12 +12,14 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ResourceError
 from .client import Control, RegionInfo
+from .failures import RegionBusy
 from .naming import PREFIX, SHM_FOLDER, owner_pid
 
 log = logging.getLogger(__name__)
@@ -63,17 +65,18 @@ def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> 
     return found
 
 
-def clean(leftovers: Sequence[Leftover], client: Control | None = None) -> None:
+def clean(leftovers: Sequence[Leftover], client: Control | None = None, *, busy_s: float = 10.0) -> None:
     """Unregister each region by its name, then remove its file: a failure leaves something to find.
 
-    Raises what the client raises, ResourceError where a file cannot be removed, ValueError for a region
-    without a client.
+    A region that the server still works on, for a request of the dead owner, is waited for: `busy_s` at most.
+    Raises what the client raises (RegionBusy after that wait), ResourceError where a file cannot be removed,
+    ValueError for a region without a client.
     """
     for leftover in leftovers:
         if leftover.region is not None:
             if client is None:
                 raise ValueError(f"{leftover.name} is registered: pass the client of its server")
-            client.unregister_region(leftover.name, leftover.region.kind)
+            _unregister(client, leftover.region, busy_s)
         try:
             leftover.path.unlink(missing_ok=True)
         except OSError as error:
@@ -82,6 +85,17 @@ def clean(leftovers: Sequence[Leftover], client: Control | None = None) -> None:
                 remedy="remove it as its owner or as root",
             ) from None
         log.info("removed %s", leftover)
+
+
+def _unregister(client: Control, region: RegionInfo, busy_s: float) -> None:
+    until = time.monotonic() + busy_s
+    while True:
+        try:
+            return client.unregister_region(region.name, region.kind)
+        except RegionBusy:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.1)
 
 
 def _has_owner(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
@@ -10,7 +11,7 @@ import time
 import weakref
 from typing import Protocol
 
-from ..errors import ServerError
+from ..errors import DeadlineError, ServerError
 from .arena import Arena
 from .client import Control, RegionKind
 from .failures import ConnectionLost, RegionBusy, RegionExists
@@ -53,7 +54,11 @@ class Registration:
         client = server.client()
         try:
             self._register(client)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, DeadlineError) or not isinstance(error, ServerError):
+                # Cut off rather than refused: the server may know the region by now, or in a moment.
+                with contextlib.suppress(ServerError):
+                    client.unregister_region(self.name, self.kind, EXIT_TIMEOUT_S)
             self._unmark()
             raise
         finally:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Literal, Protocol, TypeVar, cast
 
 from ..backends.base import Backend
-from ..errors import ConfigError, GpuInferError, ResourceError, ServerError
+from ..errors import ConfigError, DeadlineError, GpuInferError, ResourceError, ServerError
 from .arena import Arena
 from .client import Control
 from .endpoints import ControlName, Endpoints
@@ -130,7 +130,7 @@ class Transport:
             arena = cast(DeviceBackend, self.backend).device_block(nbytes)
         try:
             return arena, Registration(self.server, arena)
-        except ConnectionLost:
+        except (ConnectionLost, DeadlineError):
             arena.close()
             raise
         except ServerError as error:

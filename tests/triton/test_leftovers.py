@@ -12,6 +12,7 @@ import pytest
 from triton_fakes import FakeServer
 
 from gpu_infer.triton.client import RegionInfo
+from gpu_infer.triton.failures import RegionBusy
 from gpu_infer.triton.leftovers import clean, find_leftovers
 from gpu_infer.triton.naming import create_locked
 from gpu_infer.triton.regions import SystemArena
@@ -68,6 +69,21 @@ def test_a_cuda_regions_marker(tmp_path: Path) -> None:
     clean(find_leftovers(server.client(), tmp_path), server.client())
     assert server.log == ["unregister cuda"]
     assert not server.regions
+
+
+def test_a_busy_region_is_waited_for(tmp_path: Path) -> None:
+    name, fd = create_locked(tmp_path)
+    os.close(fd)
+    server = FakeServer()
+    server.regions[name] = RegionInfo(name, "system", f"/{name}", 1)
+    found = find_leftovers(server.client(), tmp_path)
+    server.unregister_errors = [RegionBusy("in use")] * 2
+    with pytest.raises(RegionBusy, match="in use"):
+        clean(found, server.client(), busy_s=0)
+    assert (tmp_path / name).exists()  # still to be found
+    clean(found, server.client())
+    assert not server.regions
+    assert not (tmp_path / name).exists()
 
 
 def test_foreign_files_are_no_leftovers(tmp_path: Path) -> None:

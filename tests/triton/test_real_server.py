@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from real_server import WAYS, WINDOW, endpoints_of, infer_all, opened, regions_left, ring_on
 
-from gpu_infer.errors import ConfigError, DeadlineError, ModelError, ServerError
+from gpu_infer.errors import ConfigError, DeadlineError, Interrupted, ModelError, ServerError
 from gpu_infer.triton.client import Control, InferRequest, RegionSlice
 from gpu_infer.triton.endpoints import Endpoints
 from gpu_infer.triton.failures import RegionBusy, RegionExists, RegionUnknown
@@ -325,3 +327,28 @@ def test_an_inline_message_over_two_gibibytes_is_refused_before_it_is_sent(clien
     with pytest.raises(ServerError, match=r"2\.00 GiB for model threshold_half exceeds the 2 GiB") as caught:
         client.infer(request, 10)
     assert "--data system_shm" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize("control", ["grpc", "http"])
+def test_a_signal_ends_a_call_at_once_and_silently(
+    triton: Any, control: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a handler raises in the middle of a call of the main thread reaches the caller."""
+    client = make_client(control, triton.grpc if control == "grpc" else triton.http)  # type: ignore[arg-type]
+    x: Any = np.zeros((1, 1, 4, 4, 4), np.float32)
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted("SIGUSR1")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.15, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(Interrupted, match="SIGUSR1"):
+            client.infer(InferRequest("slow", "", "NV_MODEL_INPUT", "FP32", x.shape, x, "NV_MODEL_OUTPUT"), 10)
+        assert client.server_live()  # the client is of use afterwards
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+        client.close()
+    assert capfd.readouterr().err == ""

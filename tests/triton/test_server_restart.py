@@ -99,13 +99,12 @@ def test_a_killed_client_is_cleaned_up_after(triton_server: Any, control: str) -
     with _client(triton_server, control, "sys.stdin.read()") as process:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    time.sleep(1.0)  # the server still works on the killed client's request: its region is busy until then
     with opened(triton_server, data="inline") as transport:
         client = transport.client()
         found = [item for item in find_leftovers(client) if item.name not in before]
         assert [item.region is not None for item in found] == [True]
         assert found[0].pid == process.pid
-        clean(found, client)
+        clean(found, client)  # waits while the server still works on the killed client's request
         client.close()
     assert regions_left(triton_server) == []
 

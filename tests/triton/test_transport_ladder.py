@@ -123,6 +123,18 @@ def test_lost_connection_says_nothing_about_a_choice(server: FakeServer) -> None
         opened(HostBackend())
 
 
+def test_a_registration_that_is_cut_off_is_taken_back(server: FakeServer) -> None:
+    """The answer was lost, not the request: the server may know the region."""
+    server.refuse["system"] = DeadlineError("late")
+    with pytest.raises(DeadlineError, match="late"):
+        opened(HostBackend(), require="system_shm")
+    assert server.log == ["unregister system"]
+    server.refuse["system"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        opened(HostBackend())
+    assert server.log == ["unregister system"] * 2
+
+
 def test_accepted_but_not_listed(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     from triton_fakes import FakeClient
 

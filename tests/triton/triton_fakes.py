@@ -46,7 +46,7 @@ class FakeServer:
     url: str = "fake:1"
     version: str = "2.51.0"
     regions: dict[str, RegionInfo] = field(default_factory=dict)
-    refuse: dict[str, Exception] = field(default_factory=dict)  # by kind: "system", "cuda"
+    refuse: dict[str, BaseException] = field(default_factory=dict)  # by kind: "system", "cuda"
     unregister_errors: list[Exception] = field(default_factory=list)
     script: list[Exception | Callable[[], None] | None] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)  # bytes of each region
