@@ -3,12 +3,16 @@
 `NUMBA_CACHE_DIR` of the environment wins. Without it the user's cache folder is taken, or a private folder
 under the temporary one. Where neither can be written (read-only root, no HOME), kernels are compiled anew in
 each process and a log line says so.
+
+An image has kernels that were compiled when it was built: `GPU_INFER_KERNELS` names their folder, and `numba` in it
+is copied to a cache folder that is empty (Numba reads no cache that it cannot write).
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -17,6 +21,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 _log = logging.getLogger(__name__)
+
+KERNELS_VARIABLE = "GPU_INFER_KERNELS"
 
 
 def _is_private(folder: Path) -> bool:
@@ -51,6 +57,24 @@ def choose_cache_folder() -> Path | None:
     return next((folder for folder in _candidates() if _usable(folder)), None)
 
 
+def seed(folder: Path, compiled: Path) -> bool:
+    """Make the empty `folder` a copy of `compiled`, whole or not at all; whether it now is."""
+    partial = folder.with_name(f"{folder.name}.part-{os.getpid()}")
+    try:
+        if not compiled.is_dir() or any(folder.iterdir()):
+            return False
+        shutil.copytree(compiled, partial, copy_function=shutil.copyfile)
+        for copied in (partial, *partial.glob("*/")):  # a folder's mode came along, perhaps without write
+            copied.chmod(0o700)
+        partial.replace(folder)
+    except OSError as error:  # another process was first, or the disk is full: compile instead
+        _log.debug("kernels of %s not copied to %s: %s", compiled, folder, error)
+        return False
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return True
+
+
 def _configure() -> bool:
     if os.environ.get("NUMBA_CACHE_DIR"):
         return True
@@ -58,6 +82,8 @@ def _configure() -> bool:
     if folder is None:
         _log.warning("no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to save seconds per start")
         return False
+    if compiled := os.environ.get(KERNELS_VARIABLE):
+        seed(folder, Path(compiled) / "numba")
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = str(folder)

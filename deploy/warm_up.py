@@ -1,0 +1,75 @@
+"""Compile every kernel into the caches that NUMBA_CACHE_DIR and CUPY_CACHE_DIR name; run when an image is built.
+
+Needs no GPU. The CPU kernels are compiled by calling each operation once per dtype pair that a run can meet.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import logging
+import sys
+import time
+
+import numpy as np
+
+from gpu_infer.backends.base import RingAccumulator
+from gpu_infer.backends.cpu import CpuBackend
+from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
+from gpu_infer.backends.tables import ClampedAffine
+
+log = logging.getLogger("warm_up")
+
+STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64")
+MODEL = ("float32", "float16")
+LABELS = ("uint8", "uint16")
+N = 4
+SHAPE = (N, N, N)
+ORIGIN = (0, 0, 0)
+
+
+def warm_cpu() -> None:
+    """Every operation of the CPU backend, on arrays of a few voxels, for every dtype pair of a run."""
+    cpu = CpuBackend()
+    same = ClampedAffine()
+    linear = (linear_table(N, N + 1),) * 3
+    nearest = (nearest_table(N, N + 1),) * 3
+    larger = (N + 1,) * 3
+    for stored, model in itertools.product(STORED, MODEL):
+        source = np.zeros((1, *SHAPE), stored)
+        turned = source.transpose(0, 3, 2, 1)[:, ::-1]
+        for view in (source, turned):
+            cpu.prepare(view, np.zeros((1, *SHAPE), model), None, same, same)
+            cpu.prepare(view, np.zeros((1, *larger), model), linear, same, same)
+            cpu.prepare(view, np.zeros((1, *larger), model), nearest, same, same)
+    for model in MODEL:
+        volume = np.zeros((1, *SHAPE), model)
+        slot = np.zeros((1, 1, *SHAPE), model)
+        cpu.gather(volume, [ORIGIN], slot, 0.0)
+        for importance, weights in itertools.product((None, np.ones(SHAPE, np.float32)), repeat=2):
+            ring = RingAccumulator(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
+            cpu.blend(slot, [ORIGIN], [1], importance, ring)
+            cpu.finish_scores(ring, ORIGIN, SHAPE, [np.ones(N, np.float32)] * 3, np.zeros((1, *SHAPE), np.float32))
+    for label in LABELS:
+        labels = np.zeros(SHAPE, label)
+        ring = RingAccumulator(np.zeros((2, *SHAPE), np.float32), SHAPE)
+        cpu.finish_argmax(ring, ORIGIN, SHAPE, labels)
+        cpu.argmax(ring.sums, labels)
+        cpu.histogram(labels)
+        for out in LABELS[LABELS.index(label) :]:
+            cpu.restore(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
+            cpu.restore(labels, nearest, np.zeros(larger, out))
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    started = time.monotonic()
+    warm_cpu()
+    log.info("CPU kernels compiled in %.0f s", time.monotonic() - started)
+    if importlib.util.find_spec("cupy") is None:
+        log.info("no CuPy here: no GPU kernels to compile")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
