@@ -1,10 +1,11 @@
 """Keeper of one tritonserver: whatever ends its owner, the server ends too and leaves no shared memory.
 
-Run as a script with the standard library alone: `guard.py GRACE_S tritonserver …`. Its standard input is a
+Run as a script with the standard library alone: `guard.py GRACE_S LOG tritonserver …`. Its standard input is a
 pipe from the owner; the end of the pipe (the owner closed it, exited, crashed, was killed) ends the server
 with SIGTERM and, after GRACE_S seconds, SIGKILL to the whole process group, which holds the Python backend's
 stubs. Its standard output gets the server's pid on one line. A death signal alone would not do: it fires when
 the starting *thread* ends, does not reach the stubs and leaves their shared-memory regions behind.
+LOG is a temporary file to remove when the server was stopped, "" for none; a server that fails keeps it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def remove_regions(pid: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    grace = float(arguments[0])
+    grace, log = float(arguments[0]), arguments[1]
     stopping = False
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
     prefix = f"--backend-config=python,shm-region-prefix-name={region_prefix(os.getpid())}"
     server = subprocess.Popen(
-        [*arguments[1:], prefix],
+        [*arguments[2:], prefix],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
         start_new_session=True,
@@ -75,6 +76,8 @@ def main(arguments: list[str]) -> int:
             os.killpg(server.pid, signal.SIGKILL)
         code = server.wait()
         remove_regions(os.getpid())
+        if stopping and log:
+            Path(log).unlink(missing_ok=True)
     return 0 if stopping else (code if code > 0 else 1)
 
 

@@ -154,8 +154,9 @@ class LocalServer:
         start_of_log = self._log.stat().st_size if self._log.exists() else 0
         with self._open_log() as stream:
             command = [str(server), *self._options(backends, ports)]
+            temporary = str(self._log) if self._own_log else ""
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(_GRACE_S), *command],
+                [sys.executable, "-I", "-S", guard.__file__, str(_GRACE_S), temporary, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
