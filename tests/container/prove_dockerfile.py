@@ -1,0 +1,163 @@
+"""Carry out the CPU variant's instructions in copies of a Debian root, then check promises on the result.
+
+Called by prove_dockerfile.sh as root in a mount namespace of its own: `prove_dockerfile.py WORK`, with the pristine
+root in WORK/debian. Prints a line per instruction and per check; exits 1 at the first that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import dockerfile
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCKERFILE = CHECKOUT / "Dockerfile"
+ARGUMENTS = {"VARIANT": "cpu"}
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TAKEN_ALONG = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"prove: {text}\n")
+    sys.stdout.flush()
+
+
+def in_root(root: Path, command: list[str], env: dict[str, str], **options: str | int) -> subprocess.CompletedProcess[str]:
+    """Run in the root with /proc and /dev there and nothing of the host's environment but pip's settings."""
+    for name in ("proc", "dev"):
+        target = root / name
+        target.mkdir(exist_ok=True)
+        if not target.is_mount():
+            subprocess.run(["mount", "--rbind", f"/{name}", target], check=True)
+    return subprocess.run(
+        ["chroot", *(f"--{k}={v}" for k, v in options.items()), root, *command], env=env, capture_output=True, text=True
+    )
+
+
+def host_settings(root: Path) -> dict[str, str]:
+    for name in TAKEN_ALONG:
+        if Path(name).is_file():
+            target = root / name.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, target)
+    if shutil.which("apt-config"):
+        dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
+        (root / "etc/apt/apt.conf.d/99host").write_text(dump)
+    names = ("PIP_", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+    return {key: value for key, value in os.environ.items() if key.startswith(names)}
+
+
+def copy_in(root: Path, sources: list[str], origin: Path, workdir: str, destination: str) -> None:
+    """COPY: a folder's contents go into the destination, a file goes into it or becomes it."""
+    base = root / ((Path(workdir) / destination).as_posix().lstrip("/"))
+    for name in sources:
+        source = origin / name.lstrip("/")
+        if source.is_dir():
+            shutil.copytree(source, base, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            target = base / source.name if destination.endswith("/") else base
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+
+def build(work: Path) -> tuple[Path, dict[str, str]]:
+    """The final stage's root folder and its environment."""
+    roots: dict[str, Path] = {}
+    envs: dict[str, dict[str, str]] = {}
+    for stage in dockerfile.stages(DOCKERFILE, ARGUMENTS):
+        root = work / f"stage-{stage.name}"
+        subprocess.run(["rm", "-rf", root], check=True)
+        subprocess.run(["cp", "-a", "--one-file-system", roots.get(stage.base, work / "debian"), root], check=True)
+        settings = host_settings(root)
+        variables = dockerfile.Variables(DOCKERFILE, ARGUMENTS, envs.get(stage.base, {"PATH": SYSTEM_PATH}))
+        workdir = "/"
+        for item in stage.instructions:
+            variables.take(item)
+            if item.name == "WORKDIR":
+                workdir = item.text
+                (root / workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            elif item.name == "COPY":
+                one = dockerfile.Stage("", "", [item])
+                ((sources, source, destination),) = dockerfile.copies(one)
+                copy_in(root, sources, roots[source] if source else CHECKOUT, workdir, destination)
+            elif item.name == "RUN":
+                command = ["/bin/sh", "-c", f"cd {workdir} && {item.text}"]
+                done = in_root(root, command, settings | variables.visible)
+                say(f"{'ok  ' if done.returncode == 0 else 'FAIL'} {stage.name}:{item.line} RUN {item.text[:70]}")
+                if done.returncode:
+                    sys.exit(f"{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        subprocess.run(["umount", "--recursive", "--lazy", root / "proc", root / "dev"], check=False, capture_output=True)
+        roots[stage.name], envs[stage.name] = root, variables.env
+    return root, variables.env
+
+
+class Check:
+    """Runs in the finished root, made read-only, with /tmp, /output and /logs as memory; no HOME, an unknown uid."""
+
+    def __init__(self, root: Path, env: dict[str, str]) -> None:
+        self.root, self.env = root, env
+        subprocess.run(["mount", "--bind", root, root], check=True)
+        for name in ("proc", "dev"):
+            subprocess.run(["mount", "--rbind", f"/{name}", root / name], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
+        for name in ("tmp", "output", "logs", "publish"):
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", root / name], check=True)
+
+    def __call__(self, what: str, command: list[str], code: int, *said: str, **env: str) -> None:
+        options = {"userspec": "54321:54321", "groups": "", "skip-chdir": ""}
+        arguments = [f"--{key}={value}" if value else f"--{key}" for key, value in options.items() if key != "skip-chdir"]
+        done = subprocess.run(
+            ["chroot", *arguments, self.root, *command], env=self.env | env, capture_output=True, text=True
+        )
+        text = done.stdout + done.stderr
+        good = done.returncode == code and all(part in text for part in said)
+        say(f"{'ok  ' if good else 'FAIL'} {what}")
+        if not good:
+            sys.exit(f"exit code {done.returncode}, expected {code} and {said}\n{text[-4000:]}")
+
+
+_KERNELS_ARE_THERE = """
+import runpy, sys, time, logging
+logging.disable(logging.INFO)
+start = time.monotonic()
+sys.path.insert(0, "/")
+import os, tempfile
+from gpu_infer.backends import cpu
+assert os.environ["NUMBA_CACHE_DIR"].startswith(tempfile.gettempdir()), os.environ["NUMBA_CACHE_DIR"]
+source = sys.stdin.read()
+space = {"__name__": "warm"}
+exec(compile(source, "warm_up.py", "exec"), space)
+space["warm_cpu"]()
+from numba.core import event
+took = time.monotonic() - start
+assert took < 15, f"{took:.0f} s: kernels were compiled again"
+print(f"kernels loaded in {took:.1f} s")
+"""
+
+
+def main(work: Path) -> int:
+    root, env = build(work)
+    python = "/opt/gpu_infer/bin/python"
+    env = {key: value for key, value in env.items()}
+    (root / "input/scan.nii.gz").write_bytes(b"not a volume")
+    (root / "opt/kernels_are_there.py").write_text(
+        _KERNELS_ARE_THERE.replace("sys.stdin.read()", "open('/opt/warm_up.py').read()")
+    )
+    shutil.copyfile(CHECKOUT / "deploy/warm_up.py", root / "opt/warm_up.py")
+    check = Check(root, env)
+    check("any uid, no HOME, read-only root: version", [python, "-m", "gpu_infer", "version"], 0)
+    check("the packaged configuration is found", [python, "-m", "gpu_infer", "validate", "/app/config/config_inference.json"], 0)
+    check("the folder of derived images leads to it", ["/usr/bin/test", "-f", "/app/app_base_inference_v2/config/config_inference.json"], 0)
+    check("kernels compiled at build are used", [python, "/opt/kernels_are_there.py"], 0, "kernels loaded")
+    entrypoint = [python, "-m", "gpu_infer"]
+    check("the entry point refuses a server that is not one", entrypoint, 2, "NVIDIA_CLARA_TRTISURI", NVIDIA_CLARA_TRTISURI="a:b:c")
+    check("doctor runs", [*entrypoint, "doctor", "--triton", "localhost:1"], 4)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
