@@ -1,0 +1,193 @@
+// Finished rows out of the accumulator, which is left at zero for the rows to come.
+//
+//   labels[i, j, k]    = first c with the greatest sums[c, ring(i, j, k)]       (finish_argmax)
+//   scores[c, i, j, k] = sums[c, ring(i, j, k)] / weight(i, j, k)               (finish_scores)
+//   weight(i, j, k)    = weights[ring(i, j, k)], or (count_i[i] * count_j[j]) * count_k[k] where the ring has none
+//   ring(i, j, k)      = (origin + (i, j, k)) mod height, per axis
+//
+// argmax takes the greatest channel of plain scores. All compare with > from channel 0 on: the lowest index wins a tie,
+// and a NaN behind channel 0 never wins. `ties` counts the voxels whose best and second best differ by at most `band`.
+
+struct Finish {
+    float* sums;
+    float* weights;  // may be null
+    void* out;       // labels or scores, at the box's first voxel
+    u64* ties;       // may be null
+    const float* count_i;
+    const float* count_j;
+    const float* count_k;
+    i64 sums_strides[4];     // c, i, j, k
+    i64 weights_strides[3];  // i, j, k
+    i64 out_strides[4];      // c, i, j, k
+    i64 size[3];
+    i64 origin[3];
+    i64 height[3];
+    i64 channels;
+    float band;
+};
+
+struct Argmax {
+    const void* scores;
+    void* labels;
+    i64 scores_strides[4];  // c, i, j, k
+    i64 labels_strides[3];
+    i64 size[3];
+    i64 channels;
+};
+
+static const int ROWS = 8;  // rows of j per block
+
+template <class T> struct Best {
+    T value;
+    int channel;
+
+    __device__ __forceinline__ void meet(T other, i64 c) {
+        const bool better = other > value;
+        channel = better ? static_cast<int>(c) : channel;
+        value = better ? other : value;
+    }
+};
+
+// The two greatest of several numbers.
+struct Podium {
+    float second;
+
+    __device__ __forceinline__ void meet(float best, float other) {
+        const float lower = other > best ? best : other;
+        second = lower > second ? lower : second;
+    }
+};
+
+template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a) {
+    const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
+    const i64 tile_j = blockIdx.x % tiles_j;
+    const i64 i = blockIdx.x / tiles_j;
+    const i64 x = wrapped(a.origin[0] + i, a.height[0]);
+    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
+    const i64 step = a.sums_strides[0];
+    const float lowest = -infinity();
+    unsigned int ties = 0;
+    for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
+        const i64 z = wrapped(a.origin[2] + k, a.height[2]);
+        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
+            const i64 y = wrapped(a.origin[1] + j, a.height[1]);
+            float* sum = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2] + z * a.sums_strides[3];
+            Best<float> best = {sum[0], 0};
+            Podium podium = {lowest};
+            sum[0] = 0.0f;
+            // three channels at a time, all loaded before the first is cleared
+            for (i64 c = 1; c < a.channels; c += 3) {
+                const bool has_second = c + 1 < a.channels, has_third = c + 2 < a.channels;
+                const float first = sum[c * step];
+                const float second = has_second ? sum[(c + 1) * step] : lowest;
+                const float third = has_third ? sum[(c + 2) * step] : lowest;
+                sum[c * step] = 0.0f;
+                if (has_second) sum[(c + 1) * step] = 0.0f;
+                if (has_third) sum[(c + 2) * step] = 0.0f;
+                podium.meet(best.value, first);
+                best.meet(first, c);
+                podium.meet(best.value, second);
+                best.meet(second, c + 1);
+                podium.meet(best.value, third);
+                best.meet(third, c + 2);
+            }
+            if (a.weights != nullptr)
+                a.weights[x * a.weights_strides[0] + y * a.weights_strides[1] + z * a.weights_strides[2]] = 0.0f;
+            static_cast<L*>(a.out)[i * a.out_strides[1] + j * a.out_strides[2] + k * a.out_strides[3]] =
+                static_cast<L>(best.channel);
+            ties += best.value - podium.second <= a.band;
+        }
+    }
+    if (a.ties != nullptr) {
+        __shared__ unsigned int found;
+        if (threadIdx.x == 0 && threadIdx.y == 0) found = 0;
+        __syncthreads();
+        if (ties != 0) atomicAdd(&found, ties);
+        __syncthreads();
+        if (threadIdx.x == 0 && threadIdx.y == 0 && found != 0) atomicAdd(a.ties, static_cast<u64>(found));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) finish_argmax_u1(const __grid_constant__ Finish a) {
+    finish_argmax<unsigned char>(a);
+}
+extern "C" __global__ void __launch_bounds__(256) finish_argmax_u2(const __grid_constant__ Finish a) {
+    finish_argmax<unsigned short>(a);
+}
+
+extern "C" __global__ void __launch_bounds__(256) finish_scores(const __grid_constant__ Finish a) {
+    const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
+    const i64 tile_j = blockIdx.x % tiles_j;
+    const i64 i = blockIdx.x / tiles_j;
+    const i64 x = wrapped(a.origin[0] + i, a.height[0]);
+    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
+    for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
+        const i64 z = wrapped(a.origin[2] + k, a.height[2]);
+        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
+            const i64 y = wrapped(a.origin[1] + j, a.height[1]);
+            float* sum = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2] + z * a.sums_strides[3];
+            float* out =
+                static_cast<float*>(a.out) + i * a.out_strides[1] + j * a.out_strides[2] + k * a.out_strides[3];
+            float weight;
+            if (a.weights != nullptr) {
+                float* held = a.weights + x * a.weights_strides[0] + y * a.weights_strides[1] + z * a.weights_strides[2];
+                weight = *held;
+                *held = 0.0f;
+            } else {
+                weight = a.count_i[i] * a.count_j[j] * a.count_k[k];
+            }
+#pragma unroll 2
+            for (i64 c = 0; c < a.channels; c++) {
+                out[c * a.out_strides[0]] = sum[c * a.sums_strides[0]] / weight;
+                sum[c * a.sums_strides[0]] = 0.0f;
+            }
+        }
+    }
+}
+
+template <class T> struct Compared {
+    typedef T type;
+    static __device__ __forceinline__ T of(T x) { return x; }
+};
+template <> struct Compared<half_t> {
+    typedef float type;
+    static __device__ __forceinline__ float of(half_t x) { return to_float(x); }
+};
+
+template <class S, class L> __device__ __forceinline__ void argmax(const Argmax& a) {
+    const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
+    const i64 tile_j = blockIdx.x % tiles_j;
+    const i64 i = blockIdx.x / tiles_j;
+    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
+    for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
+        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
+            const S* score = static_cast<const S*>(a.scores) + i * a.scores_strides[1] + j * a.scores_strides[2] +
+                             k * a.scores_strides[3];
+            Best<typename Compared<S>::type> best = {Compared<S>::of(score[0]), 0};
+#pragma unroll 4
+            for (i64 c = 1; c < a.channels; c++) best.meet(Compared<S>::of(score[c * a.scores_strides[0]]), c);
+            static_cast<L*>(a.labels)[i * a.labels_strides[0] + j * a.labels_strides[1] + k * a.labels_strides[2]] =
+                static_cast<L>(best.channel);
+        }
+    }
+}
+
+#define ARGMAX(S, NAME)                                                                                      \
+    extern "C" __global__ void __launch_bounds__(256) argmax_##NAME##_u1(const __grid_constant__ Argmax a) { \
+        argmax<S, unsigned char>(a);                                                                         \
+    }                                                                                                        \
+    extern "C" __global__ void __launch_bounds__(256) argmax_##NAME##_u2(const __grid_constant__ Argmax a) { \
+        argmax<S, unsigned short>(a);                                                                        \
+    }
+
+ARGMAX(signed char, i1)
+ARGMAX(unsigned char, u1)
+ARGMAX(short, i2)
+ARGMAX(unsigned short, u2)
+ARGMAX(int, i4)
+ARGMAX(unsigned int, u4)
+ARGMAX(i64, i8)
+ARGMAX(u64, u8)
+ARGMAX(half_t, f2)
+ARGMAX(float, f4)
+ARGMAX(double, f8)

@@ -1,0 +1,115 @@
+// Counts and moments of a dense array.
+//
+//   counts[v]   = number of elements equal to v                                     (histogram)
+//   partials[b] = (n, sum x, sum x^2) over the elements of block b, in float64      (moments; `nonzero`: elements != 0)
+//
+// A thread counts runs of equal labels before it touches a table: neighbours mostly share a label, and increments of
+// one place wait for each other. Moments are summed within a block in a fixed order, and the blocks by the host, so that
+// the same array gives the same bits.
+
+struct Histogram {
+    const void* labels;
+    u64* counts;
+    i64 size;
+};
+
+struct Moments {
+    const void* values;
+    double* partials;  // [blocks][3]
+    i64 size;
+    int nonzero;
+    int swap;
+};
+
+static const int THREADS = 256;
+static const int PER_THREAD = 64;  // labels that one thread of a histogram reads
+
+template <class L, bool in_shared> __device__ __forceinline__ void histogram(const Histogram& a) {
+    __shared__ unsigned int table[256];
+    if (in_shared) {
+        table[threadIdx.x] = 0;
+        __syncthreads();
+    }
+    const L* labels = static_cast<const L*>(a.labels);
+    const i64 begin = static_cast<i64>(blockIdx.x) * THREADS * PER_THREAD;
+    const i64 end = least(begin + THREADS * PER_THREAD, a.size);
+    unsigned int run = 0;
+    L held = 0;
+    for (i64 n = begin + threadIdx.x; n < end; n += THREADS) {
+        const L label = labels[n];
+        if (label != held && run != 0) {
+            if (in_shared) atomicAdd(&table[held], run);
+            else atomicAdd(&a.counts[held], static_cast<u64>(run));
+            run = 0;
+        }
+        held = label;
+        run++;
+    }
+    if (run != 0) {
+        if (in_shared) atomicAdd(&table[held], run);
+        else atomicAdd(&a.counts[held], static_cast<u64>(run));
+    }
+    if (in_shared) {
+        __syncthreads();
+        if (table[threadIdx.x] != 0) atomicAdd(&a.counts[threadIdx.x], static_cast<u64>(table[threadIdx.x]));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) histogram_u1(const __grid_constant__ Histogram a) {
+    histogram<unsigned char, true>(a);
+}
+extern "C" __global__ void __launch_bounds__(256) histogram_u2(const __grid_constant__ Histogram a) {
+    histogram<unsigned short, false>(a);
+}
+
+template <class T> __device__ __forceinline__ double wide(T x) { return static_cast<double>(x); }
+template <> __device__ __forceinline__ double wide<half_t>(half_t x) { return to_float(x); }
+
+template <class T> __device__ __forceinline__ void moments(const Moments& a) {
+    __shared__ double counts[THREADS], sums[THREADS], squares[THREADS];
+    const T* values = static_cast<const T*>(a.values);
+    double count = 0.0, sum = 0.0, square = 0.0;
+    const i64 step = static_cast<i64>(gridDim.x) * THREADS;
+    for (i64 n = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x; n < a.size; n += step) {
+        const double x = wide(load(values + n, a.swap != 0));
+        if (a.nonzero == 0 || x != 0.0) {
+            count += 1.0;
+            sum += x;
+            square += x * x;
+        }
+    }
+    counts[threadIdx.x] = count;
+    sums[threadIdx.x] = sum;
+    squares[threadIdx.x] = square;
+    __syncthreads();
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half) {
+            counts[threadIdx.x] += counts[threadIdx.x + half];
+            sums[threadIdx.x] += sums[threadIdx.x + half];
+            squares[threadIdx.x] += squares[threadIdx.x + half];
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) {
+        a.partials[blockIdx.x * 3 + 0] = counts[0];
+        a.partials[blockIdx.x * 3 + 1] = sums[0];
+        a.partials[blockIdx.x * 3 + 2] = squares[0];
+    }
+}
+
+#define MOMENTS(T, NAME)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256) moments_##NAME(const __grid_constant__ Moments a) { \
+        moments<T>(a);                                                                                   \
+    }
+
+MOMENTS(signed char, i1)
+MOMENTS(unsigned char, u1)
+MOMENTS(short, i2)
+MOMENTS(unsigned short, u2)
+MOMENTS(int, i4)
+MOMENTS(unsigned int, u4)
+MOMENTS(i64, i8)
+MOMENTS(u64, u8)
+MOMENTS(half_t, f2)
+MOMENTS(float, f4)
+MOMENTS(double, f8)
