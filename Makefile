@@ -11,13 +11,25 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 PYTEST_ARGS ?=
 
-.PHONY: help setup test demo lint format wheel clean
+# What gpu_infer is compared with, in an environment of its own. TORCH=... names another build of PyTorch (a CPU
+# build will do), CT=... the volume that the benches run on, MONAI_SOURCE=... a checkout of MONAI with its tests.
+PEERS := .venv-peers
+PEERS_BIN := $(PEERS)/bin
+PEERS_STAMP := $(PEERS)/.peers-done
+TORCH ?= torch==2.13.0
+CT ?=
+MONAI_SOURCE ?=
+export MONAI_SOURCE
+
+.PHONY: help setup test demo lint format wheel clean peers test-peers equivalence bench
 
 help:
 	@echo "make demo    the operator on a real chest CT with a Triton that it starts itself"
 	@echo "make test    every test, the slow ones included, with coverage"
 	@echo "make setup   the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make lint    ruff and mypy        make format  ruff's formatter"
+	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
+	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
 
 setup: $(STAMP)
@@ -48,6 +60,26 @@ wheel: setup
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
+peers: $(PEERS_STAMP)
+
+# nnU-Net without its requirements: of its functions only two are called, which need NumPy, SciPy and PyTorch.
+$(PEERS_STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found: install one, or make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(PEERS_BIN)/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS_BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(PEERS_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers,bench]'
+	$(PEERS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nnunetv2==2.8.1 acvl-utils==0.2.6
+	@touch $@
+
+test-peers: peers
+	$(PEERS_BIN)/python -m pytest tests/peers $(PYTEST_ARGS)
+
+equivalence: test-peers
+	$(PEERS_BIN)/python -m bench.equivalence
+
+bench: peers
+	$(PEERS_BIN)/python -m bench.quick $(if $(CT),--input '$(CT)')
+
 clean:
-	rm -rf $(VENV) dist build demo_output .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find gpu_infer tests models -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(PEERS) dist build demo_output .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find gpu_infer tests models bench -name __pycache__ -type d -prune -exec rm -rf {} +
