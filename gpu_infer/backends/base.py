@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -34,6 +34,14 @@ class RingAccumulator:
     sums: Array
     shape: tuple[int, int, int]
     weights: Array | None = None
+
+
+class Moments(NamedTuple):
+    """Of a set of voxels: how many, their mean and their population standard deviation (0, 0.0, 0.0 for none)."""
+
+    voxels: int
+    mean: float
+    std: float
 
 
 class Backend(Protocol):
@@ -71,6 +79,21 @@ class Backend(Protocol):
         source  [C, X, Y, Z] of int8/16/32, uint8/16/32, float32/64 (float16 too), either byte order, any signed strides
         out     [C, X', Y', Z'] float32 or float16 (or an integer dtype with nearest tables and identity functions)
         tables  one per axis with X', Y', Z' entries; None: no resampling, X' == X and so on
+        """
+        ...
+
+    def masked_moments(self, array: Array, nonzero_only: bool) -> Moments:
+        """Moments of all voxels of [C, X, Y, Z] together, or of those that are not 0; sums in float64.
+
+        array  any dtype that `prepare` reads. A NaN counts as not 0; NaN and infinite voxels make mean or std NaN or
+        infinite, which the caller looks at. Not asynchronous.
+        """
+        ...
+
+    def masked_affine(self, source: Array, out: Array, function: ClampedAffine) -> None:
+        """out = function(source) where source is not 0, else 0.
+
+        source, out  [C, X, Y, Z] float32 or float16, computed in float32; `out` may be `source`
         """
         ...
 
@@ -123,6 +146,17 @@ class Backend(Protocol):
     # -- labels -------------------------------------------------------------------------------------------------
     def restore(self, labels: Array, tables: Tables, out: Array) -> None:
         """out[x, y, z] = labels[tables' nearest index]; out: any strided view of the same or a wider integer dtype."""
+        ...
+
+    def largest_components(self, labels: Array, connectivity: int, only: Sequence[int] | None, out: Array) -> None:
+        """out = labels where a voxel is in the largest connected component of its label, else 0.
+
+        labels, out   [X, Y, Z] uint8 or uint16 of one dtype; `out` may be `labels`
+        connectivity  1, 2 or 3: neighbours share a face, an edge, a corner
+        only          labels to treat, the others stay as they are; None: all but 0
+
+        Of components of one size, that one stays which has the lowest index (x·Y + y)·Z + z.
+        """
         ...
 
     def histogram(self, labels: Array) -> NDArray[np.int64]:

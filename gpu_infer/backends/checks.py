@@ -48,6 +48,33 @@ def integer_prepare(source: Array, out: Array, tables: Tables, before: ClampedAf
         raise ValueError(f"{out.dtype} does not hold every value of {source.dtype}")
 
 
+def moments(array: Array) -> None:
+    """[C, X, Y, Z] of real numbers that kernels read."""
+    if array.ndim != 4 or array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise ValueError(f"moments are taken of real [C, X, Y, Z] of up to 8 bytes, found {array.dtype} {array.shape}")
+
+
+def masked_affine(source: Array, out: Array) -> None:
+    """Two [C, X, Y, Z] of one shape, float32 or float16."""
+    if source.ndim != 4 or source.shape != out.shape:
+        raise ValueError(f"masked_affine takes [C, X, Y, Z] twice, found {source.shape} and {out.shape}")
+    if source.dtype not in _FLOATS or out.dtype not in _FLOATS:
+        raise ValueError(f"masked_affine takes float32 and float16, found {source.dtype} and {out.dtype}")
+
+
+def components(labels: Array, connectivity: int, out: Array) -> None:
+    """Two label maps [X, Y, Z] of one shape and dtype, and a connectivity of 1, 2 or 3."""
+    if labels.ndim != 3 or labels.shape != out.shape or labels.dtype != out.dtype:
+        raise ValueError(
+            "components take [X, Y, Z] twice with one dtype, "
+            f"found {labels.dtype} {labels.shape} and {out.dtype} {out.shape}"
+        )
+    if labels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
+    if connectivity not in (1, 2, 3):
+        raise ValueError(f"connectivity must be 1, 2 or 3, found {connectivity}")
+
+
 def gather(volume: Array, starts: Sequence[Start], slot: Array) -> None:
     """volume [C, X, Y, Z], slot [N', C, R0, R1, R2], both float32 or float16, N' ≥ len(starts)."""
     if volume.ndim != 4 or slot.ndim != 5 or volume.shape[0] != slot.shape[1]:
@@ -108,6 +135,9 @@ def box(ring: RingAccumulator, low: Start, high: Start) -> list[tuple[Box, Box]]
 def _ring(ring: RingAccumulator) -> None:
     if ring.sums.ndim != 4 or ring.sums.dtype != np.float32:
         raise ValueError(f"a ring is float32 [K, H0, H1, H2], found {ring.sums.dtype} {ring.sums.shape}")
+    weights = ring.weights
+    if weights is not None and (weights.shape != ring.sums.shape[1:] or weights.dtype != np.float32):
+        raise ValueError(f"weights must be float32 {ring.sums.shape[1:]}, found {weights.dtype} {weights.shape}")
 
 
 def _places(slot: Array, starts: Sequence[Start]) -> None:

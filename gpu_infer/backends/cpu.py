@@ -17,9 +17,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import ResourceError
 from . import checks
-from .base import Backend, RingAccumulator, Start, Tables
+from .base import Backend, Moments, RingAccumulator, Start, Tables
 from .boxes import clip, hanging_parts, ring_boxes, shifted
-from .cpu_kernels import finish, windows
+from .cpu_kernels import finish, statistics, windows
+from .cpu_kernels.components import Components
 from .cpu_kernels.half import as_bits
 from .cpu_kernels.labels import count_labels
 from .cpu_kernels.pick import pick
@@ -118,6 +119,33 @@ class CpuBackend:
         with _LAUNCH:
             pick(*src, *dst, walk.sizes, *(frozen(t.lower) for t in walk.tables))
 
+    def masked_moments(self, array: NDArray[Any], nonzero_only: bool) -> Moments:
+        """See `Backend.masked_moments`. Raises ValueError where the array is not [C, X, Y, Z] of real numbers."""
+        checks.moments(array)
+        if array.size == 0:
+            return Moments(0, 0.0, 0.0)
+        if array.dtype == np.float16:
+            array = array.astype(np.float32, order="K")
+        view = array.transpose(np.argsort([-abs(s) for s in array.strides], kind="stable"))
+        with _LAUNCH:
+            count, mean, squares = statistics.moments(*reading(view), view.shape, nonzero_only)
+        return Moments(int(count), float(mean), float(np.sqrt(squares / count))) if count else Moments(0, 0.0, 0.0)
+
+    def masked_affine(self, source: NDArray[Any], out: NDArray[Any], function: ClampedAffine) -> None:
+        """See `Backend.masked_affine`. Raises ValueError where shapes or dtypes do not go together."""
+        checks.masked_affine(source, out)
+        if out.size == 0:
+            return
+        if source.dtype != np.float32:
+            source = source.astype(np.float32, order="K")
+        target = out if out.dtype == np.float32 else np.empty_like(source)
+        axes = np.argsort([-abs(s) for s in target.strides], kind="stable")
+        src, dst = source.transpose(axes), target.transpose(axes)
+        with _LAUNCH:
+            statistics.affine_nonzero(*reading(src), *writing(dst), dst.shape, _constants(function))
+        if target is not out:
+            out[...] = target
+
     # -- windows -----------------------------------------------------------------------------------
     def gather(self, volume: NDArray[Any], starts: Sequence[Start], slot: NDArray[Any], fill: float) -> None:
         """See `Backend.gather`. Raises ValueError where shapes or dtypes do not go together."""
@@ -161,6 +189,17 @@ class CpuBackend:
                 weighted = importance is not None
                 with _LAUNCH:
                     windows.add_box(*reading(values), *writing(sums), values.shape, times, weighted, *weights)
+                if ring.weights is not None:
+                    self._weigh(ring.weights[in_ring], times, None if importance is None else importance[in_window])
+
+    def _weigh(self, total: NDArray[Any], times: np.float32, importance: NDArray[Any] | None) -> None:
+        """total += times · importance, both [I, J, K] float32."""
+        if importance is None:
+            total += times
+            return
+        values, sums = importance[np.newaxis], total[np.newaxis]
+        with _LAUNCH:
+            windows.add_box(*reading(values), *writing(sums), values.shape, times, False, *reading(_ONE))
 
     # -- finish ------------------------------------------------------------------------------------
     def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: NDArray[Any]) -> None:
@@ -174,6 +213,8 @@ class CpuBackend:
             sums = ring.sums[(slice(None), *in_ring)]
             with _LAUNCH:
                 finish.argmax_box_and_clear(*writing(sums), *writing(labels[in_grid]), sums.shape)
+            if ring.weights is not None:
+                ring.weights[in_ring] = 0
 
     def finish_scores(
         self,
@@ -183,15 +224,20 @@ class CpuBackend:
         counts: Sequence[NDArray[np.float32]],
         scores: NDArray[Any],
     ) -> None:
-        """See `Backend.finish_scores`.
+        """See `Backend.finish_scores`; a voxel of weight 0 becomes NaN or infinite, as 0/0 and x/0 are.
 
         Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
         """
         checks.scores(ring, counts, scores)
         for in_grid, in_ring in checks.box(ring, low, high):
             sums = ring.sums[(slice(None), *in_ring)]
-            parts = [frozen(np.asarray(c, np.float32)[s]) for c, s in zip(counts, in_grid, strict=True)]
             target = scores[(slice(None), *in_grid)]
+            if ring.weights is not None:
+                total = ring.weights[in_ring]
+                with _LAUNCH:
+                    finish.weighted_mean_box_and_clear(*writing(sums), *writing(total), *writing(target), sums.shape)
+                continue
+            parts = [frozen(np.asarray(c, np.float32)[s]) for c, s in zip(counts, in_grid, strict=True)]
             with _LAUNCH:
                 finish.mean_box_and_clear(*writing(sums), *writing(target), sums.shape, *parts)
 
@@ -218,6 +264,17 @@ class CpuBackend:
         checks.integer_prepare(source, target, tables, ClampedAffine(), ClampedAffine())
         if out.size:
             self._pick(source, tables, target)
+
+    def largest_components(
+        self, labels: NDArray[Any], connectivity: int, only: Sequence[int] | None, out: NDArray[Any]
+    ) -> None:
+        """See `Backend.largest_components`. Raises ValueError where shapes, dtypes or the connectivity do not fit."""
+        checks.components(labels, connectivity, out)
+        if labels.size == 0:
+            return
+        with _LAUNCH:
+            found = Components(labels, connectivity)
+            found.choose(found.kept(only), writing(found.seen(out)))
 
     def histogram(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         """See `Backend.histogram`; length 0 where there are no voxels."""

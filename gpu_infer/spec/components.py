@@ -9,7 +9,7 @@ from typing import Any
 
 from gpu_infer.errors import GpuInferError
 from gpu_infer.transforms.base import Transform, is_transform
-from gpu_infer.transforms.registry import NOT_YET, TRANSFORMS, belongs_to_training
+from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
 
 from .arguments import build
 from .environment import expand
@@ -55,7 +55,7 @@ class Components:
             if key in entry and not (isinstance(entry[key], str) and entry[key].strip()):
                 raise (place / key).expected("a non-empty string", entry[key])
         name, _, alias = str(entry.get("name", "")).strip().partition("#")
-        if _switch(entry.get("disabled", False), place / "disabled"):
+        if switch(entry.get("disabled", False), place / "disabled"):
             self.disabled.add(alias)
             return None
         if not name and "path" not in entry:
@@ -99,7 +99,7 @@ class Components:
         return transform
 
     def _reference(self, entry: dict[str, Any], place: Place) -> Transform | None:
-        if _switch(entry.get("disabled", False), place / "disabled"):
+        if switch(entry.get("disabled", False), place / "disabled"):
             return None
         alias = entry["ref"]
         for key in entry:
@@ -113,7 +113,8 @@ class Components:
         raise (place / "ref").error(f'no earlier component has the alias "{alias}"', f"aliases so far: {known}")
 
 
-def _switch(value: Any, place: Place) -> bool:
+def switch(value: Any, place: Place) -> bool:
+    """A JSON boolean, or one as a string."""
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
@@ -125,11 +126,9 @@ def _built_in(component: Component) -> type[Transform]:
     name, place = component.label, component.place / "name"
     if name in TRANSFORMS:
         return TRANSFORMS[name]
-    if name in NOT_YET:
-        raise place.error(f"{name} is not supported yet", f"supported: {', '.join(TRANSFORMS)}")
     if belongs_to_training(name):
         raise place.error(f"{name} belongs to training", "leave it out of the inference configuration")
-    hint = nearest(name, [*TRANSFORMS, *NOT_YET])
+    hint = nearest(name, list(TRANSFORMS))
     raise place.error(f'unknown transform "{name}"{hint}', f"supported: {', '.join(TRANSFORMS)}")
 
 

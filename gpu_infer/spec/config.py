@@ -11,8 +11,17 @@ from typing import Any
 import numpy as np
 
 from gpu_infer.transforms.base import Transform
+from gpu_infer.transforms.plan import Pipeline
 
 from .inferer import InfererSpec
+
+
+@dataclass(frozen=True)
+class Output:
+    """A label map to write: the field that holds it, and its integer dtype in the file."""
+
+    field: str
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +31,7 @@ class Config:
     path          the file
     pre, post     transforms in order, disabled ones left out
     inferer       the model and how it is fed
-    output_dtype  integer dtype of the label map that is written
+    outputs       the label maps that are written, at least one; the first is what is published
     extra         top-level keys that have no effect here, as they stand in the file
     model_loader  read and unused: the server loads its models itself
     warnings      one line each, for the log and the run report
@@ -32,10 +41,19 @@ class Config:
     pre: tuple[Transform, ...]
     post: tuple[Transform, ...]
     inferer: InfererSpec
-    output_dtype: np.dtype[Any]
+    outputs: tuple[Output, ...]
     extra: dict[str, Any]
     model_loader: Any = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def output_dtype(self) -> np.dtype[Any]:
+        """dtype of the first output."""
+        return self.outputs[0].dtype
+
+    def pipeline(self) -> Pipeline:
+        """Both chains, checked and folded, with the fields that are written."""
+        return Pipeline(self.pre, self.post, outputs=[output.field for output in self.outputs])
 
     def hash(self) -> str:
         """sha256 (hex) of everything that has an effect; layout and ignored keys have none."""
@@ -48,6 +66,6 @@ class Config:
             "pre": [component(t) for t in self.pre],
             "post": [component(t) for t in self.post],
             "inferer": self.inferer.model_dump(mode="json"),
-            "output_dtype": str(self.output_dtype),
+            "outputs": [[output.field, str(output.dtype)] for output in self.outputs],
         }
         return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()

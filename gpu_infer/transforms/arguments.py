@@ -78,6 +78,46 @@ def _shape(value: Any) -> tuple[int, int, int]:
     return _triple(value, _integer, "3 positive whole numbers")
 
 
+def _whole_triple(value: Any) -> tuple[int, int, int]:
+    expected = "a whole number of at least 1, or 3 of them"
+    return _triple([value] * 3 if isinstance(value, (int, float, str)) else value, _integer, expected)
+
+
+def _factors(value: Any) -> tuple[float, float, float]:
+    expected = "a positive number, or 3 of them"
+    return _triple([value] * 3 if isinstance(value, (int, float, str)) else value, number, expected)
+
+
+def _margin(value: Any) -> int:
+    try:
+        result = _integer(value)
+    except ValueError:
+        result = -1
+    if result < 0:
+        raise ValueError("expected a whole number of at least 0")
+    return result
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    try:
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        if entries:
+            return tuple(number(v) for v in entries)
+    except ValueError:
+        pass
+    raise ValueError("expected a number or a list of numbers")
+
+
+def _label_ids(value: Any) -> tuple[int, ...]:
+    try:
+        entries = [_positive_integer(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
+    except ValueError:
+        entries = []
+    if not entries or len(set(entries)) != len(entries):
+        raise ValueError("expected label ids of at least 1, every one once")
+    return tuple(entries)
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -99,6 +139,14 @@ Integer = Annotated[int, BeforeValidator(_integer)]
 PositiveInteger = Annotated[int, BeforeValidator(_positive_integer)]
 PositiveTriple = Annotated[tuple[float, float, float], BeforeValidator(_positive_triple)]
 Shape = Annotated[tuple[int, int, int], BeforeValidator(_shape)]
+Triple = Annotated[tuple[int, int, int], BeforeValidator(_whole_triple)]
+"""One whole number of at least 1 for all axes, or 3."""
+Factors = Annotated[tuple[float, float, float], BeforeValidator(_factors)]
+"""One positive number for all axes, or 3."""
+Margin = Annotated[int, BeforeValidator(_margin)]
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers)]
+"""A number or a list of numbers; a tuple either way."""
+LabelIds = Annotated[tuple[int, ...], BeforeValidator(_label_ids)]
 Text = Annotated[str, BeforeValidator(_text)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """A string or a list of strings; a tuple either way."""

@@ -20,11 +20,12 @@ import inspect
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
-from gpu_infer.backends.base import Array, Backend, Tables
+from gpu_infer.backends.base import Array, Backend, Start, Tables
+from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
 
 from .arguments import Arguments, Names
-from .field import FieldState
+from .field import FieldState, Kind
 
 Interpolation = Literal["linear", "nearest"]
 
@@ -42,8 +43,16 @@ class Transform(ABC):
     name: ClassVar[str]
     Args: ClassVar[type[Arguments]] = FieldsArguments
     makes_labels: ClassVar[bool] = False
-    """True where the outcome is a label map (argmax, thresholds)."""
+    """True where the outcome is a label map (argmax, masks)."""
+    needs_labels: ClassVar[bool] = False
+    """True where it works on label maps alone."""
+    scales_values: ClassVar[bool] = False
+    """True where label ids would lose their meaning."""
     touches_voxels: ClassVar[bool] = True
+    changes_grid: ClassVar[bool] = False
+    """True where RestoreOriginalShape has something to undo after it."""
+    decided_by_voxels: ClassVar[bool] = False
+    """True where the grid it makes depends on voxel values: `trace` then books an upper bound."""
 
     def __init__(self, **arguments: Any) -> None:
         self.args: Any = self.Args(**arguments)
@@ -76,6 +85,15 @@ class Transform(ABC):
         """Fields that exist only after it."""
         return ()
 
+    @property
+    def channels(self) -> int | None:
+        """Channels that its fields must have, None for any number."""
+        return None
+
+    def outcome(self, kind: Kind) -> Kind:
+        """What its fields (and the ones it creates) hold afterwards, where they hold `kind` before."""
+        return "labels" if self.makes_labels else kind
+
     def summary(self) -> str:
         """Name and the arguments that matter, for a plan's line."""
         shown = {k: v for k, v in self.args.model_dump(exclude_defaults=True).items() if k not in ("fields", "field")}
@@ -94,6 +112,11 @@ class Load(Transform):
     @property
     def creates(self) -> tuple[str, ...]:
         return self.fields
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Patterns of the files that become the channels, in order; empty for one file of any name."""
+        return ()
 
     @abstractmethod
     def orientation(self, geometry: Geometry) -> Orientation:
@@ -114,13 +137,34 @@ class Pointwise(Transform):
     """A function of one voxel's value, the same for every voxel: a clamped affine one, so that chains fold
     into one."""
 
+    scales_values = True
+
     @abstractmethod
-    def function(self, field: FieldState) -> Any:
-        """The `ClampedAffine` to apply."""
+    def function(self, field: FieldState) -> ClampedAffine:
+        """The function to apply."""
+
+
+class Measured(Pointwise):
+    """A pointwise function with constants that come from the whole array (its mean, …): it begins a pass."""
+
+    @property
+    def needs_array(self) -> bool:
+        """False where the arguments give every constant: it is then like any other pointwise function."""
+        return True
+
+    def function(self, field: FieldState) -> ClampedAffine:
+        """The function where `needs_array` is False."""
+        raise TypeError(f"{self.label} has to measure its array first")
+
+    @abstractmethod
+    def measure(self, array: Array, field: FieldState, backend: Backend) -> ClampedAffine:
+        """The function for the values in `array` [C, X, Y, Z]."""
 
 
 class Regrid(Transform):
     """A change of sampling of the whole extent, separable per axis."""
+
+    changes_grid = True
 
     @property
     @abstractmethod
@@ -136,6 +180,17 @@ class Regrid(Transform):
     @abstractmethod
     def tables(self, field: FieldState) -> tuple[Shape3, Tables]:
         """(X', Y', Z') and a table per axis from `field.shape` to it."""
+
+
+class Crop(Transform):
+    """Cuts a box out of the grid that depends on its size alone: a view before a resampling, fewer table entries
+    behind one, so that no voxel outside of it is computed."""
+
+    changes_grid = True
+
+    @abstractmethod
+    def box(self, field: FieldState) -> tuple[Start, Shape3]:
+        """First index (X, Y, Z) in the field's current grid, and (X', Y', Z'); inside the grid."""
 
 
 class Restore(Transform):
@@ -156,7 +211,7 @@ class Barrier(Transform):
 
     @abstractmethod
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        """New [C, X, Y, Z] array of the backend (or `array` itself, changed in place).
+        """New [C, X, Y, Z] array of the backend, or a view of `array`; never write into it, fields may share it.
 
         A changed grid must be booked on `field` (`resampled`, `windowed`), so that it can be undone;
         channels, dtype and shape are then read from the array that is returned.
@@ -170,20 +225,24 @@ class ChannelReduction(Barrier):
     makes_labels = True
     finisher: ClassVar[Literal["argmax"] | None] = None
 
+    def check_classes(self, classes: int) -> None:
+        """ConfigError where `classes` channels cannot be reduced; by default any number can."""
+
 
 class Branch(Transform):
-    """Makes new fields out of one (`creates` names them), which needs the whole array."""
+    """Works on several fields at once, on whole arrays: makes new fields out of one (`creates` names them), or
+    changes some after another."""
 
     @abstractmethod
     def trace(self, fields: dict[str, FieldState]) -> None:
-        """Add the new fields' states, without arrays."""
+        """Change the states in `fields`, or add the new ones, without arrays. Grids are booked as in a `Barrier`."""
 
     @abstractmethod
     def apply(self, fields: dict[str, FieldState], backend: Backend) -> None:
-        """Add the new fields' states, with arrays."""
+        """The same, with arrays. An array may be shared by several fields: make a new one, never write into it."""
 
 
-KINDS = (Load, Metadata, Pointwise, Regrid, Restore, Barrier, Branch)
+KINDS = (Load, Metadata, Pointwise, Regrid, Crop, Restore, Barrier, Branch)
 
 
 def is_transform(candidate: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.geometry import Geometry, Orientation
 
-from .base import ChannelReduction, Load, Metadata, Pointwise, Regrid, Restore, Transform
+from .base import ChannelReduction, Load, Metadata, Regrid, Restore, Transform
 from .field import FieldState, Kind, Source
 
 _log = logging.getLogger(__name__)
@@ -22,37 +22,56 @@ DEFAULT_RESULT = "model"
 
 @dataclass(frozen=True)
 class Names:
-    """input: the field that is loaded and goes to the model; result: the field that the model's output
-    becomes."""
+    """The fields of a pipeline.
+
+    input   the field that is loaded and goes to the model
+    result  the field that the model's output becomes
+    kinds   what every field holds after the last post-transform
+    """
 
     input: str
     result: str
+    kinds: Mapping[str, Kind]
 
 
-def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | None) -> Names:
-    """The names of the two fields; ConfigError where the chains cannot work together."""
+def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | None = None) -> Names:
+    """The fields by name; ConfigError where the chains cannot work together."""
     loaded = _loaded_field(pre, post)
-    names = Names(loaded, result or _result_field(pre, post))
+    made = result or _result_field(pre, post)
     states = {loaded: _blank(loaded, "image")}
     for transform in pre:
         _step(transform, states)
     if states[loaded].channel_axis == "none":
         _log.info("pre_transforms: no ConvertToChannelsFirst for %r; channels first is assumed", loaded)
-    if names.result in states:
+    if made in states:
         raise ConfigError(
-            f"the result field {names.result!r} is already made by pre_transforms",
+            f"the result field {made!r} is already made by pre_transforms",
             remedy='name the result field otherwise, usually "model"',
         )
-    states[names.result] = _blank(names.result, "scores").copy(properties={})
+    states[made] = _blank(made, "scores").copy(properties={})
     for transform in post:
         _step(transform, states)
-    if states[names.result].kind != "labels":
-        raise ConfigError(
-            f"post_transforms: no transform turns the scores in {names.result!r} into labels",
-            remedy="add ArgmaxAcrossChannels; for a model with one output channel it takes ThresholdValues, "
-            "which is not supported yet",
-        )
-    return names
+    return Names(loaded, made, {name: state.kind for name, state in states.items()})
+
+
+def check_outputs(names: Names, outputs: Sequence[str]) -> None:
+    """ConfigError where a field that is to be written is not there, or is no label map."""
+    for output in outputs:
+        kind = names.kinds.get(output)
+        if kind is None:
+            near = difflib.get_close_matches(output, names.kinds, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"unknown field {output!r}; {hint}known: {', '.join(names.kinds)}")
+        if kind == "scores":
+            raise ConfigError(
+                f"post_transforms: no transform turns the scores in {output!r} into labels",
+                remedy="add ArgmaxAcrossChannels, or ThresholdValues for a model with one output channel",
+            )
+        if kind == "image":
+            raise ConfigError(
+                f"{output!r} holds an image, expected labels to write",
+                remedy=f"name one of {', '.join(n for n, k in names.kinds.items() if k == 'labels') or names.result}",
+            )
 
 
 def _loaded_field(pre: Sequence[Transform], post: Sequence[Transform]) -> str:
@@ -99,20 +118,29 @@ def _step(transform: Transform, states: dict[str, FieldState]) -> None:
             raise ConfigError(f"{transform.place}: unknown field {name!r}; {hint}known: {', '.join(states)}")
     for name in transform.fields:
         _check_kind(transform, states[name])
+    if not isinstance(transform, Load):
+        for name in (n for n in transform.creates if n in states):
+            raise ConfigError(f"{transform.place}: the field {name!r} exists already", remedy="choose another name")
     if isinstance(transform, Metadata):
         transform.update(states)
-    if transform.makes_labels:
-        for name in transform.fields:
-            states[name].kind = "labels"
     for name in transform.creates:
-        kind: Kind = "labels" if transform.makes_labels else states[transform.fields[0]].kind
-        states.setdefault(name, _blank(name, kind))
+        origin = states[transform.fields[0]]
+        states.setdefault(name, origin.copy(name=name, kind=transform.outcome(origin.kind)))
+    if not transform.creates:
+        for name in transform.fields:
+            states[name].kind = transform.outcome(states[name].kind)
 
 
 def _check_kind(transform: Transform, state: FieldState) -> None:
     if state.kind != "labels":
+        if transform.needs_labels:
+            raise ConfigError(
+                f"{transform.place}: works on labels, {state.name!r} holds "
+                + ("an image" if state.kind == "image" else "scores"),
+                remedy="put ArgmaxAcrossChannels or ThresholdValues before it" if state.kind == "scores" else None,
+            )
         return
-    if isinstance(transform, Pointwise):
+    if transform.scales_values:
         raise ConfigError(
             f"{transform.place}: would change the label ids of {state.name!r}",
             remedy="move it before the transform that makes labels",

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gpu_infer.backends.base import Backend, Tables
-from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.backends.tables import AxisTable, ClampedAffine
 from gpu_infer.errors import ConfigError
 
-from .base import Barrier, Branch, Load, Metadata, Pointwise, Regrid, Restore
+from .base import Barrier, Branch, Crop, Load, Measured, Metadata, Pointwise, Regrid, Restore, Transform
 from .field import FieldState
 from .restoration import restore
 from .stages import FusedPass, Single, Stage
@@ -21,25 +21,28 @@ Fields = dict[str, FieldState]
 
 @dataclass(frozen=True)
 class Recipe:
-    """The arguments of one `Backend.prepare` call."""
+    """The arguments of one `Backend.prepare` call; the source is seen through `window` first."""
 
+    window: tuple[slice, slice, slice] | None
     tables: Tables | None
     before: ClampedAffine
     after: ClampedAffine
 
     @property
-    def is_identity(self) -> bool:
+    def is_view(self) -> bool:
+        """True where no value changes and no voxel moves: the window says it all."""
         return self.tables is None and self.before.is_identity and self.after.is_identity
 
 
-def recipe(stage: FusedPass, fields: Fields, first: ClampedAffine) -> Recipe:
-    """Fold the members' functions and tables, and book their changes on the field; `first` comes before
-    all."""
+def recipe(stage: FusedPass, fields: Fields, first: ClampedAffine, backend: Backend | None) -> Recipe:
+    """Fold the members' functions, tables and boxes, and book their changes on the field; `first` comes before
+    all. Without a backend nothing is measured, and what would be counts as the identity."""
     state = fields[stage.field]
-    before, after, tables, moved = first, ClampedAffine(), None, False
+    before, after, moved = first, ClampedAffine(), False
+    window, tables = None, None
     for transform in stage.members:
         if isinstance(transform, Pointwise):
-            function = transform.function(state)
+            function = _function(transform, state, backend)
             if moved:
                 after = after.then(function)
             else:
@@ -49,11 +52,42 @@ def recipe(stage: FusedPass, fields: Fields, first: ClampedAffine) -> Recipe:
             # A grid of the same size is the same grid under either corner convention.
             tables, moved = (axes if shape != state.shape else None), True
             state.resampled(shape, transform.align_corners)
+        elif isinstance(transform, Crop):
+            start, shape = transform.box(state)
+            if tables is None:
+                window = _inside(window, start, shape)
+            else:
+                tables = _cut(tables, start, shape)
+            if shape != state.shape:
+                state.windowed(start, shape)
         elif isinstance(transform, Metadata):
             transform.update(fields)
         elif not isinstance(transform, Load):
             raise TypeError(f"{transform.label} cannot be part of a fused pass")
-    return Recipe(tables, before, after)
+    return Recipe(window, tables, before, after)
+
+
+def _function(transform: Pointwise, state: FieldState, backend: Backend | None) -> ClampedAffine:
+    if isinstance(transform, Measured) and transform.needs_array:
+        return ClampedAffine() if backend is None else transform.measure(state.array, state, backend)
+    return transform.function(state)
+
+
+def _inside(
+    window: tuple[slice, slice, slice] | None, start: tuple[int, int, int], shape: tuple[int, int, int]
+) -> tuple[slice, slice, slice]:
+    """The box of a view that shows `window` already, as indices of the whole."""
+    offset = (0, 0, 0) if window is None else tuple(int(s.start) for s in window)
+    x, y, z = (slice(o + s, o + s + n) for o, s, n in zip(offset, start, shape, strict=True))
+    return (x, y, z)
+
+
+def _cut(tables: Tables, start: tuple[int, int, int], shape: tuple[int, int, int]) -> Tables:
+    x, y, z = (
+        AxisTable(t.lower[s : s + n], t.upper[s : s + n], t.weight[s : s + n])
+        for t, s, n in zip(tables, start, shape, strict=True)
+    )
+    return (x, y, z)
 
 
 def run_pass(
@@ -65,19 +99,36 @@ def run_pass(
 ) -> None:
     """One pass; the field comes out in `dtype`, labels in their own."""
     state = fields[stage.field]
-    made = recipe(stage, fields, first or ClampedAffine())
+    for transform in stage.members:
+        check_channels(transform, state)
+    made = recipe(stage, fields, first or ClampedAffine(), backend)
     if state.kind == "labels":
         dtype = state.dtype
     loads = any(isinstance(t, Load) for t in stage.members)
-    if backend is not None and not (made.is_identity and state.dtype == dtype and not loads):
-        out = backend.empty((state.channels, *state.shape), dtype)
-        backend.prepare(state.array, out, made.tables, made.before, made.after)
-        state.array = out
+    if backend is not None:
+        source = state.array if made.window is None else state.array[(slice(None), *made.window)]
+        if made.is_view and state.dtype == dtype and not loads:
+            state.array = source
+        else:
+            out = backend.empty((state.channels, *state.shape), dtype)
+            backend.prepare(source, out, made.tables, made.before, made.after)
+            state.array = out
     state.dtype = dtype
+
+
+def check_channels(transform: Transform, state: FieldState) -> None:
+    """ConfigError where the transform names another number of channels than the field has."""
+    if transform.channels not in (None, state.channels):
+        raise ConfigError(
+            f"{transform.place}: is made for {transform.channels} channels, {state.name!r} has {state.channels}",
+            remedy="give one entry per channel",
+        )
 
 
 def run_single(stage: Single, fields: Fields, backend: Backend | None) -> None:
     transform = stage.transform
+    for name in (stage.field,) if stage.field else transform.fields:
+        check_channels(transform, fields[name])
     if isinstance(transform, Metadata):
         transform.update(fields)
     elif isinstance(transform, Branch):
@@ -108,8 +159,7 @@ def _run_barrier(transform: Barrier, state: FieldState, backend: Backend | None)
                 remedy="call field.windowed or field.resampled in apply, so that the change can be undone",
             )
         state.array, state.dtype, state.channels = array, np.dtype(array.dtype), int(array.shape[0])
-    if transform.makes_labels:
-        state.kind = "labels"
+    state.kind = transform.outcome(state.kind)
 
 
 def run(stage: Stage, fields: Fields, dtype: np.dtype[Any], backend: Backend | None) -> None:

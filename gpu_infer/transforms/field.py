@@ -3,7 +3,7 @@ it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -80,6 +80,7 @@ class FieldState:
     history          how the current grid came from the loaded one, oldest first; RestoreOriginalShape
                      undoes it
     properties       what CopyProperties copies; they stay those of the source
+    facts            what transforms found out for the run report; one dictionary that all states of a run share
     """
 
     name: str
@@ -93,6 +94,7 @@ class FieldState:
     history: tuple[GridStep, ...] = ()
     properties: Mapping[str, Any] = field(default_factory=dict)
     array: Array = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def resampled(self, shape: Shape3, align_corners: bool = True) -> None:
         """Book a change of sampling of the whole extent to `shape` voxels."""
@@ -111,6 +113,22 @@ class FieldState:
         """Book the way back to the loaded grid."""
         self.history = ()
         self.shape, self.spacing = self.source.loaded.shape, self.source.loaded.spacing
+
+    def loaded_index(self, index: Sequence[float]) -> tuple[float, float, float]:
+        """Where (X, Y, Z) of the current grid lies on the grid as loaded; fractional where it was resampled."""
+        position, shape = tuple(float(v) for v in index), self.shape
+        for step in reversed(self.history):
+            if isinstance(step, Windowed):
+                position = tuple(v + s for v, s in zip(position, step.start, strict=True))
+            elif step.align_corners:
+                ends = zip(position, shape, step.before, strict=True)
+                position = tuple(v * (m - 1) / (n - 1) if n > 1 else v for v, n, m in ends)
+            else:
+                faces = zip(position, shape, step.before, strict=True)
+                position = tuple((v + 0.5) * m / n - 0.5 for v, n, m in faces)
+            shape = step.before
+        x, y, z = position
+        return (x, y, z)
 
     def copy(self, **changes: Any) -> FieldState:
         """A second state that shares the array."""

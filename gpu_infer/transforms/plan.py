@@ -4,7 +4,7 @@ allow."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,8 +17,8 @@ from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 
-from .base import ChannelReduction, Load, Regrid, Restore, Transform
-from .checks import check
+from .base import Barrier, Branch, ChannelReduction, Load, Regrid, Restore, Transform
+from .checks import check, check_outputs
 from .execution import Fields, run, run_pass
 from .field import FieldState, Source
 from .restoration import in_file_order, restore
@@ -37,20 +37,42 @@ class Pipeline:
 
     input_field   the field that is loaded and goes to the model
     result_field  the field that the model's output becomes
+    outputs       the fields that are written, label maps of one channel: the result field unless others are named
     finisher      "argmax": the inferer delivers labels [X, Y, Z] (the accumulator takes the argmax row by
                   row); "scores": it delivers float32 scores [K, X, Y, Z]
     """
 
-    def __init__(self, pre: Iterable[Transform], post: Iterable[Transform], *, result_field: str | None = None) -> None:
-        """ConfigError where the chains cannot work: see `checks.check`."""
+    def __init__(
+        self,
+        pre: Iterable[Transform],
+        post: Iterable[Transform],
+        *,
+        result_field: str | None = None,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
+        """ConfigError where the chains cannot work, or leave no labels in `outputs`: see `checks`."""
         self.pre, self.post = tuple(pre), tuple(post)
         names = check(self.pre, self.post, result_field)
         self.input_field, self.result_field = names.input, names.result
+        self.outputs = tuple(outputs) if outputs else (names.result,)
+        check_outputs(names, self.outputs)
         done = _accumulated(self.post, self.result_field)
         self.finisher: Literal["argmax", "scores"] = "scores" if done is None else "argmax"
         self._done = done
         self.pre_stages = fold(self.pre)
         self.post_stages = fold(t for t in self.post if t is not done)
+        self._likely_classes()
+
+    @property
+    def grid_decided_by_voxels(self) -> bool:
+        """True where the model's grid depends on voxel values: `trace` then gives an upper bound of it, and
+        `prepare` the grid itself."""
+        return any(t.decided_by_voxels for t in self.pre)
+
+    @property
+    def input_files(self) -> tuple[str, ...]:
+        """Patterns of the files that become the channels of the input, in order; empty for one file of any name."""
+        return self._load.files
 
     # -- what it will do ------------------------------------------------------------------------------------
     def describe(self) -> list[str]:
@@ -59,9 +81,10 @@ class Pipeline:
         made = self._done.label + " by the accumulator, row by row" if self._done else "averaged scores"
         lines.append(f"inference: {self.input_field} -> {self.result_field}, {made}")
         lines += [_stage_line(s) for s in self.post_stages]
-        if self._leaves_grid():
-            lines.append(f"{self.result_field}: back to the file's grid, nearest (no RestoreOriginalShape)")
-        lines.append(f"{self.result_field}: delivered in the file's axis order")
+        for output in self.outputs:
+            if self._leaves_grid(output):
+                lines.append(f"{output}: back to the file's grid, nearest (no RestoreOriginalShape)")
+            lines.append(f"{output}: delivered in the file's axis order")
         return [f"{n}. {line}" for n, line in enumerate(lines, start=1)]
 
     def trace(
@@ -76,12 +99,15 @@ class Pipeline:
 
         volume_channels, geometry, stored_dtype  of the volume (shape (I, J, K) in stored order)
         dtype                                    of the model's input
-        classes                                  output channels of the model; 2 where it is not known yet
+        classes                                  output channels of the model; where they are not known yet, as many
+                                                 as the post-transforms are made for, or 2
 
-        InputError where the stored dtype holds no numbers; ConfigError where `check_classes` refuses.
+        Where `grid_decided_by_voxels`, shapes are upper bounds. InputError where the stored dtype holds no numbers;
+        ConfigError where `check_classes` refuses.
         """
-        if classes is not None:
-            self.check_classes(classes)
+        if classes is None:
+            classes = self._likely_classes()
+        self.check_classes(classes)
         tracer = Tracer()
         stored = uploaded_dtype(np.dtype(stored_dtype))
         state = self._loaded(volume_channels, geometry, stored)
@@ -93,11 +119,12 @@ class Pipeline:
         if state.dtype != np.dtype(dtype):
             tracer.cast(state, np.dtype(dtype))
         grid, channels, size, last = state.shape, state.channels, state.nbytes, state.channel_axis == "last"
-        fields[self.result_field] = result = self._result(state, classes or 2)
+        fields[self.result_field] = result = self._result(state, classes)
         tracer.result(result)
         for stage in self.post_stages:
             tracer.step(_stage_line(stage), stage, fields, _FLOAT32)
-        tracer.deliver(result, restored=bool(self._restores()))
+        for output in self.outputs:
+            tracer.deliver(fields[output], restored=self._restored(output))
         return Trace(tuple(tracer.stages), grid, channels, size, last)
 
     # -- doing it -------------------------------------------------------------------------------------------
@@ -127,7 +154,15 @@ class Pipeline:
     def finish(
         self, result: Array, fields: dict[str, FieldState], backend: Backend, *, file_order: bool = True
     ) -> Array:
-        """Run the post-transforms on the inferer's result: labels on the input's grid.
+        """`finish_fields` of a pipeline with one output: its labels. ValueError where there are several."""
+        if len(self.outputs) != 1:
+            raise ValueError(f"finish gives one label map, this pipeline makes {', '.join(self.outputs)}")
+        return self.finish_fields(result, fields, backend, file_order=file_order)[self.outputs[0]]
+
+    def finish_fields(
+        self, result: Array, fields: dict[str, FieldState], backend: Backend, *, file_order: bool = True
+    ) -> dict[str, Array]:
+        """Run the post-transforms on the inferer's result: labels on the input's grid, by output field.
 
         result      labels [X, Y, Z] where `finisher` is "argmax", else float32 scores [K, X, Y, Z], on the
                     model's grid
@@ -135,8 +170,8 @@ class Pipeline:
         file_order  True: [I, J, K] in the file's index order, i fastest in memory; False: [X, Y, Z] in
                     loaded axes
 
-        ModelError where the result's grid is not the model input's; ConfigError where the chain leaves
-        several channels.
+        What transforms found out on the way is then in `fields[input_field].facts`. ModelError where the result's grid
+        is not the model input's; ConfigError where an output has several channels.
         """
         origin = fields[self.input_field]
         array = result[None] if self.finisher == "argmax" else result
@@ -149,33 +184,72 @@ class Pipeline:
         fields = {**fields, self.result_field: state}
         for stage in self.post_stages:
             run(stage, fields, _FLOAT32, backend)
-        state = fields[self.result_field]
+        return {name: self._deliver(fields[name], backend, file_order) for name in self.outputs}
+
+    def _deliver(self, state: FieldState, backend: Backend, file_order: bool) -> Array:
         if state.history:
             _log.warning(
                 "no RestoreOriginalShape brings %r back to the file's grid %s; done with nearest neighbour",
-                self.result_field,
+                state.name,
                 state.source.loaded.shape,
             )
             restore(state, "nearest", backend)
-        if state.channels != 1:
-            raise ConfigError(f"post_transforms: leave {state.channels} channels in {self.result_field!r}, expected 1")
+        self._check_channels(state)
         return in_file_order(state, backend) if file_order else state.array[0]
 
     def check_classes(self, classes: int) -> None:
-        """ConfigError where a model with `classes` output channels cannot give labels with this chain."""
-        reduction = next((t for t in self.post if isinstance(t, ChannelReduction)), None)
-        if classes == 1 and reduction is not None and reduction.finisher == "argmax":
+        """ConfigError where a model with `classes` output channels cannot give labels with this chain.
+
+        The post-transforms are walked through on a small grid without voxels. A post-transform that works on the input
+        field is left out, since its channels are not known here.
+        """
+        if isinstance(self._done, ChannelReduction):
+            self._done.check_classes(classes)
+        origin = self._loaded(1, Geometry((64, 64, 64), np.eye(4)), _FLOAT32)
+        fields: Fields = {name: origin.copy(name=name) for name in self._before_inference}
+        fields[self.result_field] = self._result(origin, classes)
+        for stage in self.post_stages:
+            if stage.field in self._before_inference:
+                continue
+            run(stage, fields, _FLOAT32, None)
+        for output in self.outputs:
+            self._check_channels(fields[output])
+
+    def _check_channels(self, state: FieldState) -> None:
+        if state.channels != 1:
             raise ConfigError(
-                f"{reduction.place}: the model has one output channel, whose argmax is always 0",
-                remedy="it takes ThresholdValues, which is not supported yet",
+                f"post_transforms: leave {state.channels} channels in {state.name!r}, expected 1",
+                remedy="make one label map of them with ArgmaxAcrossChannels, or one field of each with "
+                "SplitAcrossChannels, and name the fields in writers",
             )
 
+    def _likely_classes(self) -> int:
+        """Output channels of a model that this chain can work with; ConfigError where there are none."""
+        wanted = next((t.channels for t in self.post if t.channels and self.result_field in t.fields), None)
+        refused: ConfigError | None = None
+        for classes in [wanted] if wanted and not self._done else [2, 1]:
+            try:
+                self.check_classes(classes)
+            except ConfigError as error:
+                refused = refused or error
+            else:
+                return classes
+        assert refused is not None
+        raise refused
+
     # -- parts ----------------------------------------------------------------------------------------------
+    @property
+    def _load(self) -> Load:
+        return next(t for t in self.pre if isinstance(t, Load))
+
+    @property
+    def _before_inference(self) -> set[str]:
+        return {self.input_field, *(name for t in self.pre for name in t.creates)}
+
     def _loaded(
         self, channels: int, geometry: Geometry, dtype: np.dtype[Any], volume: Volume | None = None
     ) -> FieldState:
-        load = next(t for t in self.pre if isinstance(t, Load))
-        source = Source(geometry, load.orientation(geometry), volume.path if volume else None)
+        source = Source(geometry, self._load.orientation(geometry), volume.path if volume else None)
         loaded = source.loaded
         return FieldState(
             self.input_field,
@@ -206,18 +280,22 @@ class Pipeline:
         own = [s for s in own if isinstance(s, FusedPass) or s.transform.touches_voxels]
         return wanted if isinstance(stage, FusedPass) and own[-1] is stage else _FLOAT32
 
-    def _restores(self) -> list[Restore]:
-        return [t for t in self.post if isinstance(t, Restore) and self.result_field in t.fields]
+    def _restored(self, output: str) -> bool:
+        return any(isinstance(t, Restore) and output in t.fields for t in self.post)
 
-    def _leaves_grid(self) -> bool:
-        """True where a change of grid is known to be undone by no post-transform."""
-        changed = False
-        for transform in (*self.pre, *self.post):
-            if isinstance(transform, Regrid):
-                changed = True
-            elif isinstance(transform, Restore):
-                changed = False
-        return changed
+    def _leaves_grid(self, output: str) -> bool:
+        """True where a change of the output's grid is known to be undone by no post-transform."""
+        changed = dict.fromkeys(self._before_inference, False)
+        for transform in (*self.pre, None, *self.post):
+            if transform is None:
+                changed[self.result_field] = changed[self.input_field]
+                continue
+            for name in transform.creates:
+                changed.setdefault(name, changed.get(transform.fields[0], False))
+            for name in transform.fields:
+                if transform.changes_grid or isinstance(transform, Restore):
+                    changed[name] = transform.changes_grid
+        return changed[output]
 
 
 def _accumulated(post: Iterable[Transform], field: str) -> Transform | None:
@@ -228,6 +306,8 @@ def _accumulated(post: Iterable[Transform], field: str) -> Transform | None:
     either way).
     """
     for transform in post:
+        if field in transform.references and isinstance(transform, (Barrier, Branch)):
+            return None
         if field not in transform.fields or not transform.touches_voxels:
             continue
         if isinstance(transform, ChannelReduction) and transform.finisher is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .base import Load, Metadata, Pointwise, Regrid, Transform
+from .base import Branch, Crop, Load, Measured, Metadata, Pointwise, Regrid, Transform
 
 
 @dataclass(frozen=True)
 class FusedPass:
     """`load? pointwise* regrid? pointwise*` of one field, as one `Backend.prepare` call.
 
-    Members that touch no voxel (layout, …) are kept in their place.
+    Crops may stand anywhere, members that touch no voxel (layout, …) too. A `Measured` that needs the array is the
+    first member.
     """
 
     field: str
@@ -30,7 +31,7 @@ class FusedPass:
 @dataclass(frozen=True)
 class Single:
     """A transform on its own: metadata, restore, barrier (`field` is the one it runs on), branch (`field`
-    is None)."""
+    is None, it knows its fields)."""
 
     transform: Transform
     field: str | None
@@ -45,8 +46,8 @@ class _Open:
     members: list[Transform]
 
     def takes(self, transform: Transform) -> bool:
-        """Two changes of grid do not fit into one pass, and a load begins one."""
-        if isinstance(transform, Load):
+        """Two changes of sampling do not fit into one pass; a load begins one, and so does what must measure."""
+        if isinstance(transform, Load) or (isinstance(transform, Measured) and transform.needs_array):
             return False
         return not (isinstance(transform, Regrid) and any(isinstance(t, Regrid) for t in self.members))
 
@@ -61,7 +62,7 @@ def fold(transforms: Iterable[Transform]) -> tuple[Stage, ...]:
     stages: list[_Open | Single] = []
     current: dict[str, _Open] = {}
     for transform in transforms:
-        if isinstance(transform, (Load, Pointwise, Regrid)):
+        if isinstance(transform, (Load, Pointwise, Regrid, Crop)):
             for field in transform.fields:
                 group = current.get(field)
                 if group is None or not group.takes(transform):
@@ -77,6 +78,6 @@ def fold(transforms: Iterable[Transform]) -> tuple[Stage, ...]:
         else:
             for field in (*transform.fields, *transform.references):
                 current.pop(field, None)
-            several = transform.fields if not transform.creates else (None,)
+            several = (None,) if isinstance(transform, Branch) else transform.fields
             stages.extend(Single(transform, field) for field in several)
     return tuple(FusedPass(s.field, tuple(s.members)) if isinstance(s, _Open) else s for s in stages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_infer.transforms.arguments import Flag
+from gpu_infer.transforms.arguments import Flag, Names
 from gpu_infer.transforms.base import FieldsArguments, Load
 from gpu_infer.volume.geometry import Geometry, Orientation
 
@@ -11,13 +11,21 @@ class LoadNifti(Load):
     """Voxels in physical units (slope · stored + inter), seen in closest canonical (RAS+) axes, without
     resampling.
 
-    With `as_closest_canonical` false the axes stay as stored. A fourth axis of the file is channels.
+    With `as_closest_canonical` false the axes stay as stored. A fourth axis of the file is channels. With `files`, the
+    channels come from several files of the input folder, which must have one grid: one name or pattern (`*_t1.nii.gz`)
+    per file, in the order of the channels.
     """
 
     name = "LoadNifti"
 
     class Args(FieldsArguments):
         as_closest_canonical: Flag = True
+        files: Names = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        found: tuple[str, ...] = self.args.files
+        return found
 
     def orientation(self, geometry: Geometry) -> Orientation:
         return geometry.orientation if self.args.as_closest_canonical else Orientation.identity()

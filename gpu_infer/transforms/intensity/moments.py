@@ -1,0 +1,22 @@
+"""Mean and standard deviation of a field, refused where they would be no numbers."""
+
+from __future__ import annotations
+
+import math
+
+from gpu_infer.backends.base import Array, Backend, Moments
+from gpu_infer.errors import InputError
+from gpu_infer.transforms.base import Transform
+from gpu_infer.transforms.field import FieldState
+
+
+def measured(transform: Transform, array: Array, field: FieldState, backend: Backend, *, nonzero_only: bool) -> Moments:
+    """`Backend.masked_moments`; InputError where a NaN or an infinite voxel spoils them."""
+    found = backend.masked_moments(array, nonzero_only)
+    if not (math.isfinite(found.mean) and math.isfinite(found.std)):
+        raise InputError(
+            f"{transform.place}: {field.name!r} has voxels that are NaN or infinite, expected finite ones to take the "
+            "mean of",
+            remedy="repair the volume, or clip its intensities with ScaleIntensityRange before",
+        )
+    return found

@@ -1,0 +1,28 @@
+"""NormalizeNonzeroIntensities: the z-score of what is not background."""
+
+from __future__ import annotations
+
+from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.transforms.base import Barrier
+from gpu_infer.transforms.field import FieldState
+
+from .moments import measured
+
+
+class NormalizeNonzeroIntensities(Barrier):
+    """(x − mean) / std for voxels that are not 0; voxels that are 0 stay 0.
+
+    Mean and population standard deviation are taken over the voxels that are not 0, all channels together. Where the
+    deviation is 0, only the mean is subtracted.
+    """
+
+    name = "NormalizeNonzeroIntensities"
+    scales_values = True
+
+    def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
+        found = measured(self, array, field, backend, nonzero_only=True)
+        divisor = found.std or 1.0
+        out = backend.empty(array.shape, field.dtype)
+        backend.masked_affine(array, out, ClampedAffine(1.0 / divisor, -found.mean / divisor))
+        return out

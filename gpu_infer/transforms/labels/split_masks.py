@@ -1,0 +1,50 @@
+"""What the transforms share that make masks out of a label map."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+
+from gpu_infer.backends.base import Backend
+from gpu_infer.transforms.base import Branch
+from gpu_infer.transforms.field import FieldState
+
+
+class SplitMasks(Branch):
+    """Makes one uint8 mask per entry of `members`: 1 where the label of `field` is one of its ids, else 0."""
+
+    makes_labels = True
+    needs_labels = True
+
+    @property
+    @abstractmethod
+    def members(self) -> Mapping[str, tuple[int, ...]]:
+        """Label ids by the name of the new field."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (self.args.field,)
+
+    @property
+    def creates(self) -> tuple[str, ...]:
+        return tuple(self.members)
+
+    @property
+    def channels(self) -> int | None:
+        return 1
+
+    def trace(self, fields: dict[str, FieldState]) -> None:
+        origin = fields[self.args.field]
+        for name in self.members:
+            fields[name] = origin.copy(name=name, kind="labels", dtype=np.dtype(np.uint8), array=None)
+
+    def apply(self, fields: dict[str, FieldState], backend: Backend) -> None:
+        self.trace(fields)
+        labels = fields[self.args.field].array
+        for name, ids in self.members.items():
+            mask = labels == ids[0]
+            for other in ids[1:]:
+                mask |= labels == other
+            fields[name].array = mask.view(np.uint8)

@@ -1,0 +1,26 @@
+"""ThresholdAcrossChannels: every channel against its own threshold."""
+
+from __future__ import annotations
+
+from gpu_infer.transforms.arguments import Numbers
+from gpu_infer.transforms.base import FieldsArguments
+
+from .threshold import Threshold
+
+
+class ThresholdAcrossChannels(Threshold):
+    """1 where a channel exceeds its threshold, else 0: a uint8 mask per channel, which may overlap.
+
+    One number counts for all channels, a list has one per channel. Compared in float32; a NaN gives 0, and an image
+    stays an image. Several masks are several files: SplitAcrossChannels makes a field of each.
+    """
+
+    name = "ThresholdAcrossChannels"
+
+    class Args(FieldsArguments):
+        threshold: Numbers
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        found: tuple[float, ...] = self.args.threshold
+        return found

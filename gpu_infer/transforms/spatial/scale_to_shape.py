@@ -1,0 +1,22 @@
+"""ScaleToShape: resample to a number of voxels per axis."""
+
+from __future__ import annotations
+
+from gpu_infer.transforms.arguments import Shape
+from gpu_infer.transforms.field import FieldState
+from gpu_infer.volume.geometry import Shape3
+
+from .resample import Resample, ResampleArguments
+
+
+class ScaleToShape(Resample):
+    """Exactly `target_shape` voxels along X, Y, Z; channels are not counted, wherever their axis is said to be."""
+
+    name = "ScaleToShape"
+
+    class Args(ResampleArguments):
+        target_shape: Shape
+
+    def target_shape(self, field: FieldState) -> Shape3:
+        shape: Shape3 = self.args.target_shape
+        return shape
