@@ -71,9 +71,7 @@ def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResu
 class _Operator:
     """One run's stages over the state they share."""
 
-    def __init__(
-        self, settings: Settings, report: Report, stack: ExitStack, progress: ProgressCallback
-    ) -> None:
+    def __init__(self, settings: Settings, report: Report, stack: ExitStack, progress: ProgressCallback) -> None:
         self._settings = settings
         self._report = report
         self._stack = stack
@@ -94,6 +92,7 @@ class _Operator:
         settings, data = self._settings, self._report.data
         with self._stage("configure"):
             config = load_config(settings.config, os.environ)
+            config.inferer.window_mode(settings.mode)  # what the options contradict is refused before any waiting
             pipeline = Pipeline(config.pre, config.post)
             backend = choose_backend(settings.device)
             _make_folder(settings.output)
@@ -168,9 +167,7 @@ class _Operator:
             )
         )
 
-    def _segment(
-        self, job: Job, pipeline: Pipeline, volume: Volume, transport: Transport, backend: Backend
-    ) -> Any:
+    def _segment(self, job: Job, pipeline: Pipeline, volume: Volume, transport: Transport, backend: Backend) -> Any:
         """Labels [I, J, K] on the input's own grid, on the host."""
         settings, data = self._settings, self._report.data
         with self._stage("prepare"):
@@ -182,7 +179,14 @@ class _Operator:
                 finisher = ArgmaxFinisher(backend, job.grid, job.fit.channels_out)
             else:
                 finisher = ScoreFinisher(backend, job.grid, job.fit.channels_out)
-            accumulator = Accumulator(backend, job.grid, job.fit.channels_out, finisher, slab=job.load.slab)
+            accumulator = Accumulator(
+                backend,
+                job.grid,
+                job.fit.channels_out,
+                finisher,
+                slab=job.load.slab,
+                importance=job.mode.importance(job.fit.window),
+            )
             with SlotRing(
                 transport,
                 job.model,
@@ -201,16 +205,18 @@ class _Operator:
                     accumulator,
                     backend,
                     batch=job.load.batch,
+                    fill=job.mode.cval,
                     progress=self._progress,
                 )
                 data["triton"].update(ring.counters())
         fields[pipeline.input_field].array = None
         data["tiles"] = {
             "windows": len(job.grid.windows),
-            "inferred": len(job.grid.distinct),
+            "inferred": len(job.grid.visits),
             "roi": list(job.fit.window),
             "grid": list(job.grid.shape),
             "mode": job.grid.mode,
+            "mode_settings": job.mode.settings,
             "batch": job.load.batch,
             "slots": job.load.slots,
             "slab": job.load.slab,

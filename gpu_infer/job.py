@@ -12,6 +12,7 @@ from .backends.labels import label_dtype
 from .errors import ConfigError
 from .inferers.accumulator import accumulator_shape
 from .inferers.fit import Fit, fit_model
+from .inferers.modes import WindowMode
 from .inferers.windows import WindowGrid, make_grid
 from .memory import KERNELS, Load, degrade, resident_bytes
 from .settings import Settings
@@ -32,6 +33,7 @@ class Job:
 
     model: ModelInfo
     fit: Fit
+    mode: WindowMode
     grid: WindowGrid
     load: Load
     channels_last: bool
@@ -44,9 +46,13 @@ class Job:
             f"model {self.model.name} version {self.model.version}: {self.fit.channels_in} → "
             f"{self.fit.channels_out} channels, {self.model.input.datatype}",
             f"{distinct} windows{repeated} of {_by(self.fit.window)} over {_by(self.grid.shape)}, "
-            f"mode {self.grid.mode}, batch {self.load.batch}, {self.load.slots} slots",
+            f"mode {self.grid.mode}{self._how()}, batch {self.load.batch}, {self.load.slots} slots",
             *self.load.lines(),
         ]
+
+    def _how(self) -> str:
+        weights = f", {self.mode.blend} weights" if self.mode.blend != "constant" else ""
+        return weights + (f", mirrored in {n} combinations" if (n := len(self.grid.mirrors)) > 1 else "")
 
 
 def plan_job(
@@ -110,36 +116,37 @@ def settle(
     )
     if channels_out is not None:
         fit = Fit(fit.window, fit.batch, fit.channels_in, channels_out)
-    grid = make_grid(shape, fit.window, settings.mode or inferer.mode)
+    mode = inferer.window_mode(settings.mode)
+    grid = make_grid(shape, fit.window, mode)
+    gaussian = mode.blend != "constant"
     classes = max(fit.channels_out, 1)
     if fit.channels_out > 0:
-        trace = pipeline.trace(
-            volume.channels, volume.geometry, volume.data.dtype, model.input.dtype, fit.channels_out
-        )
-    batch = min(fit.batch, len(grid.distinct))
+        trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype, model.input.dtype, fit.channels_out)
+    visits = len(grid.distinct) * len(grid.mirrors)
+    batch = min(fit.batch, visits)
+    summed = classes + (gaussian and pipeline.finisher != "argmax")  # the weights' sums are one channel more
     load = Load(
         stored=volume.nbytes,
         prepared=_bytes((channels, *shape), model.input.dtype),
-        tile=_bytes((channels, *fit.window), model.input.dtype)
-        + _bytes((classes, *fit.window), model.output.dtype),
-        accumulator=_bytes(accumulator_shape(grid, classes, True), np.float32),
-        full_accumulator=_bytes(accumulator_shape(grid, classes, False), np.float32),
+        tile=_bytes((channels, *fit.window), model.input.dtype) + _bytes((classes, *fit.window), model.output.dtype),
+        accumulator=_bytes(accumulator_shape(grid, summed, True), np.float32),
+        full_accumulator=_bytes(accumulator_shape(grid, summed, False), np.float32),
         result=_bytes(shape, label_dtype(classes))
         if pipeline.finisher == "argmax"
         else _bytes((classes, *shape), np.float32),
-        output=_bytes(volume.geometry.shape, label_dtype(classes))
-        + _bytes(volume.geometry.shape, config.output_dtype),
-        slots=min(settings.slots or inferer.slots or SLOTS, -(-len(grid.distinct) // batch)),
+        output=_bytes(volume.geometry.shape, label_dtype(classes)) + _bytes(volume.geometry.shape, config.output_dtype),
+        slots=min(settings.slots or inferer.slots or SLOTS, -(-visits // batch)),
         batch=batch,
         slab=settings.slab,
         chains=trace.peak_bytes,
+        importance=_bytes(fit.window, np.float32) if gaussian else 0,
         program=max(resident_bytes() - volume.nbytes, 0) + KERNELS,
     )
     steps: list[str] = []
     if free_bytes is not None:
         held = resident_bytes()  # interpreter, libraries and the volume are in memory already
         load, steps = degrade(load, free_bytes + held)
-    return Job(model, fit, grid, load, trace.channels_last, steps)
+    return Job(model, fit, mode, grid, load, trace.channels_last, steps)
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:

@@ -19,6 +19,7 @@ class Load:
     """What decides the peak, all in bytes but for the knobs.
 
     program      interpreter, libraries and compiled kernels
+    importance   weights of one window's voxels; the accumulator holds their sums where a mean is taken
     stored       the volume as read            prepared     the model's input grid
     tile         one window in and out         accumulator  with the slab; full_accumulator without
     result       labels or scores on the model grid
@@ -38,6 +39,7 @@ class Load:
     slab: bool
     program: int = 0
     chains: int = 0
+    importance: int = 0
 
     @property
     def arena(self) -> int:
@@ -47,7 +49,7 @@ class Load:
     def peak(self) -> int:
         """The largest of inference, restore and transforms; the stored volume is kept for publishing."""
         sums = self.accumulator if self.slab else self.full_accumulator
-        infer = self.prepared + self.arena + sums + self.result
+        infer = self.prepared + self.arena + self.importance + sums + self.result
         restore = self.result + self.output
         return self.program + self.stored + max(infer, restore, self.chains)
 
@@ -59,6 +61,7 @@ class Load:
             "prepared volume": self.prepared,
             f"slots ({self.slots} × {self.batch} tiles)": self.arena,
             f"accumulator ({'slab' if self.slab else 'whole grid'})": sums,
+            **({"importance map": self.importance} if self.importance else {}),
             "result on the model grid": self.result,
             "labels on the file's grid": self.output,
             "largest transform": self.chains,

@@ -102,7 +102,7 @@ Device = Annotated[
 ]
 Mode = Annotated[
     str | None,
-    typer.Option("--mode", help="Window mode; default: the config's, then clara.", rich_help_panel=_MODEL),
+    typer.Option("--mode", help="Window mode: clara, monai or nnunet; default: the config's, then clara.", rich_help_panel=_MODEL),
 ]
 Model = Annotated[
     str | None,

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backends.base import Backend, RingAccumulator, Start
 from ..backends.labels import label_dtype
-from .windows import Window, WindowGrid
+from .windows import Window, WindowGrid, runs
 
 
 def accumulator_shape(grid: WindowGrid, channels: int, slab: bool) -> tuple[int, int, int, int]:
@@ -17,16 +18,27 @@ def accumulator_shape(grid: WindowGrid, channels: int, slab: bool) -> tuple[int,
     return (channels, *(grid.ring_shape if slab else grid.shape))
 
 
+def mirrored(tiles: Any, axes: tuple[int, ...]) -> Any:
+    """View of tiles [N, C, R0, R1, R2] that runs backwards along spatial `axes`."""
+    return tiles[(..., *(slice(None, None, -1 if axis in axes else 1) for axis in range(3)))] if axes else tiles
+
+
 class Finisher(Protocol):
-    """Takes finished boxes out of the accumulator; `result` is whole once every row has been taken."""
+    """Takes finished boxes out of the accumulator; `result` is whole once every row has been taken.
+
+    weighs  whether it divides: the sum of the windows' weights is then kept at every voxel
+    """
 
     result: Any
+    weighs: bool
 
     def take(self, ring: RingAccumulator, low: Start, high: Start) -> None: ...
 
 
 class ArgmaxFinisher:
     """Labels [X, Y, Z]: uint8 for up to 256 classes, uint16 beyond. Needs neither softmax nor division by the count."""
+
+    weighs = False
 
     def __init__(self, backend: Backend, grid: WindowGrid, channels: int) -> None:
         self._backend = backend
@@ -37,11 +49,14 @@ class ArgmaxFinisher:
 
 
 class ScoreFinisher:
-    """Scores float32 [K, X, Y, Z]: the mean over the windows that cover a voxel."""
+    """Scores float32 [K, X, Y, Z]: the mean over the windows that cover a voxel, weighed by their importance."""
+
+    weighs = True
 
     def __init__(self, backend: Backend, grid: WindowGrid, channels: int) -> None:
         self._backend = backend
-        self._counts = grid.counts
+        x, y, z = grid.counts
+        self._counts = (x * np.float32(len(grid.mirrors)), y, z)
         self.result = backend.empty((channels, *grid.shape), np.float32)
 
     def take(self, ring: RingAccumulator, low: Start, high: Start) -> None:
@@ -49,33 +64,43 @@ class ScoreFinisher:
 
 
 class Accumulator:
-    """Blends windows in traversal order and hands rows to a finisher as soon as no later window touches them."""
+    """Blends windows in the order of the visits and hands rows to a finisher as soon as no later window touches them.
+
+    importance  float32 [R0, R1, R2] on the host, what each voxel of a window counts; None: 1
+    """
 
     def __init__(
-        self, backend: Backend, grid: WindowGrid, channels: int, finisher: Finisher, *, slab: bool = True
+        self,
+        backend: Backend,
+        grid: WindowGrid,
+        channels: int,
+        finisher: Finisher,
+        *,
+        slab: bool = True,
+        importance: NDArray[np.float32] | None = None,
     ) -> None:
         self._backend = backend
         self._grid = grid
         self._finisher = finisher
         self._finished = 0  # rows along the slab axis below this one have left
+        self._importance = None if importance is None else backend.upload(importance)
         shape = accumulator_shape(grid, channels, slab)
-        self._ring = RingAccumulator(backend.zeros(shape, np.float32), grid.shape)
+        # constant weights are counted per axis; only a map that is not separable needs a sum per voxel
+        weights = backend.zeros(shape[1:], np.float32) if finisher.weighs and importance is not None else None
+        self._ring = RingAccumulator(backend.zeros(shape, np.float32), grid.shape, weights)
 
     def add(self, outputs: Any, windows: Sequence[Window]) -> None:
-        """Blend outputs [N, K, R0, R1, R2] of `windows`, the next ones in traversal order."""
+        """Blend outputs [N, K, R0, R1, R2] of `windows`, the next visits in order, as the model gave them."""
         axis = self._grid.slab_axis
-        first = 0
-        while first < len(windows):
-            row = windows[first].start[axis]
-            last = first
-            while last < len(windows) and windows[last].start[axis] == row:
-                last += 1
-            self._finish_up_to(row)
-            group = windows[first:last]
+        for first, run in runs(windows, lambda window: (window.start[axis], window.mirror)):
+            self._finish_up_to(run[0].start[axis])
             self._backend.blend(
-                outputs[first:last], [w.start for w in group], [w.repeats for w in group], None, self._ring
+                mirrored(outputs[first : first + len(run)], run[0].mirror),
+                [w.start for w in run],
+                [w.repeats for w in run],
+                self._importance,
+                self._ring,
             )
-            first = last
 
     def close(self) -> Any:
         """Finish what is left and return the finisher's result."""

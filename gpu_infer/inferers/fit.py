@@ -66,9 +66,7 @@ def _window(
             what = "the whole volume is" if whole_volume else "roi_size is"
             raise ModelError(
                 f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {asked}",
-                remedy="use a scanning-window inferer"
-                if whole_volume
-                else f"set roi_size to {list(spatial)}",
+                remedy="use a scanning-window inferer" if whole_volume else f"set roi_size to {list(spatial)}",
             )
         sizes.append(asked if fixed == -1 else fixed)
     return (sizes[0], sizes[1], sizes[2])

@@ -9,8 +9,8 @@ from typing import Any
 from ..backends.base import Backend
 from ..progress import Progress, ProgressCallback, silent
 from ..triton.ring import Slot, SlotRing
-from .accumulator import Accumulator
-from .windows import Window, WindowGrid
+from .accumulator import Accumulator, mirrored
+from .windows import Window, WindowGrid, runs
 
 
 def scan_window(
@@ -30,13 +30,14 @@ def scan_window(
     ring    slots that hold at least `batch` windows each; all of them are kept in flight
     fill    value outside the volume
 
-    Results are blended strictly in traversal order whatever the number of slots, so that float32 sums, and with them
-    labels, do not depend on it. Raises what the ring raises: ServerError, ModelError, DeadlineError.
+    A mirrored window is written into its slot backwards, and its result is blended backwards. Results are blended
+    strictly in the order of the visits whatever the number of slots, so that float32 sums, and with them labels, do
+    not depend on it. Raises what the ring raises: ServerError, ModelError, DeadlineError.
     """
-    windows = grid.distinct
+    visits = grid.visits
     in_flight: deque[tuple[Slot, Sequence[Window]]] = deque()
     done = 0
-    progress(Progress("infer", 0, len(windows)))
+    progress(Progress("infer", 0, len(visits)))
 
     def drain_oldest() -> None:
         nonlocal done
@@ -44,14 +45,15 @@ def scan_window(
         accumulator.add(ring.wait(slot), group)
         ring.release(slot)
         done += len(group)
-        progress(Progress("infer", done, len(windows)))
+        progress(Progress("infer", done, len(visits)))
 
-    for first in range(0, len(windows), batch):
-        group = windows[first : first + batch]
+    for first in range(0, len(visits), batch):
+        group = visits[first : first + batch]
         if len(in_flight) == ring.slots:
             drain_oldest()
         slot = ring.acquire()
-        backend.gather(volume, [w.start for w in group], slot.input, fill)
+        for row, run in runs(group, lambda window: window.mirror):
+            backend.gather(volume, [w.start for w in run], mirrored(slot.input[row:], run[0].mirror), fill)
         backend.fence()  # the server reads the slot from another process
         ring.submit(slot, len(group))
         in_flight.append((slot, group))

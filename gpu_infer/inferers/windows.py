@@ -1,54 +1,36 @@
 """Which windows a scan visits, in which order, and when the rows of the accumulator are final.
 
-A grid is separable: each axis has its own list of starts, a window is one start per axis. A mode is one
-function from (size, roi) to the starts of one axis; starts may be negative or reach past the end, because
-gather and blend clip at both sides.
+A grid is separable: each axis has its own list of starts (`placement`), a window is one start per axis. Starts
+may be negative or reach past the end, because gather and blend clip at both sides.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, product
+from itertools import accumulate, groupby, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from .modes import WindowMode, window_mode
 
 Shape3 = tuple[int, int, int]
-
-_LEAST_OVERLAP = 16
-"""Voxels by which neighbouring windows of `clara` overlap at most, where the roi is 64 or longer."""
-
-_LEAST_STEP = 0.75
-"""Part of a short roi by which `clara` moves at least."""
-
-
-def clara_starts(size: int, roi: int) -> list[int]:
-    """Window starts along one axis as the Clara operator places them, repeats included.
-
-    The step is roi where roi equals the size, else int(max(roi − 16, 0.75·roi)); there are ceil(size / step)
-    windows, and those that would reach past the end move back to end with the axis, which makes the last
-    ones coincide at times: (300, 160) → [0, 140, 140]. An axis shorter than the roi has one window; the part
-    past the end is padding.
-    """
-    size = max(size, roi)
-    step = roi if roi == size else max(1, int(max(roi - _LEAST_OVERLAP, _LEAST_STEP * roi)))
-    return [min(i * step, size - roi) for i in range(-(-size // step))]
-
-
-_MODES: dict[str, Callable[[int, int], list[int]]] = {"clara": clara_starts}
 
 
 @dataclass(frozen=True)
 class Window:
-    """One distinct window: first voxel per axis, and how often the grid visits it."""
+    """One distinct window: first voxel per axis, how often the grid visits it, and along which axes it is mirrored
+    on its way to the model and back.
+    """
 
     start: Shape3
     repeats: int
+    mirror: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,14 +39,16 @@ class WindowGrid:
 
     shape        X, Y, Z of the volume, unpadded
     roi          window size per axis; may be larger than the shape
-    mode         what placed the windows
+    mode         name of what placed the windows
     axis_starts  per axis, ascending, repeats included
+    mirrors      combinations of axes along which the model sees every window mirrored; () is as it is
     """
 
     shape: Shape3
     roi: Shape3
     mode: str
     axis_starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    mirrors: tuple[tuple[int, ...], ...] = ((),)
 
     @cached_property
     def slab_axis(self) -> int:
@@ -103,6 +87,11 @@ class WindowGrid:
                 repeats *= times
             found.append(Window((start[0], start[1], start[2]), repeats))
         return found
+
+    @cached_property
+    def visits(self) -> list[Window]:
+        """What the model is asked for, in order: every distinct window, mirrored in every way before the next one."""
+        return [replace(window, mirror=mirror) for window in self.distinct for mirror in self.mirrors]
 
     @cached_property
     def _first_open_row(self) -> list[int]:
@@ -146,20 +135,25 @@ def choose_slab_axis(shape: Shape3, roi: Shape3) -> int:
     return sizes.index(min(sizes))
 
 
-def make_grid(shape: Shape3, roi: Shape3, mode: str = "clara") -> WindowGrid:
+def make_grid(shape: Shape3, roi: Shape3, mode: WindowMode | str = "clara") -> WindowGrid:
     """The windows that `mode` places over a volume of `shape` (X, Y, Z).
 
     Raises ConfigError for an unknown mode, an empty volume or a roi below 1.
     """
-    starts_of = _MODES.get(mode)
-    if starts_of is None:
-        raise ConfigError(
-            f"scanning-window mode {mode!r} does not exist",
-            remedy=f"modes that exist: {', '.join(sorted(_MODES))}",
-        )
+    if isinstance(mode, str):
+        mode = window_mode(mode)
     if min(shape) < 1:
         raise ConfigError(f"a volume of shape {shape} has no voxels to scan", remedy="check the pre-transforms")
     if min(roi) < 1:
         raise ConfigError(f"roi {roi} has an axis below 1", remedy="give three positive sizes as roi_size")
-    x, y, z = (tuple(starts_of(n, r)) for n, r in zip(shape, roi, strict=True))
-    return WindowGrid(shape, roi, mode, (x, y, z))
+    x, y, z = (tuple(mode.starts(axis, n, r)) for axis, (n, r) in enumerate(zip(shape, roi, strict=True)))
+    return WindowGrid(shape, roi, mode.name, (x, y, z), mode.mirrors)
+
+
+def runs(windows: Sequence[Window], key: Callable[[Window], Any]) -> Iterator[tuple[int, list[Window]]]:
+    """(index of the first, windows) of neighbours with the same key."""
+    first = 0
+    for _, group in groupby(windows, key=key):
+        run = list(group)
+        yield first, run
+        first += len(run)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator
 
-from gpu_infer.transforms.arguments import Arguments, PositiveInteger, Shape, Text
+from gpu_infer.errors import ConfigError
+from gpu_infer.inferers.modes import MODES, TAKES, Blend, ModeName, WindowMode, window_mode
+from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text, number
 
 from .arguments import build
 from .components import Component
@@ -20,6 +22,8 @@ _KINDS: dict[str, Kind] = {
     "SimpleInferer": "simple",
 }
 """What a name must end with; the front says with which engine it once ran (TRTIS, TF, PT, …)."""
+
+_WINDOW_SETTINGS = sorted({key for keys in TAKES.values() for key in keys})
 
 _DEFAULT_PORTS = {"http": 8000, "grpc": 8001}
 
@@ -49,11 +53,33 @@ def _protocol(value: Any) -> str:
 
 
 def _mode(value: Any) -> str:
-    if value in ("monai", "nnunet"):
-        raise ValueError(f'the mode "{value}" is not supported yet (use "clara")')
-    if value != "clara":
-        raise ValueError('expected "clara"')
-    return "clara"
+    if value in MODES:
+        return str(value)
+    raise ValueError(f"expected {', '.join(MODES[:-1])} or {MODES[-1]}")
+
+
+def _blend(value: Any) -> str:
+    if value in get_args(Blend):
+        return str(value)
+    raise ValueError("expected constant or gaussian")
+
+
+def _per_axis(value: Any) -> tuple[float, float, float]:
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * 3
+    if len(values) == 3:
+        x, y, z = (number(v) for v in values)
+        return (x, y, z)
+    raise ValueError("expected a number, or 3 of them")
+
+
+def _axes(value: Any) -> tuple[int, ...]:
+    if isinstance(value, (list, tuple)) and all(type(axis) is int for axis in value):
+        return tuple(value)
+    raise ValueError("expected a list of axes, 0 (X), 1 (Y) or 2 (Z)")
+
+
+PerAxis = Annotated[tuple[float, float, float], BeforeValidator(_per_axis)]
+"""One number for all axes, or three; a tuple of three either way."""
 
 
 def _output_type(value: Any) -> str:
@@ -63,7 +89,10 @@ def _output_type(value: Any) -> str:
 
 
 class InfererArguments(Arguments):
-    """`args` of an inferer; `roi` is another spelling of `roi_size`."""
+    """`args` of an inferer; `roi` is another spelling of `roi_size`.
+
+    What belongs to which mode, and what it means: `inferers.modes`.
+    """
 
     model_name: Text | None = None
     model_version: Annotated[str | None, BeforeValidator(_version)] = None
@@ -72,7 +101,13 @@ class InfererArguments(Arguments):
     protocol: Annotated[Literal["http", "grpc"], BeforeValidator(_protocol)] | None = None
     batch_size: PositiveInteger | None = None
     roi_size: Shape | None = None
-    mode: Annotated[Literal["clara"], BeforeValidator(_mode)] = "clara"
+    mode: Annotated[ModeName, BeforeValidator(_mode)] = "clara"
+    overlap: PerAxis | None = None
+    step_size: Number | None = None
+    blend: Annotated[Blend, BeforeValidator(_blend)] | None = None
+    sigma_scale: PerAxis | None = None
+    mirror_axes: Annotated[tuple[int, ...], BeforeValidator(_axes)] | None = None
+    cval: Number | None = None
     output_type: Annotated[Literal["RAW"], BeforeValidator(_output_type)] = "RAW"
     slots: PositiveInteger | None = None
     input_name: Text | None = None
@@ -98,6 +133,23 @@ class InfererSpec(InfererArguments):
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"{host}:{self.port or _DEFAULT_PORTS[self.protocol or 'http']}"
 
+    def window_mode(self, override: str | None = None) -> WindowMode:
+        """How windows are laid; `override` is a mode that beats the configured one.
+
+        Raises ConfigError where a configured setting does not belong to the mode, or the inferer has no windows.
+        """
+        given = {key: getattr(self, key) for key in _WINDOW_SETTINGS}
+        if self.kind == "simple":
+            named = [key for key, value in given.items() if value is not None]
+            if override or self.mode != "clara":
+                named.insert(0, f"mode {override or self.mode}")
+            if named:
+                raise ConfigError(
+                    f"{', '.join(named)}: {self.name} sends the whole volume in one request and has no windows",
+                    remedy="leave it out, or use a scanning-window inferer",
+                )
+        return window_mode(override or self.mode, given)
+
 
 def inferer_spec(component: Component) -> InfererSpec:
     """From `{"name": "TRTISScanWindowInferer", "args": {…}}`; ConfigError for anything else."""
@@ -117,4 +169,9 @@ def inferer_spec(component: Component) -> InfererSpec:
 
 def make_spec(name: str, kind: Kind, arguments: dict[str, Any], place: Place) -> InfererSpec:
     checked = build(InfererArguments, InfererArguments, arguments, place, name)
-    return InfererSpec(name=name, kind=kind, **checked.model_dump(exclude_none=True))
+    spec = InfererSpec(name=name, kind=kind, **checked.model_dump(exclude_none=True))
+    try:
+        spec.window_mode()
+    except ConfigError as error:
+        raise place.error(error.message, error.remedy) from None
+    return spec

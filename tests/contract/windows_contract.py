@@ -238,6 +238,78 @@ class WindowsContract:
         np.testing.assert_allclose(backend.download(scores), expected, rtol=3e-7)
         assert not backend.download(ring.sums).any()
 
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_weights_count_importance_and_repeats(self, backend: Backend, weighted: bool) -> None:
+        shape, roi = (6, 7, 5), (4, 3, 6)
+        starts = [(0, 0, 0), (-2, 5, 0), (2, 4, -1), (9, 0, 0)]
+        repeats = [1, 2, 3, 1]
+        slot = random((4, 2, *roi))
+        importance = 0.1 + np.abs(random(roi, seed=1)) if weighted else None
+        ring = RingAccumulator(backend.zeros((2, *shape), np.float32), shape, weights=backend.zeros(shape, np.float32))
+        device_importance = None if importance is None else backend.upload(importance)
+        backend.blend(backend.upload(slot), starts, repeats, device_importance, ring)
+        expected = blended(shape, np.ones((4, 1, *roi), np.float32), starts, repeats, importance)[0]
+        np.testing.assert_allclose(backend.download(ring.weights), expected, rtol=0, atol=1e-6)
+
+    def test_finish_scores_divides_by_the_weights_and_clears_them(self, backend: Backend) -> None:
+        shape = (6, 7, 8)
+        sums, weights = random((3, *shape)), 0.01 + np.abs(random(shape, seed=1))
+        ring = RingAccumulator(backend.upload(sums.copy()), shape, weights=backend.upload(weights.copy()))
+        scores = backend.zeros((3, *shape), np.float32)
+        unused = [np.full(n, np.nan, np.float32) for n in shape]
+        backend.finish_scores(ring, (1, 0, 2), (5, 7, 6), unused, scores)
+        box = (slice(1, 5), slice(0, 7), slice(2, 6))
+        expected = np.zeros((3, *shape), np.float32)
+        expected[(slice(None), *box)] = (sums / weights)[(slice(None), *box)]
+        np.testing.assert_allclose(backend.download(scores), expected, rtol=3e-7)
+        sums[(slice(None), *box)] = 0
+        weights[box] = 0
+        np.testing.assert_array_equal(backend.download(ring.sums), sums)
+        np.testing.assert_array_equal(backend.download(ring.weights), weights)
+
+    def test_no_weight_divides_as_floats_do(self, backend: Backend) -> None:
+        sums = np.array([0.0, 1.0, -1.0], np.float32).reshape(1, 1, 1, 3)
+        ring = RingAccumulator(backend.upload(sums), (1, 1, 3), weights=backend.zeros((1, 1, 3), np.float32))
+        scores = backend.zeros((1, 1, 1, 3), np.float32)
+        backend.finish_scores(ring, (0, 0, 0), (1, 1, 3), [np.ones(n, np.float32) for n in (1, 1, 3)], scores)
+        np.testing.assert_array_equal(backend.download(scores).ravel(), [np.nan, np.inf, -np.inf])
+
+    def test_finish_argmax_clears_weights_too(self, backend: Backend) -> None:
+        ring = RingAccumulator(
+            backend.zeros((2, 3, 4, 5), np.float32), (3, 4, 5), weights=backend.upload(np.ones((3, 4, 5), np.float32))
+        )
+        backend.finish_argmax(ring, (1, 0, 0), (3, 4, 5), backend.zeros((3, 4, 5), np.uint8))
+        left = backend.download(ring.weights)
+        assert left[:1].all()
+        assert not left[1:].any()
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_weights_follow_the_wrap(self, backend: Backend, axis: int) -> None:
+        shape, roi = (11, 12, 13), (4, 4, 4)
+        heights = list(shape)
+        heights[axis] = 5
+        importance = 0.1 + np.abs(random(roi, seed=1))
+        for row in (0, 3, 8):
+            start = [2, 3, 1]
+            start[axis] = row
+            slot = random((1, 2, *roi), seed=row)
+            ring = RingAccumulator(
+                backend.zeros((2, *heights), np.float32), shape, weights=backend.zeros(heights, np.float32)
+            )
+            backend.blend(backend.upload(slot), [tuple(start)], [2], backend.upload(importance), ring)
+            scores = backend.zeros((2, *shape), np.float32)
+            low, high = [0, 0, 0], list(shape)
+            low[axis], high[axis] = row, min(row + 4, shape[axis])
+            for a in range(3):
+                if a != axis:
+                    low[a], high[a] = start[a], start[a] + roi[a]
+            backend.finish_scores(ring, tuple(low), tuple(high), [np.ones(n, np.float32) for n in shape], scores)
+            box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+            inside = tuple(slice(0, b - a) for a, b in zip(low, high, strict=True))
+            got = backend.download(scores)[(slice(None), *box)]
+            np.testing.assert_allclose(got, slot[0][(slice(None), *inside)], rtol=1e-6)
+            assert not backend.download(ring.weights).any()
+
     @pytest.mark.parametrize(
         ("shape", "roi"), [((40, 21, 23), (16, 16, 16)), ((20, 50, 9), (16, 20, 16)), ((19, 18, 60), (24, 16, 16))]
     )
@@ -265,6 +337,8 @@ class WindowsContract:
             backend.blend(slot, [(0, 0, 0)], [1], None, ring)
         with pytest.raises(ValueError, match="importance must be float32"):
             backend.blend(slot, [(0, 0, 0)], [1], backend.zeros((4, 4, 5), np.float32), ring)
+        with pytest.raises(ValueError, match=r"weights must be float32 \(3, 8, 8\)"):
+            backend.blend(slot[:, :, :2], [(0, 0, 0)], [1], None, RingAccumulator(ring.sums, (8, 8, 8), weights=labels))
         with pytest.raises(ValueError, match="one repeat per window, found 2 for 1"):
             backend.blend(slot, [(0, 0, 0)], [1, 1], None, ring)
         with pytest.raises(ValueError, match="not inside the grid"):

@@ -56,9 +56,7 @@ def position_dependent_model(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
     n, _, r0, r1, r2 = tiles.shape
     i, j, k = np.meshgrid(np.arange(r0), np.arange(r1), np.arange(r2), indexing="ij")
     x = tiles[:, 0]
-    return np.stack([x, 0.5 + 0.01 * (i - j) * np.ones((n, 1, 1, 1)), 1 - x + 0.02 * k], axis=1).astype(
-        np.float32
-    )
+    return np.stack([x, 0.5 + 0.01 * (i - j) * np.ones((n, 1, 1, 1)), 1 - x + 0.02 * k], axis=1).astype(np.float32)
 
 
 def by_the_text(volume: NDArray[np.float32], roi: tuple[int, int, int], channels: int) -> NDArray[np.float64]:

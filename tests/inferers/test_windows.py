@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_infer.errors import ConfigError
-from gpu_infer.inferers.windows import WindowGrid, choose_slab_axis, clara_starts, make_grid
+from gpu_infer.inferers.placement import clara_starts
+from gpu_infer.inferers.windows import WindowGrid, choose_slab_axis, make_grid
 
 ROIS = [16, 20, 24, 32, 48, 64, 96, 100, 128, 160, 192, 224, 256, 300, 320]
 
@@ -126,7 +127,7 @@ def test_the_slab_axis_makes_the_smallest_accumulator() -> None:
 
 
 def test_what_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"mode 'swin' does not exist \(modes that exist: clara\)"):
+    with pytest.raises(ConfigError, match=r"mode 'swin' does not exist \(modes that exist: clara, monai, nnunet\)"):
         make_grid((10, 10, 10), (4, 4, 4), "swin")
     with pytest.raises(ConfigError, match="no voxels"):
         make_grid((10, 0, 10), (4, 4, 4))

@@ -10,6 +10,8 @@ import pytest
 from own_components import Times
 from spec_files import LUNG, PACKAGED, component, load, lung, pre
 
+from gpu_infer.errors import ConfigError
+from gpu_infer.inferers.modes import WindowMode
 from gpu_infer.spec.load import load_config
 from gpu_infer.transforms.intensity.scale_intensity_range import ScaleIntensityRange
 from gpu_infer.transforms.io.load_nifti import LoadNifti
@@ -279,6 +281,31 @@ def test_every_inferer_argument(tmp_path: Path) -> None:
     inferer = load(tmp_path, lung(inferer=component("TRTISScanWindowInferer", **args))).inferer
     assert (inferer.model_name, inferer.batch_size, inferer.roi_size, inferer.slots) == ("m", 2, (64, 64, 32), 3)
     assert (inferer.mode, inferer.output_type, inferer.input_name, inferer.output_name) == ("clara", "RAW", "i", "o")
+
+
+def test_window_modes_and_their_arguments(tmp_path: Path) -> None:
+    def mode(**args: object) -> WindowMode:
+        return load(
+            tmp_path, lung(inferer=component("TRTISScanWindowInferer", model_name="m", **args))
+        ).inferer.window_mode()
+
+    assert mode() == WindowMode("clara")
+    assert mode(cval=-1) == WindowMode("clara", cval=-1.0)
+    monai = mode(mode="monai", overlap=[0.5, 0.5, 0], blend="gaussian", sigma_scale="0.2")
+    assert monai == WindowMode("monai", overlap=(0.5, 0.5, 0.0), blend="gaussian", sigma_scale=(0.2, 0.2, 0.2))
+    nnunet = mode(mode="nnunet", step_size=0.75, mirror_axes=[2, 0])
+    assert nnunet == WindowMode("nnunet", step_size=0.75, blend="gaussian", mirror_axes=(2, 0))
+
+
+def test_a_mode_of_the_options_beats_the_configured_one(tmp_path: Path) -> None:
+    inferer = load(tmp_path, lung(inferer=component("TRTISScanWindowInferer", mode="monai", cval=1))).inferer
+    assert inferer.window_mode("nnunet") == WindowMode("nnunet", blend="gaussian", cval=1.0)
+    inferer = load(tmp_path, lung(inferer=component("TRTISScanWindowInferer", mode="monai", overlap=0.5))).inferer
+    with pytest.raises(ConfigError, match="overlap belongs to mode monai, not to clara"):
+        inferer.window_mode("clara")
+    inferer = load(tmp_path, lung(inferer=component("TRTISSimpleInferer"))).inferer
+    with pytest.raises(ConfigError, match="mode clara: TRTISSimpleInferer sends the whole volume"):
+        inferer.window_mode("clara")
 
 
 def test_the_hash_sees_what_has_an_effect_and_nothing_else(tmp_path: Path) -> None:

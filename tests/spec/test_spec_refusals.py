@@ -174,13 +174,54 @@ CASES: list[tuple[Any, str]] = [
     (
         inferer(modelname="m"),
         'inferer.args: TRTISScanWindowInferer has no argument "modelname"; did you mean "model_name"? (it takes '
-        "model_name, model_version, ip, port, protocol, batch_size, roi_size, mode, output_type, slots, input_name, "
-        "output_name)",
+        "model_name, model_version, ip, port, protocol, batch_size, roi_size, mode, overlap, step_size, blend, "
+        "sigma_scale, mirror_axes, cval, output_type, slots, input_name, output_name)",
     ),
     (inferer(port=0), "inferer.args.port: expected a port from 1 to 65535, found 0"),
     (inferer(protocol="https"), 'inferer.args.protocol: expected "HTTP" or "GRPC", found "https"'),
-    (inferer(mode="monai"), 'inferer.args.mode: the mode "monai" is not supported yet (use "clara")'),
-    (inferer(mode="x"), 'inferer.args.mode: expected "clara", found "x"'),
+    (inferer(mode="x"), 'inferer.args.mode: expected clara, monai or nnunet, found "x"'),
+    (inferer(overlap=0.5), "inferer.args: overlap belongs to mode monai, not to clara (clara takes cval)"),
+    (
+        inferer(mode="monai", mirror_axes=[0]),
+        "inferer.args: mirror_axes belongs to mode nnunet, not to monai (monai takes overlap, blend, sigma_scale, "
+        "cval)",
+    ),
+    (
+        inferer(mode="nnunet", overlap=0.5),
+        "inferer.args: overlap belongs to mode monai, not to nnunet (nnunet takes step_size, blend, sigma_scale, "
+        "mirror_axes, cval)",
+    ),
+    (
+        inferer(blend="gaussian"),
+        "inferer.args: blend belongs to mode monai and nnunet, not to clara (clara takes cval)",
+    ),
+    (inferer(mode="monai", blend="linear"), 'inferer.args.blend: expected constant or gaussian, found "linear"'),
+    (
+        inferer(mode="monai", overlap=1),
+        "inferer.args: overlap: found [1.0, 1.0, 1.0] (expected at least 0 and below 1)",
+    ),
+    (
+        inferer(mode="monai", overlap=[0.5, 0.5]),
+        "inferer.args.overlap: expected a number, or 3 of them, found [0.5, 0.5]",
+    ),
+    (
+        inferer(mode="monai", sigma_scale=0.2),
+        "inferer.args: sigma_scale changes nothing with blend constant (set blend to gaussian, or leave it out)",
+    ),
+    (inferer(mode="nnunet", step_size=0), "inferer.args: step_size: found 0 (expected above 0 and at most 1)"),
+    (
+        inferer(mode="nnunet", mirror_axes="x"),
+        'inferer.args.mirror_axes: expected a list of axes, 0 (X), 1 (Y) or 2 (Z), found "x"',
+    ),
+    (
+        inferer(mode="nnunet", mirror_axes=[3]),
+        "inferer.args: mirror_axes: found [3] (expected 0 (X), 1 (Y) and 2 (Z), each once at most)",
+    ),
+    (
+        lung(inferer=component("TRTISSimpleInferer", mode="monai", overlap=0.5)),
+        "inferer.args: mode monai, overlap: TRTISSimpleInferer sends the whole volume in one request and has no "
+        "windows (leave it out, or use a scanning-window inferer)",
+    ),
     (inferer(output_type="CLASS"), 'inferer.args.output_type: expected "RAW", the only kind of output, found "CLASS"'),
     (inferer(batch_size=0), "inferer.args.batch_size: expected a whole number of at least 1, found 0"),
     (inferer(roi_size=[96, 96]), "inferer.args.roi_size: expected 3 positive whole numbers, found [96, 96]"),

@@ -115,3 +115,37 @@ def mean_box_and_clear(
             for k in range(n_k):
                 scores[np.uintp(at + k * d_k)] = sums[np.uintp(a + k * s_k)] / (count * counts_k[k])
                 sums[np.uintp(a + k * s_k)] = 0
+
+
+# error_model: where a weight is 0 the quotient is NaN or infinite, and nothing is raised out of a thread
+@njit(parallel=True, nogil=True, cache=CACHE, error_model="numpy")  # type: ignore[untyped-decorator]
+def weighted_mean_box_and_clear(
+    sums: Any,
+    sums_offset: Any,
+    sums_strides: Any,
+    weights: Any,
+    weights_offset: Any,
+    weights_strides: Any,
+    scores: Any,
+    scores_offset: Any,
+    scores_strides: Any,
+    shape: Any,
+) -> None:
+    """scores[c, i, j, k] = sums[c, i, j, k] / weights[i, j, k]; sums and weights become zero."""
+    channels, n_i, n_j, n_k = shape
+    s_c, s_i, s_j, s_k = sums_strides
+    w_i, w_j, w_k = weights_strides
+    d_c, d_i, d_j, d_k = scores_strides
+    for line in prange(n_i * n_j):
+        i = line // n_j
+        j = line % n_j
+        a = sums_offset + i * s_i + j * s_j
+        at = scores_offset + i * d_i + j * d_j
+        w = weights_offset + i * w_i + j * w_j
+        for c in range(channels):
+            for k in range(n_k):
+                value = sums[np.uintp(a + c * s_c + k * s_k)]
+                scores[np.uintp(at + c * d_c + k * d_k)] = value / weights[np.uintp(w + k * w_k)]
+                sums[np.uintp(a + c * s_c + k * s_k)] = 0
+        for k in range(n_k):
+            weights[np.uintp(w + k * w_k)] = 0

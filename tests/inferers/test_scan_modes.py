@@ -1,0 +1,94 @@
+"""Scans of the modes `monai` and `nnunet` against sums over padded volumes written out in NumPy."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from test_scan_window import LocalRing, position_dependent_model
+
+from gpu_infer.backends.cpu import CpuBackend
+from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, ScoreFinisher
+from gpu_infer.inferers.modes import WindowMode, window_mode
+from gpu_infer.inferers.scan_window import scan_window
+from gpu_infer.inferers.windows import make_grid
+
+CASES = [
+    ("monai", {"overlap": (0.5, 0.25, 0.6)}),
+    ("monai", {"blend": "gaussian", "cval": -1.5}),
+    ("monai", {"blend": "gaussian", "overlap": (0.5,) * 3, "sigma_scale": (0.2, 0.3, 0.1)}),
+    ("nnunet", {}),
+    ("nnunet", {"blend": "constant", "mirror_axes": (1,)}),
+    ("nnunet", {"mirror_axes": (0, 1, 2), "step_size": 0.7}),
+    ("nnunet", {"mirror_axes": (2, 0), "cval": 2.0}),
+]
+
+
+def by_hand(volume: NDArray[np.float32], roi: tuple[int, int, int], mode: WindowMode) -> NDArray[np.float64]:
+    """Pad both sides, weigh and mirror every window, divide by the weights, crop; all in float64."""
+    size = volume.shape[1:]
+    before = [max(r - s, 0) // 2 for s, r in zip(size, roi, strict=True)]
+    padded_size = [max(s, r) for s, r in zip(size, roi, strict=True)]
+    inside = tuple(slice(b, b + s) for b, s in zip(before, size, strict=True))
+    padded = np.full((1, *padded_size), mode.cval, np.float32)
+    padded[(slice(None), *inside)] = volume
+    importance = mode.importance(roi)
+    weights = np.ones(roi) if importance is None else importance.astype(float)
+    sums, total = np.zeros((3, *padded_size)), np.zeros(padded_size)
+    starts = [mode.starts(axis, n, r) for axis, (n, r) in enumerate(zip(size, roi, strict=True))]
+    flips = [c for n in range(len(mode.mirror_axes) + 1) for c in combinations(mode.mirror_axes, n)]
+    for start in product(*starts):
+        box = tuple(slice(s + b, s + b + r) for s, b, r in zip(start, before, roi, strict=True))
+        window = padded[(slice(None), *box)]
+        seen = [
+            np.flip(position_dependent_model(np.flip(window, [1 + f for f in flip])[None])[0], [1 + f for f in flip])
+            for flip in flips
+        ]
+        sums[(slice(None), *box)] += np.mean(seen, axis=0, dtype=float) * weights
+        total[box] += weights
+    return (sums / total)[(slice(None), *inside)]
+
+
+def scan(
+    volume: NDArray[np.float32],
+    roi: tuple[int, int, int],
+    mode: WindowMode,
+    finish: Any,
+    *,
+    slots: int,
+    batch: int,
+    slab: bool,
+) -> NDArray[Any]:
+    backend = CpuBackend()
+    grid = make_grid(volume.shape[1:], roi, mode)  # type: ignore[arg-type]
+    ring = LocalRing(position_dependent_model, slots, batch, 1, roi)
+    accumulator = Accumulator(backend, grid, 3, finish(backend, grid, 3), slab=slab, importance=mode.importance(roi))
+    result = scan_window(volume, grid, ring, accumulator, backend, batch=batch, fill=mode.cval)  # type: ignore[arg-type]
+    assert ring.requests == -(-len(grid.visits) // batch)
+    return result  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("shape", "roi"), [((20, 17, 23), (8, 9, 10)), ((9, 30, 5), (12, 8, 9))])
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_mean_scores(name: str, given: dict[str, Any], shape: tuple[int, ...], roi: tuple[int, int, int]) -> None:
+    mode = window_mode(name, given)
+    volume = np.random.default_rng(3).random((1, *shape), dtype=np.float32)
+    expected = by_hand(volume, roi, mode)
+    for slots, batch, slab in [(1, 1, True), (2, 3, False)]:
+        found = scan(volume, roi, mode, ScoreFinisher, slots=slots, batch=batch, slab=slab)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, given: dict[str, Any]) -> None:
+    mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
+    volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
+    choices = [(1, 1, False), (1, 1, True), (2, 2, True), (5, 4, True), (2, 4, False)]
+    seen = [scan(volume, roi, mode, ArgmaxFinisher, slots=s, batch=b, slab=k) for s, b, k in choices]
+    for labels in seen:
+        np.testing.assert_array_equal(labels, seen[0])
+    assert np.mean(seen[0] != by_hand(volume, roi, mode).argmax(0)) < 1e-3
+    assert len(np.unique(seen[0])) > 1
