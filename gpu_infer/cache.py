@@ -21,24 +21,42 @@ def cache_folder(override: Path | None = None) -> Path:
     """
     asked = override or (Path(value) if (value := os.environ.get(CACHE_VARIABLE)) else None)
     if asked is not None:
-        folder = asked.expanduser().resolve()
+        folder = _expanded(asked).resolve()
         if not _usable(folder):
             raise ConfigError(
                 f"cache folder {folder} cannot be written",
                 remedy=f"point {CACHE_VARIABLE} at a writable folder",
             )
         return folder
-    home = Path(platformdirs.user_cache_dir("gpu_infer", appauthor=False))
-    # A uid without a passwd entry and without HOME leaves "~" as it is: not a place to write to.
-    if home.is_absolute() and _usable(home):
+    home = _home()
+    if home is not None and _usable(home):
         return home
     folder = Path(tempfile.gettempdir()) / f"gpu_infer-{os.getuid()}"
     if not _usable(folder) or folder.stat().st_uid != os.getuid():
         raise ConfigError(
-            f"neither {home} nor {folder} can be written",
+            f"neither {home or 'a home folder'} nor {folder} can be written",
             remedy=f"point {CACHE_VARIABLE} at a writable folder",
         )
     return folder
+
+
+def _home() -> Path | None:
+    """The user's cache folder; None for a uid that has neither HOME nor a passwd entry."""
+    try:
+        home = Path(platformdirs.user_cache_dir("gpu_infer", appauthor=False))
+    except RuntimeError:  # newer versions say so; older ones leave "~" as it is
+        return None
+    return home if home.is_absolute() else None
+
+
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"cache folder {folder}: this user has no home folder",
+            remedy=f"give {CACHE_VARIABLE} a path without ~",
+        ) from error
 
 
 def _usable(folder: Path) -> bool:

@@ -69,7 +69,10 @@ def _files(env: Mapping[str, str]) -> list[Path]:
     if chosen == os.devnull:
         return []
     system = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf")]
-    user = [Path("~/.pip/pip.conf"), Path(platformdirs.user_config_dir("pip", appauthor=False), "pip.conf")]
+    try:
+        user = [Path("~/.pip/pip.conf"), Path(platformdirs.user_config_dir("pip", appauthor=False), "pip.conf")]
+    except RuntimeError:  # a uid that has neither HOME nor a passwd entry
+        user = []
     files = [*system, *user, Path(sys.prefix, "pip.conf"), *([Path(chosen)] if chosen else [])]
     return [path if path.is_absolute() else Path(os.path.expanduser(path)) for path in files]  # noqa: PTH111
 

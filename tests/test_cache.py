@@ -35,6 +35,21 @@ def test_without_a_usable_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
         cache_folder()
 
 
+def test_a_uid_without_passwd_entry_and_without_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """platformdirs raises for it since 4.11 or so; the temporary folder is what remains."""
+
+    def nowhere(*_args: object, **_kwargs: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("GPU_INFER_CACHE", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", nowhere)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    assert cache_folder() == tmp_path / f"gpu_infer-{os.getuid()}"
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/proc/none")
+    with pytest.raises(ConfigError, match="neither a home folder nor /proc/none"):
+        cache_folder()
+
+
 def test_a_folder_asked_for_must_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=f"cache folder {tmp_path}/file/x cannot be written"):

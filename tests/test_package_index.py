@@ -70,6 +70,18 @@ def test_which_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(path.is_absolute() for path in files)
 
 
+def test_without_a_home_the_system_files_remain(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_args: object, **_kwargs: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(package_index.platformdirs, "user_config_dir", nowhere)
+    assert package_index._files({}) == [
+        Path("/etc/xdg/pip/pip.conf"),
+        Path("/etc/pip.conf"),
+        Path(sys.prefix, "pip.conf"),
+    ]
+
+
 def test_certificates(files: dict[str, Path], tmp_path: Path) -> None:
     assert PackageIndex.from_pip({"REQUESTS_CA_BUNDLE": "/r.pem", "SSL_CERT_FILE": "/s.pem"}).cert == Path("/r.pem")
     assert PackageIndex.from_pip({"SSL_CERT_FILE": "/s.pem"}).cert == Path("/s.pem")
