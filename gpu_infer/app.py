@@ -32,6 +32,7 @@ from .triton.transport import Transport, open_transport
 from .volume.choose import base_name, choose_input
 from .volume.read import read_volume
 from .volume.volume import Volume
+from .writers.collisions import check_folders, check_input_kept
 from .writers.metaimage import check_folder, fit_labels, write_metaimage
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class _Operator:
             config.inferer.window_mode(settings.mode)  # what the options contradict is refused before any waiting
             pipeline = Pipeline(config.pre, config.post)
             backend = choose_backend(settings.device)
+            check_folders(settings.output, settings.publish)
             _make_folder(settings.output)
         data["config"] = {
             "path": str(settings.config),
@@ -119,6 +121,7 @@ class _Operator:
             path = choose_input(settings.input)
             volume = read_volume(path)
             self._report.hash_files(volume.files or (path,))
+            check_input_kept(volume.files or (path,), base_name(path), settings.output, settings.publish)
         data["input"] = describe_volume(volume)
         for message in volume.warnings:
             self._warn(message)

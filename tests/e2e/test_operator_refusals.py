@@ -190,6 +190,20 @@ def test_label_that_does_not_fit(case: Case) -> None:
     assert set(np.unique(labels)) == {0, 300}
 
 
+def test_labels_never_replace_the_input(case: Case) -> None:
+    image = sitk.GetImageFromArray(np.random.default_rng(5).random((8, 9, 10)).astype(np.float32))
+    sitk.WriteImage(image, str(case.input / "case.mhd"))
+    before = {path.name: path.read_bytes() for path in case.input.iterdir()}
+    case.refuse(2, "case.mhd", "is the input itself", "--output", extra=("--output", str(case.input)))
+    case.refuse(2, "case.mhd", "is the input itself", "--publish", extra=("--publish", str(case.input)))
+    assert {path.name: path.read_bytes() for path in case.input.iterdir()} == before
+
+
+def test_labels_and_published_volume_in_one_folder(case: Case) -> None:
+    case.volume()
+    case.refuse(2, str(case.output), "output and publish folder are the same", extra=("--publish", str(case.output)))
+
+
 def test_required_transport_that_cannot_be(case: Case) -> None:
     case.volume()
     case.refuse(4, "cuda_shm", extra=("--require", "cuda_shm"))
