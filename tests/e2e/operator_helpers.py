@@ -22,9 +22,7 @@ def config(model: str, *, resolution: tuple[float, ...] | None = None, **inferer
         {"name": "ConvertToChannelsFirst", "args": {"fields": "image"}},
     ]
     if resolution is not None:
-        pre.append(
-            {"name": "ScaleByResolution", "args": {"fields": "image", "target_resolution": list(resolution)}}
-        )
+        pre.append({"name": "ScaleByResolution", "args": {"fields": "image", "target_resolution": list(resolution)}})
     return {
         "batch_size": 1,
         "pre_transforms": pre,
@@ -72,11 +70,7 @@ def operate(root: Path, server: Any, content: dict[str, Any], **overrides: Any) 
         "deadline_s": 60.0,
     }
     control = overrides.get("control", "grpc")
-    environ = (
-        {"NVIDIA_TRITON_HTTPURI": server.http}
-        if control == "http"
-        else {"NVIDIA_TRITON_GRPCURI": server.grpc}
-    )
+    environ = {"NVIDIA_TRITON_HTTPURI": server.http} if control == "http" else {"NVIDIA_TRITON_GRPCURI": server.grpc}
     return run(Settings.from_environment(environ, **(options | overrides)))
 
 

@@ -31,15 +31,16 @@ def classical_lungs(hu: NDArray[np.int16], voxel_ml: float) -> NDArray[np.bool_]
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "gpu_infer", "demo", "--output", str(folder)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=1100,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    stdout, stderr = process.communicate(timeout=1100)
+    assert process.returncode == 0, stderr
+    assert not list(Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"))
+    return folder, stdout
 
 
 def find(folder: Path, pattern: str) -> Path:
@@ -76,4 +77,3 @@ def test_files_and_report(demo: tuple[Path, str]) -> None:
     assert find(folder, "preview.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     hidden = [path for path in folder.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
     assert hidden == []
-    assert not list(Path("/dev/shm").glob("gpu_infer-*"))

@@ -15,9 +15,7 @@ from operator_helpers import config, operate, write_nifti
 pytestmark = pytest.mark.slow
 
 ORIENTATIONS = [
-    (axes, flips)
-    for axes in itertools.permutations(range(3))
-    for flips in itertools.product((1, -1), repeat=3)
+    (axes, flips) for axes in itertools.permutations(range(3)) for flips in itertools.product((1, -1), repeat=3)
 ]
 
 

@@ -52,14 +52,15 @@ class Case:
         ]
 
     def refuse(self, code: int, *words: str, extra: tuple[str, ...] = (), triton: str | None = None) -> str:
-        done = subprocess.run(
-            self.command(*extra, triton=triton), capture_output=True, text=True, timeout=120, check=False
+        process = subprocess.Popen(
+            self.command(*extra, triton=triton), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        self.check(done.returncode, done.stderr, code, words)
-        return done.stderr
+        _, stderr = process.communicate(timeout=120)
+        self.check(process, stderr, code, words)
+        return stderr
 
-    def check(self, returncode: int, stderr: str, code: int, words: tuple[str, ...]) -> None:
-        assert returncode == code, stderr
+    def check(self, process: subprocess.Popen[str], stderr: str, code: int, words: tuple[str, ...]) -> None:
+        assert process.returncode == code, stderr
         lines = [line for line in stderr.splitlines() if line.startswith("gpu-infer: error:")]
         assert len(lines) == 1, stderr
         assert "Traceback" not in stderr
@@ -67,7 +68,7 @@ class Case:
             assert word in lines[0], lines[0]
         if self.output.is_dir():
             assert list(self.output.iterdir()) == []
-        assert not list(Path("/dev/shm").glob("gpu_infer-*"))
+        assert not list(Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"))
 
 
 @pytest.fixture
@@ -267,8 +268,8 @@ def test_signal_during_a_run(case: Case, number: signal.Signals) -> None:
         wait_for_tile(log, process)
         time.sleep(0.3)
         process.send_signal(number)
-        code = process.wait(timeout=60)
-    case.check(code, log.read_text(), 130, ())
+        process.wait(timeout=60)
+    case.check(process, log.read_text(), 130, ())
     assert regions(case.server) == []
 
 
@@ -282,8 +283,8 @@ def test_server_killed_in_the_middle(tmp_path: Path, fresh_triton: Any) -> None:
         wait_for_tile(log, process)
         time.sleep(0.3)
         fresh_triton.kill()
-        code = process.wait(timeout=120)
-    case.check(code, log.read_text(), 4, (fresh_triton.grpc,))
+        process.wait(timeout=120)
+    case.check(process, log.read_text(), 4, (fresh_triton.grpc,))
 
 
 def test_nothing_of_an_older_result_is_lost_when_a_run_fails(case: Case) -> None:
@@ -310,9 +311,9 @@ def test_config_that_is_missing_or_broken(case: Case) -> None:
     case.volume()
     command = case.command()
     shutil.rmtree(case.root / "config")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    case.check(done.returncode, done.stderr, 2, ("config_inference.json",))
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    case.check(process, process.communicate(timeout=60)[1], 2, ("config_inference.json",))
     (case.root / "config").mkdir()
     (case.root / "config/config_inference.json").write_text('{"batch_size": 1,}')
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    case.check(done.returncode, done.stderr, 2, ("config_inference.json", "line 1"))
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    case.check(process, process.communicate(timeout=60)[1], 2, ("config_inference.json", "line 1"))
