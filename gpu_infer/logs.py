@@ -68,12 +68,13 @@ def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bo
     return next((Path(handler.baseFilename) for handler in _file_handlers()), None)
 
 
-def record_failure(message: str, error: BaseException | None = None) -> None:
-    """Write a last line, with `error`'s traceback if given, to the log files only."""
+def record_failure(message: str, error: BaseException | None = None) -> bool:
+    """Write a last line, with `error`'s traceback if given, to the log files only; whether there is one."""
     handlers = _file_handlers()
     trace = None if error is None else (type(error), error, error.__traceback__)
     for handler in handlers:
         handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, message, (), trace))
+    return bool(handlers)
 
 
 def debugging() -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
-from ..errors import GpuInferError
+from ..errors import ConfigError, GpuInferError
 from . import demo, doctor, run, triton, validate, version
 from .signals import InterruptSwitch
 
@@ -29,7 +30,27 @@ app.command("version")(version.version)
 
 def main() -> int:
     """The console script `gpu-infer`; returns the exit code."""
-    return guarded(lambda: app(prog_name="gpu-infer"))
+    return guarded(_command_line)
+
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Click's class of usage errors: newer typers carry click under a name of their own, this one is public in all."""
+
+
+def _command_line() -> None:
+    """Parse and run; a usage error becomes one line like every other error, rather than a box."""
+    try:
+        code = app(prog_name="gpu-infer", standalone_mode=False)
+    except _UsageError as error:
+        context: Any = getattr(error, "ctx", None)
+        name = "gpu-infer" if context is None else context.command_path
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stdout.write(context.get_help().rstrip() + "\n")
+            raise SystemExit(2) from error
+        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        raise ConfigError(f"{name}: {message}", remedy=f"{name} --help lists what there is") from error
+    if code:
+        raise SystemExit(code)
 
 
 def container_main() -> int:
@@ -71,10 +92,10 @@ def _fail(error: BaseException, message: str, code: int, *, unexpected: bool = F
     from .. import logs
 
     line = " ".join(message.split())
+    kept = logs.record_failure(line, error if unexpected else None)
     if unexpected and not logs.debugging():
-        line += " (--debug shows the traceback; the log file has it)"
+        line += " (--debug shows the traceback; the log file has it)" if kept else " (--debug shows the traceback)"
     sys.stderr.write(f"gpu-infer: error: {line}\n")
-    logs.record_failure(line, error if unexpected else None)
     if logs.debugging():
         import traceback
 

@@ -72,11 +72,29 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["run", "--no-such-option"], ["run", "--data", "carrier-pigeon"], ["no-such-command"], ["validate"]],
+    ("arguments", "words"),
+    [
+        (["run", "--rois", "8"], ["gpu-infer run: No such option: --rois", "--roi", "gpu-infer run --help"]),
+        (["run", "--data", "pigeon"], ["--data", "pigeon", "system_shm"]),
+        (["run", "--slots", "two"], ["--slots", "integer"]),
+        (["no-such-command"], ["no-such-command", "gpu-infer --help"]),
+        (["validate"], ["CONFIG"]),
+        (["triton", "serve", "--http-port", "70000"], ["gpu-infer triton serve", "--http-port", "65535"]),
+    ],
 )
-def test_usage_errors_end_with_2(arguments: list[str]) -> None:
-    assert _gpu_infer(*arguments).returncode == 2
+def test_usage_errors_are_one_line_and_end_with_2(arguments: list[str], words: list[str]) -> None:
+    done = _gpu_infer(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gpu-infer: error: ")
+    assert done.stderr.count("\n") == 1
+    assert not [word for word in words if word not in done.stderr], done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["triton"]])
+def test_without_a_command_there_is_help(arguments: list[str]) -> None:
+    done = _gpu_infer("-h") if not arguments else _gpu_infer(*arguments)
+    assert "Usage" in done.stdout
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -108,6 +126,7 @@ def test_unexpected_errors_are_one_line_too(capsys: pytest.CaptureFixture[str]) 
     assert entry.guarded(body) == 1
     message = capsys.readouterr().err
     assert message.startswith("gpu-infer: error: unexpected ZeroDivisionError: division by zero (--debug")
+    assert "log file" not in message
     assert message.count("\n") == 1
 
 
