@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gpu_infer import __version__
+from gpu_infer import __version__, logs
 from gpu_infer.cli import main as entry
 from gpu_infer.errors import (
     ConfigError,
@@ -119,14 +120,22 @@ def test_each_error_is_one_line_and_its_code(
     assert capsys.readouterr().err == "gpu-infer: error: x.json: found 2, expected 3 (mend it)\n"
 
 
-def test_unexpected_errors_are_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("log_file", [False, True])
+def test_unexpected_errors_are_one_line_too(
+    log_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers = [logging.FileHandler(tmp_path / "log", delay=True)] if log_file else []
+    monkeypatch.setattr(logs, "_file_handlers", lambda: handlers)
+
     def body() -> None:
         raise ZeroDivisionError("division by zero")
 
     assert entry.guarded(body) == 1
     message = capsys.readouterr().err
     assert message.startswith("gpu-infer: error: unexpected ZeroDivisionError: division by zero (--debug")
-    assert "log file" not in message
+    assert ("log file" in message) == log_file
+    for handler in handlers:
+        handler.close()
     assert message.count("\n") == 1
 
 
