@@ -7,28 +7,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import transforms_checks_intensity
+import transforms_checks_labels
+import transforms_checks_spatial
 from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
-from transforms_oracle import blank_field, resolution_shape, scale_range, transform, volume_of, zoom
+from transforms_oracle import (
+    AFFINE,
+    ARGMAX,
+    BACKEND,
+    RNG,
+    STORED,
+    blank_field,
+    load,
+    prepared,
+    resolution_shape,
+    scale_range,
+    transform,
+    volume_of,
+    zoom,
+)
 
-from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.transforms.plan import Pipeline
 from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
-
-BACKEND = CpuBackend()
-RNG = np.random.default_rng(7)
-STORED = RNG.integers(-1000, 1500, (9, 7, 5), dtype=np.int16)
-AFFINE = np.diag([1.5, 0.7, 4.0, 1.0])
-ARGMAX = [transform("ArgmaxAcrossChannels", fields="model")]
-
-
-def prepared(*chain: Any, data: np.ndarray = STORED, affine: np.ndarray = AFFINE, **volume: Any) -> np.ndarray:
-    fields = Pipeline(chain, ARGMAX).prepare(volume_of(data, affine, **volume), BACKEND)
-    return np.asarray(fields["image"].array)
-
-
-def load(**args: Any) -> Any:
-    return transform("LoadNifti", fields="image", **args)
 
 
 def check_load() -> None:
@@ -119,6 +120,9 @@ VALUES: dict[str, Callable[[], None]] = {
     "ArgmaxAcrossChannels": check_argmax,
     "CopyProperties": check_copy_properties,
     "RestoreOriginalShape": check_restore,
+    **transforms_checks_spatial.VALUES,
+    **transforms_checks_intensity.VALUES,
+    **transforms_checks_labels.VALUES,
 }
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
@@ -143,6 +147,9 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         'unknown property "afine"; did you mean "affine"?',
     ),
     "RestoreOriginalShape": ({"field": "model", "src_field": ""}, "expected a non-empty string"),
+    **transforms_checks_spatial.REFUSALS,
+    **transforms_checks_intensity.REFUSALS,
+    **transforms_checks_labels.REFUSALS,
 }
 
 

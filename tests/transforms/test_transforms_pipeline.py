@@ -146,8 +146,8 @@ REFUSED: list[tuple[list[Any], list[Any], str]] = [
     (
         [LOAD],
         [COPY, RESTORE],
-        "post_transforms: no transform turns the scores in 'model' into labels (add ArgmaxAcrossChannels; for a model "
-        "with one output channel it takes ThresholdValues, which is not supported yet)",
+        "post_transforms: no transform turns the scores in 'model' into labels (add ArgmaxAcrossChannels, or "
+        "ThresholdValues for a model with one output channel)",
     ),
     (
         [LOAD],

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.plan import Pipeline
 from gpu_infer.transforms.registry import TRANSFORMS
 from gpu_infer.volume.geometry import Geometry, Orientation
 from gpu_infer.volume.volume import Volume
@@ -68,3 +70,20 @@ def blank_field(shape: Any = (4, 5, 6), name: str = "image", **changes: Any) -> 
         name, 1, tuple(shape), np.dtype(np.float32), (1.0, 1.0, 1.0), source, properties=source.properties()
     )
     return state.copy(**changes)
+
+
+BACKEND = CpuBackend()
+RNG = np.random.default_rng(7)
+STORED = RNG.integers(-1000, 1500, (9, 7, 5), dtype=np.int16)
+AFFINE = np.diag([1.5, 0.7, 4.0, 1.0])
+ARGMAX = [transform("ArgmaxAcrossChannels", fields="model")]
+
+
+def load(**args: Any) -> Any:
+    return transform("LoadNifti", fields="image", **args)
+
+
+def prepared(*chain: Any, data: np.ndarray = STORED, affine: np.ndarray = AFFINE, **volume: Any) -> np.ndarray:
+    """The model's input that a chain makes of `data`."""
+    fields = Pipeline(chain, ARGMAX).prepare(volume_of(data, affine, **volume), BACKEND)
+    return np.asarray(fields["image"].array)

@@ -1,0 +1,134 @@
+"""What statistics and connected components have to be on every backend, against NumPy and SciPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+from prepare_contract import LAYOUTS, SOURCE_DTYPES, few, laid_out, values
+from scipy import ndimage
+
+from gpu_infer.backends.base import Backend
+from gpu_infer.backends.tables import ClampedAffine
+
+
+def largest(labels: NDArray[np.generic], connectivity: int, only: tuple[int, ...] | None) -> NDArray[np.generic]:
+    """One label after the other; SciPy numbers components in scan order, and argmax takes the first of equals."""
+    out = labels.copy()
+    for label in only if only is not None else [int(v) for v in np.unique(labels) if v]:
+        parts, count = ndimage.label(labels == label, ndimage.generate_binary_structure(3, connectivity))
+        if count:
+            out[(parts > 0) & (parts != 1 + int(np.argmax(np.bincount(parts.ravel())[1:])))] = 0
+    return out
+
+
+class StatisticsContract:
+    @pytest.mark.parametrize("dtype", SOURCE_DTYPES)
+    @pytest.mark.parametrize("nonzero_only", [True, False])
+    def test_moments_of_every_dtype(self, backend: Backend, dtype: str, nonzero_only: bool) -> None:
+        array = values((2, 5, 6, 7), dtype)
+        array[array < array.mean()] = 0
+        chosen = array[array != 0].astype(np.float64) if nonzero_only else array.astype(np.float64)
+        found = backend.masked_moments(backend.upload(array), nonzero_only)
+        assert found.voxels == chosen.size
+        assert_allclose([found.mean, found.std], [chosen.mean(), chosen.std()], rtol=1e-12, atol=1e-12)
+
+    @pytest.mark.parametrize("layout", LAYOUTS[::7])
+    def test_moments_of_any_layout(self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+        array = values((3, 4, 5, 6))
+        found = backend.masked_moments(laid_out(backend.upload(array), *layout), False)
+        assert_allclose([found.mean, found.std], [array.mean(dtype=float), array.std(dtype=float)], rtol=1e-12)
+
+    def test_a_large_mean_does_not_cancel_the_deviation(self, backend: Backend) -> None:
+        array = (1e6 + values((1, 20, 20, 20), seed=4) / 64).astype(np.float32)
+        found = backend.masked_moments(backend.upload(array), False)
+        assert_allclose(found.std, array.std(dtype=np.longdouble), rtol=1e-10)
+
+    def test_moments_of_nothing_and_of_no_numbers(self, backend: Backend) -> None:
+        zeros = backend.upload(np.zeros((1, 2, 3, 4), np.int16))
+        assert backend.masked_moments(zeros, True) == (0, 0.0, 0.0)
+        assert backend.masked_moments(zeros, False) == (24, 0.0, 0.0)
+        broken = np.ones((1, 2, 3, 4), np.float32)
+        broken[0, 1, 1, 1] = np.nan
+        assert math.isnan(backend.masked_moments(backend.upload(broken), True).mean)
+        with pytest.raises(ValueError, match=r"moments are taken of real \[C, X, Y, Z\]"):
+            backend.masked_moments(zeros[0], True)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float16])
+    @pytest.mark.parametrize("in_place", [True, False])
+    def test_masked_affine(self, backend: Backend, dtype: type, in_place: bool) -> None:
+        array = values((2, 5, 6, 7), dtype)
+        array[array < 10] = 0
+        array[0, 0, 0, :2] = np.inf, np.nan
+        source = backend.upload(array.copy())
+        out = source if in_place else backend.empty(array.shape, dtype)
+        backend.masked_affine(source, out, ClampedAffine(0.5, -3.0, high=20.0))
+        want = np.where(array != 0, np.minimum(array.astype(np.float32) * np.float32(0.5) - 3, 20), 0).astype(dtype)
+        assert_array_equal(backend.download(out), want)
+
+    @pytest.mark.parametrize("layout", LAYOUTS[::5])
+    def test_masked_affine_of_any_layout(
+        self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]]
+    ) -> None:
+        array = values((2, 3, 4, 5))
+        out = laid_out(backend.zeros(array.shape, np.float32), *layout)
+        backend.masked_affine(backend.upload(array), out, ClampedAffine(2.0, 1.0))
+        assert_array_equal(backend.download(out), np.where(array != 0, 2 * array + 1, 0))
+
+    def test_masked_affine_refuses(self, backend: Backend) -> None:
+        a, b = backend.zeros((1, 2, 2, 2), np.float32), backend.zeros((1, 2, 2, 3), np.float32)
+        with pytest.raises(ValueError, match="masked_affine takes"):
+            backend.masked_affine(a, b, ClampedAffine())
+        with pytest.raises(ValueError, match="masked_affine takes float32 and float16, found float32 and float64"):
+            backend.masked_affine(a, backend.zeros((1, 2, 2, 2), np.float64), ClampedAffine())
+
+    @few
+    @given(
+        st.tuples(*[st.integers(1, 9)] * 3),
+        st.integers(0, 5),
+        st.sampled_from((1, 2, 3)),
+        st.sampled_from((None, (1,), (2, 3))),
+        st.sampled_from(LAYOUTS),
+        st.integers(0, 99),
+    )
+    def test_largest_components(
+        self,
+        backend: Backend,
+        shape: tuple[int, ...],
+        top: int,
+        connectivity: int,
+        only: tuple[int, ...] | None,
+        layout: tuple[tuple[int, ...], tuple[int, ...]],
+        seed: int,
+    ) -> None:
+        labels = np.random.default_rng(seed).integers(0, top + 1, shape).astype(np.uint8)
+        stored = laid_out(backend.upload(labels[None]), *layout)[0]
+        out = backend.empty(labels.shape, np.uint8)
+        backend.largest_components(stored, connectivity, only, out)
+        want = largest(labels, connectivity, only)
+        assert_array_equal(backend.download(out), want)
+        backend.largest_components(stored, connectivity, only, stored)
+        assert_array_equal(backend.download(stored), want)
+
+    def test_of_components_of_one_size_the_first_stays(self, backend: Backend) -> None:
+        labels = np.zeros((4, 4, 4), np.uint16)
+        labels[0, 3, 3] = labels[1, 0, 0] = labels[3, 3, 3] = 300
+        stored = backend.upload(np.asfortranarray(labels))  # scan order is that of X, Y, Z, whatever the memory's
+        out = backend.empty(labels.shape, np.uint16)
+        backend.largest_components(stored, 1, None, out)
+        assert [tuple(int(v) for v in p) for p in np.argwhere(backend.download(out))] == [(0, 3, 3)]
+
+    def test_components_refuse(self, backend: Backend) -> None:
+        labels = backend.zeros((2, 2, 2), np.uint8)
+        for other, connectivity, message in (
+            (backend.zeros((2, 2, 3), np.uint8), 1, "one dtype"),
+            (backend.zeros((2, 2, 2), np.uint16), 1, "one dtype"),
+            (labels, 6, "connectivity must be 1, 2 or 3, found 6"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                backend.largest_components(labels, connectivity, None, other)

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+from statistics_contract import StatisticsContract
+
+from gpu_infer.backends.base import Backend
+from gpu_infer.backends.cpu import CpuBackend
+
+
+@pytest.fixture(scope="module")
+def backend() -> Backend:
+    return CpuBackend()
+
+
+class TestCpuStatistics(StatisticsContract):
+    """The CPU backend fulfils the contract."""
