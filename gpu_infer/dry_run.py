@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .errors import ConfigError, ModelError
 from .job import settle
 from .resources import resource_folder
 from .settings import Settings
@@ -21,22 +22,27 @@ from .volume.volume import Volume
 def plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
     """Lines that say how the configuration will run; for a volume, also every stage's shape and the peak memory.
 
-    models  model repository to look the model up in, default: the packaged one. Where it does not hold the model,
+    models  model repository that must hold the model; None: the packaged one. Where that does not hold it,
             windows and memory are left to the run, and a line says so.
 
     Raises ConfigError, InputError or ModelError for what is wrong.
     """
     config = load_config(settings.config, os.environ)
+    config.inferer.window_mode(settings.mode)
     pipeline = Pipeline(config.pre, config.post)
     lines = [*pipeline.describe(), *(f"warning: {message}" for message in config.warnings)]
-    model = _model(config, settings, models)
+    name = settings.model_name or config.inferer.model_name
+    if name is None:
+        lines.append(f"warning: {config.path.name}: inferer.args.model_name is missing: the run needs --model")
+    model = _model(config, settings, name, models)
     if volume_path is None:
         return lines
     volume = read_volume(choose_input(volume_path))
     lines += [f"warning: {message}" for message in volume.warnings]
     lines += _shapes(pipeline, volume, model)
+    if name is None:
+        return lines
     if model is None:
-        name = settings.model_name or config.inferer.model_name
         return [*lines, f"model {name}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
     job = settle(config, pipeline, settings, volume, model, None)
     lines += job.lines()
@@ -45,11 +51,15 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
     return lines
 
 
-def _model(config: Config, settings: Settings, models: Path | None) -> ModelInfo | None:
-    name = settings.model_name or config.inferer.model_name
+def _model(config: Config, settings: Settings, name: str | None, models: Path | None) -> ModelInfo | None:
+    if models is not None and not models.is_dir():
+        raise ConfigError(
+            f"--models: no folder {models}",
+            remedy="give the model repository, the folder that holds one folder per model",
+        )
     if name is None:
         return None
-    return model_in_repository(
+    found = model_in_repository(
         models or resource_folder("models"),
         name,
         config.inferer.model_version or "",
@@ -57,6 +67,12 @@ def _model(config: Config, settings: Settings, models: Path | None) -> ModelInfo
         output_name=config.inferer.output_name,
         batch=settings.batch_size or config.inferer.batch_size,
     )
+    if found is None and models is not None:
+        held = ", ".join(sorted(path.parent.name for path in models.glob("*/config.pbtxt"))) or "none"
+        raise ModelError(
+            f"model {name}: no {models / name / 'config.pbtxt'}", remedy=f"models with one in this folder: {held}"
+        )
+    return found
 
 
 def _shapes(pipeline: Pipeline, volume: Volume, model: ModelInfo | None) -> list[str]:
