@@ -136,7 +136,7 @@ extern "C" __global__ void __launch_bounds__(256) finish_scores(const __grid_con
             } else {
                 weight = a.count_i[i] * a.count_j[j] * a.count_k[k];
             }
-#pragma unroll 2
+#pragma unroll 1  // the division's slow path is a call: unrolled, its neighbours spill
             for (i64 c = 0; c < a.channels; c++) {
                 out[c * a.out_strides[0]] = sum[c * a.sums_strides[0]] / weight;
                 sum[c * a.sums_strides[0]] = 0.0f;

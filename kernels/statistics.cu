@@ -1,11 +1,12 @@
 // Counts and moments of a dense array.
 //
 //   counts[v]   = number of elements equal to v                                     (histogram)
-//   partials[b] = (n, sum x, sum x^2) over the elements of block b, in float64      (moments; `nonzero`: elements != 0)
+//   partials[b] = (n, mean, sum (x - mean)^2) over the elements of block b, float64  (moments; `nonzero`: elements != 0)
 //
 // A thread counts runs of equal labels before it touches a table: neighbours mostly share a label, and increments of
-// one place wait for each other. Moments are summed within a block in a fixed order, and the blocks by the host, so that
-// the same array gives the same bits.
+// one place wait for each other. Moments take one pass: a thread sums distances from the first number it meets, so that
+// a great mean does not cancel a small deviation, and sets are merged pairwise (Chan, Golub and LeVeque, 1979) in a fixed
+// order, in the block and then by the host: the same array gives the same bits.
 
 struct Histogram {
     const void* labels;
@@ -65,35 +66,49 @@ extern "C" __global__ void __launch_bounds__(256) histogram_u2(const __grid_cons
 template <class T> __device__ __forceinline__ double wide(T x) { return static_cast<double>(x); }
 template <> __device__ __forceinline__ double wide<half_t>(half_t x) { return to_float(x); }
 
+// A set of numbers: how many, their mean, the sum of their squared distances from it.
+struct Part {
+    double count, mean, squares;
+};
+
+__device__ __forceinline__ Part merged(Part a, Part b) {
+    if (b.count == 0.0) return a;
+    if (a.count == 0.0) return b;
+    const double count = a.count + b.count, apart = b.mean - a.mean;
+    Part both = {count, a.mean + apart * (b.count / count),
+                 a.squares + b.squares + apart * apart * (a.count * b.count / count)};
+    return both;
+}
+
 template <class T> __device__ __forceinline__ void moments(const Moments& a) {
-    __shared__ double counts[THREADS], sums[THREADS], squares[THREADS];
+    __shared__ Part parts[THREADS];
     const T* values = static_cast<const T*>(a.values);
-    double count = 0.0, sum = 0.0, square = 0.0;
+    double count = 0.0, pivot = 0.0, sum = 0.0, squares = 0.0;
     const i64 step = static_cast<i64>(gridDim.x) * THREADS;
     for (i64 n = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x; n < a.size; n += step) {
         const double x = wide(load(values + n, a.swap != 0));
         if (a.nonzero == 0 || x != 0.0) {
+            pivot = count == 0.0 ? x : pivot;
             count += 1.0;
-            sum += x;
-            square += x * x;
+            sum += x - pivot;
+            squares += (x - pivot) * (x - pivot);
         }
     }
-    counts[threadIdx.x] = count;
-    sums[threadIdx.x] = sum;
-    squares[threadIdx.x] = square;
+    Part mine = {count, 0.0, 0.0};
+    if (count != 0.0) {
+        mine.mean = pivot + sum / count;
+        mine.squares = squares - sum * (sum / count);
+    }
+    parts[threadIdx.x] = mine;
     __syncthreads();
     for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) {
-            counts[threadIdx.x] += counts[threadIdx.x + half];
-            sums[threadIdx.x] += sums[threadIdx.x + half];
-            squares[threadIdx.x] += squares[threadIdx.x + half];
-        }
+        if (threadIdx.x < half) parts[threadIdx.x] = merged(parts[threadIdx.x], parts[threadIdx.x + half]);
         __syncthreads();
     }
     if (threadIdx.x == 0) {
-        a.partials[blockIdx.x * 3 + 0] = counts[0];
-        a.partials[blockIdx.x * 3 + 1] = sums[0];
-        a.partials[blockIdx.x * 3 + 2] = squares[0];
+        a.partials[blockIdx.x * 3 + 0] = parts[0].count;
+        a.partials[blockIdx.x * 3 + 1] = parts[0].mean;
+        a.partials[blockIdx.x * 3 + 2] = parts[0].squares;
     }
 }
 

@@ -1,0 +1,119 @@
+"""The structs that kernels take by value, as NumPy dtypes with C's alignment; the C side stands in kernels/*.cu.
+
+CuPy passes a NumPy array of size one by value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_WINDOWS = 32
+"""Windows per launch of gather: they travel in the argument."""
+
+
+def _struct(*fields: Any) -> np.dtype[Any]:
+    return np.dtype(list(fields), align=True)
+
+
+_POINTER, _I64, _F32, _I32 = "u8", "i8", "f4", "i4"
+
+AXIS = _struct(*((name, _POINTER) for name in ("lower", "upper", "weight", "first", "count")))
+_AXES = [("o", AXIS), ("p", AXIS), ("q", AXIS)]
+_STRIDES = [("src_strides", _I64, 4), ("dst_strides", _I64, 4), ("size", _I64, 4)]
+
+RESAMPLE = _struct(
+    ("src", _POINTER),
+    ("dst", _POINTER),
+    *_AXES,
+    *_STRIDES,
+    ("before", _F32, 4),
+    ("after", _F32, 4),
+    ("tile", _I32),
+    ("pitch", _I32),
+    ("swap", _I32),
+)
+PICK = _struct(("src", _POINTER), ("dst", _POINTER), *_AXES, *_STRIDES, ("tile", _I32), ("pitch", _I32), ("swap", _I32))
+GATHER = _struct(
+    ("volume", _POINTER),
+    ("slot", _POINTER),
+    ("volume_strides", _I64, 4),
+    ("slot_strides", _I64, 5),
+    ("volume_size", _I64, 3),
+    ("window_size", _I64, 3),
+    ("channels", _I64),
+    ("starts", _I64, (MOST_WINDOWS, 3)),
+    ("fill", _F32),
+)
+BLEND = _struct(
+    ("scores", _POINTER),
+    ("sums", _POINTER),
+    ("weights", _POINTER),
+    ("importance", _POINTER),
+    ("scores_strides", _I64, 4),
+    ("sums_strides", _I64, 4),
+    ("weights_strides", _I64, 3),
+    ("importance_strides", _I64, 3),
+    ("size", _I64, 3),
+    ("origin", _I64, 3),
+    ("height", _I64, 3),
+    ("channels", _I64),
+    ("repeats", _F32),
+)
+FINISH = _struct(
+    ("sums", _POINTER),
+    ("weights", _POINTER),
+    ("out", _POINTER),
+    ("ties", _POINTER),
+    ("count_i", _POINTER),
+    ("count_j", _POINTER),
+    ("count_k", _POINTER),
+    ("sums_strides", _I64, 4),
+    ("weights_strides", _I64, 3),
+    ("out_strides", _I64, 4),
+    ("size", _I64, 3),
+    ("origin", _I64, 3),
+    ("height", _I64, 3),
+    ("channels", _I64),
+    ("band", _F32),
+)
+ARGMAX = _struct(
+    ("scores", _POINTER),
+    ("labels", _POINTER),
+    ("scores_strides", _I64, 4),
+    ("labels_strides", _I64, 3),
+    ("size", _I64, 3),
+    ("channels", _I64),
+)
+HISTOGRAM = _struct(("labels", _POINTER), ("counts", _POINTER), ("size", _I64))
+MASKED = _struct(
+    ("source", _POINTER),
+    ("out", _POINTER),
+    ("source_strides", _I64, 4),
+    ("out_strides", _I64, 4),
+    ("size", _I64, 4),
+    ("function", _F32, 4),
+)
+COMPONENTS = _struct(
+    ("labels", _POINTER),
+    ("out", _POINTER),
+    ("parent", _POINTER),
+    ("sizes", _POINTER),
+    ("best", _POINTER),
+    ("treated", _POINTER),
+    ("labels_strides", _I64, 3),
+    ("out_strides", _I64, 3),
+    ("size", _I64, 3),
+    ("connectivity", _I32),
+)
+MOMENTS = _struct(("values", _POINTER), ("partials", _POINTER), ("size", _I64), ("nonzero", _I32), ("swap", _I32))
+
+
+def packed(struct: np.dtype[Any], **fields: Any) -> NDArray[Any]:
+    """One struct; every field has to be given, a pointer that is null as 0."""
+    names = struct.names or ()
+    if fields.keys() != set(names):
+        raise TypeError(f"fields {sorted(set(names) ^ fields.keys())} are missing or unknown")
+    return np.array(tuple(fields[name] for name in names), struct)

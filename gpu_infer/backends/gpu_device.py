@@ -1,0 +1,142 @@
+"""One CUDA device as the backend uses it: its stream, memory, kernels and copies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .base import Array
+from .gpu_counters import Counters
+from .gpu_cupy import check_device, cupy
+from .gpu_layout import memory_order
+from .gpu_memory import DeviceMemory
+from .gpu_modules import Kernels
+from .gpu_staging import Staging
+
+BLOCK = (32, 8)
+"""Threads of most kernels: a warp along the fastest axis, eight rows."""
+
+
+class Device:
+    """The current CUDA device; ConfigError where there is none. Everything but `section` is called inside a section."""
+
+    def __init__(self) -> None:
+        check_device()
+        self.number = int(cupy.cuda.runtime.getDevice())
+        self._device = cupy.cuda.Device(self.number)
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self._entered, self._left, self._done = (cupy.cuda.Event(disable_timing=True) for _ in range(3))
+        self._lock = threading.RLock()
+        self.memory = DeviceMemory(self.number)
+        self.staging = Staging()
+        self.kernels = Kernels(str(self._device.compute_capability))
+        self.counters = Counters()
+
+    def wait(self) -> None:
+        """Wait for an event behind everything queued so far, not for the device."""
+        with self.section("fence"):
+            self._done.record(self.stream)
+        self._done.synchronize()
+
+    @contextmanager
+    def section(self, what: str) -> Iterator[None]:
+        """This device and stream, ordered behind the caller's stream and before what follows on it."""
+        with self._lock, self._device:
+            current = cupy.cuda.get_current_stream()
+            joined = current.ptr != self.stream.ptr
+            if joined:
+                self._entered.record(current)
+                self.stream.wait_event(self._entered)
+            cupy.cuda.nvtx.RangePush(f"gpu_infer.{what}")
+            try:
+                with self.stream:
+                    yield
+            finally:
+                cupy.cuda.nvtx.RangePop()
+                if joined:
+                    self._left.record(self.stream)
+                    current.wait_event(self._left)
+
+    def launch(
+        self,
+        module: str,
+        kind: str,
+        blocks: int,
+        packed: NDArray[Any],
+        *,
+        block: tuple[int, ...] = BLOCK,
+        shared: int = 0,
+    ) -> None:
+        self.kernels.get(module, kind)((blocks,), block, (packed,), shared_mem=shared)
+        self.counters.launches += 1
+
+    def allocate(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        kind = np.dtype(dtype)
+        sizes = tuple(int(n) for n in shape)
+        nbytes = kind.itemsize
+        for n in sizes:
+            nbytes *= n
+        return cupy.ndarray(sizes, kind, self.memory.take(nbytes))
+
+    def zeroed(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        array = self.allocate(shape, dtype)
+        if array.nbytes:
+            array.data.memset_async(0, array.nbytes, self.stream)
+        return array
+
+    def allocate_like(self, array: Array) -> Array:
+        """Uninitialised, in the same memory order as `array` where that is dense, else C-ordered."""
+        order = memory_order(array)
+        if order is None:
+            return self.allocate(array.shape, array.dtype)
+        return order.restored(self.allocate(order.contiguous(array).shape, array.dtype))
+
+    def uploaded(self, host: NDArray[Any]) -> Array:
+        order = memory_order(host)
+        if order is None:
+            host = np.array(host, order="C")
+            order = memory_order(host)
+            assert order is not None
+        flat = order.contiguous(host)
+        array = self.allocate(flat.shape, host.dtype)
+        if flat.size:
+            self.staging.upload(_bytes(flat), array.data.ptr, self.stream)
+        return order.restored(array)
+
+    def downloaded(self, array: Array, into: NDArray[Any] | None = None) -> NDArray[Any]:
+        order = memory_order(array)
+        assert order is not None
+        source = order.contiguous(array)
+        target = None if into is None else order.contiguous(into)
+        if target is None or not target.flags.c_contiguous:
+            target = np.empty(source.shape, array.dtype)
+        if source.size:
+            self.staging.download(source.data.ptr, _bytes(target), self.stream)
+        host = order.restored(target)
+        if into is not None and not np.shares_memory(host, into):
+            into[...] = host
+        return host
+
+    def small_upload(self, host: NDArray[Any]) -> Array:
+        """Tables: pageable memory, which the driver has copied when the call returns."""
+        array = self.allocate(host.shape, host.dtype)
+        self.counters.table_bytes += host.nbytes
+        cupy.cuda.runtime.memcpyAsync(
+            array.data.ptr, host.ctypes.data, host.nbytes, cupy.cuda.runtime.memcpyHostToDevice, self.stream.ptr
+        )
+        return array
+
+    def small_download(self, array: Array) -> NDArray[Any]:
+        host = np.empty(array.shape, array.dtype)
+        self.counters.table_bytes += host.nbytes
+        self.staging.download(array.data.ptr, _bytes(host), self.stream)
+        return host
+
+
+def _bytes(contiguous: NDArray[Any]) -> NDArray[np.uint8]:
+    return contiguous.reshape(-1).view(np.uint8)

@@ -1,0 +1,103 @@
+"""Label maps: back to the file's grid, counted, and cleaned of small components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import checks
+from . import gpu_arguments as arguments
+from .base import Array, Tables
+from .gpu_layout import code, in_memory_order, output, pointer, steps
+from .gpu_operations import Operations
+from .tables import ClampedAffine
+
+_THREADS = 256
+_LABELS_PER_THREAD = 64
+_VOXELS_PER_THREAD = 32
+
+_MOST_VOXELS = 1 << 32
+
+
+class LabelOperations(Operations):
+    def restore(self, labels: Array, tables: Tables, out: Array) -> None:
+        """See `Backend.restore`. Raises ValueError where tables interpolate or shapes or dtypes do not agree."""
+        source, target = labels[None], out[None]
+        checks.prepare(source, target, tables)
+        checks.integer_prepare(source, target, tables, ClampedAffine(), ClampedAffine())
+        if out.size:
+            self._pick(source, tables, target)
+
+    def largest_components(self, labels: Array, connectivity: int, only: Sequence[int] | None, out: Array) -> None:
+        """See `Backend.largest_components`. Holds 8 bytes per voxel while it works; voxels are counted in 32 bits.
+
+        Raises ValueError where shapes, dtypes or the connectivity do not fit, or where there are 2³² voxels or more.
+        """
+        checks.components(labels, connectivity, out)
+        if labels.size == 0:
+            return
+        if labels.size >= _MOST_VOXELS:
+            raise ValueError(f"components are found among fewer than 2^32 voxels, found {labels.size}")
+        classes = 1 << 8 * labels.dtype.itemsize
+        treated = np.full(classes, only is None, np.uint8)
+        treated[[label for label in only or () if 0 <= label < classes]] = 1
+        with self._device.section("largest_components"):
+            parent = self._device.allocate((labels.size,), np.uint32)
+            sizes = self._device.allocate((labels.size,), np.uint32)
+            best = self._device.zeroed((classes,), np.uint64)
+            table = self._device.small_upload(treated)
+            packed = arguments.packed(
+                arguments.COMPONENTS,
+                labels=pointer(labels),
+                out=output(out),
+                parent=pointer(parent),
+                sizes=pointer(sizes),
+                best=pointer(best),
+                treated=pointer(table),
+                labels_strides=steps(labels),
+                out_strides=steps(out),
+                size=labels.shape,
+                connectivity=connectivity,
+            )
+            kind = code(labels.dtype)
+            for step, per_block in (
+                ("start", _THREADS),
+                (f"join_{kind}", _THREADS),
+                (f"settle_{kind}", _THREADS * _VOXELS_PER_THREAD),
+                (f"rank_{kind}", _THREADS),
+                (f"choose_{kind}", _THREADS),
+            ):
+                blocks = -(-labels.size // per_block)
+                self._device.launch("components", f"components_{step}", blocks, packed, block=(_THREADS,))
+
+    def histogram(self, labels: Array) -> NDArray[np.int64]:
+        """See `Backend.histogram`; length 0 where there are no voxels. Labels on the host are counted there."""
+        if labels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
+        if labels.size == 0:
+            return np.zeros(0, np.int64)
+        classes = 1 << 8 * labels.dtype.itemsize
+        if isinstance(labels, np.ndarray):
+            counts = _host_histogram(labels, classes)
+        else:
+            with self._device.section("histogram"):
+                table = self._device.zeroed((classes,), np.uint64)
+                dense = self._dense(labels)
+                packed = arguments.packed(
+                    arguments.HISTOGRAM, labels=pointer(in_memory_order(dense)), counts=pointer(table), size=dense.size
+                )
+                blocks = -(-dense.size // (_THREADS * _LABELS_PER_THREAD))
+                self._device.launch("statistics", f"histogram_{code(labels.dtype)}", blocks, packed, block=(_THREADS,))
+                counts = self._device.small_download(table).astype(np.int64)
+        return counts[: int(np.flatnonzero(counts)[-1]) + 1]
+
+
+def _host_histogram(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    counts = np.zeros(classes, np.int64)
+    flat = labels.ravel(order="K")
+    for begin in range(0, flat.size, 1 << 22):
+        counts += np.bincount(flat[begin : begin + (1 << 22)], minlength=classes)
+    return counts

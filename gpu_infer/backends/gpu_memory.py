@@ -1,0 +1,198 @@
+"""Device memory: a pool that is kept from case to case, and dedicated blocks that another process may open."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..errors import ResourceError
+from .base import Array
+from .gpu_cupy import cupy
+
+log = logging.getLogger(__name__)
+
+GRANULE = 256 << 20
+"""Bytes that the pool takes from the driver at least: what one case leaves behind serves the next of another shape."""
+
+BLOCK_ALIGNMENT = 2 << 20
+"""A CUDA-IPC handle opens whole 2 MiB pages; a block that shares none shows nobody anything else."""
+
+_REMEDY = "use fewer slots or a smaller batch_size, free the GPU of other programs, or run with --device cpu"
+
+
+class DeviceMemory:
+    """All memory of one device. Safe to use from any thread.
+
+    allocations  calls of cudaMalloc so far
+    peak         most bytes in use at a time, of arrays and of blocks
+    """
+
+    def __init__(self, device: int) -> None:
+        self.device = device
+        self.allocations = 0
+        self.peak = 0
+        self._blocks_in_use = 0
+        self._pool = cupy.cuda.MemoryPool(self._from_driver)
+        self._idle: list[_Block] = []
+        self._lock = threading.Lock()
+
+    def take(self, nbytes: int) -> Any:
+        """A MemoryPointer of `nbytes` from the pool. ResourceError where the device has not that much."""
+        found = self._take(max(1, nbytes))
+        self._note_peak()
+        return found
+
+    def _take(self, nbytes: int) -> Any:
+        try:
+            if self._pool.free_bytes() < nbytes:
+                self._grow(nbytes)
+            return self._pool.malloc(nbytes)
+        except cupy.cuda.memory.OutOfMemoryError:
+            pass
+        if not self._drop_idle():
+            raise self._out_of_memory(nbytes)
+        try:
+            return self._pool.malloc(nbytes)
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            raise self._out_of_memory(nbytes) from error
+
+    def reserve(self, nbytes: int) -> None:
+        """Have `nbytes` in the pool in one piece, so that nothing is allocated while a case runs. Best effort."""
+        if self._pool.free_bytes() < nbytes and nbytes <= self.free_bytes():
+            self._pool.free_all_blocks()
+            self._grow(nbytes)
+
+    def free_bytes(self) -> int:
+        """What the driver has left, what the pool holds unused, and blocks that wait for their next use."""
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        with self._lock:
+            idle = sum(block.nbytes for block in self._idle)
+        return int(free) + int(self._pool.free_bytes()) + idle
+
+    # -- blocks ---------------------------------------------------------------------------------------------------
+    def block(self, nbytes: int) -> DeviceBlock:
+        """A block of at least `nbytes`, a used one where one fits. ResourceError where the device has not that much."""
+        if nbytes <= 0:
+            raise ValueError(f"nbytes must be positive, not {nbytes}")
+        size = -(-nbytes // BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT
+        with self._lock:
+            fitting = [block for block in self._idle if size <= block.nbytes <= 2 * size]
+            block = min(fitting, key=lambda block: block.nbytes, default=None)
+            if block is not None:
+                self._idle.remove(block)
+        block = block or self._new_block(size)
+        self._blocks_in_use += block.nbytes
+        self._note_peak()
+        return DeviceBlock(self, block)
+
+    def give_back(self, block: _Block) -> None:
+        """Keep the block for the next case, the newest two of them."""
+        with self._lock:
+            self._blocks_in_use -= block.nbytes
+            self._idle.append(block)
+            spare = self._idle[:-2]
+            del self._idle[:-2]
+        for old in spare:
+            old.free()
+
+    def _new_block(self, size: int) -> _Block:
+        for attempt in range(2):
+            try:
+                pointer = int(cupy.cuda.runtime.malloc(size))
+            except cupy.cuda.runtime.CUDARuntimeError as error:
+                if error.status != _OUT_OF_MEMORY:
+                    raise
+                self._pool.free_all_blocks()
+                self._drop_idle()
+                if attempt:
+                    raise self._out_of_memory(size) from error
+            else:
+                self.allocations += 1
+                return _Block(pointer, size)
+        raise AssertionError("not reached")
+
+    def _note_peak(self) -> None:
+        self.peak = max(self.peak, int(self._pool.used_bytes()) + self._blocks_in_use)
+
+    def _drop_idle(self) -> bool:
+        with self._lock:
+            dropped, self._idle = self._idle, []
+        for block in dropped:
+            block.free()
+        return bool(dropped)
+
+    # -- pool -------------------------------------------------------------------------------------------------------
+    def _from_driver(self, nbytes: int) -> Any:
+        self.allocations += 1
+        return cupy.cuda.MemoryPointer(cupy.cuda.Memory(nbytes), 0)
+
+    def _grow(self, nbytes: int) -> None:
+        """Put a piece of whole granules into the pool, which splits it as it is asked; none where memory is short."""
+        size = -(-nbytes // GRANULE) * GRANULE
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        if size > free:
+            return
+        try:
+            self._pool.malloc(size)
+        except cupy.cuda.memory.OutOfMemoryError:
+            log.debug("no %d MiB in one piece, taking exactly what is needed", size >> 20)
+
+    def _out_of_memory(self, nbytes: int) -> ResourceError:
+        return ResourceError(
+            f"cannot allocate {nbytes >> 20} MiB of GPU memory, {self.free_bytes() >> 20} MiB are free", remedy=_REMEDY
+        )
+
+
+_OUT_OF_MEMORY = 2
+"""cudaErrorMemoryAllocation."""
+
+
+class _Block:
+    """One cudaMalloc of its own."""
+
+    def __init__(self, pointer: int, nbytes: int) -> None:
+        self.pointer = pointer
+        self.nbytes = nbytes
+        self.handle = bytes(cupy.cuda.runtime.ipcGetMemHandle(pointer))
+
+    def free(self) -> None:
+        if self.pointer:
+            cupy.cuda.runtime.free(self.pointer)
+            self.pointer = 0
+
+
+class DeviceBlock:
+    """Memory for slots that a server opens by its handle. Fulfils `triton.registration.DeviceArena`.
+
+    nbytes      as asked, rounded up to 2 MiB
+    ipc_handle  cudaIpcMemHandle_t, 64 bytes
+    """
+
+    def __init__(self, memory: DeviceMemory, block: _Block) -> None:
+        self._memory = memory
+        self._block: _Block | None = block
+        self.nbytes = block.nbytes
+        self.ipc_handle = block.handle
+        self.device = memory.device
+
+    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """C-ordered device array over the block from `offset` bytes on; ValueError when it does not fit."""
+        if self._block is None:
+            raise ValueError("the block is closed")
+        kind = np.dtype(dtype)
+        needed = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        if offset < 0 or offset + needed > self.nbytes:
+            raise ValueError(f"a view of {needed} bytes at {offset} does not fit a block of {self.nbytes} bytes")
+        memory = cupy.cuda.UnownedMemory(self._block.pointer, self.nbytes, self._block, self.device)
+        return cupy.ndarray(tuple(shape), kind, cupy.cuda.MemoryPointer(memory, offset))
+
+    def close(self) -> None:
+        """Hand the memory back for the next case; views are dead afterwards. More than once without harm."""
+        if self._block is not None:
+            self._memory.give_back(self._block)
+            self._block = None

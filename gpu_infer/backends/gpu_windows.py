@@ -1,0 +1,222 @@
+"""Windows into slots, scores into the rolling accumulator, finished rows out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import checks
+from . import gpu_arguments as arguments
+from .base import Array, RingAccumulator, Start
+from .boxes import clip
+from .gpu_device import Device
+from .gpu_layout import code, fastest_last, output, pointer, reordered, steps
+from .gpu_operations import ROWS, Operations, pointer_or_null, steps_or_zero
+
+
+class WindowOperations(Operations):
+    def __init__(self, device: Device, tie_band: float) -> None:
+        super().__init__(device)
+        self.tie_band = tie_band
+        self._ties: Array | None = None
+        self._counts: dict[bytes, Array] = {}
+
+    def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
+        """See `Backend.gather`. A slot in host memory is written when the method returns.
+
+        Raises ValueError where shapes or dtypes do not go together.
+        """
+        checks.gather(volume, starts, slot)
+        used = slot[: len(starts)]
+        if used.size == 0:
+            return
+        with self._device.section("gather"):
+            if not isinstance(slot, np.ndarray):
+                self._gather(volume, starts, used, fill)
+                return
+            scratch = self._device.allocate_like(used)
+            self._gather(volume, starts, scratch, fill)
+            self._device.counters.tile_bytes_down += used.nbytes
+            self._device.downloaded(scratch, used)
+
+    def _gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
+        order = fastest_last(slot)
+        source, target = pointer(volume), output(slot)
+        shared = {
+            "volume": source,
+            "volume_strides": reordered(steps(volume), order),
+            "slot_strides": reordered(steps(slot), order),
+            "volume_size": reordered(volume.shape[1:], order),
+            "window_size": reordered(slot.shape[2:], order),
+            "channels": volume.shape[0],
+            "fill": fill,
+        }
+        i, j, _ = shared["window_size"]
+        kind = f"gather_{code(volume.dtype)}_{code(slot.dtype)}"
+        for first in range(0, len(starts), arguments.MOST_WINDOWS):
+            group = starts[first : first + arguments.MOST_WINDOWS]
+            listed = np.zeros((arguments.MOST_WINDOWS, 3), np.int64)
+            listed[: len(group)] = [reordered(start, order) for start in group]
+            packed = arguments.packed(arguments.GATHER, slot=target + first * slot.strides[0], starts=listed, **shared)
+            blocks = len(group) * volume.shape[0] * i * -(-j // ROWS["gather"])
+            self._device.launch("gather", kind, blocks, packed)
+
+    def blend(
+        self,
+        slot: Array,
+        starts: Sequence[Start],
+        repeats: Sequence[int],
+        importance: Array | None,
+        ring: RingAccumulator,
+    ) -> None:
+        """See `Backend.blend`: sums += (repeats · importance) · slot, every operation rounded to float32.
+
+        Raises ValueError where shapes or dtypes do not go together, or a window is longer than the ring.
+        """
+        checks.blend(slot, starts, repeats, importance, ring)
+        used = slot[: len(starts)]
+        if used.size == 0:
+            return
+        with self._device.section("blend"):
+            if isinstance(slot, np.ndarray):
+                self._device.counters.tile_bytes_up += used.nbytes
+                used = self._device.uploaded(used)
+            if isinstance(importance, np.ndarray):
+                importance = self._device.uploaded(importance)
+            for n, start in enumerate(starts):
+                self._blend(used[n], start, repeats[n], importance, ring)
+
+    def _blend(
+        self, window: Array, start: Start, repeats: int, importance: Array | None, ring: RingAccumulator
+    ) -> None:
+        inside = clip(start, window.shape[1:], ring.shape)
+        if inside is None:
+            return
+        heights = ring.sums.shape[1:]
+        checks.box(ring, _corner(inside.grid, "start"), _corner(inside.grid, "stop"))
+        scores = window[(slice(None), *inside.window)]
+        weights = None if importance is None else importance[inside.window]
+        order = fastest_last(ring.sums)
+        size = reordered(scores.shape[1:], order)
+        packed = arguments.packed(
+            arguments.BLEND,
+            scores=pointer(scores),
+            sums=output(ring.sums),
+            weights=pointer_or_null(ring.weights),
+            importance=pointer_or_null(weights),
+            scores_strides=reordered(steps(scores), order),
+            sums_strides=reordered(steps(ring.sums), order),
+            weights_strides=steps_or_zero(ring.weights, order),
+            importance_strides=steps_or_zero(weights, order),
+            size=size,
+            origin=reordered([s.start % h for s, h in zip(inside.grid, heights, strict=True)], order),
+            height=reordered(heights, order),
+            channels=scores.shape[0],
+            repeats=repeats,
+        )
+        self._device.launch("blend", f"blend_{code(scores.dtype)}", size[0] * -(-size[1] // ROWS["blend"]), packed)
+
+    def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: Array) -> None:
+        """See `Backend.finish_argmax`. Ties within `tie_band` are counted.
+
+        Raises ValueError where the box leaves the grid or is longer than the ring, or labels do not fit their dtype.
+        """
+        checks.labels(ring.sums.shape[0], ring.shape, labels)
+        with self._device.section("finish_argmax"):
+            if self._ties is None:
+                self._ties = self._device.zeroed((1,), np.uint64)
+            counted = 0 if ring.sums.shape[0] < 2 else pointer(self._ties)
+            self._finish(f"finish_argmax_{code(labels.dtype)}", ring, low, high, labels[None], ties=counted)
+
+    def finish_scores(
+        self, ring: RingAccumulator, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
+    ) -> None:
+        """See `Backend.finish_scores`.
+
+        Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
+        """
+        checks.scores(ring, counts, scores)
+        with self._device.section("finish_scores"):
+            per_axis = [self._count(c)[a:b] for c, a, b in zip(counts, low, high, strict=True)]
+            self._finish("finish_scores", ring, low, high, scores, counts=per_axis)
+
+    def _finish(
+        self,
+        kind: str,
+        ring: RingAccumulator,
+        low: Start,
+        high: Start,
+        out: Array,
+        ties: int = 0,
+        counts: Sequence[Array] | None = None,
+    ) -> None:
+        if not checks.box(ring, low, high):
+            return
+        heights = ring.sums.shape[1:]
+        order = fastest_last(ring.sums)
+        size = reordered([b - a for a, b in zip(low, high, strict=True)], order)
+        box = out[(slice(None), *(slice(a, b) for a, b in zip(low, high, strict=True)))]
+        i, j, k = (0, 0, 0) if counts is None else reordered([pointer(c) for c in counts], order)
+        packed = arguments.packed(
+            arguments.FINISH,
+            sums=output(ring.sums),
+            weights=pointer_or_null(ring.weights),
+            out=output(box),
+            ties=ties,
+            count_i=i,
+            count_j=j,
+            count_k=k,
+            sums_strides=reordered(steps(ring.sums), order),
+            weights_strides=steps_or_zero(ring.weights, order),
+            out_strides=reordered(steps(box), order),
+            size=size,
+            origin=reordered([a % h for a, h in zip(low, heights, strict=True)], order),
+            height=reordered(heights, order),
+            channels=ring.sums.shape[0],
+            band=self.tie_band,
+        )
+        self._device.launch("finish", kind, size[0] * -(-size[1] // ROWS["finish"]), packed)
+
+    def argmax(self, scores: Array, labels: Array) -> None:
+        """See `Backend.argmax`. Compares as `finish_argmax` does; scores of any real dtype, in its own precision.
+
+        Raises ValueError where shapes do not agree or labels do not fit their dtype.
+        """
+        if scores.ndim != 4 or scores.dtype.kind not in "iuf":
+            raise ValueError(f"scores must be real [K, X, Y, Z], found {scores.dtype} {scores.shape}")
+        if not scores.dtype.isnative:
+            raise ValueError(f"scores must be of native byte order, found {scores.dtype.str}")
+        checks.labels(scores.shape[0], scores.shape[1:], labels)
+        if labels.size == 0:
+            return
+        with self._device.section("argmax"):
+            order = fastest_last(scores)
+            size = reordered(labels.shape, order)
+            packed = arguments.packed(
+                arguments.ARGMAX,
+                scores=pointer(scores),
+                labels=output(labels),
+                scores_strides=reordered(steps(scores), order),
+                labels_strides=reordered(steps(labels), order),
+                size=size,
+                channels=scores.shape[0],
+            )
+            kind = f"argmax_{code(scores.dtype)}_{code(labels.dtype)}"
+            self._device.launch("finish", kind, size[0] * -(-size[1] // ROWS["finish"]), packed)
+
+    def _count(self, count: NDArray[np.float32]) -> Array:
+        """A count table on the device; the few of a job are the same for every slab."""
+        host = np.ascontiguousarray(count, np.float32)
+        key = host.tobytes()
+        if key not in self._counts:
+            if len(self._counts) >= 64:
+                self._counts.clear()
+            self._counts[key] = self._device.small_upload(host)
+        return self._counts[key]
+
+
+def _corner(box: tuple[slice, slice, slice], end: str) -> Start:
+    x, y, z = (int(getattr(s, end)) for s in box)
+    return (x, y, z)

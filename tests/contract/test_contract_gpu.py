@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+
+import pytest
+from backend_contract import BackendContract
+
+from gpu_infer.backends.base import Backend
+from gpu_infer.errors import ConfigError
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    if importlib.util.find_spec("cupy") is None:
+        pytest.skip("cupy is not installed")
+    from gpu_infer.backends.gpu import GpuBackend
+
+    try:
+        yield GpuBackend()
+    except ConfigError as error:
+        pytest.skip(error.message)
+
+
+class TestGpu(BackendContract):
+    """The GPU backend fulfils the contract on a device."""

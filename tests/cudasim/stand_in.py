@@ -1,0 +1,115 @@
+"""The small part of CuPy that gpu_infer/backends/gpu_*.py use, as one module object."""
+
+from __future__ import annotations
+
+import threading
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from . import compiler, memory
+from .arrays import ndarray
+
+_current = threading.local()
+
+
+class Stream:
+    """Work is done when it is queued, so that streams only have to be told apart."""
+
+    _made = 0
+
+    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
+        if not null:
+            Stream._made += 1
+        self.ptr = 0 if null else Stream._made
+        self._before: list[Stream] = []
+
+    def __enter__(self) -> Stream:
+        self._before.append(get_current_stream())
+        _current.stream = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _current.stream = self._before.pop()
+
+    def wait_event(self, event: Event) -> None:
+        assert event.recorded
+
+
+class Event:
+    def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
+        self.recorded = False
+
+    def record(self, stream: Stream | None = None) -> None:
+        self.recorded = True
+
+    def synchronize(self) -> None:
+        pass
+
+
+class Device:
+    compute_capability = "sim"
+
+    def __init__(self, number: int) -> None:
+        assert number == 0
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+_null = Stream(null=True)
+
+
+def get_current_stream() -> Stream:
+    return getattr(_current, "stream", _null)
+
+
+def module(devices: int = 1) -> Any:
+    """A fresh `cupy`, with so many devices."""
+
+    def count() -> int:
+        if devices == 0:
+            raise memory.CUDARuntimeError(100, "cudaErrorNoDevice: no CUDA-capable device is detected")
+        return devices
+
+    cupy: Any = ModuleType("cupy")
+    cupy.__version__ = "0 (simulated)"
+    cupy.ndarray = ndarray
+    cupy.cuda = SimpleNamespace(
+        Device=Device,
+        Stream=Stream,
+        Event=Event,
+        get_current_stream=get_current_stream,
+        Memory=memory.Memory,
+        MemoryPointer=memory.MemoryPointer,
+        MemoryPool=memory.MemoryPool,
+        UnownedMemory=memory.UnownedMemory,
+        alloc_pinned_memory=memory.pinned,
+        memory=SimpleNamespace(OutOfMemoryError=memory.OutOfMemoryError),
+        function=SimpleNamespace(Module=compiler.Module),
+        nvtx=SimpleNamespace(RangePush=lambda name: None, RangePop=lambda: None),
+        nvrtc=SimpleNamespace(
+            getVersion=compiler.get_version,
+            createProgram=compiler.create_program,
+            compileProgram=compiler.compile_program,
+            getCUBIN=lambda program: program.library,
+            getProgramLog=lambda program: program.log,
+            destroyProgram=lambda program: None,
+            NVRTCError=compiler.NVRTCError,
+        ),
+        runtime=SimpleNamespace(
+            CUDARuntimeError=memory.CUDARuntimeError,
+            getDeviceCount=count,
+            getDevice=lambda: 0,
+            memGetInfo=memory.mem_get_info,
+            malloc=memory.malloc,
+            free=memory.free,
+            ipcGetMemHandle=memory.ipc_handle,
+            memcpyAsync=memory.memcpy,
+            memcpyHostToDevice=1,
+            memcpyDeviceToHost=2,
+        ),
+    )
+    return cupy
