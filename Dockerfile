@@ -43,8 +43,7 @@ RUN case "${VARIANT}" in \
 ARG NUMBA_CPU=x86-64-v3
 ENV NUMBA_CPU_NAME=${NUMBA_CPU} NUMBA_CPU_FEATURES=""
 COPY deploy/warm_up.py deploy/warm_up.py
-RUN NUMBA_CACHE_DIR=/opt/gpu_infer/kernels/numba CUPY_CACHE_DIR=/opt/gpu_infer/kernels/cupy \
-    /opt/gpu_infer/bin/python deploy/warm_up.py
+RUN /opt/gpu_infer/bin/python deploy/warm_up.py /opt/gpu_infer/kernels
 
 FROM base AS operator
 ARG VERSION=0.1.0

@@ -1,6 +1,7 @@
-"""Compile every kernel into the caches that NUMBA_CACHE_DIR and CUPY_CACHE_DIR name; run when an image is built.
+"""Compile every kernel into a folder, for GPU_INFER_KERNELS: `warm_up.py FOLDER`, run when an image is built.
 
-Needs no GPU. The CPU kernels are compiled by calling each operation once per dtype pair that a run can meet.
+Needs no GPU. The CPU kernels are compiled by calling each operation once per dtype pair that a run can meet, the CUDA
+kernels by NVRTC for every supported GPU, where CuPy is installed.
 """
 
 from __future__ import annotations
@@ -8,17 +9,17 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import logging
+import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
-from gpu_infer.backends.base import RingAccumulator
-from gpu_infer.backends.cpu import CpuBackend
-from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
-from gpu_infer.backends.tables import ClampedAffine
-
 log = logging.getLogger("warm_up")
+
+ARCHITECTURES = ("80", "86", "89", "90", "100", "120")
+"""GPUs from the A100 on; another one is compiled for when it is first met."""
 
 STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64")
 MODEL = ("float32", "float16")
@@ -30,6 +31,11 @@ ORIGIN = (0, 0, 0)
 
 def warm_cpu() -> None:
     """Every operation of the CPU backend, on arrays of a few voxels, for every dtype pair of a run."""
+    from gpu_infer.backends.base import RingAccumulator
+    from gpu_infer.backends.cpu import CpuBackend
+    from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
+    from gpu_infer.backends.tables import ClampedAffine
+
     cpu = CpuBackend()
     same = ClampedAffine()
     linear = (linear_table(N, N + 1),) * 3
@@ -61,15 +67,22 @@ def warm_cpu() -> None:
             cpu.restore(labels, nearest, np.zeros(larger, out))
 
 
-def main() -> int:
+def main(folder: Path) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     started = time.monotonic()
     warm_cpu()
     log.info("CPU kernels compiled in %.0f s", time.monotonic() - started)
     if importlib.util.find_spec("cupy") is None:
-        log.info("no CuPy here: no GPU kernels to compile")
+        log.info("no CuPy here: no CUDA kernels to compile")
+        return 0
+    from gpu_infer.backends.gpu_modules import precompile
+
+    started = time.monotonic()
+    made = precompile(ARCHITECTURES, folder)
+    log.info("%d CUDA modules compiled in %.0f s", len(made), time.monotonic() - started)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(sys.argv[1]) / "numba")  # before Numba is imported
+    sys.exit(main(Path(sys.argv[1])))

@@ -43,12 +43,16 @@ def _usable(folder: Path) -> bool:
 
 
 def _candidates() -> list[Path]:
-    folders = [user_cache_path("gpu_infer") / "numba"]
+    folders = []
+    try:
+        folders.append(user_cache_path("gpu_infer") / "numba")
+    except RuntimeError:
+        _log.debug("no home folder is known")
     try:
         folders.append(Path(tempfile.gettempdir()) / f"gpu_infer-numba-{os.geteuid()}")
     except FileNotFoundError:
         _log.debug("no temporary folder can be written")
-    # a uid without HOME and without a passwd entry leaves "~" in the path
+    # older platformdirs leave the "~" of a uid without HOME and passwd entry in the path
     return [folder for folder in folders if folder.is_absolute()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,23 @@ def test_a_cache_with_something_in_it_is_left_alone(compiled: Path, tmp_path: Pa
 def test_nothing_to_copy(tmp_path: Path) -> None:
     assert not seed(tmp_path, tmp_path / "missing")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a name")
+def test_a_user_without_name_and_home() -> None:
+    code = (
+        f"import os, sys; sys.path[:0] = {sys.path!r}\n"
+        "from gpu_infer.backends import numba_cache\n"
+        "from gpu_infer.cache import cache_folder\n"
+        "os.setgroups([]); os.setgid(54321); os.setuid(54321)\n"
+        "numba_cache._configure()\n"
+        "print(os.environ['NUMBA_CACHE_DIR'], cache_folder())"
+    )
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own ones are closed to other users
+        Path(folder).chmod(0o777)
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": folder, "NUMBA_CACHE_DIR": ""}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [f"{folder}/gpu_infer-numba-54321", f"{folder}/gpu_infer-54321"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
-_KNOWN = frozenset("FROM ARG ENV RUN COPY LABEL WORKDIR USER ENTRYPOINT CMD".split())
+_KNOWN = frozenset(["FROM", "ARG", "ENV", "RUN", "COPY", "LABEL", "WORKDIR", "USER", "ENTRYPOINT"])
 
 
 @dataclass(frozen=True)
