@@ -10,12 +10,10 @@ from spec_files import component, load, lung, pre
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.spec.load import load_config
+from gpu_infer.transforms.registry import TRANSFORMS
 
 RES = "ScaleByResolution"
-SUPPORTED = (
-    "LoadNifti, ConvertToChannelsFirst, ConvertToChannelsLast, ScaleByResolution, ScaleBySpacing, "
-    "ScaleIntensityRange, ArgmaxAcrossChannels, CopyProperties, RestoreOriginalShape"
-)
+SUPPORTED = ", ".join(TRANSFORMS)
 
 
 def second(*args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -96,8 +94,21 @@ CASES: list[tuple[Any, str]] = [
     ),
     (second("Qwertz"), f'pre_transforms[1].name: unknown transform "Qwertz" (supported: {SUPPORTED})'),
     (
-        second("KeepLargestCC"),
-        f"pre_transforms[1].name: KeepLargestCC is not supported yet (supported: {SUPPORTED})",
+        second("KeepLargestCC", fields="image", labels=[1]),
+        'pre_transforms[1].args: KeepLargestCC has no argument "labels"; did you mean "applied_labels"? (it takes '
+        "fields, connectivity, applied_labels)",
+    ),
+    (
+        second("KeepLargestCC", fields="image", connectivity=6),
+        "pre_transforms[1].args.connectivity: expected 1 (faces), 2 (edges too) or 3 (corners too), found 6",
+    ),
+    (
+        second("KeepLargestCC", fields="image"),
+        "pre_transforms[1]: KeepLargestCC: works on labels, 'image' holds an image",
+    ),
+    (
+        second("CropForegroundObject", fields="image", image_field="image"),
+        'pre_transforms[1].args: "image_field" and "fields" are the same argument: keep one',
     ),
     (
         second("RandomAxisFlip"),
@@ -160,8 +171,8 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         lung(post_transforms=[]),
-        "post_transforms: no transform turns the scores in 'model' into labels (add ArgmaxAcrossChannels; for a model "
-        "with one output channel it takes ThresholdValues, which is not supported yet)",
+        "post_transforms: no transform turns the scores in 'model' into labels (add ArgmaxAcrossChannels, or "
+        "ThresholdValues for a model with one output channel)",
     ),
     (lung(inferer=None), 'inferer: is missing ({"name": "TRTISScanWindowInferer", "args": {"model_name": …}})'),
     (lung(inferer={"name": "TRTISSimpleInferer", "disabled": True}), "inferer: is disabled (a run needs one)"),
@@ -261,8 +272,36 @@ CASES: list[tuple[Any, str]] = [
         'writers[0].args.dtype: expected one of uint8, uint16, uint32, int8, int16, int32, found "float32"',
     ),
     (
-        lung(writers=[component("W", field="label")]),
-        'writers[0].args.field: writes "label", but the result is in "model" (use one name)',
+        lung(writers=[component("W", field="modle")]),
+        "writers[0].args.field: unknown field 'modle'; did you mean 'model'? known: image, model",
+    ),
+    (
+        lung(writers=[component("W", field="image")]),
+        "writers[0].args.field: 'image' holds an image, expected labels to write (name one of model)",
+    ),
+    (
+        lung(writers=[component("W", field=["model"])]),
+        'writers[0].args.field: expected the name of a field, found ["model"]',
+    ),
+    (
+        lung(writers=[component("W", dtype="uint8"), component("V", field="model")]),
+        'writers[1].args.field: "model" is written already (give every writer another field)',
+    ),
+    (
+        lung(
+            post_transforms=[
+                component("SplitAcrossChannels", field="model", channel_names=["a", "b"]),
+                component("ThresholdValues", fields="a", threshold=0.5),
+            ],
+            writers=[component("W", field="a"), component("W", field="b")],
+        ),
+        "post_transforms: no transform turns the scores in 'b' into labels (add ArgmaxAcrossChannels, or "
+        "ThresholdValues for a model with one output channel)",
+    ),
+    (
+        lung(post_transforms=[component("ThresholdAcrossChannels", fields="model", threshold=[0.5, 0.4])]),
+        "post_transforms: leave 2 channels in 'model', expected 1 (make one label map of them with "
+        "ArgmaxAcrossChannels, or one field of each with SplitAcrossChannels, and name the fields in writers)",
     ),
 ]
 
