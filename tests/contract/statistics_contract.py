@@ -41,7 +41,7 @@ class StatisticsContract:
     @pytest.mark.parametrize("layout", LAYOUTS[::7])
     def test_moments_of_any_layout(self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
         array = values((3, 4, 5, 6))
-        found = backend.masked_moments(laid_out(backend.upload(array), *layout), False)
+        found = backend.masked_moments(backend.upload(laid_out(array, *layout)), False)
         assert_allclose([found.mean, found.std], [array.mean(dtype=float), array.std(dtype=float)], rtol=1e-12)
 
     def test_a_large_mean_does_not_cancel_the_deviation(self, backend: Backend) -> None:
@@ -76,7 +76,7 @@ class StatisticsContract:
         self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]]
     ) -> None:
         array = values((2, 3, 4, 5))
-        out = laid_out(backend.zeros(array.shape, np.float32), *layout)
+        out = backend.upload(laid_out(np.zeros(array.shape, np.float32), *layout))
         backend.masked_affine(backend.upload(array), out, ClampedAffine(2.0, 1.0))
         assert_array_equal(backend.download(out), np.where(array != 0, 2 * array + 1, 0))
 
@@ -107,7 +107,7 @@ class StatisticsContract:
         seed: int,
     ) -> None:
         labels = np.random.default_rng(seed).integers(0, top + 1, shape).astype(np.uint8)
-        stored = laid_out(backend.upload(labels[None]), *layout)[0]
+        stored = backend.upload(laid_out(labels[None], *layout))[0]
         out = backend.empty(labels.shape, np.uint8)
         backend.largest_components(stored, connectivity, only, out)
         want = largest(labels, connectivity, only)

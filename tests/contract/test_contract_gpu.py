@@ -5,17 +5,19 @@ from collections.abc import Iterator
 
 import pytest
 from backend_contract import BackendContract
+from statistics_contract import StatisticsContract
 
 from gpu_infer.backends.base import Backend
 from gpu_infer.errors import ConfigError
 
 pytestmark = pytest.mark.gpu
 
+if importlib.util.find_spec("cupy") is None:
+    pytest.skip("cupy is not installed", allow_module_level=True)
+
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    if importlib.util.find_spec("cupy") is None:
-        pytest.skip("cupy is not installed")
     from gpu_infer.backends.gpu import GpuBackend
 
     try:
@@ -24,5 +26,5 @@ def backend() -> Iterator[Backend]:
         pytest.skip(error.message)
 
 
-class TestGpu(BackendContract):
+class TestGpu(BackendContract, StatisticsContract):
     """The GPU backend fulfils the contract on a device."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from backend_contract import BackendContract
 from cudasim.simulated import simulated_cupy
+from statistics_contract import StatisticsContract
 
 from gpu_infer.backends.base import Backend
 
@@ -15,5 +16,5 @@ def backend() -> Iterator[Backend]:
         yield gpu.GpuBackend()
 
 
-class TestSimulated(BackendContract):
+class TestSimulated(BackendContract, StatisticsContract):
     """The GPU backend on simulated CUDA fulfils the contract."""

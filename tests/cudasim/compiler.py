@@ -9,7 +9,7 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 SHIM = Path(__file__).with_name("shim.h")
 
@@ -81,7 +81,7 @@ class Launch(ctypes.Structure):
 class Module:
     """`cupy.cuda.function.Module`."""
 
-    launches: list[str] = []
+    launches: ClassVar[list[str]] = []
     """Names of the kernels started, in order."""
 
     def load(self, cubin: bytes) -> None:

@@ -9,7 +9,7 @@ import secrets
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .compiler import ASAN
 
@@ -41,7 +41,7 @@ class OutOfMemoryError(MemoryError):
 
 class _State:
     used = 0  # bytes taken from the "driver"
-    segments: dict[int, tuple[str, Any, int]] = {}
+    segments: ClassVar[dict[int, tuple[str, Any, int]]] = {}
 
 
 def mem_get_info() -> tuple[int, int]:

@@ -1,0 +1,128 @@
+"""The whole operator with `--device gpu` on simulated CUDA, against a real server: labels, counters and memory.
+
+A simulated CUDA region is a POSIX segment, which the server opens as such: slots live on the "device", as with
+CUDA shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from cudasim import memory
+from cudasim.simulated import open_segments_as_cuda, simulated_cupy
+from operator_helpers import config, operate, write_nifti
+
+pytestmark = pytest.mark.slow
+
+AFFINE = np.array([[-0.9, 0, 0, 10], [0, 0, 1.4, -7], [0, 1.1, 0, 3], [0, 0, 0, 1.0]])
+
+
+@pytest.fixture
+def gpu() -> Iterator[Any]:
+    """The GPU backend's module on a simulated device with CUDA IPC."""
+    with simulated_cupy() as module, pytest.MonkeyPatch.context() as patch:
+        open_segments_as_cuda(patch)
+        yield module
+
+
+def volume(shape: tuple[int, int, int], dtype: Any = np.int16, seed: int = 3) -> Any:
+    return np.random.default_rng(seed).integers(-1, 6, shape).astype(dtype)
+
+
+def labels_of(result: Any) -> Any:
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(result.output)))
+
+
+def content(model: str = "classes5", **inferer: Any) -> dict[str, Any]:
+    return config(model, resolution=(1.2, 1.0, 1.0), roi_size=[12, 10, 8], **inferer)
+
+
+@pytest.mark.parametrize("control", ["grpc", "http"])
+@pytest.mark.parametrize("data", ["cuda_shm", "system_shm", "inline"])
+def test_labels_equal_those_of_the_cpu(
+    tmp_path: Path, triton_server: Any, gpu: Any, control: str, data: str, no_leftovers: None
+) -> None:
+    stored = volume((33, 21, 18))
+    for device in ("cpu", "gpu"):
+        write_nifti(tmp_path / device / "input/case.nii.gz", stored, AFFINE)
+    common = {"control": control, "slots": 3, "batch_size": 2}
+    plain = operate(tmp_path / "cpu", triton_server, content(), device="cpu", **common)
+    ours = operate(tmp_path / "gpu", triton_server, content(), device="gpu", require=data, **common)
+    assert ours.data["device"] == "gpu"
+    assert ours.data["triton"]["data"] == data
+    np.testing.assert_array_equal(labels_of(ours), labels_of(plain))
+    assert len(np.unique(labels_of(ours))) == 5
+    counted = gpu.shared_backend().counters()
+    tiles = counted["tile_bytes_up"] + counted["tile_bytes_down"]
+    assert (tiles == 0) == (data == "cuda_shm")
+
+
+@pytest.mark.parametrize("model", ["threshold_half_fp16", "channels_last", "label300"])
+def test_other_tensors(tmp_path: Path, triton_server: Any, gpu: Any, model: str) -> None:
+    stored = np.random.default_rng(1).random((20, 17, 11), dtype=np.float32)
+    found = []
+    for device in ("cpu", "gpu"):
+        write_nifti(tmp_path / device / "input/case.nii", stored, AFFINE)
+        chosen = config(model, roi_size=[8, 8, 8])
+        chosen["writers"][0]["args"]["dtype"] = "uint16"
+        if model == "channels_last":
+            chosen["pre_transforms"][1]["name"] = "ConvertToChannelsLast"
+        found.append(labels_of(operate(tmp_path / device, triton_server, chosen, device=device)))
+    np.testing.assert_array_equal(found[1], found[0])
+
+
+def test_voxels_cross_the_bus_twice(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
+    """Stored volume up, labels down, and nothing else that counts voxels (promise 9)."""
+    stored = volume((30, 26, 22))
+    write_nifti(tmp_path / "input/case.nii.gz", stored, AFFINE)
+    operate(tmp_path, triton_server, content(), device="gpu", require="cuda_shm")
+    counted = gpu.shared_backend().counters()
+    assert counted["bytes_up"] == stored.nbytes
+    assert counted["bytes_down"] == stored.size  # uint8 labels
+    assert counted["tile_bytes_up"] == counted["tile_bytes_down"] == 0
+    assert counted["table_bytes"] < 50_000
+
+
+def test_a_second_case_of_a_new_shape_compiles_and_allocates_nothing(
+    tmp_path: Path, triton_server: Any, gpu: Any
+) -> None:
+    """Promise 8, in one process: memory and kernels of the first case serve the second."""
+    backend = gpu.shared_backend()
+    for case, shape in (("first", (28, 30, 19)), ("second", (35, 17, 26))):
+        write_nifti(tmp_path / case / "input/case.nii.gz", volume(shape), AFFINE)
+    operate(tmp_path / "first", triton_server, content(), device="gpu", require="cuda_shm")
+    before = backend.counters()
+    operate(tmp_path / "second", triton_server, content(), device="gpu", require="cuda_shm")
+    after = backend.counters()
+    assert gpu.shared_backend() is backend
+    for fixed in ("allocations", "kernels_compiled", "modules_loaded"):
+        assert after[fixed] == before[fixed], fixed
+    assert after["launches"] > before["launches"]
+
+
+def test_the_device_holds_no_more_than_planned(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
+    """Peak bytes of arrays and slots stay below the plan's lines for voxels (promise 6), tables and pages aside."""
+    write_nifti(tmp_path / "input/case.nii.gz", volume((61, 50, 40)), AFFINE)
+    result = operate(tmp_path, triton_server, content(), device="gpu", require="cuda_shm", slots=2, batch_size=4)
+    assert gpu.shared_backend().counters()["peak_device_bytes"] <= result.data["memory"]["planned_peak_bytes"]
+
+
+def test_the_tie_count_covers_every_difference(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
+    """Scores of 0 or 1 summed over windows: exact ties, all of them counted."""
+    stored = np.full((16, 16, 16), 0.5, np.float32)
+    write_nifti(tmp_path / "input/case.nii", stored, np.eye(4))
+    operate(tmp_path, triton_server, config("classes5", roi_size=[8, 8, 8]), device="gpu")
+    assert 0 <= gpu.shared_backend().counters()["tied_voxels"] <= stored.size
+
+
+def test_nothing_of_the_simulated_device_stays(gpu: Any) -> None:
+    block = gpu.shared_backend().device_block(1 << 20)
+    assert list(memory.SHM.glob("cudasim-*"))
+    block.close()
+    memory.free_all()
+    assert not list(memory.SHM.glob("cudasim-*"))
