@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .backends.labels import label_dtype
-from .errors import ConfigError
+from .errors import ConfigError, ResourceError
 from .inferers.accumulator import accumulator_shape
 from .inferers.fit import Fit, fit_model
 from .inferers.modes import WindowMode
 from .inferers.windows import WindowGrid, make_grid
-from .memory import KERNELS, Load, degrade, resident_bytes
+from .memory import INLINE_COPIES, KERNELS, Load, degrade, resident_bytes
 from .settings import Settings
 from .spec.config import Config
 from .transforms.plan import Pipeline
@@ -73,12 +73,13 @@ def plan_job(
         output_name=inferer.output_name,
         batch=settings.batch_size or inferer.batch_size,
     )
-    job = settle(config, pipeline, settings, volume, model, free_bytes)
+    copies = INLINE_COPIES[transport.control] if transport.data == "inline" else 0
+    job = settle(config, pipeline, settings, volume, model, free_bytes, copies=copies)
     if job.fit.channels_out == -1:
         channels = probe_output_channels(
             transport, model, job.fit.window, job.fit.channels_in, channels_last=job.channels_last
         )
-        job = settle(config, pipeline, settings, volume, model, free_bytes, channels_out=channels)
+        job = settle(config, pipeline, settings, volume, model, free_bytes, channels_out=channels, copies=copies)
     return job
 
 
@@ -99,8 +100,13 @@ def settle(
     free_bytes: int | None,
     *,
     channels_out: int | None = None,
+    copies: int = 0,
 ) -> Job:
-    """The job for a known model, without touching a voxel or a server; `free_bytes` None: memory is not limited."""
+    """The job for a known model, without touching a voxel or a server.
+
+    free_bytes  None: memory is not limited
+    copies      of a slot's bytes that requests hold (`memory.INLINE_COPIES`), 0 with shared memory
+    """
     inferer = config.inferer
     trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype)
     shape, channels = trace.model_shape, trace.model_channels
@@ -138,6 +144,7 @@ def settle(
         slots=min(settings.slots or inferer.slots or SLOTS, -(-visits // batch)),
         batch=batch,
         slab=settings.slab,
+        copies=copies,
         chains=trace.peak_bytes,
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
         program=max(resident_bytes() - volume.nbytes, 0) + KERNELS,
@@ -145,7 +152,13 @@ def settle(
     steps: list[str] = []
     if free_bytes is not None:
         held = resident_bytes()  # interpreter, libraries and the volume are in memory already
-        load, steps = degrade(load, free_bytes + held)
+        try:
+            load, steps = degrade(load, free_bytes + held)
+        except ResourceError as error:  # a wrong spacing in the file shows in the grid
+            raise ResourceError(
+                f"{volume.path}: {_by(volume.geometry.shape)} becomes {_by(shape)} for the model: {error.message}",
+                remedy=error.remedy,
+            ) from None
     return Job(model, fit, mode, grid, load, trace.channels_last, steps)
 
 

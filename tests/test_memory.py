@@ -29,6 +29,14 @@ def test_peak_by_hand() -> None:
     assert wide.peak == 100 + 50 + 100_000
 
 
+def test_voxels_in_requests_count() -> None:
+    """Without shared memory a slot's bytes lie in messages and buffers as well."""
+    inline = Load(**{**LOAD.__dict__, "copies": 3})
+    assert inline.peak == LOAD.peak + 3 * LOAD.arena
+    assert [line for line in inline.lines() if line.startswith("requests with voxels in them")]
+    assert not [line for line in LOAD.lines() if line.startswith("requests")]
+
+
 def test_enough_memory_changes_nothing() -> None:
     assert degrade(LOAD, LOAD.peak) == (LOAD, [])
 
