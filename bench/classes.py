@@ -1,0 +1,125 @@
+"""Do 105 classes over 512×512×400 voxels fit? `python -m bench.classes`.
+
+A label volume goes through the operator and a Triton model whose argmax is its input (bench/models/classes105): the
+labels must come out as they went in, memory as planned, and the accumulator no larger at depth 800.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from bench.measure import peak_of
+from bench.output import Result, mebibytes, seconds
+from gpu_infer.app import run as operate
+from gpu_infer.job import settle
+from gpu_infer.settings import Settings
+from gpu_infer.spec.load import load_config
+from gpu_infer.transforms.plan import Pipeline
+from gpu_infer.triton.local.serve import LocalServer
+from gpu_infer.triton.repository import model_in_repository
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.volume import Volume
+
+MODELS = Path(__file__).parent / "models"
+MODEL = "classes105"
+CLASSES = 105
+PLANE = (512, 512)
+LIMIT_BYTES = 12 << 30
+
+CONFIG: dict[str, Any] = {
+    "batch_size": 1,
+    "pre_transforms": [
+        {"name": "LoadNifti", "args": {"fields": "image"}},
+        {"name": "ConvertToChannelsFirst", "args": {"fields": "image"}},
+    ],
+    "post_transforms": [
+        {"name": "ArgmaxAcrossChannels", "args": {"fields": "model"}},
+        {"name": "RestoreOriginalShape", "args": {"field": "model", "src_field": "image", "is_label": True}},
+    ],
+    "writers": [{"name": "MhdWriter", "args": {"field": "model", "dtype": "uint8"}}],
+    "inferer": {"name": "TRTISScanWindowInferer", "args": {"model_name": MODEL}},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.classes", description=__doc__)
+    parser.add_argument("--depth", type=int, default=400)
+    run(parser.parse_args().depth)
+
+
+def run(depth: int = 400) -> None:
+    """Measure and publish bench/results/classes.json; raises RuntimeError where labels or memory are not as promised."""
+    with tempfile.TemporaryDirectory() as scratch, LocalServer([MODELS]) as server:
+        folder = Path(scratch)
+        config = folder / "config_inference.json"
+        config.write_text(json.dumps(CONFIG), encoding="utf-8")
+        plans = {n: _plan(config, n) for n in (depth, 2 * depth)}
+        source = folder / "labels.mhd"
+        labels = _labels(depth)
+        image = sitk.GetImageFromArray(labels)
+        sitk.WriteImage(image, source)
+        peak = peak_of(_operator_of, source, folder / "out", config, server.grpc)
+        report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
+        same = bool(np.array_equal(sitk.GetArrayViewFromImage(sitk.ReadImage(report["output"]["mhd"])), labels))
+    spent, planned = report["seconds"], report["memory"]["planned_peak_bytes"]
+    accumulators = {n: plan.accumulator for n, plan in plans.items()}
+    result = Result("classes", f"{CLASSES} classes on 512×512×{depth}, roi 192×192×32", ["what", "found", "allowed"])
+    result.rows = [
+        ["whole run", seconds(spent), ""],
+        ["peak memory", mebibytes(peak.peak_bytes), f"{mebibytes(planned)} planned, {mebibytes(LIMIT_BYTES)} in all"],
+        *(
+            [f"accumulator, depth {n}", mebibytes(size), mebibytes(accumulators[depth])]
+            for n, size in accumulators.items()
+        ),
+        ["labels come out as they went in", str(same), "True"],
+    ]
+    result.data = {
+        "seconds": spent,
+        "stages": report["stages"],
+        "tiles": report["tiles"],
+        "peak_bytes": peak.peak_bytes,
+        "planned_peak_bytes": planned,
+        "planned_accumulator_bytes": {str(n): size for n, size in accumulators.items()},
+        "labels_equal": same,
+    }
+    result.publish()
+    if not same or len(set(accumulators.values())) > 1 or peak.peak_bytes > min(planned, LIMIT_BYTES):
+        raise RuntimeError("labels, accumulator or peak memory are not as promised: see the table")
+
+
+def _operator_of(source: Path, output: Path, config: Path, url: str) -> Any:
+    environment = {"NVIDIA_TRITON_GRPCURI": url}
+    settings = Settings.from_environment(
+        environment, input=source, output=output, logs=output, config=config, publish="", deadline_s=120.0
+    )
+    return lambda: operate(settings)
+
+
+def _plan(config: Path, depth: int) -> Any:
+    """The memory plan (`gpu_infer.memory.Load`) of a volume of that depth, without a voxel of it."""
+    shape = (*PLANE, depth)
+    data = np.broadcast_to(np.uint8(0), (1, *shape))
+    volume = Volume(data, Geometry(shape, np.eye(4)), Path("labels.mhd"), "metaimage")
+    spec = load_config(config, {})
+    settings = Settings.from_environment({}, input="in", output="out", config=config, publish="")
+    model = model_in_repository(MODELS, MODEL)
+    assert model is not None
+    return settle(spec, Pipeline(spec.pre, spec.post), settings, volume, model, None).load
+
+
+def _labels(depth: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """uint8 [K, J, I]: all classes, in blocks that no window border respects."""
+    k, j, i = (np.arange(n, dtype=np.uint16) for n in (depth, *PLANE))
+    blocks = (i // 7)[None, None, :] * 3 + (j // 11)[None, :, None] * 5 + (k // 3)[:, None, None]
+    return (blocks % CLASSES).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""How long from the model's scores to labels on the file's grid? `python -m bench.finish [--input CT]`.
+
+Argmax and the way back, ours beside MONAI's AsDiscreted and Invertd.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from bench import ct, sides
+from bench.measure import measure, peak_of
+from bench.output import Chart, Result
+from bench.prepare import MONAI, OURS, add_rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.finish", description=__doc__)
+    ct.add_input(parser)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--classes", type=int, default=2)
+    arguments = parser.parse_args()
+    run(arguments.input, arguments.repeats, arguments.classes)
+
+
+def run(path: Path | None, repeats: int, classes: int = 2) -> None:
+    """Measure and publish bench/results/finish.*."""
+    result = Result(
+        "finish",
+        f"Finish: {classes} classes → labels on the grid of {ct.described(sides.volume_of(path))}",
+        ["side", "target", "median", "low … high", "against ours", "peak memory", "of it work"],
+        notes=["Peak memory is the whole process's, the scores in memory included."],
+    )
+    groups: dict[str, dict[str, float]] = {}
+    for target, spacing in sides.SPACINGS.items():
+        calls = {
+            OURS: sides.our_finish_of(path, spacing, classes),
+            MONAI: sides.monai_finish_of(path, spacing, classes),
+        }
+        timings = measure(calls, repeats=repeats)
+        same = float(np.mean(np.asarray(calls[OURS]()) == calls[MONAI]()[0].numpy()))
+        peaks = {
+            OURS: peak_of(sides.our_finish_of, path, spacing, classes),
+            MONAI: peak_of(sides.monai_finish_of, path, spacing, classes),
+        }
+        add_rows(result, target, timings, peaks)
+        result.data[target]["labels_equal"] = round(same, 5)
+        groups[target] = {name: timing.median for name, timing in timings.items()}
+    result.chart = Chart(groups, "seconds, median (logarithmic)")
+    result.publish()
+
+
+if __name__ == "__main__":
+    main()

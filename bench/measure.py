@@ -1,0 +1,120 @@
+"""Timings of several sides in one run, and the peak memory of one side in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of every repeat, in the order they were taken."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def low(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def high(self) -> float:
+        return max(self.seconds)
+
+    def data(self) -> dict[str, Any]:
+        """For the JSON: median, spread and every repeat."""
+        spread = {"median_s": self.median, "low_s": self.low, "high_s": self.high}
+        return {name: round(value, 6) for name, value in spread.items()} | {
+            "runs_s": [round(s, 6) for s in self.seconds]
+        }
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def measure(sides: Mapping[str, Callable[[], object]], *, repeats: int, warmup: int = 1) -> dict[str, Timing]:
+    """Time every side `repeats` times after `warmup` calls that do not count.
+
+    The sides take turns, so that a machine that slows down for a while slows all of them.
+    """
+    for _ in range(warmup):
+        for call in sides.values():
+            call()
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, call in sides.items():
+            seconds[name].append(timed(call))
+    return {name: Timing(tuple(values)) for name, values in seconds.items()}
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Resident bytes of a process: at most, and before its work (interpreter, libraries, input)."""
+
+    peak_bytes: int
+    before_bytes: int
+
+    @property
+    def work_bytes(self) -> int:
+        return self.peak_bytes - self.before_bytes
+
+    def data(self) -> dict[str, int]:
+        """For the JSON."""
+        return asdict(self)
+
+
+def peak_of(make: Callable[..., Callable[[], object]], *arguments: Any) -> Peak:
+    """Peak of `make(*arguments)()` in a fresh process; what `make` itself does counts as before the work.
+
+    Read from VmHWM. `ru_maxrss` would not do: it also remembers the parent's size at the fork.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, make, arguments))
+    process.start()
+    sender.close()
+    try:
+        peak: Peak = receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"the process that measures {make.__name__} ended early") from None
+    finally:
+        process.join()
+    return peak
+
+
+def peak_rss() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    return _status("VmHWM")
+
+
+def _child(sender: Any, make: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> None:
+    call = make(*arguments)
+    before = _status("VmRSS")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew at the present size
+    call()
+    sender.send(Peak(max(_status("VmHWM"), before), before))
+    sender.close()
+
+
+def _status(name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"no {name} in /proc/self/status")
+    return int(found[1]) << 10

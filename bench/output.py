@@ -1,0 +1,106 @@
+"""The three forms of a result: a table on the terminal, JSON and a bar chart in bench/results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .machine import facts
+
+RESULTS = Path(__file__).parent / "results"
+_CONSOLE = Console() if Console().is_terminal else Console(width=140)
+
+
+def say(text: str) -> None:
+    """A line beside the tables."""
+    _CONSOLE.print(text, highlight=False)
+
+
+@dataclass
+class Chart:
+    """Bars: one group per key of `groups`, in it one bar per side; `unit` stands at the axis."""
+
+    groups: Mapping[str, Mapping[str, float]]
+    unit: str
+    logarithmic: bool = True
+
+
+@dataclass
+class Result:
+    """name becomes the files' name; `data` is written beside the rows as it is."""
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[str]] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    chart: Chart | None = None
+
+    def publish(self, folder: Path = RESULTS) -> None:
+        """Print the table; write <name>.json, and <name>.png where matplotlib is installed."""
+        table = Table(title=self.title, title_justify="left")
+        for n, column in enumerate(self.columns):
+            table.add_column(column, justify="left" if n == 0 else "right")
+        for row in self.rows:
+            table.add_row(*row)
+        _CONSOLE.print(table)
+        for note in self.notes:
+            say(note)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        content = {"title": self.title, "machine": facts(), "table": rows, "notes": self.notes, **self.data}
+        path = folder / f"{self.name}.json"
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if self.chart is not None:
+            _draw(self.title, self.chart, path.with_suffix(".png"))
+
+
+def _draw(title: str, chart: Chart, path: Path) -> None:
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        say(f"{path.name} left out: matplotlib is not installed (the extra 'bench')")
+        return
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    sides = list(dict.fromkeys(side for bars in chart.groups.values() for side in bars))
+    height = 0.8 / len(sides)
+    figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.3 * len(sides) * len(chart.groups)), layout="constrained")
+    for n, side in enumerate(sides):
+        at = [group + n * height for group, bars in enumerate(chart.groups.values()) if side in bars]
+        values = [bars[side] for bars in chart.groups.values() if side in bars]
+        drawn = axes.barh(at, values, height, label=side)
+        axes.bar_label(drawn, fmt="%.3g", padding=2, fontsize=7)
+    axes.set_yticks([group + 0.4 - height / 2 for group in range(len(chart.groups))], list(chart.groups))
+    axes.invert_yaxis()
+    if chart.logarithmic:
+        axes.set_xscale("log")
+    axes.set_xlabel(chart.unit)
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.margins(x=0.12)
+    axes.legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def seconds(value: float) -> str:
+    """1.23 s or 45.6 ms."""
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.1f} ms"
+
+
+def mebibytes(value: float) -> str:
+    """Bytes as MiB."""
+    return f"{value / 2**20:.0f} MiB"
+
+
+def times(peer: float, ours: float) -> str:
+    """How many times `ours` goes into `peer`."""
+    return f"{peer / ours:.1f}×"

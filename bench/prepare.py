@@ -1,0 +1,86 @@
+"""How long from the voxels in memory to the model's input? `python -m bench.prepare [--input CT]`.
+
+Orientation, resampling and intensity range, ours beside MONAI's, SciPy's zoom and PyTorch's interpolate.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import ct, sides
+from bench.measure import Timing, measure, peak_of
+from bench.output import Chart, Result, mebibytes, seconds, times
+
+OURS = "gpu_infer"
+MONAI = "MONAI"
+
+MAKERS: Mapping[str, Callable[..., sides.Call]] = {
+    OURS: sides.our_prepare_of,
+    MONAI: sides.monai_prepare_of,
+    "MONAI, lazy": lambda path, spacing: sides.monai_prepare_of(path, spacing, lazy=True),
+    "scipy.ndimage.zoom": sides.scipy_prepare_of,
+    "torch interpolate": sides.torch_prepare_of,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.prepare", description=__doc__)
+    ct.add_input(parser)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    run(arguments.input, arguments.repeats)
+
+
+def run(path: Path | None, repeats: int) -> None:
+    """Measure and publish bench/results/prepare.*."""
+    result = Result(
+        "prepare",
+        f"Prepare: {ct.described(sides.volume_of(path))} → model input",
+        ["side", "target", "median", "low … high", "against ours", "peak memory", "of it work"],
+        notes=[
+            "Load excluded: MONAI, SciPy and PyTorch begin with float32 voxels as MONAI's loader leaves them, ours "
+            "with the stored ones. Peak memory is the whole process's, the input in memory included.",
+        ],
+    )
+    groups: dict[str, dict[str, float]] = {}
+    for target, spacing in sides.SPACINGS.items():
+        timings = measure({name: make(path, spacing) for name, make in MAKERS.items()}, repeats=repeats)
+        peaks = {
+            OURS: peak_of(sides.our_prepare_of, path, spacing),
+            MONAI: peak_of(sides.monai_prepare_of, path, spacing),
+        }
+        add_rows(result, target, timings, peaks)
+        groups[target] = {name: timing.median for name, timing in timings.items()}
+    result.chart = Chart(groups, "seconds, median (logarithmic)")
+    result.publish()
+
+
+def add_rows(result: Result, target: str, timings: Mapping[str, Timing], peaks: Mapping[str, Any]) -> None:
+    """One row per side, and the figures behind it under data[target]."""
+    ours = timings[OURS].median
+    for name, timing in timings.items():
+        peak = peaks.get(name)
+        result.rows.append(
+            [
+                name,
+                target,
+                seconds(timing.median),
+                f"{seconds(timing.low)} … {seconds(timing.high)}",
+                times(timing.median, ours),
+                mebibytes(peak.peak_bytes) if peak else "",
+                mebibytes(peak.work_bytes) if peak else "",
+            ]
+        )
+    result.data[target] = {
+        "timings": {name: timing.data() for name, timing in timings.items()},
+        "memory": {name: peak.data() for name, peak in peaks.items()},
+        "ratio_monai": round(timings[MONAI].median / ours, 2),
+        "ratio_monai_memory": round(peaks[MONAI].peak_bytes / peaks[OURS].peak_bytes, 2),
+    }
+
+
+if __name__ == "__main__":
+    main()

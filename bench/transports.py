@@ -1,0 +1,176 @@
+"""How long for a tile to the server and back? `python -m bench.transports [--quick]`.
+
+A real Triton on this machine serves a model that computes next to nothing (bench/models/tile, one channel in, two
+out). Every way of the voxels that the client knows, beside Triton's JSON; 1, 2 and 4 requests in flight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.output import Chart, Result, mebibytes, seconds
+from gpu_infer.backends.base import Backend
+from gpu_infer.backends.choose import choose_backend
+from gpu_infer.errors import GpuInferError
+from gpu_infer.triton.endpoints import Endpoints
+from gpu_infer.triton.local.serve import LocalServer
+from gpu_infer.triton.ring import Slot, SlotRing
+from gpu_infer.triton.transport import open_transport
+
+MODELS = Path(__file__).parent / "models"
+MODEL = "tile"
+Shape = tuple[int, int, int]
+TILES: tuple[Shape, ...] = ((64, 64, 64), (128, 128, 128), (320, 320, 64))
+WAYS = (("http", "inline"), ("grpc", "inline"), ("http", "system_shm"), ("grpc", "system_shm"), ("grpc", "cuda_shm"))
+IN_FLIGHT = (1, 2, 4)
+JSON_LIMIT = 64**3
+"""Voxels up to which JSON is timed unless asked for more: 320×320×64 takes a quarter of a minute a tile."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.transports", description=__doc__)
+    parser.add_argument("--tiles", type=int, default=12, help="tiles per measurement")
+    parser.add_argument("--json-everywhere", action="store_true", help="JSON for the large tiles too")
+    arguments = parser.parse_args()
+    run(arguments.tiles, json_everywhere=arguments.json_everywhere)
+
+
+def run(tiles: int, *, json_everywhere: bool = False) -> None:
+    """Measure and publish bench/results/transports.*."""
+    result = Result(
+        "transports",
+        "Tiles to Triton and back, 1 channel in, 2 out",
+        ["tile", "way", "in flight", "latency", "tiles/s", "MiB/s", "copied into messages"],
+        notes=[
+            "Latency: median from the request to the answer in the slot. Rates count filling the slot and reading the "
+            "answer once. The server's own copies (its Python backend) are part of every row.",
+        ],
+    )
+    groups: dict[str, dict[str, float]] = {}
+    rows: list[dict[str, Any]] = []
+    backend = choose_backend("auto")
+    with LocalServer([MODELS]) as server:
+        for shape in TILES:
+            name = "×".join(map(str, shape))
+            groups[name] = {}
+            if json_everywhere or np.prod(shape) <= JSON_LIMIT:
+                latency = _json(server.http, shape, 2)
+                groups[name]["HTTP, JSON"] = latency
+                rows.append({"tile": name, "way": "HTTP, JSON", "in_flight": 1, "latency_s": latency})
+                result.rows.append([name, "HTTP, JSON", "1", seconds(latency), f"{1 / latency:.2f}", "", ""])
+            for control, data in WAYS:
+                way = f"{control}, {data}"
+                for slots in IN_FLIGHT:
+                    try:
+                        row = _tiles(server, backend, control, data, shape, slots, tiles)
+                    except GpuInferError as error:
+                        result.data.setdefault("left", {})[way] = str(error)
+                        break
+                    rows.append({"tile": name, "way": way, **row})
+                    result.rows.append(
+                        [
+                            name,
+                            way,
+                            str(slots),
+                            seconds(row["latency_s"]),
+                            f"{row['tiles_per_s']:.1f}",
+                            f"{row['mib_per_s']:.0f}",
+                            mebibytes(row["inline_bytes_per_tile"]),
+                        ]
+                    )
+                    groups[name][f"{way}, {slots} in flight"] = 1 / row["tiles_per_s"]
+    result.data["rows"] = rows
+    result.chart = Chart(groups, "seconds per tile (logarithmic)")
+    result.publish()
+
+
+def _tiles(
+    server: LocalServer, backend: Backend, control: str, data: str, shape: Shape, slots: int, tiles: int
+) -> dict[str, Any]:
+    endpoints = Endpoints(http=server.http, grpc=server.grpc)
+    tile = backend.upload(np.random.default_rng(1).random((1, 1, *shape), dtype=np.float32))
+    with (
+        open_transport(endpoints, backend, control=control, data=data, wait_s=30.0) as transport,
+        SlotRing(
+            transport,
+            transport.server.model(MODEL),
+            window=shape,
+            channels_in=1,
+            channels_out=2,
+            batch=1,
+            slots=slots,
+            deadline_s=60.0,
+        ) as ring,
+    ):
+        read = backend.empty((1, 2, *shape), np.float32)
+        _stream(ring, backend, tile, read, slots + 1)
+        before = ring.counters()
+        began = time.perf_counter()
+        latencies = _stream(ring, backend, tile, read, tiles)
+        spent = time.perf_counter() - began
+        after = ring.counters()
+    nbytes = 3 * 4 * int(np.prod(shape))
+    return {
+        "in_flight": slots,
+        "latency_s": round(statistics.median(latencies), 6),
+        "latency_low_s": round(min(latencies), 6),
+        "latency_high_s": round(max(latencies), 6),
+        "tiles_per_s": round(tiles / spent, 3),
+        "mib_per_s": round(tiles * nbytes / spent / 2**20, 1),
+        "inline_bytes_per_tile": (after["bytes_inline"] - before["bytes_inline"]) // tiles,
+        "shm_bytes_per_tile": (after["bytes_shm"] - before["bytes_shm"]) // tiles,
+    }
+
+
+def _stream(ring: SlotRing, backend: Backend, tile: Any, read: Any, tiles: int) -> list[float]:
+    """Send `tiles` tiles with every slot in flight; seconds from each request to its answer."""
+    latencies: list[float] = []
+    waiting: deque[tuple[Slot, float]] = deque()
+
+    def drain() -> None:
+        slot, sent = waiting.popleft()
+        answer = ring.wait(slot)
+        latencies.append(time.perf_counter() - sent)
+        read[...] = answer
+        ring.release(slot)
+
+    for _ in range(tiles):
+        if len(waiting) == ring.slots:
+            drain()
+        slot = ring.acquire()
+        slot.input[...] = tile
+        backend.fence()
+        waiting.append((slot, time.perf_counter()))
+        ring.submit(slot, 1)
+    while waiting:
+        drain()
+    return latencies
+
+
+def _json(url: str, shape: Shape, tiles: int) -> float:
+    """Median seconds of a request whose tensors are JSON numbers, with Triton's own client."""
+    import tritonclient.http as triton
+
+    client = triton.InferenceServerClient(url, network_timeout=300.0)
+    values = np.random.default_rng(1).random((1, 1, *shape), dtype=np.float32)
+    spent = []
+    for _ in range(tiles):
+        began = time.perf_counter()
+        tensor = triton.InferInput("NV_MODEL_INPUT", list(values.shape), "FP32")
+        tensor.set_data_from_numpy(values, binary_data=False)
+        wanted = triton.InferRequestedOutput("NV_MODEL_OUTPUT", binary_data=False)
+        client.infer(MODEL, [tensor], outputs=[wanted]).as_numpy("NV_MODEL_OUTPUT")
+        spent.append(time.perf_counter() - began)
+    client.close()
+    return statistics.median(spent)
+
+
+if __name__ == "__main__":
+    main()
