@@ -123,8 +123,8 @@ class _Operator:
             self._report.hash_files(volume.files or (path,))
             check_input_kept(volume.files or (path,), base_name(path), settings.output, settings.publish)
         data["input"] = describe_volume(volume)
-        for message in volume.warnings:
-            self._warn(message)
+        for message in volume.warnings:  # logged by the reader, with the file's name
+            self._report.warn(message)
 
         with self._stage("plan"):
             job = plan_job(config, pipeline, settings, volume, transport, backend.free_bytes())

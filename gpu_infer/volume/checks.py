@@ -48,6 +48,20 @@ def check_geometry(geometry: Geometry, path: Path) -> None:
         )
 
 
+def not_finite(data: NDArray[Any]) -> tuple[str, ...]:
+    """A warning where voxels of `data` [C, I, J, K] are NaN or infinite; counted slice by slice.
+
+    A model answers such a voxel, and whatever lies within its reach, with NaN, of which argmax makes background.
+    """
+    if data.dtype.kind != "f":
+        return ()
+    slices = (channel[:, :, k] for channel in data for k in range(channel.shape[2]))
+    count = sum(part.size - int(np.count_nonzero(np.isfinite(part))) for part in slices)
+    if not count:
+        return ()
+    return (f"{count} of {data.size} voxels are NaN or infinite: labels at and around them mean nothing",)
+
+
 def narrow(data: NDArray[Any], path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
     """`data` in a supported dtype and native byte order, and a warning where the dtype had to change.
 

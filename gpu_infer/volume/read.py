@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .checks import not_finite
 from .choose import extension
 from .volume import Volume
 
@@ -25,6 +26,8 @@ def read_volume(path: Path) -> Volume:
     `InputError`.
     """
     volume = _read(path)
+    if notes := not_finite(volume.data):
+        volume = replace(volume, warnings=(*volume.warnings, *notes))
     for warning in volume.warnings:
         logger.warning("%s: %s", path, warning)
     return volume

@@ -212,6 +212,14 @@ def test_nan_voxels_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_nifti(save(tmp_path / "n.nii", data)).data[0], data)
 
 
+def test_voxels_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
+    data = np.zeros((5, 6, 7, 2), np.float32)
+    data[1, 2, 3, 0], data[4, 5, 6, 1], data[0, 0, 0, 1] = np.nan, np.inf, -np.inf
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "a.nii.gz")
+    (warning,) = [w for w in read_volume(tmp_path / "a.nii.gz").warnings if "NaN" in w]
+    assert warning.startswith("3 of 420 voxels are NaN or infinite")
+
+
 @pytest.mark.parametrize("code", [1, 32, 128, 1792, 2304])
 def test_voxel_types_that_are_no_real_numbers(tmp_path: Path, code: int) -> None:
     path = patched(tmp_path / "t.nii", np.zeros((3, 4, 50), np.int16), datatype=code)
