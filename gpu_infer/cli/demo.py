@@ -26,12 +26,15 @@ def demo(
     """Segment the lungs of a chest CT with a local Triton: downloads the server and the CT on first use."""
     from .. import logs
     from ..settings import Settings
+    from ..volume.choose import choose_input
     from .console import say
     from .execute import execute
     from .run import written
 
     output = output.absolute()
     logs.configure(output / "logs", debug=debug)
+    if input is not None:
+        choose_input(input)  # a wrong name is told before the download
     _install_server()
     settings = Settings.from_environment(
         _plain_environment(),

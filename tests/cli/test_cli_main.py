@@ -190,6 +190,13 @@ sys.exit(guarded(body))
         assert process.wait(10) == -signal.SIGTERM
 
 
+def test_demo_looks_for_the_input_before_it_installs_a_server(tmp_path: Path) -> None:
+    demo = ["demo", "--input", str(tmp_path / "none.nii"), "--output", str(tmp_path / "out")]
+    done = _gpu_infer(*demo, GPU_INFER_CACHE="/proc/none")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"gpu-infer: error: {tmp_path}/none.nii: no such file")
+
+
 def test_container_main_with_a_bad_environment() -> None:
     done = _gpu_infer(NVIDIA_CLARA_TRTISURI="http://triton:8000")
     assert done.returncode == 2
