@@ -2,4 +2,31 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .library.sliding_window import sliding_window_inference as sliding_window_inference
+    from .library.zoom import zoom as zoom
+
 __version__ = "0.1.0"
+
+_LIBRARY = {
+    "sliding_window_inference": "gpu_infer.library.sliding_window",
+    "zoom": "gpu_infer.library.zoom",
+}
+"""Functions for users of MONAI and SciPy, imported when they are first asked for: the command line needs none."""
+
+__all__ = ["__version__", "sliding_window_inference", "zoom"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LIBRARY:
+        value = getattr(import_module(_LIBRARY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'gpu_infer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LIBRARY})

@@ -39,6 +39,7 @@ LAYERS: dict[str, int] = {
     "dry_run": 3,
     "address": 3,
     "package_index": 0,
+    "library": 3,
     "cli": 4,
     "__main__": 4,
 }

@@ -1,0 +1,92 @@
+"""Arrays in and out of the library: NumPy inside, and for the caller whatever came in.
+
+A torch tensor is met only by a caller who has imported torch already; it is read without a copy where it lies in host
+memory. Gradients are not followed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class NumpyExchange:
+    """For arrays that NumPy reads: `__array__` or DLPack in host memory. Windows and results are NumPy arrays."""
+
+    def __init__(self, inputs: Any, sw_device: Any, device: Any) -> None:
+        for name, value in (("sw_device", sw_device), ("device", device)):
+            if value is not None and str(value) != "cpu":
+                raise ValueError(f"{name}: found {value}, NumPy arrays live on the CPU: pass a torch tensor or None")
+        self.host = self.values(inputs)
+        self._dtype = self.host.dtype if self.host.dtype.kind == "f" else np.dtype(np.float32)
+
+    def values(self, array: Any) -> NDArray[Any]:
+        """On the host; ValueError where that cannot be."""
+        try:
+            if not hasattr(array, "__array__") and hasattr(array, "__dlpack__"):
+                return np.from_dlpack(array)
+            found = np.asarray(array)
+        except (TypeError, BufferError, RuntimeError, ValueError) as error:
+            raise ValueError(f"a {type(array).__name__} cannot be read as a NumPy array: {error}") from error
+        if found.dtype.kind not in "biuf":
+            raise ValueError(f"expected an array of real numbers, found {type(array).__name__} of {found.dtype}")
+        return found
+
+    def given(self, window: NDArray[Any]) -> Any:
+        """What the predictor gets."""
+        return window
+
+    def result(self, array: NDArray[np.float32]) -> Any:
+        """What the caller gets: the inputs' dtype where that is a float, else float32."""
+        return array.astype(self._dtype, copy=False)
+
+
+class TorchExchange:
+    """For torch tensors. Windows go to `sw_device`, results to `device`, both by default where the inputs are."""
+
+    def __init__(self, inputs: Any, sw_device: Any, device: Any) -> None:
+        self._torch = sys.modules["torch"]
+        if inputs.requires_grad and self._torch.is_grad_enabled():
+            raise ValueError(
+                "inputs require grad, but gradients are not followed: use torch.no_grad() or inputs.detach()"
+            )
+        self._inputs = inputs
+        self._sw_device = sw_device or inputs.device
+        self._device = device or inputs.device
+        self.host = self.values(inputs)
+
+    def values(self, array: Any) -> NDArray[Any]:
+        """On the host; bfloat16 as float32."""
+        if not isinstance(array, self._torch.Tensor):
+            return np.asarray(array)
+        plain = array.detach().cpu()
+        if plain.dtype == self._torch.bfloat16:
+            plain = plain.float()
+        values: NDArray[Any] = plain.numpy()
+        return values
+
+    def given(self, window: NDArray[Any]) -> Any:
+        tensor = self._torch.from_numpy(window)
+        dtype = self._inputs.dtype if self._inputs.dtype == self._torch.bfloat16 else tensor.dtype
+        return tensor.to(device=self._sw_device, dtype=dtype)
+
+    def result(self, array: NDArray[np.float32]) -> Any:
+        dtype = self._inputs.dtype if self._inputs.dtype.is_floating_point else self._torch.float32
+        tensor = self._torch.from_numpy(array).to(device=self._device, dtype=dtype)
+        if hasattr(self._inputs, "copy_meta_from"):  # MONAI's MetaTensor carries its affine along
+            return type(self._inputs)(tensor).copy_meta_from(self._inputs, copy_attr=False)
+        return tensor
+
+
+Exchange = NumpyExchange | TorchExchange
+
+
+def exchange(inputs: Any, sw_device: Any = None, device: Any = None) -> Exchange:
+    """How to talk to the caller of `inputs`. Raises ValueError for what cannot be read on the host."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(inputs, torch.Tensor):
+        return TorchExchange(inputs, sw_device, device)
+    return NumpyExchange(inputs, sw_device, device)

@@ -1,0 +1,205 @@
+"""`scipy.ndimage.zoom` for orders 0 and 1: per-axis tables, one pass over the voxels where dtypes allow it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from gpu_infer.backends.tables import ClampedAffine
+
+from .zoom_axis import MODES, ZoomAxis, zoom_axis
+
+_ONE_PASS = {np.dtype(name) for name in ("i1", "i2", "i4", "u1", "u2", "u4", "f4")}
+"""Dtypes that `Backend.prepare` reads; it computes in float32 and copies nearest samples as they are."""
+
+_CHUNK = 1 << 20
+"""Voxels of the output that `_corner_sums` computes at once."""
+
+
+def zoom(
+    input: ArrayLike,  # noqa: A002 - SciPy's name
+    zoom: float | Sequence[float],
+    output: NDArray[Any] | DTypeLike | None = None,
+    order: int = 3,
+    mode: str = "constant",
+    cval: complex = 0.0,
+    prefilter: bool = True,
+    *,
+    grid_mode: bool = False,
+) -> NDArray[Any]:
+    """Zoom an array as `scipy.ndimage.zoom` does, for order 0 (nearest) and 1 (linear).
+
+    input      any real or complex dtype, any number of axes
+    zoom       factor, or one per axis; the new size is round(n · zoom), halves to even
+    output     array of the new shape to fill, or its dtype; default: the input's
+    order      0 or 1. The default is SciPy's, 3, and refused: nothing is computed with another order than asked for
+    mode       reflect (grid-mirror), constant, grid-constant, nearest, mirror, wrap, grid-wrap: what stands outside
+    cval       the constant of `constant` and `grid-constant`
+    prefilter  SciPy's; orders 0 and 1 have no filter
+    grid_mode  False: end samples keep their places; True: outer edges do (`zoom_axis` has the formulas)
+
+    What becomes float32 is interpolated in one pass in float32; results of other dtypes are computed in float64, and
+    integers rounded half away from zero, as SciPy does. Unlike SciPy a sample of weight 0
+    has no part in the result, even where it is infinite or NaN, nearest samples of integers are exact copies, and
+    `grid_mode` counts for complex inputs too.
+
+    Raises ValueError for an order from 2 to 5; RuntimeError, as SciPy does, for another order, an unknown mode, an
+    input without axes, a sequence or an output of the wrong length or shape.
+    """
+    if not 0 <= order <= 5:
+        raise RuntimeError(f"spline order not supported: found {order}, expected 0 or 1")
+    if order > 1:
+        raise ValueError(f"order {order} is not supported: pass order=0 or order=1, or use scipy.ndimage.zoom")
+    if mode not in MODES:
+        raise RuntimeError(f"boundary mode not supported: found {mode!r}, expected one of {', '.join(MODES)}")
+    source = np.asarray(input)
+    if source.ndim < 1:
+        raise RuntimeError("input and output rank must be > 0")
+    factors = _per_axis(zoom, source.ndim)
+    shape = tuple(round(n * factor) for n, factor in zip(source.shape, factors, strict=True))
+    out = _output(output, source, shape)
+    if out.size == 0:
+        return out
+    if prefilter and all(factor == 1 for factor in factors):
+        out[...] = source
+        return out
+    if grid_mode and mode in ("constant", "wrap"):
+        message = f"It is recommended to use mode = grid-{mode} instead of {mode} when grid_mode is True."
+        warnings.warn(message, stacklevel=2)
+    axes = [zoom_axis(a, b, order, mode, grid_mode) for a, b in zip(source.shape, shape, strict=True)]
+    if np.iscomplexobj(source):
+        _fill(source.real, out.real, axes, np.real(cval))
+        _fill(source.imag, out.imag, axes, np.imag(cval))
+    else:
+        _fill(source, out, axes, float(np.real(cval)))
+    return out
+
+
+def _per_axis(value: Any, ndim: int) -> list[float]:
+    if isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0:
+        values = [float(v) for v in value]
+        if len(values) != ndim:
+            raise RuntimeError(
+                f"zoom: sequence argument must have length equal to input rank, {ndim}, found {len(values)}"
+            )
+        return values
+    return [float(value)] * ndim
+
+
+def _output(output: Any, source: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    complex_source = np.iscomplexobj(source)
+    if isinstance(output, np.ndarray):
+        if output.shape != shape:
+            raise RuntimeError(f"output shape not correct: found {output.shape}, expected {shape}")
+        if complex_source and not np.iscomplexobj(output):
+            raise RuntimeError(f"output must have a complex dtype for a complex input, found {output.dtype}")
+        return output
+    dtype = source.dtype.newbyteorder("=") if output is None else np.dtype(output)
+    if complex_source and dtype.kind != "c":
+        warnings.warn("promoting specified output dtype to complex", stacklevel=3)
+        dtype = np.promote_types(dtype, np.complex64)
+    return np.zeros(shape, dtype)
+
+
+def _fill(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis], cval: float) -> None:
+    """out = source read through `axes`."""
+    if not _one_pass(source, out, axes):
+        if any(axis.overhangs for axis in axes):
+            source = np.pad(source.astype(np.result_type(source, np.float64)), 1, constant_values=cval)
+            axes = [axis.shifted(1) for axis in axes]
+        if not any(axis.weight.any() for axis in axes):
+            out[...] = _cast(source[_box(axis.lower for axis in axes)], out.dtype)
+        elif out.dtype.kind in "iub":
+            _corner_sums(source, out, axes)
+        else:
+            out[...] = _interpolated(source, axes)
+    for n, axis in enumerate(axes):
+        if axis.outside.any():
+            out[(slice(None),) * n + (axis.outside,)] = _cast(np.asarray(cval), out.dtype)
+
+
+def _one_pass(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) -> bool:
+    """Let the CPU backend do it in parallel, if it takes these dtypes and no more than 3 axes change."""
+    exact = all(not axis.weight.any() for axis in axes)
+    fits = out.dtype == np.float32 or (exact and out.dtype == source.dtype)
+    usable = out.flags.writeable and out.flags.aligned and out.dtype.isnative and not np.may_share_memory(source, out)
+    kept = [n for n, axis in enumerate(axes) if not axis.is_identity]
+    if source.dtype.newbyteorder("=") not in _ONE_PASS or not fits or not usable or len(kept) > 3:
+        return False
+    if any(axis.overhangs for axis in axes):
+        return False
+    from gpu_infer.backends.cpu import CpuBackend
+
+    backend, identity = CpuBackend(), ClampedAffine()
+    # axes that stay as they are come first; all but the last three of that order are walked one by one
+    order = [n for n in range(len(axes)) if n not in kept] + kept
+    front = order[: max(len(order) - 3, 0)]
+    back = order[len(front) :]
+    pad = 3 - len(back)
+    spatial = [axes[n] for n in back]
+    x, y, z = [zoom_axis(1, 1, 0, "nearest", False).table() for _ in range(pad)] + [axis.table() for axis in spatial]
+    sources, outs = source.transpose(order), out.transpose(order)
+    for index in np.ndindex(*sources.shape[: len(front)]):
+        part = (*index, *(np.newaxis,) * (1 + pad))
+        backend.prepare(sources[part], outs[part], (x, y, z), identity, identity)
+    return True
+
+
+def _box(indices: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    return np.ix_(*indices)
+
+
+def _corner_sums(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) -> None:
+    """Linear interpolation into integers: Σ over corners of ((v·w₀)·w₁)·…, in SciPy's own order of operations.
+
+    Exact values lie halfway between two integers often, and then the last bit decides how they are rounded.
+    """
+    rows = max(1, _CHUNK * len(out) // out.size)
+    for first in range(0, len(out), rows):
+        chunk = slice(first, first + rows)
+        parts = [chunk, *(slice(None),) * (len(axes) - 1)]
+        total = np.zeros(out[chunk].shape)
+        near = [(axis.lower[part], 1 - axis.weight[part]) for axis, part in zip(axes, parts, strict=True)]
+        far = [(axis.upper[part], 1 - weight) for axis, part, (_, weight) in zip(axes, parts, near, strict=True)]
+        for corner in product(*zip(near, far, strict=True)):
+            value = source[_box(index for index, _ in corner)].astype(np.float64)
+            for weight in _box(weight for _, weight in corner):
+                value *= weight
+            total += value
+        out[chunk] = _cast(total, out.dtype)
+
+
+def _interpolated(source: NDArray[Any], axes: list[ZoomAxis]) -> NDArray[Any]:
+    """Linear interpolation axis by axis in float64 or wider, those that shrink most first."""
+    work = source.astype(np.result_type(source, np.float64), copy=False)
+    for n in sorted(range(len(axes)), key=lambda n: len(axes[n].lower) / axes[n].size):
+        axis = axes[n]
+        if axis.is_identity:
+            continue
+        between = axis.weight > 0
+        weight = axis.weight[between].reshape(-1, *(1,) * (work.ndim - n - 1))
+        result = work.take(axis.lower, axis=n)
+        if between.any():
+            at: Any = (*(slice(None),) * n, between)
+            result[at] = (1 - weight) * result[at] + weight * work.take(axis.upper[between], axis=n)
+        work = result
+    return work
+
+
+def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """To `dtype`; integers round half away from zero, unsigned ones are clipped to their range, booleans truncated."""
+    if dtype.kind == "b":
+        return values >= 1
+    if dtype.kind not in "iu":
+        return values.astype(dtype)
+    if values.dtype.kind == "f":
+        values = np.trunc(np.where(values > 0, values + 0.5, values - 0.5))
+    if dtype.kind == "u":
+        values = np.clip(values, 0, np.iinfo(dtype).max)
+    with np.errstate(invalid="ignore"):  # infinities and NaN become whatever the machine makes of them
+        return values.astype(dtype)
