@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..volume.geometry import Geometry
 from .atomic import check_folder, check_space, publish, staging
 from .labels import fit_labels, output_dtype
+from .scaled import ScaledVoxels
 
 __all__ = ["check_folder", "fit_labels", "header_text", "write_metaimage"]
 
@@ -39,12 +40,12 @@ _ORTHOGONAL = 1e-4  # dot product of unit axes; above it readers that assume a r
 
 
 def write_metaimage(
-    array: NDArray[Any], geometry: Geometry, folder: Path, name: str, *, compress: bool = False
+    array: NDArray[Any] | ScaledVoxels, geometry: Geometry, folder: Path, name: str, *, compress: bool = False
 ) -> tuple[Path, Path]:
     """Write `array` as `folder/name.mhd` and its voxels, replacing older ones; the two paths.
 
     array     [I, J, K] in stored index order, int8 to uint32, float32 or float64, any strides; not copied
-              when its first axis is the fastest in memory
+              when its first axis is the fastest in memory; ScaledVoxels are computed while they are written
     geometry  shape equal to the array's; written in LPS mm so that float64 numbers come back as they were
     compress  zlib into `name.zraw` instead of `name.raw`
     name      of the header; a % or a leading LIST, which MetaImage gives a meaning, is changed in the voxels' name
@@ -112,7 +113,7 @@ def _data_stem(name: str) -> str:
     return f"_{stem}" if stem.upper().startswith("LIST") else stem
 
 
-def _write_voxels(array: NDArray[Any], dtype: np.dtype[Any], file: BinaryIO, compress: bool) -> int:
+def _write_voxels(array: NDArray[Any] | ScaledVoxels, dtype: np.dtype[Any], file: BinaryIO, compress: bool) -> int:
     if not compress:
         return sum(file.write(block) for block in _blocks(array, dtype))
     packer = zlib.compressobj(1)  # label maps shrink a hundredfold at any level
@@ -120,13 +121,13 @@ def _write_voxels(array: NDArray[Any], dtype: np.dtype[Any], file: BinaryIO, com
     return packed + file.write(packer.flush())
 
 
-def _blocks(array: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[memoryview]:
+def _blocks(array: NDArray[Any] | ScaledVoxels, dtype: np.dtype[Any]) -> Iterator[memoryview]:
     """The voxels, first axis fastest, some slices at a time; views of the array where its memory allows."""
-    slowest_first = array.T  # [K, J, I]
-    per_slice = max(slowest_first[0].nbytes, 1) if len(slowest_first) else 1
-    step = max(_CHUNK // per_slice, 1)
-    for k in range(0, len(slowest_first), step):
-        block = np.ascontiguousarray(slowest_first[k : k + step], dtype=dtype)
+    slices = array.shape[2]
+    step = max(_CHUNK * slices // max(array.nbytes, 1), 1)
+    for k in range(0, slices, step):
+        part = array.slices(k, k + step) if isinstance(array, ScaledVoxels) else array.T[k : k + step]
+        block = np.ascontiguousarray(part, dtype=dtype)
         yield block.reshape(-1).view(np.uint8).data
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError
@@ -20,6 +18,7 @@ from .atomic import staging
 from .folders import make_folder
 from .metaimage import write_metaimage
 from .render_settings import FILE_NAME, load_render_settings
+from .scaled import ScaledVoxels
 
 logger = logging.getLogger(__name__)
 
@@ -99,27 +98,12 @@ def _copy_mask(mhd: Path, stage: Path, name: str) -> list[str]:
     return [renamed, f"{name}.mhd"]
 
 
-def _physical(volume: Volume) -> NDArray[Any]:
-    """[I, J, K] of the first channel in physical units, first axis fastest where it had to be computed."""
+def _physical(volume: Volume) -> NDArray[Any] | ScaledVoxels:
+    """[I, J, K] of the first channel in physical units."""
     if volume.channels > 1:
         logger.warning("%s: %d channels, the first one is published", volume.path, volume.channels)
     stored: NDArray[Any] = volume.data[0]
     plain = volume.slope == 1.0 and volume.inter == 0.0
     if plain and stored.dtype.name in _AS_STORED:
         return stored
-    whole = all(_is_int16(part) for _, part in _slices(stored, volume))
-    out = np.empty(stored.shape, np.int16 if whole else np.float32, order="F")
-    for k, part in _slices(stored, volume):
-        out[:, :, k] = part
-    return out
-
-
-def _slices(stored: NDArray[Any], volume: Volume) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Slice by slice, so that no float64 copy of the volume is ever held."""
-    for k in range(stored.shape[2]):
-        yield k, stored[:, :, k].astype(np.float64) * volume.slope + volume.inter
-
-
-def _is_int16(values: NDArray[np.float64]) -> bool:
-    limits = np.iinfo(np.int16)
-    return bool(np.all((values == np.rint(values)) & (values >= limits.min) & (values <= limits.max)))
+    return ScaledVoxels(stored, volume.slope, volume.inter)
