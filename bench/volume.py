@@ -69,7 +69,7 @@ def _questions(volume: Any, folder: Path) -> dict[str, dict[str, Callable[[], An
     for file in (zipped, plain, meta, nrrd):
         calls: dict[str, Callable[[], Any]] = {
             OURS: lambda file=file: touched(read_volume(file).data),
-            "SimpleITK": lambda file=file: sitk.GetArrayViewFromImage(sitk.ReadImage(file)).max(),
+            "SimpleITK": lambda file=file: _by_itk(file),
         }
         if file in (zipped, plain):
             calls["nibabel"] = lambda file=file: touched(np.asanyarray(nib.load(file).dataobj))
@@ -104,6 +104,11 @@ def _monai(file: Path) -> dict[str, Callable[[], Any]]:
     except ImportError:
         return {}
     return {"MONAI": lambda: LoadImage(image_only=True)(file)}
+
+
+def _by_itk(file: Path) -> Any:
+    image = sitk.ReadImage(file)  # must outlive the view of its voxels
+    return touched(sitk.GetArrayViewFromImage(image))
 
 
 def touched(data: Any) -> Any:
