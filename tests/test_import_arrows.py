@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gpu_infer"
 
 LAYERS: dict[str, int] = {
     "": 0,
-    "__init__": 0,
+    "__init__": 4,  # names the library for type checkers; imports it when asked
     "errors": 0,
     "resources": 0,
     "choices": 0,
