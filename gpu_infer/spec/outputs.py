@@ -14,7 +14,7 @@ from gpu_infer.transforms.checks import Names, check_outputs
 from .components import switch
 from .config import Output
 from .environment import expand
-from .place import Place
+from .place import Place, shown
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ def read_outputs(
     """
     outputs: list[Output] = []
     warnings: list[str] = []
-    for where, writer in _writers(document, place):
+    writers = _writers(document, place)
+    for where, writer in writers:
         args = (where / "args").mapping(writer.get("args"))
         for key in args.keys() - {"dtype", "field"}:
             _log.info("%s: %s.args.%s has no effect: the writer is always MetaImage", place.file, where.path, key)
@@ -45,6 +46,11 @@ def read_outputs(
             dtype = np.dtype(DEFAULT_OUTPUT_DTYPE)
             warnings.append(f"{place.file}: {where.path}.args.dtype is missing: labels are written as {dtype}")
         outputs.append(Output(field, dtype))
+    for (where, _), output in zip(writers, outputs, strict=True):
+        # each field is then part of a file's name: <name>.<field>.mhd
+        if len(outputs) > 1 and ("/" in output.field or not output.field.isprintable()):
+            place = where / "args" / "field"
+            raise place.error(f"{shown(output.field)} cannot be part of a file name", "give the field another name")
     return tuple(outputs), tuple(warnings)
 
 

@@ -299,6 +299,16 @@ CASES: list[tuple[Any, str]] = [
         "ThresholdValues for a model with one output channel)",
     ),
     (
+        lung(
+            post_transforms=[
+                component("ArgmaxAcrossChannels", fields="model"),
+                component("SplitBasedOnLabel", field="model", label_names=["rest", "lobe/left"]),
+            ],
+            writers=[component("W", field="rest"), component("W", field="lobe/left")],
+        ),
+        'writers[1].args.field: "lobe/left" cannot be part of a file name (give the field another name)',
+    ),
+    (
         lung(post_transforms=[component("ThresholdAcrossChannels", fields="model", threshold=[0.5, 0.4])]),
         "post_transforms: leave 2 channels in 'model', expected 1 (make one label map of them with "
         "ArgmaxAcrossChannels, or one field of each with SplitAcrossChannels, and name the fields in writers)",
