@@ -1,0 +1,81 @@
+"""The peers' tests: collected only where the peers are installed (`make peers`), and kept as a record.
+
+Every test says through the fixture `equivalence` what it compared and how far apart it was; the record goes to
+build/equivalence.json, from which `python -m bench.equivalence` makes docs/equivalence.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECORD = Path(__file__).parents[2] / "build" / "equivalence.json"
+PEERS = ("monai", "torch", "torchio", "nnunetv2", "scipy", "numpy")
+
+if any(find_spec(name) is None for name in ("monai", "torchio", "nnunetv2")):
+    collect_ignore_glob = ["test_*.py"]
+
+_entries: dict[str, dict[str, Any]] = {}
+
+
+class Equivalence:
+    """Collects one entry per peer function; calls for the same one add up."""
+
+    def record(
+        self, peer: str, ours: str, *, tolerance: str, worst: float | None = None, cases: int = 1, differs: str = ""
+    ) -> None:
+        """peer, ours  functions as a user writes them
+        tolerance   what the test holds, in words
+        worst       the largest difference seen, in the units of the tolerance
+        differs     where the two part on purpose
+        """
+        entry = _entries.setdefault(peer, {"ours": ours, "tolerance": tolerance, "cases": 0, "worst": None})
+        entry["cases"] += cases
+        if worst is not None:
+            entry["worst"] = max(float(worst), entry["worst"] or 0.0)
+        if differs:
+            entry["differs"] = differs
+
+
+@pytest.fixture
+def equivalence() -> Equivalence:
+    return Equivalence()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Peers warn of their own future; ours stay errors.
+    for line in ("default", "error:::gpu_infer"):
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    report = yield
+    if report.when == "call" and report.passed and item.path.name == "test_monai_sliding_window.py":
+        for name, value in report.user_properties:
+            if name == "worst difference":
+                Equivalence().record(
+                    "monai.inferers.sliding_window_inference",
+                    "gpu_infer.sliding_window_inference",
+                    tolerance="1e-5 of the largest value",
+                    worst=value,
+                    cases=50,
+                    differs="Gradients are refused. Sums are float32; windows reach the predictor in the same batches.",
+                )
+    return report
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    if not _entries or exitstatus != 0:
+        return
+    versions = {name: metadata.version(name) for name in PEERS}
+    held = json.loads(RECORD.read_text(encoding="utf-8"))["entries"] if RECORD.is_file() else {}
+    RECORD.parent.mkdir(exist_ok=True)
+    content = {"versions": versions, "entries": held | _entries}
+    RECORD.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

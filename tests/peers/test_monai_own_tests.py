@@ -1,0 +1,35 @@
+"""MONAI's own tests of sliding_window_inference with ours in its place.
+
+They are not part of MONAI's distributions: MONAI_SOURCE names a checkout of its repository (tag 1.6.1).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers_suites import run_suite
+
+MAY_MISS = ("test_default_device",)
+"""Of autograd: gradients are refused."""
+
+
+def test_monais_own_tests(tmp_path: Path, equivalence: Any) -> None:
+    source = os.environ.get("MONAI_SOURCE")
+    if not source:
+        pytest.skip("MONAI_SOURCE names no checkout of MONAI, whose distributions come without tests")
+    root = Path(source).resolve()
+    found = list(root.glob("tests/**/test_sliding_window_inference.py"))
+    assert found, f"no test_sliding_window_inference.py below {root / 'tests'}"
+    suite = run_suite("monai_window_routed", [str(found[0])], tmp_path, root)
+    missed = [name for name in suite.failed if not name.startswith(MAY_MISS)]
+    assert not missed, suite.output[-4000:]
+    assert suite.ours > 0
+    equivalence.record(
+        "monai.inferers.sliding_window_inference: MONAI's own tests",
+        "gpu_infer.sliding_window_inference",
+        tolerance=f"{suite.passed} pass, {len(suite.failed)} of autograd do not",
+        cases=suite.passed,
+    )

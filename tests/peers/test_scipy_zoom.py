@@ -1,0 +1,63 @@
+"""`gpu_infer.zoom` in SciPy's own tests of zoom, and against SciPy's zoom on drawn cases."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from peers_suites import run_suite
+from scipy import ndimage
+
+import gpu_infer
+
+MODES = ("reflect", "grid-mirror", "constant", "grid-constant", "nearest", "mirror", "wrap", "grid-wrap")
+TOLERANCE = 1e-5
+PEER, OURS = "scipy.ndimage.zoom", "gpu_infer.zoom"
+DIFFERS = (
+    "Orders 2 to 5 are refused. float32 results are computed in float32. "
+    "An infinite or NaN sample of weight 0 has no part in the result."
+)
+
+
+def test_scipys_own_tests(tmp_path: Path, equivalence: Any) -> None:
+    if find_spec("scipy.ndimage.tests") is None:
+        pytest.skip("this SciPy was installed without its tests")
+    tests = ["--pyargs", "scipy.ndimage.tests.test_interpolation", "-k", "zoom"]
+    suite = run_suite("scipy_zoom_routed", tests, tmp_path, tmp_path)
+    assert not suite.failed, suite.output[-4000:]
+    assert suite.passed > 20
+    assert suite.ours > 20
+    equivalence.record(
+        f"{PEER}: SciPy's own tests",
+        f"{OURS}, orders 0 and 1",
+        tolerance=f"all {suite.passed} pass",
+        cases=suite.passed,
+    )
+
+
+@pytest.mark.parametrize("grid_mode", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("order", [0, 1])
+def test_drawn_cases(order: int, mode: str, grid_mode: bool, equivalence: Any) -> None:
+    rng = np.random.default_rng([order, MODES.index(mode), grid_mode])
+    worst, cases = 0.0, 30
+    for _ in range(cases):
+        shape = tuple(int(n) for n in rng.integers(1, 14, rng.integers(1, 5)))
+        factors = [float(f) for f in rng.uniform(0.3, 3.0, len(shape))]
+        x = rng.normal(size=shape).astype(rng.choice([np.float32, np.float64]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = ndimage.zoom(x, factors, order=order, mode=mode, cval=0.5, grid_mode=grid_mode)
+            found = gpu_infer.zoom(x, factors, order=order, mode=mode, cval=0.5, grid_mode=grid_mode)
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        if found.size:
+            worst = max(worst, float(np.abs(found - expected).max()))
+    assert worst <= TOLERANCE
+    equivalence.record(
+        PEER, f"{OURS}, orders 0 and 1", tolerance="1e-5 absolute", worst=worst, cases=cases, differs=DIFFERS
+    )
