@@ -18,7 +18,7 @@ from .backends.choose import choose_backend
 from .errors import ConfigError, GpuInferError, Interrupted
 from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, ScoreFinisher
 from .inferers.scan_window import scan_window
-from .job import Job, plan_job
+from .job import Job, narrowed, plan_job
 from .progress import Progress, ProgressCallback, silent
 from .report import Report, label_volumes
 from .resources import resource_folder
@@ -29,11 +29,13 @@ from .transforms.plan import Pipeline
 from .triton.endpoints import Endpoints
 from .triton.ring import SlotRing
 from .triton.transport import Transport, open_transport
-from .volume.choose import base_name, choose_input
-from .volume.read import read_volume
+from .volume.channels import choose_files
+from .volume.choose import base_name
+from .volume.read import read_volumes
 from .volume.volume import Volume
 from .writers.collisions import check_folders, check_input_kept
-from .writers.metaimage import check_folder, fit_labels, write_metaimage
+from .writers.label_maps import label_map_names, write_label_maps
+from .writers.metaimage import check_folder
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,9 @@ class RunResult:
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
     """Run the operator once.
 
-    Writes `<name>.mhd` and `<name>.raw` into the output folder, the publish folder when one is set, and report.json
-    into the logs folder (also when the run fails). Raises GpuInferError; nothing half-written stays behind.
+    Writes `<name>.mhd` and `<name>.raw` into the output folder (`<name>.<field>.*` for several fields), the publish
+    folder when one is set, and report.json into the logs folder (also when the run fails). Raises GpuInferError;
+    nothing half-written stays behind.
     """
     report = Report()
     try:
@@ -94,7 +97,7 @@ class _Operator:
         with self._stage("configure"):
             config = load_config(settings.config, os.environ)
             config.inferer.window_mode(settings.mode)  # what the options contradict is refused before any waiting
-            pipeline = Pipeline(config.pre, config.post)
+            pipeline = config.pipeline()
             backend = choose_backend(settings.device)
             check_folders(settings.output, settings.publish)
             _make_folder(settings.output)
@@ -118,10 +121,12 @@ class _Operator:
         }
 
         with self._stage("read"):
-            path = choose_input(settings.input)
-            volume = read_volume(path)
+            files = choose_files(settings.input, pipeline.input_files)
+            path = files[0]
+            volume = read_volumes(files)
             self._report.hash_files(volume.files or (path,))
-            check_input_kept(volume.files or (path,), base_name(path), settings.output, settings.publish)
+            for name in {base_name(path), *label_map_names(base_name(path), list(pipeline.outputs)).values()}:
+                check_input_kept(volume.files or (path,), name, settings.output, settings.publish)
         data["input"] = describe_volume(volume)
         for message in volume.warnings:  # logged by the reader, with the file's name
             self._report.warn(message)
@@ -136,18 +141,34 @@ class _Operator:
         for message in job.steps:
             self._warn(message)
 
-        labels = self._segment(job, pipeline, volume, transport, backend)
+        labels = self._segment(config, job, pipeline, volume, transport, backend)
 
         with self._stage("write"):
-            fitted = fit_labels(labels, config.output_dtype)
-            mhd, raw = write_metaimage(fitted, volume.geometry, settings.output, base_name(path))
-        log.info("wrote %s", mhd)
-        data["output"] = {"mhd": str(mhd), "raw": str(raw), "dtype": str(np.dtype(config.output_dtype))}
+            maps = {output.field: (labels[output.field], output.dtype) for output in config.outputs}
+            written = write_label_maps(maps, volume.geometry, settings.output, base_name(path))
         voxel_ml = abs(float(np.linalg.det(volume.geometry.affine[:3, :3]))) / 1000.0
-        data["labels"] = label_volumes([int(n) for n in backend.histogram(labels)], voxel_ml)
+        described = []
+        for output in config.outputs:
+            mhd, raw = written[output.field]
+            log.info("wrote %s", mhd)
+            counts = [int(n) for n in backend.histogram(labels[output.field])]
+            described.append(
+                {
+                    "field": output.field,
+                    "mhd": str(mhd),
+                    "raw": str(raw),
+                    "dtype": str(output.dtype),
+                    "labels": label_volumes(counts, voxel_ml),
+                }
+            )
+        # the first output keeps its place in the report, also where it is the only one
+        data["output"] = {key: described[0][key] for key in ("mhd", "raw", "dtype")}
+        data["labels"] = described[0]["labels"]
+        data["outputs"] = described
 
-        result = RunResult(output=mhd, raw=raw, report=None, data=data)
-        self._show(result, job, volume, labels)
+        first = config.outputs[0].field
+        result = RunResult(output=written[first][0], raw=written[first][1], report=None, data=data)
+        self._show(result, [mhd for mhd, _ in written.values()], job, volume, labels[first])
         return result
 
     def _connect(self, config: Config, backend: Backend) -> Transport:
@@ -170,12 +191,16 @@ class _Operator:
             )
         )
 
-    def _segment(self, job: Job, pipeline: Pipeline, volume: Volume, transport: Transport, backend: Backend) -> Any:
-        """Labels [I, J, K] on the input's own grid, on the host."""
+    def _segment(
+        self, config: Config, job: Job, pipeline: Pipeline, volume: Volume, transport: Transport, backend: Backend
+    ) -> dict[str, Any]:
+        """Labels [I, J, K] on the input's own grid, on the host, by output field."""
         settings, data = self._settings, self._report.data
         with self._stage("prepare"):
             fields = pipeline.prepare(volume, backend, job.model.input.dtype)
             prepared = fields[pipeline.input_field].array
+            if pipeline.grid_decided_by_voxels:
+                job = narrowed(job, config, pipeline, settings, volume, fields[pipeline.input_field].shape)
         with self._stage("infer"):
             finisher: Finisher
             if pipeline.finisher == "argmax":
@@ -225,9 +250,11 @@ class _Operator:
             "slab": job.load.slab,
         }
         with self._stage("restore"):
-            return backend.download(pipeline.finish(result, fields, backend))
+            labels = pipeline.finish_fields(result, fields, backend)
+            data.update(fields[pipeline.input_field].facts)
+            return {name: backend.download(array) for name, array in labels.items()}
 
-    def _show(self, result: RunResult, job: Job, volume: Volume, labels: Any) -> None:
+    def _show(self, result: RunResult, masks: list[Path], job: Job, volume: Volume, labels: Any) -> None:
         """Publish folder and preview. A failure here is a warning: the segmentation is already written."""
         settings = self._settings
         if settings.publish is not None:
@@ -237,7 +264,7 @@ class _Operator:
                 try:
                     result.published = publish(
                         volume,
-                        result.output,
+                        masks,
                         job.model.name,
                         settings.publish,
                         _render_settings(settings.config),

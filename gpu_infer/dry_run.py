@@ -14,8 +14,8 @@ from .spec.load import load_config
 from .transforms.plan import Pipeline
 from .triton.model import ModelInfo
 from .triton.repository import model_in_repository
-from .volume.choose import choose_input
-from .volume.read import read_volume
+from .volume.channels import choose_files
+from .volume.read import read_volumes
 from .volume.volume import Volume
 
 
@@ -29,7 +29,7 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
     """
     config = load_config(settings.config, os.environ)
     config.inferer.window_mode(settings.mode)
-    pipeline = Pipeline(config.pre, config.post)
+    pipeline = config.pipeline()
     lines = [*pipeline.describe(), *(f"warning: {message}" for message in config.warnings)]
     name = settings.model_name or config.inferer.model_name
     if name is None:
@@ -37,7 +37,7 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
     model = _model(config, settings, name, models)
     if volume_path is None:
         return lines
-    volume = read_volume(choose_input(volume_path))
+    volume = read_volumes(choose_files(volume_path, pipeline.input_files))
     lines += [f"warning: {message}" for message in volume.warnings]
     lines += _shapes(pipeline, volume, model)
     if name is None:
@@ -46,6 +46,8 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
         return [*lines, f"model {name}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
     job = settle(config, pipeline, settings, volume, model, None)
     lines += job.lines()
+    if pipeline.grid_decided_by_voxels:
+        lines.append("the grid is decided by voxel values: shapes, windows and memory are upper bounds")
     if job.fit.channels_out == -1:
         lines.append("classes are dynamic: memory is counted for 1 class, the run asks the model")
     return lines

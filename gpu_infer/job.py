@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from .transforms.plan import Pipeline
 from .triton.model import ModelInfo
 from .triton.ring import probe_output_channels
 from .triton.transport import Transport
+from .volume.geometry import Shape3
 from .volume.volume import Volume
 
 SLOTS = 2
@@ -101,15 +102,17 @@ def settle(
     *,
     channels_out: int | None = None,
     copies: int = 0,
+    shape: Shape3 | None = None,
 ) -> Job:
     """The job for a known model, without touching a voxel or a server.
 
     free_bytes  None: memory is not limited
     copies      of a slot's bytes that requests hold (`memory.INLINE_COPIES`), 0 with shared memory
+    shape       of the model's grid, where voxels decided it; None: as traced
     """
     inferer = config.inferer
     trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype)
-    shape, channels = trace.model_shape, trace.model_channels
+    shape, channels = shape or trace.model_shape, trace.model_channels
     simple = inferer.kind == "simple"
     fit = fit_model(
         model,
@@ -140,7 +143,10 @@ def settle(
         result=_bytes(shape, label_dtype(classes))
         if pipeline.finisher == "argmax"
         else _bytes((classes, *shape), np.float32),
-        output=_bytes(volume.geometry.shape, label_dtype(classes)) + _bytes(volume.geometry.shape, config.output_dtype),
+        output=sum(
+            _bytes(volume.geometry.shape, label_dtype(classes)) + _bytes(volume.geometry.shape, output.dtype)
+            for output in config.outputs
+        ),
         slots=min(settings.slots or inferer.slots or SLOTS, -(-visits // batch)),
         batch=batch,
         slab=settings.slab,
@@ -160,6 +166,15 @@ def settle(
                 remedy=error.remedy,
             ) from None
     return Job(model, fit, mode, grid, load, trace.channels_last, steps)
+
+
+def narrowed(job: Job, config: Config, pipeline: Pipeline, settings: Settings, volume: Volume, shape: Shape3) -> Job:
+    """`job` on the grid that the voxels decided, which lies within the one that it was planned for: no more memory."""
+    classes = job.fit.channels_out
+    smaller = settle(config, pipeline, settings, volume, job.model, None, channels_out=classes, shape=shape)
+    batch = min(job.load.batch, smaller.load.batch)
+    slots = min(job.load.slots, smaller.load.slots)
+    return replace(smaller, load=replace(job.load, batch=batch, slots=slots), steps=job.steps)
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:

@@ -41,11 +41,9 @@ def _failure(name: str, error: GpuInferError) -> Check:
 
 def _check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
     from ..spec.load import load_config
-    from ..transforms.plan import Pipeline
 
     try:
         config = load_config(settings.config, os.environ)
-        Pipeline(config.pre, config.post)
     except GpuInferError as error:
         return None, [_failure("config", error)]
     return config, [Check("config", "ok", str(settings.config))]
@@ -97,14 +95,14 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     """Whether the input suits the model, and the run this host's memory."""
     from ..backends.choose import choose_backend
     from ..job import settle
-    from ..transforms.plan import Pipeline
-    from ..volume.choose import choose_input
-    from ..volume.read import read_volume
+    from ..volume.channels import choose_files
+    from ..volume.read import read_volumes
 
     try:
-        volume = read_volume(choose_input(settings.input))
+        pipeline = config.pipeline()
+        volume = read_volumes(choose_files(settings.input, pipeline.input_files))
         free = choose_backend(settings.device).free_bytes()
-        job = settle(config, Pipeline(config.pre, config.post), settings, volume, model, free)
+        job = settle(config, pipeline, settings, volume, model, free)
     except GpuInferError as error:
         return _failure("fit", error)
     grid = "×".join(map(str, job.grid.shape))

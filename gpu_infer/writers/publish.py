@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ _AS_STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32")
 
 def publish(
     volume: Volume,
-    mask_mhd: Path,
+    mask_mhd: Path | Sequence[Path],
     model_name: str,
     folder: Path,
     render_settings: Path,
@@ -42,7 +43,7 @@ def publish(
     <name>.mhd, .raw          the input in physical units: stored dtype where slope and inter do nothing, else int16
                               when all values are whole and fit, else float32; of several channels the first one
     <name>.nii.gz             a NIfTI input is copied as it is, too; renderers of the time read MHD only
-    <name>.out.mhd, .out.raw  the segmentation, copied from `mask_mhd`
+    <name>.out.mhd, .out.raw  the segmentation, copied from `mask_mhd`; of several `<its name>.out.*` each
     config_render.json        copied from `render_settings`, after a check
     config.meta               names of the above for `model_name`; dialect v1 (density, seg_masks), v2 (data: file and
                               order) or both in one file
@@ -54,15 +55,18 @@ def publish(
         raise ConfigError(f"publish dialect {dialect!r} unknown", remedy="choose v1, v2 or both")
     load_render_settings(render_settings)
     name = base_name(volume.path)
+    masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
+    outs = [f"{name}.out"] if len(masks) == 1 else [f"{base_name(mask)}.out" for mask in masks]
     make_folder(folder)
     with staging(folder, name) as stage:
         density, voxels = write_metaimage(_physical(volume), volume.geometry, stage, name)
         names = [voxels.name, density.name]
         if volume.format == "nifti":
             names += [_copy(file, stage) for file in volume.files or (volume.path,)]
-        names += _copy_mask(mask_mhd, stage, f"{name}.out")
+        for mask, out in zip(masks, outs, strict=True):
+            names += _copy_mask(mask, stage, out)
         shutil.copyfile(render_settings, stage / FILE_NAME)
-        meta = _meta(density.name, f"{name}.out.mhd", model_name, dialect)
+        meta = _meta(density.name, [f"{out}.mhd" for out in outs], model_name, dialect)
         text = json.dumps(meta, indent=4, sort_keys=True) + "\n"
         (stage / META_NAME).write_text(text, encoding="utf-8")
         names = list(dict.fromkeys([*names, FILE_NAME, META_NAME]))
@@ -70,12 +74,12 @@ def publish(
     return [folder / each for each in names]
 
 
-def _meta(density: str, mask: str, model_name: str, dialect: Dialect) -> dict[str, Any]:
+def _meta(density: str, masks: list[str], model_name: str, dialect: Dialect) -> dict[str, Any]:
     meta: dict[str, Any] = {"name": model_name, "settings": FILE_NAME}
     if dialect != "v2":
-        meta |= {"density": density, "seg_masks": [mask]}
+        meta |= {"density": density, "seg_masks": masks}
     if dialect != "v1":
-        meta["data"] = [{"file": density, "order": "DXYZ"}, {"file": mask, "order": "MXYZ"}]
+        meta["data"] = [{"file": density, "order": "DXYZ"}, *({"file": mask, "order": "MXYZ"} for mask in masks)]
     return meta
 
 
