@@ -60,8 +60,8 @@ def spatial_roi(roi_size: Any, size: Sizes) -> Sizes:
     entries = [roi_size] * len(size) if one_for_all else list(roi_size)
     if len(entries) != len(size):
         raise ValueError(
-            f"roi_size has {len(entries)} entries for {len(size)} spatial axes: inputs must be [batch, channels, "
-            f"*spatial], channels first"
+            f"Inputs must have {len(entries) + 2} dimensions for {len(entries)} entries of roi_size, [batch, channels, "
+            f"*spatial] with channels first, found {len(size) + 2}"
         )
     return tuple(int(r) if r is not None and r > 0 else n for r, n in zip(entries, size, strict=True))
 

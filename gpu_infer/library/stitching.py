@@ -1,7 +1,7 @@
 """One output of the predictor put together again: weighed sums of windows in float32, divided by the weights.
 
 An output may be smaller or larger than its window. Its grid is then the padded image's, scaled by
-output / window and cut to whole voxels; window starts and ends are scaled and cut likewise, as MONAI does.
+output / window and cut to whole voxels; window starts are scaled and cut likewise, as MONAI does, but in whole numbers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from gpu_infer.backends.cpu import CpuBackend
 
 from .layout import Layout, Sizes
 
+_SMALL = 1 << 16
+"""Voxels of a window below which starting the backend's threads takes longer than the sum."""
+
 
 class Stitched:
     """Sums [B, K, *grid] of windows [N, K, *shape].
 
     weights  float32 [*shape] that the first windows are weighed with, None for 1: every sum is divided by as many of
-             these as windows cover it. Raises ValueError where a scaled window has no whole size.
+             these as windows cover it
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class Stitched:
         self.channels = channels
         self._low, high = self._kept()
         self._grid = tuple(b - a for a, b in zip(self._low, high, strict=True))
-        self._starts = [self._place(start) for start in windows.starts]
+        self._starts = [tuple(self._first(axis, s) for axis, s in enumerate(start)) for start in windows.starts]
         self._weights = weights
         self._backend = CpuBackend()
         self.sums = np.zeros((images, channels, *self._grid), np.float32)
@@ -65,25 +68,27 @@ class Stitched:
     def _blend(
         self, sums: NDArray[np.float32], values: NDArray[np.float32], window: int, weights: NDArray[np.float32] | None
     ) -> None:
-        """sums [K, *grid] += repeats · weights · values [K, *shape]; three axes at a time, the others one by one."""
-        start, times = self._starts[window], [self._windows.repeats[window]]
-        missing = (np.newaxis,) * max(3 - len(start), 0)
-        here = (0,) * len(missing)
-        extra = max(len(start) - 3, 0)
-        for index in np.ndindex(*self._shape[:extra]):
-            at = tuple(s + i for s, i in zip(start, index, strict=False))
-            if not all(0 <= a < n for a, n in zip(at, self._grid, strict=False)):
-                continue
-            target = sums[(slice(None), *at, *missing)]
-            x, y, z = target.shape[1:]
-            a, b, c = (*here, *start[extra:])
-            self._backend.blend(
-                values[(np.newaxis, slice(None), *index, *missing)],
-                [(a, b, c)],
-                times,
-                None if weights is None else weights[(*index, *missing)],
-                RingAccumulator(target, (x, y, z)),
-            )
+        """sums [K, *grid] += (repeats · weights) · values [K, *shape], each operation rounded to float32."""
+        start, times = self._starts[window], self._windows.repeats[window]
+        if len(start) > 3 or values.size < _SMALL:
+            ends = zip(start, self._shape, self._grid, strict=True)
+            inside = [(max(s, 0), min(s + r, n)) for s, r, n in ends]
+            box = (slice(None), *(slice(a, b) for a, b in inside))
+            part = tuple(slice(a - s, b - s) for (a, b), s in zip(inside, start, strict=True))
+            factor = np.float32(times) if weights is None else np.float32(times) * weights[part]
+            sums[box] += factor * values[(slice(None), *part)].astype(np.float32, copy=False)
+            return
+        missing = (np.newaxis,) * (3 - len(start))
+        target = sums[(slice(None), *missing)]
+        x, y, z = target.shape[1:]
+        a, b, c = (*(0 for _ in missing), *start)
+        self._backend.blend(
+            values[(np.newaxis, slice(None), *missing)],
+            [(a, b, c)],
+            [times],
+            None if weights is None else weights[missing],
+            RingAccumulator(target, (x, y, z)),
+        )
 
     def _divide_by_counts(self) -> None:
         """Windows cover a voxel as often as the product of its axes' counts says."""
@@ -91,8 +96,8 @@ class Stitched:
         for axis, starts in enumerate(self._windows.axes):
             covered = np.zeros(self._grid[axis], np.float32)
             for start in starts:
-                first, last = self._range(axis, start)
-                covered[max(first, 0) : max(last, 0)] += 1
+                first = self._first(axis, start)
+                covered[max(first, 0) : max(first + self._shape[axis], 0)] += 1
             counts.append(covered)
         if all((c == 1).all() for c in counts):
             return
@@ -105,7 +110,7 @@ class Stitched:
     def _kept(self) -> tuple[Sizes, Sizes]:
         """First and last + 1 voxel of the padded output that are the image's."""
         windows = self._windows
-        full = tuple(int(n * self._scale(axis)) for axis, n in enumerate(windows.padded))
+        full = tuple(self._scaled(axis, n) for axis, n in enumerate(windows.padded))
         if not windows.pads:
             return (0,) * len(full), full
         low, high = [], []
@@ -114,24 +119,13 @@ class Stitched:
             high.append(min(round((before + size) * (n / r)), n))
         return tuple(low), tuple(high)
 
-    def _scale(self, axis: int) -> float:
-        return self._shape[axis] / float(self._windows.roi[axis])
+    def _scaled(self, axis: int, voxel: int) -> int:
+        """floor(voxel · output / window) in whole numbers, so that every window comes out as long as the output."""
+        return voxel * self._shape[axis] // self._windows.roi[axis]
 
-    def _range(self, axis: int, start: int) -> tuple[int, int]:
-        """A window's first and last + 1 voxel of the output grid."""
-        begin, scale = start + self._windows.before[axis], self._scale(axis)
-        first, last = int(begin * scale), int((begin + self._windows.roi[axis]) * scale)
-        return first - self._low[axis], last - self._low[axis]
-
-    def _place(self, start: Sizes) -> Sizes:
-        ranges = [self._range(axis, s) for axis, s in enumerate(start)]
-        lengths = tuple(last - first for first, last in ranges)
-        if lengths != self._shape:
-            raise ValueError(
-                f"outputs of {self._shape} for windows of {self._windows.roi} do not fall on whole voxels: a window at "
-                f"{start} would be {lengths}; choose roi_size and overlap so that overlap·roi·output/window is whole"
-            )
-        return tuple(first for first, _ in ranges)
+    def _first(self, axis: int, start: int) -> int:
+        """A window's first voxel in the output grid."""
+        return self._scaled(axis, start + self._windows.before[axis]) - self._low[axis]
 
 
 def nearest_weights(weights: NDArray[np.float32], shape: Sizes) -> NDArray[np.float32]:
