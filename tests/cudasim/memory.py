@@ -180,6 +180,8 @@ class MemoryPool:
         self._free = [p for p in self._free if p[2] != p[0].size]
 
     def free_bytes(self) -> int:
+        if ASAN:
+            return 1 << 40  # nothing has to be laid in store
         return sum(size for _, _, size in self._free)
 
     def used_bytes(self) -> int:

@@ -75,7 +75,7 @@ namespace cudasim {
 
 static thread_local unsigned char* dynamic_area = nullptr;
 
-static const std::size_t STACK = 128 << 10;
+static const std::size_t STACK = 32 << 10;
 
 struct Fiber {
     ucontext_t context;

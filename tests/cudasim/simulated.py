@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ def simulated_cupy(devices: int = 1) -> Iterator[Any]:
         for name in [n for n in vars(package) if n.startswith("gpu")]:
             delattr(package, name)
         sys.modules.update(held)
+        gc.collect()
         memory.free_all()
 
 

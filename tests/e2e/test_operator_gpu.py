@@ -6,6 +6,7 @@ CUDA shared memory.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,12 +113,30 @@ def test_the_device_holds_no_more_than_planned(tmp_path: Path, triton_server: An
     assert gpu.shared_backend().counters()["peak_device_bytes"] <= result.data["memory"]["planned_peak_bytes"]
 
 
-def test_the_tie_count_covers_every_difference(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
-    """Scores of 0 or 1 summed over windows: exact ties, all of them counted."""
-    stored = np.full((16, 16, 16), 0.5, np.float32)
-    write_nifti(tmp_path / "input/case.nii", stored, np.eye(4))
-    operate(tmp_path, triton_server, config("classes5", roi_size=[8, 8, 8]), device="gpu")
-    assert 0 <= gpu.shared_backend().counters()["tied_voxels"] <= stored.size
+@pytest.mark.parametrize("finish", ["argmax", "scores"])
+def test_gaussian_weights_and_mirrors(tmp_path: Path, triton_server: Any, gpu: Any, finish: str) -> None:
+    """Importance, a ring that keeps weights, windows that are gathered and blended backwards."""
+    found = []
+    for device in ("cpu", "gpu"):
+        write_nifti(tmp_path / device / "input/case.nii", volume((23, 19, 17)), AFFINE)
+        chosen = content(mode="nnunet", mirror_axes=[0, 2])
+        if finish == "scores":
+            window = {"a_min": 0, "a_max": 1, "b_min": 0, "b_max": 2}
+            chosen["post_transforms"].insert(0, {"name": "ScaleIntensityRange", "args": {"fields": "model", **window}})
+        found.append(labels_of(operate(tmp_path / device, triton_server, chosen, device=device)))
+    np.testing.assert_array_equal(found[1], found[0])
+
+
+def test_restoring_all_orientations(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
+    """A signed permutation of each kind: the file's own voxels come back thresholded, in its own axis order."""
+    stored = np.random.default_rng(7).random((13, 10, 7), dtype=np.float32)
+    for number, axes in enumerate(itertools.permutations(range(3))):
+        affine = np.eye(4)
+        affine[:3, :3] = np.eye(3)[:, axes] * [1 - 2 * (number >> bit & 1) for bit in range(3)]
+        root = tmp_path / str(number)
+        write_nifti(root / "input/case.nii", stored, affine)
+        result = operate(root, triton_server, config("threshold_half", roi_size=[8, 8, 8]), device="gpu")
+        np.testing.assert_array_equal(labels_of(result).transpose(2, 1, 0), stored > 0.5)
 
 
 def test_nothing_of_the_simulated_device_stays(gpu: Any) -> None:

@@ -1,0 +1,226 @@
+"""The twins compute the same bits: every operation on simulated CUDA against the CPU backend, and which kernel ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations, product
+from typing import Any
+
+import numpy as np
+import pytest
+from cudasim.compiler import Module
+from cudasim.simulated import simulated_cupy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpu_infer.backends.base import RingAccumulator
+from gpu_infer.backends.cpu import CpuBackend
+from gpu_infer.backends.resampling import linear_table, nearest_table
+from gpu_infer.backends.tables import AxisTable, ClampedAffine
+
+CPU = CpuBackend()
+LAYOUTS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Iterator[Any]:
+    with simulated_cupy() as module:
+        yield module.GpuBackend()
+
+
+def noise(shape: tuple[int, ...], dtype: Any = np.float32, seed: int = 0) -> Any:
+    return (np.random.default_rng(seed).normal(size=shape) * 700).astype(dtype)
+
+
+def laid_out(array: Any, axes: tuple[int, ...], steps: tuple[int, ...]) -> Any:
+    """The same [C, X, Y, Z] in another memory order: `axes` from slowest to fastest, backwards where −1."""
+    stored = np.empty([array.shape[0], *(array.shape[1 + a] for a in axes)], array.dtype)
+    view = stored.transpose(0, *(1 + axes.index(a) for a in range(3)))
+    view = view[(slice(None), *(slice(None, None, s) for s in steps))]
+    view[...] = array
+    return view
+
+
+def prepared(backend: Any, source: Any, target: Any, dtype: Any, layout: Any, align_corners: bool = True) -> Any:
+    tables = tuple(linear_table(a, b, align_corners) for a, b in zip(source.shape[1:], target, strict=True))
+    out = backend.upload(laid_out(np.zeros((source.shape[0], *target), dtype), *layout))
+    before, after = ClampedAffine(0.37, -11.3, -400.0, 600.0), ClampedAffine(1 / 3, 0.1)
+    backend.prepare(backend.upload(source), out, tables, before, after)
+    return backend.download(out)
+
+
+@few
+@given(
+    shape=st.tuples(*[st.integers(1, 40)] * 3),
+    target=st.tuples(*[st.integers(1, 80)] * 3),
+    stored=st.sampled_from(LAYOUTS),
+    written=st.sampled_from(LAYOUTS),
+    dtype=st.sampled_from(["i1", "i2", ">i2", "u4", "f2", "f4", ">f8"]),
+    half=st.booleans(),
+    align_corners=st.booleans(),
+)
+def test_prepare_rounds_alike(
+    gpu: Any, shape: Any, target: Any, stored: Any, written: Any, dtype: str, half: bool, align_corners: bool
+) -> None:
+    source = laid_out((noise((2, *shape)) % 120).astype(dtype), *stored)
+    kind = np.float16 if half else np.float32
+    ours = prepared(gpu, source, target, kind, written, align_corners)
+    np.testing.assert_array_equal(ours, prepared(CPU, source, target, kind, written, align_corners))
+
+
+def test_numbers_below_the_normal_range_are_kept(gpu: Any) -> None:
+    source = np.linspace(-1e-38, 1e-38, 125, dtype=np.float32).reshape(1, 5, 5, 5)
+    tables = tuple(linear_table(5, 9) for _ in range(3))
+    found = []
+    for backend in (CPU, gpu):
+        out = backend.zeros((1, 9, 9, 9), np.float32)
+        backend.prepare(backend.upload(source), out, tables, ClampedAffine(), ClampedAffine(0.25))
+        found.append(backend.download(out))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (np.abs(found[1]) < 1.1754944e-38).all()
+    assert np.count_nonzero(found[1]) > 700
+
+
+@pytest.mark.parametrize(
+    ("factor", "kernel"), [(1.0, "tile"), (1.7, "tile"), (2.2, "tile"), (4.0, "tile"), (9.0, "direct")]
+)
+def test_every_tile_size_and_the_fallback(gpu: Any, factor: float, kernel: str) -> None:
+    """The source's fastest axis is X, the output's Z: the transposing kernel, while a tile fits."""
+    target = (33, 4, 70)
+    shape = tuple(round(n * factor) for n in target)
+    source = laid_out(noise((1, *shape), np.int16), (2, 1, 0), (1, 1, 1))
+    plain = ((0, 1, 2), (1, 1, 1))
+    Module.launches.clear()
+    ours = prepared(gpu, source, target, np.float32, plain)
+    assert Module.launches == [f"prepare_{kernel}_i2_f4"]
+    np.testing.assert_array_equal(ours, prepared(CPU, source, target, np.float32, plain))
+
+
+def test_one_fastest_axis_takes_the_direct_kernel(gpu: Any) -> None:
+    plain = ((0, 1, 2), (1, 1, 1))
+    Module.launches.clear()
+    prepared(gpu, noise((1, 9, 9, 9)), (5, 5, 5), np.float32, plain)
+    assert Module.launches == ["prepare_direct_f4_f4"]
+
+
+def test_tables_that_run_backwards(gpu: Any) -> None:
+    """A tile's span comes from the least and the greatest index, wherever in the tile they stand."""
+    n = 70
+    index = np.arange(n, dtype=np.int32)[::-1].copy()
+    back = AxisTable(index, np.maximum(index - 1, 0), np.full(n, 0.25, np.float32))
+    source = laid_out(noise((1, n, 2, n), np.int16), (2, 1, 0), (1, 1, 1))
+    straight = linear_table(2, 2)
+    found = []
+    for backend in (CPU, gpu):
+        out = backend.zeros((1, n, 2, n), np.float32)
+        backend.prepare(backend.upload(source), out, (back, straight, back), ClampedAffine(), ClampedAffine())
+        found.append(backend.download(out))
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+WIDENINGS = [
+    (a, b)
+    for a in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+    for b in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+    if np.can_cast(a, b, "safe")
+]
+
+
+@pytest.mark.parametrize(("stored", "written"), WIDENINGS)
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0)])
+def test_integers_are_copied_into_every_wider_type(gpu: Any, stored: str, written: str, axes: tuple[int, ...]) -> None:
+    limits = np.iinfo(stored)
+    plain = np.random.default_rng(5).integers(limits.min, limits.max, (1, 9, 8, 70), stored, endpoint=True)
+    swapped = laid_out(plain.astype(np.dtype(stored).newbyteorder()), axes, (1, -1, 1))
+    tables = (nearest_table(9, 13), nearest_table(8, 5), nearest_table(70, 66))
+    out = gpu.zeros((1, 13, 5, 66), written)
+    gpu.prepare(gpu.upload(swapped), out, tables, ClampedAffine(), ClampedAffine())
+    picked = plain[:, tables[0].lower][:, :, tables[1].lower][:, :, :, tables[2].lower]
+    np.testing.assert_array_equal(gpu.download(out), picked.astype(written))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_blend_and_both_finishes_round_alike(gpu: Any, weighted: bool, dtype: Any) -> None:
+    shape, roi, heights = (20, 17, 35), (8, 9, 33), (8, 17, 35)
+    rng = np.random.default_rng(2)
+    starts = [(0, 0, 0), (0, 8, 2), (0, 12, -4), (0, 8, 2)]
+    slot = rng.normal(size=(4, 5, *roi)).astype(dtype)
+    importance = rng.random(roi, dtype=np.float32)
+    counts = [rng.random(n, dtype=np.float32) + 1 for n in shape]
+    found = []
+    for backend in (CPU, gpu):
+        weights = backend.zeros(heights, np.float32) if weighted else None
+        ring = RingAccumulator(backend.zeros((5, *heights), np.float32), shape, weights)
+        scores = backend.zeros((5, *shape), np.float32)
+        labels = backend.zeros(shape, np.uint8)
+        for low in (0, 8):
+            moved = [(low + x, y, z) for x, y, z in starts]
+            given = backend.upload(importance) if weighted else None
+            backend.blend(backend.upload(slot), moved, [1, 2, 1, 3], given, ring)
+            with np.errstate(invalid="ignore"):
+                backend.finish_scores(ring, (low, 0, 0), (low + 5, 17, 35), counts, scores)
+            backend.finish_argmax(ring, (low + 5, 0, 0), (low + 8, 17, 35), labels)
+            assert not backend.download(ring.sums).any()
+            assert weights is None or not backend.download(weights).any()
+        found.append((backend.download(scores), backend.download(labels)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("count", [1, 32, 33, 70])
+def test_more_windows_than_one_launch_carries(gpu: Any, count: int) -> None:
+    volume = noise((2, 12, 11, 10))
+    starts = [(n % 9 - 2, n % 7 - 1, n % 5) for n in range(count)]
+    found = []
+    for backend in (CPU, gpu):
+        slot = backend.zeros((count, 2, 5, 4, 6), np.float16)
+        backend.gather(backend.upload(volume), starts, slot, 2.5)
+        found.append(backend.download(slot))
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize(("axes", "steps"), LAYOUTS)
+def test_orientations_there_and_back(gpu: Any, axes: tuple[int, ...], steps: tuple[int, ...]) -> None:
+    """Stored voxels → model grid → labels in the file's own axis order, as in a run of the operator."""
+    stored = noise((1, 11, 9, 14), np.int16, seed=4)
+    target = (8, 12, 10)
+    there = tuple(linear_table(a, b) for a, b in zip((11, 9, 14), target, strict=True))
+    back = tuple(nearest_table(a, b) for a, b in zip(target, (11, 9, 14), strict=True))
+    found = []
+    for backend in (CPU, gpu):
+        grid = backend.empty((1, *target), np.float32)
+        backend.prepare(backend.upload(laid_out(stored, axes, steps)), grid, there, ClampedAffine(), ClampedAffine())
+        scores = backend.empty((2, *target), np.float32)
+        for c, function in enumerate((ClampedAffine(0.0, 30.0), ClampedAffine())):
+            backend.prepare(grid, scores[c : c + 1], None, function, ClampedAffine())
+        labels = backend.zeros(target, np.uint8)
+        backend.argmax(scores, labels)
+        out = backend.upload(laid_out(np.zeros((1, 11, 9, 14), np.uint8), axes, steps))
+        backend.restore(labels, back, out[0])
+        found.append(backend.download(out))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert 0 < found[1].mean() < 1
+
+
+def test_ties_are_counted_within_the_band() -> None:
+    with simulated_cupy() as module:
+        backend = module.GpuBackend(tie_band=0.01)
+        scores = np.zeros((4, 2, 3, 5), np.float32)
+        scores[2] = 1.0
+        scores[3, 0, 0, :3] = (0.995, 1.0, 0.98)  # within, equal, outside
+        scores[0, 1, 1, 1] = np.nan
+        ring = RingAccumulator(backend.upload(scores), (2, 3, 5))
+        labels = backend.zeros((2, 3, 5), np.uint8)
+        backend.finish_argmax(ring, (0, 0, 0), (2, 3, 5), labels)
+        assert backend.counters()["tied_voxels"] == 2
+        assert backend.download(labels)[0, 0].tolist() == [2, 2, 2, 2, 2]
+
+
+def test_one_channel_has_no_ties() -> None:
+    with simulated_cupy() as module:
+        backend = module.GpuBackend()
+        ring = RingAccumulator(backend.zeros((1, 2, 3, 4), np.float32), (2, 3, 4))
+        backend.finish_argmax(ring, (0, 0, 0), (2, 3, 4), backend.zeros((2, 3, 4), np.uint8))
+        assert backend.counters()["tied_voxels"] == 0
