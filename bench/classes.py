@@ -75,10 +75,7 @@ def run(depth: int = 400) -> None:
     result.rows = [
         ["whole run", seconds(spent), ""],
         ["peak memory", mebibytes(peak.peak_bytes), f"{mebibytes(planned)} planned, {mebibytes(LIMIT_BYTES)} in all"],
-        *(
-            [f"accumulator, depth {n}", mebibytes(size), mebibytes(limit)]
-            for n, size in accumulators.items()
-        ),
+        *([f"accumulator, depth {n}", mebibytes(size), mebibytes(limit)] for n, size in accumulators.items()),
         ["labels come out as they went in", str(same), "True"],
     ]
     result.data = {

@@ -7,8 +7,9 @@ build/equivalence.json, from which `python -m bench.equivalence` makes docs/equi
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ PEERS = ("monai", "torch", "torchio", "nnunetv2", "scipy", "numpy")
 
 if any(find_spec(name) is None for name in ("monai", "torchio", "nnunetv2")):
     collect_ignore_glob = ["test_*.py"]
+else:
+    with warnings.catch_warnings():  # what they say while they are imported
+        warnings.simplefilter("ignore")
+        for name in ("monai.inferers", "monai.transforms", "torchio"):
+            import_module(name)
 
 _entries: dict[str, dict[str, Any]] = {}
 
@@ -48,10 +54,13 @@ def equivalence() -> Equivalence:
     return Equivalence()
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Peers warn of their own future; ours stay errors.
-    for line in ("default", "error:::gpu_infer"):
-        config.addinivalue_line("filterwarnings", line)
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("error:::gpu_infer"), append=False)
+            item.add_marker(pytest.mark.filterwarnings("default"), append=False)
 
 
 @pytest.hookimpl(wrapper=True)

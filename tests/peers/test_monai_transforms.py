@@ -1,0 +1,264 @@
+"""Our transforms against MONAI's where both mean the same."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import monai.transforms as mt
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from peers_ours import finished, prepared
+
+RNG_SEED = 7
+ORIENTATIONS = [
+    (axes, flips) for axes in itertools.permutations(range(3)) for flips in itertools.product((1.0, -1.0), repeat=3)
+]
+
+
+def ct(shape: tuple[int, ...] = (17, 14, 11), seed: int = RNG_SEED) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-1200, 1500, shape).astype(np.int16)
+
+
+def tensor(data: np.ndarray, affine: np.ndarray | None = None) -> MetaTensor:
+    """What MONAI's loader makes of the voxels: float32 [C, I, J, K]."""
+    data = data if data.ndim == 4 else data[None]
+    return MetaTensor(torch.from_numpy(data.astype(np.float32)), affine=np.eye(4) if affine is None else affine)
+
+
+def worst(found: np.ndarray, expected: Any, tolerance: float) -> float:
+    reference = np.asarray(expected)
+    assert found.shape == reference.shape
+    difference = float(np.abs(found.astype(np.float64) - reference).max())
+    assert difference <= tolerance
+    return difference
+
+
+def test_orientation(equivalence: Any) -> None:
+    for number, (axes, flips) in enumerate(ORIENTATIONS):
+        affine = np.zeros((4, 4))
+        for column, (axis, flip) in enumerate(zip(axes, flips, strict=True)):
+            affine[axis, column] = flip * (0.7, 1.1, 2.5)[column]
+        affine[:, 3] = (3.0, -2.0, 9.0, 1.0)
+        data = ct(seed=number)
+        expected = mt.Orientation(axcodes="RAS", labels=None)(tensor(data, affine))
+        assert np.array_equal(prepared(data, affine=affine), expected.numpy())
+    equivalence.record(
+        "monai.transforms.Orientation(axcodes='RAS')",
+        "LoadNifti",
+        tolerance="equal",
+        worst=0.0,
+        cases=len(ORIENTATIONS),
+        differs="Nothing is copied: a view with other strides.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "target"),
+    [
+        ((17, 13, 9), (1.0, 1.5, 2.0), (0.5, 0.5, 0.5)),
+        ((21, 16, 11), (1.0, 1.0, 3.0), (2.0, 3.0, 3.0)),
+        ((11, 21, 6), (0.8, 0.8, 2.0), (0.8, 0.4, 2.0)),
+    ],
+)
+def test_spacing(shape: Any, spacing: Any, target: Any, equivalence: Any) -> None:
+    """Where the target divides the distance between the end samples: then both read the same places."""
+    data, affine = ct(shape), np.diag([*spacing, 1.0])
+    sizes = [round((n - 1) * s / t) + 1 for n, s, t in zip(shape, spacing, target, strict=True)]
+    expected = mt.Spacing(pixdim=target, mode="bilinear", padding_mode="border", align_corners=True)(
+        tensor(data, affine)
+    )
+    found = prepared(data, ("ScaleToShape", {"target_shape": sizes}), affine=affine)
+    equivalence.record(
+        "monai.transforms.Spacing(mode='bilinear')",
+        "ScaleBySpacing, ScaleByResolution",
+        tolerance="1e-2 HU on a range of 2700, where both make the same size",
+        worst=worst(found, expected, 1e-2),
+        differs="Ours makes round(n·spacing/target) samples and keeps the end samples in place, as the Clara operator "
+        "did (align_corners=false: the outer edges); MONAI keeps the first sample and the exact spacing, so sizes and "
+        "places differ unless the target divides the extent.",
+    )
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("target", [(9, 20, 11), (34, 7, 5), (17, 14, 22)])
+def test_resize(target: Any, align_corners: bool, equivalence: Any) -> None:
+    data = ct()
+    expected = mt.Resize(target, mode="trilinear", align_corners=align_corners)(tensor(data))
+    found = prepared(data, ("ScaleToShape", {"target_shape": list(target), "align_corners": align_corners}))
+    equivalence.record(
+        "monai.transforms.Resize, torch.nn.functional.interpolate(mode='trilinear')",
+        "ScaleToShape",
+        tolerance="1e-2 HU on a range of 2700",
+        worst=worst(found, expected, 1e-2),
+    )
+
+
+@pytest.mark.parametrize("clip", [True, False])
+@pytest.mark.parametrize("window", [(-1500, 500, 0, 1), (-160, 240, -1, 1), (100, 900, 1, 0)])
+def test_scale_intensity_range(window: Any, clip: bool, equivalence: Any) -> None:
+    a_min, a_max, b_min, b_max = window
+    data = ct()
+    arguments = {"a_min": a_min, "a_max": a_max, "b_min": b_min, "b_max": b_max, "clip": clip}
+    expected = mt.ScaleIntensityRange(**arguments)(tensor(data)).numpy()
+    if clip and b_min > b_max:  # MONAI clips to an empty range there
+        expected = np.clip(mt.ScaleIntensityRange(**(arguments | {"clip": False}))(tensor(data)).numpy(), b_max, b_min)
+    equivalence.record(
+        "monai.transforms.ScaleIntensityRange",
+        "ScaleIntensityRange",
+        tolerance="1e-5 absolute",
+        worst=worst(prepared(data, ("ScaleIntensityRange", arguments)), expected, 1e-5),
+        differs="With clip and b_min > b_max ours clips between the two; MONAI's clip gives b_max everywhere.",
+    )
+
+
+def test_normalize_nonzero(equivalence: Any) -> None:
+    data = ct()
+    data[data < 0] = 0
+    expected = mt.NormalizeIntensity(nonzero=True)(tensor(data))
+    equivalence.record(
+        "monai.transforms.NormalizeIntensity(nonzero=True)",
+        "NormalizeNonzeroIntensities",
+        tolerance="1e-5 absolute",
+        worst=worst(prepared(data, ("NormalizeNonzeroIntensities", {})), expected, 1e-5),
+    )
+
+
+@pytest.mark.parametrize("given", [{"subtrahend": 120.0, "divisor": 350.0}, {}])
+def test_center_data(given: Any, equivalence: Any) -> None:
+    data = ct()
+    expected = mt.NormalizeIntensity(**given)(tensor(data))
+    equivalence.record(
+        "monai.transforms.NormalizeIntensity(subtrahend, divisor)",
+        "CenterData",
+        tolerance="1e-5 absolute",
+        worst=worst(prepared(data, ("CenterData", given)), expected, 1e-5),
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 40.5, -300.0])
+def test_threshold(threshold: float, equivalence: Any) -> None:
+    data = ct()
+    expected = mt.AsDiscrete(threshold=threshold)(tensor(data)).numpy()
+    expected[data[None] == threshold] = 0
+    found = prepared(data, ("ThresholdValues", {"threshold": threshold}))
+    assert np.array_equal(found, expected)
+    equivalence.record(
+        "monai.transforms.AsDiscrete(threshold)",
+        "ThresholdValues, ThresholdAcrossChannels",
+        tolerance="equal",
+        worst=0.0,
+        differs="Ours gives 1 above the threshold (Clara's rule), MONAI from it on.",
+    )
+
+
+@pytest.mark.parametrize("k", [4, 16, (5, 8, 3)])
+def test_divisible_pad(k: Any, equivalence: Any) -> None:
+    data = ct()
+    expected = mt.DivisiblePad(k, method="symmetric")(tensor(data))
+    found = prepared(data, ("SymmetricPadderDiv", {"div_int": k if isinstance(k, int) else list(k)}))
+    equivalence.record(
+        "monai.transforms.DivisiblePad", "SymmetricPadderDiv", tolerance="equal", worst=worst(found, expected, 0.0)
+    )
+
+
+@pytest.mark.parametrize("size", [(8, 8, 8), (9, 5, 11), (30, 7, 4)])
+def test_center_crop(size: Any, equivalence: Any) -> None:
+    """Where what is cut off is even: then there is one middle."""
+    data = ct(tuple(n - (n - s) % 2 if s < n else n for n, s in zip((17, 14, 11), size, strict=True)))
+    expected = mt.CenterSpatialCrop(size)(tensor(data))
+    found = prepared(data, ("CropFixedSizeCenter", {"size": list(size)}))
+    equivalence.record(
+        "monai.transforms.CenterSpatialCrop",
+        "CropFixedSizeCenter",
+        tolerance="equal",
+        worst=worst(found, expected, 0.0),
+        differs="Ours begins at (n − size) // 2; MONAI one voxel later where n is even and size odd.",
+    )
+
+
+@pytest.mark.parametrize("margin", [0, 2])
+def test_crop_foreground(margin: int, equivalence: Any) -> None:
+    data = np.zeros((17, 14, 11), np.int16)
+    data[5:12, 3:9, 4:7] = ct((7, 6, 3)) | 1
+    data[data < 0] = 0
+    expected = mt.CropForeground(select_fn=lambda x: x > 0, margin=margin, allow_smaller=True)(tensor(data))
+    found = prepared(data, ("CropForegroundObject", {"pad": margin}))
+    equivalence.record(
+        "monai.transforms.CropForeground(allow_smaller=True)",
+        "CropForegroundObject",
+        tolerance="equal",
+        worst=worst(found, expected, 0.0),
+    )
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+def test_keep_largest_component(connectivity: int, equivalence: Any) -> None:
+    rng = np.random.default_rng(connectivity)
+    cases = 6
+    for _ in range(cases):
+        labels = (rng.random((24, 20, 16)) < 0.25).astype(np.uint8) * rng.integers(1, 4, (24, 20, 16), np.uint8)
+        expected = mt.KeepLargestConnectedComponent(
+            applied_labels=[1, 2, 3], is_onehot=False, independent=True, connectivity=connectivity
+        )(torch.from_numpy(labels[None]))
+        found = finished(labels, [], None, ("KeepLargestCC", {"connectivity": connectivity}))
+        sizes = [np.count_nonzero(found == label) for label in (1, 2, 3)]
+        assert sizes == [int((expected == label).sum()) for label in (1, 2, 3)]
+        # of components of one size, either may stay
+        unique = [_is_unique(labels == label, connectivity) for label in (1, 2, 3)]
+        for label, one in zip((1, 2, 3), unique, strict=True):
+            if one:
+                assert np.array_equal(found == label, (expected[0] == label).numpy())
+    equivalence.record(
+        "monai.transforms.KeepLargestConnectedComponent",
+        "KeepLargestCC",
+        tolerance="equal",
+        worst=0.0,
+        cases=cases,
+        differs="Faces connect by default (MONAI: corners too); of equal components the first in scan order stays.",
+    )
+
+
+def _is_unique(mask: np.ndarray, connectivity: int) -> bool:
+    from scipy import ndimage
+
+    found, count = ndimage.label(mask, ndimage.generate_binary_structure(3, connectivity))
+    sizes = np.sort(np.bincount(found.ravel(), minlength=count + 1)[1:])
+    return count < 2 or sizes[-1] > sizes[-2]
+
+
+def test_argmax_and_inverse(equivalence: Any) -> None:
+    """Labels back on the file's grid through reorientation and an exact enlargement."""
+    affine = np.diag([-2.0, -2.0, 4.0, 1.0])
+    data = ct((9, 11, 6))
+    chain = mt.Compose(
+        [
+            mt.Orientationd(keys="image", axcodes="RAS", labels=None),
+            mt.Spacingd(keys="image", pixdim=(1.0, 1.0, 2.0), mode="bilinear", align_corners=True),
+        ]
+    )
+    image = chain({"image": tensor(data, affine)})["image"]
+    scores = torch.from_numpy(np.random.default_rng(3).random((4, *image.shape[1:]), np.float32))
+    post = mt.Compose(
+        [
+            mt.AsDiscreted(keys="pred", argmax=True),
+            mt.Invertd(keys="pred", transform=chain, orig_keys="image", nearest_interp=True, to_tensor=True),
+        ]
+    )
+    expected = post({"image": image, "pred": MetaTensor(scores, meta=image.meta)})["pred"][0].numpy()
+    found = finished(
+        data,
+        [("ScaleToShape", {"target_shape": list(image.shape[1:])})],
+        scores.argmax(0).numpy().astype(np.uint8),
+        ("RestoreOriginalShape", {"field": "model", "src_field": "image"}),
+        affine=affine,
+    )
+    assert np.array_equal(found, expected)
+    equivalence.record(
+        "monai.transforms.AsDiscreted(argmax) and Invertd(nearest_interp=True)",
+        "ArgmaxAcrossChannels and RestoreOriginalShape",
+        tolerance="equal, where Spacing is",
+        worst=0.0,
+    )
