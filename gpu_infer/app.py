@@ -107,6 +107,8 @@ class _Operator:
             "ignored": sorted(config.extra),
         }
         data["device"] = backend.name
+        if (start_case := getattr(backend, "start_case", None)) is not None:
+            start_case()  # the GPU's memory and kernels outlive a run, its counters do not
         for message in config.warnings:
             self._warn(message)
 
@@ -165,6 +167,8 @@ class _Operator:
         data["output"] = {key: described[0][key] for key in ("mhd", "raw", "dtype")}
         data["labels"] = described[0]["labels"]
         data["outputs"] = described
+        if (counters := getattr(backend, "counters", None)) is not None:
+            data["gpu"] = counters()
 
         first = config.outputs[0].field
         result = RunResult(output=written[first][0], raw=written[first][1], report=None, data=data)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .base import Array, Backend
+from .gpu_counters import Counters
 from .gpu_device import Device
 from .gpu_labels import LabelOperations
 from .gpu_memory import DeviceBlock
@@ -51,20 +52,28 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations):
                 np.zeros(1, np.uint8), self._device.allocate((1,), np.uint8).data.ptr, self._device.stream
             )
 
+    def start_case(self) -> None:
+        """Count from here on, and measure the peak of memory from what is in use now."""
+        with self._device.section("start_case"):
+            self._device.counters = Counters(
+                allocations_before=self._device.memory.allocations,
+                compiled_before=self._device.kernels.compiled,
+                loaded_before=self._device.kernels.loaded,
+            )
+            self._device.memory.forget_peak()
+            if self._ties is not None:
+                self._ties.data.memset_async(0, self._ties.nbytes, self._device.stream)
+
     def counters(self) -> dict[str, int]:
-        """Since the start: `Counters`, allocations (cudaMalloc), peak_device_bytes, kernels_compiled, modules_loaded,
-        tied_voxels (see `TIE_BAND`).
-        """
+        """Since `start_case`, or since the backend was made: see `gpu_counters.Counters`."""
         tied = 0
         if self._ties is not None:
             with self._device.section("counters"):
                 tied = int(self._device.small_download(self._ties)[0])
+        memory, kernels = self._device.memory, self._device.kernels
         return {
-            **vars(self._device.counters),
-            "allocations": self._device.memory.allocations,
-            "peak_device_bytes": self._device.memory.peak,
-            "kernels_compiled": self._device.kernels.compiled,
-            "modules_loaded": self._device.kernels.loaded,
+            **self._device.counters.summary(memory.allocations, kernels.compiled, kernels.loaded),
+            "peak_device_bytes": memory.peak,
             "tied_voxels": tied,
         }
 

@@ -1,4 +1,4 @@
-"""What the GPU backend did; the report prints it, and it proves that voxels crossed the bus twice."""
+"""What the GPU backend did for a case; the report prints it, and it proves that voxels crossed the bus twice."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass
 class Counters:
-    """Since the backend was made.
+    """Since the backend was made, or since `GpuBackend.start_case`.
 
     bytes_up, bytes_down            voxels of `upload` and `download`: the stored volume, the labels
     tile_bytes_up, tile_bytes_down  windows in slots of host memory, which only exist without CUDA shared memory
     table_bytes                     tables up, counts down: what a kernel needs beside voxels
     launches                        kernels started
+    …_before                        what had been allocated, compiled and loaded when counting began
+
+    The summary adds allocations (calls of cudaMalloc), kernels_compiled (modules, by NVRTC) and modules_loaded; the
+    backend adds peak_device_bytes and tied_voxels.
     """
 
     bytes_up: int = 0
@@ -21,3 +25,16 @@ class Counters:
     tile_bytes_down: int = 0
     table_bytes: int = 0
     launches: int = 0
+    allocations_before: int = 0
+    compiled_before: int = 0
+    loaded_before: int = 0
+
+    def summary(self, allocations: int, compiled: int, loaded: int) -> dict[str, int]:
+        """The counts by name, given the totals that memory and kernels keep."""
+        counted = {name: count for name, count in vars(self).items() if not name.endswith("_before")}
+        return {
+            **counted,
+            "allocations": allocations - self.allocations_before,
+            "kernels_compiled": compiled - self.compiled_before,
+            "modules_loaded": loaded - self.loaded_before,
+        }

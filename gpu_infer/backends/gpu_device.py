@@ -117,7 +117,7 @@ class Device:
             target = np.empty(source.shape, array.dtype)
         if source.size:
             self.staging.download(source.data.ptr, _bytes(target), self.stream)
-        host = order.restored(target)
+        host: NDArray[Any] = order.restored(target)
         if into is not None and not np.shares_memory(host, into):
             into[...] = host
         return host

@@ -116,6 +116,11 @@ class DeviceMemory:
                 return _Block(pointer, size)
         raise AssertionError("not reached")
 
+    def forget_peak(self) -> None:
+        """Measure the peak from what is in use now."""
+        self.peak = 0
+        self._note_peak()
+
     def _note_peak(self) -> None:
         self.peak = max(self.peak, int(self._pool.used_bytes()) + self._blocks_in_use)
 
