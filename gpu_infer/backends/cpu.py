@@ -27,9 +27,13 @@ from .cpu_kernels.pick import pick
 from .cpu_kernels.prepare import resample
 from .cpu_kernels.strided import frozen, native, reading, writing
 from .cpu_kernels.walk import plan_walk
+from .cpu_kernels.zoom import interpolate
 from .host_memory import free_host_bytes
 from .resampling import identity_table
 from .tables import ClampedAffine
+
+LineTable = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""lower, upper, weight of every output index: out = (1 − weight)·in[lower] + weight·in[upper]."""
 
 _LAUNCH = threading.Lock()
 
@@ -145,6 +149,21 @@ class CpuBackend:
             statistics.affine_nonzero(*reading(src), *writing(dst), dst.shape, _constants(function))
         if target is not out:
             out[...] = target
+
+    def interpolate(self, source: NDArray[Any], out: NDArray[Any], tables: Sequence[LineTable]) -> None:
+        """out [I, J, K] = source [I', J', K'] read linearly through one table per axis, in float64.
+
+        Beside the protocol, for the library: any real dtype, and the result of every voxel is that of SciPy's order 1
+        to the last bit. Integers are rounded, halves away from zero; unsigned ones are clipped to their range.
+        """
+        source = source.view(np.uint8) if source.dtype == np.bool_ else source
+        if source.dtype == np.float16:
+            source = source.astype(np.float32, order="K")
+        rounds = out.dtype.kind in "iu"
+        low, high = (0.0, float(np.iinfo(out.dtype).max)) if out.dtype.kind == "u" else (-np.inf, np.inf)
+        lines = [frozen(entry) for table in tables for entry in table]
+        with _LAUNCH:
+            interpolate(*reading(source), *writing(out), out.shape, *lines, rounds, low, high)
 
     # -- windows -----------------------------------------------------------------------------------
     def gather(self, volume: NDArray[Any], starts: Sequence[Start], slot: NDArray[Any], fill: float) -> None:

@@ -16,6 +16,8 @@ from .zoom_axis import MODES, ZoomAxis, zoom_axis
 
 _ONE_PASS = {np.dtype(name) for name in ("i1", "i2", "i4", "u1", "u2", "u4", "f4")}
 """Dtypes that `Backend.prepare` reads; it computes in float32 and copies nearest samples as they are."""
+_ANY = {np.dtype(name) for name in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")}
+"""Dtypes that `CpuBackend.interpolate` writes."""
 
 _CHUNK = 1 << 20
 """Voxels of the output that `_corner_sums` computes at once."""
@@ -71,6 +73,8 @@ def zoom(
     if grid_mode and mode in ("constant", "wrap"):
         message = f"It is recommended to use mode = grid-{mode} instead of {mode} when grid_mode is True."
         warnings.warn(message, stacklevel=2)
+    if np.may_share_memory(source, out):
+        source = source.copy()
     axes = [zoom_axis(a, b, order, mode, grid_mode) for a, b in zip(source.shape, shape, strict=True)]
     if np.iscomplexobj(source):
         _fill(source.real, out.real, axes, np.real(cval))
@@ -108,45 +112,46 @@ def _output(output: Any, source: NDArray[Any], shape: tuple[int, ...]) -> NDArra
 
 def _fill(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis], cval: float) -> None:
     """out = source read through `axes`."""
-    if not _one_pass(source, out, axes):
-        if any(axis.overhangs for axis in axes):
-            source = np.pad(source.astype(np.result_type(source, np.float64)), 1, constant_values=cval)
-            axes = [axis.shifted(1) for axis in axes]
-        if not any(axis.weight.any() for axis in axes):
-            out[...] = _cast(source[_box(axis.lower for axis in axes)], out.dtype)
-        elif out.dtype.kind in "iub":
+    if any(axis.overhangs for axis in axes):
+        source = np.pad(source.astype(np.result_type(source, np.float64)), 1, constant_values=cval)
+        axes = [axis.shifted(1) for axis in axes]
+    if not _in_parallel(source, out, axes):
+        if any(axis.weight.any() for axis in axes):
             _corner_sums(source, out, axes)
         else:
-            out[...] = _interpolated(source, axes)
+            out[...] = _cast(source[_box(axis.lower for axis in axes)], out.dtype)
     for n, axis in enumerate(axes):
         if axis.outside.any():
             out[(slice(None),) * n + (axis.outside,)] = _cast(np.asarray(cval), out.dtype)
 
 
-def _one_pass(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) -> bool:
-    """Let the CPU backend do it in parallel, if it takes these dtypes and no more than 3 axes change."""
-    exact = all(not axis.weight.any() for axis in axes)
-    fits = out.dtype == np.float32 or (exact and out.dtype == source.dtype)
-    usable = out.flags.writeable and out.flags.aligned and out.dtype.isnative and not np.may_share_memory(source, out)
+def _in_parallel(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) -> bool:
+    """Let the CPU backend's kernels do it, if they take these dtypes and no more than 3 axes change."""
+    exact = not any(axis.weight.any() for axis in axes)
+    stored = source.dtype.newbyteorder("=")
+    in_float32 = stored in _ONE_PASS and (out.dtype == np.float32 or (exact and out.dtype == stored))
+    in_float64 = not exact and stored.itemsize <= 8 and stored.kind in "biuf" and out.dtype in _ANY
     kept = [n for n, axis in enumerate(axes) if not axis.is_identity]
-    if source.dtype.newbyteorder("=") not in _ONE_PASS or not fits or not usable or len(kept) > 3:
-        return False
-    if any(axis.overhangs for axis in axes):
+    usable = out.flags.writeable and out.flags.aligned and out.dtype.isnative
+    if not (in_float32 or in_float64) or not usable or len(kept) > 3:
         return False
     from gpu_infer.backends.cpu import CpuBackend
 
-    backend, identity = CpuBackend(), ClampedAffine()
     # axes that stay as they are come first; all but the last three of that order are walked one by one
     order = [n for n in range(len(axes)) if n not in kept] + kept
-    front = order[: max(len(order) - 3, 0)]
-    back = order[len(front) :]
-    pad = 3 - len(back)
-    spatial = [axes[n] for n in back]
-    x, y, z = [zoom_axis(1, 1, 0, "nearest", False).table() for _ in range(pad)] + [axis.table() for axis in spatial]
+    walked = max(len(order) - 3, 0)
+    missing = 3 - (len(order) - walked)
+    lines = [zoom_axis(1, 1, 0, "nearest", False)] * missing + [axes[n] for n in order[walked:]]
+    backend, identity = CpuBackend(), ClampedAffine()
     sources, outs = source.transpose(order), out.transpose(order)
-    for index in np.ndindex(*sources.shape[: len(front)]):
-        part = (*index, *(np.newaxis,) * (1 + pad))
-        backend.prepare(sources[part], outs[part], (x, y, z), identity, identity)
+    for index in np.ndindex(*sources.shape[:walked]):
+        part = (*index, *(np.newaxis,) * missing, ...)
+        if in_float32:
+            x, y, z = (line.table() for line in lines)
+            backend.prepare(sources[part][np.newaxis], outs[part][np.newaxis], (x, y, z), identity, identity)
+        else:
+            tables = [(line.lower, line.upper, line.weight) for line in lines]
+            backend.interpolate(sources[part], outs[part], tables)
     return True
 
 
@@ -155,9 +160,9 @@ def _box(indices: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
 
 
 def _corner_sums(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) -> None:
-    """Linear interpolation into integers: Σ over corners of ((v·w₀)·w₁)·…, in SciPy's own order of operations.
+    """Linear interpolation along any number of axes: Σ over corners of ((v·w₀)·w₁)·…, in SciPy's own order.
 
-    Exact values lie halfway between two integers often, and then the last bit decides how they are rounded.
+    The exact value often lies halfway between two integers, and then the last bit decides how it is rounded.
     """
     rows = max(1, _CHUNK * len(out) // out.size)
     for first in range(0, len(out), rows):
@@ -169,26 +174,10 @@ def _corner_sums(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) 
         for corner in product(*zip(near, far, strict=True)):
             value = source[_box(index for index, _ in corner)].astype(np.float64)
             for weight in _box(weight for _, weight in corner):
-                value *= weight
+                with np.errstate(invalid="ignore"):
+                    value = np.where(weight == 0, 0.0, value * weight)
             total += value
         out[chunk] = _cast(total, out.dtype)
-
-
-def _interpolated(source: NDArray[Any], axes: list[ZoomAxis]) -> NDArray[Any]:
-    """Linear interpolation axis by axis in float64 or wider, those that shrink most first."""
-    work = source.astype(np.result_type(source, np.float64), copy=False)
-    for n in sorted(range(len(axes)), key=lambda n: len(axes[n].lower) / axes[n].size):
-        axis = axes[n]
-        if axis.is_identity:
-            continue
-        between = axis.weight > 0
-        weight = axis.weight[between].reshape(-1, *(1,) * (work.ndim - n - 1))
-        result = work.take(axis.lower, axis=n)
-        if between.any():
-            at: Any = (*(slice(None),) * n, between)
-            result[at] = (1 - weight) * result[at] + weight * work.take(axis.upper[between], axis=n)
-        work = result
-    return work
 
 
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
