@@ -36,7 +36,9 @@ def read_document(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise place.error(f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
     except OSError as error:
-        raise place.error(f"cannot be read: {error.strerror or error}") from None
+        raise place.error(
+            f"{path} cannot be read: {error.strerror or error}", "give a config_inference.json that this user may read"
+        ) from None
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
     except json.JSONDecodeError as error:
