@@ -67,12 +67,12 @@ def test_a_user_without_name_and_home() -> None:
         "from gpu_infer.backends import numba_cache\n"
         "from gpu_infer.cache import cache_folder\n"
         "os.setgroups([]); os.setgid(54321); os.setuid(54321)\n"
-        "numba_cache._configure()\n"
+        "os.environ.pop('NUMBA_CACHE_DIR'); numba_cache._configure()\n"
         "print(os.environ['NUMBA_CACHE_DIR'], cache_folder())"
     )
     with tempfile.TemporaryDirectory() as folder:  # pytest's own ones are closed to other users
         Path(folder).chmod(0o777)
-        environment = {"PATH": os.environ["PATH"], "TMPDIR": folder, "NUMBA_CACHE_DIR": ""}
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": folder, "NUMBA_CACHE_DIR": "/unset"}
         done = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
         )

@@ -22,7 +22,6 @@ MIB = 1 << 20
 
 @pytest.fixture
 def gpu() -> Iterator[Any]:
-    gc.collect()  # the backends of earlier tests, and with them their memory
     with simulated_cupy() as module:
         yield module.GpuBackend()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 import os
 import secrets
@@ -41,15 +42,22 @@ class OutOfMemoryError(MemoryError):
 
 class _State:
     used = 0  # bytes taken from the "driver"
+    before = 0  # of these, what earlier tests still hold
     segments: ClassVar[dict[int, tuple[str, Any, int]]] = {}
 
 
+def begin() -> None:
+    """A device of `CAPACITY` free bytes, whatever earlier tests have left."""
+    gc.collect()
+    _State.before = _State.used
+
+
 def mem_get_info() -> tuple[int, int]:
-    return max(0, CAPACITY - _State.used), CAPACITY
+    return max(0, CAPACITY - (_State.used - _State.before)), CAPACITY
 
 
 def _take(nbytes: int) -> None:
-    if _State.used + nbytes > CAPACITY:
+    if nbytes > mem_get_info()[0]:
         raise CUDARuntimeError(2, "cudaErrorMemoryAllocation: out of memory")
     _State.used += nbytes
 

@@ -20,7 +20,7 @@
 #endif
 #define __device__
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __grid_constant__
 #define __shared__ static thread_local
 #define __align__(n) alignas(n)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ def _forget_backend() -> dict[str, Any]:
 def simulated_cupy(devices: int = 1) -> Iterator[Any]:
     """`gpu_infer.backends.gpu`, imported anew on a simulated CuPy with so many devices."""
     held = _forget_backend()
+    memory.begin()
     package = import_module("gpu_infer.backends")
     sys.modules["cupy"] = stand_in.module(devices)
     try:
@@ -34,7 +34,6 @@ def simulated_cupy(devices: int = 1) -> Iterator[Any]:
         for name in [n for n in vars(package) if n.startswith("gpu")]:
             delattr(package, name)
         sys.modules.update(held)
-        gc.collect()
         memory.free_all()
 
 
