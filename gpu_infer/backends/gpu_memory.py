@@ -39,6 +39,7 @@ class DeviceMemory:
         self._blocks_in_use = 0
         self._pool = cupy.cuda.MemoryPool(self._from_driver)
         self._idle: list[_Block] = []
+        self._lost: list[_Block] = []
         self._lock = threading.Lock()
 
     def take(self, nbytes: int) -> Any:
@@ -90,9 +91,13 @@ class DeviceMemory:
         self._note_peak()
         return DeviceBlock(self, block)
 
-    def give_back(self, block: _Block) -> None:
-        """Keep the block for the next case, the newest two of them."""
+    def give_back(self, block: _Block, *, reuse: bool) -> None:
+        """Keep the block for the next case, the newest two of them; or only out of everybody's way."""
         with self._lock:
+            if not reuse:
+                log.warning("%d MiB of GPU memory stay taken: a server may still write to them", block.nbytes >> 20)
+                self._lost.append(block)
+                return
             self._blocks_in_use -= block.nbytes
             self._idle.append(block)
             spare = self._idle[:-2]
@@ -176,6 +181,8 @@ class DeviceBlock:
 
     nbytes      as asked, rounded up to 2 MiB
     ipc_handle  cudaIpcMemHandle_t, 64 bytes
+    keep_file   set where a server could not be told to let go: it may write late, so that the memory is neither
+                used again nor freed before the process ends
     """
 
     def __init__(self, memory: DeviceMemory, block: _Block) -> None:
@@ -184,6 +191,7 @@ class DeviceBlock:
         self.nbytes = block.nbytes
         self.ipc_handle = block.handle
         self.device = memory.device
+        self.keep_file = False
 
     def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """C-ordered device array over the block from `offset` bytes on; ValueError when it does not fit."""
@@ -199,5 +207,5 @@ class DeviceBlock:
     def close(self) -> None:
         """Hand the memory back for the next case; views are dead afterwards. More than once without harm."""
         if self._block is not None:
-            self._memory.give_back(self._block)
+            self._memory.give_back(self._block, reuse=not self.keep_file)
             self._block = None

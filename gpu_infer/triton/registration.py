@@ -30,6 +30,7 @@ class DeviceArena(Arena, Protocol):
 
     ipc_handle: bytes  # cudaIpcMemHandle_t, 64 bytes
     device: int
+    keep_file: bool  # set where the server still knows the region and may write to it: the memory is not used again
 
 
 _live: weakref.WeakSet[Registration] = weakref.WeakSet()
@@ -93,8 +94,7 @@ class Registration:
             done = self._unregister(drain_s, timeout)
         finally:
             self._unmark(keep_file=not done)
-            if isinstance(self._arena, SystemArena):
-                self._arena.keep_file = not done
+            self._arena.keep_file = not done
         return done
 
     def _register(self, client: Control) -> None:

@@ -156,6 +156,16 @@ def test_a_block_is_of_its_own_and_rounded_up(gpu: Any) -> None:
         gpu.device_block(0)
 
 
+def test_a_block_that_a_server_may_still_write_to_is_not_used_again(gpu: Any, caplog: pytest.LogCaptureFixture) -> None:
+    block = gpu.device_block(2 * MIB)
+    handle, free = block.ipc_handle, gpu.free_bytes()
+    block.keep_file = True
+    block.close()
+    assert "2 MiB of GPU memory stay taken" in caplog.text
+    assert gpu.free_bytes() == free
+    assert gpu.device_block(2 * MIB).ipc_handle != handle
+
+
 def test_peak_counts_arrays_and_blocks(gpu: Any) -> None:
     array = gpu.empty((MIB,), np.uint8)
     block = gpu.device_block(2 * MIB)
