@@ -16,7 +16,7 @@ monai_inferers = pytest.importorskip("monai.inferers")
 import gpu_infer  # noqa: E402
 
 CASES = 600
-TOLERANCE = 1e-5
+TOLERANCE = 1e-5  # worst difference seen in the drawn cases: 7.7e-6, on values up to 60
 
 
 class Predictor:
@@ -127,8 +127,7 @@ def test_drawn_cases(block: int, record_property: Any) -> None:
             assert key == expected_key, number
             assert value.shape == reference.shape, (number, arguments)
             assert value.dtype == reference.dtype
-            scale = max(1.0, float(reference.abs().max()))
-            difference = float((value - reference).abs().max()) / scale
+            difference = float((value - reference).abs().max())
             worst = max(worst, difference)
             assert difference <= TOLERANCE, (number, arguments, difference)
     record_property("worst difference", worst)
