@@ -15,7 +15,7 @@ import numpy as np
 from .address import server_address
 from .backends.base import Backend
 from .backends.choose import choose_backend
-from .errors import ConfigError, GpuInferError, Interrupted
+from .errors import ConfigError, GpuInferError, Interrupted, ModelError
 from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, ScoreFinisher
 from .inferers.scan_window import scan_window
 from .job import Job, narrowed, plan_job
@@ -241,6 +241,11 @@ class _Operator:
                     progress=self._progress,
                 )
                 data["triton"].update(ring.counters())
+        if nans := backend.take_nan_scores():
+            raise ModelError(
+                f"model {job.model.name} answered NaN: {nans} of the scores, so labels would mean nothing",
+                remedy="check the model on this volume (its intensities, its precision: FP16 overflows)",
+            )
         fields[pipeline.input_field].array = None
         data["tiles"] = {
             "windows": len(job.grid.windows),

@@ -8,6 +8,7 @@ rule     how scores [K, X, Y, Z] come from an input [C, X, Y, Z] with x = channe
          nearest    K classes: −|x − k|, so argmax is x rounded to the nearest class
          last       K classes: channel 0 is 0.5, channel K−1 is x, the others −1
          extra      threshold, and a second output with x
+         nan        threshold, with NaN instead of x where x > 0.9
 classes  K of nearest and last
 layout   first (default) or last: where the channel axis is
 delay_s  sleep that long in each execute
@@ -21,6 +22,18 @@ import time
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+# Stubs built against NumPy 1 exchange EMPTY arrays with NumPy 2, without an error; DLPack works there. With NumPy 1 it
+# is the other way round: Tensor.from_dlpack of an array ends the stub.
+DLPACK = int(np.__version__.split(".")[0]) >= 2
+
+
+def to_numpy(tensor):
+    return np.from_dlpack(tensor) if DLPACK else tensor.as_numpy()
+
+
+def to_tensor(name, array):
+    return pb_utils.Tensor.from_dlpack(name, array) if DLPACK else pb_utils.Tensor(name, array)
+
 
 def scores(rule, x, classes):
     """x [N, C, X, Y, Z] float32 → [N, K, X, Y, Z] float32."""
@@ -29,6 +42,9 @@ def scores(rule, x, classes):
         return x
     if rule == "nearest":
         return -np.abs(first - np.arange(classes, dtype=np.float32).reshape(1, -1, 1, 1, 1))
+    if rule == "nan":
+        first = np.where(first > 0.9, np.float32(np.nan), first)
+        return np.concatenate([np.full_like(first, 0.5), first], axis=1)
     if rule == "last":
         out = np.full((x.shape[0], classes, *x.shape[2:]), -1, np.float32)
         out[:, 0] = 0.5
@@ -57,7 +73,7 @@ class TritonPythonModel:
         return [self.answer(request) for request in requests]
 
     def answer(self, request):
-        x = pb_utils.get_input_tensor_by_name(request, "NV_MODEL_INPUT").as_numpy().astype(np.float32)
+        x = to_numpy(pb_utils.get_input_tensor_by_name(request, "NV_MODEL_INPUT")).astype(np.float32)
         x = x if self.batched else x[None]
         if self.channels_last:
             x = np.moveaxis(x, -1, 1)
@@ -73,4 +89,4 @@ class TritonPythonModel:
 
     def tensor(self, name, values):
         values = values if self.batched else values[0]
-        return pb_utils.Tensor(name, np.ascontiguousarray(values, self.dtype))
+        return to_tensor(name, np.ascontiguousarray(values, self.dtype))

@@ -139,6 +139,10 @@ class Backend(Protocol):
         """
         ...
 
+    def take_nan_scores(self) -> int:
+        """How many NaN scores `finish_argmax` and `finish_scores` have met since the last call."""
+        ...
+
     def argmax(self, scores: Array, labels: Array) -> None:
         """labels[x, y, z] = argmax over channels of scores [K, X, Y, Z], lowest index wins a tie."""
         ...

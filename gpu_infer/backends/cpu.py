@@ -46,6 +46,9 @@ class CpuBackend:
 
     name = "cpu"
 
+    def __init__(self) -> None:
+        self._nan_scores = 0
+
     def upload(self, host: NDArray[Any]) -> NDArray[Any]:
         """`host` itself; in the machine's byte order if it was not."""
         return native(host)
@@ -231,7 +234,7 @@ class CpuBackend:
         for in_grid, in_ring in checks.box(ring, low, high):
             sums = ring.sums[(slice(None), *in_ring)]
             with _LAUNCH:
-                finish.argmax_box_and_clear(*writing(sums), *writing(labels[in_grid]), sums.shape)
+                self._nan_scores += finish.argmax_box_and_clear(*writing(sums), *writing(labels[in_grid]), sums.shape)
             if ring.weights is not None:
                 ring.weights[in_ring] = 0
 
@@ -254,11 +257,18 @@ class CpuBackend:
             if ring.weights is not None:
                 total = ring.weights[in_ring]
                 with _LAUNCH:
-                    finish.weighted_mean_box_and_clear(*writing(sums), *writing(total), *writing(target), sums.shape)
+                    self._nan_scores += finish.weighted_mean_box_and_clear(
+                        *writing(sums), *writing(total), *writing(target), sums.shape
+                    )
                 continue
             parts = [frozen(np.asarray(c, np.float32)[s]) for c, s in zip(counts, in_grid, strict=True)]
             with _LAUNCH:
-                finish.mean_box_and_clear(*writing(sums), *writing(target), sums.shape, *parts)
+                self._nan_scores += finish.mean_box_and_clear(*writing(sums), *writing(target), sums.shape, *parts)
+
+    def take_nan_scores(self) -> int:
+        """See `Backend.take_nan_scores`."""
+        found, self._nan_scores = self._nan_scores, 0
+        return found
 
     def argmax(self, scores: NDArray[Any], labels: NDArray[Any]) -> None:
         """See `Backend.argmax`. Compares as `finish_argmax` does; scores of any real dtype.

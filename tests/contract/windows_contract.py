@@ -219,6 +219,25 @@ class WindowsContract:
         backend.argmax(backend.upload(scores), stored.transpose(2, 1, 0))
         np.testing.assert_array_equal(backend.download(stored).transpose(2, 1, 0), scores.argmax(0))
 
+    def test_nan_scores_are_counted_once(self, backend: Backend) -> None:
+        backend.take_nan_scores()
+        shape = (3, 4, 5)
+        host = np.zeros((2, *shape), np.float32)
+        host[0, 1, 1, 1] = host[1, 1, 1, 1] = host[1, 2, 3, 4] = np.nan
+        host[1, 0, 0, 0], host[0, 2, 0, 0] = np.inf, -np.inf  # no numbers to a human, but they have an order
+        counts = [np.ones(n, np.float32) for n in shape]
+        for weights in (None, np.ones(shape, np.float32)):
+            on_device = None if weights is None else backend.upload(weights.copy())
+            ring = RingAccumulator(backend.upload(host.copy()), shape, on_device)
+            backend.finish_scores(ring, (0, 0, 0), shape, counts, backend.empty((2, *shape), np.float32))
+            assert backend.take_nan_scores() == 3
+        ring = RingAccumulator(backend.upload(host.copy()), shape)
+        labels = backend.empty(shape, np.uint8)
+        backend.finish_argmax(ring, (0, 0, 0), (2, 4, 5), labels)
+        backend.finish_argmax(ring, (2, 0, 0), (3, 4, 5), labels)
+        assert backend.take_nan_scores() == 3
+        assert backend.take_nan_scores() == 0
+
     def test_a_nan_behind_channel_0_never_wins(self, backend: Backend) -> None:
         scores = np.array([[1, np.nan, 1, np.nan], [np.nan, 2, 0, np.nan], [3, 1, np.nan, np.nan]], np.float32)
         labels = backend.zeros((1, 1, 4), np.uint8)

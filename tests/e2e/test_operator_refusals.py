@@ -176,6 +176,13 @@ def test_model_that_fails_and_model_that_lies(case: Case) -> None:
     case.refuse(4, "lies")
 
 
+def test_model_that_answers_nan(case: Case) -> None:
+    """NaN never wins an argmax, so without a check it would look like background."""
+    case.volume()
+    case.content["inferer"]["args"]["model_name"] = "answers_nan"
+    case.refuse(4, "answers_nan answered NaN")
+
+
 def test_server_down(case: Case) -> None:
     case.volume()
     case.refuse(4, "127.0.0.1:9", "3", triton="127.0.0.1:9")

@@ -24,16 +24,18 @@ def _argmax_lines(
     shape: Any,
     job: Any,
     clear: Any,
-) -> None:
+) -> int:
     """labels[i, j, k] = first c with the greatest scores[c, i, j, k], for this job's share of the lines (i, j).
 
-    `clear` is None, or the same buffer as `scores`, whose line then becomes zero while it is in the cache.
+    `clear` is None, or the same buffer as `scores`, whose line then becomes zero while it is in the cache. Returns how
+    many of the scores are NaN.
     """
     channels, n_i, n_j, n_k = shape
     s_c, s_i, s_j, s_k = strides
     d_i, d_j, d_k = labels_strides
     best = np.empty(n_k, scores.dtype)
     found = np.empty(n_k, np.int32)
+    nans = 0
     for line in range(job * n_i * n_j // _JOBS, (job + 1) * n_i * n_j // _JOBS):
         i = line // n_j
         j = line % n_j
@@ -41,10 +43,12 @@ def _argmax_lines(
         for k in range(n_k):
             best[k] = scores[np.uintp(a + k * s_k)]
             found[k] = 0
+            nans += best[k] != best[k]
         for c in range(1, channels):
             b = a + c * s_c
             for k in range(n_k):
                 value = scores[np.uintp(b + k * s_k)]
+                nans += value != value
                 better = value > best[k]
                 best[k] = value if better else best[k]
                 found[k] = c if better else found[k]
@@ -56,6 +60,7 @@ def _argmax_lines(
             for c in range(channels):
                 for k in range(n_k):
                     clear[np.uintp(a + c * s_c + k * s_k)] = 0
+    return nans
 
 
 @njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
@@ -82,10 +87,12 @@ def argmax_box_and_clear(
     labels_offset: Any,
     labels_strides: Any,
     shape: Any,
-) -> None:
-    """`argmax_box`, and the sums become zero."""
+) -> int:
+    """`argmax_box`, and the sums become zero; returns how many of them are NaN."""
+    nans = 0
     for job in prange(_JOBS):
-        _argmax_lines(sums, sums_offset, sums_strides, labels, labels_offset, labels_strides, shape, job, sums)
+        nans += _argmax_lines(sums, sums_offset, sums_strides, labels, labels_offset, labels_strides, shape, job, sums)
+    return nans
 
 
 @njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
@@ -100,8 +107,12 @@ def mean_box_and_clear(
     counts_i: Any,
     counts_j: Any,
     counts_k: Any,
-) -> None:
-    """scores[c, i, j, k] = sums[c, i, j, k] / ((counts_i[i] · counts_j[j]) · counts_k[k]); the sums become zero."""
+) -> int:
+    """scores[c, i, j, k] = sums[c, i, j, k] / ((counts_i[i] · counts_j[j]) · counts_k[k]); the sums become zero.
+
+    Returns how many of the sums are NaN.
+    """
+    nans = 0
     channels, n_i, n_j, n_k = shape
     s_c, s_i, s_j, s_k = sums_strides
     d_c, d_i, d_j, d_k = scores_strides
@@ -113,8 +124,11 @@ def mean_box_and_clear(
             at = scores_offset + c * d_c + i * d_i + j * d_j
             count = counts_i[i] * counts_j[j]
             for k in range(n_k):
-                scores[np.uintp(at + k * d_k)] = sums[np.uintp(a + k * s_k)] / (count * counts_k[k])
+                value = sums[np.uintp(a + k * s_k)]
+                nans += value != value
+                scores[np.uintp(at + k * d_k)] = value / (count * counts_k[k])
                 sums[np.uintp(a + k * s_k)] = 0
+    return nans
 
 
 # error_model: where a weight is 0 the quotient is NaN or infinite, and nothing is raised out of a thread
@@ -130,8 +144,12 @@ def weighted_mean_box_and_clear(
     scores_offset: Any,
     scores_strides: Any,
     shape: Any,
-) -> None:
-    """scores[c, i, j, k] = sums[c, i, j, k] / weights[i, j, k]; sums and weights become zero."""
+) -> int:
+    """scores[c, i, j, k] = sums[c, i, j, k] / weights[i, j, k]; sums and weights become zero.
+
+    Returns how many of the sums are NaN.
+    """
+    nans = 0
     channels, n_i, n_j, n_k = shape
     s_c, s_i, s_j, s_k = sums_strides
     w_i, w_j, w_k = weights_strides
@@ -145,7 +163,9 @@ def weighted_mean_box_and_clear(
         for c in range(channels):
             for k in range(n_k):
                 value = sums[np.uintp(a + c * s_c + k * s_k)]
+                nans += value != value
                 scores[np.uintp(at + c * d_c + k * d_k)] = value / weights[np.uintp(w + k * w_k)]
                 sums[np.uintp(a + c * s_c + k * s_k)] = 0
         for k in range(n_k):
             weights[np.uintp(w + k * w_k)] = 0
+    return nans
