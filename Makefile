@@ -21,7 +21,8 @@ CT ?=
 MONAI_SOURCE ?=
 export MONAI_SOURCE
 
-.PHONY: help setup test demo lint format wheel clean peers test-peers equivalence bench
+.PHONY: help setup test demo lint format wheel clean peers test-peers equivalence bench \
+	gpu-bundle gpu-bundle-simpleitk prove-container
 
 help:
 	@echo "make demo    the operator on a real chest CT with a Triton that it starts itself"
@@ -30,6 +31,8 @@ help:
 	@echo "make lint    ruff and mypy        make format  ruff's formatter"
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
+	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run bench/gpu_check.sh"
+	@echo "make prove-container  the Dockerfile's CPU variant in clean Debian roots (as root, with debootstrap)"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
 
 setup: $(STAMP)
@@ -38,7 +41,7 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found: install one, or make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,nvrtc]'
 	@touch $@
 
 test: setup
@@ -51,6 +54,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile deploy/custom/Dockerfile
 
 format: setup
 	$(BIN)/ruff check --fix .
@@ -59,6 +63,12 @@ format: setup
 wheel: setup
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
+
+gpu-bundle gpu-bundle-simpleitk: setup
+	$(BIN)/python deploy/gpu_bundle.py $(if $(findstring simpleitk,$@),--simpleitk) --folder dist
+
+prove-container:
+	tests/container/prove_dockerfile.sh
 
 peers: $(PEERS_STAMP)
 

@@ -59,5 +59,5 @@ template <class S> __device__ __forceinline__ void blend(const Blend& a) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) blend_f4(const __grid_constant__ Blend a) { blend<float>(a); }
-extern "C" __global__ void __launch_bounds__(256) blend_f2(const __grid_constant__ Blend a) { blend<half_t>(a); }
+extern "C" __global__ void __launch_bounds__(256, 3) blend_f4(const __grid_constant__ Blend a) { blend<float>(a); }
+extern "C" __global__ void __launch_bounds__(256, 3) blend_f2(const __grid_constant__ Blend a) { blend<half_t>(a); }

@@ -60,7 +60,7 @@ template <class L> __device__ __forceinline__ L label_of(const Components& a, i6
     return label_at<L>(a, n / (a.size[2] * a.size[1]), n / a.size[2] % a.size[1], n % a.size[2]);
 }
 
-extern "C" __global__ void __launch_bounds__(256) components_start(const __grid_constant__ Components a) {
+extern "C" __global__ void __launch_bounds__(256, 3) components_start(const __grid_constant__ Components a) {
     const i64 n = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
     if (n < voxels(a)) {
         a.parent[n] = static_cast<unsigned int>(n);
@@ -122,7 +122,7 @@ template <class L> __device__ __forceinline__ void components_choose(const Compo
 }
 
 #define STEP(name, L, NAME)                                                                                      \
-    extern "C" __global__ void __launch_bounds__(256) name##_##NAME(const __grid_constant__ Components a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) name##_##NAME(const __grid_constant__ Components a) { \
         name<L>(a);                                                                                             \
     }
 #define COMPONENTS(L, NAME)              \

@@ -6,13 +6,15 @@
 //   ring(i, j, k)      = (origin + (i, j, k)) mod height, per axis
 //
 // argmax takes the greatest channel of plain scores. All compare with > from channel 0 on: the lowest index wins a tie,
-// and a NaN behind channel 0 never wins. `ties` counts the voxels whose best and second best differ by at most `band`.
+// and a NaN behind channel 0 never wins. `ties` counts the voxels whose best and second best differ by at most `band`,
+// `nans` the sums that are NaN.
 
 struct Finish {
     float* sums;
     float* weights;  // may be null
     void* out;       // labels or scores, at the box's first voxel
     u64* ties;       // may be null
+    u64* nans;
     const float* count_i;
     const float* count_j;
     const float* count_k;
@@ -66,13 +68,14 @@ template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a
     const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
     const i64 step = a.sums_strides[0];
     const float lowest = -infinity();
-    unsigned int ties = 0;
+    unsigned int ties = 0, nans = 0;
     for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
         const i64 z = wrapped(a.origin[2] + k, a.height[2]);
         for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
             const i64 y = wrapped(a.origin[1] + j, a.height[1]);
             float* sum = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2] + z * a.sums_strides[3];
             Best<float> best = {sum[0], 0};
+            nans += best.value != best.value;
             Podium podium = {lowest};
             sum[0] = 0.0f;
             // three channels at a time, all loaded before the first is cleared
@@ -84,6 +87,7 @@ template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a
                 sum[c * step] = 0.0f;
                 if (has_second) sum[(c + 1) * step] = 0.0f;
                 if (has_third) sum[(c + 2) * step] = 0.0f;
+                nans += (first != first) + (second != second) + (third != third);
                 podium.meet(best.value, first);
                 best.meet(first, c);
                 podium.meet(best.value, second);
@@ -98,6 +102,7 @@ template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a
             ties += best.value - podium.second <= a.band;
         }
     }
+    if (nans != 0) atomicAdd(a.nans, static_cast<u64>(nans));  // rare: of a model that fails
     if (a.ties != nullptr) {
         __shared__ unsigned int found;
         if (threadIdx.x == 0 && threadIdx.y == 0) found = 0;
@@ -108,19 +113,20 @@ template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) finish_argmax_u1(const __grid_constant__ Finish a) {
+extern "C" __global__ void __launch_bounds__(256, 3) finish_argmax_u1(const __grid_constant__ Finish a) {
     finish_argmax<unsigned char>(a);
 }
-extern "C" __global__ void __launch_bounds__(256) finish_argmax_u2(const __grid_constant__ Finish a) {
+extern "C" __global__ void __launch_bounds__(256, 3) finish_argmax_u2(const __grid_constant__ Finish a) {
     finish_argmax<unsigned short>(a);
 }
 
-extern "C" __global__ void __launch_bounds__(256) finish_scores(const __grid_constant__ Finish a) {
+extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_constant__ Finish a) {
     const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
     const i64 tile_j = blockIdx.x % tiles_j;
     const i64 i = blockIdx.x / tiles_j;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
     const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
+    unsigned int nans = 0;
     for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
         const i64 z = wrapped(a.origin[2] + k, a.height[2]);
         for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
@@ -138,11 +144,14 @@ extern "C" __global__ void __launch_bounds__(256) finish_scores(const __grid_con
             }
 #pragma unroll 1  // the division's slow path is a call: unrolled, its neighbours spill
             for (i64 c = 0; c < a.channels; c++) {
-                out[c * a.out_strides[0]] = sum[c * a.sums_strides[0]] / weight;
+                const float value = sum[c * a.sums_strides[0]];
+                nans += value != value;
+                out[c * a.out_strides[0]] = value / weight;
                 sum[c * a.sums_strides[0]] = 0.0f;
             }
         }
     }
+    if (nans != 0) atomicAdd(a.nans, static_cast<u64>(nans));
 }
 
 template <class T> struct Compared {
@@ -173,10 +182,10 @@ template <class S, class L> __device__ __forceinline__ void argmax(const Argmax&
 }
 
 #define ARGMAX(S, NAME)                                                                                      \
-    extern "C" __global__ void __launch_bounds__(256) argmax_##NAME##_u1(const __grid_constant__ Argmax a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) argmax_##NAME##_u1(const __grid_constant__ Argmax a) { \
         argmax<S, unsigned char>(a);                                                                         \
     }                                                                                                        \
-    extern "C" __global__ void __launch_bounds__(256) argmax_##NAME##_u2(const __grid_constant__ Argmax a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) argmax_##NAME##_u2(const __grid_constant__ Argmax a) { \
         argmax<S, unsigned short>(a);                                                                        \
     }
 

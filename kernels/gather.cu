@@ -49,7 +49,7 @@ template <class S, class D> __device__ __forceinline__ void gather(const Gather&
 }
 
 #define GATHER(S, D, NAME)                                                                             \
-    extern "C" __global__ void __launch_bounds__(256) gather_##NAME(const __grid_constant__ Gather a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) gather_##NAME(const __grid_constant__ Gather a) { \
         gather<S, D>(a);                                                                               \
     }
 

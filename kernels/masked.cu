@@ -35,7 +35,7 @@ template <class S, class D> __device__ __forceinline__ void masked(const Masked&
 }
 
 #define MASKED(S, D, NAME)                                                                             \
-    extern "C" __global__ void __launch_bounds__(256) masked_##NAME(const __grid_constant__ Masked a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) masked_##NAME(const __grid_constant__ Masked a) { \
         masked<S, D>(a);                                                                               \
     }
 

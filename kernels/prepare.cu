@@ -127,10 +127,10 @@ template <class S, class D> __device__ __forceinline__ void prepare_direct(const
 }
 
 #define PREPARE_PAIR(S, D, NAME)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(256) prepare_tile_##NAME(const __grid_constant__ Resample a) {   \
+    extern "C" __global__ void __launch_bounds__(256, 3) prepare_tile_##NAME(const __grid_constant__ Resample a) {   \
         prepare_tile<S, D>(a);                                                                                   \
     }                                                                                                            \
-    extern "C" __global__ void __launch_bounds__(256) prepare_direct_##NAME(const __grid_constant__ Resample a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) prepare_direct_##NAME(const __grid_constant__ Resample a) { \
         prepare_direct<S, D>(a);                                                                                 \
     }
 #define PREPARE(S, NAME)               \

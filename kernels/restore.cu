@@ -88,10 +88,10 @@ template <class S, class D> __device__ __forceinline__ void pick_direct(const Pi
 }
 
 #define PICK(S, D, NAME)                                                                               \
-    extern "C" __global__ void __launch_bounds__(256) pick_tile_##NAME(const __grid_constant__ Pick a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) pick_tile_##NAME(const __grid_constant__ Pick a) { \
         pick_tile<S, D>(a);                                                                            \
     }                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(256) pick_direct_##NAME(const __grid_constant__ Pick a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) pick_direct_##NAME(const __grid_constant__ Pick a) { \
         pick_direct<S, D>(a);                                                                          \
     }
 

@@ -56,10 +56,10 @@ template <class L, bool in_shared> __device__ __forceinline__ void histogram(con
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) histogram_u1(const __grid_constant__ Histogram a) {
+extern "C" __global__ void __launch_bounds__(256, 3) histogram_u1(const __grid_constant__ Histogram a) {
     histogram<unsigned char, true>(a);
 }
-extern "C" __global__ void __launch_bounds__(256) histogram_u2(const __grid_constant__ Histogram a) {
+extern "C" __global__ void __launch_bounds__(256, 3) histogram_u2(const __grid_constant__ Histogram a) {
     histogram<unsigned short, false>(a);
 }
 
@@ -113,7 +113,7 @@ template <class T> __device__ __forceinline__ void moments(const Moments& a) {
 }
 
 #define MOMENTS(T, NAME)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(256) moments_##NAME(const __grid_constant__ Moments a) { \
+    extern "C" __global__ void __launch_bounds__(256, 3) moments_##NAME(const __grid_constant__ Moments a) { \
         moments<T>(a);                                                                                   \
     }
 

@@ -1,0 +1,120 @@
+"""NVRTC of a wheel through ctypes: source text in, machine code and the assembler's resource report out. No GPU needed.
+
+The wheels `nvidia-cuda-nvrtc-cu12` and `nvidia-cuda-nvrtc` (CUDA 13) can be installed side by side (extra `nvrtc`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+# CUDA major version → where its wheel keeps the library, below the namespace package `nvidia`.
+LIBRARIES = {12: "cuda_nvrtc/lib/libnvrtc.so.12", 13: "cu13/lib/libnvrtc.so.13"}
+
+# The assembler's report, one block per kernel, after `Function properties for NAME`; device functions that were not
+# inlined have a block too.
+_FUNCTION = re.compile(r"Function properties for (\S+)")
+_STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+_USED = re.compile(r"Used (\d+) registers")
+_SHARED = re.compile(r"(\d+) bytes smem")
+
+
+@dataclass
+class Resources:
+    """What one kernel takes: local memory, spills (bytes per thread), registers, static shared memory (bytes)."""
+
+    stack: int = 0
+    spill_stores: int = 0
+    spill_loads: int = 0
+    registers: int = 0
+    shared: int = 0
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """`cubin` is empty where `ok` is not set; `log` holds the compiler's and the assembler's words."""
+
+    ok: bool
+    log: str
+    cubin: bytes
+    kernels: dict[str, Resources]
+
+
+def library(major: int) -> Path | None:
+    """The shared library of the installed wheel for CUDA `major`, or None."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = spec.submodule_search_locations if spec else None
+    candidates = (Path(folder) / LIBRARIES[major] for folder in folders or ())
+    return next((path for path in candidates if path.is_file()), None)
+
+
+class Nvrtc:
+    """One NVRTC. `version` is (major, minor)."""
+
+    def __init__(self, path: Path) -> None:
+        # RTLD_LOCAL, the default: two versions live in one process without meeting.
+        self._library = ctypes.CDLL(str(path))
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self._call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
+        self.version = (major.value, minor.value)
+
+    def compile(self, source: str, name: str, options: Sequence[str]) -> Compiled:
+        """Compile down to machine code: `options` name a real architecture (`--gpu-architecture=sm_90`)."""
+        given = [*options, "--ptxas-options=-v"]
+        program = ctypes.c_void_p()
+        self._call("nvrtcCreateProgram", ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
+        try:
+            array = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))
+            failed = self._library.nvrtcCompileProgram(program, len(given), array)
+            log = self._text(program, "ProgramLog").decode(errors="replace").rstrip("\0")
+            cubin = b"" if failed else self._text(program, "CUBIN")
+        finally:
+            self._call("nvrtcDestroyProgram", ctypes.byref(program))
+        return Compiled(not failed, log, cubin, report(log))
+
+    def _text(self, program: ctypes.c_void_p, what: str) -> bytes:
+        size = ctypes.c_size_t()
+        self._call(f"nvrtcGet{what}Size", program, ctypes.byref(size))
+        buffer = ctypes.create_string_buffer(size.value)
+        self._call(f"nvrtcGet{what}", program, buffer)
+        return buffer.raw
+
+    def _call(self, function: str, *arguments: object) -> None:
+        if code := getattr(self._library, function)(*arguments):
+            raise RuntimeError(f"{function} failed with code {code}")
+
+
+@cache
+def nvrtc(major: int) -> Nvrtc:
+    path = library(major)
+    assert path is not None, f"no NVRTC of CUDA {major}"
+    return Nvrtc(path)
+
+
+def report(log: str) -> dict[str, Resources]:
+    """The resource report of `--ptxas-options=-v`, per function."""
+    found: dict[str, Resources] = {}
+    current: Resources | None = None
+    for line in log.splitlines():
+        if match := _FUNCTION.search(line):
+            current = found.setdefault(match[1], Resources())
+        elif current is not None and (match := _STACK.search(line)):
+            current.stack, current.spill_stores, current.spill_loads = (int(group) for group in match.groups())
+        elif current is not None and (match := _USED.search(line)):
+            current.registers = int(match[1])
+            current.shared = int(shared[1]) if (shared := _SHARED.search(line)) else 0
+    return found
+
+
+def warnings(log: str) -> list[str]:
+    """Lines of the log that are neither the resource report nor empty."""
+    return [
+        line
+        for line in log.splitlines()
+        if line.strip() and not line.startswith("ptxas info") and "ptxas   " not in line
+    ]
