@@ -61,15 +61,15 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations):
                 loaded_before=self._device.kernels.loaded,
             )
             self._device.memory.forget_peak()
-            if self._ties is not None:
-                self._ties.data.memset_async(0, self._ties.nbytes, self._device.stream)
+            if self._tallies is not None:
+                self._tallies.data.memset_async(0, self._tallies.nbytes, self._device.stream)
 
     def counters(self) -> dict[str, int]:
         """Since `start_case`, or since the backend was made: see `gpu_counters.Counters`."""
         tied = 0
-        if self._ties is not None:
+        if self._tallies is not None:
             with self._device.section("counters"):
-                tied = int(self._device.small_download(self._ties)[0])
+                tied = int(self._device.small_download(self._tallies)[0])
         memory, kernels = self._device.memory, self._device.kernels
         return {
             **self._device.counters.summary(memory.allocations, kernels.compiled, kernels.loaded),

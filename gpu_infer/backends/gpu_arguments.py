@@ -67,6 +67,7 @@ FINISH = _struct(
     ("weights", _POINTER),
     ("out", _POINTER),
     ("ties", _POINTER),
+    ("nans", _POINTER),
     ("count_i", _POINTER),
     ("count_j", _POINTER),
     ("count_k", _POINTER),

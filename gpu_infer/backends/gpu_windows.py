@@ -20,7 +20,7 @@ class WindowOperations(Operations):
     def __init__(self, device: Device, tie_band: float) -> None:
         super().__init__(device)
         self.tie_band = tie_band
-        self._ties: Array | None = None
+        self._tallies: Array | None = None  # uint64 [2]: tied voxels, NaN scores
         self._counts: dict[bytes, Array] = {}
 
     def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
@@ -125,10 +125,7 @@ class WindowOperations(Operations):
         """
         checks.labels(ring.sums.shape[0], ring.shape, labels)
         with self._device.section("finish_argmax"):
-            if self._ties is None:
-                self._ties = self._device.zeroed((1,), np.uint64)
-            counted = 0 if ring.sums.shape[0] < 2 else pointer(self._ties)
-            self._finish(f"finish_argmax_{code(labels.dtype)}", ring, low, high, labels[None], ties=counted)
+            self._finish(f"finish_argmax_{code(labels.dtype)}", ring, low, high, labels[None])
 
     def finish_scores(
         self, ring: RingAccumulator, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
@@ -149,11 +146,13 @@ class WindowOperations(Operations):
         low: Start,
         high: Start,
         out: Array,
-        ties: int = 0,
         counts: Sequence[Array] | None = None,
     ) -> None:
         if not checks.box(ring, low, high):
             return
+        if self._tallies is None:
+            self._tallies = self._device.zeroed((2,), np.uint64)
+        tallies = pointer(self._tallies)
         heights = ring.sums.shape[1:]
         order = fastest_last(ring.sums)
         size = reordered([b - a for a, b in zip(low, high, strict=True)], order)
@@ -164,7 +163,8 @@ class WindowOperations(Operations):
             sums=output(ring.sums),
             weights=pointer_or_null(ring.weights),
             out=output(box),
-            ties=ties,
+            ties=tallies if counts is None and ring.sums.shape[0] > 1 else 0,
+            nans=tallies + 8,
             count_i=i,
             count_j=j,
             count_k=k,
@@ -178,6 +178,16 @@ class WindowOperations(Operations):
             band=self.tie_band,
         )
         self._device.launch("finish", kind, size[0] * -(-size[1] // ROWS["finish"]), packed)
+
+    def take_nan_scores(self) -> int:
+        """See `Backend.take_nan_scores`. Waits for the work before it."""
+        if self._tallies is None:
+            return 0
+        with self._device.section("take_nan_scores"):
+            nans = self._tallies[1:]
+            found = int(self._device.small_download(nans)[0])
+            nans.data.memset_async(0, nans.nbytes, self._device.stream)
+        return found
 
     def argmax(self, scores: Array, labels: Array) -> None:
         """See `Backend.argmax`. Compares as `finish_argmax` does; scores of any real dtype, in its own precision.
