@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shutil
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpu_infer.errors import ConfigError, ServerError
+from gpu_infer.errors import ConfigError, ResourceError, ServerError
 from gpu_infer.triton.local import install as install_module
 from gpu_infer.triton.local.guard import SHM_FOLDER, region_prefix
 from gpu_infer.triton.local.install import (
@@ -110,9 +114,68 @@ def test_without_the_wheel_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_venv_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(install_module, "base_python", lambda: "/bin/false")
     monkeypatch.setattr(install_module, "_version_of", lambda _python: "3.11")
-    with pytest.raises(ConfigError, match=r"/bin/false cannot make a virtual environment .*python3-venv"):
+    with pytest.raises(ConfigError, match=r"/bin/false cannot make a virtual environment .*said nothing.*python3-venv"):
         install(tmp_path)
     assert not (tmp_path / "triton-2.51-py3.11").exists()
+
+
+def spoken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None:
+    """Let the Python that makes the environment be a script of ours."""
+    python = tmp_path / "python3.11"
+    python.write_text(f"#!/bin/sh\n{body}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(install_module, "base_python", lambda: str(python))
+
+
+def test_a_venv_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    spoken(monkeypatch, tmp_path, "echo zero; echo one; echo; echo two; echo No module named ensurepip; exit 1")
+    with pytest.raises(ConfigError, match=r": one \| two \| No module named ensurepip \(install .*python3-venv"):
+        install(tmp_path / "cache")
+
+
+def test_a_full_disk_is_no_missing_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    full = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+    spoken(monkeypatch, tmp_path, f"echo '{full}'; echo Traceback; exit 1")
+    folder = tmp_path / "cache" / "triton-2.51-py3.11"
+    with pytest.raises(ResourceError, match=r"No space left on device \(free about 500 MB") as caught:
+        install(tmp_path / "cache")
+    assert caught.value.exit_code == 5
+    assert str(folder) in caught.value.message
+    assert "python3-venv" not in str(caught.value)
+    assert "GPU_INFER_CACHE" in str(caught.value)
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_a_small_disk(tmp_path: Path) -> None:
+    tmp_path.joinpath("small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(tmp_path / "small")]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs needs privileges")
+    try:
+        with pytest.raises(ResourceError, match=r"small/triton-2\.51-py3\.\d+: no space left"):
+            install(tmp_path / "small")
+        assert not environment_folder(tmp_path / "small").exists()
+    finally:
+        subprocess.run(["umount", str(tmp_path / "small")], check=True)
+
+
+@pytest.mark.slow
+def test_an_interrupted_install_leaves_no_environment(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gpu_infer", "triton", "install", "--cache", str(tmp_path)]
+    env = {**os.environ, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        limit = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < limit:
+            if list(environment_folder(tmp_path).glob("lib/python*/site-packages/setuptools/*")):
+                break  # a grandchild, pip below ensurepip, unpacks thousands of files now
+            time.sleep(0.01)
+        process.terminate()
+        _, message = process.communicate(timeout=60)
+    assert process.returncode == 130, message
+    assert not environment_folder(tmp_path).exists()
+    time.sleep(1)
+    assert not environment_folder(tmp_path).exists()
 
 
 def test_repositories_are_checked_before_anything_starts(tmp_path: Path) -> None:

@@ -13,12 +13,15 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ...cache import cache_folder
 from ...errors import ConfigError, ResourceError, ServerError
+from ..failures import one_line
+from .follow import OnLine, follow
 from .runtime import MARKER, TRITON_VERSION, Runtime, server_folder
 
 log = logging.getLogger(__name__)
@@ -28,7 +31,8 @@ PYTHONS = ("3.11", "3.12")
 REQUIREMENTS = ("nvidia-pytriton==0.7.0", "numpy==1.26.4", "onnxruntime>=1.19,<2")
 _OWN_SERVER = "or start a Triton of your own and give --triton HOST:PORT"
 
-OnLine = Callable[[str], None]
+_LAST_LINES = 3
+_FULL = ("No space left on device", "Disk quota exceeded")  # ENOSPC and EDQUOT in pip's and venv's words
 
 _FACTS = """
 import json, sys, sysconfig, numpy, onnxruntime
@@ -76,7 +80,7 @@ def install(cache: Path | None = None, on_line: OnLine | None = None) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             raise ResourceError(
                 f"{folder}: cannot install the local Triton: {error.strerror or error}",
-                remedy="free about 500 MB there or point GPU_INFER_CACHE elsewhere",
+                remedy=_remedy(),
             ) from error
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -120,18 +124,26 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _build(python: str, folder: Path, on_line: OnLine) -> None:
-    if _follow([python, "-m", "venv", str(folder)], on_line)[0]:
-        raise ConfigError(
-            f"{python} cannot make a virtual environment in {folder}",
-            remedy="install the package python3-venv of your distribution",
-        )
     inner = folder / "bin" / "python"
+    # In two steps: `venv` alone would swallow what ensurepip says, a full disk for one.
+    steps = (
+        [python, "-m", "venv", "--without-pip", str(folder)],
+        [str(inner), "-I", "-m", "ensurepip", "--upgrade", "--default-pip"],
+    )
+    for step in steps:
+        code, lines = follow(step, on_line)
+        if code:
+            _check_space(folder, lines)
+            raise ConfigError(
+                f"{python} cannot make a virtual environment in {folder}: {_said(lines)}",
+                remedy="install the package python3-venv of your distribution",
+            )
     pip = [str(inner), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--prefer-binary"]
-    code, lines = _follow([*pip, *REQUIREMENTS], on_line)
+    code, lines = follow([*pip, *REQUIREMENTS], on_line)
     if code:
-        said = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "")
+        _check_space(folder, lines)
         raise ServerError(
-            f"pip could not install {REQUIREMENTS[0]}: {said.strip()}",
+            f"pip could not install {REQUIREMENTS[0]}: {_said(lines)}",
             remedy=f"check the network and PIP_INDEX_URL, {_OWN_SERVER}",
         )
     facts = json.loads(subprocess.run([inner, "-c", _FACTS], check=True, capture_output=True, text=True).stdout)
@@ -167,17 +179,22 @@ def _check_libpython(runtime: Runtime, python: Path, version: str) -> None:
         )
 
 
-def _follow(command: list[str], on_line: OnLine) -> tuple[int, list[str]]:
-    """Run, hand on each line of output, return (exit code, lines)."""
-    lines: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                on_line(lines[-1])
-                log.debug("%s", lines[-1])
-        except BaseException:
-            process.kill()
-            raise
-    return process.returncode, lines
+def _said(lines: Sequence[str]) -> str:
+    """The last error that pip names, else the last lines."""
+    spoken = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in spoken if line.startswith("ERROR")]
+    return one_line(errors[-1] if errors else " | ".join(spoken[-_LAST_LINES:]) or "it said nothing")
+
+
+def _check_space(folder: Path, lines: Sequence[str]) -> None:
+    """ResourceError where a step failed because the disk is full: by its words, or because nothing is free now."""
+    full = next((line for line in reversed(lines) if any(words in line for words in _FULL)), None)
+    if full is None and shutil.disk_usage(folder.parent).free:
+        return
+    raise ResourceError(
+        f"{folder}: no space left for the local Triton: {_said([full] if full else lines)}", remedy=_remedy()
+    )
+
+
+def _remedy() -> str:
+    return f"free about 500 MB there and in {tempfile.gettempdir()}, or point GPU_INFER_CACHE and TMPDIR elsewhere"

@@ -17,7 +17,8 @@ from typing import IO, Self
 
 from ...errors import ConfigError, DeadlineError, ServerError
 from . import guard
-from .install import OnLine, install, installed
+from .follow import OnLine
+from .install import install, installed
 from .ports import ADDRESS, choose_ports
 from .ready import failure_reason, is_ready, port_was_taken
 from .segments import remove_leftovers, warn_when_small
