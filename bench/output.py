@@ -72,21 +72,25 @@ def _draw(title: str, chart: Chart, path: Path) -> None:
     from matplotlib import pyplot
 
     sides = list(dict.fromkeys(side for bars in chart.groups.values() for side in bars))
-    height = 0.8 / len(sides)
-    figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.3 * len(sides) * len(chart.groups)), layout="constrained")
-    for n, side in enumerate(sides):
-        at = [group + n * height for group, bars in enumerate(chart.groups.values()) if side in bars]
-        values = [bars[side] for bars in chart.groups.values() if side in bars]
-        drawn = axes.barh(at, values, height, label=side)
-        axes.bar_label(drawn, fmt="%.3g", padding=2, fontsize=7)
-    axes.set_yticks([group + 0.4 - height / 2 for group in range(len(chart.groups))], list(chart.groups))
+    bars = sum(len(group) for group in chart.groups.values())
+    figure, axes = pyplot.subplots(figsize=(9, 1.4 + 0.26 * (bars + len(chart.groups))), layout="constrained")
+    colours = dict(zip(sides, mpl.colormaps["tab20"].colors * (1 + len(sides) // 20), strict=False))
+    row, ticks = 0, []
+    for values in chart.groups.values():
+        ticks.append(row + (len(values) - 1) / 2)
+        for side, value in values.items():
+            drawn = axes.barh(row, value, 0.9, color=colours[side])
+            axes.bar_label(drawn, [f"{side}  {value:.3g}"], padding=3, fontsize=7)
+            row += 1
+        row += 1
+    axes.set_yticks(ticks, list(chart.groups))
     axes.invert_yaxis()
     if chart.logarithmic:
         axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.set_xlim(low, high * (high / low) ** 0.5)  # room for the labels
     axes.set_xlabel(chart.unit)
     axes.set_title(title, fontsize=9, loc="left")
-    axes.margins(x=0.12)
-    axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -59,6 +59,7 @@ def run(path: Path | None, repeats: int) -> None:
 
 def _questions(volume: Any, folder: Path) -> dict[str, dict[str, Callable[[], Any]]]:
     """Per row of the table, the calls by side."""
+    sitk.ProcessObject.GlobalWarningDisplayOff()  # of NIfTI's header fields, which MetaImage has no place for
     zipped = write_nifti(volume, folder, "ct.nii.gz")
     plain = write_nifti(volume, folder, "ct.nii")
     image = sitk.ReadImage(plain)
@@ -103,7 +104,8 @@ def _monai(file: Path) -> dict[str, Callable[[], Any]]:
         from monai.transforms import LoadImage
     except ImportError:
         return {}
-    return {"MONAI": lambda: LoadImage(image_only=True)(file)}
+    load = LoadImage(reader="NibabelReader", image_only=True)
+    return {"MONAI": lambda: load(file)}
 
 
 def _by_itk(file: Path) -> Any:
