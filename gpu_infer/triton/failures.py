@@ -27,10 +27,10 @@ class RegionBusy(ServerError):
     """A region cannot be unregistered yet: the server still works on a request that uses it."""
 
 
-def one_line(text: object) -> str:
-    """`text` without line breaks, cut where it gets long."""
+def one_line(text: object, limit: int = TEXT_LIMIT) -> str:
+    """`text` without line breaks, cut where it gets longer than `limit` characters."""
     line = " ".join(str(text).split())
-    return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def deadline(what: str, url: str, seconds: float) -> DeadlineError:

@@ -228,6 +228,23 @@ def test_reasons_come_from_the_log(tmp_path: Path) -> None:
     assert failure_reason(log) == "its log is empty"
 
 
+def test_many_reasons_are_one_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "".join(
+            f"E1122 22:30:57.1 1 model_lifecycle.cc:642] \"failed to load 'm{n:02}' version 1: {'why ' * 200}\"\n"
+            for n in range(25)
+        )
+    )
+    reason = failure_reason(log)
+    assert reason.count("failed to load") == 3
+    assert reason.startswith("model 'm00' failed to load: why why")
+    assert reason.endswith("; and 22 more")
+    assert len(reason) < 1000
+    log.write_text("x" * 5000)
+    assert len(failure_reason(log)) == 400
+
+
 def test_leftovers_of_dead_guards_only(no_leftovers: None) -> None:
     dead = 2**22 + 5  # above the kernel's largest pid
     theirs = SHM_FOLDER / f"{region_prefix(dead)}x"

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from gpu_infer.errors import ConfigError, DeadlineError, ServerError
+from gpu_infer.triton.local import serve
 from gpu_infer.triton.local.guard import SHM_FOLDER, region_prefix
 from gpu_infer.triton.local.segments import remove_leftovers
 from gpu_infer.triton.local.serve import LocalServer
@@ -215,14 +217,37 @@ def test_a_broken_configuration_is_named(repository: Path, tmp_path: Path) -> No
         LocalServer(repository, log=tmp_path / "log").start()
 
 
-def test_waiting_has_a_deadline(repository: Path, tmp_path: Path) -> None:
+def slow_to_load(repository: Path) -> None:
     model = repository / "threshold_half" / "1" / "model.py"
     text = model.read_text()
     model.unlink()
     model.write_text(text.replace("import json", "import time\ntime.sleep(60)\nimport json", 1))
-    server = LocalServer(repository, log=tmp_path / "log", wait_s=1.0)
-    with pytest.raises(DeadlineError, match="not ready after 1 s"):
+
+
+def test_an_interrupted_start_leaves_no_log(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_to_load(repository)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = LocalServer(repository)
+
+    def interrupt(port: int) -> bool:
+        assert list(tmp_path.glob("gpu_infer-triton-*.log"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serve, "is_ready", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         server.start()
+    assert not list(tmp_path.glob("gpu_infer-triton-*.log"))
+    assert eventually(lambda: not processes_about(repository))
+
+
+def test_waiting_has_a_deadline(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_to_load(repository)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = LocalServer(repository, wait_s=1.0)
+    with pytest.raises(DeadlineError, match="not ready after 1 s") as caught:
+        server.start()
+    (log,) = tmp_path.glob("gpu_infer-triton-*.log")
+    assert f"its log is {log}" in str(caught.value)
     assert not server.running
     assert eventually(lambda: not processes_about(repository))
 
@@ -256,7 +281,9 @@ def test_foreground_ends_on_a_signal(repository: Path, signum: signal.Signals, c
     assert not alive(int(pid))
 
 
-def test_foreground_reports_a_server_that_ends_by_itself(repository: Path) -> None:
+def test_foreground_reports_a_server_that_ends_by_itself(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gpu_infer.triton.local.serve import serve_foreground
 
     def crash(server: LocalServer) -> None:
@@ -264,6 +291,9 @@ def test_foreground_reports_a_server_that_ends_by_itself(repository: Path) -> No
         os.kill(server.pid, signal.SIGKILL)
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ServerError, match="ended by itself"):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ServerError, match="ended by itself") as caught:
         serve_foreground(repository, 0, 0, on_ready=crash)
+    (log,) = tmp_path.glob("gpu_infer-triton-*.log")
+    assert f"its log is {log}" in str(caught.value)
     assert signal.getsignal(signal.SIGTERM) is before

@@ -5,7 +5,7 @@ pipe from the owner; the end of the pipe (the owner closed it, exited, crashed, 
 with SIGTERM and, after GRACE_S seconds, SIGKILL to the whole process group, which holds the Python backend's
 stubs. Its standard output gets the server's pid on one line. A death signal alone would not do: it fires when
 the starting *thread* ends, does not reach the stubs and leaves their shared-memory regions behind.
-LOG is a temporary file to remove when the server was stopped, "" for none; a server that fails keeps it.
+LOG is a temporary file to remove with an owner that is gone, "" for none; an owner that sends a byte sees to it itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def remove_regions(pid: int) -> None:
 
 def main(arguments: list[str]) -> int:
     grace, log = float(arguments[0]), arguments[1]
-    stopping = False
+    stopping = told = False
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         nonlocal stopping
@@ -64,8 +64,9 @@ def main(arguments: list[str]) -> int:
     sys.stdout.flush()
     try:
         while server.poll() is None and not stopping:
-            # Any byte and the end of the pipe mean the same: stop.
-            stopping = bool(select.select([0], [], [], _POLL_S)[0])
+            # Any byte and the end of the pipe mean the same to the server: stop.
+            if select.select([0], [], [], _POLL_S)[0]:
+                stopping, told = True, bool(os.read(0, 1))
         if server.poll() is None:
             server.terminate()
             deadline = time.monotonic() + grace
@@ -76,7 +77,7 @@ def main(arguments: list[str]) -> int:
             os.killpg(server.pid, signal.SIGKILL)
         code = server.wait()
         remove_regions(os.getpid())
-        if stopping and log:
+        if stopping and log and not told:
             Path(log).unlink(missing_ok=True)
     return 0 if stopping else (code if code > 0 else 1)
 

@@ -6,9 +6,12 @@ import http.client
 import re
 from pathlib import Path
 
+from ..failures import one_line
 from .ports import ADDRESS
 
 _LAST_LINES = 5
+_MODELS_TOLD = 3
+_REASON_LIMIT = 240  # characters of one model's reason
 # Triton's own words: a model whose code failed, a model whose config.pbtxt is wrong, anything else.
 _LOAD_FAILED = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.+)")
 _POLL_FAILED = re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<why>.+)")
@@ -34,7 +37,7 @@ def port_was_taken(log: Path, start: int = 0) -> bool:
 
 
 def failure_reason(log: Path, start: int = 0) -> str:
-    """One line from the log after byte `start`: models that failed and why, else the last error or lines."""
+    """One line from the log after byte `start`: three models that failed and why, else the last error or lines."""
     lines = [line.strip() for line in _text(log, start).splitlines() if line.strip()]
     models: dict[str, str] = {}
     other = ""
@@ -44,8 +47,13 @@ def failure_reason(log: Path, start: int = 0) -> str:
         elif found := _OTHER.search(line):
             other = (found["why"] or found["said"]).strip()
     if models:
-        return "; ".join(f"model {name!r} failed to load: {why}" for name, why in sorted(models.items()))
-    return other or " | ".join(lines[-_LAST_LINES:]) or "its log is empty"
+        told = [
+            f"model {name!r} failed to load: {one_line(why, _REASON_LIMIT)}"
+            for name, why in sorted(models.items())[:_MODELS_TOLD]
+        ]
+        rest = len(models) - len(told)
+        return "; ".join(told) + (f"; and {rest} more" if rest else "")
+    return one_line(other or " | ".join(lines[-_LAST_LINES:]) or "its log is empty")
 
 
 def _text(log: Path, start: int) -> str:

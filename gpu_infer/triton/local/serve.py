@@ -36,7 +36,7 @@ class LocalServer:
 
     models       a repository (folder of model folders) or several
     http_port    0 chooses a free port once; `restart` keeps it. So does `grpc_port`
-    log          file that gets the server's log; None: a temporary file, kept only when the server failed
+    log          file that gets the server's log; None: a temporary file, kept only where an error names it
     metrics_port None: no metrics; 0: a free port
     wait_s       how long loading the models may take
     cache        where the environment is installed, on first use (`install`); `on_line` gets pip's lines
@@ -90,6 +90,11 @@ class LocalServer:
     def log_file(self) -> Path | None:
         return self._log
 
+    def keep_log(self) -> Path | None:
+        """The log's file, which then stays behind: for an error that names it."""
+        self._own_log = False
+        return self._log
+
     @property
     def running(self) -> bool:
         return self._guard is not None and self._guard.poll() is None
@@ -127,14 +132,13 @@ class LocalServer:
                 log.info("local Triton ready on http %s, grpc %s", self.http, self.grpc)
                 return
             log.info("a chosen port was taken by another process, try %d", attempt + 2)
+        self._drop_log()
         raise ServerError("no free port for the local Triton", remedy="give --http-port and --grpc-port")
 
     def stop(self) -> None:
         """End the server and its stubs; nothing of them is left then. Does nothing when none runs."""
         self._end(None)
-        if self._own_log and self._log is not None:
-            self._log.unlink(missing_ok=True)
-            self._log = None
+        self._drop_log()
 
     def kill(self) -> None:
         """SIGKILL, as a crash would; for tests of what clients do then. `restart` brings it back."""
@@ -173,11 +177,17 @@ class LocalServer:
             taken = port_was_taken(self._log, start_of_log)
         except BaseException:
             self._end(signal.SIGKILL)
+            self._drop_log()
             raise
         self._end(None)
         if taken and 0 in self._asked:
             return False
-        raise ServerError(f"the local Triton gave up: {reason}", remedy=f"its log is {self._log}")
+        raise ServerError(f"the local Triton gave up: {reason}", remedy=f"its log is {self.keep_log()}")
+
+    def _drop_log(self) -> None:
+        if self._own_log and self._log is not None:
+            self._log.unlink(missing_ok=True)
+            self._log = None
 
     def _open_log(self) -> IO[bytes]:
         assert self._log is not None
@@ -215,7 +225,7 @@ class LocalServer:
             if time.monotonic() > deadline:
                 raise DeadlineError(
                     f"the local Triton was not ready after {self._wait_s:g} s",
-                    remedy=f"its log is {self._log}; a large model may need a longer wait",
+                    remedy=f"its log is {self.keep_log()}; a large model may need a longer wait",
                 )
             time.sleep(_POLL_S)
         return False
@@ -267,7 +277,10 @@ def serve_foreground(
             while not got:
                 if not server.running:
                     assert server.log_file is not None
-                    raise ServerError(f"the local Triton ended by itself: {failure_reason(server.log_file)}")
+                    raise ServerError(
+                        f"the local Triton ended by itself: {failure_reason(server.log_file)}",
+                        remedy=f"its log is {server.keep_log()}",
+                    )
                 time.sleep(0.1)
     finally:
         for signum, handler in previous.items():
