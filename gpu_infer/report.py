@@ -58,7 +58,7 @@ class Report:
         if error is not None:
             self.data["error"] = error
         self.data["seconds"] = round(time.perf_counter() - self._began, 4)
-        self.data["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self.data["peak_rss_bytes"] = peak_resident_bytes()
         if self._hash is not None:
             self.data.setdefault("input", {})["sha256"] = self._hash.digest(wait=status == "done")
 
@@ -109,6 +109,14 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def peak_resident_bytes() -> int:
+    """The most memory that this process has held; `ru_maxrss` would start from the parent's."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def label_volumes(counts: Sequence[int], voxel_ml: float) -> dict[str, dict[str, float | int]]:

@@ -114,11 +114,11 @@ class CpuBackend:
         before: ClampedAffine,
         after: ClampedAffine,
     ) -> None:
-        walk = plan_walk(source, out, tables, scratch_itemsize=4)
+        walk = plan_walk(source, out, tables, scratch_itemsize=4, condense=True)
         src, dst = reading(source.transpose(walk.axes)), writing(as_bits(out).transpose(walk.axes))
         entries = [frozen(e) for t in walk.tables for e in (t.lower, t.upper, t.weight)]
         with _LAUNCH:
-            resample(*src, *dst, walk.sizes, *entries, _constants(before), _constants(after))
+            resample(*src, *dst, walk.sizes, frozen(walk.used), *entries, _constants(before), _constants(after))
 
     def _pick(self, source: NDArray[Any], tables: Tables, out: NDArray[Any]) -> None:
         walk = plan_walk(source, out, tables, scratch_itemsize=out.dtype.itemsize)

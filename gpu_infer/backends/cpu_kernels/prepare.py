@@ -93,6 +93,7 @@ def resample(
     out_offset: Any,
     out_strides: Any,
     sizes: Any,
+    used_q: Any,
     lower_o: Any,
     upper_o: Any,
     weight_o: Any,
@@ -107,9 +108,10 @@ def resample(
 ) -> None:
     """out[c, o, p, q] = after(Σ weights · before(src[c, …])).
 
-    src, out       flat buffers with offsets and strides of (c, o, p, q), in elements; out float32 or float16
-    bits sizes          (channels, input length of q, rows per tile of p, scratch rows, chunks of o, 1 to
-    transpose) before, after  (scale, shift, low, high), float32
+    src, out       flat buffers with offsets and strides of (c, o, p, q), in elements; out float32 or float16 bits
+    sizes          (channels, input length of q, rows per tile of p, scratch rows, chunks of o, 1 to transpose)
+    used_q         input indices of q that a transposed source is read at; the tables of q count in them
+    before, after  (scale, shift, low, high), float32
     """
     channels, n_q, tile, rows, chunks, transpose = sizes
     n_o, n_p = lower_o.size, lower_p.size
@@ -147,7 +149,8 @@ def resample(
                     held = np.int64(lower_o[o]) if w == 0 else np.int64(-1)
                     if transpose:
                         for q in range(n_q):
-                            _load_run(src, a + q * s_q, b + q * s_q, s_p, w, before, plane, q, pitch, n_rows)
+                            at = used_q[q] * s_q
+                            _load_run(src, a + at, b + at, s_p, w, before, plane, q, pitch, n_rows)
                     else:
                         for r in range(n_rows):
                             _load_run(src, a + r * s_p, b + r * s_p, s_q, w, before, plane, r * pitch, 1, n_q)
