@@ -10,6 +10,10 @@ Subject = Literal["server", "model"]
 
 TEXT_LIMIT = 400  # characters of a server's message that are quoted; Python tracebacks of a model can run to pages
 
+SMALL_POOL = (
+    "give the server a larger /dev/shm (docker run --shm-size=2g), or use a smaller batch_size, roi_size or fewer slots"
+)
+
 
 class ConnectionLost(ServerError):
     """The server cannot be reached, or went away during a call: worth another try once it is back."""
@@ -65,6 +69,9 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
         return RegionExists(message)
     if "currently in use" in line:
         return RegionBusy(message)
+    if "shared memory pool" in str(text):  # the Python backend's, through which its tensors go
+        remedy = SMALL_POOL
+        return ModelError(message, remedy=remedy) if subject == "model" else ServerError(message, remedy=remedy)
     if "has no available versions" in line:
         return ModelError(message, remedy="the model is not loaded: see the server's log")
     if status in ("UNAVAILABLE", "CANCELLED", "502", "503"):

@@ -10,6 +10,7 @@ from gpu_infer.triton.failures import (
     RegionBusy,
     RegionExists,
     RegionUnknown,
+    Subject,
     connection_lost,
     deadline,
     one_line,
@@ -50,6 +51,17 @@ def test_a_message_that_is_too_long_names_the_remedy() -> None:
     error = refusal("inference", "h:1", "RESOURCE_EXHAUSTED", "larger than max", "model")
     assert error.remedy is not None
     assert "system_shm" in error.remedy
+
+
+@pytest.mark.parametrize("subject", ["model", "server"])
+@pytest.mark.parametrize("before", ["", "a traceback " * 100])
+def test_a_full_shared_memory_of_the_python_backend_names_the_remedy(subject: Subject, before: str) -> None:
+    text = f"{before}Failed to increase the shared memory pool size for key 'k' to 67108864 bytes. No space left"
+    error = refusal("inference of model m", "h:1", "INTERNAL", text, subject)
+    assert isinstance(error, ModelError) is (subject == "model")
+    assert error.exit_code == 4
+    assert "/dev/shm (docker run --shm-size=" in (error.remedy or "")
+    assert str(error).endswith(f"({error.remedy})")
 
 
 def test_deadline_and_connection() -> None:

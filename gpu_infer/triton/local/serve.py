@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from ...errors import ConfigError, DeadlineError, ServerError
+from ..failures import SMALL_POOL
 from . import guard
 from .follow import OnLine
 from .install import install, installed
@@ -182,7 +183,10 @@ class LocalServer:
         self._end(None)
         if taken and 0 in self._asked:
             return False
-        raise ServerError(f"the local Triton gave up: {reason}", remedy=f"its log is {self.keep_log()}")
+        remedy = f"its log is {self.keep_log()}"
+        if "shared memory pool" in reason:
+            remedy = f"{SMALL_POOL}; {remedy}"
+        raise ServerError(f"the local Triton gave up: {reason}", remedy=remedy)
 
     def _drop_log(self) -> None:
         if self._own_log and self._log is not None:
