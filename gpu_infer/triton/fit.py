@@ -24,7 +24,8 @@ def check_fit(model: ModelInfo, channels: int, window: tuple[int, int, int], *, 
     if takes not in (-1, channels):
         raise ModelError(
             f"wrong channel count: model {model.name} takes {takes} in {model.input.name}, the volume has {channels}",
-            remedy="check that the model belongs to this kind of volume",
+            remedy="check that the model belongs to this kind of volume"
+            + ("; the 4th axis of a 4-D file is read as channels" if channels > 1 else ""),
         )
     for tensor in (model.input, model.output):
         _, spatial = split_dims(tensor.dims, channels_last)
