@@ -66,7 +66,7 @@ class SystemArena:
         except OSError as error:
             raise ResourceError(
                 f"no shared memory segment can be made in {folder}: {error.strerror}",
-                remedy="make /dev/shm writable, or use --data inline",
+                remedy="make /dev/shm writable",
             ) from None
         self.path = folder / self.name
         _live.add(self)
@@ -77,11 +77,7 @@ class SystemArena:
             self.close()
             if error.errno not in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG, errno.EDQUOT):
                 raise
-            raise ResourceError(
-                f"no {_mib(nbytes)} of shared memory for the slots: {folder} has {_mib(_free(folder))} free",
-                remedy="enlarge it (docker run --shm-size=2g), use fewer slots or a smaller batch_size, "
-                "or use --data inline",
-            ) from None
+            raise _too_small(nbytes, folder) from None
         except BaseException:
             self.close()
             raise
@@ -109,6 +105,19 @@ class SystemArena:
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:
             self.close()
+
+
+def check_space(nbytes: int, folder: Path = SHM_FOLDER) -> None:
+    """The ResourceError of a `SystemArena` that `folder` has no space for, without making one."""
+    if _free(folder) < nbytes:
+        raise _too_small(nbytes, folder)
+
+
+def _too_small(nbytes: int, folder: Path) -> ResourceError:
+    return ResourceError(
+        f"no {_mib(nbytes)} of shared memory for the slots: {folder} has {_mib(_free(folder))} free",
+        remedy="enlarge it (docker run --shm-size=2g), use fewer slots or a smaller batch_size",
+    )
 
 
 def _view(pages: mmap.mmap | None, nbytes: int, offset: int, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:

@@ -212,8 +212,7 @@ class SlotRing:
         found = self._counters
         with found.lock:
             return {
-                "data": self._transport.data,
-                "left": [{"choice": choice, "reason": reason} for choice, reason in self._transport.left],
+                **self._transport.chosen(),
                 "requests": found.requests,
                 "retries": found.retries,
                 "reregistrations": self._registration.renewals if self._registration is not None else 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from ..backends.base import Backend
 from ..errors import ConfigError, DeadlineError, GpuInferError, ResourceError, ServerError
@@ -13,7 +13,7 @@ from .arena import Arena
 from .client import Control
 from .endpoints import ControlName, Endpoints
 from .failures import ConnectionLost, one_line
-from .regions import HostArena, SystemArena
+from .regions import HostArena, SystemArena, check_space
 from .registration import DeviceArena, Registration
 from .server import Server
 
@@ -32,6 +32,8 @@ CHECK = {
     "a server that runs as root",
     "inline": "inline data needs nothing but the connection",
 }
+
+_UNNAMED = "leave --data and --require out: what works is chosen then"
 
 
 class DeviceBackend(Protocol):
@@ -68,9 +70,20 @@ class Transport:
     def data(self) -> DataName:
         return self._choices[0]
 
+    def chosen(self) -> dict[str, Any]:
+        """The way of the voxels and what was left for it, for the report."""
+        return {"data": self.data, "left": [{"choice": choice, "reason": reason} for choice, reason in self.left]}
+
     def probe(self) -> None:
         """Register a small block, see it listed and take it back; steps down the ladder until that works."""
         self._first_that_works(lambda: self._round_trip(PROBE_BYTES))
+
+    def make_room(self, nbytes: int) -> None:
+        """Step down now where /dev/shm has no space for a block of `nbytes`; raises what `arena` raises.
+
+        For a plan that is to be true: with inline data, requests hold the voxels too.
+        """
+        self._first_that_works(lambda: check_space(nbytes) if self.data == "system_shm" else None)
 
     def arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
         """A block for slots and its registration (None for inline data); give both back with `release`.
@@ -125,7 +138,7 @@ class Transport:
             if make is None:
                 raise ServerError(
                     f"the {self.backend.name} backend has no device memory",
-                    remedy="use --device gpu or --data auto",
+                    remedy=f"use --device gpu, or {_UNNAMED}" if self._fixed else None,
                 )
             arena = cast(DeviceBackend, self.backend).device_block(nbytes)
         try:
@@ -213,5 +226,7 @@ def _explained(choice: str, error: ServerError) -> ServerError:
 
 def _required(choice: str, error: GpuInferError) -> GpuInferError:
     if isinstance(error, ResourceError):
-        return error
+        if choice == "inline":
+            return error
+        return ResourceError(error.message, remedy=f"{error.remedy}, or {_UNNAMED}")
     return type(error)(f"data {choice} cannot be used: {error.message}", remedy=error.remedy or CHECK[choice])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gpu_infer.errors import ResourceError
 from gpu_infer.triton.naming import create_locked, new_name, owner_pid
-from gpu_infer.triton.regions import HostArena, SystemArena
+from gpu_infer.triton.regions import HostArena, SystemArena, check_space
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -72,7 +72,13 @@ def test_too_small_shared_memory_is_an_error_not_a_crash() -> None:
     with pytest.raises(ResourceError, match=r"no 1073741824\.0 MiB of shared memory") as caught:
         SystemArena(1 << 50)
     assert "--shm-size" in (caught.value.remedy or "")
-    assert "--data inline" in (caught.value.remedy or "")
+    assert "--data" not in (caught.value.remedy or "")  # who names a choice is told so by the transport
+
+
+def test_space_can_be_asked_for_without_an_arena(tmp_path: Path) -> None:
+    check_space(1 << 12, tmp_path)
+    with pytest.raises(ResourceError, match=rf"no 1073741824\.0 MiB of shared memory for the slots: {tmp_path} has"):
+        check_space(1 << 50, tmp_path)
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -117,6 +117,29 @@ def test_too_little_shared_memory_steps_down_only_where_allowed(server: FakeServ
     assert not server.regions
 
 
+def test_room_is_asked_for_before_the_plan(server: FakeServer) -> None:
+    transport = opened(HostBackend())
+    transport.make_room(4096)
+    assert transport.data == "system_shm"
+    transport.make_room(1 << 50)
+    assert transport.data == "inline"
+    assert "of shared memory for the slots: /dev/shm has" in transport.left[-1][1]
+    transport.make_room(1 << 50)  # nothing to ask for
+    for option in ("require", "data"):
+        with pytest.raises(ResourceError, match=r"shm-size.*, or leave --data and --require out"):
+            opened(HostBackend(), **{option: "system_shm"}).make_room(1 << 50)
+
+
+def test_advice_to_choose_only_where_a_choice_was_named(server: FakeServer) -> None:
+    transport = opened(HostBackend())
+    transport.make_room(1 << 50)
+    assert [choice for choice, _ in transport.left] == ["cuda_shm", "system_shm"]
+    assert not [reason for _, reason in transport.left if "--data" in reason or "--require" in reason]
+    assert transport.left[0][1] == "the cpu backend has no device memory"
+    with pytest.raises(ServerError, match=r"no device memory \(use --device gpu, or leave --data and --require out"):
+        opened(HostBackend(), data="cuda_shm")
+
+
 def test_lost_connection_says_nothing_about_a_choice(server: FakeServer) -> None:
     server.refuse["system"] = ConnectionLost("gone")
     with pytest.raises(ConnectionLost, match="gone"):
