@@ -134,9 +134,13 @@ class _Operator:
             self._report.warn(message)
 
         with self._stage("plan"):
-            job = plan_job(config, pipeline, settings, volume, transport, backend.free_bytes())
+            job = plan_job(config, pipeline, settings, volume, transport, backend)
         data["plan"] = {"stages": pipeline.describe(), "memory": job.load.lines(), "steps": job.steps}
         data["memory"] = {"planned_peak_bytes": job.load.peak}
+        if job.load.gpu:
+            data["memory"]["planned_device_peak_bytes"] = job.load.device_peak
+        if (reserve := getattr(backend, "reserve", None)) is not None:
+            reserve(job.load.device_peak - job.load.device_block, beside=job.load.device_block)
         data["model"] = {"name": job.model.name, "version": job.model.version, "platform": job.model.platform}
         for line in [*pipeline.describe(), *job.lines()]:
             log.info("%s", line)
@@ -206,47 +210,8 @@ class _Operator:
             if pipeline.grid_decided_by_voxels:
                 job = narrowed(job, config, pipeline, settings, volume, fields[pipeline.input_field].shape)
         with self._stage("infer"):
-            finisher: Finisher
-            if pipeline.finisher == "argmax":
-                finisher = ArgmaxFinisher(backend, job.grid, job.fit.channels_out)
-            else:
-                finisher = ScoreFinisher(backend, job.grid, job.fit.channels_out)
-            accumulator = Accumulator(
-                backend,
-                job.grid,
-                job.fit.channels_out,
-                finisher,
-                slab=job.load.slab,
-                importance=job.mode.importance(job.fit.window),
-            )
-            with SlotRing(
-                transport,
-                job.model,
-                window=job.fit.window,
-                channels_in=job.fit.channels_in,
-                channels_out=job.fit.channels_out,
-                batch=job.load.batch,
-                slots=job.load.slots,
-                deadline_s=settings.deadline_s,
-                channels_last=job.channels_last,
-            ) as ring:
-                result = scan_window(
-                    prepared,
-                    job.grid,
-                    ring,
-                    accumulator,
-                    backend,
-                    batch=job.load.batch,
-                    fill=job.mode.cval,
-                    progress=self._progress,
-                )
-                data["triton"].update(ring.counters())
-        if nans := backend.take_nan_scores():
-            raise ModelError(
-                f"model {job.model.name} answered NaN: {nans} of the scores, so labels would mean nothing",
-                remedy="check the model on this volume (its intensities, its precision: FP16 overflows)",
-            )
-        fields[pipeline.input_field].array = None
+            result = self._infer(job, pipeline, prepared, transport, backend)
+        fields[pipeline.input_field].array = prepared = None
         data["tiles"] = {
             "windows": len(job.grid.windows),
             "inferred": len(job.grid.visits),
@@ -257,11 +222,59 @@ class _Operator:
             "batch": job.load.batch,
             "slots": job.load.slots,
             "slab": job.load.slab,
+            "accumulator": "host" if job.load.host_sums else backend.name,
         }
         with self._stage("restore"):
             labels = pipeline.finish_fields(result, fields, backend)
             data.update(fields[pipeline.input_field].facts)
             return {name: backend.download(array) for name, array in labels.items()}
+
+    def _infer(self, job: Job, pipeline: Pipeline, prepared: Any, transport: Transport, backend: Backend) -> Any:
+        """Labels or scores on the model's grid, on `backend`; sums and slots are given back when it returns."""
+        settings, report = self._settings, self._report.data
+        summing = choose_backend("cpu") if job.load.host_sums else backend
+        finisher: Finisher
+        if pipeline.finisher == "argmax":
+            finisher = ArgmaxFinisher(summing, job.grid, job.fit.channels_out)
+        else:
+            finisher = ScoreFinisher(summing, job.grid, job.fit.channels_out)
+        accumulator = Accumulator(
+            summing,
+            job.grid,
+            job.fit.channels_out,
+            finisher,
+            slab=job.load.slab,
+            importance=job.mode.importance(job.fit.window),
+            device=backend if job.load.host_sums else None,
+        )
+        with SlotRing(
+            transport,
+            job.model,
+            window=job.fit.window,
+            channels_in=job.fit.channels_in,
+            channels_out=job.fit.channels_out,
+            batch=job.load.batch,
+            slots=job.load.slots,
+            deadline_s=settings.deadline_s,
+            channels_last=job.channels_last,
+        ) as ring:
+            result = scan_window(
+                prepared,
+                job.grid,
+                ring,
+                accumulator,
+                backend,
+                batch=job.load.batch,
+                fill=job.mode.cval,
+                progress=self._progress,
+            )
+            report["triton"].update(ring.counters())
+        if nans := summing.take_nan_scores():
+            raise ModelError(
+                f"model {job.model.name} answered NaN: {nans} of the scores, so labels would mean nothing",
+                remedy="check the model on this volume (its intensities, its precision: FP16 overflows)",
+            )
+        return result
 
     def _show(self, result: RunResult, masks: list[Path], job: Job, volume: Volume, labels: Any) -> None:
         """Publish folder and preview. A failure here is a warning: the segmentation is already written."""

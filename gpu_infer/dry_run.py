@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .errors import ConfigError, ModelError
 from .job import settle
+from .memory import Room
 from .resources import resource_folder
 from .settings import Settings
 from .spec.config import Config
@@ -44,13 +45,20 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
         return lines
     if model is None:
         return [*lines, f"model {name}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
-    job = settle(config, pipeline, settings, volume, model, None)
+    job = settle(config, pipeline, settings, volume, model, _room(settings))
     lines += job.lines()
     if pipeline.grid_decided_by_voxels:
         lines.append("the grid is decided by voxel values: shapes, windows and memory are upper bounds")
     if job.fit.channels_out == -1:
         lines.append("classes are dynamic: memory is counted for 1 class, the run asks the model")
     return lines
+
+
+def _room(settings: Settings) -> Room:
+    """Where a run would hold its arrays, by the options alone: no device is asked, nothing is limited."""
+    gpu = settings.device == "gpu"
+    data = settings.require or settings.data
+    return Room(gpu=gpu, device_slots=gpu and data in ("auto", "cuda_shm"))
 
 
 def _model(config: Config, settings: Settings, name: str | None, models: Path | None) -> ModelInfo | None:

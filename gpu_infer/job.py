@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from .backends.base import Backend
+from .backends.host_memory import free_host_bytes
 from .backends.labels import label_dtype
 from .errors import ConfigError, ResourceError
 from .inferers.accumulator import accumulator_shape
 from .inferers.fit import Fit, fit_model
 from .inferers.modes import WindowMode
 from .inferers.windows import WindowGrid, make_grid
-from .memory import INLINE_COPIES, KERNELS, Load, degrade, resident_bytes
+from .memory import INLINE_COPIES, KERNELS, STAGING, Load, Room, degrade, resident_bytes
 from .settings import Settings
 from .spec.config import Config
 from .transforms.plan import Pipeline
@@ -62,7 +64,7 @@ def plan_job(
     settings: Settings,
     volume: Volume,
     transport: Transport,
-    free_bytes: int,
+    backend: Backend,
 ) -> Job:
     """Ask the server for the model and settle everything; raises ModelError, ConfigError or ResourceError."""
     inferer = config.inferer
@@ -74,14 +76,26 @@ def plan_job(
         output_name=inferer.output_name,
         batch=settings.batch_size or inferer.batch_size,
     )
-    copies = INLINE_COPIES[transport.control] if transport.data == "inline" else 0
-    job = settle(config, pipeline, settings, volume, model, free_bytes, copies=copies)
+    room = room_of(backend, transport.control, transport.data)
+    job = settle(config, pipeline, settings, volume, model, room)
     if job.fit.channels_out == -1:
         channels = probe_output_channels(
             transport, model, job.fit.window, job.fit.channels_in, channels_last=job.channels_last
         )
-        job = settle(config, pipeline, settings, volume, model, free_bytes, channels_out=channels, copies=copies)
+        job = settle(config, pipeline, settings, volume, model, room, channels_out=channels)
     return job
+
+
+def room_of(backend: Backend, control: str = "grpc", data: str | None = None) -> Room:
+    """What is free now for a run on `backend`, with voxels that travel by `data` (None: the best that it can)."""
+    gpu = backend.name == "gpu"
+    return Room(
+        host=free_host_bytes() if gpu else backend.free_bytes(),
+        device=backend.free_bytes() if gpu else None,
+        gpu=gpu,
+        device_slots=gpu and data in (None, "cuda_shm"),
+        copies=INLINE_COPIES[control] if data == "inline" else 0,
+    )
 
 
 def model_name(config: Config, settings: Settings) -> str:
@@ -98,18 +112,17 @@ def settle(
     settings: Settings,
     volume: Volume,
     model: ModelInfo,
-    free_bytes: int | None,
+    room: Room | None,
     *,
     channels_out: int | None = None,
-    copies: int = 0,
     shape: Shape3 | None = None,
 ) -> Job:
     """The job for a known model, without touching a voxel or a server.
 
-    free_bytes  None: memory is not limited
-    copies      of a slot's bytes that requests hold (`memory.INLINE_COPIES`), 0 with shared memory
-    shape       of the model's grid, where voxels decided it; None: as traced
+    room   where arrays lie and what is free there; None: on the host, not limited
+    shape  of the model's grid, where voxels decided it; None: as traced
     """
+    room = room or Room()
     inferer = config.inferer
     trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype)
     shape, channels = shape or trace.model_shape, trace.model_channels
@@ -134,6 +147,7 @@ def settle(
     visits = len(grid.distinct) * len(grid.mirrors)
     batch = min(fit.batch, visits)
     summed = classes + (gaussian and pipeline.finisher != "argmax")  # the weights' sums are one channel more
+    computed = len(config.outputs) * _bytes(volume.geometry.shape, label_dtype(classes))
     load = Load(
         stored=volume.nbytes,
         prepared=_bytes((channels, *shape), model.input.dtype),
@@ -143,28 +157,28 @@ def settle(
         result=_bytes(shape, label_dtype(classes))
         if pipeline.finisher == "argmax"
         else _bytes((classes, *shape), np.float32),
-        output=sum(
-            _bytes(volume.geometry.shape, label_dtype(classes)) + _bytes(volume.geometry.shape, output.dtype)
-            for output in config.outputs
-        ),
+        output=computed + sum(_bytes(volume.geometry.shape, output.dtype) for output in config.outputs),
+        computed=computed,
         slots=min(settings.slots or inferer.slots or SLOTS, -(-visits // batch)),
         batch=batch,
         slab=settings.slab,
-        copies=copies,
+        copies=room.copies,
+        full_batch=model.max_batch if model.fixed_batch else 0,
+        gpu=room.gpu,
+        device_slots=room.device_slots,
         chains=trace.peak_bytes,
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
-        program=max(resident_bytes() - volume.nbytes, 0) + KERNELS,
+        program=max(resident_bytes() - volume.nbytes, 0) + KERNELS + (STAGING if room.gpu else 0),
     )
-    steps: list[str] = []
-    if free_bytes is not None:
-        held = resident_bytes()  # interpreter, libraries and the volume are in memory already
-        try:
-            load, steps = degrade(load, free_bytes + held)
-        except ResourceError as error:  # a wrong spacing in the file shows in the grid
-            raise ResourceError(
-                f"{volume.path}: {_by(volume.geometry.shape)} becomes {_by(shape)} for the model: {error.message}",
-                remedy=error.remedy,
-            ) from None
+    # interpreter, libraries and the volume are in memory already
+    host = None if room.host is None else room.host + resident_bytes()
+    try:
+        load, steps = degrade(load, host, room.device)
+    except ResourceError as error:  # a wrong spacing in the file shows in the grid
+        raise ResourceError(
+            f"{volume.path}: {_by(volume.geometry.shape)} becomes {_by(shape)} for the model: {error.message}",
+            remedy=error.remedy,
+        ) from None
     return Job(model, fit, mode, grid, load, trace.channels_last, steps)
 
 

@@ -1,8 +1,13 @@
-"""The memory plan: what a run will hold at its peak, printed before it starts, and the steps down from there."""
+"""The memory plan: what a run will hold at its peak, printed before it starts, and the steps down from there.
+
+A plan has two sides. On the CPU everything lies on the host. On a GPU the host keeps what was read, what is written and
+slots without CUDA shared memory; the device holds the rest. Each side is held against its own free bytes.
+"""
 
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +18,31 @@ GIB = float(1 << 30)
 KERNELS = 192 << 20
 """Bytes for what a run loads after the plan: compiled kernels, and the compiler where they are not cached yet."""
 
+STAGING = 32 << 20
+"""Bytes of the pinned buffer between host and GPU."""
+
+TABLES = 32 << 20
+"""Bytes on a GPU beside the arrays of voxels: loaded kernels, tables, and what rounding to pages costs."""
+
 INLINE_COPIES = {"grpc": 5, "http": 3}
 """Times that a slot's bytes lie in memory once more where voxels travel inside the requests: message, its serialised
 form and the library's buffers, both ways. At most 4.6 and 2.5 were seen."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where a run's arrays lie, and the bytes that are free there (None: not limited).
+
+    gpu           voxels are worked on in a GPU's memory
+    device_slots  slots lie there too (CUDA shared memory)
+    copies        of every slot that its requests hold (`INLINE_COPIES`), 0 with shared memory
+    """
+
+    host: int | None = None
+    device: int | None = None
+    gpu: bool = False
+    device_slots: bool = False
+    copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -27,9 +54,11 @@ class Load:
     stored       the volume as read            prepared     the model's input grid
     tile         one window in and out         accumulator  with the slab; full_accumulator without
     result       labels or scores on the model grid
-    output       labels on the file's grid, as computed and as written
+    output       labels on the file's grid, as computed (`computed`, which the GPU holds as well) and as written
     chains       the largest stage of the pre- and post-transforms
     copies       of every slot that its requests hold, 0 with shared memory
+    full_batch   windows that a slot holds whatever the batch, where the model's batch axis is fixed; else 0
+    host_sums    on a GPU: windows are blended on the host
     """
 
     stored: int
@@ -46,66 +75,191 @@ class Load:
     program: int = 0
     chains: int = 0
     importance: int = 0
+    computed: int = 0
+    full_batch: int = 0
+    gpu: bool = False
+    device_slots: bool = False
+    host_sums: bool = False
+
+    @property
+    def slot(self) -> int:
+        """One slot: the windows of a request, in and out."""
+        return (self.full_batch or self.batch) * self.tile
 
     @property
     def arena(self) -> int:
-        return self.slots * self.batch * self.tile
+        return self.slots * self.slot
 
     @property
     def messages(self) -> int:
         return self.copies * self.arena
 
     @property
+    def sums(self) -> int:
+        """The accumulator as it will be made."""
+        return self.accumulator if self.slab else self.full_accumulator
+
+    @property
     def peak(self) -> int:
-        """The largest of inference, restore and transforms; the stored volume is kept for publishing."""
-        sums = self.accumulator if self.slab else self.full_accumulator
-        infer = self.prepared + self.arena + self.messages + self.importance + sums + self.result
-        restore = self.result + self.output
-        return self.program + self.stored + max(infer, restore, self.chains)
+        """Of the host: the largest of inference, restore and transforms; the stored volume is kept for publishing."""
+        if not self.gpu:
+            infer = self.prepared + self.arena + self.messages + self.importance + self.sums + self.result
+            return self.program + self.stored + max(infer, self.result + self.output, self.chains)
+        infer = self.messages + self.importance + (0 if self.device_slots else self.arena)
+        result = 0
+        if self.host_sums:
+            result = self.result
+            infer += self.sums + result + (self.slot if self.device_slots else 0)
+        return self.program + self.stored + max(infer, result + self.output)
+
+    @property
+    def device_peak(self) -> int:
+        """Of the GPU, 0 on the CPU: the largest of prepare, inference, restore and transforms."""
+        if not self.gpu:
+            return 0
+        infer = self.prepared + (self.arena if self.device_slots else self.slot)
+        if not self.host_sums:
+            infer += self.importance + self.sums + self.result
+        return TABLES + max(self.stored + self.prepared, infer, self.result + self.computed, self.chains)
+
+    @property
+    def device_block(self) -> int:
+        """The part of `device_peak` that is one block of its own, registered with the server."""
+        return self.arena if self.gpu and self.device_slots else 0
 
     def lines(self) -> list[str]:
-        sums = self.accumulator if self.slab else self.full_accumulator
-        parts = {
+        """Every part of the plan with its size, and the peak; of a run on a GPU the host's first, then the GPU's."""
+        if not self.gpu:
+            return _table(self._host_parts(), "peak", self.peak)
+        host, device = _table(self._host_parts(), "host peak", self.peak), self._device_parts()
+        return [*host, *_table(device, "GPU peak", self.device_peak)]
+
+    def _host_parts(self) -> dict[str, int]:
+        here = not self.gpu or self.host_sums
+        return {
             "program and libraries": self.program,
             "stored volume": self.stored,
-            "prepared volume": self.prepared,
-            f"slots ({self.slots} × {self.batch} tiles)": self.arena,
+            **({} if self.gpu else {"prepared volume": self.prepared}),
+            **({} if self.device_slots else {self._slots_name: self.arena}),
             **({"requests with voxels in them": self.messages} if self.messages else {}),
-            f"accumulator ({'slab' if self.slab else 'whole grid'})": sums,
+            **({"a slot's scores on the host": self.slot} if self.host_sums and self.device_slots else {}),
+            **({self._sums_name: self.sums} if here else {}),
             **({"importance map": self.importance} if self.importance else {}),
-            "result on the model grid": self.result,
+            **({"result on the model grid": self.result} if here else {}),
             "labels on the file's grid": self.output,
+            **({} if self.gpu else {"largest transform": self.chains}),
+        }
+
+    def _device_parts(self) -> dict[str, int]:
+        here = not self.host_sums
+        parts = {
+            "kernels and tables": TABLES,
+            "uploaded volume": self.stored,
+            "prepared volume": self.prepared,
+            (self._slots_name if self.device_slots else "a slot on its way"): (
+                self.arena if self.device_slots else self.slot
+            ),
+            **({self._sums_name: self.sums} if here else {}),
+            **({"importance map": self.importance} if here and self.importance else {}),
+            "result on the model grid": self.result,
+            "labels on the file's grid": self.computed,
             "largest transform": self.chains,
         }
-        width = max(map(len, parts))
-        rows = [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in parts.items()]
-        return [*rows, f"{'peak':<{width}}  {self.peak / 2**20:10.1f} MiB"]
+        return {f"GPU: {name}": size for name, size in parts.items()}
+
+    @property
+    def _slots_name(self) -> str:
+        return f"slots ({self.slots} × {self.full_batch or self.batch} tiles)"
+
+    @property
+    def _sums_name(self) -> str:
+        return f"accumulator ({'slab' if self.slab else 'whole grid'})"
 
 
-def degrade(load: Load, free: int) -> tuple[Load, list[str]]:
-    """Step down until the peak fits into `free` bytes; each step is named. Raises ResourceError when none is left.
+def _table(parts: dict[str, int], peak: str, total: int) -> list[str]:
+    rows = {**parts, peak: total}
+    width = max(map(len, rows))
+    return [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in rows.items()]
 
-    Labels do not depend on any of the steps: slab on, fewer slots, smaller batches.
+
+Step = tuple[str, Load]
+
+
+def degrade(load: Load, host: int | None, device: int | None = None) -> tuple[Load, list[str]]:
+    """Step down until both sides fit into their free bytes (None: not limited); each step is named.
+
+    CPU: slab on, fewer slots, smaller batches. GPU: fewer slots, smaller batches, slab on, accumulator on the host. A
+    step that would not lower a peak that is too high is left out. Labels do not depend on any of them.
+
+    Raises ResourceError when none is left.
     """
-    steps: list[str] = []
+    taken: list[str] = []
+    while short := _short(load, host, device):
+        lighter = next((step for step in _steps(load) if _helps(load, step[1], short)), None)
+        if lighter is None:
+            raise _refusal(load, short)
+        name, load = lighter
+        taken.append(f"memory: {_said(short)}: {name}")
+    return load, taken
 
-    def step(name: str, lighter: Load) -> Load:
-        steps.append(f"memory: {load.peak / GIB:.1f} GiB planned, {free / GIB:.1f} GiB free: {name}")
-        return lighter
 
-    if load.peak > free and not load.slab:
-        load = step("slab accumulator switched on", replace(load, slab=True))
-    while load.peak > free and load.slots > 1:
-        load = step(f"slots {load.slots} → {load.slots - 1}", replace(load, slots=load.slots - 1))
-    while load.peak > free and load.batch > 1:
-        load = step(f"batch {load.batch} → {load.batch // 2}", replace(load, batch=load.batch // 2))
-    if load.peak > free:
-        raise ResourceError(
-            f"volume and model need {load.peak / GIB:.1f} GiB at the peak with 1 slot and batch 1, "
-            f"{free / GIB:.1f} GiB are free",
-            remedy="give the container more memory, or use a model with a smaller roi or fewer classes",
-        )
-    return load, steps
+def _steps(load: Load) -> Iterator[Step]:
+    """What may still be given up, in order."""
+    slab = [] if load.slab else [("slab accumulator switched on", replace(load, slab=True))]
+    if not load.gpu:
+        yield from slab
+    if load.slots > 1:
+        yield f"slots {load.slots} → {load.slots - 1}", replace(load, slots=load.slots - 1)
+    if load.batch > 1:
+        yield f"batch {load.batch} → {load.batch // 2}", replace(load, batch=load.batch // 2)
+    if load.gpu:
+        yield from slab
+        if not load.host_sums:
+            yield "accumulator on the host", replace(load, host_sums=True)
+
+
+@dataclass(frozen=True)
+class _Shortage:
+    side: str  # "host" or "GPU"; "" on the CPU, where there is one side
+    peak: int
+    free: int
+
+
+def _short(load: Load, host: int | None, device: int | None) -> list[_Shortage]:
+    """The sides whose peak does not fit."""
+    found = []
+    if host is not None and load.peak > host:
+        found.append(_Shortage("host" if load.gpu else "", load.peak, host))
+    if device is not None and load.device_peak > device:
+        found.append(_Shortage("GPU", load.device_peak, device))
+    return found
+
+
+def _helps(load: Load, lighter: Load, short: list[_Shortage]) -> bool:
+    return any(
+        lighter.device_peak < load.device_peak if shortage.side == "GPU" else lighter.peak < load.peak
+        for shortage in short
+    )
+
+
+def _said(short: list[_Shortage]) -> str:
+    return "; ".join(
+        f"{s.side + ' ' if s.side else ''}{s.peak / GIB:.1f} GiB planned, {s.free / GIB:.1f} GiB free" for s in short
+    )
+
+
+def _refusal(load: Load, short: list[_Shortage]) -> ResourceError:
+    worst = short[0]
+    where = {"": "", "host": " of the host's memory", "GPU": " of the GPU's memory"}[worst.side]
+    slots = f"{load.slots} slot{'s' if load.slots > 1 else ''}"
+    lighter = "use a model with a smaller roi or fewer classes"
+    return ResourceError(
+        f"volume and model need {worst.peak / GIB:.1f} GiB{where} at the peak with {slots} and batch {load.batch}, "
+        f"{worst.free / GIB:.1f} GiB are free",
+        remedy=f"free the GPU of other programs, {lighter}, or run with --device cpu"
+        if worst.side == "GPU"
+        else f"give the container more memory, or {lighter}",
+    )
 
 
 def resident_bytes() -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .base import Array, Backend
+from .gpu_arrays import ArrayOperations
 from .gpu_counters import Counters
 from .gpu_device import Device
 from .gpu_labels import LabelOperations
@@ -32,7 +33,7 @@ TIE_BAND = 1e-5
 decides, and the twins may differ where the model ran on different devices."""
 
 
-class GpuBackend(PrepareOperations, WindowOperations, LabelOperations):
+class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, ArrayOperations):
     """`Backend` on the current CUDA device. ConfigError where there is none."""
 
     name = "gpu"
@@ -106,10 +107,13 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations):
         with self._device.section("free_bytes"):
             return self._device.memory.free_bytes()
 
-    def reserve(self, nbytes: int) -> None:
-        """Take `nbytes` from the driver at once, so that the operations of a case allocate nothing."""
+    def reserve(self, nbytes: int, *, beside: int = 0) -> None:
+        """Take `nbytes` from the driver at once, so that the operations of a case allocate nothing.
+
+        beside  bytes of a `device_block` that will be made later, for which room is left
+        """
         with self._device.section("reserve"):
-            self._device.memory.reserve(nbytes)
+            self._device.memory.reserve(nbytes, beside)
 
     def device_block(self, nbytes: int) -> DeviceBlock:
         """Memory of its own that another process can open. ResourceError where the device has not that much."""

@@ -51,7 +51,7 @@ class DeviceMemory:
     def _take(self, nbytes: int) -> Any:
         try:
             if self._pool.free_bytes() < nbytes:
-                self._grow(nbytes)
+                self._grow(-(-nbytes // GRANULE) * GRANULE)
             return self._pool.malloc(nbytes)
         except cupy.cuda.memory.OutOfMemoryError:
             pass
@@ -62,11 +62,26 @@ class DeviceMemory:
         except cupy.cuda.memory.OutOfMemoryError as error:
             raise self._out_of_memory(nbytes) from error
 
-    def reserve(self, nbytes: int) -> None:
-        """Have `nbytes` in the pool in one piece, so that nothing is allocated while a case runs. Best effort."""
-        if self._pool.free_bytes() < nbytes and nbytes <= self.free_bytes():
-            self._pool.free_all_blocks()
-            self._grow(nbytes)
+    def reserve(self, nbytes: int, beside: int = 0) -> None:
+        """Have `nbytes` in the pool in one piece, so that nothing is allocated while a case runs. Best effort.
+
+        beside  bytes of a block that is made later. The pool takes whole granules only where that leaves room for it:
+                what a case holds in the pool cannot give way to its own slots.
+        """
+        beside = 0 if self._idle_block(beside) is not None else _paged(beside)
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        if self._pool.free_bytes() >= nbytes and beside <= free:
+            return
+        if nbytes + beside > self.free_bytes():
+            return
+        self._pool.free_all_blocks()
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        if nbytes + beside > free and self._drop_idle():
+            free, _ = cupy.cuda.runtime.memGetInfo()
+        whole = -(-nbytes // GRANULE) * GRANULE
+        size = whole if whole + beside <= free else nbytes
+        if self._pool.free_bytes() < nbytes and size <= free:
+            self._grow(size)
 
     def free_bytes(self) -> int:
         """What the driver has left, what the pool holds unused, and blocks that wait for their next use."""
@@ -80,13 +95,11 @@ class DeviceMemory:
         """A block of at least `nbytes`, a used one where one fits. ResourceError where the device has not that much."""
         if nbytes <= 0:
             raise ValueError(f"nbytes must be positive, not {nbytes}")
-        size = -(-nbytes // BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT
         with self._lock:
-            fitting = [block for block in self._idle if size <= block.nbytes <= 2 * size]
-            block = min(fitting, key=lambda block: block.nbytes, default=None)
+            block = self._idle_block(nbytes)
             if block is not None:
                 self._idle.remove(block)
-        block = block or self._new_block(size)
+        block = block or self._new_block(_paged(nbytes))
         self._blocks_in_use += block.nbytes
         self._note_peak()
         return DeviceBlock(self, block)
@@ -104,6 +117,12 @@ class DeviceMemory:
             del self._idle[:-2]
         for old in spare:
             old.free()
+
+    def _idle_block(self, nbytes: int) -> _Block | None:
+        """The smallest block that waits for its next use and suits `nbytes`."""
+        size = _paged(nbytes)
+        fitting = [block for block in self._idle if size <= block.nbytes <= 2 * size]
+        return min(fitting, key=lambda block: block.nbytes, default=None)
 
     def _new_block(self, size: int) -> _Block:
         for attempt in range(2):
@@ -141,9 +160,8 @@ class DeviceMemory:
         self.allocations += 1
         return cupy.cuda.MemoryPointer(cupy.cuda.Memory(nbytes), 0)
 
-    def _grow(self, nbytes: int) -> None:
-        """Put a piece of whole granules into the pool, which splits it as it is asked; none where memory is short."""
-        size = -(-nbytes // GRANULE) * GRANULE
+    def _grow(self, size: int) -> None:
+        """Put a piece of `size` bytes into the pool, which splits it as it is asked; none where memory is short."""
         free, _ = cupy.cuda.runtime.memGetInfo()
         if size > free:
             return
@@ -156,6 +174,10 @@ class DeviceMemory:
         return ResourceError(
             f"cannot allocate {nbytes >> 20} MiB of GPU memory, {self.free_bytes() >> 20} MiB are free", remedy=_REMEDY
         )
+
+
+def _paged(nbytes: int) -> int:
+    return -(-nbytes // BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT
 
 
 _OUT_OF_MEMORY = 2

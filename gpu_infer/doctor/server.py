@@ -94,19 +94,22 @@ def _check_model(settings: Settings, config: Config | None, server: Server, *, f
 def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     """Whether the input suits the model, and the run this host's memory."""
     from ..backends.choose import choose_backend
-    from ..job import settle
+    from ..job import room_of, settle
     from ..volume.channels import choose_files
     from ..volume.read import read_volumes
 
     try:
         pipeline = config.pipeline()
         volume = read_volumes(choose_files(settings.input, pipeline.input_files))
-        free = choose_backend(settings.device).free_bytes()
-        job = settle(config, pipeline, settings, volume, model, free)
+        data = settings.require or (None if settings.data == "auto" else settings.data)
+        room = room_of(choose_backend(settings.device), data=data)
+        job = settle(config, pipeline, settings, volume, model, room)
     except GpuInferError as error:
         return _failure("fit", error)
     grid = "×".join(map(str, job.grid.shape))
     found = f"{len(job.grid.distinct)} windows over {grid}, peak {job.load.peak / 2**20:.1f} MiB"
+    if job.load.gpu:
+        found += f", {job.load.device_peak / 2**20:.1f} MiB of the GPU"
     if job.steps:
         return Check("fit", "warn", f"{found}; {'; '.join(job.steps)}", "give the run more memory")
     return Check("fit", "ok", found)

@@ -66,7 +66,10 @@ class ScoreFinisher:
 class Accumulator:
     """Blends windows in the order of the visits and hands rows to a finisher as soon as no later window touches them.
 
+    backend     owns the sums and the finisher's result
     importance  float32 [R0, R1, R2] on the host, what each voxel of a window counts; None: 1
+    device      the backend that owns the outputs, where `backend` is the host's: they are downloaded one by one, and
+                the result is uploaded, so that the device holds neither sums nor result while windows are inferred
     """
 
     def __init__(
@@ -78,8 +81,10 @@ class Accumulator:
         *,
         slab: bool = True,
         importance: NDArray[np.float32] | None = None,
+        device: Backend | None = None,
     ) -> None:
         self._backend = backend
+        self._device = device
         self._grid = grid
         self._finisher = finisher
         self._finished = 0  # rows along the slab axis below this one have left
@@ -91,6 +96,8 @@ class Accumulator:
 
     def add(self, outputs: Any, windows: Sequence[Window]) -> None:
         """Blend outputs [N, K, R0, R1, R2] of `windows`, the next visits in order, as the model gave them."""
+        if self._device is not None:
+            outputs = self._device.download(outputs)
         axis = self._grid.slab_axis
         for first, run in runs(windows, lambda window: (window.start[axis], window.mirror)):
             self._finish_up_to(run[0].start[axis])
@@ -105,7 +112,8 @@ class Accumulator:
     def close(self) -> Any:
         """Finish what is left and return the finisher's result."""
         self._finish_up_to(self._grid.shape[self._grid.slab_axis])
-        return self._finisher.result
+        result = self._finisher.result
+        return result if self._device is None else self._device.upload(result)
 
     def _finish_up_to(self, row: int) -> None:
         axis = self._grid.slab_axis

@@ -209,6 +209,10 @@ class Barrier(Transform):
         `windowed`), without voxels; where the outcome depends on them, leave an upper bound. Nothing by
         default."""
 
+    def scratch_bytes(self, field: FieldState) -> int:
+        """Bytes that `apply` holds beside its array and its outcome while it works; for the memory plan."""
+        return 0
+
     @abstractmethod
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         """New [C, X, Y, Z] array of the backend, or a view of `array`; never write into it, fields may share it.

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpu_infer.volume.geometry import Shape3
 
+from .base import Barrier
 from .execution import Fields, run
 from .field import FieldState
 from .stages import FusedPass, Stage
@@ -83,9 +84,11 @@ class Tracer:
         name = stage.field or (stage.transform.fields[0] if not isinstance(stage, FusedPass) else "")
         state, known = fields[name], set(fields)
         before = _look(state)
+        barrier = None if isinstance(stage, FusedPass) else stage.transform
+        scratch = barrier.scratch_bytes(state) if isinstance(barrier, Barrier) else 0
         run(stage, fields, dtype, None)
         made = sum(fields[n].nbytes for n in fields if n not in known)
-        self._add(line, state, before, (made or state.nbytes) if touches else 0)
+        self._add(line, state, before, (made or state.nbytes) + scratch if touches else 0)
 
     def deliver(self, state: FieldState, *, restored: bool) -> None:
         """The copy into the file's order, with the way back to its grid where nothing else did it."""

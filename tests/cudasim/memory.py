@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from .compiler import ASAN
 
 CAPACITY = 6 << 30
-"""Bytes of the simulated device."""
+"""Bytes of the simulated device, where a test does not say otherwise."""
 
 GARBAGE = 0xCB
 """Fresh memory is not zero on a device either."""
@@ -42,18 +42,20 @@ class OutOfMemoryError(MemoryError):
 
 class _State:
     used = 0  # bytes taken from the "driver"
+    capacity = CAPACITY
     before = 0  # of these, what earlier tests still hold
     segments: ClassVar[dict[int, tuple[str, Any, int]]] = {}
 
 
-def begin() -> None:
-    """A device of `CAPACITY` free bytes, whatever earlier tests have left."""
+def begin(capacity: int = CAPACITY) -> None:
+    """A device of `capacity` free bytes, whatever earlier tests have left."""
     gc.collect()
+    _State.capacity = capacity
     _State.before = _State.used
 
 
 def mem_get_info() -> tuple[int, int]:
-    return max(0, CAPACITY - (_State.used - _State.before)), CAPACITY
+    return max(0, _State.capacity - (_State.used - _State.before)), _State.capacity
 
 
 def _take(nbytes: int) -> None:

@@ -21,10 +21,10 @@ def _forget_backend() -> dict[str, Any]:
 
 
 @contextmanager
-def simulated_cupy(devices: int = 1) -> Iterator[Any]:
-    """`gpu_infer.backends.gpu`, imported anew on a simulated CuPy with so many devices."""
+def simulated_cupy(devices: int = 1, *, capacity: int = memory.CAPACITY) -> Iterator[Any]:
+    """`gpu_infer.backends.gpu`, imported anew on a simulated CuPy with so many devices, of `capacity` bytes each."""
     held = _forget_backend()
-    memory.begin()
+    memory.begin(capacity)
     package = import_module("gpu_infer.backends")
     sys.modules["cupy"] = stand_in.module(devices)
     try:

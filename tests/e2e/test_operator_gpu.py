@@ -19,6 +19,8 @@ from cudasim import memory
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from operator_helpers import config, operate, write_nifti
 
+from gpu_infer.memory import TABLES
+
 pytestmark = pytest.mark.slow
 
 AFFINE = np.array([[-0.9, 0, 0, 10], [0, 0, 1.4, -7], [0, 1.1, 0, 3], [0, 0, 0, 1.0]])
@@ -107,7 +109,7 @@ def test_a_second_case_of_a_new_shape_compiles_and_allocates_nothing(
 
 
 def test_the_device_holds_no_more_than_planned(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
-    """Peak bytes of arrays and slots stay below the plan's lines for voxels (promise 6), the program's aside."""
+    """Peak bytes of arrays and slots stay below the plan's figure for the GPU (promise 6), and are near it."""
     write_nifti(tmp_path / "input/case.nii.gz", volume((161, 150, 90)), AFFINE)
     data = operate(
         tmp_path,
@@ -116,10 +118,10 @@ def test_the_device_holds_no_more_than_planned(tmp_path: Path, triton_server: An
         device="gpu",
         require="cuda_shm",
     ).data
-    lines = [line.rsplit(maxsplit=2) for line in data["plan"]["memory"]]
-    program = next(float(size) for name, size, _ in lines if name.startswith("program"))
-    assert data["gpu"]["peak_device_bytes"] > 8 << 20
-    assert data["gpu"]["peak_device_bytes"] <= data["memory"]["planned_peak_bytes"] - (program - 1) * (1 << 20)
+    voxels = data["memory"]["planned_device_peak_bytes"] - TABLES
+    found = data["gpu"]["peak_device_bytes"]
+    assert 0.8 * voxels < found <= voxels + (4 << 20)  # pages of the slots and of the pool are TABLES' part
+    assert any(line.startswith("GPU peak") for line in data["plan"]["memory"])
 
 
 @pytest.mark.parametrize("finish", ["argmax", "scores"])

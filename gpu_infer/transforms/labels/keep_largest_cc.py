@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydantic import field_validator
@@ -33,6 +34,10 @@ class KeepLargestCC(Barrier):
             if isinstance(value, bool) or str(value) not in ("1", "2", "3"):
                 raise ValueError("expected 1 (faces), 2 (edges too) or 3 (corners too)")
             return int(value)
+
+    def scratch_bytes(self, field: FieldState) -> int:
+        """Parents and sizes of components, 32 bits per voxel each."""
+        return 8 * math.prod(field.shape)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         out = backend.empty(array.shape, field.dtype)
