@@ -145,6 +145,9 @@ class Settings:
             "config": _value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
             "debug_port": _debug_port(environ),
         }
+        for name in ("input", "output", "logs", "config"):
+            if name in given and not str(given[name]).strip():
+                raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
         triton, models = given.pop("triton", None), given.pop("models", None)
         values |= _triton(environ, triton) | given
         if triton == "local":

@@ -63,6 +63,13 @@ def test_empty_counts_as_unset_but_for_publishing() -> None:
     assert not settings.explicit_triton
 
 
+@pytest.mark.parametrize("name", ["input", "output", "logs", "config"])
+def test_an_option_that_is_empty_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"--{name}: found an empty path") as caught:
+        Settings.from_environment({}, **{name: ""})
+    assert caught.value.exit_code == 2
+
+
 def test_later_names_of_the_server() -> None:
     environ = {
         "NVIDIA_TRITON_HTTPURI": "h:8000",

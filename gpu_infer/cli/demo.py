@@ -12,9 +12,13 @@ from . import options
 
 DemoInput = Annotated[
     Path | None,
-    typer.Option("--input", help="Another volume, or folder with one; default: a public chest CT."),
+    typer.Option(
+        "--input", parser=options.path, help="Another volume, or folder with one; default: a public chest CT."
+    ),
 ]
-DemoOutput = Annotated[Path, typer.Option("--output", help="Folder for everything that the demo writes.")]
+DemoOutput = Annotated[
+    Path, typer.Option("--output", parser=options.path, help="Folder for everything that the demo writes.")
+]
 LUNG = "1"
 
 

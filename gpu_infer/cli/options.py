@@ -17,16 +17,28 @@ _FILES = "Files"
 _SERVER = "Server"
 _MODEL = "Model and windows"
 
+
+def path(text: str | Path) -> Path:
+    """Of an option's text; an empty one, as of a shell variable that is not set, would mean the current folder."""
+    if not str(text).strip():
+        raise typer.BadParameter("found an empty path")
+    return Path(text)
+
+
 Input = Annotated[
     Path | None,
     typer.Option(
-        "--input", help="Volume, or folder with one. (env NVIDIA_CLARA_INPUT, /input)", rich_help_panel=_FILES
+        "--input",
+        parser=path,
+        help="Volume, or folder with one. (env NVIDIA_CLARA_INPUT, /input)",
+        rich_help_panel=_FILES,
     ),
 ]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
+        parser=path,
         help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT, /output)",
         rich_help_panel=_FILES,
     ),
@@ -49,12 +61,15 @@ Preview = Annotated[
 ]
 Logs = Annotated[
     Path | None,
-    typer.Option("--logs", help="Folder for log and report. (env NVIDIA_CLARA_LOGS, /logs)", rich_help_panel=_FILES),
+    typer.Option(
+        "--logs", parser=path, help="Folder for log and report. (env NVIDIA_CLARA_LOGS, /logs)", rich_help_panel=_FILES
+    ),
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
+        parser=path,
         help="config_inference.json. (env NVIDIA_CLARA_CONFIG_INFERENCE, the packaged lung config)",
         rich_help_panel=_FILES,
     ),
@@ -72,6 +87,7 @@ Models = Annotated[
     Path | None,
     typer.Option(
         "--models",
+        parser=path,
         help="Model repository on this machine; default: the packaged one.",
         rich_help_panel=_SERVER,
     ),
@@ -102,7 +118,9 @@ Device = Annotated[
 ]
 Mode = Annotated[
     str | None,
-    typer.Option("--mode", help="Window mode: clara, monai or nnunet; default: the config's, then clara.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--mode", help="Window mode: clara, monai or nnunet; default: the config's, then clara.", rich_help_panel=_MODEL
+    ),
 ]
 Model = Annotated[
     str | None,

@@ -13,9 +13,13 @@ app = typer.Typer(help="A local Triton server in its own environment.", no_args_
 
 Cache = Annotated[
     Path | None,
-    typer.Option("--cache", help="Where to keep the server. (env GPU_INFER_CACHE, the user's cache)"),
+    typer.Option(
+        "--cache", parser=options.path, help="Where to keep the server. (env GPU_INFER_CACHE, the user's cache)"
+    ),
 ]
-Repository = Annotated[Path | None, typer.Option("--models", help="Model repository; default: the packaged one.")]
+Repository = Annotated[
+    Path | None, typer.Option("--models", parser=options.path, help="Model repository; default: the packaged one.")
+]
 HttpPort = Annotated[int, typer.Option("--http-port", min=0, max=65535, help="0: a free one.")]
 GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="0: a free one.")]
 

@@ -10,10 +10,12 @@ import typer
 
 from . import options
 
-ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A config_inference.json.")]
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", parser=options.path, help="A config_inference.json.")]
 Volume = Annotated[
     Path | None,
-    typer.Option("--input", help="Volume, or folder with one: print shapes and peak memory for it."),
+    typer.Option(
+        "--input", parser=options.path, help="Volume, or folder with one: print shapes and peak memory for it."
+    ),
 ]
 
 

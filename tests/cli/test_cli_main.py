@@ -81,6 +81,23 @@ def test_version() -> None:
         (["no-such-command"], ["no-such-command", "gpu-infer --help"]),
         (["validate"], ["CONFIG"]),
         (["triton", "serve", "--http-port", "70000"], ["gpu-infer triton serve", "--http-port", "65535"]),
+        *(
+            ([*command.split(), option, ""], [option, "empty", f"gpu-infer {command.split()[0]}"])
+            for command, option in (
+                ("run", "--input"),
+                ("run", "--output"),
+                ("run", "--logs"),
+                ("run", "--config"),
+                ("run", "--models"),
+                ("demo", "--input"),
+                ("demo", "--output"),
+                ("validate x.json", "--input"),
+                ("triton install", "--cache"),
+                ("triton serve", "--models"),
+                ("doctor", "--output"),
+            )
+        ),
+        (["validate", " "], ["CONFIG", "empty"]),
     ],
 )
 def test_usage_errors_are_one_line_and_end_with_2(arguments: list[str], words: list[str]) -> None:
