@@ -29,7 +29,9 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
     Raises ConfigError, InputError or ModelError for what is wrong.
     """
     config = load_config(settings.config, os.environ)
-    config.inferer.window_mode(settings.mode)
+    config.inferer.check_options(
+        mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
+    )
     pipeline = config.pipeline()
     lines = [*pipeline.describe(), *(f"warning: {message}" for message in config.warnings)]
     name = settings.model_name or config.inferer.model_name

@@ -140,15 +140,35 @@ class InfererSpec(InfererArguments):
         """
         given = {key: getattr(self, key) for key in _WINDOW_SETTINGS}
         if self.kind == "simple":
-            named = [key for key, value in given.items() if value is not None]
-            if override or self.mode != "clara":
-                named.insert(0, f"mode {override or self.mode}")
-            if named:
-                raise ConfigError(
-                    f"{', '.join(named)}: {self.name} sends the whole volume in one request and has no windows",
-                    remedy="leave it out, or use a scanning-window inferer",
-                )
+            named = [f"mode {override or self.mode}"] if override or self.mode != "clara" else []
+            named += _without_effect("roi_size", self.roi_size, "batch_size", self.batch_size, "slots", self.slots)
+            self._refuse([*named, *(key for key, value in given.items() if value is not None)])
         return window_mode(override or self.mode, given)
+
+    def check_options(
+        self,
+        *,
+        mode: str | None = None,
+        roi_size: tuple[int, int, int] | None = None,
+        batch_size: int | None = None,
+        slots: int | None = None,
+    ) -> None:
+        """ConfigError where options of the command line (None: not given) do not go with the inferer."""
+        self.window_mode(mode)
+        if self.kind == "simple":
+            self._refuse(_without_effect("--roi", roi_size, "--batch-size", batch_size, "--slots", slots))
+
+    def _refuse(self, named: list[str]) -> None:
+        if named:
+            raise ConfigError(
+                f"{', '.join(named)}: {self.name} sends the whole volume in one request and has no windows",
+                remedy="leave it out, or use a scanning-window inferer",
+            )
+
+
+def _without_effect(*given: Any) -> list[str]:
+    """Of names and values in turn: those that a single request cannot follow. One window at a time is what it is."""
+    return [name for name, value in zip(given[::2], given[1::2], strict=True) if value not in (None, 1)]
 
 
 def inferer_spec(component: Component) -> InfererSpec:

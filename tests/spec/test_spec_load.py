@@ -308,6 +308,16 @@ def test_a_mode_of_the_options_beats_the_configured_one(tmp_path: Path) -> None:
         inferer.window_mode("clara")
 
 
+def test_one_window_at_a_time_is_what_a_simple_inferer_does(tmp_path: Path) -> None:
+    args = {"batch_size": 1, "slots": 1}
+    inferer = load(tmp_path, lung(inferer=component("TRTISSimpleInferer", **args))).inferer
+    inferer.window_mode()
+    inferer.check_options(batch_size=1, slots=1)
+    with pytest.raises(ConfigError, match=r"--roi, --batch-size, --slots: TRTISSimpleInferer sends the whole volume"):
+        inferer.check_options(roi_size=(8, 8, 8), batch_size=2, slots=3)
+    load(tmp_path, lung(inferer=component("TRTISScanWindowInferer"))).inferer.check_options(roi_size=(8, 8, 8), slots=3)
+
+
 def test_the_hash_sees_what_has_an_effect_and_nothing_else(tmp_path: Path) -> None:
     plain = load(tmp_path, LUNG).hash()
     assert len(plain) == 64

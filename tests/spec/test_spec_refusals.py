@@ -233,6 +233,16 @@ CASES: list[tuple[Any, str]] = [
         "inferer.args: mode monai, overlap: TRTISSimpleInferer sends the whole volume in one request and has no "
         "windows (leave it out, or use a scanning-window inferer)",
     ),
+    (
+        lung(inferer=component("TRTISSimpleInferer", roi_size=[96, 96, 96])),
+        "inferer.args: roi_size: TRTISSimpleInferer sends the whole volume in one request and has no windows (leave "
+        "it out, or use a scanning-window inferer)",
+    ),
+    (
+        lung(inferer=component("TFSimpleInferer", roi=[96, 96, 96], batch_size=2, slots=2, cval=1)),
+        "inferer.args: roi_size, batch_size, slots, cval: TFSimpleInferer sends the whole volume in one request and "
+        "has no windows (leave it out, or use a scanning-window inferer)",
+    ),
     (inferer(output_type="CLASS"), 'inferer.args.output_type: expected "RAW", the only kind of output, found "CLASS"'),
     (inferer(batch_size=0), "inferer.args.batch_size: expected a whole number of at least 1, found 0"),
     (inferer(roi_size=[96, 96]), "inferer.args.roi_size: expected 3 positive whole numbers, found [96, 96]"),
