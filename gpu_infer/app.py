@@ -30,7 +30,7 @@ from .triton.endpoints import Endpoints
 from .triton.ring import SlotRing
 from .triton.transport import Transport, open_transport
 from .volume.channels import choose_files
-from .volume.choose import base_name
+from .volume.choose import base_name, check_exists
 from .volume.read import read_volumes
 from .volume.volume import Volume
 from .writers.collisions import check_folders, check_input_kept
@@ -96,10 +96,13 @@ class _Operator:
         settings, data = self._settings, self._report.data
         with self._stage("configure"):
             config = load_config(settings.config, os.environ)
-            config.inferer.window_mode(settings.mode)  # what the options contradict is refused before any waiting
+            config.inferer.check_options(  # what contradicts the configuration is refused before any waiting
+                mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
+            )
             pipeline = config.pipeline()
             backend = choose_backend(settings.device)
             check_folders(settings.output, settings.publish)
+            check_exists(settings.input)  # what is in it is read once the server is there
             _make_folder(settings.output)
         data["config"] = {
             "path": str(settings.config),

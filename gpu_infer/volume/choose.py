@@ -32,13 +32,24 @@ def choose_input(path: Path) -> Path:
                     remedy="convert the volume; of a DICOM series give the folder",
                 )
             return path
-        if not path.is_dir():
-            raise InputError(f"{path}: no such file or folder", remedy="check the input path or the container's mounts")
+        check_exists(path)
         return _in_folder(path)
     except PermissionError as error:
         raise InputError(
             f"{error.filename or path}: permission denied", remedy="let this user read the input folder"
         ) from None
+
+
+def check_exists(path: Path) -> None:
+    """InputError where nothing has this name; whether it can be read is another matter."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{path}: no such file or folder", remedy="check the input path or the container's mounts"
+        ) from None
+    except PermissionError:
+        return  # `choose_input` names the folder that cannot be entered
 
 
 def base_name(path: Path) -> str:
