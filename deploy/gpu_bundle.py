@@ -1,0 +1,206 @@
+"""Build dist/gpu-bundle.tar.xz: all that a GPU host without network needs to run bench/gpu_check.sh.
+
+The host is Linux on x86-64 with Python 3.12, an NVIDIA driver and, for that Python, what `EXPECTED` names. The bundle
+holds our wheel, the wheels that such a host lacks, NVIDIA's tritonserver reduced to its Python backend for 3.12, the
+demo's CT, tests and benches. `--simpleitk` makes the larger second bundle, with what `LARGE` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import lzma
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from gpu_infer import __version__
+from gpu_infer.demo_data import fetch_demo_ct
+from gpu_infer.triton.local.install import REQUIREMENTS
+from gpu_infer.volume.read import read_volume
+from gpu_infer.writers.nifti import write_nifti
+
+log = logging.getLogger("gpu_bundle")
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PYTHON = "3.12"
+LIMIT = 60 << 20
+"""Bytes of the first bundle at most: it travels over slow roads."""
+
+_NUMERICS = ("cupy", "numpy", "numba", "llvmlite", "scipy", "scikit-image", "matplotlib", "ml-dtypes", "onnxruntime")
+_TESTING = ("pytest", "pytest-timeout", "hypothesis", "pygments", "attrs")
+_NETWORK = ("grpcio", "aiohttp", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict", "propcache", "yarl")
+EXPECTED = frozenset({*_NUMERICS, *_TESTING, *_NETWORK})
+"""Large packages, ones that must fit the host's GPU, and what comes with them: the host has them."""
+
+LARGE = frozenset({"simpleitk", "connected-components-3d"})
+"""In the second bundle only: other formats than NIfTI, and connected components on the CPU."""
+
+TRITON = REQUIREMENTS[0]
+_PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
+_NOT_NEEDED = (
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "ensurepip",
+    "lib2to3",
+    "pydoc_data",
+    "turtledemo",
+    "site-packages",
+)
+_TRACKED = ("tests", "bench", "pyproject.toml", "kernels/common.cuh")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simpleitk", action="store_true", help="with the large wheels: gpu-bundle-simpleitk.tar.xz")
+    parser.add_argument("--folder", type=Path, default=CHECKOUT / "dist", help="where the archive goes")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    name = "gpu-bundle-simpleitk" if arguments.simpleitk else "gpu-bundle"
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch, "gpu-bundle")
+        root.mkdir()
+        add_wheels(root / "wheels", Path(scratch, "downloads"), simpleitk=arguments.simpleitk)
+        add_triton(root / "triton", Path(scratch, "downloads"))
+        add_python(root / "python")
+        add_checkout(root)
+        shutil.copy2(CHECKOUT / "bench/gpu_check.sh", root)
+        add_ct(root / "input")
+        write_manifest(root)
+        archive = pack(root, arguments.folder / f"{name}.tar.xz")
+    size = archive.stat().st_size
+    log.info("%s: %.1f MiB", archive, size / 2**20)
+    if size > LIMIT and not arguments.simpleitk:
+        log.error("more than the %d MiB that were agreed on", LIMIT >> 20)
+        return 1
+    return 0
+
+
+def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
+    """Our wheel and all that it requires, less what is `EXPECTED` on the host (and `LARGE`)."""
+    _run("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, CHECKOUT)
+    (ours,) = folder.glob("gpu_infer-*.whl")
+    target = ["--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp", "--platform=any"]
+    target += [f"--platform={name}_x86_64" for name in _PLATFORMS]
+    report = downloads / "report.json"
+    downloads.mkdir()
+    resolve = ["install", "--dry-run", "--quiet", "--ignore-installed", f"--report={report}", f"--target={downloads}"]
+    _run("-m", "pip", *resolve, *target, ours)
+    left_out = EXPECTED | (set() if simpleitk else LARGE)
+    wanted = []
+    for item in json.loads(report.read_text())["install"]:
+        name, version = item["metadata"]["name"].lower().replace("_", "-"), item["metadata"]["version"]
+        if name not in left_out | {"gpu-infer"}:
+            wanted.append(f"{name}=={version}")
+    _run("-m", "pip", "download", "--quiet", "--no-deps", f"--dest={folder}", *target, *wanted)
+
+
+def add_triton(folder: Path, downloads: Path) -> None:
+    """NVIDIA's wheel without pytriton itself, the stubs of other Pythons and the local cache."""
+    _run("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12",
+         "--platform=manylinux_2_35_x86_64", f"--dest={downloads}", TRITON)  # fmt: skip
+    (wheel,) = downloads.glob("nvidia_pytriton-*.whl")
+    server = "pytriton/tritonserver/"
+    stub = f"{server}python_backend_stubs/{PYTHON}/triton_python_backend_stub"
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            library = name.startswith("nvidia_pytriton.libs/") and "libpython" not in name
+            part = name == stub or name.startswith((f"{server}bin/", f"{server}backends/"))
+            if library or part or name.endswith(("LICENSE", "NOTICE", "METADATA")):
+                archive.extract(name, folder)
+    placed = folder / server / "backends/python/triton_python_backend_stub"
+    shutil.move(folder / stub, placed)
+    shutil.rmtree(folder / server / "python_backend_stubs")
+    for program in (placed, folder / server / "bin/tritonserver"):
+        program.chmod(0o755)
+
+
+def add_python(folder: Path) -> None:
+    """This machine's Python 3.12 with its shared library, for the server on hosts whose Python has none."""
+    python = shutil.which(f"python{PYTHON}")
+    if python is None:
+        log.warning("no python%s here: the bundle carries none, the host must have libpython%s", PYTHON, PYTHON)
+        return
+    code = "import sys, sysconfig as s; print(sys.base_prefix, s.get_config_var('INSTSONAME'))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    prefix, library = Path(done.stdout.split()[0]), done.stdout.split()[1]
+    if not library.endswith(".so.1.0") or not (prefix / "lib" / library).is_file():
+        log.warning("%s has no shared library of its own: the host must have libpython%s", python, PYTHON)
+        return
+    modules = Path("lib", f"python{PYTHON}")
+    ignored = shutil.ignore_patterns(*_NOT_NEEDED, "config-*", "*.a", "__pycache__", "_test*")
+    shutil.copytree(prefix / modules, folder / modules, ignore=ignored, symlinks=True)
+    (folder / "bin").mkdir()
+    shutil.copy(prefix / "bin" / f"python{PYTHON}", folder / "bin" / "python3")
+    shutil.copy(prefix / "lib" / library, folder / "lib" / library)
+    if strip := shutil.which("strip"):
+        binaries = [folder / "bin/python3", folder / "lib" / library, *(folder / modules).rglob("*.so")]
+        subprocess.run([strip, "--strip-unneeded", *binaries], check=True)
+
+
+def add_checkout(root: Path) -> None:
+    """Tests and benches as committed or changed, links kept; what git ignores stays out."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z", *_TRACKED],
+                            cwd=CHECKOUT, capture_output=True, text=True, check=True)  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = CHECKOUT / name, root / name
+        if name.endswith(".png") or not source.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def add_ct(folder: Path) -> None:
+    """The demo's CT, uncompressed: the archive compresses it better."""
+    folder.mkdir()
+    write_nifti(read_volume(fetch_demo_ct()), folder, "lung2_image.nii")
+
+
+def write_manifest(root: Path) -> None:
+    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, capture_output=True, text=True)
+    files = {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+    manifest = {
+        "gpu_infer": __version__,
+        "revision": revision.stdout.strip() or None,
+        "python": PYTHON,
+        "requirements": list(REQUIREMENTS),
+        "expected": sorted(EXPECTED),
+        "files": files,
+    }
+    (root / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def pack(root: Path, archive: Path) -> Path:
+    """The archive, under its name only when it is whole."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial = archive.with_suffix(".part")
+    with lzma.open(partial, "wb", preset=9) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+        tar.add(root, root.name, filter=_anonymous)
+    partial.replace(archive)
+    return archive
+
+
+def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    return info
+
+
+def _run(*arguments: object) -> None:
+    subprocess.run([sys.executable, *map(str, arguments)], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
