@@ -11,12 +11,13 @@ import numpy as np
 from .backends.base import Backend
 from .backends.host_memory import free_host_bytes
 from .backends.labels import label_dtype
+from .degrade import degrade
 from .errors import ConfigError, ResourceError
 from .inferers.accumulator import accumulator_shape
 from .inferers.fit import Fit, fit_model
 from .inferers.modes import WindowMode
 from .inferers.windows import WindowGrid, make_grid
-from .memory import INLINE_COPIES, KERNELS, STAGING, Load, Room, degrade, resident_bytes
+from .memory import INLINE_COPIES, KERNELS, STAGING, Load, Room, resident_bytes
 from .settings import Settings
 from .spec.config import Config
 from .transforms.plan import Pipeline
@@ -66,7 +67,10 @@ def plan_job(
     transport: Transport,
     backend: Backend,
 ) -> Job:
-    """Ask the server for the model and settle everything; raises ModelError, ConfigError or ResourceError."""
+    """Ask the server for the model and settle everything; raises ModelError, ConfigError or ResourceError.
+
+    Where /dev/shm has no space for the slots, `transport` steps down here: the plan then counts what requests hold.
+    """
     inferer = config.inferer
     name = model_name(config, settings)
     model = transport.server.model(
@@ -77,13 +81,32 @@ def plan_job(
         batch=settings.batch_size or inferer.batch_size,
     )
     room = room_of(backend, transport.control, transport.data)
-    job = settle(config, pipeline, settings, volume, model, room)
+    job, channels = settle(config, pipeline, settings, volume, model, room), None
     if job.fit.channels_out == -1:
         channels = probe_output_channels(
             transport, model, job.fit.window, job.fit.channels_in, channels_last=job.channels_last
         )
         job = settle(config, pipeline, settings, volume, model, room, channels_out=channels)
+    transport.make_room(job.load.arena)
+    now = room_of(backend, transport.control, transport.data)
+    if now.copies != room.copies:
+        job = settle(config, pipeline, settings, volume, model, now, channels_out=channels)
     return job
+
+
+def replanned(job: Job, transport: Transport, backend: Backend) -> Job:
+    """`job` itself, or with another load where `transport` has stepped down since it was planned.
+
+    Slots then lie on the host, and inline requests hold them once more; the GPU holds less. `steps` are the new ones.
+    Raises ResourceError where the host's memory does not suffice.
+    """
+    room = room_of(backend, transport.control, transport.data)
+    if (room.copies, room.device_slots) == (job.load.copies, job.load.device_slots):
+        return job
+    load = replace(job.load, copies=room.copies, device_slots=room.device_slots)
+    # what the GPU holds by now is no longer free, and the plan for it had more in it
+    load, steps = degrade(load, None if room.host is None else room.host + resident_bytes())
+    return replace(job, load=load, steps=steps)
 
 
 def room_of(backend: Backend, control: str = "grpc", data: str | None = None) -> Room:

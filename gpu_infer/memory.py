@@ -1,4 +1,4 @@
-"""The memory plan: what a run will hold at its peak, printed before it starts, and the steps down from there.
+"""The memory plan: what a run will hold at its peak, printed before it starts; `degrade.py` has the steps down from it.
 
 A plan has two sides. On the CPU everything lies on the host. On a GPU the host keeps what was read, what is written and
 slots without CUDA shared memory; the device holds the rest. Each side is held against its own free bytes.
@@ -7,13 +7,8 @@ slots without CUDA shared memory; the device holds the rest. Each side is held a
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-from .errors import ResourceError
-
-GIB = float(1 << 30)
 
 KERNELS = 192 << 20
 """Bytes for what a run loads after the plan: compiled kernels, and the compiler where they are not cached yet."""
@@ -180,86 +175,6 @@ def _table(parts: dict[str, int], peak: str, total: int) -> list[str]:
     rows = {**parts, peak: total}
     width = max(map(len, rows))
     return [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in rows.items()]
-
-
-Step = tuple[str, Load]
-
-
-def degrade(load: Load, host: int | None, device: int | None = None) -> tuple[Load, list[str]]:
-    """Step down until both sides fit into their free bytes (None: not limited); each step is named.
-
-    CPU: slab on, fewer slots, smaller batches. GPU: fewer slots, smaller batches, slab on, accumulator on the host. A
-    step that would not lower a peak that is too high is left out. Labels do not depend on any of them.
-
-    Raises ResourceError when none is left.
-    """
-    taken: list[str] = []
-    while short := _short(load, host, device):
-        lighter = next((step for step in _steps(load) if _helps(load, step[1], short)), None)
-        if lighter is None:
-            raise _refusal(load, short)
-        name, load = lighter
-        taken.append(f"memory: {_said(short)}: {name}")
-    return load, taken
-
-
-def _steps(load: Load) -> Iterator[Step]:
-    """What may still be given up, in order."""
-    slab = [] if load.slab else [("slab accumulator switched on", replace(load, slab=True))]
-    if not load.gpu:
-        yield from slab
-    if load.slots > 1:
-        yield f"slots {load.slots} → {load.slots - 1}", replace(load, slots=load.slots - 1)
-    if load.batch > 1:
-        yield f"batch {load.batch} → {load.batch // 2}", replace(load, batch=load.batch // 2)
-    if load.gpu:
-        yield from slab
-        if not load.host_sums:
-            yield "accumulator on the host", replace(load, host_sums=True)
-
-
-@dataclass(frozen=True)
-class _Shortage:
-    side: str  # "host" or "GPU"; "" on the CPU, where there is one side
-    peak: int
-    free: int
-
-
-def _short(load: Load, host: int | None, device: int | None) -> list[_Shortage]:
-    """The sides whose peak does not fit."""
-    found = []
-    if host is not None and load.peak > host:
-        found.append(_Shortage("host" if load.gpu else "", load.peak, host))
-    if device is not None and load.device_peak > device:
-        found.append(_Shortage("GPU", load.device_peak, device))
-    return found
-
-
-def _helps(load: Load, lighter: Load, short: list[_Shortage]) -> bool:
-    return any(
-        lighter.device_peak < load.device_peak if shortage.side == "GPU" else lighter.peak < load.peak
-        for shortage in short
-    )
-
-
-def _said(short: list[_Shortage]) -> str:
-    return "; ".join(
-        f"{s.side + ' ' if s.side else ''}{s.peak / GIB:.1f} GiB planned, {s.free / GIB:.1f} GiB free" for s in short
-    )
-
-
-def _refusal(load: Load, short: list[_Shortage]) -> ResourceError:
-    worst = short[0]
-    where = {"": "", "host": " of the host's memory", "GPU": " of the GPU's memory"}[worst.side]
-    slots = f"{load.slots} slot{'s' if load.slots > 1 else ''}"
-    lighter = "use a model with a smaller roi or fewer classes"
-    return ResourceError(
-        f"volume and model need {worst.peak / GIB:.1f} GiB{where} at the peak with {slots} and batch {load.batch}, "
-        f"{worst.free / GIB:.1f} GiB are free",
-        remedy=f"free the GPU of other programs, {lighter}, or run with --device cpu"
-        if worst.side == "GPU"
-        else f"give the container more memory, or {lighter}",
-    )
 
 
 def resident_bytes() -> int:

@@ -29,6 +29,7 @@ LAYERS: dict[str, int] = {
     "spec": 2,
     "settings": 3,
     "memory": 3,
+    "degrade": 3,
     "report": 3,
     "job": 3,
     "app": 3,

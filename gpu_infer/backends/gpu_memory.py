@@ -19,6 +19,12 @@ log = logging.getLogger(__name__)
 GRANULE = 256 << 20
 """Bytes that the pool takes from the driver at least: what one case leaves behind serves the next of another shape."""
 
+SMALL = 2 << 20
+"""Where memory is short, arrays of at least so many bytes are allocations of their own."""
+
+SMALL_PIECE = 8 << 20
+"""Bytes for the arrays below that, in one piece: tables, counts."""
+
 BLOCK_ALIGNMENT = 2 << 20
 """A CUDA-IPC handle opens whole 2 MiB pages; a block that shares none shows nobody anything else."""
 
@@ -38,6 +44,8 @@ class DeviceMemory:
         self.peak = 0
         self._blocks_in_use = 0
         self._pool = cupy.cuda.MemoryPool(self._from_driver)
+        self._short = False
+        self._small: Any = None
         self._idle: list[_Block] = []
         self._lost: list[_Block] = []
         self._lock = threading.Lock()
@@ -50,8 +58,7 @@ class DeviceMemory:
 
     def _take(self, nbytes: int) -> Any:
         try:
-            if self._pool.free_bytes() < nbytes:
-                self._grow(-(-nbytes // GRANULE) * GRANULE)
+            self._make_room(nbytes)
             return self._pool.malloc(nbytes)
         except cupy.cuda.memory.OutOfMemoryError:
             pass
@@ -65,23 +72,33 @@ class DeviceMemory:
     def reserve(self, nbytes: int, beside: int = 0) -> None:
         """Have `nbytes` in the pool in one piece, so that nothing is allocated while a case runs. Best effort.
 
-        beside  bytes of a block that is made later. The pool takes whole granules only where that leaves room for it:
-                what a case holds in the pool cannot give way to its own slots.
+        beside  bytes of a block that is made later
+
+        In a piece that arrays share, gaps are left that suit none of the next, and it cannot give way to the block.
+        Where the device has not twice as much as is asked for, every larger array of the case is therefore an
+        allocation of its own: slower, but what was planned fits.
         """
-        beside = 0 if self._idle_block(beside) is not None else _paged(beside)
-        free, _ = cupy.cuda.runtime.memGetInfo()
-        if self._pool.free_bytes() >= nbytes and beside <= free:
+        available = self.free_bytes() - _paged(beside)
+        if nbytes > available:
             return
-        if nbytes + beside > self.free_bytes():
-            return
-        self._pool.free_all_blocks()
-        free, _ = cupy.cuda.runtime.memGetInfo()
-        if nbytes + beside > free and self._drop_idle():
-            free, _ = cupy.cuda.runtime.memGetInfo()
-        whole = -(-nbytes // GRANULE) * GRANULE
-        size = whole if whole + beside <= free else nbytes
-        if self._pool.free_bytes() < nbytes and size <= free:
-            self._grow(size)
+        self._short = 2 * nbytes + GRANULE > available
+        if self._short:
+            self._pool.free_all_blocks()
+            if self._small is None:
+                self._grow(SMALL_PIECE)
+                self._small = self._pool.malloc(1)  # with a part in use the piece stays in the pool
+        elif self._pool.free_bytes() < nbytes:
+            self._pool.free_all_blocks()
+            self._grow(_granules(nbytes))
+
+    def _make_room(self, nbytes: int) -> None:
+        """Before `nbytes` are taken from the pool: let it grow, or give back what would be split."""
+        held = int(self._pool.free_bytes())
+        if not self._short:
+            if held < nbytes:
+                self._grow(_granules(nbytes))
+        elif nbytes >= SMALL and held - nbytes >= SMALL_PIECE:
+            self._pool.free_all_blocks()
 
     def free_bytes(self) -> int:
         """What the driver has left, what the pool holds unused, and blocks that wait for their next use."""
@@ -174,6 +191,10 @@ class DeviceMemory:
         return ResourceError(
             f"cannot allocate {nbytes >> 20} MiB of GPU memory, {self.free_bytes() >> 20} MiB are free", remedy=_REMEDY
         )
+
+
+def _granules(nbytes: int) -> int:
+    return -(-nbytes // GRANULE) * GRANULE
 
 
 def _paged(nbytes: int) -> int:

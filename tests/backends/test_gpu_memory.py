@@ -107,6 +107,35 @@ def test_reserved_memory_is_one_allocation(gpu: Any) -> None:
     assert gpu.counters()["allocations"] == 1
 
 
+def test_where_memory_is_short_an_array_leaves_no_gap(gpu: Any) -> None:
+    """4 GiB in all of 6 are planned, 1 GiB of it a block: what the upload leaves must serve the smaller sums and the
+    block, which it could not as part of a piece that both share."""
+    gpu.reserve(4 << 30, beside=1 << 30)
+    uploaded = gpu.empty((2 << 30,), np.uint8)
+    tables = [gpu.empty((1000,), np.float32) for _ in range(20)]
+    prepared = gpu.empty((2 << 30,), np.uint8)
+    del uploaded
+    sums = gpu.empty((3 << 29,), np.uint8)
+    allocations = gpu.counters()["allocations"]
+    scratch = gpu.empty((200 * MIB,), np.uint8)
+    del scratch
+    scratch = gpu.empty((200 * MIB,), np.uint8)
+    assert gpu.counters()["allocations"] == allocations + 1  # of one size, again and again: taken once
+    assert gpu.device_block(2 << 30).nbytes == 2 << 30
+    assert len(tables) == 20
+    assert prepared.nbytes + sums.nbytes + scratch.nbytes < 4 << 30
+
+
+def test_ample_memory_is_one_piece_again(gpu: Any) -> None:
+    gpu.reserve(4 << 30)
+    assert gpu.counters()["allocations"] == 1  # the piece of small arrays
+    gpu.reserve(1 << 30)
+    assert gpu.counters()["allocations"] == 2
+    held = [gpu.empty((200 * MIB,), np.uint8) for _ in range(5)]
+    assert gpu.counters()["allocations"] == 2
+    assert len(held) == 5
+
+
 def test_out_of_memory_says_how_much(gpu: Any) -> None:
     free = gpu.free_bytes()
     assert free == device.CAPACITY

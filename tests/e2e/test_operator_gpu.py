@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from cudasim import memory
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from operator_helpers import config, operate, write_nifti
 
+from gpu_infer import app
+from gpu_infer.errors import ResourceError
+from gpu_infer.job import Job, plan_job
 from gpu_infer.memory import TABLES
 
 pytestmark = pytest.mark.slow
@@ -136,6 +140,79 @@ def test_gaussian_weights_and_mirrors(tmp_path: Path, triton_server: Any, gpu: A
             chosen["post_transforms"].insert(0, {"name": "ScaleIntensityRange", "args": {"fields": "model", **window}})
         found.append(labels_of(operate(tmp_path / device, triton_server, chosen, device=device)))
     np.testing.assert_array_equal(found[1], found[0])
+
+
+STEPS: list[tuple[str, dict[str, Any]]] = [
+    ("slots 3 → 2", {"slots": 2}),
+    ("slots 2 → 1", {"slots": 1}),
+    ("batch 2 → 1", {"slots": 1, "batch": 1}),
+    ("slab accumulator switched on", {"slots": 1, "batch": 1, "slab": True}),
+    ("accumulator on the host", {"slots": 1, "batch": 1, "slab": True, "host_sums": True}),
+]
+"""The steps of a GPU in their order, each with what the plan is afterwards."""
+
+
+@pytest.mark.parametrize("finish", ["argmax", "scores"])
+def test_little_memory_gives_the_same_labels(tmp_path: Path, triton_server: Any, finish: str) -> None:
+    """The device has just what the plan needs after one step, two, and so on; one byte less than after the last is too
+    little. What is planned is enough: nothing runs out of memory behind the plan."""
+    stored = volume((70, 50, 40))
+    chosen = config("classes5", roi_size=[24, 20, 16])
+    if finish == "scores":
+        window = {"a_min": 0, "a_max": 1, "b_min": 0, "b_max": 2}
+        chosen["inferer"]["args"] |= {"mode": "nnunet", "mirror_axes": [0]}
+        chosen["post_transforms"].insert(0, {"name": "ScaleIntensityRange", "args": {"fields": "model", **window}})
+    plans: list[Job] = []
+
+    def run(name: str, device: str = "gpu", capacity: int = memory.CAPACITY) -> Any:
+        def noted(*arguments: Any) -> Job:
+            plans.append(plan_job(*arguments))
+            return plans[-1]
+
+        write_nifti(tmp_path / name / "input/case.nii", stored, AFFINE)
+        with simulated_cupy(capacity=capacity), pytest.MonkeyPatch.context() as patch:
+            open_segments_as_cuda(patch)
+            patch.setattr(app, "plan_job", noted)
+            options = {"require": "cuda_shm"} if device == "gpu" else {}
+            return operate(
+                tmp_path / name, triton_server, chosen, device=device, slots=3, batch_size=2, slab=False, **options
+            )
+
+    expected = labels_of(run("cpu", "cpu"))
+    assert run("ample").data["plan"]["steps"] == []
+    ample = plans[-1].load
+    loads = [replace(ample, **changes) for _, changes in STEPS]
+    if finish == "scores":  # whole scores are held while labels are made of them: that stage is then the peak
+        assert loads.pop().device_peak == loads[-1].device_peak
+    for number, load in enumerate(loads, start=1):
+        result = run(f"step {number}", capacity=load.device_peak)
+        assert [step.split(": ")[-1] for step in result.data["plan"]["steps"]] == [name for name, _ in STEPS[:number]]
+        assert result.data["memory"]["planned_device_peak_bytes"] == load.device_peak
+        assert result.data["gpu"]["peak_device_bytes"] <= load.device_peak
+        assert result.data["tiles"]["accumulator"] == ("host" if load.host_sums else "gpu")
+        np.testing.assert_array_equal(labels_of(result), expected)
+    with pytest.raises(ResourceError, match="of the GPU's memory at the peak with 1 slot and batch 1"):
+        run("too little", capacity=loads[-1].device_peak - 1)
+    assert not (tmp_path / "too little/output/case.mhd").exists()
+
+
+@pytest.mark.parametrize("data", ["system_shm", "inline"])
+def test_sums_on_the_host_with_slots_on_the_host(tmp_path: Path, triton_server: Any, gpu: Any, data: str) -> None:
+    found = []
+    for device in ("cpu", "gpu"):
+        write_nifti(tmp_path / device / "input/case.nii", volume((33, 21, 18)), AFFINE)
+        with pytest.MonkeyPatch.context() as patch:
+            if device == "gpu":
+                patch.setattr(app, "plan_job", with_sums_on_the_host)
+            found.append(operate(tmp_path / device, triton_server, content(), device=device, data=data))
+    np.testing.assert_array_equal(labels_of(found[1]), labels_of(found[0]))
+    assert found[1].data["gpu"]["tile_bytes_up"] == 0  # windows go down, scores stay where they are
+    assert found[1].data["gpu"]["tile_bytes_down"] > 0
+
+
+def with_sums_on_the_host(*arguments: Any) -> Job:
+    job = plan_job(*arguments)
+    return replace(job, load=replace(job.load, host_sums=True))
 
 
 def test_restoring_all_orientations(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
