@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 MOST_WINDOWS = 32
 """Windows per launch of gather: they travel in the argument."""
 
+MOST_AXES = 8
+"""Axes that the kernels of arrays.cu walk along."""
+
 
 def _struct(*fields: Any) -> np.dtype[Any]:
     return np.dtype(list(fields), align=True)
 
 
-_POINTER, _I64, _F32, _I32 = "u8", "i8", "f4", "i4"
+_POINTER, _I64, _F32, _I32, _F64 = "u8", "i8", "f4", "i4", "f8"
 
 AXIS = _struct(*((name, _POINTER) for name in ("lower", "upper", "weight", "first", "count")))
 _AXES = [("o", AXIS), ("p", AXIS), ("q", AXIS)]
@@ -110,6 +113,29 @@ COMPONENTS = _struct(
     ("connectivity", _I32),
 )
 MOMENTS = _struct(("values", _POINTER), ("partials", _POINTER), ("size", _I64), ("nonzero", _I32), ("swap", _I32))
+_LINE = _struct(
+    *((name, _POINTER) for name in ("lower", "upper", "weight")),
+    *((name, _I64) for name in ("src_stride", "dst_stride", "size", "rank")),
+)
+ARRAYS = _struct(
+    ("src", _POINTER),
+    ("dst", _POINTER),
+    ("axis", _LINE, MOST_AXES),
+    ("constant", _F64),
+    ("bits", "u8"),
+    *((name, _I32) for name in ("axes", "from", "to", "swap", "rounds")),
+)
+_QUOTIENT = _struct(
+    ("count", _POINTER), *((name, _I64) for name in ("sums_stride", "out_stride", "weights_stride", "size"))
+)
+DIVIDE = _struct(
+    ("sums", _POINTER),
+    ("out", _POINTER),
+    ("weights", _POINTER),
+    ("axis", _QUOTIENT, MOST_AXES),
+    ("axes", _I32),
+    ("to", _I32),
+)
 
 
 def packed(struct: np.dtype[Any], **fields: Any) -> NDArray[Any]:

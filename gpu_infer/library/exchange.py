@@ -1,7 +1,7 @@
-"""Arrays in and out of the library: NumPy inside, and for the caller whatever came in.
+"""Arrays in and out of the library: NumPy inside, CuPy for what lies on a CUDA device, and for the caller what came in.
 
-A torch tensor is met only by a caller who has imported torch already; it is read without a copy where it lies in host
-memory. Gradients are not followed.
+A torch tensor is met only by a caller who has imported torch already; it is read without a copy. Gradients are not
+followed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .device import DeviceExchange, TorchDeviceExchange, misfit, on_device, without_gradients
+from .layout import Layout, Sizes, Source
+from .stitching import Stitched, nearest_weights
 
-class NumpyExchange:
+
+class HostExchange:
+    """Windows and sums in host memory, for any kind of caller."""
+
+    images: NDArray[Any]
+
+    def values(self, array: Any) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def source(self, images: NDArray[Any], windows: Layout, mode: str, cval: float) -> Source:
+        return Source(images, windows, mode, cval)
+
+    def stitched(
+        self, windows: Layout, images: int, channels: int, shape: Sizes, weights: NDArray[np.float32] | None
+    ) -> Stitched:
+        return Stitched(windows, images, channels, shape, weights)
+
+    def scores(self, values: NDArray[Any]) -> NDArray[Any]:
+        """In a dtype that is blended."""
+        return values if values.dtype == np.float16 else values.astype(np.float32, copy=False)
+
+    def host_map(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A map of weights made in host memory, where windows are."""
+        return weights
+
+    def weight_map(self, given: Any, roi: Sizes) -> NDArray[np.float32]:
+        """float32 [*roi] of anything that broadcasts to [1, 1, *roi]."""
+        values = self.values(given)
+        try:
+            weights = np.broadcast_to(values.astype(np.float32), (1, 1, *roi))[0, 0]
+        except ValueError:
+            raise misfit(values.shape, roi) from None
+        return np.ascontiguousarray(weights)
+
+    def resized(self, weights: NDArray[np.float32], shape: Sizes) -> NDArray[np.float32]:
+        return nearest_weights(weights, shape)
+
+
+class NumpyExchange(HostExchange):
     """For arrays that NumPy reads: `__array__` or DLPack in host memory. Windows and results are NumPy arrays."""
 
     def __init__(self, inputs: Any, sw_device: Any, device: Any) -> None:
         for name, value in (("sw_device", sw_device), ("device", device)):
             if value is not None and str(value) != "cpu":
                 raise ValueError(f"{name}: found {value}, NumPy arrays live on the CPU: pass a torch tensor or None")
-        self.host = self.values(inputs)
-        self._dtype = self.host.dtype if self.host.dtype.kind == "f" else np.dtype(np.float32)
+        self.images = self.values(inputs)
+        self._dtype = self.images.dtype if self.images.dtype.kind == "f" else np.dtype(np.float32)
 
     def values(self, array: Any) -> NDArray[Any]:
         """On the host; ValueError where that cannot be."""
@@ -44,19 +85,16 @@ class NumpyExchange:
         return array.astype(self._dtype, copy=False)
 
 
-class TorchExchange:
+class TorchExchange(HostExchange):
     """For torch tensors. Windows go to `sw_device`, results to `device`, both by default where the inputs are."""
 
     def __init__(self, inputs: Any, sw_device: Any, device: Any) -> None:
         self._torch = sys.modules["torch"]
-        if inputs.requires_grad and self._torch.is_grad_enabled():
-            raise ValueError(
-                "inputs require grad, but gradients are not followed: use torch.no_grad() or inputs.detach()"
-            )
+        without_gradients(self._torch, inputs)
         self._inputs = inputs
         self._sw_device = sw_device or inputs.device
         self._device = device or inputs.device
-        self.host = self.values(inputs)
+        self.images = self.values(inputs)
 
     def values(self, array: Any) -> NDArray[Any]:
         """On the host; bfloat16 as float32."""
@@ -81,12 +119,19 @@ class TorchExchange:
         return tensor
 
 
-Exchange = NumpyExchange | TorchExchange
+Exchange = NumpyExchange | TorchExchange | DeviceExchange
 
 
 def exchange(inputs: Any, sw_device: Any = None, device: Any = None) -> Exchange:
-    """How to talk to the caller of `inputs`. Raises ValueError for what cannot be read on the host."""
+    """How to talk to the caller of `inputs`.
+
+    Raises ValueError for what cannot be read, ConfigError for inputs on a CUDA device where CuPy is missing.
+    """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(inputs, torch.Tensor):
+        if inputs.is_cuda and (device is None or torch.device(device).type == "cuda"):
+            return TorchDeviceExchange(inputs, sw_device, device)
         return TorchExchange(inputs, sw_device, device)
+    if on_device(inputs):
+        return DeviceExchange(inputs, sw_device, device)
     return NumpyExchange(inputs, sw_device, device)

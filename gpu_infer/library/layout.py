@@ -142,14 +142,19 @@ def batches(
         first = stop
 
 
+def check_padding(mode: str, cval: float) -> None:
+    """Raises ValueError."""
+    if mode not in PAD_MODES:
+        raise ValueError(f"padding_mode: found {mode!r}, expected one of {', '.join(PAD_MODES)}")
+    if mode != "constant" and cval != 0:
+        raise ValueError(f"cval {cval:g} belongs to padding_mode constant, found {mode}")
+
+
 class Source:
     """Windows out of images [B, C, *spatial] of any dtype, padded as asked where a window hangs over."""
 
     def __init__(self, images: NDArray[Any], windows: Layout, mode: str, cval: float) -> None:
-        if mode not in PAD_MODES:
-            raise ValueError(f"padding_mode: found {mode!r}, expected one of {', '.join(PAD_MODES)}")
-        if mode != "constant" and cval != 0:
-            raise ValueError(f"cval {cval:g} belongs to padding_mode constant, found {mode}")
+        check_padding(mode, cval)
         self._windows = windows
         self._fill = cval
         self._images = images

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from gpu_infer.inferers.importance import monai_gaussian, nnunet_gaussian
 
 from .exchange import Exchange, exchange
-from .layout import Layout, Sizes, Source, batches, buffered, layout, per_axis, spatial_roi
-from .stitching import Stitched, nearest_weights
+from .layout import Layout, Sizes, batches, buffered, layout, per_axis, spatial_roi
+from .stitching import Stitched
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,9 @@ def sliding_window_inference(
 ) -> Any:
     """Run `predictor` on windows of `inputs` and put its outputs together.
 
-    inputs          [B, C, *spatial] with one or more spatial axes: NumPy, anything with `__array__` or DLPack in host
-                    memory, or a torch tensor. Results come back as what came in, in its dtype (float32 for integers)
+    inputs          [B, C, *spatial] with one or more spatial axes: NumPy, anything with `__array__` or DLPack, a torch
+                    tensor, CuPy and whatever lies on a CUDA device: it stays there, windows, sums and results too.
+                    Results come back as what came in, in its dtype (float32 for integers)
     roi_size        window size, one for all axes or one each; None, 0 and negative entries stand for the image's size
     sw_batch_size   windows per call of the predictor; windows of neighbouring images share a call
     predictor       from [N, C, *roi] to [N, K, *shape], a tuple or a dictionary of such. A shape other than the roi
@@ -62,7 +63,8 @@ def sliding_window_inference(
     mode            constant: each voxel of a window counts the same; gaussian: MONAI's map, nnU-Net's in its grid
     sigma_scale     σ of the gaussian as part of the roi
     padding_mode    constant (with `cval`), reflect, replicate, circular: what stands around images smaller than the roi
-    sw_device       where the predictor's windows go, and `device` where results go: for torch tensors
+    sw_device       where the predictor's windows go, and `device` where results go: for torch tensors. With device
+                    "cpu" the windows and sums of tensors on a GPU are taken in host memory
     progress        a tqdm bar where tqdm is installed, else lines in the log
     roi_weight_map  weights of a window's voxels in place of `mode`: anything that broadcasts to [1, 1, *roi]
     process_fn      (outputs, windows, importance map) → (outputs, map) after each call; results are divided by the
@@ -77,10 +79,11 @@ def sliding_window_inference(
     Sums are taken in float32 window after window, so results do not depend on `sw_batch_size`. Gradients are not
     followed. Values agree with MONAI 1.6.1 within 1e-5.
 
-    Raises ValueError for arguments or outputs that do not fit; what the predictor raises passes through.
+    Raises ValueError for arguments or outputs that do not fit, and for what cannot be done on the inputs' device;
+    ConfigError for inputs on a CUDA device without CuPy; what the predictor raises passes through.
     """
     caller = exchange(inputs, sw_device, device)
-    images = caller.host
+    images = caller.images
     if images.ndim < 3:
         raise ValueError(f"inputs must be [batch, channels, *spatial], found shape {images.shape}")
     if min(images.shape) < 1:
@@ -98,12 +101,12 @@ def sliding_window_inference(
             raise ValueError(f"buffer_dim must be in [{-len(size)}, {len(size) - 1}], got {buffer_dim}")
         windows, ends = buffered(windows, buffer_dim % len(size), buffer_steps)
 
-    source = Source(images, windows, padding_mode, cval)
+    source = caller.source(images, windows, padding_mode, cval)
     condition = kwargs.pop("condition", None)
     if condition is not None:
-        condition = Source(_condition(caller, condition, images), windows, padding_mode, cval)
+        condition = caller.source(_condition(caller, condition, images), windows, padding_mode, cval)
 
-    stitch = _Stitch(windows, len(images), ends is not None)
+    stitch = _Stitch(caller, windows, len(images), ends is not None)
     groups = list(batches(len(images), len(windows.starts), sw_batch_size, ends))
     for group in _shown(groups) if progress else groups:
         data = caller.given(source.take(group))
@@ -115,10 +118,10 @@ def sliding_window_inference(
         outputs = stitch.flattened(predictor(data, *coordinates, *args, **kwargs))
         weights = importance
         if process_fn is not None:
-            shown = np.ones(roi, np.float32) if importance is None else importance
+            shown = caller.host_map(np.ones(roi, np.float32)) if importance is None else importance
             shown = caller.given(shown) if roi_weight_map is None else roi_weight_map
             outputs, changed = process_fn(outputs, data, shown)
-            weights = _weight_map(caller.values(changed), roi)
+            weights = caller.weight_map(changed, roi)
         stitch.add(group, [caller.values(output) for output in outputs], weights)
     return stitch.packed([caller.result(mean) for mean in stitch.means()])
 
@@ -126,7 +129,8 @@ def sliding_window_inference(
 class _Stitch:
     """All outputs of a predictor, and the structure in which it gives them."""
 
-    def __init__(self, windows: Layout, images: int, only_first: bool) -> None:
+    def __init__(self, caller: Exchange, windows: Layout, images: int, only_first: bool) -> None:
+        self._caller = caller
         self._windows = windows
         self._images = images
         self._only_first = only_first
@@ -167,16 +171,15 @@ class _Stitch:
                     f"output {n} is {shape} for windows of {roi}: buffer_steps takes outputs of the roi's size"
                 )
             elif resized is not None:
-                resized = nearest_weights(resized, shape)  # from the output before, as MONAI does
+                resized = self._caller.resized(resized, shape)  # from the output before, as MONAI does
             if n == len(self._outputs):
-                self._outputs.append(Stitched(self._windows, self._images, values.shape[1], shape, resized))
+                stitched = self._caller.stitched(self._windows, self._images, values.shape[1], shape, resized)
+                self._outputs.append(stitched)
             stitched = self._outputs[n]
             if (stitched.channels, stitched.shape) != (values.shape[1], shape):
                 before = (len(group), stitched.channels, *stitched.shape)
                 raise ValueError(f"output {n} has shape {values.shape}, earlier ones fit {before}")
-            if values.dtype != np.float16:
-                values = values.astype(np.float32, copy=False)
-            stitched.add(group, values, resized)
+            stitched.add(group, self._caller.scores(values), resized)
 
     def means(self) -> Iterator[NDArray[np.float32]]:
         return (output.mean() for output in self._outputs)
@@ -194,7 +197,7 @@ def _importance(
     if mode not in ("constant", "gaussian"):
         raise ValueError(f"mode: found {mode!r}, expected constant or gaussian")
     if given is not None:
-        return _weight_map(caller.values(given), windows.roi)
+        return caller.weight_map(given, windows.roi)
     if mode == "constant":
         return None
     if grid == "clara":
@@ -202,18 +205,8 @@ def _importance(
     scale = per_axis(sigma_scale, len(windows.roi), "sigma_scale")
     if not all(s > 0 for s in scale):
         raise ValueError(f"sigma_scale must be > 0, got {scale}")
-    return nnunet_gaussian(windows.roi, scale) if grid == "nnunet" else monai_gaussian(windows.roi, scale)
-
-
-def _weight_map(values: NDArray[Any], roi: Sizes) -> NDArray[np.float32]:
-    """float32 [*roi] of anything that broadcasts to [1, 1, *roi]."""
-    try:
-        weights = np.broadcast_to(values.astype(np.float32), (1, 1, *roi))[0, 0]
-    except ValueError:
-        raise ValueError(
-            f"a weight map of shape {values.shape} does not fit windows of {roi}: one map serves all channels"
-        ) from None
-    return np.ascontiguousarray(weights)
+    gaussian = nnunet_gaussian if grid == "nnunet" else monai_gaussian
+    return caller.host_map(gaussian(windows.roi, scale))
 
 
 def _condition(caller: Exchange, condition: Any, images: NDArray[Any]) -> NDArray[Any]:

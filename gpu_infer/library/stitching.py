@@ -7,6 +7,7 @@ output / window and cut to whole voxels; window starts are scaled and cut likewi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,8 @@ class Stitched:
         self._grid = tuple(b - a for a, b in zip(self._low, high, strict=True))
         self._starts = [tuple(self._first(axis, s) for axis, s in enumerate(start)) for start in windows.starts]
         self._weights = weights
-        self._backend = CpuBackend()
-        self.sums = np.zeros((images, channels, *self._grid), np.float32)
+        self._prepare()
+        self.sums = self._zeros((images, channels, *self._grid))
 
     @property
     def shape(self) -> Sizes:
@@ -57,14 +58,25 @@ class Stitched:
             if self._weights is None:
                 self._divide_by_counts()
             else:
-                total = np.zeros((1, *self._grid), np.float32)
-                for window in range(len(self._starts)):
-                    self._blend(total, self._weights[np.newaxis], window, None)
+                total = self._total(self._weights)
                 for image in self.sums:
                     image /= total
         return self.sums
 
     # -- inside --------------------------------------------------------------------------------------------------
+    def _prepare(self) -> None:
+        self._backend: Any = CpuBackend()
+
+    def _zeros(self, shape: Sizes) -> NDArray[np.float32]:
+        return np.zeros(shape, np.float32)
+
+    def _total(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Sums [1, *grid] of the weights of all windows."""
+        total = self._zeros((1, *self._grid))
+        for window in range(len(self._starts)):
+            self._blend(total, weights[np.newaxis], window, None)
+        return total
+
     def _blend(
         self, sums: NDArray[np.float32], values: NDArray[np.float32], window: int, weights: NDArray[np.float32] | None
     ) -> None:
@@ -90,7 +102,7 @@ class Stitched:
             RingAccumulator(target, (x, y, z)),
         )
 
-    def _divide_by_counts(self) -> None:
+    def _counts(self) -> list[NDArray[np.float32]]:
         """Windows cover a voxel as often as the product of its axes' counts says."""
         counts = []
         for axis, starts in enumerate(self._windows.axes):
@@ -99,6 +111,10 @@ class Stitched:
                 first = self._first(axis, start)
                 covered[max(first, 0) : max(first + self._shape[axis], 0)] += 1
             counts.append(covered)
+        return counts
+
+    def _divide_by_counts(self) -> None:
+        counts = self._counts()
         if all((c == 1).all() for c in counts):
             return
         rest = np.ones((1,) * (len(counts) - 1), np.float32)
@@ -128,10 +144,14 @@ class Stitched:
         return self._scaled(axis, start + self._windows.before[axis]) - self._low[axis]
 
 
-def nearest_weights(weights: NDArray[np.float32], shape: Sizes) -> NDArray[np.float32]:
-    """A map at the sample nearest to each new voxel's middle: index floor((i + ½) · n_in / n_out)."""
-    index = [
-        np.minimum(np.floor((np.arange(n) + 0.5) * np.float32(m / n)).astype(int), m - 1)
-        for n, m in zip(shape, weights.shape, strict=True)
+def nearest_index(shape: Sizes, wanted: Sizes) -> list[NDArray[np.int64]]:
+    """Per axis, the sample nearest to each new voxel's middle: index floor((i + ½) · n_in / n_out)."""
+    return [
+        np.minimum(np.floor((np.arange(n) + 0.5) * np.float32(m / n)).astype(np.int64), m - 1)
+        for n, m in zip(wanted, shape, strict=True)
     ]
-    return weights[np.ix_(*index)]
+
+
+def nearest_weights(weights: NDArray[np.float32], shape: Sizes) -> NDArray[np.float32]:
+    """A map at the samples of `nearest_index`."""
+    return weights[np.ix_(*nearest_index(weights.shape, shape))]

@@ -8,11 +8,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from gpu_infer.backends.tables import ClampedAffine
 
+from .device import on_device
+from .device_zoom import device_zoom
 from .zoom_axis import MODES, ZoomAxis, zoom_axis
+from .zoom_shape import cast, factors_of, warn_of_mode, zoomed_shape
 
 _ONE_PASS = {np.dtype(name) for name in ("i1", "i2", "i4", "u1", "u2", "u4", "f4")}
 """Dtypes that `Backend.prepare` reads; it computes in float32 and copies nearest samples as they are."""
@@ -24,19 +27,20 @@ _CHUNK = 1 << 20
 
 
 def zoom(
-    input: ArrayLike,  # noqa: A002 - SciPy's name
+    input: Any,  # noqa: A002 - SciPy's name
     zoom: float | Sequence[float],
-    output: NDArray[Any] | DTypeLike | None = None,
+    output: Any = None,
     order: int = 3,
     mode: str = "constant",
     cval: complex = 0.0,
     prefilter: bool = True,
     *,
     grid_mode: bool = False,
-) -> NDArray[Any]:
+) -> Any:
     """Zoom an array as `scipy.ndimage.zoom` does, for order 0 (nearest) and 1 (linear).
 
-    input      any real or complex dtype, any number of axes
+    input      any real or complex dtype, any number of axes; what lies on a CUDA device (CuPy, torch, DLPack) is
+               zoomed there and comes back as the like
     zoom       factor, or one per axis; the new size is round(n · zoom), halves to even
     output     array of the new shape to fill, or its dtype; default: the input's
     order      0 or 1. The default is SciPy's, 3, and refused: nothing is computed with another order than asked for
@@ -50,8 +54,9 @@ def zoom(
     has no part in the result, even where it is infinite or NaN, nearest samples of integers are exact copies, and
     `grid_mode` counts for complex inputs too.
 
-    Raises ValueError for an order from 2 to 5; RuntimeError, as SciPy does, for another order, an unknown mode, an
-    input without axes, a sequence or an output of the wrong length or shape.
+    Raises ValueError for an order from 2 to 5, and for what a device does not do: more than 8 axes or 4 interpolated
+    ones; ConfigError for an array on a CUDA device without CuPy; RuntimeError, as SciPy does, for another order, an
+    unknown mode, an input without axes, a sequence or an output of the wrong length or shape.
     """
     if not 0 <= order <= 5:
         raise RuntimeError(f"spline order not supported: found {order}, expected 0 or 1")
@@ -59,20 +64,18 @@ def zoom(
         raise ValueError(f"order {order} is not supported: pass order=0 or order=1, or use scipy.ndimage.zoom")
     if mode not in MODES:
         raise RuntimeError(f"boundary mode not supported: found {mode!r}, expected one of {', '.join(MODES)}")
+    if on_device(input):
+        return device_zoom(input, zoom, output, order, mode, cval, prefilter, grid_mode)
     source = np.asarray(input)
-    if source.ndim < 1:
-        raise RuntimeError("input and output rank must be > 0")
-    factors = _per_axis(zoom, source.ndim)
-    shape = tuple(round(n * factor) for n, factor in zip(source.shape, factors, strict=True))
+    factors = factors_of(zoom, source.ndim)
+    shape = zoomed_shape(source.shape, factors)
     out = _output(output, source, shape)
     if out.size == 0:
         return out
     if prefilter and all(factor == 1 for factor in factors):
         out[...] = source
         return out
-    if grid_mode and mode in ("constant", "wrap"):
-        message = f"It is recommended to use mode = grid-{mode} instead of {mode} when grid_mode is True."
-        warnings.warn(message, stacklevel=2)
+    warn_of_mode(mode, grid_mode)
     if np.may_share_memory(source, out):
         source = source.copy()
     axes = [zoom_axis(a, b, order, mode, grid_mode) for a, b in zip(source.shape, shape, strict=True)]
@@ -84,17 +87,6 @@ def zoom(
     return out
 
 
-def _per_axis(value: Any, ndim: int) -> list[float]:
-    if isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0:
-        values = [float(v) for v in value]
-        if len(values) != ndim:
-            raise RuntimeError(
-                f"zoom: sequence argument must have length equal to input rank, {ndim}, found {len(values)}"
-            )
-        return values
-    return [float(value)] * ndim
-
-
 def _output(output: Any, source: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     complex_source = np.iscomplexobj(source)
     if isinstance(output, np.ndarray):
@@ -103,6 +95,8 @@ def _output(output: Any, source: NDArray[Any], shape: tuple[int, ...]) -> NDArra
         if complex_source and not np.iscomplexobj(output):
             raise RuntimeError(f"output must have a complex dtype for a complex input, found {output.dtype}")
         return output
+    if on_device(output):
+        raise ValueError(f"output is a {type(output).__name__} on a CUDA device, the input is in host memory")
     dtype = source.dtype.newbyteorder("=") if output is None else np.dtype(output)
     if complex_source and dtype.kind != "c":
         warnings.warn("promoting specified output dtype to complex", stacklevel=3)
@@ -119,10 +113,10 @@ def _fill(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis], cval: f
         if any(axis.weight.any() for axis in axes):
             _corner_sums(source, out, axes)
         else:
-            out[...] = _cast(source[_box(axis.lower for axis in axes)], out.dtype)
+            out[...] = cast(source[_box(axis.lower for axis in axes)], out.dtype)
     for n, axis in enumerate(axes):
         if axis.outside.any():
-            out[(slice(None),) * n + (axis.outside,)] = _cast(np.asarray(cval), out.dtype)
+            out[(slice(None),) * n + (axis.outside,)] = cast(np.asarray(cval), out.dtype)
 
 
 def _in_parallel(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) -> bool:
@@ -177,18 +171,4 @@ def _corner_sums(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) 
                 with np.errstate(invalid="ignore"):
                     value = np.where(weight == 0, 0.0, value * weight)
             total += value
-        out[chunk] = _cast(total, out.dtype)
-
-
-def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """To `dtype`; integers round half away from zero, unsigned ones are clipped to their range, booleans truncated."""
-    if dtype.kind == "b":
-        return values >= 1
-    if dtype.kind not in "iu":
-        return values.astype(dtype)
-    if values.dtype.kind == "f":
-        values = np.trunc(np.where(values > 0, values + 0.5, values - 0.5))
-    if dtype.kind == "u":
-        values = np.clip(values, 0, np.iinfo(dtype).max)
-    with np.errstate(invalid="ignore"):  # infinities and NaN become whatever the machine makes of them
-        return values.astype(dtype)
+        out[chunk] = cast(total, out.dtype)

@@ -1,14 +1,18 @@
-"""`cupy.ndarray`'s part: views of device memory, without any arithmetic and without a silent way to the host."""
+"""`cupy.ndarray`'s part: views of device memory, without any arithmetic and without a silent way to the host.
+
+An exporter in tests hands over such an array where DLPack has a capsule.
+"""
 
 from __future__ import annotations
 
 import ctypes
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .memory import MemoryPointer
+from .memory import MemoryPointer, UnownedMemory
 
 
 class ndarray:  # noqa: N801 - CuPy's name
@@ -31,6 +35,27 @@ class ndarray:  # noqa: N801 - CuPy's name
     def data(self) -> MemoryPointer:
         memory = self._memory.mem
         return MemoryPointer(memory, self._host.__array_interface__["data"][0] - memory.ptr)
+
+    @property
+    def device(self) -> Any:
+        return SimpleNamespace(id=0)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)
+
+    def __dlpack__(self, **options: Any) -> ndarray:
+        return self._like(self._host)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        held = self._host.__array_interface__
+        return {
+            "shape": self.shape,
+            "typestr": held["typestr"],
+            "data": held["data"],
+            "strides": self.strides,
+            "version": 3,
+        }
 
     shape = property(lambda self: self._host.shape)
     dtype = property(lambda self: self._host.dtype)
@@ -61,3 +86,28 @@ class ndarray:  # noqa: N801 - CuPy's name
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
     __array_ufunc__ = None
+
+
+def from_dlpack(array: Any) -> ndarray:
+    """`cupy.from_dlpack`."""
+    if array.__dlpack_device__()[0] != 2:
+        raise RuntimeError("CPU arrays cannot be directly imported to CuPy.")
+    found: ndarray = array.__dlpack__()
+    if found.dtype.kind == "V" or not found.dtype.isnative:
+        raise BufferError(f"{found.dtype} has no DLPack type")
+    return found
+
+
+def asarray(array: Any) -> ndarray:
+    """`cupy.asarray` of what has the CUDA array interface."""
+    told = array.__cuda_array_interface__
+    made = object.__new__(ndarray)
+    nbytes = int(np.dtype(told["typestr"]).itemsize * np.prod(told["shape"], dtype=int))
+    made._memory = MemoryPointer(UnownedMemory(told["data"][0], nbytes, array), 0)
+    made._host = np.ndarray(
+        told["shape"],
+        told["typestr"],
+        (ctypes.c_char * nbytes).from_address(told["data"][0]),
+        strides=told.get("strides"),
+    )
+    return made

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from . import compiler, memory
-from .arrays import ndarray
+from .arrays import asarray, from_dlpack, ndarray
 
 _current = threading.local()
 
@@ -77,6 +77,8 @@ def module(devices: int = 1) -> Any:
     cupy: Any = ModuleType("cupy")
     cupy.__version__ = "0 (simulated)"
     cupy.ndarray = ndarray
+    cupy.asarray = asarray
+    cupy.from_dlpack = from_dlpack
     cupy.cuda = SimpleNamespace(
         Device=Device,
         Stream=Stream,

@@ -1,0 +1,304 @@
+// Arrays of any dtype with up to eight axes, for the library: copied, converted, zoomed and divided.
+//
+//   take      out[i0, i1, ...] = src[t0[i0], t1[i1], ...]   bit by bit; a constant where an index is negative
+//   linear    out[i0, i1, ...] = sum over corners of ((src[corner] * w_0) * w_1) * ...   in float64
+//   divide    out[i0, i1, ...] = sums[i0, i1, ...] / weights[i0, i1, ...]                 in float32
+//
+// The corner sums are SciPy's: the last weighted axis turns fastest, its lower neighbour first. A sample of weight 0 has
+// no part in them, even where it is infinite or NaN. The upper weight is 1 - (1 - w), as in SciPy: the last bit decides
+// which way a half is rounded. Strides are in bytes and signed, 0 where an array is broadcast.
+//
+// Lanes of a warp follow the last axis, on which the caller puts the output's fastest. One kernel serves every dtype:
+// the switches below are taken by all threads alike.
+
+static const int MOST_AXES = 8;
+static const int ROWS = 8;        // rows of the last axis per block
+static const int COLUMNS = 1024;  // of the last axis per block
+
+struct Line {
+    const i64* lower;      // source index per output; null: the output's own. -1: a constant sample, -2: a constant output
+    const i64* upper;      // second neighbour, where rank >= 0
+    const double* weight;  // of `upper`
+    i64 src_stride, dst_stride;
+    i64 size;  // outputs
+    i64 rank;  // which weighted axis this is, -1: none
+};
+
+struct Arrays {
+    const void* src;
+    void* dst;
+    Line axis[MOST_AXES];
+    double constant;
+    u64 bits;    // the constant as `take` stores it
+    int axes;
+    int from, to;  // kinds of numbers, see below
+    int swap;      // bytes of the source are in the other order
+    int rounds;    // to integers: half away from zero, unsigned ones clipped; else truncated
+};
+
+enum Kind { B1, I1, U1, I2, U2, I4, U4, I8, U8, F2, F4, F8 };
+
+__device__ __forceinline__ bool is_float(int kind) { return kind >= F2; }
+
+__device__ __forceinline__ i64 load_integer(const unsigned char* at, int kind, bool swap) {
+    switch (kind) {
+        case B1: return *at != 0;
+        case I1: return *reinterpret_cast<const signed char*>(at);
+        case U1: return *at;
+        case I2: return load(reinterpret_cast<const short*>(at), swap);
+        case U2: return load(reinterpret_cast<const unsigned short*>(at), swap);
+        case I4: return load(reinterpret_cast<const int*>(at), swap);
+        case U4: return load(reinterpret_cast<const unsigned int*>(at), swap);
+        default: return load(reinterpret_cast<const i64*>(at), swap);  // of unsigned ones, the bits
+    }
+}
+
+__device__ __forceinline__ double load_number(const unsigned char* at, int kind, bool swap) {
+    switch (kind) {
+        case F2: return to_float(load(reinterpret_cast<const half_t*>(at), swap));
+        case F4: return load(reinterpret_cast<const float*>(at), swap);
+        case F8: return load(reinterpret_cast<const double*>(at), swap);
+        case U8: return static_cast<double>(load(reinterpret_cast<const u64*>(at), swap));
+        default: return static_cast<double>(load_integer(at, kind, swap));
+    }
+}
+
+__device__ __forceinline__ void store_integer(unsigned char* at, int kind, i64 x) {
+    switch (kind) {
+        case B1: *at = x != 0; break;
+        case I1:
+        case U1: *at = static_cast<unsigned char>(x); break;
+        case I2:
+        case U2: *reinterpret_cast<unsigned short*>(at) = static_cast<unsigned short>(x); break;
+        case I4:
+        case U4: *reinterpret_cast<unsigned int*>(at) = static_cast<unsigned int>(x); break;
+        default: *reinterpret_cast<i64*>(at) = x;
+    }
+}
+
+// The greatest value of an unsigned kind.
+__device__ __forceinline__ u64 greatest(int kind) {
+    return kind == U1 ? 0xffull : kind == U2 ? 0xffffull : kind == U4 ? 0xffffffffull : ~0ull;
+}
+
+__device__ __forceinline__ bool is_unsigned(int kind) { return kind == U1 || kind == U2 || kind == U4 || kind == U8; }
+
+// To binary16 in one rounding: the float between holds the sticky bit (round to odd).
+__device__ __forceinline__ unsigned short double_to_half(double x) {
+    union {
+        float value;
+        unsigned int bits;
+    } near = {static_cast<float>(x)};
+    const double back = near.value;
+    if (back != x && x == x) {
+        const bool beyond = back < 0 ? back < x : back > x;
+        near.bits -= beyond ? 1u : 0u;
+        near.bits |= 1u;
+    }
+    return float_to_half(near.value);
+}
+
+__device__ __forceinline__ void store_number(unsigned char* at, int kind, double x, bool rounds) {
+    if (kind == F4) {
+        *reinterpret_cast<float*>(at) = static_cast<float>(x);
+    } else if (kind == F8) {
+        *reinterpret_cast<double*>(at) = x;
+    } else if (kind == F2) {
+        reinterpret_cast<half_t*>(at)->bits = double_to_half(x);
+    } else if (kind == B1) {
+        *at = rounds ? x >= 1.0 : x != 0.0;
+    } else {
+        if (rounds) x = x > 0.0 ? x + 0.5 : x - 0.5;
+        const u64 most = greatest(kind);
+        if (rounds && is_unsigned(kind) && !(x > 0.0)) {
+            store_integer(at, kind, 0);
+        } else if (is_unsigned(kind) && x >= static_cast<double>(most)) {
+            store_integer(at, kind, static_cast<i64>(most));
+        } else if (is_unsigned(kind) && x > 0.0) {
+            store_integer(at, kind, static_cast<i64>(static_cast<u64>(x)));
+        } else {
+            store_integer(at, kind, static_cast<i64>(x));
+        }
+    }
+}
+
+// Between integers nothing passes through a double, which holds 53 bits.
+__device__ __forceinline__ void convert(unsigned char* to, const unsigned char* from, const Arrays& a) {
+    if (is_float(a.from) || is_float(a.to)) {
+        store_number(to, a.to, load_number(from, a.from, a.swap != 0), a.rounds != 0);
+        return;
+    }
+    i64 x = load_integer(from, a.from, a.swap != 0);
+    if (a.to == B1) {
+        x = a.rounds ? x > 0 || (a.from == U8 && x != 0) : x != 0;
+    } else if (a.rounds && is_unsigned(a.to)) {
+        if (a.from == U8 ? static_cast<u64>(x) > greatest(a.to) : x > 0 && static_cast<u64>(x) > greatest(a.to)) {
+            x = static_cast<i64>(greatest(a.to));
+        } else if (a.from != U8 && x < 0) {
+            x = 0;
+        }
+    }
+    store_integer(to, a.to, x);
+}
+
+// Where one output reads: the offsets of both neighbours per weighted axis, and of the other axes together.
+template <int N> struct Place {
+    i64 low[N ? N : 1], high[N ? N : 1];
+    double near[N ? N : 1];  // weight of the lower one
+    unsigned int absent;  // bits 2n and 2n + 1: the lower, the upper neighbour of axis n is the constant
+    i64 from, to;
+    bool constant;
+};
+
+template <int N> __device__ __forceinline__ void step(Place<N>& place, const Line& line, i64 index) {
+    place.to += index * line.dst_stride;
+    const i64 lower = line.lower == nullptr ? index : line.lower[index];
+    if (N == 0 || line.rank < 0) {
+        if (lower < 0) place.constant = true;
+        place.from += lower * line.src_stride;
+        return;
+    }
+    const i64 upper = line.upper[index];
+    const double near = 1.0 - line.weight[index];
+    if (lower == -2) place.constant = true;
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+        if (line.rank == n) {
+            place.low[n] = lower * line.src_stride;
+            place.high[n] = upper * line.src_stride;
+            place.near[n] = near;
+            place.absent &= ~(3u << 2 * n);
+            place.absent |= (lower < 0 ? 1u : 0u) << 2 * n | (upper < 0 ? 2u : 0u) << 2 * n;
+        }
+    }
+}
+
+// Calls what(place) for each output of this thread.
+template <int N, class What> __device__ __forceinline__ void walk(const Arrays& a, What what) {
+    const Line& fast = a.axis[a.axes - 1];
+    const i64 tiles = (fast.size + COLUMNS - 1) / COLUMNS;
+    const i64 tile = blockIdx.x % tiles;
+    i64 row = blockIdx.x / tiles * ROWS + threadIdx.y;
+    Place<N> start;
+    start.absent = 0;
+    start.from = start.to = 0;
+    start.constant = false;
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+        start.low[n] = start.high[n] = 0;
+        start.near[n] = 0.0;
+    }
+    for (int axis = a.axes - 2; axis >= 0; axis--) {
+        const i64 size = a.axis[axis].size;
+        step<N>(start, a.axis[axis], row % size);
+        row /= size;
+    }
+    if (row > 0) return;  // beyond the last row
+    const i64 end = least(tile * COLUMNS + COLUMNS, fast.size);
+    for (i64 k = tile * COLUMNS + threadIdx.x; k < end; k += blockDim.x) {
+        Place<N> place = start;
+        step<N>(place, fast, k);
+        what(place);
+    }
+}
+
+template <class T> __device__ __forceinline__ void take(const Arrays& a) {
+    walk<0>(a, [&a](const Place<0>& place) {
+        T value = static_cast<T>(a.bits);
+        if (!place.constant) {
+            value = load(reinterpret_cast<const T*>(static_cast<const unsigned char*>(a.src) + place.from), a.swap != 0);
+        }
+        *reinterpret_cast<T*>(static_cast<unsigned char*>(a.dst) + place.to) = value;
+    });
+}
+
+template <int N> __device__ __forceinline__ void linear(const Arrays& a) {
+    walk<N>(a, [&a](const Place<N>& place) {
+        const unsigned char* from = static_cast<const unsigned char*>(a.src) + place.from;
+        unsigned char* to = static_cast<unsigned char*>(a.dst) + place.to;
+        if (place.constant) {
+            store_number(to, a.to, a.constant, a.rounds != 0);
+            return;
+        }
+        if (N == 0) {
+            convert(to, from, a);
+            return;
+        }
+        double total = 0.0;
+#pragma unroll 1
+        for (int corner = 0; corner < 1 << N; corner++) {
+            i64 offset = 0;
+            bool counts = true, absent = false;
+#pragma unroll
+            for (int n = 0; n < N; n++) {
+                const bool far = (corner >> (N - 1 - n) & 1) != 0;
+                offset += far ? place.high[n] : place.low[n];
+                counts = counts && !(far && place.near[n] == 1.0);
+                absent = absent || (place.absent >> (2 * n + (far ? 1 : 0)) & 1u) != 0;
+            }
+            if (!counts) continue;
+            double value = absent ? a.constant : load_number(from + offset, a.from, a.swap != 0);
+#pragma unroll
+            for (int n = 0; n < N; n++)
+                value *= (corner >> (N - 1 - n) & 1) != 0 ? 1.0 - place.near[n] : place.near[n];
+            total += value;
+        }
+        store_number(to, a.to, total, a.rounds != 0);
+    });
+}
+
+extern "C" __global__ void __launch_bounds__(256, 3) take_1(const __grid_constant__ Arrays a) { take<unsigned char>(a); }
+extern "C" __global__ void __launch_bounds__(256, 3) take_2(const __grid_constant__ Arrays a) { take<unsigned short>(a); }
+extern "C" __global__ void __launch_bounds__(256, 3) take_4(const __grid_constant__ Arrays a) { take<unsigned int>(a); }
+extern "C" __global__ void __launch_bounds__(256, 3) take_8(const __grid_constant__ Arrays a) { take<u64>(a); }
+
+// three and four weighted axes need the registers of two blocks per multiprocessor
+extern "C" __global__ void __launch_bounds__(256, 3) linear_0(const __grid_constant__ Arrays a) { linear<0>(a); }
+extern "C" __global__ void __launch_bounds__(256, 3) linear_1(const __grid_constant__ Arrays a) { linear<1>(a); }
+extern "C" __global__ void __launch_bounds__(256, 3) linear_2(const __grid_constant__ Arrays a) { linear<2>(a); }
+extern "C" __global__ void __launch_bounds__(256, 2) linear_3(const __grid_constant__ Arrays a) { linear<3>(a); }
+extern "C" __global__ void __launch_bounds__(256, 2) linear_4(const __grid_constant__ Arrays a) { linear<4>(a); }
+
+struct Quotient {
+    const float* count;  // factor of the weight per index where there is no array of weights; null: 1
+    i64 sums_stride, out_stride, weights_stride;
+    i64 size;
+};
+
+struct Divide {
+    const void* sums;     // float32
+    void* out;            // may be `sums`
+    const void* weights;  // float32; null: the product of the counts
+    Quotient axis[MOST_AXES];
+    int axes;
+    int to;  // kind of the output
+};
+
+extern "C" __global__ void __launch_bounds__(256, 3) divide(const __grid_constant__ Divide a) {
+    const i64 size = a.axis[a.axes - 1].size;
+    const i64 tiles = (size + COLUMNS - 1) / COLUMNS;
+    const i64 tile = blockIdx.x % tiles;
+    i64 row = blockIdx.x / tiles * ROWS + threadIdx.y;
+    const unsigned char* sums = static_cast<const unsigned char*>(a.sums);
+    const unsigned char* weights = static_cast<const unsigned char*>(a.weights);
+    unsigned char* out = static_cast<unsigned char*>(a.out);
+    float count = 1.0f;
+    for (int axis = a.axes - 2; axis >= 0; axis--) {
+        const Quotient& line = a.axis[axis];
+        const i64 index = row % line.size;
+        row /= line.size;
+        sums += index * line.sums_stride;
+        out += index * line.out_stride;
+        weights += index * line.weights_stride;
+        if (line.count != nullptr) count *= line.count[index];
+    }
+    if (row > 0) return;
+    const Quotient& fast = a.axis[a.axes - 1];
+    const i64 end = least(tile * COLUMNS + COLUMNS, size);
+    for (i64 k = tile * COLUMNS + threadIdx.x; k < end; k += blockDim.x) {
+        float weight = fast.count == nullptr ? count : count * fast.count[k];
+        if (a.weights != nullptr) weight = *reinterpret_cast<const float*>(weights + k * fast.weights_stride);
+        const float mean = *reinterpret_cast<const float*>(sums + k * fast.sums_stride) / weight;
+        store_number(out + k * fast.out_stride, a.to, mean, false);
+    }
+}
