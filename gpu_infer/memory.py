@@ -125,9 +125,12 @@ class Load:
     def lines(self) -> list[str]:
         """Every part of the plan with its size, and the peak; of a run on a GPU the host's first, then the GPU's."""
         if not self.gpu:
-            return _table(self._host_parts(), "peak", self.peak)
-        host, device = _table(self._host_parts(), "host peak", self.peak), self._device_parts()
-        return [*host, *_table(device, "GPU peak", self.device_peak)]
+            rows = {**self._host_parts(), "peak": self.peak}
+        else:
+            host = {**self._host_parts(), "host peak": self.peak}
+            rows = {**host, **self._device_parts(), "GPU peak": self.device_peak}
+        width = max(map(len, rows))
+        return [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in rows.items()]
 
     def _host_parts(self) -> dict[str, int]:
         here = not self.gpu or self.host_sums
@@ -169,12 +172,6 @@ class Load:
     @property
     def _sums_name(self) -> str:
         return f"accumulator ({'slab' if self.slab else 'whole grid'})"
-
-
-def _table(parts: dict[str, int], peak: str, total: int) -> list[str]:
-    rows = {**parts, peak: total}
-    width = max(map(len, rows))
-    return [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in rows.items()]
 
 
 def resident_bytes() -> int:

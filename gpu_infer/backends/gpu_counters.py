@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Counters:
     """Since the backend was made, or since `GpuBackend.start_case`.
 
-    bytes_up, bytes_down            voxels of `upload` and `download`: the stored volume, the labels
+    bytes_up, bytes_down            voxels of `upload` and `download`: the stored volume, the labels; where memory was
+                                    so short that sums are taken on the host, scores down and the result up as well
     tile_bytes_up, tile_bytes_down  windows in slots of host memory, which only exist without CUDA shared memory
     table_bytes                     tables up, counts down: what a kernel needs beside voxels
     launches                        kernels started
