@@ -10,7 +10,7 @@ import numpy as np
 
 from gpu_infer.backends.tables import ClampedAffine
 
-from .device import gpu, on_device, tensor_values
+from .device import gpu, on_device, tensor_of, tensor_values, without_gradients
 from .zoom_axis import ZoomAxis, zoom_axis
 from .zoom_shape import cast, factors_of, warn_of_mode, zoomed_shape
 
@@ -36,8 +36,7 @@ def device_zoom(
 
 def _torch_zoom(torch: Any, given: Any, zoom: Any, output: Any, *how: Any) -> Any:
     """bfloat16 is computed in float32; `output` may be a tensor on the device, a dtype of torch or of NumPy."""
-    if given.requires_grad and torch.is_grad_enabled():
-        raise ValueError("the input requires grad, but gradients are not followed: use torch.no_grad() or detach()")
+    without_gradients(torch, given)
     source = tensor_values(torch, given)
     if isinstance(output, torch.Tensor):
         if not output.is_cuda:
@@ -53,9 +52,7 @@ def _torch_zoom(torch: Any, given: Any, zoom: Any, output: Any, *how: Any) -> An
         out = _into(source, numpy_dtype, zoom, *how)
     else:
         out = _into(source, wanted, zoom, *how)
-    if out.dtype == np.bool_:
-        return torch.from_dlpack(out.view(np.uint8)).view(torch.bool)
-    tensor = torch.from_dlpack(out)
+    tensor = tensor_of(torch, out)
     return tensor.to(wanted) if wanted == torch.bfloat16 else tensor
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import DeviceExchange, TorchDeviceExchange, misfit, on_device, without_gradients
+from .device import on_device, without_gradients
+from .device_exchange import DeviceExchange, TorchDeviceExchange, misfit
 from .layout import Layout, Sizes, Source
 from .stitching import Stitched, nearest_weights
 
