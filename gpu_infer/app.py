@@ -23,6 +23,7 @@ from .progress import Progress, ProgressCallback, silent
 from .report import Report, label_volumes
 from .resources import resource_folder
 from .settings import Settings
+from .slots import open_slots
 from .spec.config import Config
 from .spec.load import load_config
 from .transforms.plan import Pipeline
@@ -121,8 +122,7 @@ class _Operator:
             "url": transport.server.url,
             "version": transport.server.version,
             "control": transport.control,
-            "data": transport.data,
-            "left": [{"choice": choice, "reason": reason} for choice, reason in transport.left],
+            **transport.chosen(),
         }
 
         with self._stage("read"):
@@ -138,17 +138,14 @@ class _Operator:
 
         with self._stage("plan"):
             job = plan_job(config, pipeline, settings, volume, transport, backend)
-        data["plan"] = {"stages": pipeline.describe(), "memory": job.load.lines(), "steps": job.steps}
-        data["memory"] = {"planned_peak_bytes": job.load.peak}
-        if job.load.gpu:
-            data["memory"]["planned_device_peak_bytes"] = job.load.device_peak
+        data["triton"] |= transport.chosen()
+        data["plan"] = {"stages": pipeline.describe(), "steps": []}
+        data["model"] = {"name": job.model.name, "version": job.model.version, "platform": job.model.platform}
+        for line in pipeline.describe():
+            log.info("%s", line)
+        self._tell(job)
         if (reserve := getattr(backend, "reserve", None)) is not None:
             reserve(job.load.device_peak - job.load.device_block, beside=job.load.device_block)
-        data["model"] = {"name": job.model.name, "version": job.model.version, "platform": job.model.platform}
-        for line in [*pipeline.describe(), *job.lines()]:
-            log.info("%s", line)
-        for message in job.steps:
-            self._warn(message)
 
         labels = self._segment(config, job, pipeline, volume, transport, backend)
 
@@ -213,7 +210,11 @@ class _Operator:
             if pipeline.grid_decided_by_voxels:
                 job = narrowed(job, config, pipeline, settings, volume, fields[pipeline.input_field].shape)
         with self._stage("infer"):
-            result = self._infer(job, pipeline, prepared, transport, backend)
+            ring, planned = open_slots(job, transport, backend, settings.deadline_s)
+            with ring:
+                if planned is not job:
+                    self._tell(job := planned)
+                result = self._infer(job, pipeline, prepared, ring, backend)
         fields[pipeline.input_field].array = prepared = None
         data["tiles"] = {
             "windows": len(job.grid.windows),
@@ -232,9 +233,20 @@ class _Operator:
             data.update(fields[pipeline.input_field].facts)
             return {name: backend.download(array) for name, array in labels.items()}
 
-    def _infer(self, job: Job, pipeline: Pipeline, prepared: Any, transport: Transport, backend: Backend) -> Any:
-        """Labels or scores on the model's grid, on `backend`; sums and slots are given back when it returns."""
-        settings, report = self._settings, self._report.data
+    def _tell(self, job: Job) -> None:
+        """Log the plan and note it in the report."""
+        data = self._report.data
+        data["plan"] |= {"memory": job.load.lines(), "steps": [*data["plan"]["steps"], *job.steps]}
+        data["memory"] = {"planned_peak_bytes": job.load.peak}
+        if job.load.gpu:
+            data["memory"]["planned_device_peak_bytes"] = job.load.device_peak
+        for line in job.lines():
+            log.info("%s", line)
+        for message in job.steps:
+            self._warn(message)
+
+    def _infer(self, job: Job, pipeline: Pipeline, prepared: Any, ring: SlotRing, backend: Backend) -> Any:
+        """Labels or scores on the model's grid, on `backend`; the sums are given back when it returns."""
         summing = choose_backend("cpu") if job.load.host_sums else backend
         finisher: Finisher
         if pipeline.finisher == "argmax":
@@ -250,28 +262,17 @@ class _Operator:
             importance=job.mode.importance(job.fit.window),
             device=backend if job.load.host_sums else None,
         )
-        with SlotRing(
-            transport,
-            job.model,
-            window=job.fit.window,
-            channels_in=job.fit.channels_in,
-            channels_out=job.fit.channels_out,
+        result = scan_window(
+            prepared,
+            job.grid,
+            ring,
+            accumulator,
+            backend,
             batch=job.load.batch,
-            slots=job.load.slots,
-            deadline_s=settings.deadline_s,
-            channels_last=job.channels_last,
-        ) as ring:
-            result = scan_window(
-                prepared,
-                job.grid,
-                ring,
-                accumulator,
-                backend,
-                batch=job.load.batch,
-                fill=job.mode.cval,
-                progress=self._progress,
-            )
-            report["triton"].update(ring.counters())
+            fill=job.mode.cval,
+            progress=self._progress,
+        )
+        self._report.data["triton"].update(ring.counters())
         if nans := summing.take_nan_scores():
             raise ModelError(
                 f"model {job.model.name} answered NaN: {nans} of the scores, so labels would mean nothing",
