@@ -49,9 +49,8 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, ArrayOper
         """Load every kernel, compiling what no cache holds, and pin the staging buffer."""
         with self._device.section("warm_up"):
             self._device.kernels.load_all()
-            self._device.staging.upload(
-                np.zeros(1, np.uint8), self._device.allocate((1,), np.uint8).data.ptr, self._device.stream
-            )
+            place = self._device.allocate((1,), np.uint8)
+            self._device.staging.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
 
     def start_case(self) -> None:
         """Count from here on, and measure the peak of memory from what is in use now."""
