@@ -51,9 +51,7 @@ class TritonPythonModel:
     def answer(self, request):
         x = to_numpy(pb_utils.get_input_tensor_by_name(request, "NV_MODEL_INPUT"))
         # Window by window: half the memory of a batch of two, and scores that do not depend on the batch.
-        scores = [
-            self.session.run(["NV_MODEL_OUTPUT"], {"NV_MODEL_INPUT": x[n : n + 1]})[0] for n in range(len(x))
-        ]
+        scores = [self.session.run(["NV_MODEL_OUTPUT"], {"NV_MODEL_INPUT": x[n : n + 1]})[0] for n in range(len(x))]
         out = to_tensor("NV_MODEL_OUTPUT", scores[0] if len(scores) == 1 else np.concatenate(scores))
         return pb_utils.InferenceResponse([out])
 
