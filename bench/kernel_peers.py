@@ -1,0 +1,68 @@
+"""The same work in other packages on the same device; each where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from bench.kernel_work import WINDOW, Scene, blobs
+
+Peers = dict[str, dict[str, Callable[[], object]]]
+
+PREPARE = "prepare, linear to 1 mm"
+RESTORE = "restore"
+
+
+def peers(s: Scene) -> Peers:
+    """Per row of the table the peers' calls: turned to RAS, linear, scaled and clipped; nearest back to the file."""
+    from gpu_infer.backends.gpu_cupy import cupy
+
+    found: Peers = {PREPARE: {}, RESTORE: {}}
+    labels = s.backend.upload(blobs(s.grid))
+
+    def scaled(values: Any) -> Any:
+        return cupy.clip(values * np.float32(WINDOW.scale) + np.float32(WINDOW.shift), 0, 1)
+
+    def turned() -> Any:
+        return cupy.ascontiguousarray(s.stored[0]).astype(np.float32)
+
+    def to_file(values: Any) -> Any:
+        return cupy.ascontiguousarray(values[::-1, ::-1].transpose(2, 1, 0))
+
+    if find_spec("cupyx") is not None:
+        from cupyx.scipy.ndimage import zoom
+
+        there = [b / a for a, b in zip(s.shape, s.grid, strict=True)]
+        back = [a / b for a, b in zip(s.shape, s.grid, strict=True)]
+        found[PREPARE]["cupyx.scipy.ndimage.zoom"] = lambda: scaled(zoom(turned(), there, order=1))
+        found[RESTORE]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(zoom(labels, back, order=0))
+    if find_spec("cucim") is not None:
+        from cucim.skimage.transform import resize
+
+        options = {"preserve_range": True, "anti_aliasing": False}
+        found[PREPARE]["cuCIM resize"] = lambda: scaled(resize(turned(), s.grid, order=1, **options))
+        found[RESTORE]["cuCIM resize"] = lambda: to_file(resize(labels, s.shape, order=0, **options).astype(np.uint8))
+    if find_spec("torch") is not None:
+        import torch
+
+        if torch.cuda.is_available():
+            dense = cupy.ascontiguousarray(s.stored[0, ::-1, ::-1].transpose(2, 1, 0))  # PyTorch has no negative steps
+            source = torch.from_dlpack(dense).permute(2, 1, 0)
+            there_labels = torch.from_dlpack(labels)
+            resized = torch.nn.functional.interpolate
+
+            def prepare() -> Any:
+                image = source.flip(0, 1).float()[None, None]
+                values = resized(image, size=s.grid, mode="trilinear", align_corners=True)
+                return (values * WINDOW.scale + WINDOW.shift).clamp_(0, 1)
+
+            def restore() -> Any:
+                nearest = resized(there_labels[None, None], size=s.shape, mode="nearest-exact")[0, 0]
+                return nearest.flip(0, 1).permute(2, 1, 0).contiguous()
+
+            found[PREPARE]["torch interpolate"] = prepare
+            found[RESTORE]["torch interpolate"] = restore
+    return found

@@ -1,0 +1,138 @@
+"""How near does each kernel come to the card's copy bandwidth? `python -m bench.kernels [--quick]`, on a GPU.
+
+The bandwidth is measured first, with a copy within the device. Each kernel is timed by CUDA events, without the host's
+part of the launch; its bytes are counted once. Beside it other packages doing the same work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.kernel_clock import COPY_BYTES, LEAD_BYTES, Clock
+from bench.kernel_peers import peers
+from bench.kernel_work import Scene, Shape, scene, works
+from bench.output import RESULTS, Chart, Result, mebibytes
+from gpu_infer.backends.choose import choose_backend
+from gpu_infer.errors import GpuInferError
+
+FULL: tuple[Shape, Shape] = ((512, 512, 300), (192, 192, 128))
+QUICK: tuple[Shape, Shape] = ((256, 256, 128), (96, 96, 64))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of every repeat; bytes moved, counted once; the kernels' modules (none of a peer)."""
+
+    row: str
+    side: str
+    seconds: tuple[float, ...]
+    nbytes: int
+    modules: list[str] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def share(self, bandwidth: float) -> float:
+        return self.nbytes / self.median / bandwidth
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="256×256×128 voxels instead of 512×512×300")
+    parser.add_argument("--repeats", type=int, default=20)
+    arguments = parser.parse_args()
+    try:
+        backend = choose_backend("gpu")
+        run(backend, *(QUICK if arguments.quick else FULL), repeats=arguments.repeats)
+    except GpuInferError as error:
+        sys.exit(f"bench.kernels needs a GPU: {error}")
+
+
+def run(
+    backend: Any,
+    shape: Shape,
+    window: Shape,
+    *,
+    repeats: int,
+    copied: int = COPY_BYTES,
+    lead: int = LEAD_BYTES,
+    folder: Path = RESULTS,
+) -> list[Measured]:
+    """Measure and publish kernels.*; ResourceError where the device has too little memory."""
+    clock = Clock(backend, lead)
+    with clock.own_stream():
+        bandwidth = 2 * copied / statistics.median(clock.copy_seconds(copied) for _ in range(max(3, repeats)))
+    stage = scene(backend, shape, window)
+    measured, left = _measure(backend, clock, stage, repeats)
+    result = Result(
+        "kernels",
+        f"Kernels on {'×'.join(map(str, shape))} int16, model's grid {'×'.join(map(str, stage.grid))}",
+        ["kernel", "side", "time", "moved", "GB/s", "of copy bandwidth"],
+        notes=[
+            f"Copy within the device: {bandwidth / 1e9:.0f} GB/s (read and written).",
+            "GPU time, medians of CUDA events; bytes read and written counted once, whatever a peer moves in between.",
+            *(f"{name} left out: {why}" for name, why in left.items()),
+        ],
+    )
+    groups: dict[str, dict[str, float]] = {}
+    for m in measured:
+        rate, share = m.nbytes / m.median / 1e9, m.share(bandwidth)
+        result.rows.append(
+            [m.row, m.side, f"{m.median * 1e3:.3f} ms", mebibytes(m.nbytes), f"{rate:.0f}", f"{share:.0%}"]
+        )
+        groups.setdefault(m.row, {})[m.side] = 100 * share
+    result.data = {
+        "shape": shape,
+        "window": stage.window,
+        "copy_bandwidth_bytes_per_s": round(bandwidth),
+        "rows": [
+            {
+                "kernel": m.row,
+                "side": m.side,
+                "median_s": m.median,
+                "runs_s": m.seconds,
+                "bytes": m.nbytes,
+                "share": round(m.share(bandwidth), 4),
+                "modules": m.modules,
+            }
+            for m in measured
+        ],
+        "left": left,
+    }
+    result.chart = Chart(groups, "% of the measured copy bandwidth", logarithmic=False)
+    result.publish(folder)
+    return measured
+
+
+def _measure(backend: Any, clock: Clock, stage: Scene, repeats: int) -> tuple[list[Measured], dict[str, str]]:
+    others, left = peers(stage), {}
+    measured = []
+    for work in works(stage):
+        seconds: list[float] = []
+        modules: list[str] = []
+        for _ in range(1 + repeats):  # the first does not count: kernels and tables are loaded
+            with clock.own_stream():
+                if work.renew is not None:
+                    work.renew()
+            spent, modules = clock.kernels(work.call)
+            seconds.append(spent)
+        measured.append(Measured(work.name, "gpu_infer", tuple(seconds[1:]), work.nbytes, modules))
+        backend.fence()
+        for name, call in others.get(work.name, {}).items():
+            try:
+                theirs = tuple(clock.seconds(call) for _ in range(1 + repeats))[1:]
+            except Exception as error:  # whatever a peer of another version raises is its row's fate, not ours
+                left[f"{name} ({work.name})"] = f"{type(error).__name__}: {error}".splitlines()[0]
+                continue
+            measured.append(Measured(work.name, name, theirs, work.nbytes))
+    return measured, left
+
+
+if __name__ == "__main__":
+    main()

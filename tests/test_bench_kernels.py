@@ -1,0 +1,54 @@
+"""bench.kernels on simulated CUDA: every kernel is in the table, with the bytes that its arrays have."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cudasim.simulated import simulated_cupy
+
+from bench import kernels
+
+SHAPE, WINDOW = (24, 20, 16), (8, 8, 8)
+
+
+@pytest.mark.slow
+def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "peers", lambda scene: {})
+    with simulated_cupy() as gpu:
+        from gpu_infer.backends.gpu_source import MODULES
+
+        cuda: Any = sys.modules["cupy"].cuda
+        cuda.get_elapsed_time = lambda begin, end: 1.0
+        cuda.runtime.memcpyDeviceToDevice = 3
+        copies = cuda.runtime.memcpyAsync
+
+        def copy(to: int, source: int, nbytes: int, kind: int, stream: int) -> None:
+            if kind == 3:
+                ctypes.memmove(to, source, nbytes)
+            else:
+                copies(to, source, nbytes, kind, stream)
+
+        cuda.runtime.memcpyAsync = copy
+        measured = kernels.run(
+            gpu.GpuBackend(), SHAPE, WINDOW, repeats=1, copied=1 << 16, lead=1 << 12, folder=tmp_path
+        )
+    assert {name for m in measured for name in m.modules} == set(MODULES)
+    voxels, grid = 24 * 20 * 16, 18 * 15 * 20
+    moved = {m.row: m.nbytes for m in measured}
+    assert moved["prepare, linear to 1 mm"] == 2 * voxels + 4 * grid
+    assert moved["prepare, turn and scale"] == 6 * voxels
+    assert moved["gather 4 windows"] <= 4 * 8**3 * (4 + 4)
+    assert moved["blend 4 windows"] == 4 * 2 * 8**3 * 3 * 4
+    assert moved["finish, argmax"] == 2 * (2 * grid * 4) + grid
+    assert moved["finish, scores"] == 3 * (2 * grid * 4)
+    assert moved["masked moments"] == 4 * voxels
+    assert moved["histogram"] == grid
+    assert voxels < moved["restore"] <= voxels + grid
+    written = json.loads((tmp_path / "kernels.json").read_text(encoding="utf-8"))
+    assert [row["kernel"] for row in written["rows"]] == [m.row for m in measured]
+    assert written["copy_bandwidth_bytes_per_s"] == 2 * (1 << 16) * 1000
