@@ -28,9 +28,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBPYTHON = "libpython3.12.so.1.0"
-BENCHES = ("transports", "kernels", "volume", "whole")
+BENCHES = ("transports", "kernels", "volume", "whole", "cases")
 STEP_LIMIT_S = 540.0
 """A step that takes longer is ended and counts as failed."""
+FULL_LIMIT_S = 3600.0
+"""The same for a bench in its full length, with --full."""
 
 Outcome = dict[str, Any]
 
@@ -44,9 +46,10 @@ class Skipped(Exception):
 
 
 class Check:
-    def __init__(self, work: Path, rehearse: bool) -> None:
+    def __init__(self, work: Path, rehearse: bool, full: bool) -> None:
         self.work = work
         self.rehearse = rehearse
+        self.full = full
         self.cache = work / "cache"
         self.environment = os.environ | {"GPU_INFER_CACHE": str(self.cache)}
         self.environment.pop("GPU_INFER_KERNELS", None)
@@ -70,8 +73,10 @@ class Check:
         self.steps[name] = outcome
         say(f"{name}: {outcome['outcome']} ({outcome['seconds']:.0f} s) {outcome.get('why', '')}")
 
-    def call(self, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run Python with these arguments; Failed after STEP_LIMIT_S."""
+    def call(
+        self, *command: object, limit_s: float = STEP_LIMIT_S, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments; Failed after `limit_s`."""
         try:
             return subprocess.run(
                 [sys.executable, *map(str, command)],
@@ -79,7 +84,7 @@ class Check:
                 env=self.environment | environment,
                 capture_output=True,
                 text=True,
-                timeout=STEP_LIMIT_S,
+                timeout=limit_s,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
@@ -170,9 +175,13 @@ class Check:
         """One bench; its own JSON is the result."""
         if importlib.util.find_spec(f"bench.{name}") is None:
             raise Skipped("the bundle has no such bench")
+        if name == "kernels" and self.rehearse:
+            raise Skipped("a rehearsal without a GPU")
+        options = ["--device", "cpu" if self.rehearse else "gpu"] if name == "cases" else []
+        options += ["--quick"] if name == "cases" and not self.full else []
         path = ROOT / "bench" / "results" / f"{name}.json"
         path.unlink(missing_ok=True)
-        done = self.call("-m", f"bench.{name}")
+        done = self.call("-m", f"bench.{name}", *options, limit_s=FULL_LIMIT_S if self.full else STEP_LIMIT_S)
         (self.work / f"bench-{name}.log").write_text(done.stdout + done.stderr)
         if done.returncode:
             if "No module named" in done.stderr:
@@ -303,10 +312,11 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--rehearse", action="store_true")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--benches", default=",".join(BENCHES))
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    check = Check(arguments.work, arguments.rehearse)
+    check = Check(arguments.work, arguments.rehearse, arguments.full)
     check.step("packages", check.packages)
     check.step("device", check.device)
     check.step("triton", check.triton)

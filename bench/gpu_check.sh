@@ -6,6 +6,7 @@
 #   --results FILE     where the JSON of results goes; default gpu_check.json here
 #   --work FOLDER      where everything is unpacked and installed; default a temporary folder, removed at the end
 #   --rehearse         the same steps on the CPU with system shared memory, for a host without a GPU
+#   --full             bench.cases with all its cases, up to 768³ and 105 classes, instead of two
 #   --benches A,B      which benches; default all that the bundle has for this
 #
 # Needs Linux on x86-64 and a Python 3.12 with CuPy (PYTHON names it, default python3). Exit code 0: everything passed.
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
         --results) results=$(realpath -m "$2"); shift ;;
         --work) work=$2; shift ;;
         --benches) passed_on+=("$1" "$2"); shift ;;
-        --rehearse) passed_on+=("$1") ;;
+        --rehearse|--full) passed_on+=("$1") ;;
         -*) die "$1: unknown option; the head of this file lists them" ;;
         *) bundle=$1 ;;
     esac

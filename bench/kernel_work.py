@@ -168,7 +168,7 @@ def read(tables: Tables) -> int:
 def blobs(shape: Shape) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """uint8 labels 0 … 3 in blocks of many voxels, as segmentations are."""
     x, y, z = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    return ((x // 40 + y // 56 + z // 24) % 4).astype(np.uint8)
+    return np.asarray((x // 40 + y // 56 + z // 24) % 4, np.uint8)
 
 
 def _scores(windows: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -1,0 +1,44 @@
+"""bench.cases on tiny phantoms: what the table takes from the operator's own report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import cases
+
+
+@pytest.mark.slow
+def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
+    result = cases.run("cpu", (cases.Case((48, 40, 36)),), roi=(24, 24, 24), folder=tmp_path)
+    facts = json.loads((tmp_path / "cases.json").read_text(encoding="utf-8"))["cases"]["48×40×36"]
+    assert [row[0] for row in result.rows] == ["48×40×36"]
+    assert (facts["device"], facts["peak_device_bytes"]) == ("cpu", None)
+    assert {"read", "prepare", "infer", "restore", "write"} <= facts["stages"].keys()
+    assert facts["windows"] > 1
+    assert facts["model_s"] > 0
+    assert facts["peak_host_bytes"] > 50 << 20
+
+
+def test_shares_come_from_the_report() -> None:
+    report = {
+        "device": "gpu",
+        "triton": {"data": "cuda_shm"},
+        "seconds": 2.0,
+        "stages": {"read": 0.5, "prepare": 0.01, "infer": 1.2, "restore": 0.02, "write": 0.1},
+        "tiles": {"windows": 4},
+        "peak_rss_bytes": 7,
+        "memory": {},
+        "gpu": {"peak_device_bytes": 9},
+    }
+    found = cases.summary(report, 1.0)
+    assert (found["non_model_share"], found["non_model_non_file_s"]) == (0.5, 0.23)
+    assert (found["peak_host_bytes"], found["peak_device_bytes"]) == (7, 9)
+
+
+def test_the_last_case_has_105_classes_and_no_other() -> None:
+    assert [case.many for case in cases.CASES] == [False, False, False, False, True]
+    assert [case.shape for case in cases.QUICK] == [(256, 256, 256), (512, 512, 300)]
+    assert cases.CASES[-1].model == "classes105"
