@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..app import RunResult
+    from ..progress import Progress
     from ..settings import Settings
 
 
@@ -20,6 +21,12 @@ def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> Run
         wait_for_debugger(settings.debug_port)
     from ..app import run
     from .progress import show_progress
+    from .signals import raise_if_interrupted
 
     with show_progress(bar=bar) as progress:
-        return run(settings, progress)
+
+        def step(told: Progress) -> None:
+            raise_if_interrupted()
+            progress(told)
+
+        return run(settings, step)

@@ -69,7 +69,7 @@ def guarded(body: Callable[[], None]) -> int:
     with InterruptSwitch() as switch:
         code = _run(body)
     # Code that goes on after a failure (publishing, say) may have caught the interrupt: still 130.
-    return switch.exit_code if switch.signalled and code == 0 else code
+    return switch.exit_code if switch.signalled is not None and code == 0 else code
 
 
 def _run(body: Callable[[], None]) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import Interrupted
 
@@ -17,14 +19,19 @@ class InterruptSwitch:
 
     exit_code = Interrupted.exit_code
 
+    _active: ClassVar[InterruptSwitch | None] = None
+
     def __init__(self) -> None:
-        self.signalled = False
+        self.signalled: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._hook: Callable[[sys.UnraisableHookArgs], Any] = sys.__unraisablehook__
 
     def __enter__(self) -> InterruptSwitch:
         # Only the main thread may set handlers; a caller in another one keeps its own.
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            InterruptSwitch._active = self
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
     def __exit__(
@@ -32,9 +39,32 @@ class InterruptSwitch:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if InterruptSwitch._active is self:
+            InterruptSwitch._active = None
+            sys.unraisablehook = self._hook
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.signalled = True
+        self.signalled = signal.Signals(number)
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-        raise Interrupted(f"interrupted by {signal.Signals(number).name}", remedy="nothing was left half-written")
+        self.raise_again()
+
+    def _unraisable(self, dropped: sys.UnraisableHookArgs) -> None:
+        """Where an interrupt was dropped, `raise_if_interrupted` follows: no traceback for it."""
+        if not isinstance(dropped.exc_value, Interrupted):
+            self._hook(dropped)
+
+    def raise_again(self) -> None:
+        """Raise `Interrupted` if a signal has come."""
+        if self.signalled is not None:
+            raise Interrupted(f"interrupted by {self.signalled.name}", remedy="nothing was left half-written")
+
+
+def raise_if_interrupted() -> None:
+    """Raise an interrupt that has come and was lost on its way.
+
+    A signal may arrive while C code calls back into Python (a compiler, a finaliser): the exception that the handler
+    raises there is printed and dropped. Whoever works in steps asks here between them.
+    """
+    if InterruptSwitch._active is not None:
+        InterruptSwitch._active.raise_again()
