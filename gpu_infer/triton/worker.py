@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import queue
 import threading
 import time
+import weakref
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -16,6 +19,11 @@ from .registration import Registration
 from .server import Server, wait_until_ready
 
 log = logging.getLogger(__name__)
+
+EXIT_WAIT_S = 3.0
+"""Seconds that the end of the process waits for requests in flight of rings that nobody closed."""
+
+_live: weakref.WeakSet[SlotWorker] = weakref.WeakSet()
 
 
 @dataclass
@@ -54,6 +62,8 @@ class SlotWorker(threading.Thread):
         self._retries = retries
         self._jobs: queue.SimpleQueue[tuple[InferRequest, Future[InferReply]] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._owner = os.getpid()
+        _live.add(self)
 
     def send(self, request: InferRequest) -> Future[InferReply]:
         """Start one inference; the future carries the reply or a ServerError."""
@@ -106,3 +116,17 @@ class SlotWorker(threading.Thread):
                     self._counters.in_flight_s += time.monotonic() - started
             with self._counters.lock:
                 self._counters.retries += 1
+
+
+def _join_all() -> None:
+    """A thread inside an HTTP client's C code while the interpreter is taken down would crash the process."""
+    workers = [worker for worker in list(_live) if worker._owner == os.getpid() and worker.is_alive()]
+    for worker in workers:
+        worker.stop()
+    until = time.monotonic() + EXIT_WAIT_S
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
+
+
+# Registered after registration.py's handler and so run before it: a region is free once its request has ended.
+atexit.register(_join_all)
