@@ -5,6 +5,6 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from .cli.main import container_main, main
+    from .cli.entry import container, script
 
-    sys.exit(main() if len(sys.argv) > 1 else container_main())
+    sys.exit(script() if len(sys.argv) > 1 else container())
