@@ -87,8 +87,12 @@ test-peers: peers
 equivalence: test-peers
 	$(PEERS_BIN)/python -m bench.equivalence
 
+# The operator alone, as a user installs it: Numba and nibabel import SciPy and pydicom where they find them.
 bench: peers
-	$(PEERS_BIN)/python -m bench.quick $(if $(CT),--input '$(CT)')
+	@test -x build/operator/bin/python || $(PYTHON) -m venv build/operator
+	build/operator/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --force-reinstall --no-deps .
+	build/operator/bin/python -m pip install --quiet --disable-pip-version-check .
+	$(PEERS_BIN)/python -m bench.quick --operator build/operator/bin/gpu-infer $(if $(CT),--input '$(CT)')
 
 clean:
 	rm -rf $(VENV) $(PEERS) dist build demo_output .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -177,8 +177,11 @@ class Check:
             raise Skipped("the bundle has no such bench")
         if name == "kernels" and self.rehearse:
             raise Skipped("a rehearsal without a GPU")
-        options = ["--device", "cpu" if self.rehearse else "gpu"] if name == "cases" else []
-        options += ["--quick"] if name == "cases" and not self.full else []
+        options: list[object] = []
+        if name == "cases":
+            options = ["--device", "cpu" if self.rehearse else "gpu", *([] if self.full else ["--quick"])]
+        elif name == "whole":
+            options = ["--input", ROOT / "input"]
         path = ROOT / "bench" / "results" / f"{name}.json"
         path.unlink(missing_ok=True)
         done = self.call("-m", f"bench.{name}", *options, limit_s=FULL_LIMIT_S if self.full else STEP_LIMIT_S)

@@ -6,6 +6,7 @@ Left out is `bench.classes` (some minutes, 6 GiB). Ends with the README's measur
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from bench import ct, finish, prepare, readme, startup, transports, volume, whole
 
@@ -14,13 +15,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.quick", description=__doc__)
     ct.add_input(parser)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--operator", type=Path, help="the gpu-infer that bench.whole runs")
     arguments = parser.parse_args()
     startup.run(7)
     volume.run(arguments.input, arguments.repeats)
     prepare.run(arguments.input, arguments.repeats)
     finish.run(arguments.input, arguments.repeats)
     transports.run(12)
-    whole.run(arguments.input, 2)
+    whole.run(arguments.input, 3, arguments.operator)
     readme.write()
 
 

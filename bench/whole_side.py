@@ -1,8 +1,7 @@
-"""One side of bench.whole in a process of its own: `python -m bench.whole_side SIDE --input CT ...`.
+"""A side of MONAI's in bench.whole, a process of its own: `python -m bench.whole_side SIDE --input CT ...`.
 
 Prints one line of JSON at the end: seconds per stage, peak memory, and where the labels are.
 
-operator    gpu_infer's operator with the packaged lung configuration
 monai-http  MONAI's transforms and sliding_window_inference; tiles travel as MONAI Deploy's remote model sends them:
             Triton's HTTP client, binary tensors inside the request, one at a time
 monai-grpc  the same over gRPC
@@ -28,35 +27,21 @@ SPACING = (0.8, 0.8, 5.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.whole_side", description=__doc__)
-    parser.add_argument("side", choices=["operator", "monai-http", "monai-grpc"])
+    parser.add_argument("side", choices=["monai-http", "monai-grpc"])
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--http", required=True)
     parser.add_argument("--grpc", required=True)
     arguments = parser.parse_args()
-    if arguments.side == "operator":
-        stages, labels = operator(arguments.input, arguments.output, arguments.grpc)
-    else:
-        predictors = {"monai-http": http_predictor, "monai-grpc": grpc_predictor}
-        url = arguments.http if arguments.side == "monai-http" else arguments.grpc
-        stages, labels = monai(arguments.input, arguments.output, predictors[arguments.side](url))
+    predictors = {"monai-http": http_predictor, "monai-grpc": grpc_predictor}
+    url = arguments.http if arguments.side == "monai-http" else arguments.grpc
+    stages, labels = monai(arguments.input, arguments.output, predictors[arguments.side](url))
     facts = {"stages": stages, "labels": str(labels), "peak_bytes": peak_rss()}
     sys.stdout.write(json.dumps(facts) + "\n")
 
 
-def operator(path: Path, output: Path, url: str) -> tuple[dict[str, float], Path]:
-    """The operator over gRPC and shared memory, as `gpu-infer run` runs it."""
-    from gpu_infer.app import run
-    from gpu_infer.settings import Settings
-
-    environment = {"NVIDIA_TRITON_GRPCURI": url}
-    settings = Settings.from_environment(environment, input=path, output=output, logs=output, publish="")
-    result = run(settings)
-    return result.data["stages"], result.output
-
-
 def monai(path: Path, output: Path, predictor: Callable[[Any], Any]) -> tuple[dict[str, float], Path]:
-    """The same road in MONAI's words."""
+    """The lung configuration's road in MONAI's words."""
     stages: dict[str, float] = {}
 
     @contextmanager
