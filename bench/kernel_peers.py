@@ -8,20 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from bench.kernel_work import WINDOW, Scene, blobs
+from bench.kernel_work import WINDOW, Scene, blobs, class_scores
 
 Peers = dict[str, dict[str, Callable[[], object]]]
 
 PREPARE = "prepare, linear to 1 mm"
 RESTORE = "restore"
+RESTORE_SCORES = "restore, scores to labels"
 
 
 def peers(s: Scene) -> Peers:
-    """Per row of the table the peers' calls: turned to RAS, linear, scaled and clipped; nearest back to the file."""
+    """Per row of the table the peers' calls: turned to RAS, linear, scaled and clipped; nearest back to the file;
+    scores linear back to the file, then their argmax."""
     from gpu_infer.backends.gpu_cupy import cupy
 
-    found: Peers = {PREPARE: {}, RESTORE: {}}
-    labels = s.backend.upload(blobs(s.grid))
+    found: Peers = {PREPARE: {}, RESTORE: {}, RESTORE_SCORES: {}}
+    labels, scores = s.backend.upload(blobs(s.grid)), s.backend.upload(class_scores(1, s.grid)[0])
 
     def scaled(values: Any) -> Any:
         return cupy.clip(values * np.float32(WINDOW.scale) + np.float32(WINDOW.shift), 0, 1)
@@ -39,6 +41,9 @@ def peers(s: Scene) -> Peers:
         back = [a / b for a, b in zip(s.shape, s.grid, strict=True)]
         found[PREPARE]["cupyx.scipy.ndimage.zoom"] = lambda: scaled(zoom(turned(), there, order=1))
         found[RESTORE]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(zoom(labels, back, order=0))
+        found[RESTORE_SCORES]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(
+            zoom(scores, (1, *back), order=1).argmax(0).astype(np.uint8)
+        )
     if find_spec("cucim") is not None:
         from cucim.skimage.transform import resize
 
@@ -63,6 +68,13 @@ def peers(s: Scene) -> Peers:
                 nearest = resized(there_labels[None, None], size=s.shape, mode="nearest-exact")[0, 0]
                 return nearest.flip(0, 1).permute(2, 1, 0).contiguous()
 
+            there_scores = torch.from_dlpack(scores)
+
+            def restore_scores() -> Any:
+                whole = resized(there_scores[None], size=s.shape, mode="trilinear", align_corners=True)[0]
+                return whole.argmax(0).to(torch.uint8).flip(0, 1).permute(2, 1, 0).contiguous()
+
             found[PREPARE]["torch interpolate"] = prepare
+            found[RESTORE_SCORES]["torch interpolate"] = restore_scores
             found[RESTORE]["torch interpolate"] = restore
     return found

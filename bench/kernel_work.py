@@ -100,8 +100,8 @@ def _windows(s: Scene) -> list[Work]:
     backend.prepare(s.stored, volume, s.tables, same, WINDOW)
     starts = _starts(s.grid, s.window)
     slot = backend.empty((len(starts), 1, *s.window), np.float32)
-    answers = backend.upload(_scores(len(starts), s.window))
-    filled = backend.upload(_scores(1, s.grid)[0])
+    answers = backend.upload(class_scores(len(starts), s.window))
+    filled = backend.upload(class_scores(1, s.grid)[0])
     ring = RingAccumulator(backend.zeros((CLASSES, *s.grid), np.float32), s.grid)
     labels, scores = backend.empty(s.grid, np.uint8), backend.empty((CLASSES, *s.grid), np.float32)
     counts = [np.ones(n, np.float32) for n in s.grid]
@@ -149,8 +149,14 @@ def _labels(s: Scene) -> list[Work]:
     whole = backend.empty(s.shape[::-1], np.uint8)
     out = whole.transpose(2, 1, 0)[::-1, ::-1]
     kept = backend.empty(s.grid, np.uint8)
+    scores, linear = backend.upload(class_scores(1, s.grid)[0]), _tables(linear_table, s.grid, s.shape)
     return [
         Work("restore", lambda: backend.restore(labels, s.back, out), read(s.back) + whole.nbytes),
+        Work(
+            "restore, scores to labels",
+            lambda: backend.restore_argmax(scores, linear, out),
+            read(linear) * CLASSES * 4 + whole.nbytes,
+        ),
         Work("histogram", lambda: backend.histogram(labels), labels.nbytes),
         Work(
             "largest components",
@@ -171,7 +177,8 @@ def blobs(shape: Shape) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray((x // 40 + y // 56 + z // 24) % 4, np.uint8)
 
 
-def _scores(windows: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.float32]]:
+def class_scores(windows: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """float32 [windows, CLASSES, *shape] in 0 … 1."""
     return np.random.default_rng(5).random((windows, CLASSES, *shape), np.float32)
 
 

@@ -61,6 +61,7 @@ def warm_cpu() -> None:
         ring = RingAccumulator(np.zeros((2, *SHAPE), np.float32), SHAPE)
         cpu.finish_argmax(ring, ORIGIN, SHAPE, labels)
         cpu.argmax(ring.sums, labels)
+        cpu.restore_argmax(ring.sums, linear, np.zeros(larger, label))
         cpu.histogram(labels)
         for out in LABELS[LABELS.index(label) :]:
             cpu.restore(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))

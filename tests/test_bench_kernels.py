@@ -49,6 +49,7 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert moved["masked moments"] == 4 * voxels
     assert moved["histogram"] == grid
     assert voxels < moved["restore"] <= voxels + grid
+    assert voxels < moved["restore, scores to labels"] <= voxels + 2 * 4 * grid
     written = json.loads((tmp_path / "kernels.json").read_text(encoding="utf-8"))
     assert [row["kernel"] for row in written["rows"]] == [m.row for m in measured]
     assert written["copy_bandwidth_bytes_per_s"] == 2 * (1 << 16) * 1000

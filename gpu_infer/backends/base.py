@@ -152,6 +152,17 @@ class Backend(Protocol):
         """out[x, y, z] = labels[tables' nearest index]; out: any strided view of the same or a wider integer dtype."""
         ...
 
+    def restore_argmax(self, scores: Array, tables: Tables, labels: Array) -> None:
+        """labels[x, y, z] = argmax over channels of the resampled scores, lowest index wins a tie; in one pass.
+
+        scores  [K, X, Y, Z] float32; labels  [X', Y', Z'] uint8 or uint16, any strides
+        tables  one per axis with X', Y', Z' entries
+
+        The labels are those of `prepare` into scores of the labels' memory order and of their `argmax`, to the last
+        bit, while K scores per output voxel are never held.
+        """
+        ...
+
     def largest_components(self, labels: Array, connectivity: int, only: Sequence[int] | None, out: Array) -> None:
         """out = labels where a voxel is in the largest connected component of its label, else 0.
 

@@ -30,7 +30,11 @@ def prepare(source: Array, out: Array, tables: Tables | None) -> None:
         if source.shape != out.shape:
             raise ValueError(f"without tables the shapes must agree, found {source.shape} and {out.shape}")
         return
-    for axis, (table, n_in, n_out) in enumerate(zip(tables, source.shape[1:], out.shape[1:], strict=True)):
+    _tables(tables, source.shape[1:], out.shape[1:])
+
+
+def _tables(tables: Tables, read: Sequence[int], made: Sequence[int]) -> None:
+    for axis, (table, n_in, n_out) in enumerate(zip(tables, read, made, strict=True)):
         if len(table) != n_out:
             raise ValueError(f"axis {axis}: the table has {len(table)} entries, the output {n_out}")
         for index in (table.lower, table.upper):
@@ -112,6 +116,14 @@ def labels(channels: int, shape: Sequence[int], array: Array) -> None:
         raise ValueError(f"labels must be uint8 or uint16, found {array.dtype}")
     if not 1 <= channels <= np.iinfo(array.dtype).max + 1:
         raise ValueError(f"{channels} channels do not fit labels of {array.dtype}")
+
+
+def restore_argmax(scores: Array, tables: Tables, array: Array) -> None:
+    """scores float32 [K, X, Y, Z], labels of any shape that the tables lead to."""
+    if scores.ndim != 4 or scores.dtype != np.float32:
+        raise ValueError(f"scores must be native float32 [K, X, Y, Z], found {scores.dtype.str} {scores.shape}")
+    labels(scores.shape[0], [len(table) for table in tables], array)
+    _tables(tables, scores.shape[1:], array.shape)
 
 
 def scores(ring: RingAccumulator, counts: Sequence[NDArray[Any]], array: Array) -> None:

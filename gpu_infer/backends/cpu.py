@@ -25,6 +25,7 @@ from .cpu_kernels.half import as_bits
 from .cpu_kernels.labels import count_labels
 from .cpu_kernels.pick import pick
 from .cpu_kernels.prepare import resample
+from .cpu_kernels.restore_argmax import restore_argmax
 from .cpu_kernels.strided import frozen, native, reading, writing
 from .cpu_kernels.walk import plan_walk
 from .cpu_kernels.zoom import interpolate
@@ -293,6 +294,21 @@ class CpuBackend:
         checks.integer_prepare(source, target, tables, ClampedAffine(), ClampedAffine())
         if out.size:
             self._pick(source, tables, target)
+
+    def restore_argmax(self, scores: NDArray[Any], tables: Tables, labels: NDArray[Any]) -> None:
+        """See `Backend.restore_argmax`. Compares as `finish_argmax` does; NaN scores are not counted.
+
+        Raises ValueError where shapes, dtypes and tables do not go together, or labels do not fit their dtype.
+        """
+        checks.restore_argmax(scores, tables, labels)
+        if labels.size == 0:
+            return
+        # a tile of p holds a channel's plane, the best scores and their channels
+        walk = plan_walk(scores, labels[np.newaxis], tables, scratch_itemsize=12, condense=True)
+        src, dst = reading(scores.transpose(walk.axes)), writing(labels[np.newaxis].transpose(walk.axes)[0])
+        entries = [frozen(e) for t in walk.tables for e in (t.lower, t.upper, t.weight)]
+        with _LAUNCH:
+            restore_argmax(*src, *dst, scores.shape[0], walk.sizes[1:], frozen(walk.used), *entries)
 
     def largest_components(
         self, labels: NDArray[Any], connectivity: int, only: Sequence[int] | None, out: NDArray[Any]

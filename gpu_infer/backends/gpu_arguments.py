@@ -39,6 +39,9 @@ RESAMPLE = _struct(
     ("swap", _I32),
 )
 PICK = _struct(("src", _POINTER), ("dst", _POINTER), *_AXES, *_STRIDES, ("tile", _I32), ("pitch", _I32), ("swap", _I32))
+RESTORE_ARGMAX = _struct(
+    ("src", _POINTER), ("dst", _POINTER), *_AXES, *_STRIDES, ("channels", _I64), ("pitch", _I32), ("plane", _I32)
+)
 GATHER = _struct(
     ("volume", _POINTER),
     ("slot", _POINTER),

@@ -13,11 +13,15 @@ from . import gpu_arguments as arguments
 from .base import Array, Tables
 from .gpu_layout import code, in_memory_order, output, pointer, steps
 from .gpu_operations import Operations
+from .gpu_tables import plan_walk
 from .tables import ClampedAffine
 
 _THREADS = 256
 _LABELS_PER_THREAD = 64
 _VOXELS_PER_THREAD = 32
+
+_TILE, _PLANES = 32, 2
+"""Of restore_argmax.cu: outputs per tile and axis, and planes in shared memory."""
 
 _MOST_VOXELS = 1 << 32
 
@@ -30,6 +34,28 @@ class LabelOperations(Operations):
         checks.integer_prepare(source, target, tables, ClampedAffine(), ClampedAffine())
         if out.size:
             self._pick(source, tables, target)
+
+    def restore_argmax(self, scores: Array, tables: Tables, labels: Array) -> None:
+        """See `Backend.restore_argmax`. Compares as `finish_argmax` does; NaN scores are not counted.
+
+        Raises ValueError where shapes, dtypes and tables do not go together, or labels do not fit their dtype.
+        """
+        checks.restore_argmax(scores, tables, labels)
+        if labels.size == 0:
+            return
+        with self._device.section("restore_argmax"):
+            out = labels[None]
+            walk = plan_walk(scores, out, tables, 4, self._tables, tiles=(_TILE,), planes=_PLANES)
+            walked = self._walked(walk, scores, out)
+            del walked["tile"], walked["swap"]
+            packed = arguments.packed(
+                arguments.RESTORE_ARGMAX,
+                **walked,
+                channels=scores.shape[0],
+                plane=walk.shared_bytes // (4 * _PLANES),
+            )
+            kind = f"restore_argmax_{'tile' if walk.tile else 'direct'}_{code(labels.dtype)}"
+            self._launch_walk("restore_argmax", kind, walk, out, packed)
 
     def largest_components(self, labels: Array, connectivity: int, only: Sequence[int] | None, out: Array) -> None:
         """See `Backend.largest_components`. Holds 8 bytes per voxel while it works; voxels are counted in 32 bits.

@@ -7,7 +7,18 @@ import hashlib
 
 from ..resources import resource_folder
 
-MODULES = ("prepare", "restore", "gather", "blend", "finish", "statistics", "masked", "components", "arrays")
+MODULES = (
+    "prepare",
+    "restore",
+    "restore_argmax",
+    "gather",
+    "blend",
+    "finish",
+    "statistics",
+    "masked",
+    "components",
+    "arrays",
+)
 """One module per file of kernels/; each gets `common.cuh` in front, so that no include path is needed."""
 
 OPTIONS = ("-std=c++17", "--fmad=false")

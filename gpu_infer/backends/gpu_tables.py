@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,15 +101,24 @@ def axis_order(source: Array, out: Array) -> tuple[int, int, int]:
     return 3 - p - q, p, q
 
 
-def plan_walk(source: Array, out: Array, tables: Tables, itemsize: int, device: DeviceTables) -> Walk:
-    """`itemsize` is that of an element in shared memory."""
+def plan_walk(
+    source: Array,
+    out: Array,
+    tables: Tables,
+    itemsize: int,
+    device: DeviceTables,
+    *,
+    tiles: Sequence[int] = TILES,
+    planes: int = 1,
+) -> Walk:
+    """`itemsize` is that of an element in shared memory, which holds `planes` of them at a time; `tiles` of `TILES`."""
     o, p, q = axis_order(source, out)
     ordered: Tables = (tables[o], tables[p], tables[q])
     axes = (0, 1 + o, 1 + p, 1 + q)
     across = abs(source.strides[1 + p]) < abs(source.strides[1 + q]) and source.shape[1 + p] > 1
-    for tile in TILES if across else ():
+    for tile in tiles if across else ():
         pitch = _pitch(device.spans(tables[q], tile).widest, itemsize)
-        size = device.spans(tables[p], tile).widest * pitch * itemsize
+        size = device.spans(tables[p], tile).widest * pitch * itemsize * planes
         if size <= SHARED_BYTES:
             return Walk(axes, ordered, tile, pitch, size)
     return Walk(axes, ordered, 0, 0, 0)

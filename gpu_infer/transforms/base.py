@@ -223,8 +223,8 @@ class Barrier(Transform):
 
 
 class ChannelReduction(Barrier):
-    """[K, X, Y, Z] scores to a [1, X, Y, Z] label map. The accumulator does it by itself where `finisher`
-    says so and it comes first."""
+    """[K, X, Y, Z] scores to a [1, X, Y, Z] label map. Where `finisher` says so, the accumulator does it by itself
+    if it comes first, and a linear restore right before it takes it along."""
 
     makes_labels = True
     finisher: ClassVar[Literal["argmax"] | None] = None

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from gpu_infer.backends.base import Backend, Tables
+from gpu_infer.backends.labels import label_dtype
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
 from gpu_infer.errors import ConfigError
 
 from .base import Barrier, Branch, Crop, Load, Measured, Metadata, Pointwise, Regrid, Restore, Transform
 from .field import FieldState
 from .restoration import restore
-from .stages import FusedPass, Single, Stage
+from .restored_argmax import in_one_pass, labels_on_loaded_grid
+from .stages import FusedPass, RestoredArgmax, Single, Stage
 
 Fields = dict[str, FieldState]
 
@@ -146,6 +148,24 @@ def run_single(stage: Single, fields: Fields, backend: Backend | None) -> None:
         _run_barrier(transform, fields[stage.field or ""], backend)
 
 
+def run_restored_argmax(stage: RestoredArgmax, fields: Fields, backend: Backend | None) -> None:
+    """Linear restore and argmax as one step; one after the other for scores of another dtype than the pipeline's."""
+    state = fields[stage.field]
+    if not in_one_pass(state):
+        for transform in stage.members:
+            run_single(Single(transform, stage.field), fields, backend)
+        return
+    for transform in stage.members:
+        check_channels(transform, state)
+    stage.argmax.check_classes(state.channels)
+    if backend is None:
+        state.channels, state.dtype = 1, label_dtype(state.channels)
+        state.restored()
+    else:
+        labels_on_loaded_grid(state, backend)
+    state.kind = stage.argmax.outcome(state.kind)
+
+
 def _run_barrier(transform: Barrier, state: FieldState, backend: Backend | None) -> None:
     if backend is None:
         transform.trace(state)
@@ -166,5 +186,7 @@ def run(stage: Stage, fields: Fields, dtype: np.dtype[Any], backend: Backend | N
     """Run one stage of a chain on `fields` in place; without a backend only the books are kept."""
     if isinstance(stage, FusedPass):
         run_pass(stage, fields, dtype, backend)
+    elif isinstance(stage, RestoredArgmax):
+        run_restored_argmax(stage, fields, backend)
     else:
         run_single(stage, fields, backend)

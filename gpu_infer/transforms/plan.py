@@ -22,7 +22,7 @@ from .checks import check, check_outputs
 from .execution import Fields, run, run_pass
 from .field import FieldState, Source
 from .restoration import in_file_order, restore
-from .stages import FusedPass, Stage, fold
+from .stages import FusedPass, Single, Stage, fold
 from .trace import Trace, Tracer
 from .voxels import readable, uploaded_dtype
 
@@ -277,7 +277,7 @@ class Pipeline:
     def _stage_dtype(self, stage: Stage, wanted: np.dtype[Any]) -> np.dtype[Any]:
         """The model's dtype for the last stage of the input field, float32 before it."""
         own = [s for s in self.pre_stages if s.field in (self.input_field, None)]
-        own = [s for s in own if isinstance(s, FusedPass) or s.transform.touches_voxels]
+        own = [s for s in own if s.touches_voxels]
         return wanted if isinstance(stage, FusedPass) and own[-1] is stage else _FLOAT32
 
     def _restored(self, output: str) -> bool:
@@ -318,7 +318,7 @@ def _accumulated(post: Iterable[Transform], field: str) -> Transform | None:
 
 
 def _stage_line(stage: Stage) -> str:
-    if isinstance(stage, FusedPass):
+    if not isinstance(stage, Single):
         how = ", one pass" if len(stage.members) > 1 else ""
         return f"{stage.field}: {' + '.join(t.summary() for t in stage.members)}{how}"
     field = stage.field or ", ".join(stage.transform.fields)

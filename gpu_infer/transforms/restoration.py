@@ -44,11 +44,11 @@ def restore(state: FieldState, interpolation: Interpolation, backend: Backend) -
     """
     steps = steps_back(state.history)
     for number, step in enumerate(steps, start=1):
-        make = _file_order if number == len(steps) else _plain
+        make = file_order if number == len(steps) else plain
         if isinstance(step, Windowed):
-            _unwindow(state, step, make(state, step.before, backend))
+            unwindow(state, step, make(state, step.before, backend))
         else:
-            _resample(state, step, interpolation, backend, make(state, step.before, backend))
+            resample(state, step, interpolation, backend, make(state, step.before, backend))
     state.restored()
 
 
@@ -58,25 +58,27 @@ def in_file_order(state: FieldState, backend: Backend) -> Array:
     back = inverse(state.source.orientation)
     stored = back.view(state.array)[0]
     if not stored.transpose(2, 1, 0).flags.c_contiguous:
-        out = _file_order(state, state.shape, backend)
+        out = file_order(state, state.shape, backend)
         x, y, z = (identity_table(n) for n in state.shape)
         backend.restore(state.array[0], (x, y, z), out[0])
         stored = back.view(out)[0]
     return stored
 
 
-def _plain(state: FieldState, shape: Shape3, backend: Backend) -> Array:
+def plain(state: FieldState, shape: Shape3, backend: Backend) -> Array:
+    """New [C, X, Y, Z] array for `state`, C-ordered."""
     return backend.empty((state.channels, *shape), state.dtype)
 
 
-def _file_order(state: FieldState, shape: Shape3, backend: Backend) -> Array:
+def file_order(state: FieldState, shape: Shape3, backend: Backend) -> Array:
     """[C, X, Y, Z] view of a new buffer that is [C, K, J, I] in memory."""
     i, j, k = inverse(state.source.orientation).shape(shape)
     buffer = backend.empty((state.channels, k, j, i), state.dtype)
     return state.source.orientation.view(buffer.transpose(0, 3, 2, 1))
 
 
-def _resample(state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array) -> None:
+def resample(state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array) -> None:
+    """Undo `step` into `out`, which becomes the array of `state`."""
     make = nearest_table if interpolation == "nearest" else linear_table
     x, y, z = (make(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True))
     tables: Tables = (x, y, z)
@@ -88,7 +90,7 @@ def _resample(state: FieldState, step: Resampled, interpolation: Interpolation, 
     state.array, state.shape = out, step.before
 
 
-def _unwindow(state: FieldState, step: Windowed, out: Array) -> None:
+def unwindow(state: FieldState, step: Windowed, out: Array) -> None:
     """Put the window back where it was cut, into a background of 0; what a pad added is dropped."""
     inner, outer = [slice(None)], [slice(None)]
     for start, size, whole in zip(step.start, state.shape, step.before, strict=True):

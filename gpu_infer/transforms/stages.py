@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from .base import Branch, Crop, Load, Measured, Metadata, Pointwise, Regrid, Transform
+from .base import (
+    Branch,
+    ChannelReduction,
+    Crop,
+    Load,
+    Measured,
+    Metadata,
+    Pointwise,
+    Regrid,
+    Restore,
+    Transform,
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +30,8 @@ class FusedPass:
 
     field: str
     members: tuple[Transform, ...]
+
+    touches_voxels: ClassVar[bool] = True
 
     @property
     def regrid(self) -> Regrid | None:
@@ -36,8 +50,27 @@ class Single:
     transform: Transform
     field: str | None
 
+    @property
+    def touches_voxels(self) -> bool:
+        return self.transform.touches_voxels
 
-Stage = FusedPass | Single
+
+@dataclass(frozen=True)
+class RestoredArgmax:
+    """A linear restore of one field and the argmax directly behind it, as one `Backend.restore_argmax` call."""
+
+    field: str
+    restore: Restore
+    argmax: ChannelReduction
+
+    touches_voxels: ClassVar[bool] = True
+
+    @property
+    def members(self) -> tuple[Transform, ...]:
+        return (self.restore, self.argmax)
+
+
+Stage = FusedPass | Single | RestoredArgmax
 
 
 @dataclass
@@ -57,11 +90,17 @@ def fold(transforms: Iterable[Transform]) -> tuple[Stage, ...]:
 
     A pass stands where its first member stood; later members of the same field join it until a second
     regrid, a restore, a barrier or a branch of that field ends it. Passes of different fields do not depend
-    on each other.
+    on each other. An argmax joins the linear restore of its field where nothing in between works on that
+    field's voxels.
     """
-    stages: list[_Open | Single] = []
+    stages: list[_Open | Single | RestoredArgmax] = []
     current: dict[str, _Open] = {}
+    restored: dict[str, tuple[int, Restore]] = {}  # linear restores with no other work on their field since, and where
     for transform in transforms:
+        joins = isinstance(transform, ChannelReduction) and transform.finisher == "argmax"
+        if transform.touches_voxels:
+            for field in (*(() if joins else transform.fields), *transform.references):
+                restored.pop(field, None)
         if isinstance(transform, (Load, Pointwise, Regrid, Crop)):
             for field in transform.fields:
                 group = current.get(field)
@@ -78,6 +117,16 @@ def fold(transforms: Iterable[Transform]) -> tuple[Stage, ...]:
         else:
             for field in (*transform.fields, *transform.references):
                 current.pop(field, None)
-            several = (None,) if isinstance(transform, Branch) else transform.fields
-            stages.extend(Single(transform, field) for field in several)
+            if isinstance(transform, Branch):
+                stages.append(Single(transform, None))
+                continue
+            for field in transform.fields:
+                before = restored.pop(field, None)
+                if before is not None and isinstance(transform, ChannelReduction):
+                    at, restore = before
+                    stages[at] = RestoredArgmax(field, restore, transform)
+                    continue
+                if isinstance(transform, Restore) and transform.interpolation == "linear":
+                    restored[field] = (len(stages), transform)
+                stages.append(Single(transform, field))
     return tuple(FusedPass(s.field, tuple(s.members)) if isinstance(s, _Open) else s for s in stages)

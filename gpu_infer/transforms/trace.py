@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from gpu_infer.backends.labels import label_dtype
 from gpu_infer.volume.geometry import Shape3
 
 from .base import Barrier
 from .execution import Fields, run
 from .field import FieldState
-from .stages import FusedPass, Stage
+from .restored_argmax import allocated_bytes, in_one_pass
+from .stages import RestoredArgmax, Single, Stage
 
 Shape4 = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class StageTrace:
-    """One stage: [C, X, Y, Z] shapes and dtypes before and after, and the bytes that it allocates on the
-    device."""
+    """One stage: [C, X, Y, Z] shapes and dtypes before and after, the bytes that it allocates on the device, and those
+    of the array that it reads there (none for what is uploaded or inferred)."""
 
     line: str
     field: str
@@ -30,6 +33,7 @@ class StageTrace:
     shape_out: Shape4
     dtype_out: np.dtype[Any]
     bytes: int
+    reads: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Trace:
     def peak_bytes(self) -> int:
         """Largest sum of what one stage reads and what it allocates; slots and slabs of the inference come
         on top."""
-        return max(_size(s.shape_in, s.dtype_in) + s.bytes for s in self.stages)
+        return max(s.reads + s.bytes for s in self.stages)
 
 
 def _size(shape: Shape4, dtype: np.dtype[Any]) -> int:
@@ -70,25 +74,28 @@ class Tracer:
     stages: list[StageTrace] = field(default_factory=list)
 
     def upload(self, state: FieldState) -> None:
-        self._add("upload, as stored", state, _look(state), state.nbytes)
+        self._add("upload, as stored", state, _look(state), state.nbytes, reads=False)
 
     def result(self, state: FieldState) -> None:
-        self._add(f"{state.name}: result of the inference", state, _look(state), state.nbytes)
+        self._add(f"{state.name}: result of the inference", state, _look(state), state.nbytes, reads=False)
 
     def cast(self, state: FieldState, dtype: np.dtype[Any]) -> None:
         before, state.dtype = _look(state), dtype
         self._add(f"{state.name}: to {dtype}", state, before, state.nbytes)
 
     def step(self, line: str, stage: Stage, fields: Fields, dtype: np.dtype[Any]) -> None:
-        touches = isinstance(stage, FusedPass) or stage.transform.touches_voxels
-        name = stage.field or (stage.transform.fields[0] if not isinstance(stage, FusedPass) else "")
-        state, known = fields[name], set(fields)
+        single = stage.transform if isinstance(stage, Single) else None
+        state, known = fields[stage.field or (single.fields[0] if single else "")], set(fields)
         before = _look(state)
-        barrier = None if isinstance(stage, FusedPass) else stage.transform
-        scratch = barrier.scratch_bytes(state) if isinstance(barrier, Barrier) else 0
+        if isinstance(stage, RestoredArgmax):
+            size = _restored_argmax_bytes(state)
+            run(stage, fields, dtype, None)
+            self._add(line, state, before, size)
+            return
+        scratch = single.scratch_bytes(state) if isinstance(single, Barrier) else 0
         run(stage, fields, dtype, None)
         made = sum(fields[n].nbytes for n in fields if n not in known)
-        self._add(line, state, before, (made or state.nbytes) + scratch if touches else 0)
+        self._add(line, state, before, (made or state.nbytes) + scratch if stage.touches_voxels else 0)
 
     def deliver(self, state: FieldState, *, restored: bool) -> None:
         """The copy into the file's order, with the way back to its grid where nothing else did it."""
@@ -98,9 +105,19 @@ class Tracer:
         identity = not needed and restored
         self._add(f"{state.name}: in the file's order", state, before, 0 if identity else state.nbytes)
 
-    def _add(self, line: str, state: FieldState, before: tuple[Shape4, np.dtype[Any]], size: int) -> None:
+    def _add(
+        self, line: str, state: FieldState, before: tuple[Shape4, np.dtype[Any]], size: int, *, reads: bool = True
+    ) -> None:
         shape, dtype = _look(state)
-        self.stages.append(StageTrace(line, state.name, before[0], before[1], shape, dtype, size))
+        read = _size(*before) if reads else 0
+        self.stages.append(StageTrace(line, state.name, before[0], before[1], shape, dtype, size, read))
+
+
+def _restored_argmax_bytes(state: FieldState) -> int:
+    if in_one_pass(state):
+        return allocated_bytes(state)
+    loaded = math.prod(state.source.loaded.shape)
+    return loaded * (state.channels * state.dtype.itemsize + label_dtype(state.channels).itemsize)
 
 
 def _look(state: FieldState) -> tuple[Shape4, np.dtype[Any]]:

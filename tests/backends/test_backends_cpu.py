@@ -14,6 +14,7 @@ from gpu_infer.backends.cpu_kernels import finish, windows
 from gpu_infer.backends.cpu_kernels.labels import count_labels
 from gpu_infer.backends.cpu_kernels.pick import pick
 from gpu_infer.backends.cpu_kernels.prepare import resample
+from gpu_infer.backends.cpu_kernels.restore_argmax import restore_argmax
 from gpu_infer.backends.cpu_kernels.strided import frozen, native, reading, writing
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.tables import ClampedAffine
@@ -27,6 +28,7 @@ _KERNELS = [
     finish.argmax_box_and_clear,
     finish.mean_box_and_clear,
     count_labels,
+    restore_argmax,
 ]
 _IDENTITY = ClampedAffine()
 
@@ -37,6 +39,7 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     target = (y + 1, z + 2, x)
     tables = tuple(linear_table(a, b) for a, b in zip(shape, target, strict=True))
     back = tuple(nearest_table(b, a) for a, b in zip(shape, target, strict=True))
+    linear_back = tuple(linear_table(b, a) for a, b in zip(shape, target, strict=True))
     source = layout(np.ones((1, *shape), np.int16))
     source.flags.writeable = False
     volume = layout(np.empty((1, *target), np.float32))
@@ -52,6 +55,7 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     backend.finish_argmax(ring, (0, 0, 0), target, labels)
     backend.argmax(scores, labels)
     backend.restore(labels, back, layout(np.zeros(shape, np.uint8)))
+    backend.restore_argmax(scores, linear_back, layout(np.zeros(shape, np.uint8)))
     backend.histogram(labels)
 
 

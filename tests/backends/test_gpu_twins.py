@@ -119,6 +119,30 @@ def test_tables_that_run_backwards(gpu: Any) -> None:
     np.testing.assert_array_equal(found[0], found[1])
 
 
+@pytest.mark.parametrize(
+    ("stored", "factor", "kernel"),
+    [((0, 1, 2), 0.7, "tile"), ((0, 1, 2), 1.9, "tile"), ((0, 1, 2), 3.0, "direct"), ((2, 1, 0), 0.7, "direct")],
+)
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_restore_argmax_rounds_alike(
+    gpu: Any, stored: tuple[int, ...], factor: float, kernel: str, align_corners: bool
+) -> None:
+    """Labels X fastest: scores with Z fastest are turned through shared memory while two planes fit."""
+    target = (70, 9, 67)
+    shape = tuple(round(n * factor) for n in target)
+    scores = laid_out(np.round(noise((3, *shape)) / 700, 1), stored, (1, 1, 1))
+    tables = tuple(linear_table(a, b, align_corners) for a, b in zip(shape, target, strict=True))
+    found = []
+    for backend in (CPU, gpu):
+        labels = backend.zeros(target[::-1], np.uint8).transpose(2, 1, 0)[::-1]
+        Module.launches.clear()
+        backend.restore_argmax(backend.upload(scores), tables, labels)
+        found.append(backend.download(labels))
+    assert Module.launches == [f"restore_argmax_{kernel}_u1"]
+    np.testing.assert_array_equal(found[1], found[0])
+    assert np.unique(found[1]).size == 3
+
+
 WIDENINGS = [
     (a, b)
     for a in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from labels_contract import LabelsContract
 from prepare_contract import PrepareContract
+from restore_argmax_contract import RestoreArgmaxContract
 from windows_contract import WindowsContract
 
 
-class BackendContract(PrepareContract, WindowsContract, LabelsContract):
+class BackendContract(PrepareContract, WindowsContract, RestoreArgmaxContract, LabelsContract):
     pass

@@ -343,7 +343,7 @@ class WindowsContract:
         expected = naive[:, : shape[0], : shape[1], : shape[2]].argmax(0)
         np.testing.assert_array_equal(rolling_scan(backend, grid, outputs), expected)
 
-    def test_mistakes_are_refused(self, backend: Backend) -> None:
+    def test_mistakes_with_windows_are_refused(self, backend: Backend) -> None:
         volume = backend.zeros((1, 8, 8, 8), np.float32)
         slot = backend.zeros((1, 1, 4, 4, 4), np.float32)
         ring = RingAccumulator(backend.zeros((1, 3, 8, 8), np.float32), (8, 8, 8))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,32 @@ def test_the_device_holds_no_more_than_planned(tmp_path: Path, triton_server: An
     found = data["gpu"]["peak_device_bytes"]
     assert 0.8 * voxels < found <= voxels + (4 << 20)  # pages of the slots and of the pool are TABLES' part
     assert any(line.startswith("GPU peak") for line in data["plan"]["memory"])
+
+
+def test_scores_restored_linearly(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
+    """The CPU's labels; a second case takes no memory; no transform holds scores on the file's grid."""
+    chosen = config("classes5", resolution=(1.2, 1.4, 1.3), roi_size=[32, 32, 32])
+    argmax, copy, restore = chosen["post_transforms"]
+    restore["args"]["is_label"] = False
+    chosen["post_transforms"] = [copy, restore, argmax]
+    counted = []
+    for case, shape in (("first", (70, 75, 60)), ("second", (52, 66, 71))):
+        found = []
+        for device in ("cpu", "gpu"):
+            root = tmp_path / case / device
+            write_nifti(root / "input/case.nii.gz", volume(shape), AFFINE)
+            result = operate(root, triton_server, chosen, device=device)
+            found.append(labels_of(result))
+        np.testing.assert_array_equal(found[1], found[0])
+        assert len(np.unique(found[0])) == 5
+        counted.append(result.data["gpu"])
+        assert sum("is_label=false) + ArgmaxAcrossChannels, one pass" in s for s in result.data["plan"]["stages"]) == 1
+        planned = result.data["memory"]["planned_device_peak_bytes"]
+        assert counted[-1]["peak_device_bytes"] <= planned - TABLES + (4 << 20)
+        (largest,) = (line for line in result.data["plan"]["memory"] if line.startswith("GPU: largest transform"))
+        assert float(largest.split()[-2]) * 2**20 < 5 * 4 * math.prod(shape)
+    for fixed in ("allocations", "kernels_compiled", "modules_loaded"):
+        assert counted[1][fixed] == 0, fixed
 
 
 @pytest.mark.parametrize("finish", ["argmax", "scores"])
