@@ -139,7 +139,7 @@ class _Chunk:
 
     def __init__(self, pool: MemoryPool, source: Memory, ptr: int, size: int) -> None:
         self.ptr, self.size = ptr, size
-        weakref.finalize(self, pool.give_back, source, ptr, size)
+        weakref.finalize(self, pool._give_back, source, ptr, size)
 
 
 class MemoryPool:
@@ -179,7 +179,7 @@ class MemoryPool:
                 self.free_all_blocks()
         raise AssertionError
 
-    def give_back(self, source: Memory, ptr: int, size: int) -> None:
+    def _give_back(self, source: Memory, ptr: int, size: int) -> None:
         self._used -= size
         for piece in [p for p in self._free if p[0] is source and (p[1] + p[2] == ptr or ptr + size == p[1])]:
             self._free.remove(piece)
