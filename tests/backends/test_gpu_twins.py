@@ -242,6 +242,20 @@ def test_ties_are_counted_within_the_band() -> None:
         assert backend.download(labels)[0, 0].tolist() == [2, 2, 2, 2, 2]
 
 
+@pytest.mark.parametrize("order", ["forward", "reversed", "scattered"])
+def test_ties_of_every_thread_and_block_are_counted(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDASIM_ORDER", order)
+    scores = np.random.default_rng(3).integers(0, 4, (3, 9, 41, 70)).astype(np.float32)
+    best = np.sort(scores, axis=0)
+    expected = int((best[-1] == best[-2]).sum())
+    with simulated_cupy() as module:
+        backend = module.GpuBackend()
+        ring = RingAccumulator(backend.upload(scores), scores.shape[1:])
+        labels = backend.zeros(scores.shape[1:], np.uint8)
+        backend.finish_argmax(ring, (0, 0, 0), scores.shape[1:], labels)
+        assert backend.counters()["tied_voxels"] == expected > 5000
+
+
 def test_one_channel_has_no_ties() -> None:
     with simulated_cupy() as module:
         backend = module.GpuBackend()

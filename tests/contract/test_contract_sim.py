@@ -18,3 +18,15 @@ def backend() -> Iterator[Backend]:
 
 class TestSimulated(BackendContract, StatisticsContract):
     """The GPU backend on simulated CUDA fulfils the contract."""
+
+
+@pytest.fixture(scope="module", params=["reversed", "scattered"])
+def thread_order(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDASIM_ORDER", request.param)
+        yield
+
+
+@pytest.mark.usefixtures("thread_order")
+class TestSimulatedInAnotherOrder(BackendContract, StatisticsContract):
+    """So it does whatever the order in which the threads of a block take their turns: no barrier is missing."""

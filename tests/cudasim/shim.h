@@ -4,6 +4,9 @@
 // thread: a fiber runs thread after thread until one meets a barrier; then it is put aside and a new fiber goes on with
 // the next thread. When every thread has met the barrier or ended, the fibers put aside go on. A kernel without barriers
 // so needs one fiber per block.
+//
+// CUDASIM_ORDER=reversed or =scattered has the threads of a block take their turns in another order: a kernel that lacks
+// a barrier then reads what was not written yet.
 #pragma once
 #include <ucontext.h>
 
@@ -11,6 +14,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
+#include <string>
 #include <vector>
 
 #ifdef CUDASIM_LIST
@@ -77,6 +82,29 @@ static thread_local unsigned char* dynamic_area = nullptr;
 
 static const std::size_t STACK = 32 << 10;
 
+// Which thread of a block has its turn as the n-th.
+struct Order {
+    unsigned int step = 1, first = 0;
+
+    static Order of(unsigned int total) {
+        const char* name = std::getenv("CUDASIM_ORDER");
+        const std::string asked = name ? name : "";
+        Order order;
+        if (asked == "reversed") {
+            order.step = order.first = total - 1;
+        } else if (asked == "scattered") {
+            order.step = total * 5 / 8 + 1;
+            while (std::gcd(order.step, total) != 1) order.step++;
+            order.first = total / 3;
+        }
+        return order;
+    }
+
+    unsigned int operator()(unsigned int n, unsigned int total) const {
+        return static_cast<unsigned int>((static_cast<unsigned long long>(n) * step + first) % total);
+    }
+};
+
 struct Fiber {
     ucontext_t context;
     dim3 thread;
@@ -88,9 +116,10 @@ struct Fiber {
 // The threads of one block at a time, on the fibers of one OpenMP thread.
 class Block {
   public:
-    template <class Body> void run(const Body& body) {
+    template <class Body> void run(const Order& order, const Body& body) {
         call_ = [](const void* b) { (*static_cast<const Body*>(b))(); };
         body_ = &body;
+        order_ = order;
         next_ = 0;
         total_ = blockDim.x * blockDim.y * blockDim.z;
         std::vector<Fiber*> aside;
@@ -146,6 +175,7 @@ class Block {
     Fiber* current_ = nullptr;
     void (*call_)(const void*) = nullptr;
     const void* body_ = nullptr;
+    Order order_;
     unsigned int next_ = 0, total_ = 0;
 };
 
@@ -153,7 +183,7 @@ static thread_local Block block;
 
 inline void Block::main_of_fiber() {
     while (block.next_ < block.total_) {
-        const unsigned int n = block.next_++;
+        const unsigned int n = block.order_(block.next_++, block.total_);
         threadIdx = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
         block.call_(block.body_);
     }
@@ -170,6 +200,7 @@ struct Launch {
 template <class P> void launch(void (*kernel)(P), const Launch* how, const void* argument) {
     typedef typename std::remove_const<P>::type Argument;
     const Argument& given = *static_cast<const Argument*>(argument);
+    const Order order = Order::of(how->block[0] * how->block[1] * how->block[2]);
     const long long blocks = static_cast<long long>(how->grid[0]) * how->grid[1] * how->grid[2];
 #pragma omp parallel if (blocks > 4)
     {
@@ -183,7 +214,7 @@ template <class P> void launch(void (*kernel)(P), const Launch* how, const void*
         for (long long n = 0; n < blocks; n++) {
             blockIdx = {static_cast<unsigned int>(n % gridDim.x), static_cast<unsigned int>(n / gridDim.x % gridDim.y),
                         static_cast<unsigned int>(n / gridDim.x / gridDim.y)};
-            block.run([&] { kernel(given); });
+            block.run(order, [&] { kernel(given); });
         }
         std::free(shared);
     }

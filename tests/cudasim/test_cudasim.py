@@ -13,6 +13,7 @@ import pytest
 from cudasim.compiler import Module, compile_program, create_program
 
 TESTS = Path(__file__).resolve().parents[1]
+ORDERS = ("forward", "reversed", "scattered")
 
 KERNELS = """
 struct Reverse { int* values; int rounds; };
@@ -26,6 +27,12 @@ extern "C" __global__ void reverse(const __grid_constant__ Reverse a) {
         mine[n] = held[63 - n];
         __syncthreads();
     }
+}
+extern "C" __global__ void reverse_without_barriers(const __grid_constant__ Reverse a) {
+    __shared__ int held[64];
+    const int n = threadIdx.y * blockDim.x + threadIdx.x;
+    held[n] = a.values[n];
+    a.values[n] = held[a.rounds];
 }
 struct Counted { unsigned int* total; unsigned int* least; };
 extern "C" __global__ void counted(const __grid_constant__ Counted a) {
@@ -69,12 +76,29 @@ def struct(*fields: Any) -> Any:
     return np.array(tuple(values), np.dtype(kinds, align=True))
 
 
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("rounds", [0, 1, 2, 5])
-def test_barriers_separate_what_threads_write_and_read(kernels: Any, rounds: int) -> None:
+def test_barriers_separate_what_threads_write_and_read(
+    kernels: Any, rounds: int, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDASIM_ORDER", order)
     values = np.arange(64 * 9, dtype=np.int32)
     kernels.get_function("reverse")((9,), (32, 2), (struct(values, rounds),))
     expected = np.arange(64 * 9).reshape(9, 64)
     np.testing.assert_array_equal(values.reshape(9, 64), expected[:, ::-1] if rounds % 2 else expected)
+
+
+def test_another_order_of_threads_shows_that_a_barrier_is_missing(
+    kernels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = {}
+    for n, order in enumerate(ORDERS):
+        monkeypatch.setenv("CUDASIM_ORDER", order)
+        values = np.arange(64, dtype=np.int32) + 100 * n
+        kernels.get_function("reverse_without_barriers")((1,), (32, 2), (struct(values, 0),))
+        right[order] = bool((values == 100 * n).all())
+    # in order, the first thread has always written before the others read
+    assert right == {"forward": True, "reversed": False, "scattered": False}
 
 
 def test_atomics(kernels: Any) -> None:
@@ -149,6 +173,7 @@ def test_the_contract_under_address_sanitizer() -> None:
     """Every operation over the contract's shapes, none of which reads or writes beside its arrays."""
     done = under_asan(
         "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/contract/test_contract_sim.py",
+        "-k", "not InAnotherOrder",
         "--deselect", "tests/contract/test_contract_sim.py::TestSimulated::test_too_much_memory_is_a_resource_error",
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]

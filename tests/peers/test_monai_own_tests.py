@@ -23,13 +23,18 @@ def test_monais_own_tests(tmp_path: Path, equivalence: Any) -> None:
     root = Path(source).resolve()
     found = list(root.glob("tests/**/test_sliding_window_inference.py"))
     assert found, f"no test_sliding_window_inference.py below {root / 'tests'}"
-    suite = run_suite("monai_window_routed", [str(found[0])], tmp_path, root)
-    missed = [name for name in suite.failed if not name.startswith(MAY_MISS)]
-    assert not missed, suite.output[-4000:]
+    chosen = [str(found[0]), "-k", "TestSlidingWindowInference"]  # not test_is_quick, a function that the file imports
+    suite = run_suite("monai_window_routed", chosen, tmp_path, root)
+    missed = {name for name in suite.failed if not name.startswith(MAY_MISS)}
+    if missed:  # what MONAI itself fails, where the tests are of another version than the one installed, is no miss
+        chosen[-1] = " or ".join(sorted(missed))
+        missed -= set(run_suite("no:monai_window_routed", chosen, tmp_path, root).failed)
+    assert not missed, f"{sorted(missed)}\n{suite.output[-4000:]}"
     assert suite.ours > 0
+    autograd = sum(name.startswith(MAY_MISS) for name in suite.failed)
     equivalence.record(
         "monai.inferers.sliding_window_inference: MONAI's own tests",
         "gpu_infer.sliding_window_inference",
-        tolerance=f"{suite.passed} pass, {len(suite.failed)} of autograd do not",
+        tolerance=f"{suite.passed} pass, {autograd} of autograd do not",
         cases=suite.passed,
     )
