@@ -22,7 +22,7 @@ def main() -> None:
     prepare.run(arguments.input, arguments.repeats)
     finish.run(arguments.input, arguments.repeats)
     transports.run(12)
-    whole.run(arguments.input, 3, arguments.operator)
+    whole.run(arguments.input, 2, arguments.operator)
     readme.write()
 
 
