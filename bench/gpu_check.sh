@@ -59,5 +59,5 @@ rm -rf "$work/site"
 
 cd "$root"
 unset PYTHONHOME
-PYTHONPATH=$work/site PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+PYTHONPATH=$work/site:$root/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     "$python" bench/gpu_check.py --work "$work" --results "$results" ${passed_on[@]+"${passed_on[@]}"}

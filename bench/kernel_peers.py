@@ -15,14 +15,15 @@ Peers = dict[str, dict[str, Callable[[], object]]]
 PREPARE = "prepare, linear to 1 mm"
 RESTORE = "restore"
 RESTORE_SCORES = "restore, scores to labels"
+COMPONENTS = "largest components"
 
 
 def peers(s: Scene) -> Peers:
     """Per row of the table the peers' calls: turned to RAS, linear, scaled and clipped; nearest back to the file;
-    scores linear back to the file, then their argmax."""
+    scores linear back to the file, then their argmax; each label's largest component."""
     from gpu_infer.backends.gpu_cupy import cupy
 
-    found: Peers = {PREPARE: {}, RESTORE: {}, RESTORE_SCORES: {}}
+    found: Peers = {PREPARE: {}, RESTORE: {}, RESTORE_SCORES: {}, COMPONENTS: {}}
     labels, scores = s.backend.upload(blobs(s.grid)), s.backend.upload(class_scores(1, s.grid)[0])
 
     def scaled(values: Any) -> Any:
@@ -45,8 +46,20 @@ def peers(s: Scene) -> Peers:
             zoom(scores, (1, *back), order=1).argmax(0).astype(np.uint8)
         )
     if find_spec("cucim") is not None:
+        from cucim.skimage.measure import label
         from cucim.skimage.transform import resize
 
+        def largest() -> Any:
+            found = label(labels.astype(np.int32), background=0, connectivity=1)
+            sizes = cupy.bincount(found.ravel())
+            label_of = cupy.zeros(sizes.size, np.uint8)
+            label_of[found] = labels
+            kept = cupy.zeros(sizes.size, np.uint8)
+            for value in range(1, 4):
+                kept[cupy.where(label_of == value, sizes, 0).argmax()] = value
+            return kept[found]
+
+        found[COMPONENTS]["cuCIM label"] = largest
         options = {"preserve_range": True, "anti_aliasing": False}
         found[PREPARE]["cuCIM resize"] = lambda: scaled(resize(turned(), s.grid, order=1, **options))
         found[RESTORE]["cuCIM resize"] = lambda: to_file(resize(labels, s.shape, order=0, **options).astype(np.uint8))

@@ -43,6 +43,7 @@ LARGE = frozenset({"simpleitk", "connected-components-3d"})
 """In the second bundle only: other formats than NIfTI, and connected components on the CPU."""
 
 TRITON = REQUIREMENTS[0]
+CUCIM = "cucim-cu13>=25.10"
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
 _NOT_NEEDED = (
     "test",
@@ -69,6 +70,7 @@ def main() -> int:
         root = Path(scratch, "gpu-bundle")
         root.mkdir()
         add_wheels(root / "wheels", Path(scratch, "downloads"), simpleitk=arguments.simpleitk)
+        add_cucim(root / "packages", Path(scratch, "downloads"))
         add_triton(root / "triton", Path(scratch, "downloads"))
         add_python(root / "python")
         add_checkout(root)
@@ -101,6 +103,18 @@ def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
         if name not in left_out | {"gpu-infer"}:
             wanted.append(f"{name}=={version}")
     _run("-m", "pip", "download", "--quiet", "--no-deps", f"--dest={folder}", *target, *wanted)
+
+
+def add_cucim(folder: Path, downloads: Path) -> None:
+    """cuCIM's functions on CuPy arrays, for comparison: without its image reader, which is most of the wheel."""
+    _run("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", f"--python-version={PYTHON}",
+         "--platform=manylinux_2_28_x86_64", f"--dest={downloads}", CUCIM)  # fmt: skip
+    (wheel,) = downloads.glob("cucim_*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            reader = name.startswith("cucim/clara/") and name != "cucim/clara/__init__.py"
+            if not (reader or ".libs/" in name or "/tests/" in name or name.endswith((".so", "RECORD"))):
+                archive.extract(name, folder)
 
 
 def add_triton(folder: Path, downloads: Path) -> None:
