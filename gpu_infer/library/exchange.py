@@ -7,6 +7,7 @@ followed.
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from .layout import Layout, Sizes, Source
 from .stitching import Stitched, nearest_weights
 
 
-class HostExchange:
+class HostExchange(ABC):
     """Windows and sums in host memory, for any kind of caller."""
 
     images: NDArray[Any]
 
+    @abstractmethod
     def values(self, array: Any) -> NDArray[Any]:
-        raise NotImplementedError
+        """`array` of the caller's kind as NumPy values, without a copy where its memory allows."""
 
     def source(self, images: NDArray[Any], windows: Layout, mode: str, cval: float) -> Source:
         return Source(images, windows, mode, cval)
