@@ -12,7 +12,9 @@ from . import options
 if TYPE_CHECKING:
     from ..doctor.check import Check
 
-Clean = Annotated[bool, typer.Option("--clean", help="Remove what a killed run left in shared memory.")]
+Clean = Annotated[
+    bool, typer.Option("--clean", help="Remove what a killed run left in shared memory and in the folders named.")
+]
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 

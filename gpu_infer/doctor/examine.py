@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..settings import Settings
 from .check import Check
-from .folders import check_input, check_writable
+from .folders import check_input, check_unfinished, check_writable
 from .host import check_gpu, check_shared_memory
 from .installation import check_packages, check_python, check_resources
 
@@ -15,7 +15,7 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
     """Check everything that a run with `settings` needs.
 
     folders  which of "input", "output", "publish" and "logs" the user named; the others are not looked at
-    clean    remove what killed runs left in shared memory and on the server
+    clean    remove what killed runs left in those folders, in shared memory and on the server
     """
     from .server import check_server
 
@@ -24,5 +24,7 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
         path = getattr(settings, name)
         if path is not None:
             checks.append(check_input(path) if name == "input" else check_writable(name, path))
+            if name in ("output", "publish"):
+                checks += check_unfinished(name, path, clean=clean)
     checks += [check_shared_memory(), check_gpu()]
     return checks + check_server(settings, fit="input" in folders, clean=clean)

@@ -41,6 +41,23 @@ def check_writable(name: str, folder: Path) -> Check:
     return Check(name, "ok", f"{folder}{note}: {free:.1f} GiB free")
 
 
+def check_unfinished(name: str, folder: Path, *, clean: bool) -> list[Check]:
+    """What runs that were killed while they wrote left in `folder`; no check where there is nothing."""
+    from ..writers.unfinished import find_unfinished, remove
+
+    found = find_unfinished(folder)
+    if not found:
+        return []
+    listed = ", ".join(map(str, found))
+    if not clean:
+        return [Check(name, "warn", f"left by a killed run: {listed}", "gpu-infer doctor --clean removes it")]
+    try:
+        remove(found)
+    except OSError as error:
+        return [Check(name, "fail", f"{error.filename}: {error.strerror}", "delete it as its owner or as root", 5)]
+    return [Check(name, "ok", f"removed: {listed}")]
+
+
 def _parts(error: Exception, code: int) -> tuple[str, str | None, int]:
     if isinstance(error, GpuInferError):
         return error.message, error.remedy, error.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from ..errors import ConfigError, GpuInferError, ResourceError
 
+SUFFIX = ".partial"
+"""Of the hidden folders in which files are made before they appear."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
 
@@ -20,19 +24,27 @@ _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
 def staging(folder: Path, name: str) -> Iterator[Path]:
     """A hidden folder inside `folder` to write into; gone after the block, however that ends.
 
+    It is locked meanwhile: what a killed process leaves is not (`unfinished`).
+
     An `OSError` of the block becomes `ResourceError` (disk full) or `ConfigError` (missing, read-only),
     naming `folder`.
     """
     try:
-        stage = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=folder))
+        stage = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=SUFFIX, dir=folder))
     except OSError as error:
         raise explained(error, folder) from error
+    lock: int | None = None
     try:
+        with suppress(OSError):  # a file system without locks; nobody then takes the folder for a dead one's
+            lock = os.open(stage, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_SH)
         yield stage
     except OSError as error:
         raise explained(error, folder) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def check_folder(folder: Path) -> None:
