@@ -140,11 +140,11 @@ def add_triton(folder: Path, downloads: Path) -> None:
 def add_python(folder: Path) -> None:
     """This machine's Python 3.12 with its shared library, for the server on hosts whose Python has none."""
     python = shutil.which(f"python{PYTHON}")
-    if python is None:
+    code = "import sys, sysconfig as s; print(sys.base_prefix, s.get_config_var('INSTSONAME'))"
+    done = subprocess.run([python or "false", "-c", code], capture_output=True, text=True, check=False)
+    if python is None or done.returncode:  # a version manager's stand-in answers for Pythons that are not there
         log.warning("no python%s here: the bundle carries none, the host must have libpython%s", PYTHON, PYTHON)
         return
-    code = "import sys, sysconfig as s; print(sys.base_prefix, s.get_config_var('INSTSONAME'))"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     prefix, library = Path(done.stdout.split()[0]), done.stdout.split()[1]
     if not library.endswith(".so.1.0") or not (prefix / "lib" / library).is_file():
         log.warning("%s has no shared library of its own: the host must have libpython%s", python, PYTHON)
