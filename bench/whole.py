@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from bench.measure import Timing
 from bench.output import Chart, Result, mebibytes, seconds, times
@@ -69,6 +68,9 @@ def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
                 _run(side, command, ct, folder, server)  # compiles, and brings its files back into the cache
                 runs[side].append(_run(side, command, ct, folder, server))
         name = ct.name
+        agreement = None
+        if "monai-grpc" in sides:
+            agreement = _dice(*(_array(runs[side][-1]["labels"]) for side in ("operator", "monai-grpc")))
     result = Result(
         "whole",
         f"Whole job on {name}, from file to file",
@@ -79,8 +81,7 @@ def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
             "process.",
         ],
     )
-    if "monai-grpc" in sides:
-        agreement = _dice(runs["operator"][-1]["array"], runs["monai-grpc"][-1]["array"])
+    if agreement is not None:
         result.data["dice_of_sides"] = round(agreement, 5)
         result.notes.append(
             f"Dice of the two sides' lungs: {agreement:.4f} (sizes, padding and windows differ: docs/equivalence.md)."
@@ -97,14 +98,14 @@ def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
                 mebibytes(max(r["peak_bytes"] for r in runs[side])),
             ]
         )
-        result.data[side] = [{key: r[key] for key in r if key not in ("array", "labels")} for r in runs[side]]
+        result.data[side] = [{key: r[key] for key in r if key != "labels"} for r in runs[side]]
     groups = {KEYS[key]: {side: middle[side][key] for side in sides} for key in ("whole_s", "rest_s", "own_s")}
     result.chart = Chart(groups, "seconds (logarithmic)")
     result.publish()
 
 
 def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalServer) -> dict[str, Any]:
-    """Run one side; its facts with wall seconds and the labels in the file's own order."""
+    """Run one side; its facts with wall seconds, and the file of its labels."""
     output = folder / side
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
@@ -125,7 +126,6 @@ def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalSe
     rest = whole - model
     seconds_of = {"whole_s": whole, "model_s": model, "rest_s": rest, "own_s": rest - facts["stages"]["read"]}
     facts |= {key: round(value, 3) for key, value in seconds_of.items()}
-    facts["array"] = sitk.GetArrayFromImage(sitk.ReadImage(facts["labels"]))
     return facts
 
 
@@ -141,6 +141,13 @@ def _compute_seconds(server: LocalServer) -> float:
     with triton.InferenceServerClient(server.grpc) as client:
         statistics = client.get_inference_statistics(MODEL).model_stats
     return sum(s.inference_stats.compute_infer.ns for s in statistics) / 1e9
+
+
+def _array(path: str) -> Any:
+    """Labels in the file's own order."""
+    import SimpleITK as sitk
+
+    return sitk.GetArrayFromImage(sitk.ReadImage(path))
 
 
 def _dice(a: Any, b: Any) -> float:
