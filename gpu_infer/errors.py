@@ -53,6 +53,10 @@ class ResourceError(GpuInferError):
     exit_code = 5
 
 
+class DeviceError(ResourceError):
+    """The GPU or its driver failed: a launch, a copy, pinned memory."""
+
+
 class Interrupted(GpuInferError):
     """Ctrl-C or SIGTERM."""
 

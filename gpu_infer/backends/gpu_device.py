@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from .base import Array
 from .gpu_counters import Counters
 from .gpu_cupy import check_device, cupy
+from .gpu_errors import explained
 from .gpu_layout import memory_order
 from .gpu_memory import DeviceMemory
 from .gpu_modules import Kernels
@@ -41,12 +42,13 @@ class Device:
         """Wait for an event behind everything queued so far, not for the device."""
         with self.section("fence"):
             self._done.record(self.stream)
-        self._done.synchronize()
+        with explained("fence"):
+            self._done.synchronize()
 
     @contextmanager
     def section(self, what: str) -> Iterator[None]:
         """This device and stream, ordered behind the caller's stream and before what follows on it."""
-        with self._lock, self._device:
+        with self._lock, explained(what), self._device:
             current = cupy.cuda.get_current_stream()
             joined = current.ptr != self.stream.ptr
             if joined:

@@ -90,6 +90,7 @@ def module(devices: int = 1) -> Any:
         UnownedMemory=memory.UnownedMemory,
         alloc_pinned_memory=memory.pinned,
         memory=SimpleNamespace(OutOfMemoryError=memory.OutOfMemoryError),
+        driver=SimpleNamespace(CUDADriverError=memory.CUDADriverError),
         function=SimpleNamespace(Module=compiler.Module),
         nvtx=SimpleNamespace(RangePush=lambda name: None, RangePop=lambda: None),
         nvrtc=SimpleNamespace(
