@@ -13,6 +13,7 @@ import datetime
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import platform
 import shutil
@@ -151,6 +152,10 @@ class Check:
         device, data = ("cpu", "system_shm") if self.rehearse else ("gpu", "cuda_shm")
         first = self._run("first", device, data)
         second = self._run("second", device, data)
+        if not self.rehearse:
+            for name, run in (("first", first), ("second", second)):
+                if wrong := unlike_promised(run["report"], Path(run["folder"], "lung2_image.raw").stat().st_size):
+                    raise Failed(f"the {name} run: {wrong}")
         reference = self._run("reference", "cpu", "system_shm")
         labels, expected = (Path(run["folder"], "lung2_image.raw").read_bytes() for run in (first, reference))
         if len(labels) != len(expected):
@@ -228,6 +233,23 @@ assert answer is not None and answer.shape == (1, 2, 16, 32, 32), f"answered wit
 assert (answer[:, 1:] == x).all(), "the model's answer is not what it computed"
 print(json.dumps({"version": version, "ready_s": round(ready, 2)}))
 """
+
+
+def unlike_promised(report: Outcome, label_bytes: int) -> str:
+    """What a run on the GPU did otherwise than promised: volume up, labels down, nothing else. Empty where all is so."""
+    import numpy as np  # not before the step that finds it missing
+
+    stored = report["input"]
+    volume_bytes = math.prod(stored["shape"]) * stored["channels"] * np.dtype(stored["dtype"]).itemsize
+    counted = report["gpu"]
+    promised = {
+        "bytes_up": (counted["bytes_up"], volume_bytes),
+        "bytes_down": (counted["bytes_down"], label_bytes),
+        "tile_bytes_up": (counted["tile_bytes_up"], 0),
+        "tile_bytes_down": (counted["tile_bytes_down"], 0),
+        "data": (report["triton"]["data"], "cuda_shm"),
+    }
+    return "; ".join(f"{name} is {is_}, promised {due}" for name, (is_, due) in promised.items() if is_ != due)
 
 
 def install_triton(folder: Path) -> None:
