@@ -1,7 +1,8 @@
-"""How long for a tile to the server and back? `python -m bench.transports [--quick]`.
+"""How long for a tile to the server and back? `python -m bench.transports [--tiles N]`.
 
 A real Triton on this machine serves a model that computes next to nothing (bench/models/tile, one channel in, two
-out). Every way of the voxels that the client knows, beside Triton's JSON; 1, 2 and 4 requests in flight.
+out). Every way of the voxels that the client knows, beside Triton's JSON; 1, 2 and 4 requests in flight. Slots are
+filled and answers taken as the operator does it, on the GPU where there is one.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import argparse
 import statistics
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.output import Chart, Result, mebibytes, seconds
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base import Backend, RingAccumulator
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
 from gpu_infer.triton.endpoints import Endpoints
@@ -30,6 +33,7 @@ Shape = tuple[int, int, int]
 TILES: tuple[Shape, ...] = ((64, 64, 64), (128, 128, 128), (320, 320, 64))
 WAYS = (("http", "inline"), ("grpc", "inline"), ("http", "system_shm"), ("grpc", "system_shm"), ("grpc", "cuda_shm"))
 IN_FLIGHT = (1, 2, 4)
+CORNER = (0, 0, 0)
 JSON_LIMIT = 64**3
 """Voxels up to which JSON is timed unless asked for more: 320×320×64 takes a quarter of a minute a tile."""
 
@@ -44,18 +48,19 @@ def main() -> None:
 
 def run(tiles: int, *, json_everywhere: bool = False) -> None:
     """Measure and publish bench/results/transports.*."""
+    backend = choose_backend("auto")
     result = Result(
         "transports",
         "Tiles to Triton and back, 1 channel in, 2 out",
         ["tile", "way", "in flight", "latency", "tiles/s", "MiB/s", "copied into messages"],
         notes=[
-            "Latency: median from the request to the answer in the slot. Rates count filling the slot and reading the "
-            "answer once. The server's own copies (its Python backend) are part of every row.",
+            f"Tiles are gathered and blended on the {backend.name.upper()}.",
+            "Latency: median from the request to the answer in the slot. Rates count gathering the tile into the slot "
+            "and blending the answer into sums. The server's own copies (its Python backend) are part of every row.",
         ],
     )
     groups: dict[str, dict[str, float]] = {}
     rows: list[dict[str, Any]] = []
-    backend = choose_backend("auto")
     with LocalServer([MODELS]) as server:
         for shape in TILES:
             name = "×".join(map(str, shape))
@@ -86,7 +91,7 @@ def run(tiles: int, *, json_everywhere: bool = False) -> None:
                         ]
                     )
                     groups[name][f"{way}, {slots} in flight"] = 1 / row["tiles_per_s"]
-    result.data["rows"] = rows
+    result.data |= {"device": backend.name, "rows": rows}
     result.chart = Chart(groups, "seconds per tile (logarithmic)")
     result.publish()
 
@@ -94,26 +99,13 @@ def run(tiles: int, *, json_everywhere: bool = False) -> None:
 def _tiles(
     server: LocalServer, backend: Backend, control: str, data: str, shape: Shape, slots: int, tiles: int
 ) -> dict[str, Any]:
-    endpoints = Endpoints(http=server.http, grpc=server.grpc)
-    tile = backend.upload(np.random.default_rng(1).random((1, 1, *shape), dtype=np.float32))
-    with (
-        open_transport(endpoints, backend, control=control, data=data, wait_s=30.0) as transport,
-        SlotRing(
-            transport,
-            transport.server.model(MODEL),
-            window=shape,
-            channels_in=1,
-            channels_out=2,
-            batch=1,
-            slots=slots,
-            deadline_s=60.0,
-        ) as ring,
-    ):
-        read = backend.empty((1, 2, *shape), np.float32)
-        _stream(ring, backend, tile, read, slots + 1)
+    tile = backend.upload(np.random.default_rng(1).random((1, *shape), dtype=np.float32))
+    sums = RingAccumulator(backend.zeros((2, *shape), np.float32), shape)
+    with _ring(server, backend, control, data, shape, slots) as ring:
+        _stream(ring, backend, tile, sums, slots + 1)
         before = ring.counters()
         began = time.perf_counter()
-        latencies = _stream(ring, backend, tile, read, tiles)
+        latencies = _stream(ring, backend, tile, sums, tiles)
         spent = time.perf_counter() - began
         after = ring.counters()
     nbytes = 3 * 4 * int(np.prod(shape))
@@ -129,8 +121,32 @@ def _tiles(
     }
 
 
-def _stream(ring: SlotRing, backend: Backend, tile: Any, read: Any, tiles: int) -> list[float]:
-    """Send `tiles` tiles with every slot in flight; seconds from each request to its answer."""
+@contextmanager
+def _ring(
+    server: LocalServer, backend: Backend, control: str, data: str, shape: Shape, slots: int
+) -> Iterator[SlotRing]:
+    endpoints = Endpoints(http=server.http, grpc=server.grpc)
+    with (
+        open_transport(endpoints, backend, control=control, data=data, wait_s=30.0) as transport,
+        SlotRing(
+            transport,
+            transport.server.model(MODEL),
+            window=shape,
+            channels_in=1,
+            channels_out=2,
+            batch=1,
+            slots=slots,
+            deadline_s=60.0,
+        ) as ring,
+    ):
+        yield ring
+
+
+def _stream(ring: SlotRing, backend: Backend, tile: Any, sums: RingAccumulator, tiles: int) -> list[float]:
+    """Send `tiles` tiles with every slot in flight; seconds from each request to its answer.
+
+    tile  float32 [1, X, Y, Z] and sums of [2, X, Y, Z], both on the backend; slots may be host memory all the same
+    """
     latencies: list[float] = []
     waiting: deque[tuple[Slot, float]] = deque()
 
@@ -138,19 +154,20 @@ def _stream(ring: SlotRing, backend: Backend, tile: Any, read: Any, tiles: int) 
         slot, sent = waiting.popleft()
         answer = ring.wait(slot)
         latencies.append(time.perf_counter() - sent)
-        read[...] = answer
+        backend.blend(answer, [CORNER], [1], None, sums)
         ring.release(slot)
 
     for _ in range(tiles):
         if len(waiting) == ring.slots:
             drain()
         slot = ring.acquire()
-        slot.input[...] = tile
-        backend.fence()
+        backend.gather(tile, [CORNER], slot.input, 0.0)
+        backend.fence()  # behind the blend of the slot's last answer too
         waiting.append((slot, time.perf_counter()))
         ring.submit(slot, 1)
     while waiting:
         drain()
+    backend.fence()
     return latencies
 
 
