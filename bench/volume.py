@@ -1,12 +1,14 @@
 """How long to read a volume and to write labels? `python -m bench.volume [--input CT]`.
 
 The same voxels as .nii.gz, .nii, .mhd and .nrrd, read by gpu_infer, nibabel, SimpleITK and MONAI (those that can);
-uint8 labels of that grid written as MetaImage by gpu_infer and SimpleITK and as NIfTI by nibabel.
+uint8 labels of that grid written as MetaImage by gpu_infer and SimpleITK and as NIfTI by nibabel. Without SimpleITK
+its rows and the formats that are read with it (.mhd, .nrrd) are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,16 +16,17 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 
 from bench import ct
 from bench.measure import measure
-from bench.output import Chart, Result, seconds, times
+from bench.output import RESULTS, Chart, Result, seconds, times
 from gpu_infer.volume.read import read_volume
+from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
 
 OURS = "gpu_infer"
+HAS_ITK = importlib.util.find_spec("SimpleITK") is not None
 
 
 def main() -> None:
@@ -34,8 +37,8 @@ def main() -> None:
     run(arguments.input, arguments.repeats)
 
 
-def run(path: Path | None, repeats: int) -> None:
-    """Measure and publish bench/results/volume.*."""
+def run(path: Path | None, repeats: int, *, with_itk: bool = HAS_ITK, folder: Path = RESULTS) -> None:
+    """Measure and publish volume.*; `with_itk` false: what needs SimpleITK is left out."""
     volume = ct.load(path)
     result = Result(
         "volume",
@@ -43,9 +46,12 @@ def run(path: Path | None, repeats: int) -> None:
         ["what", "side", "median", "low … high", "against ours"],
         notes=["Ours, nibabel and SimpleITK keep the stored dtype; MONAI's loader makes float32 of it."],
     )
+    if not with_itk:
+        result.notes.append("SimpleITK is not installed: its rows, .mhd and .nrrd are left out.")
+        result.data["left"] = ["SimpleITK", "read .mhd", "read .nrrd"]
     groups: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for what, calls in _questions(volume, Path(scratch)).items():
+        for what, calls in _questions(volume, Path(scratch), with_itk).items():
             timings = measure(calls, repeats=repeats)
             for name, timing in timings.items():
                 spread = f"{seconds(timing.low)} … {seconds(timing.high)}"
@@ -54,49 +60,63 @@ def run(path: Path | None, repeats: int) -> None:
             groups[what] = {name: timing.median for name, timing in timings.items()}
             result.data[what] = {name: timing.data() for name, timing in timings.items()}
     result.chart = Chart(groups, "seconds, median (logarithmic)")
-    result.publish()
+    result.publish(folder)
 
 
-def _questions(volume: Any, folder: Path) -> dict[str, dict[str, Callable[[], Any]]]:
+def _questions(volume: Volume, folder: Path, with_itk: bool) -> dict[str, dict[str, Callable[[], Any]]]:
     """Per row of the table, the calls by side."""
-    sitk.ProcessObject.GlobalWarningDisplayOff()  # of NIfTI's header fields, which MetaImage has no place for
-    zipped = write_nifti(volume, folder, "ct.nii.gz")
-    plain = write_nifti(volume, folder, "ct.nii")
-    image = sitk.ReadImage(plain)
-    meta, nrrd = folder / "ct.mhd", folder / "ct.nrrd"
-    sitk.WriteImage(image, meta)
-    sitk.WriteImage(image, nrrd)
+    files = [write_nifti(volume, folder, "ct.nii.gz"), write_nifti(volume, folder, "ct.nii")]
+    labels = (volume.data[0] > 0).astype(np.uint8, order="K")
+    target = folder / "out"
+    target.mkdir()
+    writers: dict[str, Callable[[], Any]] = {
+        OURS: lambda: write_metaimage(labels, volume.geometry, target, "ours"),
+        "nibabel .nii": lambda: _write_by_nibabel(labels, volume, target / "labels.nii"),
+        "nibabel .nii.gz": lambda: _write_by_nibabel(labels, volume, target / "labels.nii.gz"),
+    }
+    if with_itk:
+        image = _itk_image(files[1])
+        files += _itk_files(image, volume, folder)
+        writers["SimpleITK"] = lambda: _write_by_itk(labels, image, target / "itk.mhd")
     questions: dict[str, dict[str, Callable[[], Any]]] = {}
-    for file in (zipped, plain, meta, nrrd):
-        calls: dict[str, Callable[[], Any]] = {
-            OURS: lambda file=file: touched(read_volume(file).data),
-            "SimpleITK": lambda file=file: _by_itk(file),
-        }
-        if file in (zipped, plain):
+    for file in files:
+        calls: dict[str, Callable[[], Any]] = {OURS: lambda file=file: touched(read_volume(file).data)}
+        if with_itk:
+            calls["SimpleITK"] = lambda file=file: _by_itk(file)
+        if ".nii" in file.suffixes:
             calls["nibabel"] = lambda file=file: touched(np.asanyarray(nib.load(file).dataobj))
             calls |= _monai(file)
         questions["read " + "".join(file.suffixes)] = calls
-    labels = (volume.data[0] > 0).astype(np.uint8, order="K")
-    view = labels.transpose(2, 1, 0)
-    target = folder / "out"
-    target.mkdir()
+    return questions | {"write labels": writers}
 
-    def by_itk() -> None:
-        written = sitk.GetImageFromArray(view)
-        written.CopyInformation(image)
-        sitk.WriteImage(written, target / "itk.mhd")
 
-    def by_nibabel(name: str) -> None:
-        nib.save(nib.Nifti1Image(labels, volume.geometry.affine), target / name)
+def _write_by_nibabel(labels: Any, volume: Volume, file: Path) -> None:
+    nib.save(nib.Nifti1Image(labels, volume.geometry.affine), file)
 
-    questions["write labels"] = {
-        OURS + " .mhd": lambda: write_metaimage(labels, volume.geometry, target, "ours"),
-        "SimpleITK .mhd": by_itk,
-        "nibabel .nii": lambda: by_nibabel("labels.nii"),
-        "nibabel .nii.gz": lambda: by_nibabel("labels.nii.gz"),
-    }
-    questions["write labels"] = {name.removesuffix(" .mhd"): call for name, call in questions["write labels"].items()}
-    return questions
+
+def _itk_image(file: Path) -> Any:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.GlobalWarningDisplayOff()  # of NIfTI's header fields, which MetaImage has no place for
+    return sitk.ReadImage(file)
+
+
+def _itk_files(image: Any, volume: Volume, folder: Path) -> list[Path]:
+    """The volume as MetaImage, by our own writer, and as NRRD."""
+    import SimpleITK as sitk
+
+    meta, _ = write_metaimage(volume.data[0], volume.geometry, folder, "ct")
+    nrrd = folder / "ct.nrrd"
+    sitk.WriteImage(image, nrrd)
+    return [meta, nrrd]
+
+
+def _write_by_itk(labels: Any, image: Any, file: Path) -> None:
+    import SimpleITK as sitk
+
+    written = sitk.GetImageFromArray(labels.transpose(2, 1, 0))
+    written.CopyInformation(image)
+    sitk.WriteImage(written, file)
 
 
 def _monai(file: Path) -> dict[str, Callable[[], Any]]:
@@ -109,6 +129,8 @@ def _monai(file: Path) -> dict[str, Callable[[], Any]]:
 
 
 def _by_itk(file: Path) -> Any:
+    import SimpleITK as sitk
+
     image = sitk.ReadImage(file)  # must outlive the view of its voxels
     return touched(sitk.GetArrayViewFromImage(image))
 
