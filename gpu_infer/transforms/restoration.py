@@ -46,7 +46,7 @@ def restore(state: FieldState, interpolation: Interpolation, backend: Backend) -
     for number, step in enumerate(steps, start=1):
         make = file_order if number == len(steps) else plain
         if isinstance(step, Windowed):
-            unwindow(state, step, make(state, step.before, backend))
+            unwindow(state, step, backend, make(state, step.before, backend, blank=True))
         else:
             resample(state, step, interpolation, backend, make(state, step.before, backend))
     state.restored()
@@ -65,16 +65,30 @@ def in_file_order(state: FieldState, backend: Backend) -> Array:
     return stored
 
 
-def plain(state: FieldState, shape: Shape3, backend: Backend) -> Array:
-    """New [C, X, Y, Z] array for `state`, C-ordered."""
-    return backend.empty((state.channels, *shape), state.dtype)
+def plain(state: FieldState, shape: Shape3, backend: Backend, *, blank: bool = False) -> Array:
+    """New [C, X, Y, Z] array for `state`, C-ordered; zeros where `blank`, else uninitialised."""
+    return (backend.zeros if blank else backend.empty)((state.channels, *shape), state.dtype)
 
 
-def file_order(state: FieldState, shape: Shape3, backend: Backend) -> Array:
-    """[C, X, Y, Z] view of a new buffer that is [C, K, J, I] in memory."""
+def file_order(state: FieldState, shape: Shape3, backend: Backend, *, blank: bool = False) -> Array:
+    """[C, X, Y, Z] view of a new buffer that is [C, K, J, I] in memory; zeros where `blank`, else uninitialised."""
     i, j, k = inverse(state.source.orientation).shape(shape)
-    buffer = backend.empty((state.channels, k, j, i), state.dtype)
+    buffer = (backend.zeros if blank else backend.empty)((state.channels, k, j, i), state.dtype)
     return state.source.orientation.view(buffer.transpose(0, 3, 2, 1))
+
+
+def put(source: Array, target: Array, backend: Backend) -> None:
+    """target = source, [C, X, Y, Z] of one dtype; by our kernels, since an assignment has CuPy compile one."""
+    if not source.size:
+        return
+    if source.dtype == np.float32:
+        backend.prepare(source, target, None, ClampedAffine(), ClampedAffine())
+    elif source.dtype.kind in "iu":
+        x, y, z = (identity_table(n) for n in source.shape[1:])
+        for channel in range(source.shape[0]):
+            backend.restore(source[channel], (x, y, z), target[channel])
+    else:  # of a transform of one's own
+        target[...] = source
 
 
 def resample(state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array) -> None:
@@ -90,13 +104,12 @@ def resample(state: FieldState, step: Resampled, interpolation: Interpolation, b
     state.array, state.shape = out, step.before
 
 
-def unwindow(state: FieldState, step: Windowed, out: Array) -> None:
-    """Put the window back where it was cut, into a background of 0; what a pad added is dropped."""
+def unwindow(state: FieldState, step: Windowed, backend: Backend, out: Array) -> None:
+    """Put the window back where it was cut, into `out`, a background of 0; what a pad added is dropped."""
     inner, outer = [slice(None)], [slice(None)]
     for start, size, whole in zip(step.start, state.shape, step.before, strict=True):
         low, high = max(start, 0), min(start + size, whole)
         outer.append(slice(low, max(low, high)))
         inner.append(slice(low - start, max(low, high) - start))
-    out[...] = 0
-    out[tuple(outer)] = state.array[tuple(inner)]
+    put(state.array[tuple(inner)], out[tuple(outer)], backend)
     state.array, state.shape = out, step.before

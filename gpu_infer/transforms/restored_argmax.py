@@ -21,7 +21,7 @@ from gpu_infer.backends.tables import AxisTable
 from gpu_infer.volume.geometry import Shape3
 
 from .field import FieldState, GridStep, Resampled, Windowed
-from .restoration import file_order, plain, resample, steps_back, unwindow
+from .restoration import file_order, plain, put, resample, steps_back, unwindow
 
 _SCORES = np.dtype(np.float32)
 
@@ -74,14 +74,14 @@ def labels_on_loaded_grid(state: FieldState, backend: Backend) -> None:
     way = _way_back(state)
     for step in way.first:
         if isinstance(step, Windowed):
-            unwindow(state, step, plain(state, step.before, backend))
+            unwindow(state, step, backend, plain(state, step.before, backend, blank=True))
         else:
             resample(state, step, "linear", backend, plain(state, step.before, backend))
     state.array, state.shape = _labels(state, way, backend), way.shape
     state.channels, state.dtype = 1, label_dtype(state.channels)
     for number, window in enumerate(way.last, start=1):
         make = file_order if number == len(way.last) else plain
-        unwindow(state, window, make(state, window.before, backend))
+        unwindow(state, window, backend, make(state, window.before, backend, blank=True))
     state.restored()
 
 
@@ -89,9 +89,8 @@ def _labels(state: FieldState, way: _Way, backend: Backend) -> Array:
     """Labels [1, X, Y, Z] on the grid that the tables lead to."""
     cuts = _cuts(state.shape, way)
     like = state.copy(channels=1, dtype=label_dtype(state.channels), array=None)
-    labels = (plain if way.last else file_order)(like, way.shape, backend)
-    if cuts is None or [len(cut.table) for cut in cuts] != list(way.shape):
-        labels[...] = 0
+    blank = cuts is None or [cut.entries.stop - cut.entries.start for cut in cuts] != list(way.shape)
+    labels = (plain if way.last else file_order)(like, way.shape, backend, blank=blank)
     if cuts is not None:
         x, y, z = (cut.table for cut in cuts)
         target = labels[(0, *(cut.entries for cut in cuts))]
@@ -172,5 +171,6 @@ def _read(scores: Array, cuts: Sequence[_Cut], backend: Backend) -> Array:
     if not any(any(cut.zeros) for cut in cuts):
         return inside
     padded = backend.zeros((scores.shape[0], *(cut.extent for cut in cuts)), scores.dtype)
-    padded[(slice(None), *(slice(z[0], n - z[1]) for z, n in ((c.zeros, c.extent) for c in cuts)))] = inside
+    window = (slice(None), *(slice(z[0], n - z[1]) for z, n in ((c.zeros, c.extent) for c in cuts)))
+    put(inside, padded[window], backend)
     return padded

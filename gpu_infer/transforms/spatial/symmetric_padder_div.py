@@ -6,6 +6,7 @@ from gpu_infer.backends.base import Array, Backend, Start
 from gpu_infer.transforms.arguments import Triple
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.restoration import put
 from gpu_infer.volume.geometry import Shape3
 
 
@@ -36,6 +37,7 @@ class SymmetricPadderDiv(Barrier):
         if shape == field.shape:
             return array
         out = backend.zeros((field.channels, *shape), field.dtype)
-        out[(slice(None), *(slice(b, b + n) for b, n in zip(before, field.shape, strict=True)))] = array
+        window = (slice(None), *(slice(b, b + n) for b, n in zip(before, field.shape, strict=True)))
+        put(array, out[window], backend)
         self.trace(field)
         return out
