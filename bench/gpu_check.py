@@ -236,7 +236,7 @@ print(json.dumps({"version": version, "ready_s": round(ready, 2)}))
 
 
 def unlike_promised(report: Outcome, label_bytes: int) -> str:
-    """What a run on the GPU did otherwise than promised: volume up, labels down, nothing else. Empty where all is so."""
+    """What a run on the GPU did otherwise than promised: volume up, labels down, no more. Empty where all is so."""
     import numpy as np  # not before the step that finds it missing
 
     stored = report["input"]

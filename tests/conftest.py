@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from real_device import why_no_device, why_no_triton
 
 from gpu_infer.triton.local.serve import LocalServer
 
@@ -19,6 +20,17 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, max_examples=100)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of the device where there is none, before its fixtures (a Triton among them) are made."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    reason = why_no_device()
+    if reason is None and {"triton_server", "fresh_triton"} & set(getattr(item, "fixturenames", ())):
+        reason = why_no_triton()
+    if reason is not None:
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""The whole operator with `--device gpu` on simulated CUDA, against a real server: labels, counters and memory.
+"""The whole operator with `--device gpu`, against a real server: labels, counters and memory.
 
-A simulated CUDA region is a POSIX segment, which the server opens as such: slots live on the "device", as with
-CUDA shared memory.
+On simulated CUDA, and with `-m gpu` on the machine's device. A simulated CUDA region is a POSIX segment, which the
+server opens as such: slots live on the "device", as with CUDA shared memory.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from cudasim import memory
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from operator_helpers import config, operate, write_nifti
+from real_device import real_gpu
 
 from gpu_infer import app
 from gpu_infer.errors import ResourceError
@@ -32,11 +32,38 @@ AFFINE = np.array([[-0.9, 0, 0, 10], [0, 0, 1.4, -7], [0, 1.1, 0, 3], [0, 0, 0, 
 
 
 @pytest.fixture
-def gpu() -> Iterator[Any]:
+def simulated() -> Iterator[Any]:
     """The GPU backend's module on a simulated device with CUDA IPC."""
     with simulated_cupy() as module, pytest.MonkeyPatch.context() as patch:
         open_segments_as_cuda(patch)
         yield module
+
+
+@pytest.fixture(params=["simulated", pytest.param("device", marks=pytest.mark.gpu)])
+def gpu(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The GPU backend's module on simulated CUDA, or on the device with nothing patched."""
+    if request.param == "simulated":
+        yield request.getfixturevalue("simulated")
+        return
+    with real_gpu() as module:
+        yield module
+
+
+@pytest.fixture
+def assert_same(request: pytest.FixtureRequest, gpu: Any) -> Callable[[Any, Any], None]:
+    """Labels of a run on the GPU equal those of the CPU; on the device, but where scores tie."""
+    exact = request.node.callspec.params["gpu"] == "simulated"
+
+    def check(ours: Any, plain: Any) -> None:
+        found, expected = labels_of(ours), labels_of(plain)
+        tied = 0 if exact else ours.data["gpu"]["tied_voxels"]
+        if not tied:
+            np.testing.assert_array_equal(found, expected)
+        assert found.shape == expected.shape
+        # a voxel of the model's grid is restored to at most two of the file's along each axis
+        assert np.count_nonzero(found != expected) <= 8 * tied
+
+    return check
 
 
 def volume(shape: tuple[int, int, int], dtype: Any = np.int16, seed: int = 3) -> Any:
@@ -44,7 +71,11 @@ def volume(shape: tuple[int, int, int], dtype: Any = np.int16, seed: int = 3) ->
 
 
 def labels_of(result: Any) -> Any:
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(result.output)))
+    """[K, J, I] of the .mhd, read as text and raw bytes: hosts with a device may lack SimpleITK."""
+    header = dict(line.split(" = ", 1) for line in Path(result.output).read_text().splitlines())
+    shape = [int(n) for n in header["DimSize"].split()][::-1]
+    dtype = {"MET_UCHAR": np.uint8, "MET_USHORT": np.uint16}[header["ElementType"]]
+    return np.fromfile(Path(result.output).parent / header["ElementDataFile"], dtype).reshape(shape)
 
 
 def content(model: str = "classes5", **inferer: Any) -> dict[str, Any]:
@@ -54,7 +85,13 @@ def content(model: str = "classes5", **inferer: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("control", ["grpc", "http"])
 @pytest.mark.parametrize("data", ["cuda_shm", "system_shm", "inline"])
 def test_labels_equal_those_of_the_cpu(
-    tmp_path: Path, triton_server: Any, gpu: Any, control: str, data: str, no_leftovers: None
+    tmp_path: Path,
+    triton_server: Any,
+    gpu: Any,
+    assert_same: Callable[[Any, Any], None],
+    control: str,
+    data: str,
+    no_leftovers: None,
 ) -> None:
     stored = volume((33, 21, 18))
     for device in ("cpu", "gpu"):
@@ -64,7 +101,7 @@ def test_labels_equal_those_of_the_cpu(
     ours = operate(tmp_path / "gpu", triton_server, content(), device="gpu", require=data, **common)
     assert ours.data["device"] == "gpu"
     assert ours.data["triton"]["data"] == data
-    np.testing.assert_array_equal(labels_of(ours), labels_of(plain))
+    assert_same(ours, plain)
     assert len(np.unique(labels_of(ours))) == 5
     counted = ours.data["gpu"]
     tiles = counted["tile_bytes_up"] + counted["tile_bytes_down"]
@@ -72,7 +109,9 @@ def test_labels_equal_those_of_the_cpu(
 
 
 @pytest.mark.parametrize("model", ["threshold_half_fp16", "channels_last", "label300"])
-def test_other_tensors(tmp_path: Path, triton_server: Any, gpu: Any, model: str) -> None:
+def test_other_tensors(
+    tmp_path: Path, triton_server: Any, gpu: Any, assert_same: Callable[[Any, Any], None], model: str
+) -> None:
     stored = np.random.default_rng(1).random((20, 17, 11), dtype=np.float32)
     found = []
     for device in ("cpu", "gpu"):
@@ -81,8 +120,8 @@ def test_other_tensors(tmp_path: Path, triton_server: Any, gpu: Any, model: str)
         chosen["writers"][0]["args"]["dtype"] = "uint16"
         if model == "channels_last":
             chosen["pre_transforms"][1]["name"] = "ConvertToChannelsLast"
-        found.append(labels_of(operate(tmp_path / device, triton_server, chosen, device=device)))
-    np.testing.assert_array_equal(found[1], found[0])
+        found.append(operate(tmp_path / device, triton_server, chosen, device=device))
+    assert_same(found[1], found[0])
 
 
 def test_voxels_cross_the_bus_twice(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
@@ -129,7 +168,9 @@ def test_the_device_holds_no_more_than_planned(tmp_path: Path, triton_server: An
     assert any(line.startswith("GPU peak") for line in data["plan"]["memory"])
 
 
-def test_scores_restored_linearly(tmp_path: Path, triton_server: Any, gpu: Any) -> None:
+def test_scores_restored_linearly(
+    tmp_path: Path, triton_server: Any, gpu: Any, assert_same: Callable[[Any, Any], None]
+) -> None:
     """The CPU's labels; a second case takes no memory; no transform holds scores on the file's grid."""
     chosen = config("classes5", resolution=(1.2, 1.4, 1.3), roi_size=[32, 32, 32])
     argmax, copy, restore = chosen["post_transforms"]
@@ -142,9 +183,9 @@ def test_scores_restored_linearly(tmp_path: Path, triton_server: Any, gpu: Any) 
             root = tmp_path / case / device
             write_nifti(root / "input/case.nii.gz", volume(shape), AFFINE)
             result = operate(root, triton_server, chosen, device=device)
-            found.append(labels_of(result))
-        np.testing.assert_array_equal(found[1], found[0])
-        assert len(np.unique(found[0])) == 5
+            found.append(result)
+        assert_same(found[1], found[0])
+        assert len(np.unique(labels_of(found[0]))) == 5
         counted.append(result.data["gpu"])
         assert sum("is_label=false) + ArgmaxAcrossChannels, one pass" in s for s in result.data["plan"]["stages"]) == 1
         planned = result.data["memory"]["planned_device_peak_bytes"]
@@ -156,7 +197,9 @@ def test_scores_restored_linearly(tmp_path: Path, triton_server: Any, gpu: Any) 
 
 
 @pytest.mark.parametrize("finish", ["argmax", "scores"])
-def test_gaussian_weights_and_mirrors(tmp_path: Path, triton_server: Any, gpu: Any, finish: str) -> None:
+def test_gaussian_weights_and_mirrors(
+    tmp_path: Path, triton_server: Any, gpu: Any, assert_same: Callable[[Any, Any], None], finish: str
+) -> None:
     """Importance, a ring that keeps weights, windows that are gathered and blended backwards."""
     found = []
     for device in ("cpu", "gpu"):
@@ -165,8 +208,8 @@ def test_gaussian_weights_and_mirrors(tmp_path: Path, triton_server: Any, gpu: A
         if finish == "scores":
             window = {"a_min": 0, "a_max": 1, "b_min": 0, "b_max": 2}
             chosen["post_transforms"].insert(0, {"name": "ScaleIntensityRange", "args": {"fields": "model", **window}})
-        found.append(labels_of(operate(tmp_path / device, triton_server, chosen, device=device)))
-    np.testing.assert_array_equal(found[1], found[0])
+        found.append(operate(tmp_path / device, triton_server, chosen, device=device))
+    assert_same(found[1], found[0])
 
 
 STEPS: list[tuple[str, dict[str, Any]]] = [
@@ -224,7 +267,9 @@ def test_little_memory_gives_the_same_labels(tmp_path: Path, triton_server: Any,
 
 
 @pytest.mark.parametrize("data", ["system_shm", "inline"])
-def test_sums_on_the_host_with_slots_on_the_host(tmp_path: Path, triton_server: Any, gpu: Any, data: str) -> None:
+def test_sums_on_the_host_with_slots_on_the_host(
+    tmp_path: Path, triton_server: Any, gpu: Any, assert_same: Callable[[Any, Any], None], data: str
+) -> None:
     found = []
     for device in ("cpu", "gpu"):
         write_nifti(tmp_path / device / "input/case.nii", volume((33, 21, 18)), AFFINE)
@@ -232,7 +277,7 @@ def test_sums_on_the_host_with_slots_on_the_host(tmp_path: Path, triton_server: 
             if device == "gpu":
                 patch.setattr(app, "plan_job", with_sums_on_the_host)
             found.append(operate(tmp_path / device, triton_server, content(), device=device, data=data))
-    np.testing.assert_array_equal(labels_of(found[1]), labels_of(found[0]))
+    assert_same(found[1], found[0])
     assert found[1].data["gpu"]["tile_bytes_up"] == 0  # windows go down, scores stay where they are
     assert found[1].data["gpu"]["tile_bytes_down"] > 0
 
@@ -254,8 +299,8 @@ def test_restoring_all_orientations(tmp_path: Path, triton_server: Any, gpu: Any
         np.testing.assert_array_equal(labels_of(result).transpose(2, 1, 0), stored > 0.5)
 
 
-def test_nothing_of_the_simulated_device_stays(gpu: Any) -> None:
-    block = gpu.shared_backend().device_block(1 << 20)
+def test_nothing_of_the_simulated_device_stays(simulated: Any) -> None:
+    block = simulated.shared_backend().device_block(1 << 20)
     assert list(memory.SHM.glob("cudasim-*"))
     block.close()
     memory.free_all()
