@@ -37,15 +37,16 @@ struct Argmax {
     i64 channels;
 };
 
-static const int ROWS = 8;  // rows of j per block
+static const int ROWS = 8;    // rows of j per block
+static const int LANES = 32;  // voxels of a row that a warp takes at once: blockDim.x
 
 template <class T> struct Best {
     T value;
     int channel;
 
-    __device__ __forceinline__ void meet(T other, i64 c) {
+    __device__ __forceinline__ void meet(T other, int c) {
         const bool better = other > value;
-        channel = better ? static_cast<int>(c) : channel;
+        channel = better ? c : channel;
         value = better ? other : value;
     }
 };
@@ -60,46 +61,89 @@ struct Podium {
     }
 };
 
+static const int VOXELS = 2;  // of a row, that a thread has under way at a time
+static const int FIRST = 3;   // channels that are loaded before anything waits for one of them
+
+// The channels behind the first ones, three at a time, all loaded before the first is cleared.
+__device__ __forceinline__ unsigned int meet_rest(float* sum, i64 step, int channels, Best<float>& best, Podium& podium) {
+    const float lowest = -infinity();
+    unsigned int nans = 0;
+    for (int c = FIRST; c < channels; c += 3) {
+        const bool has_second = c + 1 < channels, has_third = c + 2 < channels;
+        const float first = sum[c * step];
+        const float second = has_second ? sum[(c + 1) * step] : lowest;
+        const float third = has_third ? sum[(c + 2) * step] : lowest;
+        sum[c * step] = 0.0f;
+        if (has_second) sum[(c + 1) * step] = 0.0f;
+        if (has_third) sum[(c + 2) * step] = 0.0f;
+        nans += (first != first) + (second != second) + (third != third);
+        podium.meet(best.value, first);
+        best.meet(first, c);
+        podium.meet(best.value, second);
+        best.meet(second, c + 1);
+        podium.meet(best.value, third);
+        best.meet(third, c + 2);
+    }
+    return nans;
+}
+
 template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a) {
-    const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
-    const i64 tile_j = blockIdx.x % tiles_j;
-    const i64 i = blockIdx.x / tiles_j;
+    const Tile tile(a.size[1], ROWS);
+    const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
-    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
     const i64 step = a.sums_strides[0];
+    const int channels = static_cast<int>(a.channels);  // no more than labels of L can name
     const float lowest = -infinity();
     unsigned int ties = 0, nans = 0;
-    for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
-        const i64 z = wrapped(a.origin[2] + k, a.height[2]);
-        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
-            const i64 y = wrapped(a.origin[1] + j, a.height[1]);
-            float* sum = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2] + z * a.sums_strides[3];
-            Best<float> best = {sum[0], 0};
-            nans += best.value != best.value;
-            Podium podium = {lowest};
-            sum[0] = 0.0f;
-            // three channels at a time, all loaded before the first is cleared
-            for (i64 c = 1; c < a.channels; c += 3) {
-                const bool has_second = c + 1 < a.channels, has_third = c + 2 < a.channels;
-                const float first = sum[c * step];
-                const float second = has_second ? sum[(c + 1) * step] : lowest;
-                const float third = has_third ? sum[(c + 2) * step] : lowest;
-                sum[c * step] = 0.0f;
-                if (has_second) sum[(c + 1) * step] = 0.0f;
-                if (has_third) sum[(c + 2) * step] = 0.0f;
-                nans += (first != first) + (second != second) + (third != third);
-                podium.meet(best.value, first);
-                best.meet(first, c);
-                podium.meet(best.value, second);
-                best.meet(second, c + 1);
-                podium.meet(best.value, third);
-                best.meet(third, c + 2);
+    for (i64 j = tile.begin + threadIdx.y; j < tile.end; j += blockDim.y) {
+        const i64 y = wrapped(a.origin[1] + j, a.height[1]);
+        float* const sums = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2];
+        float* const weights =
+            a.weights != nullptr ? a.weights + x * a.weights_strides[0] + y * a.weights_strides[1] : nullptr;
+        L* const out = static_cast<L*>(a.out) + i * a.out_strides[1] + j * a.out_strides[2];
+        // up to the ring's end, then from its beginning
+        i64 z = a.origin[2];
+        for (i64 begin = 0, end; begin < a.size[2]; begin = end, z = 0) {
+            end = least(a.size[2], begin + a.height[2] - z);
+            i64 k = begin + threadIdx.x;
+            float* sum = sums + (z + threadIdx.x) * a.sums_strides[3];
+            float* weight = weights + (z + threadIdx.x) * a.weights_strides[2];
+            L* label = out + k * a.out_strides[3];
+            for (; k < end; k += VOXELS * LANES) {
+                float held[VOXELS][FIRST];
+                bool inside[VOXELS];
+#pragma unroll
+                for (int v = 0; v < VOXELS; v++) {
+                    const float* from = sum + v * LANES * a.sums_strides[3];
+                    inside[v] = v == 0 || k + v * LANES < end;
+#pragma unroll
+                    for (int c = 0; c < FIRST; c++)
+                        held[v][c] = inside[v] && c < channels ? from[c * step] : lowest;
+                }
+#pragma unroll
+                for (int v = 0; v < VOXELS; v++) {
+                    if (!inside[v]) break;
+                    Best<float> best = {held[v][0], 0};
+                    Podium podium = {lowest};
+                    sum[0] = 0.0f;
+                    nans += best.value != best.value;
+#pragma unroll
+                    for (int c = 1; c < FIRST; c++) {
+                        if (c >= channels) break;
+                        sum[c * step] = 0.0f;
+                        nans += held[v][c] != held[v][c];
+                        podium.meet(best.value, held[v][c]);
+                        best.meet(held[v][c], c);
+                    }
+                    if (channels > FIRST) nans += meet_rest(sum, step, channels, best, podium);
+                    if (weights != nullptr) *weight = 0.0f;
+                    *label = static_cast<L>(best.channel);
+                    ties += best.value - podium.second <= a.band;
+                    sum += LANES * a.sums_strides[3];
+                    weight += LANES * a.weights_strides[2];
+                    label += LANES * a.out_strides[3];
+                }
             }
-            if (a.weights != nullptr)
-                a.weights[x * a.weights_strides[0] + y * a.weights_strides[1] + z * a.weights_strides[2]] = 0.0f;
-            static_cast<L*>(a.out)[i * a.out_strides[1] + j * a.out_strides[2] + k * a.out_strides[3]] =
-                static_cast<L>(best.channel);
-            ties += best.value - podium.second <= a.band;
         }
     }
     if (nans != 0) atomicAdd(a.nans, static_cast<u64>(nans));  // rare: of a model that fails
@@ -121,33 +165,49 @@ extern "C" __global__ void __launch_bounds__(256, 3) finish_argmax_u2(const __gr
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_constant__ Finish a) {
-    const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
-    const i64 tile_j = blockIdx.x % tiles_j;
-    const i64 i = blockIdx.x / tiles_j;
+    const Tile tile(a.size[1], ROWS);
+    const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
-    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
     unsigned int nans = 0;
-    for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
-        const i64 z = wrapped(a.origin[2] + k, a.height[2]);
-        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
-            const i64 y = wrapped(a.origin[1] + j, a.height[1]);
-            float* sum = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2] + z * a.sums_strides[3];
-            float* out =
-                static_cast<float*>(a.out) + i * a.out_strides[1] + j * a.out_strides[2] + k * a.out_strides[3];
-            float weight;
-            if (a.weights != nullptr) {
-                float* held = a.weights + x * a.weights_strides[0] + y * a.weights_strides[1] + z * a.weights_strides[2];
-                weight = *held;
-                *held = 0.0f;
-            } else {
-                weight = a.count_i[i] * a.count_j[j] * a.count_k[k];
-            }
+    for (i64 j = tile.begin + threadIdx.y; j < tile.end; j += blockDim.y) {
+        const i64 y = wrapped(a.origin[1] + j, a.height[1]);
+        float* const sums = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2];
+        float* const weights =
+            a.weights != nullptr ? a.weights + x * a.weights_strides[0] + y * a.weights_strides[1] : nullptr;
+        float* const row = static_cast<float*>(a.out) + i * a.out_strides[1] + j * a.out_strides[2];
+        const float count = weights != nullptr ? 0.0f : a.count_i[i] * a.count_j[j];
+        // up to the ring's end, then from its beginning
+        i64 z = a.origin[2];
+        for (i64 begin = 0, end; begin < a.size[2]; begin = end, z = 0) {
+            end = least(a.size[2], begin + a.height[2] - z);
+            i64 k = begin + threadIdx.x;
+            float* sum = sums + (z + threadIdx.x) * a.sums_strides[3];
+            float* held = weights + (z + threadIdx.x) * a.weights_strides[2];
+            float* out = row + k * a.out_strides[3];
+            for (; k < end; k += LANES) {
+                float weight;
+                if (weights != nullptr) {
+                    weight = *held;
+                    *held = 0.0f;
+                } else {
+                    weight = count * a.count_k[k];
+                }
+                float* from = sum;
+                float* to = out;
+                float next = *from;
 #pragma unroll 1  // the division's slow path is a call: unrolled, its neighbours spill
-            for (i64 c = 0; c < a.channels; c++) {
-                const float value = sum[c * a.sums_strides[0]];
-                nans += value != value;
-                out[c * a.out_strides[0]] = value / weight;
-                sum[c * a.sums_strides[0]] = 0.0f;
+                for (i64 c = 0; c < a.channels; c++) {
+                    const float value = next;
+                    *from = 0.0f;
+                    from += a.sums_strides[0];
+                    if (c + 1 < a.channels) next = *from;  // under way while this channel is divided
+                    nans += value != value;
+                    *to = value / weight;
+                    to += a.out_strides[0];
+                }
+                sum += LANES * a.sums_strides[3];
+                held += LANES * a.weights_strides[2];
+                out += LANES * a.out_strides[3];
             }
         }
     }
@@ -164,19 +224,27 @@ template <> struct Compared<half_t> {
 };
 
 template <class S, class L> __device__ __forceinline__ void argmax(const Argmax& a) {
-    const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
-    const i64 tile_j = blockIdx.x % tiles_j;
-    const i64 i = blockIdx.x / tiles_j;
-    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
-    for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
-        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
-            const S* score = static_cast<const S*>(a.scores) + i * a.scores_strides[1] + j * a.scores_strides[2] +
-                             k * a.scores_strides[3];
+    const Tile tile(a.size[1], ROWS);
+    const i64 i = tile.rest;
+    const i64 step = a.scores_strides[0];
+    const int channels = static_cast<int>(a.channels);  // no more than labels of L can name
+    for (i64 j = tile.begin + threadIdx.y; j < tile.end; j += blockDim.y) {
+        i64 k = threadIdx.x;
+        const S* score = static_cast<const S*>(a.scores) + i * a.scores_strides[1] + j * a.scores_strides[2] +
+                         k * a.scores_strides[3];
+        L* label = static_cast<L*>(a.labels) + i * a.labels_strides[0] + j * a.labels_strides[1] +
+                   k * a.labels_strides[2];
+        for (; k < a.size[2]; k += LANES) {
             Best<typename Compared<S>::type> best = {Compared<S>::of(score[0]), 0};
+            const S* from = score;
 #pragma unroll 4
-            for (i64 c = 1; c < a.channels; c++) best.meet(Compared<S>::of(score[c * a.scores_strides[0]]), c);
-            static_cast<L*>(a.labels)[i * a.labels_strides[0] + j * a.labels_strides[1] + k * a.labels_strides[2]] =
-                static_cast<L>(best.channel);
+            for (int c = 1; c < channels; c++) {
+                from += step;
+                best.meet(Compared<S>::of(*from), c);
+            }
+            *label = static_cast<L>(best.channel);
+            score += LANES * a.scores_strides[3];
+            label += LANES * a.labels_strides[2];
         }
     }
 }
