@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from .leave import leaving
 
 
 def script() -> int:
-    """The command line; returns the exit code."""
-    return leaving(_command_line)
+    """The command line; returns the exit code, with which the process ends next (`leave`)."""
+    return leaving(_command_line, sys._getframe(1))
 
 
 def container() -> int:
-    """The container's main; returns the exit code."""
-    return leaving(_container)
+    """The container's main; returns the exit code, with which the process ends next (`leave`)."""
+    return leaving(_container, sys._getframe(1))
 
 
 def _command_line() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | Non
     for transform in pre:
         _step(transform, states)
     if states[loaded].channel_axis == "none":
-        _log.info("pre_transforms: no ConvertToChannelsFirst for %r; channels first is assumed", loaded)
+        _tell_of_channels(loaded)
     if made in states:
         raise ConfigError(
             f"the result field {made!r} is already made by pre_transforms",
@@ -52,6 +53,12 @@ def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | Non
     for transform in post:
         _step(transform, states)
     return Names(loaded, made, {name: state.kind for name, state in states.items()})
+
+
+@functools.cache
+def _tell_of_channels(field: str) -> None:
+    """Once: a chain is checked more often than it runs."""
+    _log.info("pre_transforms: no ConvertToChannelsFirst for %r; channels first is assumed", field)
 
 
 def check_outputs(names: Names, outputs: Sequence[str]) -> None:

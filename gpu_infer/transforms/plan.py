@@ -227,7 +227,8 @@ class Pipeline:
         """Output channels of a model that this chain can work with; ConfigError where there are none."""
         wanted = next((t.channels for t in self.post if t.channels and self.result_field in t.fields), None)
         refused: ConfigError | None = None
-        for classes in [wanted] if wanted and not self._done else [2, 1]:
+        # what a transform wants may be the channels that an argmax before it leaves
+        for classes in dict.fromkeys([wanted, 2, 1] if wanted and not self._done else [2, 1]):
             try:
                 self.check_classes(classes)
             except ConfigError as error:

@@ -178,3 +178,28 @@ def test_extreme_points_of_a_resampled_field_are_where_its_voxels_are() -> None:
     assert len(points) == 6
     assert all(p["index"] == [2, 3, 1.5] for p in points)
     assert points[0]["ras_mm"] == [3.0, 2.1, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("split", "outputs"),
+    [
+        (LABELS, ["liver"]),
+        (transform("SplitBasedOnBratsClasses", field="model"), ["WT"]),
+    ],
+    ids=["labels", "brats"],
+)
+@pytest.mark.parametrize("is_label", [True, False])
+def test_a_split_behind_an_argmax_wants_one_channel_of_the_argmax_not_of_the_model(
+    split: Any, outputs: list[str], is_label: bool
+) -> None:
+    scale = transform("ScaleToShape", fields="image", target_shape=[6, 6, 6])
+    back = transform("RestoreOriginalShape", field="model", src_field="image", is_label=is_label)
+    argmax = transform("ArgmaxAcrossChannels", fields="model")
+    pipeline = Pipeline([load(), scale], [argmax, back, split] if is_label else [back, argmax, split], outputs=outputs)
+    scores = RNG.random((5, 6, 6, 6), dtype=np.float32)
+    result = scores.argmax(0).astype(np.uint8) if is_label else scores
+    labels = result if is_label else scores
+    fields = pipeline.prepare(VOLUME, BACKEND)
+    got = pipeline.finish_fields(labels, fields, BACKEND, file_order=False)[outputs[0]]
+    whole = zoom(result[None], STORED.shape, order=0)[0] if is_label else zoom(scores, STORED.shape).argmax(0)
+    assert_array_equal(got, whole == 1 if outputs == ["liver"] else np.isin(whole, (1, 2, 4)))
