@@ -21,6 +21,7 @@ from transforms_oracle import (
 
 from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.execution import run_pass
 from gpu_infer.transforms.plan import Pipeline
 from gpu_infer.transforms.stages import FusedPass, fold
@@ -184,3 +185,32 @@ def test_the_prepared_pass_allocates_once() -> None:
     assert backend.made == [((1, 10, 10, 1), np.dtype(np.float32))]
     pipeline.finish(np.zeros((10, 10, 1), np.uint8), fields, backend)
     assert backend.made[1:] == [((1, 4, 8, 8), np.dtype(np.uint8))]
+
+
+def test_the_prepared_pass_holds_nothing_of_full_size_but_its_output() -> None:
+    """Measured, strided source and all: lines per thread and tables, no copy of the source, no second output."""
+    import tracemalloc
+
+    backend = CpuBackend()
+    pre = [
+        LOAD,
+        transform("ScaleByResolution", fields="image", target_resolution=(0.9, 0.9, 1.5)),
+        transform("ScaleIntensityRange", fields="image", a_min=-1500, a_max=500, b_min=0, b_max=1, clip=True),
+    ]
+    pipeline = Pipeline(pre, [ARGMAX])
+    affine = affine_of((2, 0, 1), (True, False, True), (0.7, 0.8, 2.0))
+    pipeline.prepare(volume_of(np.zeros((8, 8, 8), np.int16), affine), backend)  # compiles and loads
+    volume = volume_of(np.random.default_rng(2).integers(-900, 400, (160, 170, 120), np.int16), affine)
+    tracemalloc.start()
+    array = pipeline.prepare(volume, backend)["image"].array
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert array.nbytes <= peak < array.nbytes + volume.data.nbytes // 4
+
+
+def test_a_target_that_no_volume_has_is_refused() -> None:
+    scale = transform("ScaleByResolution", fields="image", target_resolution=[0.8, 1e-9, 5])
+    with pytest.raises(
+        ConfigError, match=r"ScaleByResolution: \(4, 5, 6\) voxels become \(.*\), expected at most 1048576 "
+    ):
+        Pipeline([LOAD, scale], [ARGMAX]).prepare(volume_of(np.zeros((4, 5, 6), np.int16)), BACKEND)

@@ -9,10 +9,15 @@ from pydantic import field_validator
 
 from gpu_infer.backends.base import Tables
 from gpu_infer.backends.resampling import linear_table, nearest_table
+from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Flag
 from gpu_infer.transforms.base import FieldsArguments, Interpolation, Regrid
 from gpu_infer.transforms.field import FieldState
 from gpu_infer.volume.geometry import Shape3
+
+
+MOST_SAMPLES = 1 << 20
+"""Along an axis: no volume has as many, and the tables of one that had would not fit into memory."""
 
 
 class ResampleArguments(FieldsArguments):
@@ -52,6 +57,11 @@ class Resample(Regrid):
 
     def tables(self, field: FieldState) -> tuple[Shape3, Tables]:
         shape = self.target_shape(field)
+        if max(shape) > MOST_SAMPLES:
+            raise ConfigError(
+                f"{self.place}: {field.shape} voxels become {shape}, expected at most {MOST_SAMPLES} along an axis",
+                remedy="check the target, and the spacing in the file",
+            )
         make = nearest_table if self.interpolation == "nearest" else linear_table
         x, y, z = (make(n, m, align_corners=self.align_corners) for n, m in zip(field.shape, shape, strict=True))
         return shape, (x, y, z)
