@@ -24,37 +24,58 @@ struct Blend {
     float repeats;
 };
 
-static const int ROWS = 8;  // rows of j per block
+static const int ROWS = 8;    // rows of j per block
+static const int LANES = 32;  // voxels of a row that a warp takes at once: blockDim.x
 
 template <class S> __device__ __forceinline__ void blend(const Blend& a) {
-    const i64 tiles_j = (a.size[1] + ROWS - 1) / ROWS;
-    const i64 tile_j = blockIdx.x % tiles_j;
-    const i64 i = blockIdx.x / tiles_j;
+    const Tile tile(a.size[1], ROWS, blockIdx.x);
+    const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
-    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[1]);
-    for (i64 k = threadIdx.x; k < a.size[2]; k += blockDim.x) {
-        const i64 z = wrapped(a.origin[2] + k, a.height[2]);
-        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
-            const i64 y = wrapped(a.origin[1] + j, a.height[1]);
-            float w = a.repeats;
+    for (i64 j = tile.begin + threadIdx.y; j < tile.end; j += blockDim.y) {
+        const i64 y = wrapped(a.origin[1] + j, a.height[1]);
+        const S* const scores = static_cast<const S*>(a.scores) + i * a.scores_strides[1] + j * a.scores_strides[2];
+        float* const sums = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2];
+        // up to the ring's end, then from its beginning
+        i64 z = a.origin[2];
+        for (i64 begin = 0, end; begin < a.size[2]; begin = end, z = 0) {
+            end = least(a.size[2], begin + a.height[2] - z);
+            i64 k = begin + threadIdx.x;
+            const S* score = scores + k * a.scores_strides[3];
+            float* sum = sums + (z + threadIdx.x) * a.sums_strides[3];
+            const float* importance = nullptr;
             if (a.importance != nullptr)
-                w *= a.importance[i * a.importance_strides[0] + j * a.importance_strides[1] + k * a.importance_strides[2]];
+                importance = a.importance + i * a.importance_strides[0] + j * a.importance_strides[1] +
+                             k * a.importance_strides[2];
+            float* weight = nullptr;
             if (a.weights != nullptr)
-                a.weights[x * a.weights_strides[0] + y * a.weights_strides[1] + z * a.weights_strides[2]] += w;
-            const S* from = static_cast<const S*>(a.scores) + i * a.scores_strides[1] + j * a.scores_strides[2] +
-                            k * a.scores_strides[3];
-            float* sum = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2] + z * a.sums_strides[3];
-            // two channels at a time: four loads are under way before the first result is needed
-            i64 c = 0;
-            for (; c + 1 < a.channels; c += 2) {
-                const float first = to_float(from[c * a.scores_strides[0]]);
-                const float second = to_float(from[(c + 1) * a.scores_strides[0]]);
-                const float held_first = sum[c * a.sums_strides[0]];
-                const float held_second = sum[(c + 1) * a.sums_strides[0]];
-                sum[c * a.sums_strides[0]] = held_first + w * first;
-                sum[(c + 1) * a.sums_strides[0]] = held_second + w * second;
+                weight = a.weights + x * a.weights_strides[0] + y * a.weights_strides[1] +
+                         (z + threadIdx.x) * a.weights_strides[2];
+            for (; k < end; k += LANES) {
+                float w = a.repeats;
+                if (a.importance != nullptr) w *= *importance;
+                if (a.weights != nullptr) *weight += w;
+                const S* from = score;
+                float* to = sum;
+                // two channels at a time: four loads are under way before the first result is needed
+                i64 left = a.channels;
+#pragma unroll 1  // unrolled, finding the way in costs more than two channels do
+                for (; left > 1; left -= 2) {
+                    const float first = to_float(*from);
+                    const float held_first = *to;
+                    float* const behind = to + a.sums_strides[0];
+                    const float second = to_float(from[a.scores_strides[0]]);
+                    const float held_second = *behind;
+                    *to = held_first + w * first;
+                    *behind = held_second + w * second;
+                    from += 2 * a.scores_strides[0];
+                    to = behind + a.sums_strides[0];
+                }
+                if (left > 0) *to += w * to_float(*from);
+                score += LANES * a.scores_strides[3];
+                importance += LANES * a.importance_strides[2];
+                sum += LANES * a.sums_strides[3];
+                weight += LANES * a.weights_strides[2];
             }
-            if (c < a.channels) sum[c * a.sums_strides[0]] += w * to_float(from[c * a.scores_strides[0]]);
         }
     }
 }

@@ -88,16 +88,17 @@ __device__ __forceinline__ i64 least(i64 a, i64 b) { return a < b ? a : b; }
 // index mod height for 0 <= index < 2 * height: a window is never longer than the ring that it enters.
 __device__ __forceinline__ i64 wrapped(i64 index, i64 height) { return index >= height ? index - height : index; }
 
-// blockIdx.x as the tile of `rows` rows out of `size`, counted fastest, and what is `rest` of it. A launch has fewer than
-// 2^31 blocks, and so has every factor of their number: the division is one of 32 bits.
+// `block` as the number of a tile of `rows` out of `size`, counted fastest, and the rest. A launch has fewer than 2^31
+// blocks, and so has every factor of their number: divisions are of 32 bits.
 struct Tile {
-    unsigned int rest;
+    unsigned int index, rest;
     i64 begin, end;
 
-    __device__ __forceinline__ Tile(i64 size, int rows) {
+    __device__ __forceinline__ Tile(i64 size, int rows, unsigned int block) {
         const unsigned int tiles = static_cast<unsigned int>((size + rows - 1) / rows);
-        rest = blockIdx.x / tiles;
-        begin = static_cast<i64>(blockIdx.x - rest * tiles) * rows;
+        rest = block / tiles;
+        index = block - rest * tiles;
+        begin = static_cast<i64>(index) * rows;
         end = least(begin + rows, size);
     }
 };
