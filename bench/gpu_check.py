@@ -1,7 +1,8 @@
 """The steps of gpu_check.sh, run in the unpacked bundle with the bundle's packages on sys.path.
 
-Each step is tried whatever became of the others (one that needs a step that failed is skipped and says so); one JSON
-file tells what happened: `ok`, the host, GPU, driver, versions, and per step seconds, outcome and what it measured.
+Each step is tried whatever became of the others (one that needs a step that failed is skipped and says so). The JSON of
+results is written anew after each: `ok`, the host, GPU, driver, versions, and per step seconds, outcome and what it
+measured, or the end of its output where it failed.
 """
 
 from __future__ import annotations
@@ -9,101 +10,59 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import datetime
-import importlib.metadata
 import importlib.util
 import json
 import math
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 import venv
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench import gpu_host
+from bench.gpu_steps import STEPS, Failed, Outcome, Runner, Skipped, chosen, last_line, say
+
 ROOT = Path(__file__).resolve().parents[1]
 LIBPYTHON = "libpython3.12.so.1.0"
-BENCHES = ("transports", "kernels", "volume", "whole", "cases")
-STEP_LIMIT_S = 540.0
-"""A step that takes longer is ended and counts as failed."""
+REHEARSED = frozenset({"device", "tests"})
+"""Steps that nothing needs to have passed in a rehearsal without a GPU."""
 FULL_LIMIT_S = 3600.0
-"""The same for a bench in its full length, with --full."""
-
-Outcome = dict[str, Any]
+"""Limit of a bench in its full length, with --full."""
 
 
-class Failed(Exception):
-    """A step did not pass; the text says why."""
+class Check(Runner):
+    """The steps' bodies."""
 
-
-class Skipped(Exception):
-    """A step could not be tried; the text says what it needs."""
-
-
-class Check:
-    def __init__(self, work: Path, rehearse: bool, full: bool) -> None:
+    def __init__(self, names: Sequence[str], work: Path, results: Path, facts: Outcome, **options: Any) -> None:
+        self.rehearse = bool(options.pop("rehearse"))
+        self.full = bool(options.pop("full"))
+        super().__init__(names, work, results, facts, waived=REHEARSED if self.rehearse else frozenset(), **options)
         self.work = work
-        self.rehearse = rehearse
-        self.full = full
         self.cache = work / "cache"
-        self.environment = os.environ | {"GPU_INFER_CACHE": str(self.cache)}
+        self.environment["GPU_INFER_CACHE"] = str(self.cache)
         self.environment.pop("GPU_INFER_KERNELS", None)
-        self.steps: dict[str, Outcome] = {}
-
-    def step(self, name: str, body: Callable[[], Outcome | None], needs: str | None = None) -> None:
-        """Run one step and note what became of it; `needs` names a step that must have passed."""
-        say(f"{name} …")
-        started = time.monotonic()
-        try:
-            if needs is not None and self.steps[needs]["outcome"] != "passed":
-                raise Skipped(f"needs the step {needs}")
-            outcome: Outcome = {"outcome": "passed", **(body() or {})}
-        except Skipped as reason:
-            outcome = {"outcome": "skipped", "why": str(reason)}
-        except Failed as reason:
-            outcome = {"outcome": "failed", "why": str(reason)}
-        except Exception as error:
-            outcome = {"outcome": "failed", "why": f"{type(error).__name__}: {error}"}
-        outcome["seconds"] = round(time.monotonic() - started, 2)
-        self.steps[name] = outcome
-        say(f"{name}: {outcome['outcome']} ({outcome['seconds']:.0f} s) {outcome.get('why', '')}")
-
-    def call(
-        self, *command: object, limit_s: float = STEP_LIMIT_S, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run Python with these arguments; Failed after `limit_s`."""
-        try:
-            return subprocess.run(
-                [sys.executable, *map(str, command)],
-                cwd=ROOT,
-                env=self.environment | environment,
-                capture_output=True,
-                text=True,
-                timeout=limit_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Failed(f"not done after {error.timeout:.0f} s") from error
 
     # -- steps ------------------------------------------------------------------------------------------------
     def packages(self) -> Outcome:
-        """Everything that the bundle expects of the host is there."""
-        expected = json.loads((ROOT / "manifest.json").read_text())["expected"]
-        names = {*importlib.metadata.packages_distributions(), *(d.name for d in importlib.metadata.distributions())}
-        there = {name.lower().replace("_", "-") for name in names}
-        # CuPy's distribution names its CUDA (cupy-cuda13x), onnxruntime's its device
-        missing = [name for name in expected if not any(found.startswith(name) for found in there)]
+        """Everything that the bundle expects of the host is there, new enough, and can be imported."""
+        expected = set(json.loads((ROOT / "manifest.json").read_text())["expected"])
         if self.rehearse:
-            missing = [name for name in missing if name != "cupy"]
-        if missing:
-            raise Failed(f"this Python lacks {', '.join(missing)}: install them, or name another Python with PYTHON")
-        return {}
+            expected.discard("cupy")
+        lines = gpu_host.shortcomings(expected, gpu_host.installed(), gpu_host.least_versions())
+        modules = [module for name, module in gpu_host.MODULES.items() if name in expected]
+        done = self.call("-c", gpu_host.IMPORTS, *modules, "tritonclient.grpc", "tritonclient.http")
+        if done.returncode:
+            raise Failed("; ".join([*lines, last_line(done)]))
+        lines += [f"{name} does not work here: {error}" for name, error in json.loads(done.stdout).items()]
+        if lines:
+            raise Failed(f"{'; '.join(lines)}. Or name another Python with PYTHON")
+        return {"least": gpu_host.least_versions()}
 
     def device(self) -> Outcome:
         """CuPy sees a device, and compiles every kernel for it."""
@@ -130,10 +89,14 @@ class Check:
         if not files:
             raise Failed("the bundle has no tests marked gpu")
         xml = self.work / "tests.xml"
+        xml.unlink(missing_ok=True)
         # -W default: a warning of one of the host's own packages is not ours to fail for
-        options = ["-m", "gpu", "-q", "-W", "default", "-p", "no:cacheprovider", f"--junit-xml={xml}"]
-        done = self.call("-m", "pytest", *options, *files)
-        (self.work / "tests.log").write_text(done.stdout + done.stderr)
+        options = ["-m", "gpu", "-v", "-rfE", "--tb=short", "-W", "default", "-p", "no:cacheprovider"]
+        try:
+            done = self.call("-m", "pytest", *options, f"--junit-xml={xml}", *files)
+        finally:
+            if failing := not_passed(self.printed()):
+                self.found["failing"] = failing
         if not xml.is_file():
             raise Failed(last_line(done))
         suite = ElementTree.parse(xml).getroot().find("testsuite")
@@ -143,8 +106,8 @@ class Check:
         if self.rehearse:
             return counts
         if counts["failures"] or counts["errors"] or not counts["passed"]:
-            bad = [f"{c.get('classname')}::{c.get('name')}" for c in suite if c.find("failure") is not None]
-            raise Failed(f"{counts}: {' '.join(bad[:20])} {last_line(done)}")
+            self.found |= counts
+            raise Failed(f"{counts}: {last_line(done)}")
         return counts
 
     def job(self) -> Outcome:
@@ -174,7 +137,11 @@ class Check:
         done = self.call("-m", "gpu_infer", "run", *options, *folders)
         if done.returncode:
             raise Failed(f"exit code {done.returncode}: {last_line(done)}")
-        return {"folder": str(folder), "report": json.loads((folder / "logs" / "report.json").read_text())}
+        self.found[name] = {
+            "folder": str(folder),
+            "report": json.loads((folder / "logs" / "report.json").read_text()),
+        }
+        return dict(self.found[name])
 
     def bench(self, name: str) -> Outcome:
         """One bench; its own JSON is the result."""
@@ -189,8 +156,7 @@ class Check:
             options = ["--input", ROOT / "input"]
         path = ROOT / "bench" / "results" / f"{name}.json"
         path.unlink(missing_ok=True)
-        done = self.call("-m", f"bench.{name}", *options, limit_s=FULL_LIMIT_S if self.full else STEP_LIMIT_S)
-        (self.work / f"bench-{name}.log").write_text(done.stdout + done.stderr)
+        done = self.call("-m", f"bench.{name}", *options)
         if done.returncode:
             if "No module named" in done.stderr:
                 raise Skipped(last_line(done))
@@ -233,6 +199,12 @@ assert answer is not None and answer.shape == (1, 2, 16, 32, 32), f"answered wit
 assert (answer[:, 1:] == x).all(), "the model's answer is not what it computed"
 print(json.dumps({"version": version, "ready_s": round(ready, 2)}))
 """
+
+
+def not_passed(lines: Sequence[str]) -> list[str]:
+    """pytest's short summary of failures; of a run that was ended, its lines of those tests."""
+    short = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
+    return short or [line for line in lines if "::" in line and (" FAILED" in line or " ERROR" in line)]
 
 
 def unlike_promised(report: Outcome, label_bytes: int) -> str:
@@ -296,71 +268,40 @@ def _python_for_the_stub() -> tuple[Path | None, list[Path]]:
     return own / "bin" / "python3", [own / "lib"]
 
 
-def facts() -> Outcome:
-    """The host, in the words of its own tools."""
-    query = "name,uuid,driver_version,memory.total,mig.mode.current,persistence_mode,clocks.max.mem,power.limit"
-    gpu = None
-    if smi := shutil.which("nvidia-smi"):
-        done = subprocess.run([smi, f"--query-gpu={query}", "--format=csv,noheader"], capture_output=True, text=True)
-        rows = [line.split(", ") for line in done.stdout.splitlines() if line]
-        gpu = [dict(zip(query.split(","), row, strict=False)) for row in rows]
-    names = ("gpu-infer", "numpy", "numba", "tritonclient", "grpcio", "protobuf", "onnxruntime", "cucim", "SimpleITK")
-    versions = {d.name: d.version for d in importlib.metadata.distributions() if d.name.startswith(("cupy", "cucim"))}
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    manifest = json.loads((ROOT / "manifest.json").read_text())
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "revision": manifest["revision"],
-        "gpu": gpu,
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpus": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else f"exit code {done.returncode} without a word"
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"gpu_check: {text}\n")
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="gpu_check.sh", description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--benches", default=",".join(BENCHES))
+    parser.add_argument("--steps", help=f"of {', '.join(STEPS)}; default all")
+    parser.add_argument("--patience", type=float, default=1.0, help="every step's limit times this")
     arguments = parser.parse_args()
-    sys.path.insert(0, str(ROOT))
-    check = Check(arguments.work, arguments.rehearse, arguments.full)
-    check.step("packages", check.packages)
-    check.step("device", check.device)
-    check.step("triton", check.triton)
-    check.step("tests", check.tests, needs=None if check.rehearse else "device")
-    check.step("job", check.job, needs="triton")
-    for name in filter(None, arguments.benches.split(",")):
-        check.step(f"bench.{name}", lambda name=name: check.bench(name), needs="triton")  # type: ignore[misc]
-    must = ("packages", "triton", "job") if check.rehearse else ("packages", "device", "triton", "tests", "job")
-    failed = [
-        name
-        for name, step in check.steps.items()
-        if step["outcome"] == "failed" or (name in must and step["outcome"] != "passed")
-    ]
-    content = {"ok": not failed, "failed": failed, "rehearsal": check.rehearse, **facts(), "steps": check.steps}
-    partial = arguments.results.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    partial.replace(arguments.results)
-    say(f"{'all passed' if not failed else 'FAILED: ' + ', '.join(failed)}; results in {arguments.results}")
-    return 1 if failed else 0
+    try:
+        names = chosen(arguments.steps)
+    except ValueError as error:
+        parser.error(str(error))
+    facts = {
+        "rehearsal": arguments.rehearse,
+        "revision": json.loads((ROOT / "manifest.json").read_text())["revision"],
+        **gpu_host.facts(),
+    }
+    check = Check(
+        names,
+        arguments.work,
+        arguments.results,
+        facts,
+        rehearse=arguments.rehearse,
+        full=arguments.full,
+        patience=arguments.patience,
+    )
+    for name in ("packages", "device", "triton", "tests", "job"):
+        check.step(name, getattr(check, name))
+    for name in (name for name in STEPS if name.startswith("bench.")):
+        bench = name.removeprefix("bench.")
+        check.step(name, partial(check.bench, bench), limit_s=FULL_LIMIT_S if arguments.full else None)
+    say(f"{check.summary()}; results in {arguments.results}")
+    return 1 if check.failed() else 0
 
 
 if __name__ == "__main__":

@@ -33,11 +33,17 @@ PYTHON = "3.12"
 LIMIT = 60 << 20
 """Bytes of the first bundle at most: it travels over slow roads."""
 
-_NUMERICS = ("cupy", "numpy", "numba", "llvmlite", "scipy", "scikit-image", "matplotlib", "ml-dtypes", "onnxruntime")
+_NUMERICS = ("cupy", "numpy", "numba", "llvmlite", "scipy", "scikit-image", "onnxruntime")
 _TESTING = ("pytest", "pytest-timeout", "hypothesis", "pygments", "attrs")
-_NETWORK = ("grpcio", "aiohttp", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict", "propcache", "yarl")
-EXPECTED = frozenset({*_NUMERICS, *_TESTING, *_NETWORK})
+EXPECTED = frozenset({*_NUMERICS, *_TESTING, "grpcio"})
 """Large packages, ones that must fit the host's GPU, and what comes with them: the host has them."""
+
+NOT_USED = frozenset({"aiohttp", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict", "propcache", "yarl"})
+"""Required by tritonclient for its asynchronous HTTP client, which is not used: neither here nor on the host."""
+
+CLIENT = "tritonclient[grpc,http]==2.68.0"
+"""Its generated code takes the host's gRPC from 1.67.1 on, where the newest clients refuse all before 1.81. None that
+gpu_infer takes asks for less than 1.67; from 2.67 on they take the protobuf 6 that is bundled."""
 
 LARGE = frozenset({"simpleitk", "connected-components-3d"})
 """In the second bundle only: other formats than NIfTI, and connected components on the CPU."""
@@ -95,8 +101,8 @@ def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
     report = downloads / "report.json"
     downloads.mkdir()
     resolve = ["install", "--dry-run", "--quiet", "--ignore-installed", f"--report={report}", f"--target={downloads}"]
-    _run("-m", "pip", *resolve, *target, ours)
-    left_out = EXPECTED | (set() if simpleitk else LARGE)
+    _run("-m", "pip", *resolve, *target, ours, CLIENT)
+    left_out = EXPECTED | NOT_USED | (set() if simpleitk else LARGE)
     wanted = []
     for item in json.loads(report.read_text())["install"]:
         name, version = item["metadata"]["name"].lower().replace("_", "-"), item["metadata"]["version"]
