@@ -1,8 +1,8 @@
 """Where does the time of a whole run go, and the memory? `python -m bench.cases [--device gpu] [--quick]`.
 
-The operator from file to file on phantoms of five sizes, with Triton models that compute next to nothing
-(bench/models): 1 mm grid, windows, labels back on the file's grid; the last case has 105 classes. Each case is a
-process of its own that runs it twice; the second run counts, as a case after another does. Figures: report.json.
+The operator from file to file on phantoms of five sizes, with Triton models that compute next to nothing (bench/models,
+on a GPU bench/models_gpu): 1 mm grid, windows, labels back on the file's grid; the last case has 105 classes. Each case
+is a process of its own that runs it twice; the second run counts, as a case after another does. Figures: report.json.
 """
 
 from __future__ import annotations
@@ -21,18 +21,29 @@ import numpy as np
 
 from bench import ct
 from bench.output import RESULTS, Chart, Result, mebibytes, say, seconds
+from bench.served import served
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
 from gpu_infer.settings import Settings
-from gpu_infer.triton.local.serve import LocalServer
 
-MODELS = Path(__file__).parent / "models"
 CLASSES = 105
 Shape = tuple[int, int, int]
 
 
 class CaseFailed(Exception):
     """The operator ended with an error; the text says which."""
+
+
+@dataclass(frozen=True)
+class ServerSeconds:
+    """What Triton's statistics count of a model: copying its input together, computing, copying its output away."""
+
+    input: float
+    infer: float
+    output: float
+
+    def __sub__(self, other: ServerSeconds) -> ServerSeconds:
+        return ServerSeconds(self.input - other.input, self.infer - other.infer, self.output - other.output)
 
 
 @dataclass(frozen=True)
@@ -118,16 +129,21 @@ def run(device: str, cases: tuple[Case, ...] = CASES, *, roi: Shape = ROI, folde
         "cases",
         f"Whole runs from file to file, {device}",
         [
-            *("case", "whole", "read", "prepare", "infer", "restore", "write", "model"),
-            *("all but model", "all but model and files", "host", "GPU"),
+            *("case", "whole", "read", "prepare", "infer", "restore", "write", "model", "server's input"),
+            *("server's output", "all but model", "all but model and files"),
+            "all but model, files, server's input and output",
+            *("host", "GPU"),
         ],
         notes=[
-            "Second run of a process. Model: what Triton's statistics name its compute time. All but model and files: "
-            "prepare, infer and restore less the model, passing on included. Host, GPU: peak memory of the operator.",
+            "Second run of a process. Model, server's input, server's output: compute_infer, compute_input and "
+            "compute_output of Triton's statistics. All but model and files: prepare, infer and restore less the "
+            "model, passing on included; the next column is less the server's input and output as well. Host, GPU: "
+            "peak memory of the operator.",
         ],
     )
     groups: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as scratch, LocalServer([MODELS]) as server:
+    with tempfile.TemporaryDirectory() as scratch, served(choose_backend(device)) as (server, note):
+        result.notes.append(note)
         for case in cases:
             say(f"{case.name} …")
             facts = _measured(case, device, Path(scratch), server.grpc, roi)
@@ -137,9 +153,10 @@ def run(device: str, cases: tuple[Case, ...] = CASES, *, roi: Shape = ROI, folde
                     case.name,
                     seconds(facts["seconds"]),
                     *(seconds(stages[name]) for name in ("read", "prepare", "infer", "restore", "write")),
-                    seconds(facts["model_s"]),
+                    *(seconds(facts[name]) for name in ("model_s", "server_input_s", "server_output_s")),
                     f"{facts['non_model_share']:.0%}",
                     seconds(facts["non_model_non_file_s"]),
+                    seconds(facts["non_model_non_file_non_copy_s"]),
                     mebibytes(facts["peak_host_bytes"]),
                     "" if facts["peak_device_bytes"] is None else mebibytes(facts["peak_device_bytes"]),
                 ]
@@ -203,15 +220,16 @@ def _twice(device: str, source: Path, config: Path, output: Path, url: str, mode
     )
     reports = []
     for _ in range(2):
-        before = compute_seconds(url, model)
+        before = server_seconds(url, model)
         operate(settings)
-        spent = compute_seconds(url, model) - before
+        spent = server_seconds(url, model) - before
         reports.append(summary(json.loads((output / "report.json").read_text(encoding="utf-8")), spent))
     return {**reports[1], "first_run": reports[0]}
 
 
-def summary(report: dict[str, Any], model_s: float) -> dict[str, Any]:
+def summary(report: dict[str, Any], spent: ServerSeconds) -> dict[str, Any]:
     """What the table takes from a report.json; peak_device_bytes is None on the CPU."""
+    model_s = spent.infer
     stages = report["stages"]
     inside = stages["prepare"] + stages["infer"] + stages["restore"]
     return {
@@ -220,8 +238,11 @@ def summary(report: dict[str, Any], model_s: float) -> dict[str, Any]:
         "seconds": report["seconds"],
         "stages": stages,
         "model_s": round(model_s, 4),
+        "server_input_s": round(spent.input, 4),
+        "server_output_s": round(spent.output, 4),
         "non_model_share": round(1 - model_s / report["seconds"], 4),
         "non_model_non_file_s": round(inside - model_s, 4),
+        "non_model_non_file_non_copy_s": round(inside - model_s - spent.input - spent.output, 4),
         "windows": report["tiles"]["windows"],
         "peak_host_bytes": report["peak_rss_bytes"],
         "peak_device_bytes": report.get("gpu", {}).get("peak_device_bytes"),
@@ -230,13 +251,14 @@ def summary(report: dict[str, Any], model_s: float) -> dict[str, Any]:
     }
 
 
-def compute_seconds(url: str, model: str) -> float:
-    """Seconds that the server has spent in the model so far."""
+def server_seconds(url: str, model: str) -> ServerSeconds:
+    """What the server has spent on the model so far."""
     import tritonclient.grpc as triton
 
     with triton.InferenceServerClient(url) as client:
-        statistics = client.get_inference_statistics(model).model_stats
-    return float(sum(s.inference_stats.compute_infer.ns for s in statistics)) / 1e9
+        found = [s.inference_stats for s in client.get_inference_statistics(model).model_stats]
+    counted = ("compute_input", "compute_infer", "compute_output")
+    return ServerSeconds(*(sum(getattr(s, name).ns for s in found) / 1e9 for name in counted))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How long for a tile to the server and back? `python -m bench.transports [--tiles N]`.
 
-A real Triton on this machine serves a model that computes next to nothing (bench/models/tile, one channel in, two
-out). Every way of the voxels that the client knows, beside Triton's JSON; 1, 2 and 4 requests in flight. Slots are
-filled and answers taken as the operator does it, on the GPU where there is one.
+A real Triton on this machine serves a model that computes next to nothing (bench/models/tile, on a GPU
+bench/models_gpu/tile; one channel in, two out). Every way of the voxels that the client knows, beside Triton's JSON; 1,
+2 and 4 requests in flight. Slots are filled and answers taken as the operator does it, on the GPU where there is one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.output import Chart, Result, mebibytes, seconds
+from bench.served import served
 from gpu_infer.backends.base import Backend, RingAccumulator
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
@@ -27,7 +27,6 @@ from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.ring import Slot, SlotRing
 from gpu_infer.triton.transport import open_transport
 
-MODELS = Path(__file__).parent / "models"
 MODEL = "tile"
 Shape = tuple[int, int, int]
 TILES: tuple[Shape, ...] = ((64, 64, 64), (128, 128, 128), (320, 320, 64))
@@ -61,7 +60,8 @@ def run(tiles: int, *, json_everywhere: bool = False) -> None:
     )
     groups: dict[str, dict[str, float]] = {}
     rows: list[dict[str, Any]] = []
-    with LocalServer([MODELS]) as server:
+    with served(backend) as (server, note):
+        result.notes.append(note)
         for shape in TILES:
             name = "×".join(map(str, shape))
             groups[name] = {}

@@ -19,6 +19,10 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     assert {"read", "prepare", "infer", "restore", "write"} <= facts["stages"].keys()
     assert facts["windows"] > 1
     assert facts["model_s"] > 0
+    assert facts["server_input_s"] > 0
+    assert facts["server_output_s"] > 0
+    assert facts["non_model_non_file_non_copy_s"] < facts["non_model_non_file_s"]
+    assert result.notes[-1] == "The models compute on the CPU."
     assert facts["peak_host_bytes"] > 50 << 20
 
 
@@ -33,8 +37,10 @@ def test_shares_come_from_the_report() -> None:
         "memory": {},
         "gpu": {"peak_device_bytes": 9},
     }
-    found = cases.summary(report, 1.0)
+    found = cases.summary(report, cases.ServerSeconds(0.02, 1.0, 0.03))
+    assert (found["model_s"], found["server_input_s"], found["server_output_s"]) == (1.0, 0.02, 0.03)
     assert (found["non_model_share"], found["non_model_non_file_s"]) == (0.5, 0.23)
+    assert found["non_model_non_file_non_copy_s"] == 0.18
     assert (found["peak_host_bytes"], found["peak_device_bytes"]) == (7, 9)
 
 

@@ -10,6 +10,7 @@ import pytest
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 
 from bench import transports
+from bench.served import MODELS
 from gpu_infer.backends.base import RingAccumulator
 from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.triton.local.serve import LocalServer
@@ -22,7 +23,7 @@ NBYTES = 3 * 4 * 9 * 8 * 7
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LocalServer]:
-    with LocalServer([transports.MODELS]) as started:
+    with LocalServer([MODELS]) as started:
         yield started
 
 
