@@ -63,6 +63,7 @@ def warm_cpu() -> None:
         cpu.argmax(ring.sums, labels)
         cpu.restore_argmax(ring.sums, linear, np.zeros(larger, label))
         cpu.histogram(labels)
+        cpu.lookup(labels[None], np.zeros(np.iinfo(label).max + 1, np.uint8), np.zeros((1, *SHAPE), np.uint8))
         for out in LABELS[LABELS.index(label) :]:
             cpu.restore(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
             cpu.restore(labels, nearest, np.zeros(larger, out))

@@ -19,6 +19,8 @@ from .tables import AxisTable, ClampedAffine
 Array = Any  # numpy.ndarray or cupy.ndarray
 Tables = tuple[AxisTable, AxisTable, AxisTable]
 Start = tuple[int, int, int]
+Held = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]
+"""Host vectors over X, Y and Z."""
 
 
 @dataclass(frozen=True)
@@ -176,4 +178,29 @@ class Backend(Protocol):
 
     def histogram(self, labels: Array) -> NDArray[np.int64]:
         """int64 [max label + 1] on the host: voxels per label of a uint8 or uint16 array of any shape."""
+        ...
+
+    # -- masks --------------------------------------------------------------------------------------------------
+    def threshold(self, source: Array, out: Array, value: float) -> None:
+        """out = 1 where source > value, else 0; NaN gives 0.
+
+        source, out  [C, X, Y, Z]; source of any dtype that `prepare` reads, out of any integer or float dtype
+        value        rounded to float32. Compared in float32 where that holds every number of the source's dtype, else
+                     in float64, as NumPy does with a float32 scalar.
+        """
+        ...
+
+    def lookup(self, labels: Array, table: NDArray[np.uint8], out: Array) -> None:
+        """out = table[labels].
+
+        labels, out  [C, X, Y, Z], labels uint8 or uint16, out uint8
+        table        on the host, one entry per number that the labels' dtype holds: [256] or [65536]
+        """
+        ...
+
+    def extent(self, array: Array, value: float) -> Held:
+        """Which indices along X, Y and Z have a voxel > value in any channel of [C, X, Y, Z]; as `threshold` compares.
+
+        Not asynchronous.
+        """
         ...

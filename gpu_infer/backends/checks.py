@@ -66,6 +66,40 @@ def masked_affine(source: Array, out: Array) -> None:
         raise ValueError(f"masked_affine takes float32 and float16, found {source.dtype} and {out.dtype}")
 
 
+def threshold(source: Array, out: Array) -> None:
+    """source [C, X, Y, Z] of real numbers, out of one shape with it, of integers or floats."""
+    if source.ndim != 4 or source.shape != out.shape:
+        raise ValueError(f"threshold takes [C, X, Y, Z] twice, found {source.shape} and {out.shape}")
+    if any(a.dtype.kind not in "iuf" or a.dtype.itemsize > 8 for a in (source, out)):
+        raise ValueError(f"threshold takes integers and floats of up to 8 bytes, found {source.dtype} and {out.dtype}")
+
+
+def lookup(labels: Array, table: NDArray[Any], out: Array) -> None:
+    """labels [C, X, Y, Z] uint8 or uint16, a table with an entry for all of them, out uint8."""
+    if labels.ndim != 4 or labels.shape != out.shape:
+        raise ValueError(f"lookup takes [C, X, Y, Z] twice, found {labels.shape} and {out.shape}")
+    if labels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
+    entries = 1 << 8 * labels.dtype.itemsize
+    if table.shape != (entries,) or table.dtype != np.uint8 or out.dtype != np.uint8:
+        raise ValueError(
+            f"lookup takes a table of {entries} uint8 and writes uint8, "
+            f"found {table.dtype} {table.shape} and {out.dtype}"
+        )
+
+
+def extent(array: Array) -> None:
+    """[C, X, Y, Z] of real numbers that kernels read."""
+    if array.ndim != 4 or array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise ValueError(f"an extent is that of real [C, X, Y, Z] of up to 8 bytes, found {array.dtype} {array.shape}")
+
+
+def float32(value: float) -> np.float32:
+    """The value as kernels compare with it; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.float32(value)
+
+
 def components(labels: Array, connectivity: int, out: Array) -> None:
     """Two label maps [X, Y, Z] of one shape and dtype, and a connectivity of 1, 2 or 3."""
     if labels.ndim != 3 or labels.shape != out.shape or labels.dtype != out.dtype:

@@ -17,12 +17,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import ResourceError
 from . import checks
-from .base import Backend, Moments, RingAccumulator, Start, Tables
+from .base import Backend, Held, Moments, RingAccumulator, Start, Tables
 from .boxes import clip, hanging_parts, ring_boxes, shifted
 from .cpu_kernels import finish, statistics, windows
 from .cpu_kernels.components import Components
 from .cpu_kernels.half import as_bits
-from .cpu_kernels.labels import count_labels
+from .cpu_kernels.labels import count_labels, look_up
 from .cpu_kernels.pick import pick
 from .cpu_kernels.prepare import resample
 from .cpu_kernels.restore_argmax import restore_argmax
@@ -333,6 +333,42 @@ class CpuBackend:
         with _LAUNCH:
             counts: NDArray[np.int64] = count_labels(flat, 1 << 8 * labels.dtype.itemsize)
         return counts[: int(np.flatnonzero(counts)[-1]) + 1]
+
+    # -- masks -------------------------------------------------------------------------------------
+    def threshold(self, source: NDArray[Any], out: NDArray[Any], value: float) -> None:
+        """See `Backend.threshold`. Raises ValueError where shapes or dtypes do not go together."""
+        checks.threshold(source, out)
+        np.greater(source, checks.float32(value), out=out)
+
+    def lookup(self, labels: NDArray[Any], table: NDArray[np.uint8], out: NDArray[Any]) -> None:
+        """See `Backend.lookup`. Raises ValueError where shapes or dtypes do not go together."""
+        checks.lookup(labels, table, out)
+        if out.size == 0:
+            return
+        axes = _slowest_first(out)
+        src, dst = labels.transpose(axes), out.transpose(axes)
+        with _LAUNCH:
+            look_up(*reading(src), frozen(table), *writing(dst), dst.shape)
+
+    def extent(self, array: NDArray[Any], value: float) -> Held:
+        """See `Backend.extent`; plane by plane. Raises ValueError where the array is not real [C, X, Y, Z]."""
+        checks.extent(array)
+        axes, constant = _slowest_first(array), checks.float32(value)
+        turned = array.transpose(axes)
+        held = [np.zeros(n, np.bool_) for n in turned.shape[1:]]
+        for i in range(len(held[0])):
+            plane = np.any(turned[:, i] > constant, axis=0)
+            held[0][i] = plane.any()
+            held[1] |= plane.any(axis=1)
+            held[2] |= plane.any(axis=0)
+        x, y, z = (held[axes.index(a) - 1] for a in (1, 2, 3))
+        return x, y, z
+
+
+def _slowest_first(array: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Channels, then the axes from the greatest step in memory to the smallest; single samples first."""
+    i, j, k = sorted((1, 2, 3), key=lambda a: (array.shape[a] > 1, -abs(array.strides[a]), a))
+    return (0, i, j, k)
 
 
 def _constants(function: ClampedAffine) -> tuple[np.float32, np.float32, np.float32, np.float32]:

@@ -22,6 +22,7 @@ from .gpu_arrays import ArrayOperations
 from .gpu_counters import Counters
 from .gpu_device import Device
 from .gpu_labels import LabelOperations
+from .gpu_masks import MaskOperations
 from .gpu_memory import DeviceBlock
 from .gpu_prepare import PrepareOperations
 from .gpu_windows import WindowOperations
@@ -33,7 +34,7 @@ TIE_BAND = 1e-5
 decides, and the twins may differ where the model ran on different devices."""
 
 
-class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, ArrayOperations):
+class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations):
     """`Backend` on the current CUDA device. ConfigError where there is none."""
 
     name = "gpu"

@@ -103,6 +103,32 @@ MASKED = _struct(
     ("size", _I64, 4),
     ("function", _F32, 4),
 )
+THRESHOLD = _struct(
+    ("source", _POINTER),
+    ("out", _POINTER),
+    ("source_strides", _I64, 4),
+    ("out_strides", _I64, 4),
+    ("size", _I64, 4),
+    ("one", "u8"),
+    ("value", _F32),
+    ("swap", _I32),
+)
+LOOKUP = _struct(
+    ("labels", _POINTER),
+    ("table", _POINTER),
+    ("out", _POINTER),
+    ("labels_strides", _I64, 4),
+    ("out_strides", _I64, 4),
+    ("size", _I64, 4),
+)
+EXTENT = _struct(
+    ("source", _POINTER),
+    *((name, _POINTER) for name in ("held_i", "held_j", "held_k")),
+    ("source_strides", _I64, 4),
+    ("size", _I64, 4),
+    ("value", _F32),
+    ("swap", _I32),
+)
 COMPONENTS = _struct(
     ("labels", _POINTER),
     ("out", _POINTER),

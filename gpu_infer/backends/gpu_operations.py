@@ -14,7 +14,16 @@ from .gpu_layout import code, memory_order, output, pointer, reordered, steps
 from .gpu_tables import DeviceTables, Walk, grid_size, plan_walk
 from .resampling import identity_table
 
-ROWS = {"prepare": 16, "restore": 16, "restore_argmax": 16, "gather": 32, "blend": 8, "finish": 8, "masked": 32}
+ROWS = {
+    "prepare": 16,
+    "restore": 16,
+    "restore_argmax": 16,
+    "gather": 32,
+    "blend": 8,
+    "finish": 8,
+    "masked": 32,
+    "masks": 32,
+}
 """Rows per block, as the kernels' own constants of that name."""
 
 

@@ -17,6 +17,7 @@ MODULES = (
     "statistics",
     "masked",
     "components",
+    "masks",
     "arrays",
 )
 """One module per file of kernels/; each gets `common.cuh` in front, so that no include path is needed."""

@@ -11,7 +11,7 @@ import pytest
 from gpu_infer.backends.base import RingAccumulator
 from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.backends.cpu_kernels import finish, windows
-from gpu_infer.backends.cpu_kernels.labels import count_labels
+from gpu_infer.backends.cpu_kernels.labels import count_labels, look_up
 from gpu_infer.backends.cpu_kernels.pick import pick
 from gpu_infer.backends.cpu_kernels.prepare import resample
 from gpu_infer.backends.cpu_kernels.restore_argmax import restore_argmax
@@ -28,6 +28,7 @@ _KERNELS = [
     finish.argmax_box_and_clear,
     finish.mean_box_and_clear,
     count_labels,
+    look_up,
     restore_argmax,
 ]
 _IDENTITY = ClampedAffine()
@@ -57,6 +58,7 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     backend.restore(labels, back, layout(np.zeros(shape, np.uint8)))
     backend.restore_argmax(scores, linear_back, layout(np.zeros(shape, np.uint8)))
     backend.histogram(labels)
+    backend.lookup(labels[None], np.ones(256, np.uint8), layout(np.zeros((1, *target), np.uint8)))
 
 
 def _backwards(array: Any) -> Any:

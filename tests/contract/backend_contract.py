@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from labels_contract import LabelsContract
+from masks_contract import MasksContract
 from prepare_contract import PrepareContract
 from restore_argmax_contract import RestoreArgmaxContract
 from windows_contract import WindowsContract
 
 
-class BackendContract(PrepareContract, WindowsContract, RestoreArgmaxContract, LabelsContract):
+class BackendContract(PrepareContract, WindowsContract, RestoreArgmaxContract, LabelsContract, MasksContract):
     pass

@@ -1,4 +1,4 @@
-"""Counting labels."""
+"""Counting labels, and replacing them."""
 
 from __future__ import annotations
 
@@ -36,3 +36,28 @@ def count_labels(labels: Any, classes: Any) -> Any:
                     since = i
             table[value] += end - since
     return tables.sum(axis=0)
+
+
+@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+def look_up(
+    src: Any,
+    src_offset: Any,
+    src_strides: Any,
+    table: Any,
+    out: Any,
+    out_offset: Any,
+    out_strides: Any,
+    shape: Any,
+) -> None:
+    """out[c, i, j, k] = table[src[c, i, j, k]]; the table has an entry for every number of src's dtype."""
+    n_c, n_i, n_j, n_k = shape
+    s_c, s_i, s_j, s_k = src_strides
+    d_c, d_i, d_j, d_k = out_strides
+    for row in prange(n_c * n_i):
+        c = row // n_i
+        i = row % n_i
+        for j in range(n_j):
+            a = src_offset + c * s_c + i * s_i + j * s_j
+            at = out_offset + c * d_c + i * d_i + j * d_j
+            for k in range(n_k):
+                out[np.uintp(at + k * d_k)] = table[np.uintp(src[np.uintp(a + k * s_k)])]
