@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,12 @@ class Clock:
         self._device = backend._device  # its stream and its launches are what is timed
         self._room = backend.empty((2, lead), "uint8")
         self._lead = lead
+
+    def floor_seconds(self, repeats: int) -> float:
+        """Of a kernel that converts one value, timed as `kernels` times others: what events and a launch cost."""
+        one, other = self._backend.zeros((1, 1, 1, 1), "int16"), self._backend.empty((1, 1, 1, 1), "float32")
+        spent = [self.kernels(lambda: self._backend.convert(one, other))[0] for _ in range(1 + repeats)]
+        return statistics.median(spent[1:])
 
     def seconds(self, call: Callable[[], object]) -> float:
         """GPU time of what `call` queues."""
@@ -56,14 +63,26 @@ class Clock:
         pairs[-1][1].synchronize()
         return sum(float(self._cupy.cuda.get_elapsed_time(a, b)) for a, b in pairs) / 1e3, modules
 
+    def together(self, call: Callable[[], object], launches: int) -> float:
+        """GPU time from the first to the last of the launches of a call that does not wait for the device in between.
+
+        One pair of events for all; as many copies ahead as there are launches, so that all are queued before the first
+        begins.
+        """
+        with self._device.stream:
+            begin, end = self._around(call, leads=launches)
+        end.synchronize()
+        return float(self._cupy.cuda.get_elapsed_time(begin, end)) / 1e3
+
     @contextmanager
     def own_stream(self) -> Iterator[None]:
         with self._device.stream:
             yield
 
-    def _around(self, call: Callable[[], object]) -> tuple[Any, Any]:
+    def _around(self, call: Callable[[], object], leads: int = 1) -> tuple[Any, Any]:
         begin, end = self._cupy.cuda.Event(), self._cupy.cuda.Event()
-        self._copy(self._room, self._lead)
+        for _ in range(leads):
+            self._copy(self._room, self._lead)
         stream = self._cupy.cuda.get_current_stream()
         begin.record(stream)
         call()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -23,19 +24,32 @@ Tables = tuple[AxisTable, AxisTable, AxisTable]
 SPACING = (0.75, 0.75, 1.25)
 TARGET = (1.0, 1.0, 1.0)
 CLASSES = 2
-MOST_WINDOWS = 4
+SLOT_WINDOWS = 4
+"""Windows with different answers; more than a few hold memory and no more than that."""
+GATHERED, BLENDED = 16, 32
+"""Windows of one row: enough work that the launch does not count."""
+RESTORED = 4
+LABEL_TIMES = 8
+"""Times that labels are restored, and grids that the histogram is of, for the same reason; of one grid of labels the L2
+cache holds most, too."""
 WINDOW = ClampedAffine(scale=1 / 2000, shift=0.75, low=0.0, high=1.0)
 """HU of -1500 … 500 to 0 … 1, as the lung demo has it."""
 
 
 @dataclass
 class Work:
-    """One row: `call` does it, `renew` (not timed) undoes what it has done to its input."""
+    """One row: `call` does it, `renew` (not timed) undoes what it has done to its input.
+
+    together  `call` launches several kernels without waiting for the device in between: they are timed as one
+    times     how often `call` does the work that `nbytes` are moved for
+    """
 
     name: str
     call: Callable[[], object]
     nbytes: int
     renew: Callable[[], object] | None = None
+    together: bool = False
+    times: int = 1
 
 
 @dataclass
@@ -98,19 +112,22 @@ def _windows(s: Scene) -> list[Work]:
     backend, same = s.backend, ClampedAffine()
     volume = backend.empty((1, *s.grid), np.float32)
     backend.prepare(s.stored, volume, s.tables, same, WINDOW)
-    starts = _starts(s.grid, s.window)
-    slot = backend.empty((len(starts), 1, *s.window), np.float32)
-    answers = backend.upload(class_scores(len(starts), s.window))
+    gathered, blended = _starts(s.grid, s.window, GATHERED), _starts(s.grid, s.window, BLENDED)
+    slot = backend.empty((GATHERED, 1, *s.window), np.float32)
+    answers = backend.upload(class_scores(SLOT_WINDOWS, s.window))
     filled = backend.upload(class_scores(1, s.grid)[0])
     ring = RingAccumulator(backend.zeros((CLASSES, *s.grid), np.float32), s.grid)
     labels, scores = backend.empty(s.grid, np.uint8), backend.empty((CLASSES, *s.grid), np.float32)
     counts = [np.ones(n, np.float32) for n in s.grid]
     covered = np.zeros(s.grid, bool)
-    inside = 0
-    for start in starts:
-        box = tuple(slice(a, a + w) for a, w in zip(start, s.window, strict=True))
-        inside += covered[box].size
-        covered[box] = True
+    for start in gathered:
+        covered[_box(start, s.window)] = True
+    inside = sum(covered[_box(start, s.window)].size for start in blended)
+
+    def blend() -> None:
+        for first in range(0, BLENDED, SLOT_WINDOWS):
+            group = blended[first : first + SLOT_WINDOWS]
+            backend.blend(answers, group, [1] * SLOT_WINDOWS, None, ring)
 
     def renew() -> None:
         ring.sums[...] = filled  # sums that are taken are zero, and zeros are ties
@@ -118,15 +135,11 @@ def _windows(s: Scene) -> list[Work]:
     low: Start = (0, 0, 0)
     return [
         Work(
-            f"gather {len(starts)} windows",
-            lambda: backend.gather(volume, starts, slot, 0.0),
+            f"gather {GATHERED} windows",
+            lambda: backend.gather(volume, gathered, slot, 0.0),
             int(covered.sum()) * 4 + slot.nbytes,
         ),
-        Work(
-            f"blend {len(starts)} windows",
-            lambda: backend.blend(answers, starts, [1] * len(starts), None, ring),
-            inside * CLASSES * 4 * 3,
-        ),
+        Work(f"blend {BLENDED} windows", blend, inside * CLASSES * 4 * 3, together=True),
         Work(
             "finish, argmax",
             lambda: backend.finish_argmax(ring, low, s.grid, labels),
@@ -146,18 +159,24 @@ def _windows(s: Scene) -> list[Work]:
 def _labels(s: Scene) -> list[Work]:
     backend = s.backend
     labels = backend.upload(blobs(s.grid))
+    many = backend.upload(np.tile(blobs(s.grid), (LABEL_TIMES, 1, 1)))
     whole = backend.empty(s.shape[::-1], np.uint8)
     out = whole.transpose(2, 1, 0)[::-1, ::-1]
     kept = backend.empty(s.grid, np.uint8)
     scores, linear = backend.upload(class_scores(1, s.grid)[0]), _tables(linear_table, s.grid, s.shape)
+
+    def restore() -> None:
+        for n in range(RESTORED):
+            backend.restore(many[n * s.grid[0] : (n + 1) * s.grid[0]], s.back, out)
+
     return [
-        Work("restore", lambda: backend.restore(labels, s.back, out), read(s.back) + whole.nbytes),
+        Work("restore", restore, read(s.back) + whole.nbytes, together=True, times=RESTORED),
         Work(
             "restore, scores to labels",
             lambda: backend.restore_argmax(scores, linear, out),
             read(linear) * CLASSES * 4 + whole.nbytes,
         ),
-        Work("histogram", lambda: backend.histogram(labels), labels.nbytes),
+        Work(f"histogram of {LABEL_TIMES} grids", lambda: backend.histogram(many), many.nbytes),
         Work(
             "largest components",
             lambda: backend.largest_components(labels, 1, None, kept),
@@ -182,10 +201,15 @@ def class_scores(windows: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.floa
     return np.random.default_rng(5).random((windows, CLASSES, *shape), np.float32)
 
 
-def _starts(grid: Shape, window: Shape) -> list[Start]:
+def _starts(grid: Shape, window: Shape, count: int) -> list[Start]:
+    """`count` windows in the order of a run, from the first again after the last."""
     per_axis = [clara_starts(n, w) for n, w in zip(grid, window, strict=True)]
     x, y, z = (list(dict.fromkeys(axis)) for axis in per_axis)
-    return [(a, b, c) for a in x for b in y for c in z][:MOST_WINDOWS]
+    return list(islice(cycle([(a, b, c) for a in x for b in y for c in z]), count))
+
+
+def _box(start: Start, window: Shape) -> tuple[slice, ...]:
+    return tuple(slice(a, a + w) for a, w in zip(start, window, strict=True))
 
 
 def _tables(make: Callable[[int, int], AxisTable], old: Shape, new: Shape) -> Tables:

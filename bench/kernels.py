@@ -1,7 +1,8 @@
 """How near does each kernel come to the card's copy bandwidth? `python -m bench.kernels [--quick]`, on a GPU.
 
 The bandwidth is measured first, with a copy within the device. Each kernel is timed by CUDA events, without the host's
-part of the launch; its bytes are counted once. Beside it other packages doing the same work.
+part of the launch; its bytes are counted once. What the smallest launch takes so measured stands above the rows: of a
+short kernel it is a part. Beside it other packages doing the same work.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from bench.kernel_clock import COPY_BYTES, LEAD_BYTES, Clock
 from bench.kernel_peers import peers
-from bench.kernel_work import Scene, Shape, scene, works
+from bench.kernel_work import Scene, Shape, Work, scene, works
 from bench.output import RESULTS, Chart, Result, mebibytes
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
@@ -26,13 +27,15 @@ QUICK: tuple[Shape, Shape] = ((256, 256, 128), (96, 96, 64))
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of every repeat; bytes moved, counted once; the kernels' modules (none of a peer)."""
+    """Seconds of every repeat; bytes moved, counted once; the kernels' modules (none of a peer), one per launch; pairs
+    of events that the seconds are the sum of."""
 
     row: str
     side: str
     seconds: tuple[float, ...]
     nbytes: int
     modules: list[str] = field(default_factory=list)
+    pairs: float = 1
 
     @property
     def median(self) -> float:
@@ -68,6 +71,7 @@ def run(
     clock = Clock(backend, lead)
     with clock.own_stream():
         bandwidth = 2 * copied / statistics.median(clock.copy_seconds(copied) for _ in range(max(3, repeats)))
+    floor = clock.floor_seconds(max(3, repeats))
     stage = scene(backend, shape, window)
     measured, left = _measure(backend, clock, stage, repeats)
     result = Result(
@@ -76,10 +80,13 @@ def run(
         ["kernel", "side", "time", "moved", "GB/s", "of copy bandwidth"],
         notes=[
             f"Copy within the device: {bandwidth / 1e9:.0f} GB/s (read and written).",
+            f"Launch floor: {floor * 1e6:.1f} µs for a kernel with one value; per pair of events (event_pairs in the JSON) "
+            "as much of a row's time is not the kernel's.",
             "GPU time, medians of CUDA events; bytes read and written counted once, whatever a peer moves in between.",
             *(f"{name} left out: {why}" for name, why in left.items()),
         ],
     )
+    result.rows.append(["launch floor", "gpu_infer", f"{floor * 1e3:.4f} ms", "", "", ""])
     groups: dict[str, dict[str, float]] = {}
     for m in measured:
         rate, share = m.nbytes / m.median / 1e9, m.share(bandwidth)
@@ -91,6 +98,7 @@ def run(
         "shape": shape,
         "window": stage.window,
         "copy_bandwidth_bytes_per_s": round(bandwidth),
+        "launch_floor_s": floor,
         "rows": [
             {
                 "kernel": m.row,
@@ -100,6 +108,8 @@ def run(
                 "bytes": m.nbytes,
                 "share": round(m.share(bandwidth), 4),
                 "modules": m.modules,
+                "launches": len(m.modules),
+                "event_pairs": m.pairs,
             }
             for m in measured
         ],
@@ -114,15 +124,9 @@ def _measure(backend: Any, clock: Clock, stage: Scene, repeats: int) -> tuple[li
     others, left = peers(stage), {}
     measured = []
     for work in works(stage):
-        seconds: list[float] = []
-        modules: list[str] = []
-        for _ in range(1 + repeats):  # the first does not count: kernels and tables are loaded
-            with clock.own_stream():
-                if work.renew is not None:
-                    work.renew()
-            spent, modules = clock.kernels(work.call)
-            seconds.append(spent)
-        measured.append(Measured(work.name, "gpu_infer", tuple(seconds[1:]), work.nbytes, modules))
+        seconds, modules = _timed(clock, work, repeats)
+        pairs = (1 if work.together else len(modules)) / work.times
+        measured.append(Measured(work.name, "gpu_infer", tuple(seconds), work.nbytes, modules, pairs))
         backend.fence()
         for name, call in others.get(work.name, {}).items():
             try:
@@ -132,6 +136,22 @@ def _measure(backend: Any, clock: Clock, stage: Scene, repeats: int) -> tuple[li
                 continue
             measured.append(Measured(work.name, name, theirs, work.nbytes))
     return measured, left
+
+
+def _timed(clock: Clock, work: Work, repeats: int) -> tuple[list[float], list[str]]:
+    """(seconds of every repeat, modules of the kernels); a first time, which loads kernels and tables, not counted."""
+    seconds: list[float] = []
+    modules: list[str] = []
+    for n in range(1 + repeats):
+        with clock.own_stream():
+            if work.renew is not None:
+                work.renew()
+        if work.together and n > 0:
+            seconds.append(clock.together(work.call, len(modules)) / work.times)
+        else:
+            spent, modules = clock.kernels(work.call)
+            seconds.append(spent / work.times)
+    return seconds[1:], modules
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from cudasim.simulated import simulated_cupy
 from bench import kernels
 
 SHAPE, WINDOW = (24, 20, 16), (8, 8, 8)
+NOTHING = {"moved": "", "GB/s": "", "of copy bandwidth": ""}
 
 
 @pytest.mark.slow
@@ -42,14 +43,23 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     moved = {m.row: m.nbytes for m in measured}
     assert moved["prepare, linear to 1 mm"] == 2 * voxels + 4 * grid
     assert moved["prepare, turn and scale"] == 6 * voxels
-    assert moved["gather 4 windows"] <= 4 * 8**3 * (4 + 4)
-    assert moved["blend 4 windows"] == 4 * 2 * 8**3 * 3 * 4
+    assert 16 * 8**3 * 4 < moved["gather 16 windows"] <= 16 * 8**3 * (4 + 4)
+    assert moved["blend 32 windows"] == 32 * 2 * 8**3 * 3 * 4
     assert moved["finish, argmax"] == 2 * (2 * grid * 4) + grid
     assert moved["finish, scores"] == 3 * (2 * grid * 4)
     assert moved["masked moments"] == 4 * voxels
-    assert moved["histogram"] == grid
+    assert moved["histogram of 8 grids"] == 8 * grid
     assert voxels < moved["restore"] <= voxels + grid
     assert voxels < moved["restore, scores to labels"] <= voxels + 2 * 4 * grid
     written = json.loads((tmp_path / "kernels.json").read_text(encoding="utf-8"))
     assert [row["kernel"] for row in written["rows"]] == [m.row for m in measured]
     assert written["copy_bandwidth_bytes_per_s"] == 2 * (1 << 16) * 1000
+    assert written["launch_floor_s"] == 1e-3
+    assert written["table"][0] == {"kernel": "launch floor", "side": "gpu_infer", "time": "1.0000 ms", **NOTHING}
+    blended = next(row for row in written["rows"] if row["kernel"] == "blend 32 windows")
+    assert (blended["launches"], blended["event_pairs"], blended["median_s"]) == (32, 1, 1e-3)
+    restored = next(row for row in written["rows"] if row["kernel"] == "restore")
+    assert (restored["launches"], restored["median_s"]) == (4, 1e-3 / 4)
+    found = next(row for row in written["rows"] if row["kernel"] == "largest components")
+    assert found["event_pairs"] == found["launches"] > 1
+    assert found["median_s"] == pytest.approx(found["launches"] * 1e-3)
