@@ -80,8 +80,8 @@ def run(
         ["kernel", "side", "time", "moved", "GB/s", "of copy bandwidth"],
         notes=[
             f"Copy within the device: {bandwidth / 1e9:.0f} GB/s (read and written).",
-            f"Launch floor: {floor * 1e6:.1f} µs for a kernel with one value; per pair of events (event_pairs in the JSON) "
-            "as much of a row's time is not the kernel's.",
+            f"Launch floor: {floor * 1e6:.1f} µs for a kernel with one value; per pair of events (event_pairs in the "
+            "JSON) as much of a row's time is not the kernel's.",
             "GPU time, medians of CUDA events; bytes read and written counted once, whatever a peer moves in between.",
             *(f"{name} left out: {why}" for name, why in left.items()),
         ],
