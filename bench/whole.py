@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.measure import Timing
 from bench.output import Chart, Result, mebibytes, seconds, times
 from bench.whole_side import MODEL
 from gpu_infer.demo_data import demo_input, fetch_demo_ct
@@ -66,7 +65,8 @@ def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
         for _ in range(repeats):
             for side in sides:
                 _run(side, command, ct, folder, server)  # compiles, and brings its files back into the cache
-                runs[side].append(_run(side, command, ct, folder, server))
+                for _ in range(2 if side == "operator" else 1):  # short, and so noisier
+                    runs[side].append(_run(side, command, ct, folder, server))
         name = ct.name
         agreement = None
         if "monai-grpc" in sides:
@@ -76,29 +76,34 @@ def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
         f"Whole job on {name}, from file to file",
         ["side", *KEYS.values(), "whole, ratio", "all but the model, ratio", "peak memory"],
         notes=[
-            "Medians of whole processes, imports included, each right after one that does not count. Model: what "
-            "Triton's statistics name its compute time; one server serves all sides. Peak memory: of the client's "
-            "process.",
+            "Each row is one whole process, imports included, the middle one by its time; each came right after one "
+            "that does not count. In brackets: the least and the most of all. Model: what Triton's statistics name its "
+            "compute time; one server serves all sides. Peak memory: of the client's process.",
         ],
     )
+    if operator is not None:
+        result.notes.append("The operator ran in an environment of its own, with nothing but its requirements.")
+    result.data["operator_versions"] = runs["operator"][-1].pop("versions")
     if agreement is not None:
         result.data["dice_of_sides"] = round(agreement, 5)
         result.notes.append(
             f"Dice of the two sides' lungs: {agreement:.4f} (sizes, padding and windows differ: docs/equivalence.md)."
         )
-    middle = {side: {key: Timing(tuple(r[key] for r in runs[side])).median for key in KEYS} for side in sides}
+    middle = {side: sorted(runs[side], key=lambda r: r["whole_s"])[(len(runs[side]) - 1) // 2] for side in sides}
     ours = middle["operator"]
     for side, title in sides.items():
         values = middle[side]
+        own = [r["own_s"] for r in runs[side]]
         result.rows.append(
             [
                 title,
-                *(seconds(values[key]) for key in KEYS),
+                *(seconds(values[key]) for key in KEYS if key != "own_s"),
+                f"{seconds(values['own_s'])} ({min(own):.2f} … {max(own):.2f})",
                 *(times(values[key], ours[key]) for key in ("whole_s", "rest_s")),
                 mebibytes(max(r["peak_bytes"] for r in runs[side])),
             ]
         )
-        result.data[side] = [{key: r[key] for key in r if key != "labels"} for r in runs[side]]
+        result.data[side] = [{key: r[key] for key in r if key not in ("labels", "versions")} for r in runs[side]]
     groups = {KEYS[key]: {side: middle[side][key] for side in sides} for key in ("whole_s", "rest_s", "own_s")}
     result.chart = Chart(groups, "seconds (logarithmic)")
     result.publish()
@@ -131,7 +136,8 @@ def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalSe
 
 def _reported(output: Path) -> dict[str, Any]:
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    return {"stages": report["stages"], "labels": report["output"]["mhd"], "peak_bytes": report["peak_rss_bytes"]}
+    kept = {key: report[key] for key in ("stages", "versions")}
+    return {**kept, "labels": report["output"]["mhd"], "peak_bytes": report["peak_rss_bytes"]}
 
 
 def _compute_seconds(server: LocalServer) -> float:
