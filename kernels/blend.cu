@@ -28,7 +28,7 @@ static const int ROWS = 8;    // rows of j per block
 static const int LANES = 32;  // voxels of a row that a warp takes at once: blockDim.x
 
 template <class S> __device__ __forceinline__ void blend(const Blend& a) {
-    const Tile tile(a.size[1], ROWS, blockIdx.x);
+    const Tile tile(a.size[1], ROWS);
     const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
     for (i64 j = tile.begin + threadIdx.y; j < tile.end; j += blockDim.y) {

@@ -88,17 +88,26 @@ __device__ __forceinline__ i64 least(i64 a, i64 b) { return a < b ? a : b; }
 // index mod height for 0 <= index < 2 * height: a window is never longer than the ring that it enters.
 __device__ __forceinline__ i64 wrapped(i64 index, i64 height) { return index >= height ? index - height : index; }
 
-// `block` as the number of a tile of `rows` out of `size`, counted fastest, and the rest. A launch has fewer than 2^31
-// blocks, and so has every factor of their number: divisions are of 32 bits.
-struct Tile {
+// `block` as (rest, index) with 0 <= index < n. A launch has fewer than 2^31 blocks, and so has every factor of their
+// number: the division is one of 32 bits.
+struct Split {
     unsigned int index, rest;
+
+    __device__ __forceinline__ Split(unsigned int block, i64 n) {
+        rest = block / static_cast<unsigned int>(n);
+        index = block - rest * static_cast<unsigned int>(n);
+    }
+};
+
+// The tile of `rows` out of `size` that a block has, counted fastest, and the rest of its number.
+struct Tile {
+    unsigned int rest;
     i64 begin, end;
 
-    __device__ __forceinline__ Tile(i64 size, int rows, unsigned int block) {
-        const unsigned int tiles = static_cast<unsigned int>((size + rows - 1) / rows);
-        rest = block / tiles;
-        index = block - rest * tiles;
-        begin = static_cast<i64>(index) * rows;
+    __device__ __forceinline__ Tile(i64 size, int rows) {
+        const Split split(blockIdx.x, (size + rows - 1) / rows);
+        rest = split.rest;
+        begin = static_cast<i64>(split.index) * rows;
         end = least(begin + rows, size);
     }
 };

@@ -88,7 +88,7 @@ __device__ __forceinline__ unsigned int meet_rest(float* sum, i64 step, int chan
 }
 
 template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a) {
-    const Tile tile(a.size[1], ROWS, blockIdx.x);
+    const Tile tile(a.size[1], ROWS);
     const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
     const i64 step = a.sums_strides[0];
@@ -165,7 +165,7 @@ extern "C" __global__ void __launch_bounds__(256, 3) finish_argmax_u2(const __gr
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_constant__ Finish a) {
-    const Tile tile(a.size[1], ROWS, blockIdx.x);
+    const Tile tile(a.size[1], ROWS);
     const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
     unsigned int nans = 0;
@@ -224,7 +224,7 @@ template <> struct Compared<half_t> {
 };
 
 template <class S, class L> __device__ __forceinline__ void argmax(const Argmax& a) {
-    const Tile tile(a.size[1], ROWS, blockIdx.x);
+    const Tile tile(a.size[1], ROWS);
     const i64 i = tile.rest;
     const i64 step = a.scores_strides[0];
     const int channels = static_cast<int>(a.channels);  // no more than labels of L can name

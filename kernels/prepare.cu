@@ -7,9 +7,9 @@
 // permuted and negative strides.
 //
 // Two kernels compute the same bits:
-//   prepare_tile    tile x tile outputs of (p, q) per block, for sources whose fastest axis is p. The source plane under
-//                   them, interpolated along o, is staged in shared memory: read along p, written along q. The caller
-//                   takes the greatest tile of 64, 32, 16 whose plane fits.
+//   prepare_tile    tile x tile outputs of (p, q) per block and SLICES of them along o, for sources whose fastest axis is
+//                   p. The source plane under each, interpolated along o, is staged in shared memory: read along p,
+//                   written along q. The caller takes the greatest tile of 64, 32, 16 whose plane fits.
 //   prepare_direct  one thread per output, for sources whose fastest axis is q as well (neighbours meet in the cache),
 //                   and for reductions so strong that no tile's plane fits.
 
@@ -29,59 +29,111 @@ struct Resample {
 static const int LANES = 32;
 static const int GROUPS = 8;  // a block is LANES x GROUPS threads
 static const int ROWS = 16;   // rows of p per block of prepare_direct
+static const int COLUMNS = 2;  // outputs along q of a thread of prepare_tile: the greatest tile over LANES
+static const int SLICES = 4;   // outputs along o of a block of prepare_tile, one plane after the other
 
 template <class S> __device__ __forceinline__ float before(const Resample& a, const S* from) {
     return apply(a.before, to_float(load(from, a.swap != 0)));
 }
 
+// Whether `before` is no more than an addition and bytes are in the native order: a sample then costs a third
+// of the instructions.
+__device__ __forceinline__ bool is_plain(const Resample& a) {
+    return a.swap == 0 && a.before.scale == 1.0f && a.before.low == -infinity() && a.before.high == infinity();
+}
+
+// The same bits either way; the addition stays where it is of zero, as it makes 0 of -0.
+template <bool PLAIN, class S> __device__ __forceinline__ float before(const Resample& a, const S& sample) {
+    return PLAIN ? to_float(sample) + a.before.shift : before(a, &sample);
+}
+
+// The source plane `w_o` of the way from `low` to `high` into shared memory; BETWEEN is unset where w_o is 0. Both point
+// to the tile's first sample. Pointers are 64-bit and step: a sample costs no multiplication and no division.
+template <bool PLAIN, bool BETWEEN, class S>
+__device__ __forceinline__ void stage(
+    const Resample& a, const S* low, const S* high, float w_o, int count_p, int count_q, float* plane) {
+    const i64 step = GROUPS * a.src_strides[3];
+    const float w_low = 1.0f - w_o;
+    for (int p = threadIdx.x; p < count_p; p += LANES) {
+        const i64 at = p * a.src_strides[2] + threadIdx.y * a.src_strides[3];
+        const S* from_low = low + at;
+        const S* from_high = high + at;
+        float* to = plane + p * a.pitch + threadIdx.y;
+#pragma unroll 4
+        for (int q = threadIdx.y; q < count_q; q += GROUPS) {
+            float x = before<PLAIN>(a, *from_low);
+            if (BETWEEN) x = w_low * x + w_o * before<PLAIN>(a, *from_high);
+            *to = x;
+            from_low += step;
+            from_high += step;
+            to += GROUPS;
+        }
+    }
+}
+
 template <class S, class D> __device__ __forceinline__ void prepare_tile(const Resample& a) {
     DYNAMIC_SHARED(float, plane);
-    const i64 tiles_q = (a.size[3] + a.tile - 1) / a.tile;
-    const i64 tiles_p = (a.size[2] + a.tile - 1) / a.tile;
-    i64 block = blockIdx.x;
-    const i64 tile_q = block % tiles_q;
-    block /= tiles_q;
-    const i64 tile_p = block % tiles_p;
-    block /= tiles_p;
-    const i64 o = block % a.size[1];
-    const i64 c = block / a.size[1];
+    const int shift = 4 + (a.tile >= 32) + (a.tile >= 64);  // tiles of 16, 32, 64: a division less
+    const Split along_q(blockIdx.x, (a.size[3] + a.tile - 1) >> shift);
+    const Split along_p(along_q.rest, (a.size[2] + a.tile - 1) >> shift);
+    const Split along_o(along_p.rest, (a.size[1] + SLICES - 1) / SLICES);
+    const i64 begin_q = static_cast<i64>(along_q.index) << shift, begin_p = static_cast<i64>(along_p.index) << shift;
+    const int outputs_q = static_cast<int>(least(a.tile, a.size[3] - begin_q));
+    const int outputs_p = static_cast<int>(least(a.tile, a.size[2] - begin_p));
 
-    const int first_p = a.p.first[tile_p], count_p = a.p.count[tile_p];
-    const int first_q = a.q.first[tile_q], count_q = a.q.count[tile_q];
-    const float w_o = a.o.weight[o];
-    const i64 s_p = a.src_strides[2], s_q = a.src_strides[3];
-    const S* base = static_cast<const S*>(a.src) + c * a.src_strides[0] + first_p * s_p + first_q * s_q;
-    const S* low = base + a.o.lower[o] * a.src_strides[1];
-    const S* high = base + a.o.upper[o] * a.src_strides[1];
-
-    const unsigned int total = static_cast<unsigned int>(count_p) * count_q;
-    // n / count_p as a multiplication, exact while n * count_p < 2^32: a plane has to fit into shared memory
-    const u64 inverse = 0xffffffffu / static_cast<unsigned int>(count_p) + 1ull;
-    for (unsigned int n = threadIdx.y * LANES + threadIdx.x; n < total; n += LANES * GROUPS) {
-        const unsigned int q = static_cast<unsigned int>((n * inverse) >> 32);
-        const unsigned int p = n - q * count_p;
-        const i64 at = p * s_p + q * s_q;
-        float x = before(a, low + at);
-        if (w_o != 0.0f) x = mix(x, before(a, high + at), w_o);
-        plane[p * a.pitch + q] = x;
+    // a thread keeps its columns' part of the tables and takes one row after the other
+    const int first_q = a.q.first[along_q.index], count_q = a.q.count[along_q.index];
+    int column_low[COLUMNS], column_high[COLUMNS];
+    float w_q[COLUMNS];
+#pragma unroll
+    for (int n = 0; n < COLUMNS; n++) {
+        const int q = threadIdx.x + n * LANES;
+        const i64 at = begin_q + (q < outputs_q ? q : 0);
+        column_low[n] = a.q.lower[at] - first_q;
+        column_high[n] = a.q.upper[at] - first_q;
+        w_q[n] = a.q.weight[at];
     }
-    __syncthreads();
+    const int first_p = a.p.first[along_p.index], count_p = a.p.count[along_p.index];
+    const int* lower = a.p.lower + begin_p;
+    const int* upper = a.p.upper + begin_p;
+    const float* weight = a.p.weight + begin_p;
+    const S* base = static_cast<const S*>(a.src) + along_o.rest * a.src_strides[0] + first_p * a.src_strides[2] +
+                    first_q * a.src_strides[3];
+    D* first_out = static_cast<D*>(a.dst) + along_o.rest * a.dst_strides[0] +
+                   (begin_p + threadIdx.y) * a.dst_strides[2] + (begin_q + threadIdx.x) * a.dst_strides[3];
+    const bool plain = is_plain(a);
 
-    const i64 end_p = least(tile_p * a.tile + a.tile, a.size[2]);
-    const i64 end_q = least(tile_q * a.tile + a.tile, a.size[3]);
-    D* out = static_cast<D*>(a.dst) + c * a.dst_strides[0] + o * a.dst_strides[1];
-    for (i64 q = tile_q * a.tile + threadIdx.x; q < end_q; q += LANES) {
-        const int q_low = a.q.lower[q] - first_q, q_high = a.q.upper[q] - first_q;
-        const float w_q = a.q.weight[q];
-        D* column = out + q * a.dst_strides[3];
-#pragma unroll 4
-        for (i64 p = tile_p * a.tile + threadIdx.y; p < end_p; p += GROUPS) {
-            const float* row_low = plane + (a.p.lower[p] - first_p) * a.pitch;
-            const float* row_high = plane + (a.p.upper[p] - first_p) * a.pitch;
-            const float w_p = a.p.weight[p];
-            const float x = mix(row_low[q_low], row_high[q_low], w_p);
-            const float y = mix(row_low[q_high], row_high[q_high], w_p);
-            store(column + p * a.dst_strides[2], apply(a.after, mix(x, y, w_q)));
+    const i64 begin_o = static_cast<i64>(along_o.index) * SLICES;
+    const i64 end_o = least(begin_o + SLICES, a.size[1]);
+    for (i64 o = begin_o; o < end_o; o++) {
+        const S* low = base + a.o.lower[o] * a.src_strides[1];
+        const S* high = base + a.o.upper[o] * a.src_strides[1];
+        const float w_o = a.o.weight[o];
+        if (o != begin_o) __syncthreads();  // the plane before was read to its end
+        if (!plain && w_o != 0.0f)
+            stage<false, true>(a, low, high, w_o, count_p, count_q, plane);
+        else if (!plain)
+            stage<false, false>(a, low, high, w_o, count_p, count_q, plane);
+        else if (w_o != 0.0f)
+            stage<true, true>(a, low, high, w_o, count_p, count_q, plane);
+        else
+            stage<true, false>(a, low, high, w_o, count_p, count_q, plane);
+        __syncthreads();
+
+        D* out = first_out + o * a.dst_strides[1];
+#pragma unroll 2
+        for (int p = threadIdx.y; p < outputs_p; p += GROUPS) {
+            const int row_low = (lower[p] - first_p) * a.pitch;
+            const int row_high = (upper[p] - first_p) * a.pitch;
+            const float w_p = weight[p];
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++) {
+                if (threadIdx.x + n * LANES >= outputs_q) break;
+                const float x = mix(plane[row_low + column_low[n]], plane[row_high + column_low[n]], w_p);
+                const float y = mix(plane[row_low + column_high[n]], plane[row_high + column_high[n]], w_p);
+                store(out + n * LANES * a.dst_strides[3], apply(a.after, mix(x, y, w_q[n])));
+            }
+            out += GROUPS * a.dst_strides[2];
         }
     }
 }

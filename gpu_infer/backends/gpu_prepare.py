@@ -14,6 +14,9 @@ from .gpu_tables import plan_walk
 from .resampling import identity_table
 from .tables import ClampedAffine
 
+_SLICES = 4
+"""As prepare.cu's constant of that name."""
+
 _MOMENT_THREADS = 256
 _MOMENT_BLOCKS = 512
 
@@ -37,7 +40,7 @@ class PrepareOperations(Operations):
             self._pick(source, tables, out)
             return
         with self._device.section("prepare"):
-            walk = plan_walk(source, out, tables, 4, self._tables)
+            walk = plan_walk(source, out, tables, 4, self._tables, slices=_SLICES)
             kind = f"prepare_{'tile' if walk.tile else 'direct'}_{code(source.dtype)}_{code(out.dtype)}"
             packed = arguments.packed(
                 arguments.RESAMPLE,

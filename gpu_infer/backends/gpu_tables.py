@@ -83,6 +83,7 @@ class Walk:
     tables  of o, p and q
     tile    outputs per tile of p and q, 0 for the kernel without tiles
     pitch, shared_bytes  of the plane in shared memory
+    slices  outputs along o per block of the kernel with tiles
     """
 
     axes: tuple[int, int, int, int]
@@ -90,6 +91,7 @@ class Walk:
     tile: int
     pitch: int
     shared_bytes: int
+    slices: int = 1
 
 
 def axis_order(source: Array, out: Array) -> tuple[int, int, int]:
@@ -110,8 +112,10 @@ def plan_walk(
     *,
     tiles: Sequence[int] = TILES,
     planes: int = 1,
+    slices: int = 1,
 ) -> Walk:
-    """`itemsize` is that of an element in shared memory, which holds `planes` of them at a time; `tiles` of `TILES`."""
+    """`itemsize` is that of an element in shared memory, which holds `planes` of them at a time; `tiles` of `TILES`;
+    `slices` as in `Walk`."""
     o, p, q = axis_order(source, out)
     ordered: Tables = (tables[o], tables[p], tables[q])
     axes = (0, 1 + o, 1 + p, 1 + q)
@@ -120,7 +124,7 @@ def plan_walk(
         pitch = _pitch(device.spans(tables[q], tile).widest, itemsize)
         size = device.spans(tables[p], tile).widest * pitch * itemsize * planes
         if size <= SHARED_BYTES:
-            return Walk(axes, ordered, tile, pitch, size)
+            return Walk(axes, ordered, tile, pitch, size, slices)
     return Walk(axes, ordered, 0, 0, 0)
 
 
@@ -132,6 +136,6 @@ def _pitch(columns: int, itemsize: int) -> int:
 
 def grid_size(walk: Walk, shape: tuple[int, ...], rows: int, lanes: int) -> int:
     """Blocks for outputs of `shape` (c, o, p, q); rows × lanes of (p, q) per block where there are no tiles."""
-    high, wide = (walk.tile, walk.tile) if walk.tile else (rows, lanes)
+    deep, high, wide = (walk.slices, walk.tile, walk.tile) if walk.tile else (1, rows, lanes)
     c, o, p, q = shape
-    return c * o * -(-p // high) * -(-q // wide)
+    return c * -(-o // deep) * -(-p // high) * -(-q // wide)

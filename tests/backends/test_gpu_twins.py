@@ -97,6 +97,24 @@ def test_every_tile_size_and_the_fallback(gpu: Any, factor: float, kernel: str) 
     np.testing.assert_array_equal(ours, prepared(CPU, source, target, np.float32, plain))
 
 
+@pytest.mark.parametrize("target", [(41, 10, 77), (37, 7, 71), (20, 3, 33)])
+@pytest.mark.parametrize("dtype", ["i2", ">i2", "f4"])
+@pytest.mark.parametrize("shift", [0.0, -0.0, 1024.5])
+def test_a_sum_alone_before_resampling_rounds_alike(gpu: Any, target: Any, dtype: str, shift: float) -> None:
+    """The transposing kernel's short way through `before`, zeros' signs included; several slices per block."""
+    source = laid_out(noise((2, 37, 7, 71)).astype(dtype), (2, 1, 0), (1, -1, 1))
+    source[:, ::3, :, ::2] = -0.0
+    tables = tuple(linear_table(a, b) for a, b in zip(source.shape[1:], target, strict=True))
+    found = []
+    for backend in (CPU, gpu):
+        Module.launches.clear()
+        out = backend.zeros((2, *target), np.float32)
+        backend.prepare(backend.upload(source), out, tables, ClampedAffine(1.0, shift), ClampedAffine())
+        found.append(backend.download(out).tobytes())
+    assert Module.launches[-1] == f"prepare_tile_{dtype.strip('>')}_f4"
+    assert found[0] == found[1]
+
+
 def test_one_fastest_axis_takes_the_direct_kernel(gpu: Any) -> None:
     plain = ((0, 1, 2), (1, 1, 1))
     Module.launches.clear()
