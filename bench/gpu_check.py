@@ -61,7 +61,7 @@ class Check(Runner):
             raise Failed("; ".join([*lines, last_line(done)]))
         lines += [f"{name} does not work here: {error}" for name, error in json.loads(done.stdout).items()]
         if lines:
-            raise Failed(f"{'; '.join(lines)}. Or name another Python with PYTHON")
+            raise Failed(f"{'; '.join(lines)} (or name another Python with PYTHON)")
         return {"least": gpu_host.least_versions()}
 
     def device(self) -> Outcome:

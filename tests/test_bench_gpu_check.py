@@ -126,6 +126,13 @@ def test_what_must_pass_fits_ten_minutes() -> None:
     assert [name for name, step in STEPS.items() if step.must] == list(STEPS)[:5]
 
 
+def test_the_page_has_every_step_with_its_limit() -> None:
+    page = (gpu_check.ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    listed = {name.strip(" `"): limit.strip() for name, limit in rows}
+    assert {name: listed[name] for name in STEPS} == {name: f"{step.limit_s:.0f} s" for name, step in STEPS.items()}
+
+
 def test_failures_are_read_from_a_run_that_was_ended_too() -> None:
     lines = ["tests/a.py::test_x PASSED [ 1%]", "tests/a.py::test_y FAILED [ 2%]"]
     assert gpu_check.not_passed(lines) == [lines[1]]
