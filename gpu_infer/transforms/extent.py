@@ -1,6 +1,8 @@
-"""Where a mask begins and ends, and its extreme points."""
+"""Where voxels above a value begin and end, and their extreme points."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from gpu_infer.backends.base import Array, Backend
 
@@ -8,28 +10,31 @@ Extent = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Point = tuple[int, int, int]
 
 
-def bounding_box(mask: Array, backend: Backend) -> Extent | None:
-    """(first, last + 1) along X, Y, Z of the true voxels of a boolean array [X, Y, Z]; None where there are none."""
+def bounding_box(array: Array, value: float, backend: Backend) -> Extent | None:
+    """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel; None where
+    there are none."""
     ends = []
-    for others in ((1, 2), (0, 2), (0, 1)):
-        found = backend.download(mask.any(axis=others)).nonzero()[0]
+    for held in backend.extent(array, value):
+        found = held.nonzero()[0]
         if not found.size:
             return None
         ends.append((int(found[0]), int(found[-1]) + 1))
     return (ends[0], ends[1], ends[2])
 
 
-def extreme_points(mask: Array, backend: Backend) -> list[Point]:
-    """The true voxels with the lowest and the highest X, then Y, then Z, six in all; none for an empty mask.
+def extreme_points(labels: Array, backend: Backend) -> list[Point]:
+    """The voxels of [C, X, Y, Z] with a label above 0 that have the lowest and the highest X, then Y, then Z, six in
+    all; none where there is no such voxel.
 
     Of several in one plane the first in scan order is taken, Z fastest.
     """
-    box = bounding_box(mask, backend)
+    box = bounding_box(labels, 0, backend)
     points: list[Point] = []
     for axis, (low, high) in enumerate(box or ()):
         for at in (low, high - 1):
-            plane = tuple(at if a == axis else slice(None) for a in range(3))
-            where = [int(i[0]) for i in backend.download(mask[plane]).nonzero()]
-            where.insert(axis, at)
+            plane = tuple(slice(at, at + 1) if a == axis else slice(None) for a in range(3))
+            found = np.any(backend.download(labels[(slice(None), *plane)]) > 0, axis=0)
+            where = [int(i[0]) for i in found.nonzero()]
+            where[axis] = at
             points.append((where[0], where[1], where[2]))
     return points

@@ -1,4 +1,4 @@
-"""Chains of crops, pads and resamplings run on our own kernels: an assignment to a CuPy array has CuPy compile one."""
+"""Chains of transforms run on our own kernels: an assignment or a comparison of CuPy arrays has CuPy compile one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cudasim import arrays
 from cudasim.simulated import simulated_cupy
-from transforms_oracle import load, transform, volume_of
+from transforms_oracle import affine_of, load, transform, volume_of
 
 from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.transforms.plan import Pipeline
@@ -21,6 +21,7 @@ PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "object": ("CropForegroundObject", {"threshold": 0.5}),
     "pad": ("SymmetricPadderDiv", {"div_int": 8}),
     "zscore": ("NormalizeNonzeroIntensities", {}),
+    "above": ("ThresholdValues", {"threshold": 0.3}),
     "range": ("ScaleIntensityRange", {"a_min": 0, "a_max": 1, "b_min": -1, "b_max": 1, "clip": True}),
 }
 CHAINS = [
@@ -29,7 +30,36 @@ CHAINS = [
     ["scale", "crop", "zscore", "pad"],
     ["zscore", "crop", "scale back", "object"],
     ["pad", "scale", "crop", "scale back"],
+    ["scale", "above", "object", "range"],
 ]
+NAMES = ["a", "b", "c"]
+FETCH = ("FetchExtremePoints", {"image_field": "image", "label_field": "model"})
+RESTORE = ("RestoreOriginalShape", {"field": "model", "src_field": "image"})
+RESTORE_EACH = [("RestoreOriginalShape", {"field": name, "src_field": "image"}) for name in NAMES]
+ARGMAX = ("ArgmaxAcrossChannels", {"fields": "model"})
+OBJECT = ("CropForegroundObject", {"fields": "model", "pad": 1})
+POSTS: dict[str, tuple[int, list[str], list[tuple[str, dict[str, Any]]]]] = {
+    "threshold": (1, ["model"], [("ThresholdValues", {"fields": "model", "threshold": 1.5}), OBJECT, FETCH, RESTORE]),
+    "threshold restored": (1, ["model"], [RESTORE, ("ThresholdValues", {"fields": "model", "threshold": 0.7})]),
+    "channels": (
+        3,
+        NAMES,
+        [
+            ("ThresholdAcrossChannels", {"fields": "model", "threshold": [1.9, 2.2, 2.5]}),
+            FETCH,
+            OBJECT,
+            ("SplitAcrossChannels", {"field": "model", "channel_names": NAMES}),
+            *RESTORE_EACH,
+        ],
+    ),
+    "labels": (5, NAMES, [ARGMAX, RESTORE, ("SplitBasedOnLabel", {"field": "model", "label_names": NAMES}), FETCH]),
+    "many labels": (
+        300,
+        ["c", "l290"],
+        [ARGMAX, ("SplitBasedOnLabel", {"field": "model", "label_names": [*NAMES, *(f"l{n}" for n in range(3, 295))]})],
+    ),
+    "brats": (5, ["TC", "ET", "WT"], [ARGMAX, FETCH, RESTORE, ("SplitBasedOnBratsClasses", {"field": "model"})]),
+}
 
 
 @pytest.fixture
@@ -37,7 +67,12 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def refuse(self: Any, key: Any, value: Any) -> None:
         raise AssertionError("an assignment to an array on the device")
 
+    def refuse_to_compare(self: Any, other: Any) -> bool:
+        raise AssertionError("a comparison of an array on the device")
+
     monkeypatch.setattr(arrays.ndarray, "__setitem__", refuse)
+    for name in ("__eq__", "__ne__"):  # other operators the stand-in has not
+        monkeypatch.setattr(arrays.ndarray, name, refuse_to_compare)
     with simulated_cupy() as module:
         yield module.GpuBackend()
 
@@ -63,3 +98,24 @@ def test_no_kernel_of_cupys_is_needed(gpu: Any, chain: list[str], is_label: bool
         found.append(backend.download(pipeline.finish(backend.upload(result), fields, backend)))
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0].shape == (12, 11, 13)
+
+
+@pytest.mark.parametrize("name", POSTS)
+def test_nor_for_masks_and_extents(gpu: Any, name: str) -> None:
+    classes, outputs, chain = POSTS[name]
+    pre = [load(), transform("ScaleByFactor", fields="image", factor=[0.7, 1.3, 0.9])]
+    affine = affine_of((2, 0, 1), (True, False, True), (1.0, 2.0, 3.0))
+    volume = volume_of(np.random.default_rng(4).random((12, 11, 13), dtype=np.float32), affine)
+    found, points = [], []
+    for backend in (gpu, CpuBackend()):
+        pipeline = Pipeline(pre, [transform(kind, **args) for kind, args in chain], outputs=outputs)
+        fields = pipeline.prepare(volume, backend)
+        result = np.random.default_rng(5).normal(size=(classes, *fields["image"].shape)).astype(np.float32)
+        if pipeline.finisher == "argmax":
+            result = result.argmax(0).astype(np.uint8 if classes < 257 else np.uint16)
+        made = pipeline.finish_fields(backend.upload(result), fields, backend)
+        found.append([backend.download(made[output]) for output in outputs])
+        points.append(fields["image"].facts.get("points"))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert all(0 < mask.mean() < 1 and mask.shape == (12, 11, 13) for mask in found[0])
+    assert points[0] == points[1]

@@ -171,3 +171,22 @@ def test_neighbouring_resamplings_are_undone_at_once() -> None:
     assert steps_back(steps) == [steps[3], steps[2], steps[0]]
     mixed = (Resampled((9, 9, 9)), Resampled((8, 8, 8), align_corners=False))
     assert steps_back(mixed) == [mixed[1], mixed[0]]
+
+
+class Signed(Barrier):
+    """Labels of another dtype than ours have."""
+
+    name = "Signed"
+    makes_labels = True
+
+    def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
+        return (array > 0).astype(np.int16)
+
+
+def test_labels_of_another_dtype_are_not_split() -> None:
+    split = transform("SplitBasedOnLabel", field="model", label_names=["rest", "liver"])
+    pipeline = Pipeline([LOAD], [Signed(fields="model"), split], outputs=["liver"])
+    volume = volume_of(np.zeros((4, 5, 6), np.int16))
+    fields = pipeline.prepare(volume, BACKEND)
+    with pytest.raises(ConfigError, match="SplitBasedOnLabel: 'model' holds int16, expected labels of uint8 or uint16"):
+        pipeline.finish_fields(np.zeros((1, 4, 5, 6), np.float32), fields, BACKEND)

@@ -47,7 +47,7 @@ class FetchExtremePoints(Branch):
 
     def apply(self, fields: dict[str, FieldState], backend: Backend) -> None:
         state = fields[self.args.label_field]
-        found = extreme_points((state.array > 0).any(axis=0), backend)
+        found = extreme_points(state.array, backend)
         if not found:
             _log.warning("%s: %r has no foreground, there are no extreme points", self.place, state.name)
         entries = [_entry(end, point, state) for end, point in zip(_ENDS, found, strict=False)]

@@ -11,6 +11,7 @@ from gpu_infer.backends.base import Array, Backend
 from gpu_infer.transforms.arguments import LabelIds
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.memory_order import empty_like
 
 
 class KeepLargestCC(Barrier):
@@ -40,7 +41,7 @@ class KeepLargestCC(Barrier):
         return 8 * math.prod(field.shape)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        out = backend.empty(array.shape, field.dtype)
+        out = empty_like(array, field.dtype, backend)
         for channel in range(field.channels):
             backend.largest_components(array[channel], self.args.connectivity, self.args.applied_labels, out[channel])
         return out

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpu_infer.backends.base import Backend
+from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import Branch
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.memory_order import empty_like
 
 
 class SplitMasks(Branch):
@@ -43,8 +45,14 @@ class SplitMasks(Branch):
     def apply(self, fields: dict[str, FieldState], backend: Backend) -> None:
         self.trace(fields)
         labels = fields[self.args.field].array
+        if labels.dtype not in (np.uint8, np.uint16):  # of a transform of one's own
+            raise ConfigError(
+                f"{self.place}: {self.args.field!r} holds {labels.dtype}, expected labels of uint8 or uint16",
+                remedy="have the transform that makes them give one of these",
+            )
+        classes = np.iinfo(labels.dtype).max + 1
         for name, ids in self.members.items():
-            mask = labels == ids[0]
-            for other in ids[1:]:
-                mask |= labels == other
-            fields[name].array = mask.view(np.uint8)
+            table = np.zeros(classes, np.uint8)
+            table[[label for label in ids if label < classes]] = 1
+            fields[name].array = empty_like(labels, np.uint8, backend)
+            backend.lookup(labels, table, fields[name].array)

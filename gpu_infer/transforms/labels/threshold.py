@@ -9,6 +9,7 @@ import numpy as np
 from gpu_infer.backends.base import Array, Backend
 from gpu_infer.transforms.base import Barrier
 from gpu_infer.transforms.field import FieldState, Kind
+from gpu_infer.transforms.memory_order import empty_like
 
 
 class Threshold(Barrier):
@@ -35,9 +36,11 @@ class Threshold(Barrier):
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         self.trace(field)
-        out = backend.empty(array.shape, field.dtype)
-        each = self.thresholds if self.channels else self.thresholds * field.channels
-        for channel, threshold in enumerate(each):
-            # NumPy's type, since a Python number takes the array's, in which −1 or 0.5 may not fit
-            out[channel] = array[channel] > np.float32(threshold)
+        out = empty_like(array, field.dtype, backend)
+        if not self.channels:
+            backend.threshold(array, out, self.thresholds[0])
+            return out
+        for channel, threshold in enumerate(self.thresholds):
+            one = slice(channel, channel + 1)
+            backend.threshold(array[one], out[one], threshold)
         return out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import numpy as np
 from pydantic import model_validator
 
 from gpu_infer.backends.base import Backend
@@ -61,7 +60,7 @@ class CropForegroundObject(Branch):
         self._check(fields)
         source = fields[self._source]
         threshold = self.args.threshold
-        box = bounding_box((source.array > np.float32(threshold)).any(axis=0), backend)
+        box = bounding_box(source.array, threshold, backend)
         if box is None:
             _log.warning("%s: nothing in %r exceeds %g, nothing is cropped", self.place, self._source, threshold)
             return

@@ -1,0 +1,18 @@
+"""New arrays that lie in memory as another one does."""
+
+from __future__ import annotations
+
+from numpy.typing import DTypeLike
+
+from gpu_infer.backends.base import Array, Backend
+
+
+def empty_like(array: Array, dtype: DTypeLike, backend: Backend) -> Array:
+    """Uninitialised, of the shape of `array`, without gaps, its axes in the same order and direction in memory.
+
+    What is made of labels in the file's order is then in the file's order too, and delivered without another copy.
+    """
+    axes = sorted(range(array.ndim), key=lambda a: (array.shape[a] > 1, -abs(array.strides[a]), a))
+    flips = tuple(slice(None, None, -1 if step < 0 else 1) for step in array.strides)
+    made = backend.empty([array.shape[a] for a in axes], dtype)
+    return made.transpose([axes.index(a) for a in range(array.ndim)])[flips]
