@@ -88,7 +88,7 @@ def works(s: Scene) -> list[Work]:
 def _prepare(s: Scene) -> list[Work]:
     backend, same = s.backend, ClampedAffine()
     model, turned = backend.empty((1, *s.grid), np.float32), backend.empty((1, *s.shape), np.float32)
-    scaled = backend.empty(turned.shape, np.float32)
+    scaled, mask = backend.empty(turned.shape, np.float32), backend.empty(turned.shape, np.uint8)
     backend.prepare(s.stored, turned, None, same, same)
     voxels = int(np.prod(s.shape))
     return [
@@ -104,6 +104,8 @@ def _prepare(s: Scene) -> list[Work]:
         ),
         Work("masked moments", lambda: backend.masked_moments(turned, True), turned.nbytes),
         Work("masked scale", lambda: backend.masked_affine(turned, scaled, WINDOW), 2 * turned.nbytes),
+        Work("threshold", lambda: backend.threshold(turned, mask, 0.0), turned.nbytes + mask.nbytes),
+        Work("extent of a mask", lambda: backend.extent(turned, 0.0), turned.nbytes),
         Work("convert (arrays)", lambda: backend.convert(s.stored, scaled), voxels * (2 + 4)),
     ]
 
@@ -162,7 +164,8 @@ def _labels(s: Scene) -> list[Work]:
     many = backend.upload(np.tile(blobs(s.grid), (LABEL_TIMES, 1, 1)))
     whole = backend.empty(s.shape[::-1], np.uint8)
     out = whole.transpose(2, 1, 0)[::-1, ::-1]
-    kept = backend.empty(s.grid, np.uint8)
+    kept, chosen = backend.empty(s.grid, np.uint8), backend.empty(many.shape, np.uint8)
+    table = np.arange(256, dtype=np.uint8)[::-1]
     scores, linear = backend.upload(class_scores(1, s.grid)[0]), _tables(linear_table, s.grid, s.shape)
 
     def restore() -> None:
@@ -177,6 +180,11 @@ def _labels(s: Scene) -> list[Work]:
             read(linear) * CLASSES * 4 + whole.nbytes,
         ),
         Work(f"histogram of {LABEL_TIMES} grids", lambda: backend.histogram(many), many.nbytes),
+        Work(
+            f"lookup in {LABEL_TIMES} grids",
+            lambda: backend.lookup(many[None], table, chosen[None]),
+            many.nbytes + chosen.nbytes,
+        ),
         Work(
             "largest components",
             lambda: backend.largest_components(labels, 1, None, kept),

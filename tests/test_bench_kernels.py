@@ -48,6 +48,8 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert moved["finish, argmax"] == 2 * (2 * grid * 4) + grid
     assert moved["finish, scores"] == 3 * (2 * grid * 4)
     assert moved["masked moments"] == 4 * voxels
+    assert (moved["threshold"], moved["extent of a mask"]) == (5 * voxels, 4 * voxels)
+    assert moved["lookup in 8 grids"] == 16 * grid
     assert moved["histogram of 8 grids"] == 8 * grid
     assert voxels < moved["restore"] <= voxels + grid
     assert voxels < moved["restore, scores to labels"] <= voxels + 2 * 4 * grid
