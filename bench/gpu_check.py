@@ -165,10 +165,13 @@ class Check(Runner):
 
 
 _DEVICE = """
-import json, sys
+import json, sys, time
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.backends.gpu_cupy import cupy
 backend = choose_backend("gpu")
+started = time.monotonic()
+backend.warm_up()
+spent = time.monotonic() - started
 properties = cupy.cuda.runtime.getDeviceProperties(0)
 print(json.dumps({
     "device": properties["name"].decode(),
@@ -177,6 +180,8 @@ print(json.dumps({
     "cuda_runtime": cupy.cuda.runtime.runtimeGetVersion(),
     "cuda_driver": cupy.cuda.runtime.driverGetVersion(),
     "nvrtc": list(cupy.cuda.nvrtc.getVersion()),
+    "kernels_loaded_s": round(spent, 2),
+    **{name: backend.counters()[name] for name in ("kernels_compiled", "modules_loaded")},
 }))
 """
 

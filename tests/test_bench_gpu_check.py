@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cudasim.simulated import simulated_cupy
 
 from bench import gpu_check, gpu_host
 from bench.gpu_steps import STEPS, Failed, Runner, Skipped, chosen
@@ -141,6 +143,25 @@ def test_failures_are_read_from_a_run_that_was_ended_too() -> None:
     ]
 
 
+def test_the_device_step_loads_every_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    """The step's program on a simulated device."""
+    with simulated_cupy():
+        from gpu_infer.backends.gpu_source import MODULES
+
+        cuda: Any = sys.modules["cupy"].cuda
+        cuda.runtime.getDeviceProperties = lambda n: {
+            "name": b"card",
+            "major": 9,
+            "minor": 0,
+            "totalGlobalMem": 1 << 30,
+        }
+        cuda.runtime.runtimeGetVersion = cuda.runtime.driverGetVersion = lambda: 13000
+        exec(gpu_check._DEVICE, {})
+    found = json.loads(capsys.readouterr().out)
+    assert (found["device"], found["compute_capability"]) == ("card", "9.0")
+    assert found["modules_loaded"] == len(MODULES)
+
+
 def test_old_and_missing_packages_are_named_with_the_remedy() -> None:
     there = {
         "cupy-cuda13x": "13.4.1",
@@ -170,8 +191,6 @@ def test_least_versions_are_the_projects_and_the_clients() -> None:
 
 
 def test_imports_are_tried() -> None:
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-c", gpu_host.IMPORTS, "numba", "no_such_package"], capture_output=True, text=True, check=True
     )
