@@ -15,7 +15,6 @@ from gpu_infer.transforms.base import FieldsArguments, Interpolation, Regrid
 from gpu_infer.transforms.field import FieldState
 from gpu_infer.volume.geometry import Shape3
 
-
 MOST_SAMPLES = 1 << 20
 """Along an axis: no volume has as many, and the tables of one that had would not fit into memory."""
 
