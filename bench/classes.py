@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from bench.measure import peak_of
-from bench.output import Result, mebibytes, seconds
+from bench.output import Chart, Result, mebibytes, seconds
 from gpu_infer.app import run as operate
 from gpu_infer.job import settle
 from gpu_infer.settings import Settings
@@ -75,7 +75,7 @@ def run(depth: int = 400) -> None:
     result.rows = [
         ["whole run", seconds(spent), ""],
         ["peak memory", mebibytes(peak.peak_bytes), f"{mebibytes(planned)} planned, {mebibytes(LIMIT_BYTES)} in all"],
-        *([f"accumulator, depth {n}", mebibytes(size), mebibytes(limit)] for n, size in accumulators.items()),
+        *([f"accumulator, depth {n}, planned", mebibytes(size), mebibytes(limit)] for n, size in accumulators.items()),
         ["labels come out as they went in", str(same), "True"],
     ]
     result.data = {
@@ -87,6 +87,9 @@ def run(depth: int = 400) -> None:
         "planned_accumulator_bytes": {str(n): size for n, size in accumulators.items()},
         "labels_equal": same,
     }
+    groups = {"peak memory": {"found": peak.peak_bytes / 2**20, "planned": planned / 2**20}}
+    groups["accumulator, planned"] = {f"depth {n}": size / 2**20 for n, size in accumulators.items()}
+    result.chart = Chart(groups, "MiB", logarithmic=False)
     result.publish()
     if not same or len(set(accumulators.values())) > 1 or peak.peak_bytes > min(planned, LIMIT_BYTES):
         raise RuntimeError("labels, accumulator or peak memory are not as promised: see the table")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.measure import measure
-from bench.output import Result, seconds
+from bench.output import Chart, Result, seconds
 
 COMMANDS = {
     "gpu-infer --help": [str(Path(sys.executable).with_name("gpu-infer")), "--help"],
@@ -34,6 +34,9 @@ def run(repeats: int) -> None:
     for name, timing in timings.items():
         result.rows.append([name, seconds(timing.median), f"{seconds(timing.low)} … {seconds(timing.high)}"])
     result.data["timings"] = {name: timing.data() for name, timing in timings.items()}
+    result.chart = Chart(
+        {"start": {name: t.median for name, t in timings.items()}}, "seconds, median", logarithmic=False
+    )
     result.publish()
 
 
