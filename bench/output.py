@@ -80,7 +80,9 @@ def _draw(title: str, chart: Chart, path: Path) -> None:
         ticks.append(row + (len(values) - 1) / 2)
         for side, value in values.items():
             drawn = axes.barh(row, value, 0.9, color=colours[side])
-            axes.bar_label(drawn, [f"{side}  {value:.3g}"], padding=3, fontsize=7)
+            axes.bar_label(
+                drawn, [f"{side}  {value:.0f}" if value >= 1000 else f"{side}  {value:.3g}"], padding=3, fontsize=7
+            )
             row += 1
         row += 1
     axes.set_yticks(ticks, list(chart.groups))
@@ -89,6 +91,8 @@ def _draw(title: str, chart: Chart, path: Path) -> None:
         axes.set_xscale("log")
         low, high = axes.get_xlim()
         axes.set_xlim(low, high * (high / low) ** 0.5)  # room for the labels
+    else:
+        axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
     axes.set_xlabel(chart.unit)
     axes.set_title(title, fontsize=9, loc="left")
     figure.savefig(path, dpi=110)
