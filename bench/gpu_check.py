@@ -150,7 +150,7 @@ class Check(Runner):
         if name == "kernels" and self.rehearse:
             raise Skipped("a rehearsal without a GPU")
         options: list[object] = []
-        if name == "cases":
+        if name == "volume":
             options = ["--device", "cpu" if self.rehearse else "gpu", *([] if self.full else ["--quick"])]
         elif name == "whole":
             options = ["--input", ROOT / "input"]

@@ -6,10 +6,10 @@
 #   --results FILE     where the JSON of results goes; default gpu_check.json here
 #   --work FOLDER      where everything is unpacked and installed, kept; default a temporary folder, removed if all passed
 #   --steps A,B        these steps and those that they need; default all. In their order: packages, device, triton, tests,
-#                      job, bench.kernels, bench.transports, bench.cases, bench.volume, bench.whole
+#                      job, bench.kernels, bench.transports, bench.volume, bench.files, bench.whole
 #   --patience N       limits of the steps' time times N, for a slow host
 #   --rehearse         the same steps on the CPU with system shared memory, for a host without a GPU
-#   --full             bench.cases with all its cases, up to 768³ and 105 classes, instead of two
+#   --full             bench.volume with all its cases, up to 768³ and 105 classes, instead of two
 #
 # FILE is written anew after every step, and with --work the output of every command lies in FOLDER/logs: a check that
 # is ended from outside loses no more than the step that it was in. The steps up to job take ten minutes at most.

@@ -48,8 +48,8 @@ STEPS = {
     "job": Step(180, ("device", "triton"), must=True),
     "bench.kernels": Step(150, ("device",)),
     "bench.transports": Step(120, ("triton",)),
-    "bench.cases": Step(240, ("device", "triton")),
-    "bench.volume": Step(120),
+    "bench.volume": Step(240, ("device", "triton")),
+    "bench.files": Step(120),
     "bench.whole": Step(180, ("triton",)),
 }
 """In the order in which they run, what tells most first: those that must pass take ten minutes at the very most."""

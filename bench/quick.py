@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import ct, finish, prepare, readme, startup, transports, volume, whole
+from bench import ct, files, finish, prepare, readme, startup, transports, whole
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--operator", type=Path, help="the gpu-infer that bench.whole runs")
     arguments = parser.parse_args()
     startup.run(7)
-    volume.run(arguments.input, arguments.repeats)
+    files.run(arguments.input, arguments.repeats)
     prepare.run(arguments.input, arguments.repeats)
     finish.run(arguments.input, arguments.repeats)
     transports.run(12)
