@@ -120,6 +120,7 @@ def _windows(s: Scene) -> list[Work]:
     filled = backend.upload(class_scores(1, s.grid)[0])
     ring = RingAccumulator(backend.zeros((CLASSES, *s.grid), np.float32), s.grid)
     labels, scores = backend.empty(s.grid, np.uint8), backend.empty((CLASSES, *s.grid), np.float32)
+    masks, cuts = backend.empty(scores.shape, np.uint8), np.full(CLASSES, 0.5, np.float32)
     counts = [np.ones(n, np.float32) for n in s.grid]
     covered = np.zeros(s.grid, bool)
     for start in gathered:
@@ -152,6 +153,12 @@ def _windows(s: Scene) -> list[Work]:
             "finish, scores",
             lambda: backend.finish_scores(ring, low, s.grid, counts, scores),
             2 * ring.sums.nbytes + scores.nbytes,
+            renew,
+        ),
+        Work(
+            "finish, masks",
+            lambda: backend.finish_masks(ring, low, s.grid, counts, cuts, masks),
+            2 * ring.sums.nbytes + masks.nbytes,
             renew,
         ),
         Work("argmax of scores", lambda: backend.argmax(filled, labels), filled.nbytes + labels.nbytes),

@@ -55,7 +55,9 @@ def warm_cpu() -> None:
         for importance, weights in itertools.product((None, np.ones(SHAPE, np.float32)), repeat=2):
             ring = RingAccumulator(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
             cpu.blend(slot, [ORIGIN], [1], importance, ring)
-            cpu.finish_scores(ring, ORIGIN, SHAPE, [np.ones(N, np.float32)] * 3, np.zeros((1, *SHAPE), np.float32))
+            counts, cut = [np.ones(N, np.float32)] * 3, np.zeros(1, np.float32)
+            cpu.finish_scores(ring, ORIGIN, SHAPE, counts, np.zeros((1, *SHAPE), np.float32))
+            cpu.finish_masks(ring, ORIGIN, SHAPE, counts, cut, np.zeros((1, *SHAPE), np.uint8))
     for label in LABELS:
         labels = np.zeros(SHAPE, label)
         ring = RingAccumulator(np.zeros((2, *SHAPE), np.float32), SHAPE)

@@ -16,7 +16,7 @@ from .address import server_address
 from .backends.base import Backend
 from .backends.choose import choose_backend
 from .errors import ConfigError, GpuInferError, Interrupted, ModelError
-from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, ScoreFinisher
+from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, MaskFinisher, ScoreFinisher
 from .inferers.scan_window import scan_window
 from .job import Job, narrowed, plan_job
 from .progress import Progress, ProgressCallback, silent
@@ -251,6 +251,8 @@ class _Operator:
         finisher: Finisher
         if pipeline.finisher == "argmax":
             finisher = ArgmaxFinisher(summing, job.grid, job.fit.channels_out)
+        elif pipeline.finisher == "masks":
+            finisher = MaskFinisher(summing, job.grid, pipeline.cuts(job.fit.channels_out))
         else:
             finisher = ScoreFinisher(summing, job.grid, job.fit.channels_out)
         accumulator = Accumulator(

@@ -177,9 +177,7 @@ def settle(
         tile=_bytes((channels, *fit.window), model.input.dtype) + _bytes((classes, *fit.window), model.output.dtype),
         accumulator=_bytes(accumulator_shape(grid, summed, True), np.float32),
         full_accumulator=_bytes(accumulator_shape(grid, summed, False), np.float32),
-        result=_bytes(shape, label_dtype(classes))
-        if pipeline.finisher == "argmax"
-        else _bytes((classes, *shape), np.float32),
+        result=_result_bytes(pipeline, classes, shape),
         output=computed + sum(_bytes(volume.geometry.shape, output.dtype) for output in config.outputs),
         computed=computed,
         slots=min(settings.slots or inferer.slots or SLOTS, -(-visits // batch)),
@@ -212,6 +210,13 @@ def narrowed(job: Job, config: Config, pipeline: Pipeline, settings: Settings, v
     batch = min(job.load.batch, smaller.load.batch)
     slots = min(job.load.slots, smaller.load.slots)
     return replace(smaller, load=replace(job.load, batch=batch, slots=slots), steps=job.steps)
+
+
+def _result_bytes(pipeline: Pipeline, classes: int, shape: Shape3) -> int:
+    """What the finisher makes on the model's grid."""
+    if pipeline.finisher == "argmax":
+        return _bytes(shape, label_dtype(classes))
+    return _bytes((classes, *shape), np.uint8 if pipeline.finisher == "masks" else np.float32)
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:

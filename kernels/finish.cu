@@ -2,22 +2,25 @@
 //
 //   labels[i, j, k]    = first c with the greatest sums[c, ring(i, j, k)]       (finish_argmax)
 //   scores[c, i, j, k] = sums[c, ring(i, j, k)] / weight(i, j, k)               (finish_scores)
+//   masks[c, i, j, k]  = 1 where scores[c, i, j, k] > cuts[c], else 0           (finish_masks)
 //   weight(i, j, k)    = weights[ring(i, j, k)], or (count_i[i] * count_j[j]) * count_k[k] where the ring has none
 //   ring(i, j, k)      = (origin + (i, j, k)) mod height, per axis
 //
 // argmax takes the greatest channel of plain scores. All compare with > from channel 0 on: the lowest index wins a tie,
-// and a NaN behind channel 0 never wins. `ties` counts the voxels whose best and second best differ by at most `band`,
-// `nans` the sums that are NaN.
+// and a NaN behind channel 0 never wins. A sigmoid needs no kernel of its own: it rises everywhere, so that
+// 1 / (1 + exp(-x)) > t where x > log(t / (1 - t)). `ties` counts the voxels whose best and second best differ by at most
+// `band`, of masks those of which a score differs from its cut by at most `band`; `nans` counts the sums that are NaN.
 
 struct Finish {
     float* sums;
     float* weights;  // may be null
-    void* out;       // labels or scores, at the box's first voxel
+    void* out;       // labels, scores or masks, at the box's first voxel
     u64* ties;       // may be null
     u64* nans;
     const float* count_i;
     const float* count_j;
     const float* count_k;
+    const float* cuts;  // of masks, one per channel
     i64 sums_strides[4];     // c, i, j, k
     i64 weights_strides[3];  // i, j, k
     i64 out_strides[4];      // c, i, j, k
@@ -60,6 +63,16 @@ struct Podium {
         second = lower > second ? lower : second;
     }
 };
+
+// Adds what the threads of a block have found to `ties`, with one access to it.
+__device__ __forceinline__ void tally(u64* ties, unsigned int mine) {
+    __shared__ unsigned int found;
+    if (threadIdx.x == 0 && threadIdx.y == 0) found = 0;
+    __syncthreads();
+    if (mine != 0) atomicAdd(&found, mine);
+    __syncthreads();
+    if (threadIdx.x == 0 && threadIdx.y == 0 && found != 0) atomicAdd(ties, static_cast<u64>(found));
+}
 
 static const int VOXELS = 2;  // of a row, that a thread has under way at a time
 static const int FIRST = 3;   // channels that are loaded before anything waits for one of them
@@ -147,14 +160,7 @@ template <class L> __device__ __forceinline__ void finish_argmax(const Finish& a
         }
     }
     if (nans != 0) atomicAdd(a.nans, static_cast<u64>(nans));  // rare: of a model that fails
-    if (a.ties != nullptr) {
-        __shared__ unsigned int found;
-        if (threadIdx.x == 0 && threadIdx.y == 0) found = 0;
-        __syncthreads();
-        if (ties != 0) atomicAdd(&found, ties);
-        __syncthreads();
-        if (threadIdx.x == 0 && threadIdx.y == 0 && found != 0) atomicAdd(a.ties, static_cast<u64>(found));
-    }
+    if (a.ties != nullptr) tally(a.ties, ties);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) finish_argmax_u1(const __grid_constant__ Finish a) {
@@ -164,17 +170,32 @@ extern "C" __global__ void __launch_bounds__(256, 3) finish_argmax_u2(const __gr
     finish_argmax<unsigned short>(a);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_constant__ Finish a) {
+// What becomes of a mean score.
+struct Score {
+    typedef float type;
+    static __device__ __forceinline__ float of(const Finish&, float mean, i64, bool&) { return mean; }
+};
+struct Mask {
+    typedef unsigned char type;
+    static __device__ __forceinline__ unsigned char of(const Finish& a, float mean, i64 c, bool& tied) {
+        const float cut = a.cuts[c], off = mean - cut;
+        tied = tied || (off <= a.band && -off <= a.band);
+        return mean > cut;
+    }
+};
+
+template <class Made> __device__ __forceinline__ void finish_means(const Finish& a) {
+    typedef typename Made::type out_t;
     const Tile tile(a.size[1], ROWS);
     const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
-    unsigned int nans = 0;
+    unsigned int ties = 0, nans = 0;
     for (i64 j = tile.begin + threadIdx.y; j < tile.end; j += blockDim.y) {
         const i64 y = wrapped(a.origin[1] + j, a.height[1]);
         float* const sums = a.sums + x * a.sums_strides[1] + y * a.sums_strides[2];
         float* const weights =
             a.weights != nullptr ? a.weights + x * a.weights_strides[0] + y * a.weights_strides[1] : nullptr;
-        float* const row = static_cast<float*>(a.out) + i * a.out_strides[1] + j * a.out_strides[2];
+        out_t* const row = static_cast<out_t*>(a.out) + i * a.out_strides[1] + j * a.out_strides[2];
         const float count = weights != nullptr ? 0.0f : a.count_i[i] * a.count_j[j];
         // up to the ring's end, then from its beginning
         i64 z = a.origin[2];
@@ -183,7 +204,7 @@ extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_
             i64 k = begin + threadIdx.x;
             float* sum = sums + (z + threadIdx.x) * a.sums_strides[3];
             float* held = weights + (z + threadIdx.x) * a.weights_strides[2];
-            float* out = row + k * a.out_strides[3];
+            out_t* out = row + k * a.out_strides[3];
             for (; k < end; k += LANES) {
                 float weight;
                 if (weights != nullptr) {
@@ -193,8 +214,9 @@ extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_
                     weight = count * a.count_k[k];
                 }
                 float* from = sum;
-                float* to = out;
+                out_t* to = out;
                 float next = *from;
+                bool tied = false;
 #pragma unroll 1  // the division's slow path is a call: unrolled, its neighbours spill
                 for (i64 c = 0; c < a.channels; c++) {
                     const float value = next;
@@ -202,9 +224,10 @@ extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_
                     from += a.sums_strides[0];
                     if (c + 1 < a.channels) next = *from;  // under way while this channel is divided
                     nans += value != value;
-                    *to = value / weight;
+                    *to = Made::of(a, value / weight, c, tied);
                     to += a.out_strides[0];
                 }
+                ties += tied;
                 sum += LANES * a.sums_strides[3];
                 held += LANES * a.weights_strides[2];
                 out += LANES * a.out_strides[3];
@@ -212,6 +235,14 @@ extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_
         }
     }
     if (nans != 0) atomicAdd(a.nans, static_cast<u64>(nans));
+    if (a.ties != nullptr) tally(a.ties, ties);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 3) finish_scores(const __grid_constant__ Finish a) {
+    finish_means<Score>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) finish_masks(const __grid_constant__ Finish a) {
+    finish_means<Mask>(a);
 }
 
 template <class T> struct Compared {

@@ -141,8 +141,25 @@ class Backend(Protocol):
         """
         ...
 
+    def finish_masks(
+        self,
+        ring: RingAccumulator,
+        low: Start,
+        high: Start,
+        counts: Sequence[NDArray[np.float32]],
+        cuts: NDArray[np.float32],
+        masks: Array,
+    ) -> None:
+        """masks[k, box] = 1 where the score of channel k > cuts[k], else 0; then the box of the ring is set to zero.
+
+        masks  [K, X, Y, Z] uint8; scores and counts as in `finish_scores`, which with `threshold` behind it gives the
+               same masks to the last bit, while no score is held. A NaN gives 0.
+        cuts   [K] on the host
+        """
+        ...
+
     def take_nan_scores(self) -> int:
-        """How many NaN scores `finish_argmax` and `finish_scores` have met since the last call."""
+        """How many NaN scores `finish_argmax`, `finish_scores` and `finish_masks` have met since the last call."""
         ...
 
     def argmax(self, scores: Array, labels: Array) -> None:

@@ -162,9 +162,22 @@ def restore_argmax(scores: Array, tables: Tables, array: Array) -> None:
 
 def scores(ring: RingAccumulator, counts: Sequence[NDArray[Any]], array: Array) -> None:
     """scores float32 [K, X, Y, Z] and one count per index of each axis."""
+    _means("scores", np.dtype(np.float32), ring, counts, array)
+
+
+def masks(ring: RingAccumulator, counts: Sequence[NDArray[Any]], cuts: NDArray[Any], array: Array) -> None:
+    """masks uint8 [K, X, Y, Z], one count per index of each axis, one cut per channel."""
+    _means("masks", np.dtype(np.uint8), ring, counts, array)
+    if cuts.shape != (ring.sums.shape[0],):
+        raise ValueError(f"cuts of shape {cuts.shape} do not fit {ring.sums.shape[0]} channels")
+
+
+def _means(
+    name: str, dtype: np.dtype[Any], ring: RingAccumulator, counts: Sequence[NDArray[Any]], array: Array
+) -> None:
     expected = (ring.sums.shape[0], *ring.shape)
-    if array.shape != expected or array.dtype != np.float32:
-        raise ValueError(f"scores must be float32 {expected}, found {array.dtype} {array.shape}")
+    if array.shape != expected or array.dtype != dtype:
+        raise ValueError(f"{name} must be {dtype} {expected}, found {array.dtype} {array.shape}")
     if tuple(len(c) for c in counts) != tuple(ring.shape):
         raise ValueError(f"counts of lengths {[len(c) for c in counts]} do not fit the grid {tuple(ring.shape)}")
 

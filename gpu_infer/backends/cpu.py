@@ -252,19 +252,48 @@ class CpuBackend:
         Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
         """
         checks.scores(ring, counts, scores)
+        self._finish_means(ring, low, high, counts, None, scores)
+
+    def finish_masks(
+        self,
+        ring: RingAccumulator,
+        low: Start,
+        high: Start,
+        counts: Sequence[NDArray[np.float32]],
+        cuts: NDArray[np.float32],
+        masks: NDArray[Any],
+    ) -> None:
+        """See `Backend.finish_masks`.
+
+        Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
+        """
+        checks.masks(ring, counts, cuts, masks)
+        self._finish_means(ring, low, high, counts, frozen(np.asarray(cuts, np.float32)), masks)
+
+    def _finish_means(
+        self,
+        ring: RingAccumulator,
+        low: Start,
+        high: Start,
+        counts: Sequence[NDArray[np.float32]],
+        cuts: NDArray[np.float32] | None,
+        out: NDArray[Any],
+    ) -> None:
         for in_grid, in_ring in checks.box(ring, low, high):
             sums = ring.sums[(slice(None), *in_ring)]
-            target = scores[(slice(None), *in_grid)]
+            target = out[(slice(None), *in_grid)]
             if ring.weights is not None:
                 total = ring.weights[in_ring]
                 with _LAUNCH:
                     self._nan_scores += finish.weighted_mean_box_and_clear(
-                        *writing(sums), *writing(total), *writing(target), sums.shape
+                        *writing(sums), *writing(total), *writing(target), sums.shape, cuts
                     )
                 continue
             parts = [frozen(np.asarray(c, np.float32)[s]) for c, s in zip(counts, in_grid, strict=True)]
             with _LAUNCH:
-                self._nan_scores += finish.mean_box_and_clear(*writing(sums), *writing(target), sums.shape, *parts)
+                self._nan_scores += finish.mean_box_and_clear(
+                    *writing(sums), *writing(target), sums.shape, *parts, cuts
+                )
 
     def take_nan_scores(self) -> int:
         """See `Backend.take_nan_scores`."""

@@ -30,8 +30,9 @@ from .gpu_windows import WindowOperations
 log = logging.getLogger(__name__)
 
 TIE_BAND = 1e-5
-"""Voxels whose best and second-best summed scores differ by no more are counted as ties: there a model's own rounding
-decides, and the twins may differ where the model ran on different devices."""
+"""Voxels whose best and second-best summed scores differ by no more are counted as ties, and those with a mean score
+that differs by no more from its cut: there a model's own rounding decides, and the twins may differ where the model ran
+on different devices."""
 
 
 class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations):

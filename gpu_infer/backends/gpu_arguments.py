@@ -77,6 +77,7 @@ FINISH = _struct(
     ("count_i", _POINTER),
     ("count_j", _POINTER),
     ("count_k", _POINTER),
+    ("cuts", _POINTER),
     ("sums_strides", _I64, 4),
     ("weights_strides", _I64, 3),
     ("out_strides", _I64, 4),

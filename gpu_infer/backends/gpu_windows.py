@@ -21,7 +21,7 @@ class WindowOperations(Operations):
         super().__init__(device)
         self.tie_band = tie_band
         self._tallies: Array | None = None  # uint64 [2]: tied voxels, NaN scores
-        self._counts: dict[bytes, Array] = {}
+        self._held_tables: dict[bytes, Array] = {}
 
     def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
         """See `Backend.gather`. A slot in host memory is written when the method returns.
@@ -136,8 +136,26 @@ class WindowOperations(Operations):
         """
         checks.scores(ring, counts, scores)
         with self._device.section("finish_scores"):
-            per_axis = [self._count(c)[a:b] for c, a, b in zip(counts, low, high, strict=True)]
+            per_axis = [self._table(c)[a:b] for c, a, b in zip(counts, low, high, strict=True)]
             self._finish("finish_scores", ring, low, high, scores, counts=per_axis)
+
+    def finish_masks(
+        self,
+        ring: RingAccumulator,
+        low: Start,
+        high: Start,
+        counts: Sequence[NDArray[np.float32]],
+        cuts: NDArray[np.float32],
+        masks: Array,
+    ) -> None:
+        """See `Backend.finish_masks`. Voxels of which a score is within `tie_band` of its cut are counted as ties.
+
+        Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
+        """
+        checks.masks(ring, counts, cuts, masks)
+        with self._device.section("finish_masks"):
+            per_axis = [self._table(c)[a:b] for c, a, b in zip(counts, low, high, strict=True)]
+            self._finish("finish_masks", ring, low, high, masks, counts=per_axis, cuts=self._table(cuts))
 
     def _finish(
         self,
@@ -147,6 +165,7 @@ class WindowOperations(Operations):
         high: Start,
         out: Array,
         counts: Sequence[Array] | None = None,
+        cuts: Array | None = None,
     ) -> None:
         if not checks.box(ring, low, high):
             return
@@ -163,11 +182,12 @@ class WindowOperations(Operations):
             sums=output(ring.sums),
             weights=pointer_or_null(ring.weights),
             out=output(box),
-            ties=tallies if counts is None and ring.sums.shape[0] > 1 else 0,
+            ties=tallies if cuts is not None or (counts is None and ring.sums.shape[0] > 1) else 0,
             nans=tallies + 8,
             count_i=i,
             count_j=j,
             count_k=k,
+            cuts=pointer_or_null(cuts),
             sums_strides=reordered(steps(ring.sums), order),
             weights_strides=steps_or_zero(ring.weights, order),
             out_strides=reordered(steps(box), order),
@@ -216,15 +236,15 @@ class WindowOperations(Operations):
             kind = f"argmax_{code(scores.dtype)}_{code(labels.dtype)}"
             self._device.launch("finish", kind, size[0] * -(-size[1] // ROWS["finish"]), packed)
 
-    def _count(self, count: NDArray[np.float32]) -> Array:
-        """A count table on the device; the few of a job are the same for every slab."""
-        host = np.ascontiguousarray(count, np.float32)
+    def _table(self, numbers: NDArray[np.float32]) -> Array:
+        """Counts or cuts on the device; the few of a job are the same for every slab."""
+        host = np.ascontiguousarray(numbers, np.float32)
         key = host.tobytes()
-        if key not in self._counts:
-            if len(self._counts) >= 64:
-                self._counts.clear()
-            self._counts[key] = self._device.small_upload(host)
-        return self._counts[key]
+        if key not in self._held_tables:
+            if len(self._held_tables) >= 64:
+                self._held_tables.clear()
+            self._held_tables[key] = self._device.small_upload(host)
+        return self._held_tables[key]
 
 
 def _corner(box: tuple[slice, slice, slice], end: str) -> Start:

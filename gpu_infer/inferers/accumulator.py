@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.base import Backend, RingAccumulator, Start
+from ..backends.checks import float32
 from ..backends.labels import label_dtype
 from .windows import Window, WindowGrid, runs
 
@@ -55,12 +56,33 @@ class ScoreFinisher:
 
     def __init__(self, backend: Backend, grid: WindowGrid, channels: int) -> None:
         self._backend = backend
-        x, y, z = grid.counts
-        self._counts = (x * np.float32(len(grid.mirrors)), y, z)
+        self._counts = _counts(grid)
         self.result = backend.empty((channels, *grid.shape), np.float32)
 
     def take(self, ring: RingAccumulator, low: Start, high: Start) -> None:
         self._backend.finish_scores(ring, low, high, self._counts, self.result)
+
+
+class MaskFinisher:
+    """Masks uint8 [K, X, Y, Z]: 1 where the score of `ScoreFinisher` exceeds the channel's cut, else 0."""
+
+    weighs = True
+
+    def __init__(self, backend: Backend, grid: WindowGrid, cuts: Sequence[float]) -> None:
+        """One cut per channel."""
+        self._backend = backend
+        self._counts = _counts(grid)
+        self._cuts = np.array([float32(cut) for cut in cuts], np.float32)
+        self.result = backend.empty((len(cuts), *grid.shape), np.uint8)
+
+    def take(self, ring: RingAccumulator, low: Start, high: Start) -> None:
+        self._backend.finish_masks(ring, low, high, self._counts, self._cuts, self.result)
+
+
+def _counts(grid: WindowGrid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """How often windows cover an index of each axis; a mirrored window counts again."""
+    x, y, z = grid.counts
+    return x * np.float32(len(grid.mirrors)), y, z
 
 
 class Accumulator:

@@ -233,6 +233,16 @@ class ChannelReduction(Barrier):
         """ConfigError where `classes` channels cannot be reduced; by default any number can."""
 
 
+class ChannelMask(Barrier):
+    """[K, X, Y, Z] scores to K masks: 1 where a channel exceeds its cut, else 0. The accumulator does it by itself
+    if it comes first."""
+
+    @property
+    @abstractmethod
+    def cuts(self) -> tuple[float, ...]:
+        """One for all channels, or one per channel; scores are compared in float32."""
+
+
 class Branch(Transform):
     """Works on several fields at once, on whole arrays: makes new fields out of one (`creates` names them), or
     changes some after another."""

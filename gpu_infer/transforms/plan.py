@@ -17,9 +17,9 @@ from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 
-from .base import Barrier, Branch, ChannelReduction, Load, Regrid, Restore, Transform
+from .base import Barrier, Branch, ChannelMask, ChannelReduction, Load, Regrid, Restore, Transform
 from .checks import check, check_outputs
-from .execution import Fields, run, run_pass
+from .execution import Fields, check_channels, run, run_pass
 from .field import FieldState, Source
 from .restoration import in_file_order, restore
 from .stages import FusedPass, Single, Stage, fold
@@ -39,7 +39,8 @@ class Pipeline:
     result_field  the field that the model's output becomes
     outputs       the fields that are written, label maps of one channel: the result field unless others are named
     finisher      "argmax": the inferer delivers labels [X, Y, Z] (the accumulator takes the argmax row by
-                  row); "scores": it delivers float32 scores [K, X, Y, Z]
+                  row); "masks": uint8 masks [K, X, Y, Z] (it compares with `cuts` row by row); "scores":
+                  float32 scores [K, X, Y, Z]
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Pipeline:
         self.outputs = tuple(outputs) if outputs else (names.result,)
         check_outputs(names, self.outputs)
         done = _accumulated(self.post, self.result_field)
-        self.finisher: Literal["argmax", "scores"] = "scores" if done is None else "argmax"
+        self.finisher: Literal["argmax", "masks", "scores"] = (
+            "scores" if done is None else "masks" if isinstance(done, ChannelMask) else "argmax"
+        )
         self._done = done
         self.pre_stages = fold(self.pre)
         self.post_stages = fold(t for t in self.post if t is not done)
@@ -74,11 +77,18 @@ class Pipeline:
         """Patterns of the files that become the channels of the input, in order; empty for one file of any name."""
         return self._load.files
 
+    def cuts(self, classes: int) -> tuple[float, ...]:
+        """What the scores of a channel are compared with, for each of `classes`, where `finisher` is "masks"."""
+        if not isinstance(self._done, ChannelMask):
+            raise ValueError(f"only masks have cuts, this pipeline's inferer delivers {self.finisher}")
+        cuts = self._done.cuts
+        return cuts if len(cuts) > 1 else cuts * classes
+
     # -- what it will do ------------------------------------------------------------------------------------
     def describe(self) -> list[str]:
         """Numbered lines, one per stage, as they will run."""
         lines = [_stage_line(s) for s in self.pre_stages]
-        made = self._done.label + " by the accumulator, row by row" if self._done else "averaged scores"
+        made = self._done.summary() + " by the accumulator, row by row" if self._done else "averaged scores"
         lines.append(f"inference: {self.input_field} -> {self.result_field}, {made}")
         lines += [_stage_line(s) for s in self.post_stages]
         for output in self.outputs:
@@ -164,20 +174,23 @@ class Pipeline:
     ) -> dict[str, Array]:
         """Run the post-transforms on the inferer's result: labels on the input's grid, by output field.
 
-        result      labels [X, Y, Z] where `finisher` is "argmax", else float32 scores [K, X, Y, Z], on the
-                    model's grid
+        result      labels [X, Y, Z] where `finisher` is "argmax", masks uint8 [K, X, Y, Z] where it is "masks",
+                    else float32 scores [K, X, Y, Z], on the model's grid
         fields      what `prepare` returned; arrays that no post-transform reads may be dropped
         file_order  True: [I, J, K] in the file's index order, i fastest in memory; False: [X, Y, Z] in
                     loaded axes
 
         What transforms found out on the way is then in `fields[input_field].facts`. ModelError where the result's grid
-        is not the model input's; ConfigError where an output has several channels.
+        is not the model input's; ConfigError where an output has several channels; ValueError for scores where masks
+        are expected.
         """
         origin = fields[self.input_field]
         array = result[None] if self.finisher == "argmax" else result
         if tuple(array.shape[1:]) != origin.shape:
             raise ModelError(f"the model's result has the grid {tuple(array.shape[1:])}, expected {origin.shape}")
-        if self.finisher == "scores":
+        if self.finisher == "masks" and array.dtype != np.uint8:
+            raise ValueError(f"the inferer delivers uint8 masks, found {array.dtype}")
+        if self.finisher != "argmax":
             self.check_classes(int(array.shape[0]))
         state = self._result(origin, int(array.shape[0]))
         state.dtype, state.array = np.dtype(array.dtype), array
@@ -207,7 +220,9 @@ class Pipeline:
             self._done.check_classes(classes)
         origin = self._loaded(1, Geometry((64, 64, 64), np.eye(4)), _FLOAT32)
         fields: Fields = {name: origin.copy(name=name) for name in self._before_inference}
-        fields[self.result_field] = self._result(origin, classes)
+        fields[self.result_field] = result = self._result(origin, classes)
+        if self._done is not None and self.finisher == "masks":
+            check_channels(self._done, result)
         for stage in self.post_stages:
             if stage.field in self._before_inference:
                 continue
@@ -228,7 +243,7 @@ class Pipeline:
         wanted = next((t.channels for t in self.post if t.channels and self.result_field in t.fields), None)
         refused: ConfigError | None = None
         # what a transform wants may be the channels that an argmax before it leaves
-        for classes in dict.fromkeys([wanted, 2, 1] if wanted and not self._done else [2, 1]):
+        for classes in dict.fromkeys([wanted, 2, 1] if wanted and self.finisher != "argmax" else [2, 1]):
             try:
                 self.check_classes(classes)
             except ConfigError as error:
@@ -264,12 +279,12 @@ class Pipeline:
         )
 
     def _result(self, origin: FieldState, classes: int) -> FieldState:
-        labels = self.finisher == "argmax"
+        dtypes = {"argmax": label_dtype(classes), "masks": np.dtype(np.uint8), "scores": _FLOAT32}
         return origin.copy(
             name=self.result_field,
-            channels=1 if labels else classes,
-            dtype=label_dtype(classes) if labels else _FLOAT32,
-            kind="labels" if labels else "scores",
+            channels=1 if self.finisher == "argmax" else classes,
+            dtype=dtypes[self.finisher],
+            kind="scores" if self.finisher == "scores" else "labels",
             channel_axis="first",
             properties={},
             array=None,
@@ -299,20 +314,26 @@ class Pipeline:
         return changed[output]
 
 
-def _accumulated(post: Iterable[Transform], field: str) -> Transform | None:
-    """The channel reduction that the accumulator can do, if the chain begins with it.
+def _accumulated(post: Iterable[Transform], field: str) -> ChannelReduction | ChannelMask | None:
+    """The argmax or the masks that the accumulator can make, if the chain begins with them.
 
-    Nearest-neighbour changes of grid may stand before it: they copy whole columns of channels, so taking
+    Nearest-neighbour changes of grid may stand before them: they copy whole columns of channels, so taking
     the argmax first gives the same labels (crops put back into a background of zero scores give label 0
-    either way).
+    either way), and so do masks, unless a score of zero is above a cut.
     """
+    restored = False
     for transform in post:
         if field in transform.references and isinstance(transform, (Barrier, Branch)):
             return None
         if field not in transform.fields or not transform.touches_voxels:
             continue
+        if isinstance(transform, (ChannelReduction, ChannelMask)) and transform.fields != (field,):
+            return None
         if isinstance(transform, ChannelReduction) and transform.finisher is not None:
             return transform
+        if isinstance(transform, ChannelMask):
+            return None if restored and min(transform.cuts) < 0 else transform
+        restored = restored or isinstance(transform, Restore)
         if not (isinstance(transform, (Regrid, Restore)) and transform.interpolation == "nearest"):
             return None
     return None

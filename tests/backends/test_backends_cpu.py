@@ -52,7 +52,9 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     backend.blend(slot, [(0, 0, 0)], [1], layout(np.ones((2, 3, 4), np.float32)), ring)
     labels = layout(np.zeros(target, np.uint8))
     scores = layout(np.zeros((1, *target), np.float32))
-    backend.finish_scores(ring, (0, 0, 0), (1, 1, 1), [np.ones(n, np.float32) for n in target], scores)
+    counts = [np.ones(n, np.float32) for n in target]
+    backend.finish_scores(ring, (0, 0, 0), (1, 1, 1), counts, scores)
+    backend.finish_masks(ring, (0, 0, 0), (1, 1, 1), counts, np.zeros(1), layout(np.zeros((1, *target), np.uint8)))
     backend.finish_argmax(ring, (0, 0, 0), target, labels)
     backend.argmax(scores, labels)
     backend.restore(labels, back, layout(np.zeros(shape, np.uint8)))

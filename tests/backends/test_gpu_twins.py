@@ -274,6 +274,25 @@ def test_ties_of_every_thread_and_block_are_counted(order: str, monkeypatch: pyt
         assert backend.counters()["tied_voxels"] == expected > 5000
 
 
+@pytest.mark.parametrize("order", ["forward", "reversed", "scattered"])
+def test_masks_count_voxels_near_a_cut(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDASIM_ORDER", order)
+    scores = np.random.default_rng(3).integers(0, 50, (2, 9, 41, 70)).astype(np.float32)
+    scores[0, 0, 0, 0] = np.nan
+    cuts = np.array([20.25, 7.0], np.float32)
+    near = np.abs(scores - cuts[:, None, None, None]) <= np.float32(0.25)
+    expected = int(near.any(axis=0).sum())
+    with simulated_cupy() as module:
+        backend = module.GpuBackend(tie_band=0.25)
+        ring = RingAccumulator(backend.upload(scores), scores.shape[1:])
+        counts = [np.ones(n, np.float32) for n in scores.shape[1:]]
+        masks = backend.zeros(scores.shape, np.uint8)
+        backend.finish_masks(ring, (0, 0, 0), scores.shape[1:], counts, cuts, masks)
+        assert backend.counters()["tied_voxels"] == expected > 500
+        backend.finish_scores(ring, (0, 0, 0), scores.shape[1:], counts, backend.empty(scores.shape, np.float32))
+        assert backend.counters()["tied_voxels"] == expected  # scores decide nothing
+
+
 def test_one_channel_has_no_ties() -> None:
     with simulated_cupy() as module:
         backend = module.GpuBackend()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finish_masks_contract import FinishMasksContract
 from labels_contract import LabelsContract
 from masks_contract import MasksContract
 from prepare_contract import PrepareContract
@@ -9,5 +10,7 @@ from restore_argmax_contract import RestoreArgmaxContract
 from windows_contract import WindowsContract
 
 
-class BackendContract(PrepareContract, WindowsContract, RestoreArgmaxContract, LabelsContract, MasksContract):
+class BackendContract(
+    PrepareContract, WindowsContract, FinishMasksContract, RestoreArgmaxContract, LabelsContract, MasksContract
+):
     pass

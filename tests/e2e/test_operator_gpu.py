@@ -196,7 +196,21 @@ def test_scores_restored_linearly(
         assert counted[1][fixed] == 0, fixed
 
 
-@pytest.mark.parametrize("finish", ["argmax", "scores"])
+def take_masks(chosen: dict[str, Any]) -> None:
+    """Masks of five channels, of which the file gets the third; "classes5" answers −|x − k|."""
+    names = [f"class{k}" for k in range(5)]
+    chosen["post_transforms"] = [
+        {
+            "name": "ThresholdAcrossChannels",
+            "args": {"fields": "model", "threshold": [0.4, 0.38, 0.36, 0.4, 0.4], "sigmoid": True},
+        },
+        {"name": "SplitAcrossChannels", "args": {"field": "model", "channel_names": names}},
+        {"name": "RestoreOriginalShape", "args": {"field": "class2", "src_field": "image", "is_label": True}},
+    ]
+    chosen["writers"][0]["args"]["field"] = "class2"
+
+
+@pytest.mark.parametrize("finish", ["argmax", "scores", "masks"])
 def test_gaussian_weights_and_mirrors(
     tmp_path: Path, triton_server: Any, gpu: Any, assert_same: Callable[[Any, Any], None], finish: str
 ) -> None:
@@ -208,8 +222,11 @@ def test_gaussian_weights_and_mirrors(
         if finish == "scores":
             window = {"a_min": 0, "a_max": 1, "b_min": 0, "b_max": 2}
             chosen["post_transforms"].insert(0, {"name": "ScaleIntensityRange", "args": {"fields": "model", **window}})
+        if finish == "masks":
+            take_masks(chosen)
         found.append(operate(tmp_path / device, triton_server, chosen, device=device))
     assert_same(found[1], found[0])
+    assert len(np.unique(labels_of(found[0]))) == (2 if finish == "masks" else 5)
 
 
 STEPS: list[tuple[str, dict[str, Any]]] = [
@@ -222,7 +239,7 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
 """The steps of a GPU in their order, each with what the plan is afterwards."""
 
 
-@pytest.mark.parametrize("finish", ["argmax", "scores"])
+@pytest.mark.parametrize("finish", ["argmax", "scores", "masks"])
 def test_little_memory_gives_the_same_labels(tmp_path: Path, triton_server: Any, finish: str) -> None:
     """The device has just what the plan needs after one step, two, and so on; one byte less than after the last is too
     little. What is planned is enough: nothing runs out of memory behind the plan."""
@@ -232,6 +249,8 @@ def test_little_memory_gives_the_same_labels(tmp_path: Path, triton_server: Any,
         window = {"a_min": 0, "a_max": 1, "b_min": 0, "b_max": 2}
         chosen["inferer"]["args"] |= {"mode": "nnunet", "mirror_axes": [0]}
         chosen["post_transforms"].insert(0, {"name": "ScaleIntensityRange", "args": {"fields": "model", **window}})
+    if finish == "masks":
+        take_masks(chosen)
     plans: list[Job] = []
 
     def run(name: str, device: str = "gpu", capacity: int = memory.CAPACITY) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from operator_helpers import config, operate, write_nifti
+from scipy import special
 
 from gpu_infer.errors import ConfigError, InputError
 
@@ -83,6 +84,18 @@ def test_three_files_in_two_label_maps_out(tmp_path: Path, triton_server: Any) -
     meta = json.loads((tmp_path / "publish/config.meta").read_text())
     assert meta["seg_masks"] == ["case_t1.c.out.mhd", "case_t1.a.out.mhd"]
     np.testing.assert_array_equal(labels_of(tmp_path / "publish/case_t1.a.out.mhd"), channels["t1"] > 0.2)
+
+
+def test_logits_of_one_channel(tmp_path: Path, triton_server: Any) -> None:
+    logits = np.random.default_rng(4).normal(scale=3, size=(21, 17, 13)).astype(np.float32)
+    write_nifti(tmp_path / "input/case.nii.gz", logits, AFFINE)
+    sigmoid = ("ThresholdValues", {"fields": "model", "threshold": 0.7, "sigmoid": True})
+    result = operate(tmp_path, triton_server, chain("one_channel", [], [sigmoid], [("model", "uint8")]))
+    np.testing.assert_array_equal(labels_of(result.output), special.expit(logits.astype(np.float64)) > 0.7)
+    plan = [line for line in result.data["plan"]["stages"] if "inference" in line]
+    assert plan == [
+        "2. inference: image -> model, ThresholdValues(sigmoid=true, threshold=0.7) by the accumulator, row by row"
+    ]
 
 
 def test_a_missing_channel_is_named(tmp_path: Path, triton_server: Any) -> None:

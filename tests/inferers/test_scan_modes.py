@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from test_scan_window import LocalRing, position_dependent_model
 
 from gpu_infer.backends.cpu import CpuBackend
-from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, ScoreFinisher
+from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, MaskFinisher, ScoreFinisher
 from gpu_infer.inferers.modes import WindowMode, window_mode
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.windows import make_grid
@@ -92,3 +92,18 @@ def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, given: d
         np.testing.assert_array_equal(labels, seen[0])
     assert np.mean(seen[0] != by_hand(volume, roi, mode).argmax(0)) < 1e-3
     assert len(np.unique(seen[0])) > 1
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_masks_are_the_scores_above_their_cuts(name: str, given: dict[str, Any]) -> None:
+    mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
+    volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
+    scores = scan(volume, roi, mode, ScoreFinisher, slots=1, batch=1, slab=False)
+    cuts = scores[:, 7, 7, 7]  # a score that is its cut is not above it
+    for slots, batch, slab in [(1, 1, True), (2, 3, False), (5, 4, True)]:
+        found = scan(
+            volume, roi, mode, lambda b, g, _: MaskFinisher(b, g, cuts.tolist()), slots=slots, batch=batch, slab=slab
+        )
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, scores > cuts[:, None, None, None])
+    assert 0 < found.mean() < 1

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from peers_ours import finished, prepared
+from peers_ours import BACKEND, finished, prepared
+
+from gpu_infer.backends.base import RingAccumulator
+from gpu_infer.inferers.accumulator import MaskFinisher
+from gpu_infer.inferers.windows import make_grid
+from gpu_infer.transforms.labels.threshold_across_channels import ThresholdAcrossChannels
 
 RNG_SEED = 7
 ORIENTATIONS = [
@@ -151,6 +156,28 @@ def test_threshold(threshold: float, equivalence: Any) -> None:
         tolerance="equal",
         worst=0.0,
         differs="Ours gives 1 above the threshold (Clara's rule), MONAI from it on.",
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.05])
+def test_threshold_of_a_sigmoid(threshold: float, equivalence: Any) -> None:
+    logits = np.random.default_rng(3).normal(scale=4, size=(3, 17, 14, 11)).astype(np.float32)
+    sigmoid = mt.Activations(sigmoid=True)(tensor(logits))
+    expected = mt.AsDiscrete(threshold=threshold)(sigmoid).numpy()
+    shape = (17, 14, 11)
+    above = ThresholdAcrossChannels(fields="model", threshold=[threshold] * 3, sigmoid=True)
+    finisher = MaskFinisher(BACKEND, make_grid(shape, shape), above.cuts)
+    finisher.take(RingAccumulator(logits.copy(), shape), (0, 0, 0), shape)
+    # MONAI's sigmoid is rounded to float32, so that neighbours of the threshold fall onto it
+    sure = np.abs(sigmoid.numpy() - threshold) > 1e-7
+    assert np.array_equal(finisher.result[sure], expected[sure])
+    assert sure.mean() > 0.999
+    equivalence.record(
+        "monai.transforms.Activations(sigmoid), then AsDiscrete(threshold)",
+        "ThresholdValues, ThresholdAcrossChannels (sigmoid)",
+        tolerance="equal where the sigmoid is more than 1e-7 from the threshold",
+        worst=0.0,
+        differs="Ours compares logits, so that no sigmoid is rounded.",
     )
 
 

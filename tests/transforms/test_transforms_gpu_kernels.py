@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cudasim import arrays
 from cudasim.simulated import simulated_cupy
-from transforms_oracle import affine_of, load, transform, volume_of
+from transforms_oracle import accumulated, affine_of, load, transform, volume_of
 
 from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.transforms.plan import Pipeline
@@ -35,12 +35,14 @@ CHAINS = [
 NAMES = ["a", "b", "c"]
 FETCH = ("FetchExtremePoints", {"image_field": "image", "label_field": "model"})
 RESTORE = ("RestoreOriginalShape", {"field": "model", "src_field": "image"})
+LINEAR = ("RestoreOriginalShape", {"field": "model", "src_field": "image", "is_label": False})
 RESTORE_EACH = [("RestoreOriginalShape", {"field": name, "src_field": "image"}) for name in NAMES]
 ARGMAX = ("ArgmaxAcrossChannels", {"fields": "model"})
 OBJECT = ("CropForegroundObject", {"fields": "model", "pad": 1})
 POSTS: dict[str, tuple[int, list[str], list[tuple[str, dict[str, Any]]]]] = {
     "threshold": (1, ["model"], [("ThresholdValues", {"fields": "model", "threshold": 1.5}), OBJECT, FETCH, RESTORE]),
     "threshold restored": (1, ["model"], [RESTORE, ("ThresholdValues", {"fields": "model", "threshold": 0.7})]),
+    "scores restored": (1, ["model"], [LINEAR, ("ThresholdValues", {"fields": "model", "threshold": 0.4})]),
     "channels": (
         3,
         NAMES,
@@ -92,9 +94,7 @@ def test_no_kernel_of_cupys_is_needed(gpu: Any, chain: list[str], is_label: bool
         fields = pipeline.prepare(volume, backend)
         shape = fields["image"].shape
         scores = np.random.default_rng(5).normal(size=(3, *shape)).astype(np.float32)
-        result = scores
-        if pipeline.finisher == "argmax":  # the accumulator's part
-            result = scores.argmax(0).astype(np.uint8)
+        result = accumulated(pipeline, scores)
         found.append(backend.download(pipeline.finish(backend.upload(result), fields, backend)))
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0].shape == (12, 11, 13)
@@ -110,10 +110,8 @@ def test_nor_for_masks_and_extents(gpu: Any, name: str) -> None:
     for backend in (gpu, CpuBackend()):
         pipeline = Pipeline(pre, [transform(kind, **args) for kind, args in chain], outputs=outputs)
         fields = pipeline.prepare(volume, backend)
-        result = np.random.default_rng(5).normal(size=(classes, *fields["image"].shape)).astype(np.float32)
-        if pipeline.finisher == "argmax":
-            result = result.argmax(0).astype(np.uint8 if classes < 257 else np.uint16)
-        made = pipeline.finish_fields(backend.upload(result), fields, backend)
+        scores = np.random.default_rng(5).normal(size=(classes, *fields["image"].shape)).astype(np.float32)
+        made = pipeline.finish_fields(backend.upload(accumulated(pipeline, scores)), fields, backend)
         found.append([backend.download(made[output]) for output in outputs])
         points.append(fields["image"].facts.get("points"))
     np.testing.assert_array_equal(found[0], found[1])

@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from transforms_oracle import AFFINE, ARGMAX, BACKEND, RNG, STORED, affine_of, load, transform, volume_of, zoom
+from transforms_oracle import (
+    AFFINE,
+    ARGMAX,
+    BACKEND,
+    RNG,
+    STORED,
+    accumulated,
+    affine_of,
+    load,
+    transform,
+    volume_of,
+    zoom,
+)
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.plan import Pipeline
@@ -29,7 +41,7 @@ def test_one_sigmoid_channel_end_to_end() -> None:
     ]
     restore = transform("RestoreOriginalShape", field="model", src_field="image")
     pipeline = Pipeline(pre, [ABOVE, KEEP, restore])
-    assert pipeline.finisher == "scores"
+    assert pipeline.finisher == "masks"
     trace = pipeline.trace(1, VOLUME.geometry, np.int16)
     assert trace.stages[3].shape_out == (1, 8, 8, 8)  # the result: one channel, since only that can be written
     assert trace.stages[-1].shape_out == (1, *STORED.shape)
@@ -38,7 +50,9 @@ def test_one_sigmoid_channel_end_to_end() -> None:
     scores[0, 1:6, 1:6, 2:7], scores[0, 7, 7, 7] = 0.9, 0.8
     whole = np.zeros((12, 10, 8), np.uint8)
     whole[2:10, 1:9] = scores[0] > 0.85
-    assert_array_equal(pipeline.finish(scores, fields, BACKEND), zoom(whole[None], STORED.shape, order=0)[0])
+    assert_array_equal(
+        pipeline.finish(accumulated(pipeline, scores), fields, BACKEND), zoom(whole[None], STORED.shape, order=0)[0]
+    )
     with pytest.raises(ConfigError, match=r"post_transforms: leave 2 channels in 'model', expected 1 \(make one"):
         pipeline.check_classes(2)
 
@@ -49,9 +63,10 @@ def test_several_outputs_each_on_the_grid_of_the_file() -> None:
     scale = transform("ScaleToShape", fields="image", target_shape=[6, 6, 6])
     pipeline = Pipeline([load(), scale], [MASKS, SPLIT, *back], outputs=["WT", "TC"])
     scores = RNG.random((2, 6, 6, 6), dtype=np.float32)
+    masks = accumulated(pipeline, scores)
     fields = pipeline.prepare(volume, BACKEND)
-    got = pipeline.finish_fields(scores, fields, BACKEND)
-    seen = pipeline.finish_fields(scores, fields, BACKEND, file_order=False)
+    got = pipeline.finish_fields(masks, fields, BACKEND)
+    seen = pipeline.finish_fields(masks, fields, BACKEND, file_order=False)
     assert list(got) == ["WT", "TC"]
     for channel, name in enumerate(("TC", "WT")):
         want = zoom((scores[channel : channel + 1] > 0.5).astype(np.uint8), (5, 9, 7), order=0)[0]
@@ -60,12 +75,12 @@ def test_several_outputs_each_on_the_grid_of_the_file() -> None:
         assert got[name].flags.f_contiguous
         assert_array_equal(fields["image"].source.orientation.view(got[name]), want)
     with pytest.raises(ValueError, match="finish gives one label map, this pipeline makes WT, TC"):
-        pipeline.finish(scores, fields, BACKEND)
+        pipeline.finish(masks, fields, BACKEND)
     trace = pipeline.trace(1, volume.geometry, np.int16)
     assert [s.line for s in trace.stages[-2:]] == ["WT: in the file's order", "TC: in the file's order"]
     assert pipeline.describe()[-2:] == [
-        "7. WT: delivered in the file's axis order",
-        "8. TC: delivered in the file's axis order",
+        "6. WT: delivered in the file's axis order",
+        "7. TC: delivered in the file's axis order",
     ]
 
 

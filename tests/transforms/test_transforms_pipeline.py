@@ -118,6 +118,45 @@ def test_the_finisher_is_argmax_only_where_it_commutes() -> None:
     assert Pipeline([LOAD], [nearest, ARGMAX, RESTORE]).finisher == "argmax"
 
 
+def test_the_finisher_makes_masks_only_where_that_commutes() -> None:
+    above = transform("ThresholdValues", fields="model", threshold=0.5)
+    below_zero = transform("ThresholdValues", fields="model", threshold=-0.5)
+    logit = transform("ThresholdValues", fields="model", threshold=0.4, sigmoid=True)
+    assert Pipeline([LOAD], [COPY, RESTORE, above]).finisher == "masks"
+    assert Pipeline([LOAD], [below_zero, RESTORE]).finisher == "masks"
+    # a crop is put back into scores of zero, which these find above
+    assert Pipeline([LOAD], [RESTORE, below_zero]).finisher == "scores"
+    assert Pipeline([LOAD], [RESTORE, logit]).finisher == "scores"
+    assert Pipeline([LOAD], [LINEAR, above]).finisher == "scores"
+    assert Pipeline([LOAD], [RANGE_ON_MODEL, above]).finisher == "scores"
+    # what it does to the other field is not the accumulator's to do
+    both = transform("ThresholdValues", fields=["model", "image"], threshold=0.5)
+    assert Pipeline([LOAD], [both]).finisher == "scores"
+
+
+def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:
+    above = transform("ThresholdValues", fields="model", threshold=0.5)
+    pipeline = Pipeline([LOAD], [above])
+    assert pipeline.cuts(3) == (0.5, 0.5, 0.5)
+    assert (
+        pipeline.describe()[1]
+        == "2. inference: image -> model, ThresholdValues(threshold=0.5) by the accumulator, row by row"
+    )
+    volume = volume_of(np.zeros((4, 5, 6), np.int16))
+    result = next(s for s in pipeline.trace(1, volume.geometry, np.int16, classes=1) if "result" in s.line)
+    assert (result.shape_out, result.dtype_out, result.bytes) == ((1, 4, 5, 6), np.uint8, 120)
+    with pytest.raises(ValueError, match="the inferer delivers uint8 masks, found float32"):
+        pipeline.finish(np.zeros((1, 4, 5, 6), np.float32), pipeline.prepare(volume, BACKEND), BACKEND)
+    with pytest.raises(ValueError, match="only masks have cuts, this pipeline's inferer delivers argmax"):
+        Pipeline([LOAD], [ARGMAX]).cuts(2)
+    three = transform("ThresholdAcrossChannels", fields="model", threshold=[0.1, 0.2, 0.3])
+    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b", "c"])
+    channels = Pipeline([LOAD], [three, split], outputs=["b"])
+    assert channels.cuts(3) == (0.1, 0.2, 0.3)
+    with pytest.raises(ConfigError, match="ThresholdAcrossChannels: is made for 3 channels, 'model' has 2"):
+        channels.check_classes(2)
+
+
 def test_names_of_the_fields() -> None:
     pipeline = Pipeline([transform("LoadNifti", fields="ct")], [transform("ArgmaxAcrossChannels", fields="organs")])
     assert (pipeline.input_field, pipeline.result_field) == ("ct", "organs")

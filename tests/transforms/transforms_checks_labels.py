@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
-from scipy import ndimage
-from transforms_oracle import AFFINE, ARGMAX, BACKEND, RNG, STORED, load, prepared, transform, volume_of
+from pydantic import ValidationError
+from scipy import ndimage, special
+from transforms_oracle import AFFINE, ARGMAX, BACKEND, RNG, STORED, accumulated, load, prepared, transform, volume_of
 
+from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.plan import Pipeline
 
 LABELS = RNG.integers(0, 5, STORED.shape, dtype=np.uint8)
@@ -18,7 +21,7 @@ LABELS = RNG.integers(0, 5, STORED.shape, dtype=np.uint8)
 def finished(post: list[Any], result: np.ndarray, outputs: list[str] | None = None) -> dict[str, np.ndarray]:
     pipeline = Pipeline([load()], post, outputs=outputs)
     fields = pipeline.prepare(volume_of(STORED, AFFINE), BACKEND)
-    return pipeline.finish_fields(result, fields, BACKEND)
+    return pipeline.finish_fields(accumulated(pipeline, result) if result.ndim == 4 else result, fields, BACKEND)
 
 
 def check_threshold_values() -> None:
@@ -37,7 +40,34 @@ def check_threshold_values() -> None:
     assert_array_equal(finished(tumour, LABELS)["model"], LABELS > 2)
 
 
+def check_sigmoids() -> None:
+    # logits beside those of the threshold, on either side of what float32 can tell
+    for threshold in (0.5, 0.7, 0.3, 1e-6, 1 - 1e-6, 0.123456789):
+        edge = np.float32(special.logit(threshold))
+        logits = np.linspace(-20, 20, STORED.size, dtype=np.float32).reshape(1, *STORED.shape)
+        near = [edge, np.nextafter(edge, np.float32(-99)), np.nextafter(edge, np.float32(99)), np.inf, -np.inf]
+        logits[0, 0, 0, :] = near[: STORED.shape[2]]
+        # the order of logits is that of their sigmoids; asked in float64, in which these differ
+        want = logits[0].astype(np.float64) > special.logit(np.float64(threshold))
+        sure = np.abs(special.expit(logits[0].astype(np.float64)) - threshold) > 1e-12
+        assert_array_equal(want[sure], (special.expit(logits[0].astype(np.float64)) > threshold)[sure])
+        fused = transform("ThresholdValues", fields="model", threshold=threshold, sigmoid=True)
+        alone = transform("ThresholdAcrossChannels", fields="model", threshold=[threshold], sigmoid="true")
+        scale = transform("ScaleIntensityRange", fields="model", a_min=0, a_max=1, b_min=0, b_max=1)
+        for chain in ([fused], [alone], [scale, fused]):
+            assert_array_equal(finished(chain, logits)["model"], want)
+    assert transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True).cuts == (0.0,)
+    with pytest.raises(ConfigError, match="ThresholdValues: takes the sigmoid of scores, 'model' holds labels"):
+        Pipeline([load()], [*ARGMAX, transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True)])
+    for wrong in (0, 1, -0.1, 1.5):
+        with pytest.raises(ValidationError, match="expected a threshold between 0 and 1, as a sigmoid lies"):
+            transform("ThresholdValues", fields="model", threshold=wrong, sigmoid=True)
+    with pytest.raises(ValidationError, match="expected a threshold between 0 and 1"):
+        transform("ThresholdAcrossChannels", fields="model", threshold=[0.5, 1.0], sigmoid=True)
+
+
 def check_threshold_across_channels() -> None:
+    check_sigmoids()
     scores = RNG.random((3, *STORED.shape), dtype=np.float32)
     names = ["a", "b", "c"]
     split = transform("SplitAcrossChannels", field="model", channel_names=names)

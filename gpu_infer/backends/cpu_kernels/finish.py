@@ -107,10 +107,11 @@ def mean_box_and_clear(
     counts_i: Any,
     counts_j: Any,
     counts_k: Any,
+    cuts: Any,
 ) -> int:
     """scores[c, i, j, k] = sums[c, i, j, k] / ((counts_i[i] · counts_j[j]) · counts_k[k]); the sums become zero.
 
-    Returns how many of the sums are NaN.
+    Where `cuts` is not None, 1 where that is > cuts[c], else 0. Returns how many of the sums are NaN.
     """
     nans = 0
     channels, n_i, n_j, n_k = shape
@@ -126,7 +127,12 @@ def mean_box_and_clear(
             for k in range(n_k):
                 value = sums[np.uintp(a + k * s_k)]
                 nans += value != value
-                scores[np.uintp(at + k * d_k)] = value / (count * counts_k[k])
+                mean = value / (count * counts_k[k])
+                # None is a type to Numba: scores and masks are two functions
+                if cuts is None:
+                    scores[np.uintp(at + k * d_k)] = mean
+                else:
+                    scores[np.uintp(at + k * d_k)] = mean > cuts[c]
                 sums[np.uintp(a + k * s_k)] = 0
     return nans
 
@@ -144,10 +150,11 @@ def weighted_mean_box_and_clear(
     scores_offset: Any,
     scores_strides: Any,
     shape: Any,
+    cuts: Any,
 ) -> int:
     """scores[c, i, j, k] = sums[c, i, j, k] / weights[i, j, k]; sums and weights become zero.
 
-    Returns how many of the sums are NaN.
+    Where `cuts` is not None, 1 where that is > cuts[c], else 0. Returns how many of the sums are NaN.
     """
     nans = 0
     channels, n_i, n_j, n_k = shape
@@ -164,7 +171,11 @@ def weighted_mean_box_and_clear(
             for k in range(n_k):
                 value = sums[np.uintp(a + c * s_c + k * s_k)]
                 nans += value != value
-                scores[np.uintp(at + c * d_c + k * d_k)] = value / weights[np.uintp(w + k * w_k)]
+                mean = value / weights[np.uintp(w + k * w_k)]
+                if cuts is None:
+                    scores[np.uintp(at + c * d_c + k * d_k)] = mean
+                else:
+                    scores[np.uintp(at + c * d_c + k * d_k)] = mean > cuts[c]
                 sums[np.uintp(a + c * s_c + k * s_k)] = 0
         for k in range(n_k):
             weights[np.uintp(w + k * w_k)] = 0

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import numpy as np
+from pydantic import ValidationInfo, field_validator
 
 from gpu_infer.backends.base import Array, Backend
-from gpu_infer.transforms.base import Barrier
+from gpu_infer.errors import ConfigError
+from gpu_infer.transforms.arguments import Flag
+from gpu_infer.transforms.base import ChannelMask, FieldsArguments
 from gpu_infer.transforms.field import FieldState, Kind
 from gpu_infer.transforms.memory_order import empty_like
 
 
-class Threshold(Barrier):
+class ThresholdArguments(FieldsArguments):
+    """`sigmoid`: the scores are logits, and the threshold one of their sigmoid."""
+
+    sigmoid: Flag = False
+
+    @field_validator("threshold", check_fields=False)
+    @classmethod
+    def _of_a_sigmoid(cls, value: float | tuple[float, ...], info: ValidationInfo) -> float | tuple[float, ...]:
+        entries = value if isinstance(value, tuple) else (value,)
+        if info.data.get("sigmoid") and not all(0 < entry < 1 for entry in entries):
+            raise ValueError("expected a threshold between 0 and 1, as a sigmoid lies")
+        return value
+
+
+class Threshold(ChannelMask):
     """1 where x > threshold, else 0, compared in float32; a NaN gives 0.
 
     Scores and labels become a uint8 label map, channel by channel; an image stays an image of its dtype.
@@ -24,6 +42,10 @@ class Threshold(Barrier):
         """One for all channels, or one per channel."""
 
     @property
+    def cuts(self) -> tuple[float, ...]:
+        return tuple(_logit(t) for t in self.thresholds) if self.args.sigmoid else self.thresholds
+
+    @property
     def channels(self) -> int | None:
         return len(self.thresholds) if len(self.thresholds) > 1 else None
 
@@ -31,6 +53,11 @@ class Threshold(Barrier):
         return "image" if kind == "image" else "labels"
 
     def trace(self, field: FieldState) -> None:
+        if self.args.sigmoid and field.kind != "scores":
+            holds = "an image" if field.kind == "image" else "labels"
+            raise ConfigError(
+                f"{self.place}: takes the sigmoid of scores, {field.name!r} holds {holds}", remedy="leave sigmoid out"
+            )
         if field.kind != "image":
             field.dtype = np.dtype(np.uint8)
 
@@ -38,9 +65,17 @@ class Threshold(Barrier):
         self.trace(field)
         out = empty_like(array, field.dtype, backend)
         if not self.channels:
-            backend.threshold(array, out, self.thresholds[0])
+            backend.threshold(array, out, self.cuts[0])
             return out
-        for channel, threshold in enumerate(self.thresholds):
+        for channel, cut in enumerate(self.cuts):
             one = slice(channel, channel + 1)
-            backend.threshold(array[one], out[one], threshold)
+            backend.threshold(array[one], out[one], cut)
         return out
+
+
+def _logit(threshold: float) -> float:
+    """log(t / (1 − t)), rounded down to a float32: 1 / (1 + exp(−x)) > t where x is greater, for every float32 x."""
+    exact = math.log(threshold) - math.log1p(-threshold)
+    cut = np.float32(exact)
+    # a float beside a NumPy float32 would be rounded before it is compared
+    return float(cut if float(cut) <= exact else np.nextafter(cut, np.float32(-np.inf)))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gpu_infer.transforms.arguments import Numbers
-from gpu_infer.transforms.base import FieldsArguments
 
-from .threshold import Threshold
+from .threshold import Threshold, ThresholdArguments
 
 
 class ThresholdAcrossChannels(Threshold):
@@ -17,7 +16,7 @@ class ThresholdAcrossChannels(Threshold):
 
     name = "ThresholdAcrossChannels"
 
-    class Args(FieldsArguments):
+    class Args(ThresholdArguments):
         threshold: Numbers
 
     @property

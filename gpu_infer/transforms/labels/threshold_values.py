@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gpu_infer.transforms.arguments import Number
-from gpu_infer.transforms.base import FieldsArguments
 
-from .threshold import Threshold
+from .threshold import Threshold, ThresholdArguments
 
 
 class ThresholdValues(Threshold):
@@ -16,7 +15,7 @@ class ThresholdValues(Threshold):
 
     name = "ThresholdValues"
 
-    class Args(FieldsArguments):
+    class Args(ThresholdArguments):
         threshold: Number
 
     @property
