@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 from math import ceil
 from typing import Any
@@ -64,7 +65,7 @@ def test_distinct_windows_are_all_windows_counted(shape: Any, roi: Any) -> None:
     assert grid.windows == list(product(*grid.axis_starts))
     repeats = {w.start: w.repeats for w in grid.distinct}
     assert len(repeats) == len(grid.distinct)
-    assert {s: grid.windows.count(s) for s in set(grid.windows)} == repeats
+    assert Counter(grid.windows) == repeats
 
 
 @given(shape=_shapes, roi=_rois)
@@ -92,10 +93,11 @@ def test_final_rows_are_touched_by_no_later_window(shape: Any, roi: Any) -> None
     grid = make_grid(shape, roi)
     axis = grid.slab_axis
     assert grid.final_until(-1) == 0
-    for index in range(len(grid.distinct)):
-        later = [w.start[axis] for w in grid.distinct[index + 1 :]]
-        assert grid.final_until(index) == min(later, default=shape[axis])
     assert grid.final_until(len(grid.distinct) - 1) == shape[axis]
+    first_of_later = shape[axis]
+    for index in reversed(range(len(grid.distinct))):
+        assert grid.final_until(index) == first_of_later
+        first_of_later = min(first_of_later, grid.distinct[index].start[axis])
 
 
 @given(shape=_shapes, roi=_rois)
