@@ -13,6 +13,8 @@ from gpu_infer.volume.volume import Volume
 
 PHANTOM_SHAPE = (512, 512, 200)
 PHANTOM_SPACING = (0.75, 0.75, 1.25)
+WINDOW = {"a_min": -1500.0, "a_max": 500.0, "b_min": 0.0, "b_max": 1.0, "clip": True}
+"""HU that a model sees as 0 … 1: arguments of ScaleIntensityRange, ours and MONAI's."""
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:

@@ -103,6 +103,11 @@ def peak_rss() -> int:
     return _status("VmHWM")
 
 
+def data_size() -> int:
+    """Bytes of this process's private writable memory, asked for or used: what RLIMIT_DATA limits."""
+    return _status("VmData")
+
+
 def _child(sender: Any, make: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> None:
     call = make(*arguments)
     before = _status("VmRSS")

@@ -15,6 +15,7 @@ from .machine import facts
 
 RESULTS = Path(__file__).parent / "results"
 _CONSOLE = Console() if Console().is_terminal else Console(width=140)
+_TABLES = _CONSOLE if _CONSOLE.is_terminal else Console(width=260)  # in a file long lines do no harm
 
 
 def say(text: str) -> None:
@@ -50,7 +51,7 @@ class Result:
             table.add_column(column, justify="left" if n == 0 else "right")
         for row in self.rows:
             table.add_row(*row)
-        _CONSOLE.print(table)
+        _TABLES.print(table)
         for note in self.notes:
             say(note)
         folder.mkdir(parents=True, exist_ok=True)

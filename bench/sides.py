@@ -26,8 +26,6 @@ Call = Callable[[], Any]
 SPACINGS: dict[str, Spacing] = {"0.8×0.8×5.0 mm": (0.8, 0.8, 5.0), "1×1×1 mm": (1.0, 1.0, 1.0)}
 """Of the lung demo, and the isotropic one that many whole-body models are trained at."""
 
-WINDOW = {"a_min": -1500.0, "a_max": 500.0, "b_min": 0.0, "b_max": 1.0, "clip": True}
-
 
 @cache
 def volume_of(path: Path | None) -> Volume:
@@ -46,7 +44,7 @@ def our_pipeline(spacing: Spacing) -> Pipeline:
         make("LoadNifti", fields="image"),
         make("ConvertToChannelsFirst", fields="image"),
         make("ScaleBySpacing", fields="image", target_spacing=list(spacing)),
-        make("ScaleIntensityRange", fields="image", **WINDOW),
+        make("ScaleIntensityRange", fields="image", **ct.WINDOW),
     ]
     post = [
         make("ArgmaxAcrossChannels", fields="model"),
@@ -97,7 +95,7 @@ def monai_chain(spacing: Spacing, *, lazy: bool = False) -> Any:
         [
             Orientationd(keys="image", axcodes="RAS", labels=None),
             Spacingd(keys="image", pixdim=spacing, mode="bilinear"),
-            ScaleIntensityRanged(keys="image", **WINDOW),
+            ScaleIntensityRanged(keys="image", **ct.WINDOW),
         ],
         lazy=lazy,
     )

@@ -1,112 +1,45 @@
 """Where does the time of a whole run go, and the memory? `python -m bench.volume [--device gpu] [--quick]`.
 
-The operator from file to file on phantoms of five sizes, with Triton models that compute next to nothing (bench/models,
-on a GPU bench/models_gpu): 1 mm grid, windows, labels back on the file's grid; the last case has 105 classes. Each case
-is a process of its own that runs it twice; the second run counts, as a case after another does. Figures: report.json.
+The operator and MONAI from file to file on phantoms of five sizes, with the same Triton and models that compute next
+to nothing (bench/models, on a GPU bench/models_gpu): 1 mm grid, windows, labels back on the file's grid; the last case
+has 105 classes. A side of a case is a process of its own that runs it twice; the second run counts, as a case after
+another does. The operator sends the windows of its mode clara through shared memory, MONAI those of an overlap of 0.25
+inside gRPC requests.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bench import ct
-from bench.output import RESULTS, Chart, Result, mebibytes, say, seconds
+from bench.output import RESULTS, Chart, Result, mebibytes, say, seconds, times
 from bench.served import served
+from bench.volume_case import CASES, QUICK, ROI, Case, Shape
+from bench.volume_operator import CaseFailed, operator_side
+from bench.volume_peer import LeftOut, PeerMissing, agreement, monai_side, why_left_out
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
-from gpu_infer.settings import Settings
 
-CLASSES = 105
-Shape = tuple[int, int, int]
-
-
-class CaseFailed(Exception):
-    """The operator ended with an error; the text says which."""
-
-
-@dataclass(frozen=True)
-class ServerSeconds:
-    """What Triton's statistics count of a model: copying its input together, computing, copying its output away."""
-
-    input: float
-    infer: float
-    output: float
-
-    def __sub__(self, other: ServerSeconds) -> ServerSeconds:
-        return ServerSeconds(self.input - other.input, self.infer - other.infer, self.output - other.output)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A phantom of `shape` voxels (I, J, K); labels in, 105 classes out, or a CT in and 2 classes out."""
-
-    shape: Shape
-    many: bool = False
-
-    @property
-    def name(self) -> str:
-        return "×".join(map(str, self.shape)) + (f", {CLASSES} classes" if self.many else "")
-
-    @property
-    def model(self) -> str:
-        return "classes105" if self.many else "half"
-
-    def config(self, roi: Shape) -> dict[str, Any]:
-        """The job's configuration; the model of 105 classes says its window itself."""
-        pre = ["LoadNifti", "ConvertToChannelsFirst"]
-        inferer: dict[str, Any] = {"model_name": self.model}
-        transforms: list[dict[str, Any]] = [{"name": name, "args": {"fields": "image"}} for name in pre]
-        if not self.many:
-            window = {"a_min": -1500, "a_max": 500, "b_min": 0.0, "b_max": 1.0, "clip": True}
-            transforms += [
-                {"name": "ScaleByResolution", "args": {"fields": "image", "target_resolution": [1.0, 1.0, 1.0]}},
-                {"name": "ScaleIntensityRange", "args": {"fields": "image", **window}},
-            ]
-            inferer["roi_size"] = list(roi)
-        return {
-            "batch_size": 1,
-            "pre_transforms": transforms,
-            "post_transforms": [
-                {"name": "ArgmaxAcrossChannels", "args": {"fields": "model"}},
-                {"name": "RestoreOriginalShape", "args": {"field": "model", "src_field": "image", "is_label": True}},
-            ],
-            "writers": [{"name": "MhdWriter", "args": {"field": "model", "dtype": "uint8"}}],
-            "inferer": {"name": "TRTISScanWindowInferer", "args": inferer},
-        }
-
-    def write(self, path: Path) -> None:
-        """The phantom as uncompressed NIfTI."""
-        import nibabel
-
-        if self.many:
-            i, j, k = (np.arange(n, dtype=np.uint16) for n in self.shape)
-            blocks = (i // 7)[None, None, :] * 3 + (j // 11)[None, :, None] * 5 + (k // 3)[:, None, None]
-            image = nibabel.Nifti1Image((blocks % CLASSES).astype(np.uint8).transpose(2, 1, 0), np.eye(4))
-        else:
-            volume = ct.phantom(self.shape)
-            image = nibabel.Nifti1Image(volume.data[0], volume.geometry.affine)
-        nibabel.save(image, path)
-
-
-CASES = (
-    Case((256, 256, 256)),
-    Case((512, 512, 300)),
-    Case((512, 512, 1000)),
-    Case((768, 768, 768)),
-    Case((512, 512, 512), many=True),
-)
-QUICK = CASES[:2]
-ROI = (160, 160, 96)
+OURS, MONAI = "gpu_infer", "MONAI"
+STAGES = ("read", "prepare", "infer", "restore", "write")
+COLUMNS = [
+    *("case", "side", "whole", *STAGES, "model", "server's input", "server's output"),
+    *("all but model", "all but model and files", "all but model, files, server's input and output"),
+    *("windows", "host", "GPU", "whole, ratio", "all but model, ratio", "labels equal"),
+]
+NOTES = [
+    "Second run of a process. Model, server's input, server's output: compute_infer, compute_input and compute_output "
+    "of Triton's statistics. All but model and files: prepare, infer and restore less the model, passing on included; "
+    "the next column is less the server's input and output as well. Host, GPU: peak memory of the side's process; on "
+    "the GPU what the operator had asked for and what PyTorch's tensors took.",
+    "Ratios: a side's seconds over ours. Labels equal: share of the file's voxels on which both sides agree; sizes "
+    "after resampling, padding and windows differ (docs/equivalence.md).",
+]
 
 
 def main() -> None:
@@ -114,151 +47,104 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
     parser.add_argument("--quick", action="store_true", help="the first two cases only")
     parser.add_argument("--shape", type=int, nargs=3, metavar="N", help="one phantom of these voxels instead")
+    parser.add_argument(
+        "--peers",
+        action=argparse.BooleanOptionalAction,
+        help="MONAI beside the operator; default: where it is installed",
+    )
     arguments = parser.parse_args()
     try:
         device = choose_backend(arguments.device or "auto").name
         given = (Case(tuple(arguments.shape)),) if arguments.shape else QUICK if arguments.quick else CASES
-        run(device, given)
-    except (GpuInferError, CaseFailed) as error:
+        run(device, given, peers=arguments.peers)
+    except (GpuInferError, CaseFailed, PeerMissing) as error:
         sys.exit(f"bench.volume: {error}")
 
 
-def run(device: str, cases: tuple[Case, ...] = CASES, *, roi: Shape = ROI, folder: Path = RESULTS) -> Result:
-    """Measure and publish volume.*; anew after every case, so that a run that is ended leaves what it has."""
-    result = Result(
-        "volume",
-        f"Whole runs from file to file, {device}",
-        [
-            *("case", "whole", "read", "prepare", "infer", "restore", "write", "model", "server's input"),
-            *("server's output", "all but model", "all but model and files"),
-            "all but model, files, server's input and output",
-            *("host", "GPU"),
-        ],
-        notes=[
-            "Second run of a process. Model, server's input, server's output: compute_infer, compute_input and "
-            "compute_output of Triton's statistics. All but model and files: prepare, infer and restore less the "
-            "model, passing on included; the next column is less the server's input and output as well. Host, GPU: "
-            "peak memory of the operator.",
-        ],
-    )
+def run(
+    device: str,
+    cases: tuple[Case, ...] = CASES,
+    *,
+    roi: Shape = ROI,
+    peers: bool | None = None,
+    free: int | None = None,
+    folder: Path = RESULTS,
+) -> Result:
+    """Measure and publish volume.*; what there is after every side, so that a run that is ended leaves that much.
+
+    peers  MONAI's side: True, False, or None where it is installed
+    free   bytes that the host counts as having free for MONAI's side; None asks it
+    """
+    result = Result("volume", f"Whole runs from file to file, {device}", COLUMNS, notes=list(NOTES))
+    result.data["cases"] = {}
+    if (absent := why_left_out(device, peers)) is not None:
+        _leave(result, f"{MONAI}: {absent}")
     groups: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch, served(choose_backend(device)) as (server, note):
         result.notes.append(note)
         for case in cases:
             say(f"{case.name} …")
-            facts = _measured(case, device, Path(scratch), server.grpc, roi)
-            stages = facts["stages"]
-            result.rows.append(
-                [
-                    case.name,
-                    seconds(facts["seconds"]),
-                    *(seconds(stages[name]) for name in ("read", "prepare", "infer", "restore", "write")),
-                    *(seconds(facts[name]) for name in ("model_s", "server_input_s", "server_output_s")),
-                    f"{facts['non_model_share']:.0%}",
-                    seconds(facts["non_model_non_file_s"]),
-                    seconds(facts["non_model_non_file_non_copy_s"]),
-                    mebibytes(facts["peak_host_bytes"]),
-                    "" if facts["peak_device_bytes"] is None else mebibytes(facts["peak_device_bytes"]),
-                ]
-            )
-            result.data.setdefault("cases", {})[case.name] = facts
-            named = {**{k: v for k, v in stages.items() if v > 0}, "model": facts["model_s"]}
-            groups[case.name] = {k: v for k, v in named.items() if v > 0}
+            source, ours, theirs = (Path(scratch, name) for name in ("phantom.nii", "ours", "monai"))
+            case.write(source)
+            facts, labels = operator_side(case, source, ours, device, server.grpc, roi)
+            sides = result.data["cases"][case.name] = {OURS: facts}
+            result.rows.append(_row(case, OURS, facts, facts))
             _keep(result, folder)
+            if absent is None:
+                try:
+                    found, others = monai_side(case, source, theirs, device, server.grpc, roi, free=free)
+                except LeftOut as reason:
+                    _leave(result, f"{MONAI}, {case.name}: {reason}")
+                    sides[MONAI] = {"left_out": str(reason)}
+                    result.rows.append([case.name, MONAI, str(reason), *[""] * (len(COLUMNS) - 3)])
+                else:
+                    sides[MONAI] = found | {"agreement": agreement(labels, others, case.shape)}
+                    result.rows.append(_row(case, MONAI, sides[MONAI], facts))
+                _keep(result, folder)
+            groups |= {f"{case.name}\n{side}": _bars(run) for side, run in sides.items() if "stages" in run}
+            for path in (ours, theirs):
+                shutil.rmtree(path, ignore_errors=True)
+            source.unlink()
     result.chart = Chart(groups, "seconds (logarithmic)")
     result.publish(folder)
     return result
+
+
+def _row(case: Case, side: str, facts: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """One line of the table; a first run that counts says so beside the side's name."""
+    device, equal = facts["peak_device_bytes"], facts.get("agreement", {}).get("equal_share")
+    return [
+        case.name,
+        side if facts["counted"] == "second run" else f"{side} ({facts['counted']})",
+        seconds(facts["seconds"]),
+        *(seconds(facts["stages"][name]) for name in STAGES),
+        *(seconds(facts[name]) for name in ("model_s", "server_input_s", "server_output_s")),
+        f"{seconds(facts['rest_s'])}, {facts['non_model_share']:.0%}",
+        *(seconds(facts[name]) for name in ("non_model_non_file_s", "non_model_non_file_non_copy_s")),
+        str(facts["windows"]),
+        mebibytes(facts["peak_host_bytes"]),
+        "" if device is None else mebibytes(device),
+        *(times(facts[name], ours[name]) for name in ("seconds", "rest_s")),
+        "" if equal is None else f"{equal:.2%}",
+    ]
+
+
+def _bars(facts: dict[str, Any]) -> dict[str, float]:
+    """Seconds of the stages, of the model and of all but it; a logarithmic axis has no place for none."""
+    drawn = {name: facts["stages"][name] for name in STAGES}
+    drawn |= {"model": facts["model_s"], "all but model": facts["rest_s"]}
+    return {name: value for name, value in drawn.items() if value > 0}
+
+
+def _leave(result: Result, what: str) -> None:
+    result.data.setdefault("left", []).append(what)
+    result.notes.append(f"Left out: {what}.")
 
 
 def _keep(result: Result, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     content = {"title": result.title, "unfinished": True, "notes": result.notes, **result.data}
     (folder / f"{result.name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _measured(case: Case, device: str, folder: Path, url: str, roi: Shape) -> dict[str, Any]:
-    """Run one case in a process of its own. CaseFailed where the operator refuses or ends early."""
-    source, config, output = folder / "phantom.nii", folder / "config_inference.json", folder / "out"
-    case.write(source)
-    config.write_text(json.dumps(case.config(roi)), encoding="utf-8")
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, device, source, config, output, url, case.model))
-    process.start()
-    sender.close()
-    try:
-        facts: dict[str, Any] | str = receiver.recv()
-    except EOFError:
-        facts = "the process ended early"
-    finally:
-        process.join()
-        shutil.rmtree(output, ignore_errors=True)
-        source.unlink()
-    if isinstance(facts, str):
-        raise CaseFailed(f"{case.name}: {facts}")
-    return facts
-
-
-def _child(sender: Any, device: str, source: Path, config: Path, output: Path, url: str, model: str) -> None:
-    try:
-        sender.send(_twice(device, source, config, output, url, model))
-    except GpuInferError as error:
-        sender.send(str(error))
-
-
-def _twice(device: str, source: Path, config: Path, output: Path, url: str, model: str) -> dict[str, Any]:
-    from gpu_infer.app import run as operate
-
-    settings = Settings.from_environment(
-        {"NVIDIA_TRITON_GRPCURI": url},
-        input=source,
-        output=output,
-        logs=output,
-        config=config,
-        publish="",
-        device=device,
-    )
-    reports = []
-    for _ in range(2):
-        before = server_seconds(url, model)
-        operate(settings)
-        spent = server_seconds(url, model) - before
-        reports.append(summary(json.loads((output / "report.json").read_text(encoding="utf-8")), spent))
-    return {**reports[1], "first_run": reports[0]}
-
-
-def summary(report: dict[str, Any], spent: ServerSeconds) -> dict[str, Any]:
-    """What the table takes from a report.json; peak_device_bytes is None on the CPU."""
-    model_s = spent.infer
-    stages = report["stages"]
-    inside = stages["prepare"] + stages["infer"] + stages["restore"]
-    return {
-        "device": report["device"],
-        "data": report["triton"]["data"],
-        "seconds": report["seconds"],
-        "stages": stages,
-        "model_s": round(model_s, 4),
-        "server_input_s": round(spent.input, 4),
-        "server_output_s": round(spent.output, 4),
-        "non_model_share": round(1 - model_s / report["seconds"], 4),
-        "non_model_non_file_s": round(inside - model_s, 4),
-        "non_model_non_file_non_copy_s": round(inside - model_s - spent.input - spent.output, 4),
-        "windows": report["tiles"]["windows"],
-        "peak_host_bytes": report["peak_rss_bytes"],
-        "peak_device_bytes": report.get("gpu", {}).get("peak_device_bytes"),
-        "planned": report["memory"],
-        "gpu": report.get("gpu"),
-    }
-
-
-def server_seconds(url: str, model: str) -> ServerSeconds:
-    """What the server has spent on the model so far."""
-    import tritonclient.grpc as triton
-
-    with triton.InferenceServerClient(url) as client:
-        found = [s.inference_stats for s in client.get_inference_statistics(model).model_stats]
-    counted = ("compute_input", "compute_infer", "compute_output")
-    return ServerSeconds(*(sum(getattr(s, name).ns for s in found) / 1e9 for name in counted))
 
 
 if __name__ == "__main__":

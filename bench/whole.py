@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.output import Chart, Result, mebibytes, seconds, times
+from bench.server_time import server_seconds
 from bench.whole_side import MODEL
 from gpu_infer.demo_data import demo_input, fetch_demo_ct
 from gpu_infer.resources import resource_folder
@@ -120,13 +121,13 @@ def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalSe
     else:
         command = [sys.executable, "-W", "ignore", "-m", "bench.whole_side", side, *paths]
         command += ["--http", server.http, "--grpc", server.grpc]
-    before = _compute_seconds(server)
+    before = server_seconds(server.grpc, MODEL)
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     whole = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{side} ended with {done.returncode}: {done.stderr[-2000:]}")
-    model = _compute_seconds(server) - before
+    model = (server_seconds(server.grpc, MODEL) - before).infer
     facts: dict[str, Any] = _reported(output) if side == "operator" else json.loads(done.stdout.splitlines()[-1])
     rest = whole - model
     seconds_of = {"whole_s": whole, "model_s": model, "rest_s": rest, "own_s": rest - facts["stages"]["read"]}
@@ -138,15 +139,6 @@ def _reported(output: Path) -> dict[str, Any]:
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     kept = {key: report[key] for key in ("stages", "versions")}
     return {**kept, "labels": report["output"]["mhd"], "peak_bytes": report["peak_rss_bytes"]}
-
-
-def _compute_seconds(server: LocalServer) -> float:
-    """Seconds that the server has spent in the model so far."""
-    import tritonclient.grpc as triton
-
-    with triton.InferenceServerClient(server.grpc) as client:
-        statistics = client.get_inference_statistics(MODEL).model_stats
-    return sum(s.inference_stats.compute_infer.ns for s in statistics) / 1e9
 
 
 def _array(path: str) -> Any:
