@@ -108,6 +108,26 @@ def test_a_rehearsal_skips_the_device_and_passes(runner: Callable[..., Runner]) 
     assert check.summary() == "all passed; skipped: device (a rehearsal)"
 
 
+def test_a_bench_that_is_ended_leaves_what_it_has_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
+    results = tmp_path / "bench" / "results"
+    results.mkdir(parents=True)
+    asked: list[tuple[object, ...]] = []
+
+    class Slow(gpu_check.Check):
+        def call(self, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
+            asked.append(command)
+            (results / "volume.json").write_text('{"unfinished": true, "cases": {}}', encoding="utf-8")
+            raise Failed("not done within the step's time")
+
+    check = Slow(["bench.volume"], tmp_path / "work", tmp_path / "results.json", {}, rehearse=True, full=False)
+    check.steps |= {name: {"outcome": "passed"} for name in ("device", "triton")}
+    check.step("bench.volume", lambda: check.bench("volume"))
+    step = written(check)["steps"]["bench.volume"]
+    assert asked == [("-m", "bench.volume", "--device", "cpu", "--quick")]
+    assert (step["outcome"], step["result"]) == ("failed", {"unfinished": True, "cases": {}})
+
+
 def test_parts_left_out_stand_in_the_summary(runner: Callable[..., Runner]) -> None:
     check = runner("bench.files")
     check.step("bench.files", lambda: {"result": {"left": ["SimpleITK"]}})
