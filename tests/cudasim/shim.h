@@ -105,10 +105,13 @@ struct Order {
     }
 };
 
+// Where a fiber goes on. swapcontext would ask the kernel for the signal mask at every switch.
+typedef void* Place[5];
+
 struct Fiber {
-    ucontext_t context;
+    Place place;
     dim3 thread;
-    bool waiting = false;
+    bool waiting = false, begun = false;
     void* stack = std::malloc(STACK);
     ~Fiber() { std::free(stack); }
 };
@@ -139,11 +142,11 @@ class Block {
         }
     }
 
-    void wait() {
+    __attribute__((noinline)) void wait() {
         Fiber* mine = current_;
         mine->thread = threadIdx;
         mine->waiting = true;
-        swapcontext(&mine->context, &scheduler_);
+        leave(mine);
         threadIdx = mine->thread;
     }
 
@@ -156,22 +159,39 @@ class Block {
     }
 
     void start(Fiber* fiber) {
-        getcontext(&fiber->context);
-        fiber->context.uc_stack.ss_sp = fiber->stack;
-        fiber->context.uc_stack.ss_size = STACK;
-        fiber->context.uc_link = &scheduler_;
-        makecontext(&fiber->context, main_of_fiber, 0);
-        resume(fiber);
+        if (fiber->begun) return resume(fiber);  // it stands at the end of the last block's work
+        fiber->begun = true;
+        ucontext_t context;
+        getcontext(&context);
+        context.uc_stack.ss_sp = fiber->stack;
+        context.uc_stack.ss_size = STACK;
+        context.uc_link = nullptr;
+        makecontext(&context, main_of_fiber, 0);
+        enter(fiber, &context);
     }
 
-    void resume(Fiber* fiber) {
+    void resume(Fiber* fiber) { enter(fiber, nullptr); }
+
+    // To the fiber: to its first line by `context`, or to where it left. Returns when it leaves.
+    __attribute__((noinline)) void enter(Fiber* fiber, const ucontext_t* context) {
         current_ = fiber;
         fiber->waiting = false;
-        swapcontext(&scheduler_, &fiber->context);
+        if (__builtin_setjmp(scheduler_) == 0) {
+            if (context) setcontext(context);
+            go(fiber->place);
+        }
     }
 
+    // From the fiber to the scheduler. Returns when the fiber is resumed.
+    __attribute__((noinline)) void leave(Fiber* fiber) {
+        if (__builtin_setjmp(fiber->place) == 0) go(scheduler_);
+    }
+
+    // A function of its own: __builtin_longjmp must not stand beside its setjmp.
+    [[noreturn]] __attribute__((noinline)) static void go(Place place) { __builtin_longjmp(place, 1); }
+
     std::vector<std::unique_ptr<Fiber>> fibers_;
-    ucontext_t scheduler_;
+    Place scheduler_;
     Fiber* current_ = nullptr;
     void (*call_)(const void*) = nullptr;
     const void* body_ = nullptr;
@@ -182,10 +202,14 @@ class Block {
 static thread_local Block block;
 
 inline void Block::main_of_fiber() {
-    while (block.next_ < block.total_) {
-        const unsigned int n = block.order_(block.next_++, block.total_);
-        threadIdx = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
-        block.call_(block.body_);
+    Fiber* mine = block.current_;
+    for (;;) {  // as often as a block wants this fiber
+        while (block.next_ < block.total_) {
+            const unsigned int n = block.order_(block.next_++, block.total_);
+            threadIdx = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
+            block.call_(block.body_);
+        }
+        block.leave(mine);
     }
 }
 
