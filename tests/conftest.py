@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +12,38 @@ from hypothesis import HealthCheck, settings
 from real_device import why_no_device, why_no_triton
 
 from gpu_infer.triton.local.serve import LocalServer
+from gpu_infer.triton.naming import SHM_FOLDER, owner_pid
 
 TEST_MODELS = Path(__file__).parent / "models"
-_SHM = Path("/dev/shm")
+MODELS_OF_RESTARTS = ("threshold_half", "slow")
+
+# Before OpenMP is loaded: threads that spin while they wait take the processors from other tests and from Triton.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# What runs in one worker of pytest-xdist: tests that look at every segment, guard or region that there is, or share
+# the session's Triton; and what may run in any worker test by test, because no fixture is shared in its file.
+_TOGETHER = ("e2e", "triton")
+_TOGETHER_BY_FIXTURE = {"triton_server", "fresh_triton", "no_leftovers"}
+_APART = ("nvrtc",)
 
 settings.register_profile(
     "default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, max_examples=100)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say what has to stay in one worker under `-n N --dist loadgroup`; a file does, where nothing else is said."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        folder = item.path.parent.name
+        if folder in _TOGETHER or _TOGETHER_BY_FIXTURE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("triton"))
+        elif folder not in _APART:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -41,20 +65,29 @@ def triton_server() -> Iterator[LocalServer]:
 
 
 @pytest.fixture
-def fresh_triton() -> Iterator[LocalServer]:
-    """A real Triton of its own, for tests that kill or restart it."""
-    with LocalServer(TEST_MODELS) as server:
+def fresh_triton(tmp_path: Path) -> Iterator[LocalServer]:
+    """A real Triton of its own with MODELS_OF_RESTARTS alone, for tests that kill or restart it."""
+    for name in MODELS_OF_RESTARTS:
+        shutil.copytree(TEST_MODELS / name, tmp_path / "models" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with LocalServer(tmp_path / "models") as server:
         yield server
 
 
 @pytest.fixture
 def no_leftovers() -> Iterator[None]:
-    """Fails the test when it leaves shared-memory files of this process or its children's clients behind."""
-    before = _client_segments()
+    """Fails the test when a segment of this process, or of a child that has ended, is left behind.
+
+    Segments of other living processes, such as a second test run on this machine, are none of its business.
+    """
+    before = set(_segments())
     yield
-    left = _client_segments() - before
-    assert not left, f"left in {_SHM}: {sorted(left)}"
+    left = [name for name in _segments() if name not in before and _is_ours(owner_pid(name))]
+    assert not left, f"left in {SHM_FOLDER}: {left}"
 
 
-def _client_segments() -> set[str]:
-    return {path.name for path in _SHM.glob("gpu_infer-*")}
+def _segments() -> list[str]:
+    return sorted(path.name for path in SHM_FOLDER.glob("gpu_infer-*"))
+
+
+def _is_ours(pid: int | None) -> bool:
+    return pid is None or pid == os.getpid() or not Path(f"/proc/{pid}").exists()

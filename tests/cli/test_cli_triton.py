@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODEL = Path(__file__).resolve().parents[1] / "models" / "threshold_half"
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_serve_until_a_signal(number: signal.Signals, code: int) -> None:
-    command = ["triton", "serve", "--models", str(MODELS), "--http-port", "0", "--grpc-port", "0"]
+def test_serve_until_a_signal(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    shutil.copytree(MODEL, tmp_path / MODEL.name)
+    command = ["triton", "serve", "--models", str(tmp_path), "--http-port", "0", "--grpc-port", "0"]
     with subprocess.Popen(
         [sys.executable, "-m", "gpu_infer", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -319,8 +320,9 @@ def test_restoring_all_orientations(tmp_path: Path, triton_server: Any, gpu: Any
 
 
 def test_nothing_of_the_simulated_device_stays(simulated: Any) -> None:
+    ours = f"cudasim-{os.getpid()}-*"
     block = simulated.shared_backend().device_block(1 << 20)
-    assert list(memory.SHM.glob("cudasim-*"))
+    assert list(memory.SHM.glob(ours))
     block.close()
     memory.free_all()
-    assert not list(memory.SHM.glob("cudasim-*"))
+    assert not list(memory.SHM.glob(ours))

@@ -6,7 +6,9 @@ The wheels `nvidia-cuda-nvrtc-cu12` and `nvidia-cuda-nvrtc` (CUDA 13) can be ins
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib.util
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +56,7 @@ def library(major: int) -> Path | None:
 
 
 class Nvrtc:
-    """One NVRTC. `version` is (major, minor)."""
+    """One NVRTC. `version` is (major, minor); `build` tells one library file from another."""
 
     def __init__(self, path: Path) -> None:
         # RTLD_LOCAL, the default: two versions live in one process without meeting.
@@ -62,6 +64,8 @@ class Nvrtc:
         major, minor = ctypes.c_int(), ctypes.c_int()
         self._call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
         self.version = (major.value, minor.value)
+        found = path.stat()
+        self.build = f"{path.name} {found.st_size} {found.st_mtime_ns}"
 
     def compile(self, source: str, name: str, options: Sequence[str]) -> Compiled:
         """Compile down to machine code: `options` name a real architecture (`--gpu-architecture=sm_90`)."""
@@ -94,6 +98,25 @@ def nvrtc(major: int) -> Nvrtc:
     path = library(major)
     assert path is not None, f"no NVRTC of CUDA {major}"
     return Nvrtc(path)
+
+
+def compile_once(compiler: Nvrtc, source: str, name: str, options: Sequence[str], folder: Path | None) -> Compiled:
+    """`compiler.compile`, or what an earlier session got for the same, kept in `folder`; failures are not kept."""
+    if folder is None:
+        return compiler.compile(source, name, options)
+    key = "\0".join((source, name, *options, str(compiler.version), compiler.build))
+    cubin = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.cubin"
+    log = cubin.with_suffix(".log")
+    if cubin.is_file():
+        text = log.read_text(encoding="utf-8")
+        return Compiled(True, text, cubin.read_bytes(), report(text))
+    compiled = compiler.compile(source, name, options)
+    if compiled.ok:
+        log.write_text(compiled.log, encoding="utf-8")
+        partial = cubin.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(compiled.cubin)
+        partial.replace(cubin)  # last, so that a cubin has its log
+    return compiled
 
 
 def report(log: str) -> dict[str, Resources]:

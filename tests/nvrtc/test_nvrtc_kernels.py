@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
-from nvrtc import Nvrtc, library, nvrtc, report, warnings
+from nvrtc import Compiled, Nvrtc, compile_once, library, nvrtc, report, warnings
 
 from gpu_infer.backends.gpu_source import MODULES, compile_options, kernel_source
 from gpu_infer.resources import resource_folder
@@ -36,9 +38,13 @@ def test_every_kernel_file_is_a_module() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize(("major", "arch"), list(itertools.product(MAJORS, ARCHITECTURES)))
-def test_compiles_without_warnings_and_local_memory(major: int, arch: str, module: str) -> None:
+def test_compiles_without_warnings_and_local_memory(
+    major: int, arch: str, module: str, pytestconfig: pytest.Config
+) -> None:
     source = kernel_source(module)
-    compiled = _nvrtc(major).compile(source, f"{module}.cu", compile_options(arch))
+    cache = getattr(pytestconfig, "cache", None)  # not there under -p no:cacheprovider
+    folder = cache.mkdir("nvrtc") if cache else None
+    compiled = compile_once(_nvrtc(major), source, f"{module}.cu", compile_options(arch), folder)
     assert compiled.ok, compiled.log
     assert compiled.cubin[:4] == b"\x7fELF"
     assert warnings(compiled.log) == []
@@ -76,6 +82,33 @@ def test_warnings_are_seen(major: int) -> None:
     )
     assert compiled.ok
     assert "never referenced" in " ".join(warnings(compiled.log))
+
+
+def test_what_was_compiled_is_compiled_again_when_anything_differs(tmp_path: Path) -> None:
+    compiler, calls = _nvrtc(MAJORS[0]), []
+
+    class Counted:
+        version, build = compiler.version, compiler.build
+
+        def compile(self, *arguments: Any) -> Compiled:
+            calls.append(arguments)
+            return compiler.compile(*arguments)
+
+    def ask(source: str, options: tuple[str, ...], build: str = compiler.build) -> Compiled:
+        counted: Any = Counted()
+        counted.build = build
+        return compile_once(counted, source, "probe.cu", options, tmp_path)
+
+    good, other, bad = (f'extern "C" __global__ void f(float* x) {{ *x = {value}; }}' for value in ("1", "2", "y"))
+    first = ask(good, compile_options("90"))
+    assert ask(good, compile_options("90")) == first
+    assert len(calls) == 1
+    for changed in ((other, compile_options("90")), (good, compile_options("80")), (good, compile_options("90"), "x")):
+        ask(*changed)
+    assert len(calls) == 4
+    for _ in range(2):
+        assert not ask(bad, compile_options("90")).ok  # failures are not kept
+    assert len(calls) == 6
 
 
 def test_a_report_is_read() -> None:

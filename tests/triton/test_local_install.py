@@ -17,7 +17,8 @@ import pytest
 
 from gpu_infer.errors import ConfigError, ResourceError, ServerError
 from gpu_infer.triton.local import install as install_module
-from gpu_infer.triton.local.guard import SHM_FOLDER, region_prefix
+from gpu_infer.triton.local import segments
+from gpu_infer.triton.local.guard import region_prefix
 from gpu_infer.triton.local.install import (
     REQUIREMENTS,
     base_python,
@@ -245,16 +246,12 @@ def test_many_reasons_are_one_line(tmp_path: Path) -> None:
     assert len(failure_reason(log)) == 400
 
 
-def test_leftovers_of_dead_guards_only(no_leftovers: None) -> None:
+def test_leftovers_of_dead_guards_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SHM_FOLDER", tmp_path)
     dead = 2**22 + 5  # above the kernel's largest pid
-    theirs = SHM_FOLDER / f"{region_prefix(dead)}x"
-    ours = SHM_FOLDER / f"{region_prefix(1)}test-local-install"
-    try:
-        theirs.touch()
-        ours.touch()
-        assert theirs.name in remove_leftovers()
-        assert not theirs.exists()
-        assert ours.exists()
-    finally:
-        theirs.unlink(missing_ok=True)
-        ours.unlink(missing_ok=True)
+    theirs = tmp_path / f"{region_prefix(dead)}x"
+    ours = tmp_path / f"{region_prefix(1)}test-local-install"
+    theirs.touch()
+    ours.touch()
+    assert remove_leftovers() == [theirs.name]
+    assert list(tmp_path.iterdir()) == [ours]
