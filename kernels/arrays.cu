@@ -173,8 +173,9 @@ template <int N> __device__ __forceinline__ void step(Place<N>& place, const Lin
     }
 }
 
-// Calls what(place) for each output of this thread.
-template <int N, class What> __device__ __forceinline__ void walk(const Arrays& a, What what) {
+// Calls what(start, begin, end) once per thread: outputs begin, begin + LANES, ... of the last axis, up to `end`, are its
+// own; `start` is where that axis begins.
+template <int N, class What> __device__ __forceinline__ void rows(const Arrays& a, What what) {
     const Line& fast = a.axis[a.axes - 1];
     const i64 tiles = (fast.size + COLUMNS - 1) / COLUMNS;
     const i64 tile = blockIdx.x % tiles;
@@ -194,21 +195,38 @@ template <int N, class What> __device__ __forceinline__ void walk(const Arrays& 
         row /= size;
     }
     if (row > 0) return;  // beyond the last row
-    const i64 end = least(tile * COLUMNS + COLUMNS, fast.size);
-    for (i64 k = tile * COLUMNS + threadIdx.x; k < end; k += blockDim.x) {
-        Place<N> place = start;
-        step<N>(place, fast, k);
-        what(place);
-    }
+    what(start, tile * COLUMNS + threadIdx.x, least(tile * COLUMNS + COLUMNS, fast.size));
+}
+
+// Calls what(place) for each output of this thread.
+template <int N, class What> __device__ __forceinline__ void walk(const Arrays& a, What what) {
+    rows<N>(a, [&](const Place<N>& start, i64 begin, i64 end) {
+        for (i64 k = begin; k < end; k += LANES) {
+            Place<N> place = start;
+            step<N>(place, a.axis[a.axes - 1], k);
+            what(place);
+        }
+    });
 }
 
 template <class T> __device__ __forceinline__ void take(const Arrays& a) {
-    walk<0>(a, [&a](const Place<0>& place) {
-        T value = static_cast<T>(a.bits);
-        if (!place.constant) {
-            value = load(reinterpret_cast<const T*>(static_cast<const unsigned char*>(a.src) + place.from), a.swap != 0);
+    rows<0>(a, [&a](const Place<0>& start, i64 begin, i64 end) {
+        const Line& fast = a.axis[a.axes - 1];
+        for (i64 k = begin; k < end; k += UNDER_WAY * LANES) {
+            in_flight<T>(
+                static_cast<int>((end - k + LANES - 1) / LANES),
+                [&](int n) {
+                    Place<0> place = start;
+                    step<0>(place, fast, k + n * LANES);
+                    if (place.constant) return static_cast<T>(a.bits);
+                    const unsigned char* from = static_cast<const unsigned char*>(a.src) + place.from;
+                    return load(reinterpret_cast<const T*>(from), a.swap != 0);
+                },
+                [&](int n, T x) {
+                    unsigned char* to = static_cast<unsigned char*>(a.dst) + start.to + (k + n * LANES) * fast.dst_stride;
+                    *reinterpret_cast<T*>(to) = x;
+                });
         }
-        *reinterpret_cast<T*>(static_cast<unsigned char*>(a.dst) + place.to) = value;
     });
 }
 
@@ -274,6 +292,10 @@ struct Divide {
     int to;  // kind of the output
 };
 
+struct Share {
+    float sum, weight;
+};
+
 extern "C" __global__ void __launch_bounds__(256, 3) divide(const __grid_constant__ Divide a) {
     const i64 size = a.axis[a.axes - 1].size;
     const i64 tiles = (size + COLUMNS - 1) / COLUMNS;
@@ -295,10 +317,18 @@ extern "C" __global__ void __launch_bounds__(256, 3) divide(const __grid_constan
     if (row > 0) return;
     const Quotient& fast = a.axis[a.axes - 1];
     const i64 end = least(tile * COLUMNS + COLUMNS, size);
-    for (i64 k = tile * COLUMNS + threadIdx.x; k < end; k += blockDim.x) {
-        float weight = fast.count == nullptr ? count : count * fast.count[k];
-        if (a.weights != nullptr) weight = *reinterpret_cast<const float*>(weights + k * fast.weights_stride);
-        const float mean = *reinterpret_cast<const float*>(sums + k * fast.sums_stride) / weight;
-        store_number(out + k * fast.out_stride, a.to, mean, false);
+    for (i64 begin = tile * COLUMNS + threadIdx.x; begin < end; begin += UNDER_WAY * LANES) {
+        in_flight<Share>(
+            static_cast<int>((end - begin + LANES - 1) / LANES),
+            [&](int n) {
+                const i64 k = begin + n * LANES;
+                Share share = {*reinterpret_cast<const float*>(sums + k * fast.sums_stride), count};
+                if (fast.count != nullptr) share.weight = count * fast.count[k];
+                if (a.weights != nullptr) share.weight = *reinterpret_cast<const float*>(weights + k * fast.weights_stride);
+                return share;
+            },
+            [&](int n, const Share& share) {
+                store_number(out + (begin + n * LANES) * fast.out_stride, a.to, share.sum / share.weight, false);
+            });
     }
 }

@@ -24,8 +24,7 @@ struct Blend {
     float repeats;
 };
 
-static const int ROWS = 8;    // rows of j per block
-static const int LANES = 32;  // voxels of a row that a warp takes at once: blockDim.x
+static const int ROWS = 8;  // rows of j per block
 
 template <class S> __device__ __forceinline__ void blend(const Blend& a) {
     const Tile tile(a.size[1], ROWS);

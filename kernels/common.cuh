@@ -4,11 +4,16 @@
 // the tests. They keep to plain CUDA C++: no headers, no warp intrinsics, no per-shape constants. Shapes, strides (in
 // elements, signed) and offsets are 64-bit and travel in one struct per kernel, passed by value.
 //
-// Blocks have 256 threads. The three blocks per multiprocessor of every __launch_bounds__(256, 3) are the occupancy that
-// these kernels need; left to itself the compiler aims higher and spills registers for it.
+// Blocks have 256 threads, LANES x GROUPS where they walk along rows. The three blocks per multiprocessor of every
+// __launch_bounds__(256, 3) are the occupancy that these kernels need; left to itself the compiler aims higher and spills
+// registers for it.
 
 typedef long long i64;
 typedef unsigned long long u64;
+
+static const int LANES = 32;   // voxels of a row that a warp takes at once: blockDim.x
+static const int GROUPS = 8;   // rows that a block takes at once: blockDim.y
+static const int UNDER_WAY = 4;  // rows of which a thread reads a voxel before it writes the first, see `in_flight`
 
 #ifndef DYNAMIC_SHARED
 #define DYNAMIC_SHARED(T, name)                                 \
@@ -111,6 +116,101 @@ struct Tile {
         end = least(begin + rows, size);
     }
 };
+
+// The rows of a block in a walk along k over [..., i, j, k]: UNDER_WAY * GROUPS rows of j per block, counted fastest, then
+// i, then the rest. A thread has `count` of them, GROUPS apart from `first` on.
+struct Rows {
+    unsigned int rest, i;
+    int first, count;
+
+    __device__ __forceinline__ Rows(i64 size_i, i64 size_j) {
+        const Split along_j(blockIdx.x, (size_j + UNDER_WAY * GROUPS - 1) / (UNDER_WAY * GROUPS));
+        const Split along_i(along_j.rest, size_i);
+        i = along_i.index;
+        rest = along_i.rest;
+        first = along_j.index * (UNDER_WAY * GROUPS) + threadIdx.y;
+        count = (static_cast<int>(size_j) - first + GROUPS - 1) / GROUPS;  // more than UNDER_WAY: those
+    }
+};
+
+// A column of a block in a walk over [c, o, p, q] with a thread per output: LANES outputs along q and UNDER_WAY * GROUPS
+// along p per block, counted fastest along q, then p, o, c. A thread has `count` outputs, GROUPS apart from `p` on.
+struct Column {
+    unsigned int c, o;
+    int p, q, count;
+
+    __device__ __forceinline__ explicit Column(const i64 (&size)[4]) {
+        const Split along_q(blockIdx.x, (size[3] + LANES - 1) / LANES);
+        const Split along_p(along_q.rest, (size[2] + UNDER_WAY * GROUPS - 1) / (UNDER_WAY * GROUPS));
+        const Split along_o(along_p.rest, size[1]);
+        c = along_o.rest;
+        o = along_o.index;
+        p = along_p.index * (UNDER_WAY * GROUPS) + threadIdx.y;
+        q = along_q.index * LANES + threadIdx.x;
+        count = q < size[3] ? (static_cast<int>(size[2]) - p + GROUPS - 1) / GROUPS : 0;
+    }
+};
+
+// write(n, read(n)) for 0 <= n < count, but no more than UNDER_WAY: all are read before the first is written. The compiler
+// cannot know that nothing is read from where something is written; left to it every load would wait for the store before
+// it, which waits for its own load, and one load per thread is too few to keep the memory busy.
+template <class T, class Read, class Write>
+__device__ __forceinline__ void in_flight(int count, Read read, Write write) {
+    T held[UNDER_WAY];
+#pragma unroll
+    for (int n = 0; n < UNDER_WAY; n++) {
+        if (n < count) held[n] = read(n);
+    }
+#pragma unroll
+    for (int n = 0; n < UNDER_WAY; n++) {
+        if (n < count) write(n, held[n]);
+    }
+}
+
+// Lines that a walk along k follows: where k is 0 in the block's plane, and the steps along j and k.
+template <class T> struct Lines {
+    T* at;
+    i64 j, k;
+};
+
+template <bool WHOLE, class T, class S, class D, class Read, class Write>
+__device__ __forceinline__ void walk(
+    const Rows& rows, i64 size, const Lines<S>& from, const Lines<D>& to, Read read, Write write) {
+    const i64 from_row = GROUPS * from.j, from_next = LANES * from.k;
+    const i64 to_row = GROUPS * to.j, to_next = LANES * to.k;
+    S* sample = from.at + rows.first * from.j + threadIdx.x * from.k;
+    D* place = to.at + rows.first * to.j + threadIdx.x * to.k;
+    const int end = static_cast<int>(size);
+#pragma unroll 1
+    for (int k = threadIdx.x; k < end; k += LANES) {
+        // pointers step: a row costs no multiplication
+        S* next_sample = sample;
+        D* next_place = place;
+        in_flight<T>(
+            WHOLE ? UNDER_WAY : rows.count,
+            [&](int n) {
+                S* const here = next_sample;
+                next_sample += from_row;
+                return read(here, n, k);
+            },
+            [&](int, T x) {
+                write(next_place, x);
+                next_place += to_row;
+            });
+        sample += from_next;
+        place += to_next;
+    }
+}
+
+// write(to, read(from, n, k)) for every k of the thread's rows, of which n is the number: T is what passes between.
+template <class T, class S, class D, class Read, class Write>
+__device__ __forceinline__ void walk_rows(
+    const Rows& rows, i64 size, const Lines<S>& from, const Lines<D>& to, Read read, Write write) {
+    if (rows.count >= UNDER_WAY)
+        walk<true, T>(rows, size, from, to, read, write);
+    else
+        walk<false, T>(rows, size, from, to, read, write);
+}
 
 // f(x) = min(max(scale * x + shift, low), high), rounded after each operation; comparisons, so that NaN stays NaN.
 struct Affine {

@@ -40,8 +40,7 @@ struct Argmax {
     i64 channels;
 };
 
-static const int ROWS = 8;    // rows of j per block
-static const int LANES = 32;  // voxels of a row that a warp takes at once: blockDim.x
+static const int ROWS = 8;  // rows of j per block
 
 template <class T> struct Best {
     T value;
@@ -186,6 +185,7 @@ struct Mask {
 
 template <class Made> __device__ __forceinline__ void finish_means(const Finish& a) {
     typedef typename Made::type out_t;
+    const i64 across = LANES * a.sums_strides[3], out_across = LANES * a.out_strides[3];
     const Tile tile(a.size[1], ROWS);
     const i64 i = tile.rest;
     const i64 x = wrapped(a.origin[0] + i, a.height[0]);
@@ -205,32 +205,41 @@ template <class Made> __device__ __forceinline__ void finish_means(const Finish&
             float* sum = sums + (z + threadIdx.x) * a.sums_strides[3];
             float* held = weights + (z + threadIdx.x) * a.weights_strides[2];
             out_t* out = row + k * a.out_strides[3];
-            for (; k < end; k += LANES) {
-                float weight;
+            for (; k < end; k += 2 * LANES) {
+                const bool two = k + LANES < end;  // voxels under way: this one, and the one LANES behind it
+                float weight, other_weight = 1.0f;
                 if (weights != nullptr) {
                     weight = *held;
+                    if (two) other_weight = held[LANES * a.weights_strides[2]];
                     *held = 0.0f;
+                    if (two) held[LANES * a.weights_strides[2]] = 0.0f;
                 } else {
                     weight = count * a.count_k[k];
+                    if (two) other_weight = count * a.count_k[k + LANES];
                 }
                 float* from = sum;
                 out_t* to = out;
-                float next = *from;
-                bool tied = false;
+                float next = *from, other_next = two ? from[across] : 0.0f;
+                bool tied = false, other_tied = false;
 #pragma unroll 1  // the division's slow path is a call: unrolled, its neighbours spill
                 for (i64 c = 0; c < a.channels; c++) {
-                    const float value = next;
+                    const float value = next, other = other_next;
                     *from = 0.0f;
+                    if (two) from[across] = 0.0f;
                     from += a.sums_strides[0];
-                    if (c + 1 < a.channels) next = *from;  // under way while this channel is divided
-                    nans += value != value;
+                    if (c + 1 < a.channels) {  // under way while this channel is divided
+                        next = *from;
+                        if (two) other_next = from[across];
+                    }
+                    nans += (value != value) + (other != other);
                     *to = Made::of(a, value / weight, c, tied);
+                    if (two) to[out_across] = Made::of(a, other / other_weight, c, other_tied);
                     to += a.out_strides[0];
                 }
-                ties += tied;
-                sum += LANES * a.sums_strides[3];
-                held += LANES * a.weights_strides[2];
-                out += LANES * a.out_strides[3];
+                ties += tied + other_tied;
+                sum += 2 * across;
+                held += 2 * LANES * a.weights_strides[2];
+                out += 2 * out_across;
             }
         }
     }

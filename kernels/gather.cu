@@ -19,33 +19,46 @@ struct Gather {
     float fill;
 };
 
-static const int ROWS = 32;  // rows of j per block
+// The indices of a window along one axis that lie inside the volume.
+struct Inside {
+    int low;
+    unsigned int span;
+
+    __device__ __forceinline__ Inside(i64 start, i64 window, i64 volume) {
+        const i64 begin = start < 0 ? least(-start, window) : 0, end = least(window, volume - start);
+        low = static_cast<int>(begin);
+        span = end > begin ? static_cast<unsigned int>(end - begin) : 0;
+    }
+    __device__ __forceinline__ bool has(int index) const { return static_cast<unsigned int>(index - low) < span; }
+};
 
 template <class S, class D> __device__ __forceinline__ void gather(const Gather& a) {
-    const i64 tiles_j = (a.window_size[1] + ROWS - 1) / ROWS;
-    i64 block = blockIdx.x;
-    const i64 tile_j = block % tiles_j;
-    block /= tiles_j;
-    const i64 i = block % a.window_size[0];
-    block /= a.window_size[0];
-    const i64 c = block % a.channels;
-    const i64 n = block / a.channels;
-
-    const i64 x = a.starts[n][0] + i, y = a.starts[n][1], z = a.starts[n][2];
-    const bool inside_x = x >= 0 && x < a.volume_size[0];
-    const S* from = static_cast<const S*>(a.volume) + c * a.volume_strides[0] + x * a.volume_strides[1];
-    D* to = static_cast<D*>(a.slot) + n * a.slot_strides[0] + c * a.slot_strides[1] + i * a.slot_strides[2];
-    const i64 end_j = least(tile_j * ROWS + ROWS, a.window_size[1]);
-    for (i64 k = threadIdx.x; k < a.window_size[2]; k += blockDim.x) {
-        const bool inside_xz = inside_x && z + k >= 0 && z + k < a.volume_size[2];
-        const S* column = from + (z + k) * a.volume_strides[3];
-        D* out = to + k * a.slot_strides[4];
-#pragma unroll 4
-        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
-            const bool inside = inside_xz && y + j >= 0 && y + j < a.volume_size[1];
-            store(out + j * a.slot_strides[3], inside ? to_float(column[(y + j) * a.volume_strides[2]]) : a.fill);
-        }
+    const Rows rows(a.window_size[0], a.window_size[1]);
+    const Split along_c(rows.rest, a.channels);
+    const unsigned int c = along_c.index, n = along_c.rest;
+    const i64 x = a.starts[n][0], y = a.starts[n][1], z = a.starts[n][2];
+    const Inside in_j(y, a.window_size[1], a.volume_size[1]), in_k(z, a.window_size[2], a.volume_size[2]);
+    const bool in_plane = Inside(x, a.window_size[0], a.volume_size[0]).has(rows.i);
+    const Lines<const S> from = {
+        static_cast<const S*>(a.volume) + c * a.volume_strides[0] + (x + rows.i) * a.volume_strides[1] +
+            y * a.volume_strides[2] + z * a.volume_strides[3],
+        a.volume_strides[2], a.volume_strides[3]};
+    const Lines<D> to = {static_cast<D*>(a.slot) + n * a.slot_strides[0] + c * a.slot_strides[1] +
+                             rows.i * a.slot_strides[2],
+                         a.slot_strides[3], a.slot_strides[4]};
+    const auto write = [](D* out, float value) { store(out, value); };
+    if (in_plane && in_j.span == a.window_size[1] && in_k.span == a.window_size[2]) {
+        walk_rows<float>(
+            rows, a.window_size[2], from, to, [](const S* sample, int, int) { return to_float(*sample); }, write);
+        return;
     }
+    walk_rows<float>(
+        rows, a.window_size[2], from, to,
+        [&](const S* sample, int row, int k) {
+            const bool inside = in_plane && in_j.has(rows.first + row * GROUPS) && in_k.has(k);
+            return inside ? to_float(*sample) : a.fill;
+        },
+        write);
 }
 
 #define GATHER(S, D, NAME)                                                                             \

@@ -14,24 +14,16 @@ struct Masked {
     Affine function;
 };
 
-static const int ROWS = 32;  // rows of j per block
-
 template <class S, class D> __device__ __forceinline__ void masked(const Masked& a) {
-    const i64 tiles_j = (a.size[2] + ROWS - 1) / ROWS;
-    i64 block = blockIdx.x;
-    const i64 tile_j = block % tiles_j;
-    block /= tiles_j;
-    const i64 i = block % a.size[1];
-    const i64 c = block / a.size[1];
-    const S* from = static_cast<const S*>(a.source) + c * a.source_strides[0] + i * a.source_strides[1];
-    D* to = static_cast<D*>(a.out) + c * a.out_strides[0] + i * a.out_strides[1];
-    const i64 end_j = least(tile_j * ROWS + ROWS, a.size[2]);
-    for (i64 k = threadIdx.x; k < a.size[3]; k += blockDim.x) {
-        for (i64 j = tile_j * ROWS + threadIdx.y; j < end_j; j += blockDim.y) {
-            const float x = to_float(from[j * a.source_strides[2] + k * a.source_strides[3]]);
-            store(to + j * a.out_strides[2] + k * a.out_strides[3], x == 0.0f ? 0.0f : apply(a.function, x));
-        }
-    }
+    const Rows rows(a.size[1], a.size[2]);
+    const Lines<const S> from = {
+        static_cast<const S*>(a.source) + rows.rest * a.source_strides[0] + rows.i * a.source_strides[1],
+        a.source_strides[2], a.source_strides[3]};
+    const Lines<D> to = {static_cast<D*>(a.out) + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1],
+                         a.out_strides[2], a.out_strides[3]};
+    walk_rows<float>(
+        rows, a.size[3], from, to, [&](const S* sample, int, int) { return to_float(*sample); },
+        [&](D* out, float x) { store(out, x == 0.0f ? 0.0f : apply(a.function, x)); });
 }
 
 #define MASKED(S, D, NAME)                                                                             \

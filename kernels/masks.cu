@@ -40,22 +40,6 @@ struct Extent {
     int swap;
 };
 
-static const int ROWS = 32;  // rows of j per block
-
-// The rows of a block: tiles of j counted fastest, then i, then c. A launch has fewer than 2^31 blocks.
-struct Rows {
-    i64 c, i, begin, end;
-
-    __device__ __forceinline__ Rows(i64 size_i, i64 size_j) {
-        const unsigned int tiles = static_cast<unsigned int>((size_j + ROWS - 1) / ROWS);
-        const unsigned int line = blockIdx.x / tiles, planes = static_cast<unsigned int>(size_i);
-        c = line / planes;
-        i = line % planes;
-        begin = static_cast<i64>(blockIdx.x % tiles) * ROWS;
-        end = least(begin + ROWS, size_j);
-    }
-};
-
 template <class S> __device__ __forceinline__ bool above(S x, float value) { return to_float(x) > value; }
 template <> __device__ __forceinline__ bool above(int x, float value) { return static_cast<double>(x) > value; }
 template <> __device__ __forceinline__ bool above(unsigned int x, float value) { return static_cast<double>(x) > value; }
@@ -65,27 +49,27 @@ template <> __device__ __forceinline__ bool above(double x, float value) { retur
 
 template <class S, class D> __device__ __forceinline__ void threshold(const Threshold& a) {
     const Rows rows(a.size[1], a.size[2]);
-    const S* from = static_cast<const S*>(a.source) + rows.c * a.source_strides[0] + rows.i * a.source_strides[1];
-    D* to = static_cast<D*>(a.out) + rows.c * a.out_strides[0] + rows.i * a.out_strides[1];
+    const Lines<const S> from = {
+        static_cast<const S*>(a.source) + rows.rest * a.source_strides[0] + rows.i * a.source_strides[1],
+        a.source_strides[2], a.source_strides[3]};
+    const Lines<D> to = {static_cast<D*>(a.out) + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1],
+                         a.out_strides[2], a.out_strides[3]};
     const D one = static_cast<D>(a.one);
-    for (i64 k = threadIdx.x; k < a.size[3]; k += blockDim.x) {
-        for (i64 j = rows.begin + threadIdx.y; j < rows.end; j += blockDim.y) {
-            const S x = load(from + j * a.source_strides[2] + k * a.source_strides[3], a.swap != 0);
-            to[j * a.out_strides[2] + k * a.out_strides[3]] = above(x, a.value) ? one : static_cast<D>(0);
-        }
-    }
+    walk_rows<S>(
+        rows, a.size[3], from, to, [&](const S* sample, int, int) { return load(sample, a.swap != 0); },
+        [&](D* out, S x) { *out = above(x, a.value) ? one : static_cast<D>(0); });
 }
 
 template <class L> __device__ __forceinline__ void lookup(const Lookup& a) {
     const Rows rows(a.size[1], a.size[2]);
-    const L* from = static_cast<const L*>(a.labels) + rows.c * a.labels_strides[0] + rows.i * a.labels_strides[1];
-    unsigned char* to = a.out + rows.c * a.out_strides[0] + rows.i * a.out_strides[1];
-    for (i64 k = threadIdx.x; k < a.size[3]; k += blockDim.x) {
-        for (i64 j = rows.begin + threadIdx.y; j < rows.end; j += blockDim.y) {
-            to[j * a.out_strides[2] + k * a.out_strides[3]] =
-                a.table[from[j * a.labels_strides[2] + k * a.labels_strides[3]]];
-        }
-    }
+    const Lines<const L> from = {
+        static_cast<const L*>(a.labels) + rows.rest * a.labels_strides[0] + rows.i * a.labels_strides[1],
+        a.labels_strides[2], a.labels_strides[3]};
+    const Lines<unsigned char> to = {a.out + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1],
+                                     a.out_strides[2], a.out_strides[3]};
+    walk_rows<unsigned char>(
+        rows, a.size[3], from, to, [&](const L* label, int, int) { return a.table[*label]; },
+        [&](unsigned char* out, unsigned char x) { *out = x; });
 }
 
 __device__ __forceinline__ void mark(unsigned char* place) {
@@ -93,26 +77,31 @@ __device__ __forceinline__ void mark(unsigned char* place) {
 }
 
 template <class S> __device__ __forceinline__ void extent(const Extent& a) {
-    __shared__ int held[ROWS];
+    __shared__ int held[UNDER_WAY * GROUPS];  // per row of the block
     const Rows rows(a.size[1], a.size[2]);
-    const S* from = static_cast<const S*>(a.source) + rows.c * a.source_strides[0] + rows.i * a.source_strides[1];
-    const int thread = threadIdx.y * blockDim.x + threadIdx.x;
-    if (thread < ROWS) held[thread] = 0;
+    const S* from = static_cast<const S*>(a.source) + rows.rest * a.source_strides[0] + rows.i * a.source_strides[1] +
+                    rows.first * a.source_strides[2];
+    const i64 read_step = GROUPS * a.source_strides[2];
+    const int thread = threadIdx.y * LANES + threadIdx.x;
+    if (thread < UNDER_WAY * GROUPS) held[thread] = 0;
     __syncthreads();
-    for (i64 k = threadIdx.x; k < a.size[3]; k += blockDim.x) {
+    const int size = static_cast<int>(a.size[3]);
+    for (int k = threadIdx.x; k < size; k += LANES) {
+        const S* sample = from + k * a.source_strides[3];
         bool column = false;
-        for (i64 j = rows.begin + threadIdx.y; j < rows.end; j += blockDim.y) {
-            const S x = load(from + j * a.source_strides[2] + k * a.source_strides[3], a.swap != 0);
-            if (above(x, a.value)) {
+        in_flight<S>(
+            rows.count,
+            [&](int n) { return load(sample + n * read_step, a.swap != 0); },
+            [&](int n, S x) {
+                if (!above(x, a.value)) return;
                 column = true;
-                held[j - rows.begin] = 1;
-            }
-        }
+                held[threadIdx.y + n * GROUPS] = 1;
+            });
         if (column) mark(a.held_k + k);
     }
     __syncthreads();
-    if (thread < ROWS && held[thread] != 0) {
-        mark(a.held_j + rows.begin + thread);
+    if (thread < UNDER_WAY * GROUPS && held[thread] != 0) {
+        mark(a.held_j + rows.first - threadIdx.y + thread);
         mark(a.held_i + rows.i);
     }
 }

@@ -26,9 +26,6 @@ struct Resample {
     int swap;   // bytes of the source are in the other order
 };
 
-static const int LANES = 32;
-static const int GROUPS = 8;  // a block is LANES x GROUPS threads
-static const int ROWS = 16;   // rows of p per block of prepare_direct
 static const int COLUMNS = 2;  // outputs along q of a thread of prepare_tile: the greatest tile over LANES
 static const int SLICES = 4;   // outputs along o of a block of prepare_tile, one plane after the other
 
@@ -146,25 +143,17 @@ __device__ __forceinline__ float corner(const Resample& a, const S* low, const S
 }
 
 template <class S, class D> __device__ __forceinline__ void prepare_direct(const Resample& a) {
-    const i64 tiles_q = (a.size[3] + LANES - 1) / LANES;
-    const i64 tiles_p = (a.size[2] + ROWS - 1) / ROWS;
-    i64 block = blockIdx.x;
-    const i64 q = block % tiles_q * LANES + threadIdx.x;
-    block /= tiles_q;
-    const i64 tile_p = block % tiles_p;
-    block /= tiles_p;
-    const i64 o = block % a.size[1];
-    const i64 c = block / a.size[1];
-    if (q >= a.size[3]) return;
-
-    const float w_o = a.o.weight[o], w_q = a.q.weight[q];
-    const S* base = static_cast<const S*>(a.src) + c * a.src_strides[0];
-    const S* low = base + a.o.lower[o] * a.src_strides[1];
-    const S* high = base + a.o.upper[o] * a.src_strides[1];
-    const i64 q_low = a.q.lower[q] * a.src_strides[3], q_high = a.q.upper[q] * a.src_strides[3];
-    D* out = static_cast<D*>(a.dst) + c * a.dst_strides[0] + o * a.dst_strides[1] + q * a.dst_strides[3];
-    const i64 end_p = least(tile_p * ROWS + ROWS, a.size[2]);
-    for (i64 p = tile_p * ROWS + threadIdx.y; p < end_p; p += GROUPS) {
+    const Column at(a.size);
+    if (at.count <= 0) return;
+    const float w_o = a.o.weight[at.o], w_q = a.q.weight[at.q];
+    const S* base = static_cast<const S*>(a.src) + at.c * a.src_strides[0];
+    const S* low = base + a.o.lower[at.o] * a.src_strides[1];
+    const S* high = base + a.o.upper[at.o] * a.src_strides[1];
+    const i64 q_low = a.q.lower[at.q] * a.src_strides[3], q_high = a.q.upper[at.q] * a.src_strides[3];
+    D* out = static_cast<D*>(a.dst) + at.c * a.dst_strides[0] + at.o * a.dst_strides[1] + at.q * a.dst_strides[3];
+    const int count = at.count < UNDER_WAY ? at.count : UNDER_WAY;
+    for (int n = 0; n < count; n++) {
+        const int p = at.p + n * GROUPS;
         const i64 p_low = a.p.lower[p] * a.src_strides[2], p_high = a.p.upper[p] * a.src_strides[2];
         const float w_p = a.p.weight[p];
         float x = corner(a, low, high, p_low + q_low, w_o);

@@ -19,26 +19,17 @@ struct Pick {
     int swap;
 };
 
-static const int LANES = 32;
-static const int GROUPS = 8;
-static const int ROWS = 16;
-
-__device__ __forceinline__ i64 picked(const int* index, i64 n) { return index == nullptr ? n : index[n]; }
+__device__ __forceinline__ int picked(const int* index, int n) { return index == nullptr ? n : index[n]; }
 
 template <class S, class D> __device__ __forceinline__ void pick_tile(const Pick& a) {
     DYNAMIC_SHARED(S, plane);
-    const i64 tiles_q = (a.size[3] + a.tile - 1) / a.tile;
-    const i64 tiles_p = (a.size[2] + a.tile - 1) / a.tile;
-    i64 block = blockIdx.x;
-    const i64 tile_q = block % tiles_q;
-    block /= tiles_q;
-    const i64 tile_p = block % tiles_p;
-    block /= tiles_p;
-    const i64 o = block % a.size[1];
-    const i64 c = block / a.size[1];
+    const Split along_q(blockIdx.x, (a.size[3] + a.tile - 1) / a.tile);
+    const Split along_p(along_q.rest, (a.size[2] + a.tile - 1) / a.tile);
+    const Split along_o(along_p.rest, a.size[1]);
+    const unsigned int o = along_o.index, c = along_o.rest;
 
-    const int first_p = a.p.first[tile_p], count_p = a.p.count[tile_p];
-    const int first_q = a.q.first[tile_q], count_q = a.q.count[tile_q];
+    const int first_p = a.p.first[along_p.index], count_p = a.p.count[along_p.index];
+    const int first_q = a.q.first[along_q.index], count_q = a.q.count[along_q.index];
     const i64 s_p = a.src_strides[2], s_q = a.src_strides[3];
     const S* base = static_cast<const S*>(a.src) + c * a.src_strides[0] + picked(a.o.lower, o) * a.src_strides[1] +
                     first_p * s_p + first_q * s_q;
@@ -51,40 +42,36 @@ template <class S, class D> __device__ __forceinline__ void pick_tile(const Pick
     }
     __syncthreads();
 
-    const i64 end_p = least(tile_p * a.tile + a.tile, a.size[2]);
-    const i64 end_q = least(tile_q * a.tile + a.tile, a.size[3]);
+    const int begin_p = along_p.index * a.tile, begin_q = along_q.index * a.tile;
+    const int end_p = static_cast<int>(least(begin_p + a.tile, a.size[2]));
+    const int end_q = static_cast<int>(least(begin_q + a.tile, a.size[3]));
     D* out = static_cast<D*>(a.dst) + c * a.dst_strides[0] + o * a.dst_strides[1];
-    for (i64 q = tile_q * a.tile + threadIdx.x; q < end_q; q += LANES) {
+    const i64 down = GROUPS * a.dst_strides[2];
+    for (int q = begin_q + threadIdx.x; q < end_q; q += LANES) {
         const int q_at = a.q.lower[q] - first_q;
-        D* column = out + q * a.dst_strides[3];
-#pragma unroll 4
-        for (i64 p = tile_p * a.tile + threadIdx.y; p < end_p; p += GROUPS) {
-            column[p * a.dst_strides[2]] = static_cast<D>(plane[(a.p.lower[p] - first_p) * a.pitch + q_at]);
+        for (int p = begin_p + threadIdx.y; p < end_p; p += UNDER_WAY * GROUPS) {
+            const int* index = a.p.lower + p;
+            D* column = out + q * a.dst_strides[3] + p * a.dst_strides[2];
+            in_flight<S>(
+                (end_p - p + GROUPS - 1) / GROUPS,
+                [&](int n) { return plane[(index[n * GROUPS] - first_p) * a.pitch + q_at]; },
+                [&](int n, S x) { column[n * down] = static_cast<D>(x); });
         }
     }
 }
 
 template <class S, class D> __device__ __forceinline__ void pick_direct(const Pick& a) {
-    const i64 tiles_q = (a.size[3] + LANES - 1) / LANES;
-    const i64 tiles_p = (a.size[2] + ROWS - 1) / ROWS;
-    i64 block = blockIdx.x;
-    const i64 q = block % tiles_q * LANES + threadIdx.x;
-    block /= tiles_q;
-    const i64 tile_p = block % tiles_p;
-    block /= tiles_p;
-    const i64 o = block % a.size[1];
-    const i64 c = block / a.size[1];
-    if (q >= a.size[3]) return;
-
-    const S* base = static_cast<const S*>(a.src) + c * a.src_strides[0] + picked(a.o.lower, o) * a.src_strides[1] +
-                    picked(a.q.lower, q) * a.src_strides[3];
-    D* out = static_cast<D*>(a.dst) + c * a.dst_strides[0] + o * a.dst_strides[1] + q * a.dst_strides[3];
-    const i64 end_p = least(tile_p * ROWS + ROWS, a.size[2]);
-#pragma unroll 2
-    for (i64 p = tile_p * ROWS + threadIdx.y; p < end_p; p += GROUPS) {
-        out[p * a.dst_strides[2]] =
-            static_cast<D>(load(base + picked(a.p.lower, p) * a.src_strides[2], a.swap != 0));
-    }
+    const Column at(a.size);
+    if (at.count <= 0) return;
+    const S* base = static_cast<const S*>(a.src) + at.c * a.src_strides[0] +
+                    picked(a.o.lower, at.o) * a.src_strides[1] + picked(a.q.lower, at.q) * a.src_strides[3];
+    D* out = static_cast<D*>(a.dst) + at.c * a.dst_strides[0] + at.o * a.dst_strides[1] + at.p * a.dst_strides[2] +
+             at.q * a.dst_strides[3];
+    const i64 down = GROUPS * a.dst_strides[2];
+    in_flight<S>(
+        at.count,
+        [&](int n) { return load(base + picked(a.p.lower, at.p + n * GROUPS) * a.src_strides[2], a.swap != 0); },
+        [&](int n, S x) { out[n * down] = static_cast<D>(x); });
 }
 
 #define PICK(S, D, NAME)                                                                               \

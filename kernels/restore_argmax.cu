@@ -22,8 +22,6 @@ struct RestoreArgmax {
     int plane;  // floats per staged plane
 };
 
-static const int LANES = 32;
-static const int GROUPS = 8;  // a block is LANES x GROUPS threads
 static const int TILE = 32;   // outputs per tile along p and q: a thread has one column of q
 static const int EACH = TILE / GROUPS;
 static const int ROWS = 16;  // rows of p per block of restore_argmax_direct

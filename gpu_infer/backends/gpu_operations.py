@@ -15,8 +15,8 @@ from .gpu_tables import DeviceTables, Walk, grid_size, plan_walk
 from .resampling import identity_table
 
 ROWS = {
-    "prepare": 16,
-    "restore": 16,
+    "prepare": 32,
+    "restore": 32,
     "restore_argmax": 16,
     "gather": 32,
     "blend": 8,
