@@ -58,15 +58,28 @@ def test_radiological_convention_and_proportions(tmp_path: Path) -> None:
         assert quarter == [255, 0, 0, 0]
 
 
-@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
-@pytest.mark.parametrize("flips", [(False, False, False), (True, False, True), (True, True, True)])
-def test_storage_order_does_not_show(tmp_path: Path, axes: tuple[int, ...], flips: tuple[bool, ...]) -> None:
-    rng = np.random.default_rng(3)
-    image = rng.normal(size=(8, 9, 7)).astype(np.float32)
+def noise_and_labels() -> tuple[Any, Any]:
+    image = np.random.default_rng(3).normal(size=(8, 9, 7)).astype(np.float32)
     labels = np.zeros(image.shape, np.uint8)
     labels[2:6, 3:7, 2:5] = 1
     labels[4, 4, 3] = 2
-    plain = read(write_preview(volume(image, np.diag([1, 1.5, 2, 1])), labels, tmp_path / "a.png", window=(0, 4)))
+    return image, labels
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page of noise_and_labels stored as they are."""
+    image, labels = noise_and_labels()
+    path = tmp_path_factory.mktemp("plain") / "a.png"
+    return read(write_preview(volume(image, np.diag([1, 1.5, 2, 1])), labels, path, window=(0, 4)))
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("flips", [(False, False, False), (True, False, True), (True, True, True)])
+def test_storage_order_does_not_show(
+    tmp_path: Path, plain: Any, axes: tuple[int, ...], flips: tuple[bool, ...]
+) -> None:
+    image, labels = noise_and_labels()
     affine = np.diag([1, 1.5, 2, 1.0])
     for axis, flip in enumerate(flips):
         if flip:
