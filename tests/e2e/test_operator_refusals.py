@@ -265,8 +265,9 @@ def wait_for_tile(stderr: Path, process: subprocess.Popen[str], seconds: float =
     raise AssertionError(stderr.read_text())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_during_a_run(case: Case, number: signal.Signals) -> None:
+@contextlib.contextmanager
+def in_the_middle(case: Case) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A run whose server works on a tile, and its log; behind the block it has ended."""
     case.volume()
     case.content["inferer"]["args"]["model_name"] = "slow"
     log = case.root / "stderr.txt"
@@ -274,23 +275,22 @@ def test_signal_during_a_run(case: Case, number: signal.Signals) -> None:
         process = subprocess.Popen(case.command(), stderr=stream, stdout=subprocess.DEVNULL, text=True)
         wait_for_tile(log, process)
         time.sleep(0.3)
+        yield process, log
+        process.wait(timeout=120)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_during_a_run(case: Case, number: signal.Signals) -> None:
+    with in_the_middle(case) as (process, log):
         process.send_signal(number)
-        process.wait(timeout=60)
     case.check(process, log.read_text(), 130, ())
     assert regions(case.server) == []
 
 
 def test_server_killed_in_the_middle(tmp_path: Path, fresh_triton: Any) -> None:
     case = Case(tmp_path, fresh_triton)
-    case.volume()
-    case.content["inferer"]["args"]["model_name"] = "slow"
-    log = case.root / "stderr.txt"
-    with log.open("w") as stream:
-        process = subprocess.Popen(case.command(), stderr=stream, stdout=subprocess.DEVNULL, text=True)
-        wait_for_tile(log, process)
-        time.sleep(0.3)
+    with in_the_middle(case) as (process, log):
         fresh_triton.kill()
-        process.wait(timeout=120)
     case.check(process, log.read_text(), 4, (fresh_triton.grpc,))
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 from triton_fakes import HostBackend
 
+from gpu_infer.triton.client import InferReply, InferRequest
 from gpu_infer.triton.endpoints import Endpoints
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import Transport, open_transport
@@ -51,6 +56,26 @@ def infer_all(ring: SlotRing, windows: Any, batch: int) -> Any:
     while waiting:
         take()
     return np.concatenate(results)
+
+
+@contextmanager
+def in_flight(transport: Transport, request: InferRequest) -> Iterator[list[InferReply]]:
+    """A request that the server works on, sent by another thread; behind the block its reply is in the list."""
+    replies: list[InferReply] = []
+
+    def send() -> None:
+        client = transport.client()
+        replies.append(client.infer(request, 10))
+        client.close()
+        transport.server.end_thread()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    time.sleep(0.2)
+    try:
+        yield replies
+    finally:
+        thread.join()
 
 
 def regions_left(server: Any) -> list[str]:

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import pytest
 from cudasim import memory
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from real_device import real_gpu
-from real_server import WINDOW, endpoints_of, regions_left
+from real_server import WINDOW, endpoints_of, in_flight, regions_left
 
 from gpu_infer.errors import ModelError, ServerError
 from gpu_infer.triton.client import Control, InferRequest, RegionSlice
@@ -208,23 +207,12 @@ def test_unregistered_during_the_request_and_after(triton_server: Any, backend: 
         block, registration = transport.arena(1 << 21)
         assert registration is not None
         fill(backend, block, 7.0)
-        replies: list[Any] = []
-
-        def send() -> None:
+        with in_flight(transport, request_on(registration.name, model="slow")) as replies:
             client = transport.client()
-            replies.append(client.infer(request_on(registration.name, model="slow"), 10))
-            client.close()
-            transport.server.end_thread()
-
-        thread = threading.Thread(target=send)
-        thread.start()
-        time.sleep(0.2)
-        client = transport.client()
-        with pytest.raises(RegionBusy):
-            client.unregister_region(registration.name, "cuda")
-        assert registration.close()  # waits for the request
-        assert scores(backend, block) == [0.5, 7.0]
-        thread.join()
+            with pytest.raises(RegionBusy):
+                client.unregister_region(registration.name, "cuda")
+            assert registration.close()  # waits for the request
+            assert scores(backend, block) == [0.5, 7.0]
         assert replies[0].shape == (1, 2, 4, 4, 4)
         client.unregister_region(registration.name, "cuda")  # after it is gone: no error
         client.close()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from real_server import WAYS, WINDOW, endpoints_of, infer_all, opened, regions_left, ring_on
+from real_server import WAYS, WINDOW, endpoints_of, in_flight, infer_all, opened, regions_left, ring_on
 
 from gpu_infer.errors import ConfigError, DeadlineError, Interrupted, ModelError, ServerError
 from gpu_infer.triton.client import Control, InferRequest, RegionSlice
@@ -277,28 +276,16 @@ def test_unregistering_waits_for_a_request(triton: Any, control: str) -> None:
     with opened(triton, control) as transport:
         arena, registration = transport.arena(8192)
         assert registration is not None
-        shape = (1, 1, 4, 4, 4)
-        replies: list[Any] = []
-
-        def send() -> None:
+        request = _request(
+            (1, 1, 4, 4, 4), RegionSlice(registration.name, 0, 256), RegionSlice(registration.name, 4096, 512), "slow"
+        )
+        with in_flight(transport, request) as replies:
             client = transport.client()
-            request = _request(
-                shape, RegionSlice(registration.name, 0, 256), RegionSlice(registration.name, 4096, 512), "slow"
-            )
-            replies.append(client.infer(request, 10))
+            with pytest.raises(RegionBusy):
+                client.unregister_region(registration.name)
             client.close()
-            transport.server.end_thread()
-
-        thread = threading.Thread(target=send)
-        thread.start()
-        time.sleep(0.2)
-        client = transport.client()
-        with pytest.raises(RegionBusy):
-            client.unregister_region(registration.name)
-        client.close()
-        assert registration.close()
-        assert arena.view(4096, (1,), np.float32)[0] == 0.5  # so the answer was there
-        thread.join()
+            assert registration.close()
+            assert arena.view(4096, (1,), np.float32)[0] == 0.5  # so the answer was there
         assert replies[0].shape == (1, 2, 4, 4, 4)
         arena.close()
 
