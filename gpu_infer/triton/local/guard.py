@@ -5,6 +5,8 @@ pipe from the owner; the end of the pipe (the owner closed it, exited, crashed, 
 with SIGTERM and, after GRACE_S seconds, SIGKILL to the whole process group, which holds the Python backend's
 stubs. Its standard output gets the server's pid on one line. A death signal alone would not do: it fires when
 the starting *thread* ends, does not reach the stubs and leaves their shared-memory regions behind.
+A server that is killed before it can end by itself leaves an empty /tmp/python_env_XXXXXX: the Python backend makes it
+under that fixed name (no TMPDIR), tells nobody which is its own, and other servers have theirs beside it.
 LOG is a temporary file to remove with an owner that is gone, "" for none; an owner that sends a byte sees to it itself.
 """
 
