@@ -32,9 +32,9 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     inside that folder, the one that leads to the checkout among them, are not read.
     """
     folder = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    program = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*program, str(wheel)], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    program = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
+    subprocess.run([*program, "--quiet", "--no-deps", "--no-index", str(wheel)], check=True, capture_output=True)
     own = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     (own / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return folder / "bin"
