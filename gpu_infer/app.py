@@ -214,8 +214,9 @@ class _Operator:
             with ring:
                 if planned is not job:
                     self._tell(job := planned)
-                result = self._infer(job, pipeline, prepared, ring, backend)
-        fields[pipeline.input_field].array = prepared = None
+                # no name is kept for what only later transforms may hold
+                pipeline.accept(self._infer(job, pipeline, prepared, ring, backend), fields)
+                prepared = None
         data["tiles"] = {
             "windows": len(job.grid.windows),
             "inferred": len(job.grid.visits),
@@ -229,7 +230,7 @@ class _Operator:
             "accumulator": "host" if job.load.host_sums else backend.name,
         }
         with self._stage("restore"):
-            labels = pipeline.finish_fields(result, fields, backend)
+            labels = pipeline.deliver(fields, backend)
             data.update(fields[pipeline.input_field].facts)
             return {name: backend.download(array) for name, array in labels.items()}
 

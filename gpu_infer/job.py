@@ -173,7 +173,7 @@ def settle(
     computed = len(config.outputs) * _bytes(volume.geometry.shape, label_dtype(classes))
     load = Load(
         stored=volume.nbytes,
-        prepared=_bytes((channels, *shape), model.input.dtype),
+        prepared=_bytes((channels, *shape), model.input.dtype) + trace.kept_bytes,
         tile=_bytes((channels, *fit.window), model.input.dtype) + _bytes((classes, *fit.window), model.output.dtype),
         accumulator=_bytes(accumulator_shape(grid, summed, True), np.float32),
         full_accumulator=_bytes(accumulator_shape(grid, summed, False), np.float32),

@@ -51,6 +51,8 @@ class Transform(ABC):
     touches_voxels: ClassVar[bool] = True
     changes_grid: ClassVar[bool] = False
     """True where RestoreOriginalShape has something to undo after it."""
+    makes_views: ClassVar[bool] = False
+    """True where what it makes are views of what it reads: the plan then counts no new array."""
     decided_by_voxels: ClassVar[bool] = False
     """True where the grid it makes depends on voxel values: `trace` then books an upper bound."""
 
@@ -84,6 +86,11 @@ class Transform(ABC):
     def creates(self) -> tuple[str, ...]:
         """Fields that exist only after it."""
         return ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Fields whose voxels it reads: those of its fields and references, where it touches voxels at all."""
+        return (*self.fields, *self.references) if self.touches_voxels else ()
 
     @property
     def channels(self) -> int | None:
@@ -199,6 +206,11 @@ class Restore(Transform):
     @property
     @abstractmethod
     def interpolation(self) -> Interpolation: ...
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Its own field's; of the source, only the grid."""
+        return self.fields
 
 
 class Barrier(Transform):

@@ -98,8 +98,9 @@ def run_pass(
     dtype: np.dtype[Any],
     backend: Backend | None,
     first: ClampedAffine | None = None,
-) -> None:
-    """One pass; the field comes out in `dtype`, labels in their own."""
+) -> bool:
+    """One pass; the field comes out in `dtype`, labels in their own. True where its array is a view of the one
+    before."""
     state = fields[stage.field]
     for transform in stage.members:
         check_channels(transform, state)
@@ -107,15 +108,18 @@ def run_pass(
     if state.kind == "labels":
         dtype = state.dtype
     loads = any(isinstance(t, Load) for t in stage.members)
+    measures = any(isinstance(t, Measured) and t.needs_array for t in stage.members)
+    view = made.is_view and state.dtype == dtype and not loads and not (backend is None and measures)
     if backend is not None:
         source = state.array if made.window is None else state.array[(slice(None), *made.window)]
-        if made.is_view and state.dtype == dtype and not loads:
+        if view:
             state.array = source
         else:
             out = backend.empty((state.channels, *state.shape), dtype)
             backend.prepare(source, out, made.tables, made.before, made.after)
             state.array = out
     state.dtype = dtype
+    return view
 
 
 def check_channels(transform: Transform, state: FieldState) -> None:
@@ -182,11 +186,15 @@ def _run_barrier(transform: Barrier, state: FieldState, backend: Backend | None)
     state.kind = transform.outcome(state.kind)
 
 
-def run(stage: Stage, fields: Fields, dtype: np.dtype[Any], backend: Backend | None) -> None:
-    """Run one stage of a chain on `fields` in place; without a backend only the books are kept."""
+def run(stage: Stage, fields: Fields, dtype: np.dtype[Any], backend: Backend | None) -> bool:
+    """Run one stage of a chain on `fields` in place; without a backend only the books are kept.
+
+    True where a fused pass left its field a view of the array before.
+    """
     if isinstance(stage, FusedPass):
-        run_pass(stage, fields, dtype, backend)
-    elif isinstance(stage, RestoredArgmax):
+        return run_pass(stage, fields, dtype, backend)
+    if isinstance(stage, RestoredArgmax):
         run_restored_argmax(stage, fields, backend)
     else:
         run_single(stage, fields, backend)
+    return False

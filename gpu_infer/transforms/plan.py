@@ -21,6 +21,7 @@ from .base import Barrier, Branch, ChannelMask, ChannelReduction, Load, Regrid, 
 from .checks import check, check_outputs
 from .execution import Fields, check_channels, run, run_pass
 from .field import FieldState, Source
+from .needs import drop, needed_after, read_by
 from .restoration import in_file_order, restore
 from .stages import FusedPass, Single, Stage, fold
 from .trace import Trace, Tracer
@@ -64,6 +65,11 @@ class Pipeline:
         self._done = done
         self.pre_stages = fold(self.pre)
         self.post_stages = fold(t for t in self.post if t is not done)
+        self._post_needs = needed_after(self.post_stages, self.outputs)
+        kept = set(self.outputs).union(*(read_by(stage) for stage in self.post_stages))
+        self._kept = kept & self._before_inference
+        """Fields of the pre-transforms whose voxels the post-transforms read."""
+        self._pre_needs = needed_after(self.pre_stages, {self.input_field, *self._kept})
         self._likely_classes()
 
     @property
@@ -123,19 +129,21 @@ class Pipeline:
         state = self._loaded(volume_channels, geometry, stored)
         tracer.upload(state)
         fields: Fields = {self.input_field: state}
-        for stage in self.pre_stages:
+        for stage, needed in zip(self.pre_stages, self._pre_needs, strict=True):
             kind = self._stage_dtype(stage, np.dtype(dtype))
-            tracer.step(_stage_line(stage), stage, fields, kind)
+            tracer.step(_stage_line(stage), stage, fields, kind, needed)
         if state.dtype != np.dtype(dtype):
             tracer.cast(state, np.dtype(dtype))
         grid, channels, size, last = state.shape, state.channels, state.nbytes, state.channel_axis == "last"
+        kept = tracer.keep(self._kept)
         fields[self.result_field] = result = self._result(state, classes)
         tracer.result(result)
-        for stage in self.post_stages:
-            tracer.step(_stage_line(stage), stage, fields, _FLOAT32)
+        for stage, needed in zip(self.post_stages, self._post_needs, strict=True):
+            tracer.step(_stage_line(stage), stage, fields, _FLOAT32, needed)
         for output in self.outputs:
             tracer.deliver(fields[output], restored=self._restored(output))
-        return Trace(tuple(tracer.stages), grid, channels, size, last)
+        kept -= size if self.input_field in self._kept else 0
+        return Trace(tuple(tracer.stages), grid, channels, size, last, kept)
 
     # -- doing it -------------------------------------------------------------------------------------------
     def prepare(self, volume: Volume, backend: Backend, dtype: DTypeLike = np.float32) -> dict[str, FieldState]:
@@ -149,12 +157,13 @@ class Pipeline:
         state = self._loaded(volume.channels, volume.geometry, data.dtype, volume)
         state.array = state.source.orientation.view(backend.upload(data))
         fields: Fields = {self.input_field: state}
-        for stage in self.pre_stages:
+        for stage, needed in zip(self.pre_stages, self._pre_needs, strict=True):
             if isinstance(stage, FusedPass) and stage.load is not None:
                 first = ClampedAffine(volume.slope, volume.inter)
                 run_pass(stage, fields, self._stage_dtype(stage, wanted), backend, first)
             else:
                 run(stage, fields, self._stage_dtype(stage, wanted), backend)
+            drop(fields, needed)
         if state.dtype != wanted:
             out = backend.empty((state.channels, *state.shape), wanted)
             backend.prepare(state.array, out, None, ClampedAffine(), ClampedAffine())
@@ -172,17 +181,21 @@ class Pipeline:
     def finish_fields(
         self, result: Array, fields: dict[str, FieldState], backend: Backend, *, file_order: bool = True
     ) -> dict[str, Array]:
-        """Run the post-transforms on the inferer's result: labels on the input's grid, by output field.
+        """Run the post-transforms on the inferer's result: `accept` and `deliver`, while `fields` stay as they are."""
+        own = {name: state.copy() for name, state in fields.items()}
+        self.accept(result, own)
+        return self.deliver(own, backend, file_order=file_order)
 
-        result      labels [X, Y, Z] where `finisher` is "argmax", masks uint8 [K, X, Y, Z] where it is "masks",
-                    else float32 scores [K, X, Y, Z], on the model's grid
-        fields      what `prepare` returned; arrays that no post-transform reads may be dropped
-        file_order  True: [I, J, K] in the file's index order, i fastest in memory; False: [X, Y, Z] in
-                    loaded axes
+    def accept(self, result: Array, fields: dict[str, FieldState]) -> None:
+        """Put the inferer's result into `fields`, and drop the arrays that no post-transform reads.
 
-        What transforms found out on the way is then in `fields[input_field].facts`. ModelError where the result's grid
-        is not the model input's; ConfigError where an output has several channels; ValueError for scores where masks
-        are expected.
+        result  labels [X, Y, Z] where `finisher` is "argmax", masks uint8 [K, X, Y, Z] where it is "masks",
+                else float32 scores [K, X, Y, Z], on the model's grid
+        fields  what `prepare` returned
+
+        A caller that keeps no reference of its own has the memory given back as soon as it is read for the last time,
+        which is what `trace` counts on. ModelError where the result's grid is not the model input's; ConfigError for a
+        number of channels that the chain is not made for; ValueError for scores where masks are expected.
         """
         origin = fields[self.input_field]
         array = result[None] if self.finisher == "argmax" else result
@@ -192,12 +205,28 @@ class Pipeline:
             raise ValueError(f"the inferer delivers uint8 masks, found {array.dtype}")
         if self.finisher != "argmax":
             self.check_classes(int(array.shape[0]))
+        drop(fields, self._kept)
         state = self._result(origin, int(array.shape[0]))
         state.dtype, state.array = np.dtype(array.dtype), array
-        fields = {**fields, self.result_field: state}
-        for stage in self.post_stages:
+        fields[self.result_field] = state
+
+    def deliver(self, fields: dict[str, FieldState], backend: Backend, *, file_order: bool = True) -> dict[str, Array]:
+        """Run the post-transforms on accepted fields, in place: labels on the input's grid, by output field.
+
+        file_order  True: [I, J, K] in the file's index order, i fastest in memory; False: [X, Y, Z] in
+                    loaded axes
+
+        What transforms found out on the way is then in `fields[input_field].facts`. ConfigError where an output has
+        several channels.
+        """
+        for stage, needed in zip(self.post_stages, self._post_needs, strict=True):
             run(stage, fields, _FLOAT32, backend)
-        return {name: self._deliver(fields[name], backend, file_order) for name in self.outputs}
+            drop(fields, needed)
+        labels = {}
+        for name in self.outputs:
+            labels[name] = self._deliver(fields[name], backend, file_order)
+            fields[name].array = None
+        return labels
 
     def _deliver(self, state: FieldState, backend: Backend, file_order: bool) -> Array:
         if state.history:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -50,6 +52,13 @@ def restore(state: FieldState, interpolation: Interpolation, backend: Backend) -
         else:
             resample(state, step, interpolation, backend, make(state, step.before, backend))
     state.restored()
+
+
+def restored_bytes(state: FieldState, *, shared: bool) -> int:
+    """Most bytes that `restore` holds beside the array that it begins with; `shared`: another field keeps that one."""
+    sizes = [math.prod(step.before) * state.channels * state.dtype.itemsize for step in steps_back(state.history)]
+    first = 0 if shared else state.nbytes  # given back when the first step is done
+    return max([sizes[0], *(a + b - first for a, b in pairwise(sizes))]) if sizes else 0
 
 
 def in_file_order(state: FieldState, backend: Backend) -> Array:

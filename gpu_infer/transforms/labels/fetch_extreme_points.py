@@ -28,6 +28,7 @@ class FetchExtremePoints(Branch):
 
     name = "FetchExtremePoints"
     needs_labels = True
+    makes_views = True
 
     class Args(Arguments):
         image_field: Text
@@ -41,6 +42,10 @@ class FetchExtremePoints(Branch):
     @property
     def references(self) -> tuple[str, ...]:
         return (self.args.image_field,)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.fields
 
     def trace(self, fields: dict[str, FieldState]) -> None:
         """Nothing to book."""

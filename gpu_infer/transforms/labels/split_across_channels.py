@@ -15,6 +15,7 @@ class SplitAcrossChannels(Branch):
     """
 
     name = "SplitAcrossChannels"
+    makes_views = True
 
     class Args(Arguments):
         field: Text

@@ -27,6 +27,7 @@ class CropForegroundObject(Branch):
 
     name = "CropForegroundObject"
     changes_grid = True
+    makes_views = True
     decided_by_voxels = True
 
     class Args(Arguments):
