@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 PYTEST_ARGS ?=
+# Processes of `make test`; what must not run at the same time stays in one of them (tests/conftest.py). 0: none.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
 # What gpu_infer is compared with, in an environment of its own. TORCH=... names another build of PyTorch (a CPU
 # build will do), CT=... the volume that the benches run on, MONAI_SOURCE=... a checkout of MONAI with its tests.
@@ -26,7 +28,7 @@ export MONAI_SOURCE
 
 help:
 	@echo "make demo    the operator on a real chest CT with a Triton that it starts itself"
-	@echo "make test    every test, the slow ones included, with coverage"
+	@echo "make test    every test, the slow ones included, with coverage (WORKERS=0: one after the other)"
 	@echo "make setup   the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make lint    ruff and mypy        make format  ruff's formatter"
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
@@ -45,7 +47,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 test: setup
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 demo: setup
 	$(BIN)/gpu-infer demo --output demo_output
