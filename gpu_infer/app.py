@@ -173,6 +173,9 @@ class _Operator:
         data["outputs"] = described
         if (counters := getattr(backend, "counters", None)) is not None:
             data["gpu"] = counters()
+            # the CPU backend, which takes the sums where they are on the host, counts none
+            if not pipeline.counts_ties or (job.load.host_sums and pipeline.finisher != "scores"):
+                data["gpu"]["tied_voxels"] = None
 
         first = config.outputs[0].field
         result = RunResult(output=written[first][0], raw=written[first][1], report=None, data=data)

@@ -212,6 +212,26 @@ __device__ __forceinline__ void walk_rows(
         walk<false, T>(rows, size, from, to, read, write);
 }
 
+// The two greatest of several numbers.
+struct Podium {
+    float second;
+
+    __device__ __forceinline__ void meet(float best, float other) {
+        const float lower = other > best ? best : other;
+        second = lower > second ? lower : second;
+    }
+};
+
+// Adds what the threads of a block have found to `ties`, with one access to it.
+__device__ __forceinline__ void tally(u64* ties, unsigned int mine) {
+    __shared__ unsigned int found;
+    if (threadIdx.x == 0 && threadIdx.y == 0) found = 0;
+    __syncthreads();
+    if (mine != 0) atomicAdd(&found, mine);
+    __syncthreads();
+    if (threadIdx.x == 0 && threadIdx.y == 0 && found != 0) atomicAdd(ties, static_cast<u64>(found));
+}
+
 // f(x) = min(max(scale * x + shift, low), high), rounded after each operation; comparisons, so that NaN stays NaN.
 struct Affine {
     float scale, shift, low, high;

@@ -34,10 +34,12 @@ struct Finish {
 struct Argmax {
     const void* scores;
     void* labels;
+    u64* ties;              // may be null
     i64 scores_strides[4];  // c, i, j, k
     i64 labels_strides[3];
     i64 size[3];
     i64 channels;
+    float band;
 };
 
 static const int ROWS = 8;  // rows of j per block
@@ -52,26 +54,6 @@ template <class T> struct Best {
         value = better ? other : value;
     }
 };
-
-// The two greatest of several numbers.
-struct Podium {
-    float second;
-
-    __device__ __forceinline__ void meet(float best, float other) {
-        const float lower = other > best ? best : other;
-        second = lower > second ? lower : second;
-    }
-};
-
-// Adds what the threads of a block have found to `ties`, with one access to it.
-__device__ __forceinline__ void tally(u64* ties, unsigned int mine) {
-    __shared__ unsigned int found;
-    if (threadIdx.x == 0 && threadIdx.y == 0) found = 0;
-    __syncthreads();
-    if (mine != 0) atomicAdd(&found, mine);
-    __syncthreads();
-    if (threadIdx.x == 0 && threadIdx.y == 0 && found != 0) atomicAdd(ties, static_cast<u64>(found));
-}
 
 static const int VOXELS = 2;  // of a row, that a thread has under way at a time
 static const int FIRST = 3;   // channels that are loaded before anything waits for one of them
@@ -268,6 +250,7 @@ template <class S, class L> __device__ __forceinline__ void argmax(const Argmax&
     const i64 i = tile.rest;
     const i64 step = a.scores_strides[0];
     const int channels = static_cast<int>(a.channels);  // no more than labels of L can name
+    unsigned int ties = 0;
     for (i64 j = tile.begin + threadIdx.y; j < tile.end; j += blockDim.y) {
         i64 k = threadIdx.x;
         const S* score = static_cast<const S*>(a.scores) + i * a.scores_strides[1] + j * a.scores_strides[2] +
@@ -276,17 +259,22 @@ template <class S, class L> __device__ __forceinline__ void argmax(const Argmax&
                    k * a.labels_strides[2];
         for (; k < a.size[2]; k += LANES) {
             Best<typename Compared<S>::type> best = {Compared<S>::of(score[0]), 0};
+            Podium podium = {-infinity()};
             const S* from = score;
 #pragma unroll 4
             for (int c = 1; c < channels; c++) {
                 from += step;
-                best.meet(Compared<S>::of(*from), c);
+                const typename Compared<S>::type other = Compared<S>::of(*from);
+                podium.meet(static_cast<float>(best.value), static_cast<float>(other));
+                best.meet(other, c);
             }
             *label = static_cast<L>(best.channel);
+            ties += static_cast<float>(best.value) - podium.second <= a.band;
             score += LANES * a.scores_strides[3];
             label += LANES * a.labels_strides[2];
         }
     }
+    if (a.ties != nullptr) tally(a.ties, ties);
 }
 
 #define ARGMAX(S, NAME)                                                                                      \

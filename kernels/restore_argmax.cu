@@ -8,7 +8,7 @@
 //                          channel under them, interpolated along o, is staged in shared memory; two planes take turns.
 //   restore_argmax_direct  one thread per output, for scores whose fastest axis is q as well, and for reductions so
 //                          strong that two planes do not fit
-// Neighbouring blocks are neighbours along o: they read the same planes of the source while a cache holds them.
+// Ties are counted as in finish.cu. Neighbouring blocks are neighbours along o: they read the same planes of the source while a cache holds them.
 
 struct RestoreArgmax {
     const float* src;
@@ -18,8 +18,10 @@ struct RestoreArgmax {
     i64 dst_strides[4];  // the first is not used
     i64 size[4];         // 1 and outputs along o, p, q
     i64 channels;
-    int pitch;  // floats per staged row of p, odd
-    int plane;  // floats per staged plane
+    u64* ties;   // may be null
+    float band;  // best and second best that differ by no more are a tie
+    int pitch;   // floats per staged row of p, odd
+    int plane;   // floats per staged plane
 };
 
 static const int TILE = 32;   // outputs per tile along p and q: a thread has one column of q
@@ -29,12 +31,17 @@ static const int ROWS = 16;  // rows of p per block of restore_argmax_direct
 struct Best {
     float value;
     int channel;
+    Podium podium;
+
+    __device__ __forceinline__ Best() : value(0.0f), channel(0), podium{-infinity()} {}
 
     __device__ __forceinline__ void meet(float other, int c) {
+        if (c != 0) podium.meet(value, other);
         const bool better = c == 0 || other > value;
         channel = better ? c : channel;
         value = better ? other : value;
     }
+    __device__ __forceinline__ bool tied(float band) const { return value - podium.second <= band; }
 };
 
 // A channel's plane under one tile, interpolated along o: read along p, written along q.
@@ -93,17 +100,15 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
     const int q = own_q < end_q ? own_q : end_q - 1;
     const int q_low = a.q.lower[q] - first_q, q_high = a.q.upper[q] - first_q;
     const float w_q = a.q.weight[q];
-    int low[EACH], high[EACH];
+    unsigned int rows[EACH];  // both neighbours' rows of the plane, 16 bits each: shared memory holds fewer floats
     float w_p[EACH];
     Best best[EACH];
 #pragma unroll
     for (int n = 0; n < EACH; n++) {
         const int p = own_p + n * GROUPS < end_p ? own_p + n * GROUPS : end_p - 1;
-        low[n] = (a.p.lower[p] - first_p) * a.pitch;
-        high[n] = (a.p.upper[p] - first_p) * a.pitch;
+        rows[n] = static_cast<unsigned int>((a.p.lower[p] - first_p) * a.pitch) |
+                  static_cast<unsigned int>((a.p.upper[p] - first_p) * a.pitch) << 16;
         w_p[n] = a.p.weight[p];
-        best[n].value = 0.0f;
-        best[n].channel = 0;
     }
     const int channels = static_cast<int>(a.channels);
     for (int c = 0; c < channels; c++) {
@@ -113,18 +118,23 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
         __syncthreads();  // the next channel goes into the other plane, which all have left here
 #pragma unroll
         for (int n = 0; n < EACH; n++) {
-            const float x = mix(plane[low[n] + q_low], plane[high[n] + q_low], w_p[n]);
-            const float y = mix(plane[low[n] + q_high], plane[high[n] + q_high], w_p[n]);
+            const float* low = plane + (rows[n] & 0xffffu);
+            const float* high = plane + (rows[n] >> 16);
+            const float x = mix(low[q_low], high[q_low], w_p[n]);
+            const float y = mix(low[q_high], high[q_high], w_p[n]);
             best[n].meet(mix(x, y, w_q), c);
         }
     }
-    if (own_q >= end_q) return;
     L* out = static_cast<L*>(a.dst) + part.o * a.dst_strides[1] + own_q * a.dst_strides[3];
+    unsigned int ties = 0;
 #pragma unroll
     for (int n = 0; n < EACH; n++) {
         const int p = own_p + n * GROUPS;
-        if (p < end_p) out[p * a.dst_strides[2]] = static_cast<L>(best[n].channel);
+        if (p >= end_p || own_q >= end_q) continue;
+        out[p * a.dst_strides[2]] = static_cast<L>(best[n].channel);
+        ties += best[n].tied(a.band);
     }
+    if (a.ties != nullptr) tally(a.ties, ties);
 }
 
 // The source at `low`, interpolated along o; `apart` leads to its neighbour.
@@ -135,20 +145,22 @@ __device__ __forceinline__ float corner(const float* low, i64 apart, float w_o) 
 template <class L> __device__ __forceinline__ void restore_argmax_direct(const RestoreArgmax& a) {
     const Part part(a, LANES);
     const int o = part.o;
-    const i64 q = part.q * LANES + threadIdx.x;
-    if (q >= a.size[3]) return;
+    const i64 own_q = part.q * LANES + threadIdx.x;
+    const bool inside = own_q < a.size[3];
+    const i64 q = inside ? own_q : 0;
+    unsigned int ties = 0;
 
     const float w_o = a.o.weight[o], w_q = a.q.weight[q];
     const i64 apart = (a.o.upper[o] - a.o.lower[o]) * a.src_strides[1];
     const i64 across = (a.q.upper[q] - a.q.lower[q]) * a.src_strides[3];
     const float* base = a.src + a.o.lower[o] * a.src_strides[1] + a.q.lower[q] * a.src_strides[3];
     L* out = static_cast<L*>(a.dst) + o * a.dst_strides[1] + q * a.dst_strides[3];
-    const i64 end_p = least(part.p * ROWS + ROWS, a.size[2]);
+    const i64 end_p = inside ? least(part.p * ROWS + ROWS, a.size[2]) : 0;
     for (i64 p = part.p * ROWS + threadIdx.y; p < end_p; p += GROUPS) {
         const float w_p = a.p.weight[p];
         const i64 down = (a.p.upper[p] - a.p.lower[p]) * a.src_strides[2];
         const float* score = base + a.p.lower[p] * a.src_strides[2];
-        Best best = {0.0f, 0};
+        Best best;
         for (i64 c = 0; c < a.channels; c++, score += a.src_strides[0]) {
             float x = corner(score, apart, w_o);
             if (w_p != 0.0f) x = mix(x, corner(score + down, apart, w_o), w_p);
@@ -160,7 +172,9 @@ template <class L> __device__ __forceinline__ void restore_argmax_direct(const R
             best.meet(x, static_cast<int>(c));
         }
         out[p * a.dst_strides[2]] = static_cast<L>(best.channel);
+        ties += best.tied(a.band);
     }
+    if (a.ties != nullptr) tally(a.ties, ties);
 }
 
 #define RESTORE_ARGMAX(L, NAME)                                                         \

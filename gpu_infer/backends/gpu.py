@@ -66,7 +66,7 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
             if self._tallies is not None:
                 self._tallies.data.memset_async(0, self._tallies.nbytes, self._device.stream)
 
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> dict[str, int | float]:
         """Since `start_case`, or since the backend was made: see `gpu_counters.Counters`."""
         tied = 0
         if self._tallies is not None:
@@ -77,6 +77,7 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
             **self._device.counters.summary(memory.allocations, kernels.compiled, kernels.loaded),
             "peak_device_bytes": memory.peak,
             "tied_voxels": tied,
+            "tie_band": self.tie_band,
         }
 
     # -- memory -------------------------------------------------------------------------------------------------

@@ -40,7 +40,15 @@ RESAMPLE = _struct(
 )
 PICK = _struct(("src", _POINTER), ("dst", _POINTER), *_AXES, *_STRIDES, ("tile", _I32), ("pitch", _I32), ("swap", _I32))
 RESTORE_ARGMAX = _struct(
-    ("src", _POINTER), ("dst", _POINTER), *_AXES, *_STRIDES, ("channels", _I64), ("pitch", _I32), ("plane", _I32)
+    ("src", _POINTER),
+    ("dst", _POINTER),
+    *_AXES,
+    *_STRIDES,
+    ("channels", _I64),
+    ("ties", _POINTER),
+    ("band", _F32),
+    ("pitch", _I32),
+    ("plane", _I32),
 )
 GATHER = _struct(
     ("volume", _POINTER),
@@ -90,10 +98,12 @@ FINISH = _struct(
 ARGMAX = _struct(
     ("scores", _POINTER),
     ("labels", _POINTER),
+    ("ties", _POINTER),
     ("scores_strides", _I64, 4),
     ("labels_strides", _I64, 3),
     ("size", _I64, 3),
     ("channels", _I64),
+    ("band", _F32),
 )
 HISTOGRAM = _struct(("labels", _POINTER), ("counts", _POINTER), ("size", _I64))
 MASKED = _struct(

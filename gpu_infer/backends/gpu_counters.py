@@ -17,7 +17,8 @@ class Counters:
     …_before                        what had been allocated, compiled and loaded when counting began
 
     The summary adds allocations (calls of cudaMalloc), kernels_compiled (modules, by NVRTC) and modules_loaded; the
-    backend adds peak_device_bytes and tied_voxels.
+    backend adds peak_device_bytes, and tied_voxels with the tie_band in which they are: a report has null for them
+    where labels are decided by what counts none (a threshold behind other work on scores, sums on the host).
     """
 
     bytes_up: int = 0

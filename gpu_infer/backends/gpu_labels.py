@@ -36,7 +36,8 @@ class LabelOperations(Operations):
             self._pick(source, tables, target)
 
     def restore_argmax(self, scores: Array, tables: Tables, labels: Array) -> None:
-        """See `Backend.restore_argmax`. Compares as `finish_argmax` does; NaN scores are not counted.
+        """See `Backend.restore_argmax`. Compares as `finish_argmax` does; NaN scores are not counted, ties within
+        `tie_band` are.
 
         Raises ValueError where shapes, dtypes and tables do not go together, or labels do not fit their dtype.
         """
@@ -52,6 +53,8 @@ class LabelOperations(Operations):
                 arguments.RESTORE_ARGMAX,
                 **walked,
                 channels=scores.shape[0],
+                ties=self._tally() if scores.shape[0] > 1 else 0,
+                band=self.tie_band,
                 plane=walk.shared_bytes // (4 * _PLANES),
             )
             kind = f"restore_argmax_{'tile' if walk.tile else 'direct'}_{code(labels.dtype)}"

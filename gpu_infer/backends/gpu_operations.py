@@ -28,9 +28,17 @@ ROWS = {
 
 
 class Operations:
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, tie_band: float) -> None:
         self._device = device
         self._tables = DeviceTables(device.small_upload)
+        self.tie_band = tie_band
+        self._tallies: Array | None = None  # uint64 [2]: tied voxels, NaN scores
+
+    def _tally(self) -> int:
+        """Where kernels count ties; NaN scores 8 bytes behind. Made and cleared when it is first asked for."""
+        if self._tallies is None:
+            self._tallies = self._device.zeroed((2,), np.uint64)
+        return pointer(self._tallies)
 
     def _pick(self, source: Array, tables: Tables, out: Array) -> None:
         with self._device.section("restore"):

@@ -15,8 +15,8 @@ from .tables import AxisTable
 TILES = (64, 32, 16)
 """Outputs per tile and axis that the tiled kernels may be launched with, the best first."""
 
-SHARED_BYTES = 48 << 10
-"""Dynamic shared memory that every device gives a block unasked."""
+SHARED_BYTES = (48 << 10) - 64
+"""Dynamic shared memory that every device gives a block unasked, beside a kernel's own counters."""
 
 
 @dataclass(frozen=True)

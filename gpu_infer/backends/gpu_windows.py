@@ -18,9 +18,7 @@ from .gpu_operations import ROWS, Operations, pointer_or_null, steps_or_zero
 
 class WindowOperations(Operations):
     def __init__(self, device: Device, tie_band: float) -> None:
-        super().__init__(device)
-        self.tie_band = tie_band
-        self._tallies: Array | None = None  # uint64 [2]: tied voxels, NaN scores
+        super().__init__(device, tie_band)
         self._held_tables: dict[bytes, Array] = {}
 
     def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
@@ -169,9 +167,7 @@ class WindowOperations(Operations):
     ) -> None:
         if not checks.box(ring, low, high):
             return
-        if self._tallies is None:
-            self._tallies = self._device.zeroed((2,), np.uint64)
-        tallies = pointer(self._tallies)
+        tallies = self._tally()
         heights = ring.sums.shape[1:]
         order = fastest_last(ring.sums)
         size = reordered([b - a for a, b in zip(low, high, strict=True)], order)
@@ -210,7 +206,8 @@ class WindowOperations(Operations):
         return found
 
     def argmax(self, scores: Array, labels: Array) -> None:
-        """See `Backend.argmax`. Compares as `finish_argmax` does; scores of any real dtype, in its own precision.
+        """See `Backend.argmax`. Compares as `finish_argmax` does; scores of any real dtype, in its own precision. Ties
+        within `tie_band` are counted.
 
         Raises ValueError where shapes do not agree or labels do not fit their dtype.
         """
@@ -228,10 +225,12 @@ class WindowOperations(Operations):
                 arguments.ARGMAX,
                 scores=pointer(scores),
                 labels=output(labels),
+                ties=self._tally() if scores.shape[0] > 1 else 0,
                 scores_strides=reordered(steps(scores), order),
                 labels_strides=reordered(steps(labels), order),
                 size=size,
                 channels=scores.shape[0],
+                band=self.tie_band,
             )
             kind = f"argmax_{code(scores.dtype)}_{code(labels.dtype)}"
             self._device.launch("finish", kind, size[0] * -(-size[1] // ROWS["finish"]), packed)

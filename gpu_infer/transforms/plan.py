@@ -247,17 +247,39 @@ class Pipeline:
         """
         if isinstance(self._done, ChannelReduction):
             self._done.check_classes(classes)
-        origin = self._loaded(1, Geometry((64, 64, 64), np.eye(4)), _FLOAT32)
-        fields: Fields = {name: origin.copy(name=name) for name in self._before_inference}
-        fields[self.result_field] = result = self._result(origin, classes)
+        states = self._blank_fields(classes)
         if self._done is not None and self.finisher == "masks":
-            check_channels(self._done, result)
+            check_channels(self._done, states[self.result_field])
         for stage in self.post_stages:
             if stage.field in self._before_inference:
                 continue
-            run(stage, fields, _FLOAT32, None)
+            run(stage, states, _FLOAT32, None)
         for output in self.outputs:
-            self._check_channels(fields[output])
+            self._check_channels(states[output])
+
+    def _blank_fields(self, classes: int) -> Fields:
+        """Fields on a small grid as they are behind the inference, without arrays."""
+        origin = self._loaded(1, Geometry((64, 64, 64), np.eye(4)), _FLOAT32)
+        fields: Fields = {name: origin.copy(name=name) for name in self._before_inference}
+        fields[self.result_field] = self._result(origin, classes)
+        return fields
+
+    @property
+    def counts_ties(self) -> bool:
+        """True where every label is decided by an operation that counts ties: an argmax, or masks by the accumulator.
+
+        False where a threshold, or a transform of one's own, makes labels of scores behind other work on them.
+        """
+        states = self._blank_fields(self._likely_classes())
+        for stage in self.post_stages:
+            if stage.field in self._before_inference:
+                continue
+            if isinstance(stage, Single) and not isinstance(stage.transform, ChannelReduction):
+                scores = [name for name in stage.transform.fields if states[name].kind == "scores"]
+                if scores and stage.transform.outcome("scores") == "labels":
+                    return False
+            run(stage, states, _FLOAT32, None)
+        return True
 
     def _check_channels(self, state: FieldState) -> None:
         if state.channels != 1:

@@ -293,6 +293,46 @@ def test_masks_count_voxels_near_a_cut(order: str, monkeypatch: pytest.MonkeyPat
         assert backend.counters()["tied_voxels"] == expected  # scores decide nothing
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64, np.int16, np.uint64])
+def test_ties_of_an_argmax_are_counted(dtype: Any) -> None:
+    scores = np.random.default_rng(3).integers(0, 4, (3, 9, 41, 70)).astype(dtype)
+    best = np.sort(scores, axis=0)
+    expected = int((best[-1] == best[-2]).sum())
+    if np.dtype(dtype).kind == "f":
+        scores[0, 0, 0, 0], scores[1:, 0, 0, 0] = np.nan, (1, 1)
+        expected -= int(best[-1, 0, 0, 0] == best[-2, 0, 0, 0])  # a NaN stays the best, and nothing is near it
+    with simulated_cupy() as module:
+        backend = module.GpuBackend()
+        backend.argmax(backend.upload(scores), backend.zeros(scores.shape[1:], np.uint8))
+        assert backend.counters()["tied_voxels"] == expected > 5000
+        backend.argmax(backend.upload(scores[:1]), backend.zeros(scores.shape[1:], np.uint8))
+        assert backend.counters()["tied_voxels"] == expected
+
+
+@pytest.mark.parametrize("order", ["forward", "reversed", "scattered"])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0)])
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_ties_of_restored_scores_are_counted(
+    order: str, axes: tuple[int, ...], channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels whose memory order is that of the scores (a thread per output), and the reverse of it (tiles)."""
+    monkeypatch.setenv("CUDASIM_ORDER", order)
+    shape, target = (7, 9, 13), (11, 35, 40)
+    scores = np.random.default_rng(4).random((channels, *shape), dtype=np.float32)
+    tables = tuple(linear_table(a, b) for a, b in zip(shape, target, strict=True))
+    whole = np.zeros((channels, *target), np.float32)
+    CPU.prepare(scores, whole, tables, ClampedAffine(), ClampedAffine())
+    best = np.sort(whole, axis=0)
+    expected = int((best[-1] - best[-2] <= np.float32(0.02)).sum()) if channels > 1 else 0
+    with simulated_cupy() as module:
+        backend = module.GpuBackend(tie_band=0.02)
+        labels = backend.zeros([target[a] for a in axes], np.uint8).transpose(np.argsort(axes))
+        backend.restore_argmax(backend.upload(scores), tables, labels)
+        # tables are interpolated in the order of the labels' memory: the last bits differ from one order to another
+        assert abs(backend.counters()["tied_voxels"] - expected) <= 2
+        assert expected > 100 or channels == 1
+
+
 def test_one_channel_has_no_ties() -> None:
     with simulated_cupy() as module:
         backend = module.GpuBackend()

@@ -11,6 +11,7 @@ import pytest
 from nvrtc import Compiled, Nvrtc, compile_once, library, nvrtc, report, warnings
 
 from gpu_infer.backends.gpu_source import MODULES, compile_options, kernel_source
+from gpu_infer.backends.gpu_tables import SHARED_BYTES
 from gpu_infer.resources import resource_folder
 
 MAJORS = (12, 13)
@@ -18,6 +19,8 @@ MAJORS = (12, 13)
 ARCHITECTURES = ("80", "86", "89", "90", "100", "120")
 # 65,536 registers per multiprocessor: with more than this per thread, blocks of 256 leave half of its threads unused.
 MOST_REGISTERS = 128
+# Modules that stage planes in dynamic shared memory: with a kernel's own, a block gets 48 KiB without asking for more.
+TILED = ("prepare", "restore", "restore_argmax")
 
 
 def _nvrtc(major: int) -> Nvrtc:
@@ -54,6 +57,10 @@ def test_compiles_without_warnings_and_local_memory(
     assert in_memory == {}
     hungry = {name: found.registers for name, found in compiled.kernels.items() if found.registers > MOST_REGISTERS}
     assert hungry == {}
+    if module in TILED:
+        assert {
+            n: found.shared for n, found in compiled.kernels.items() if found.shared + SHARED_BYTES > 48 << 10
+        } == {}
 
 
 @pytest.mark.parametrize("major", MAJORS)

@@ -157,6 +157,20 @@ def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:
         channels.check_classes(2)
 
 
+def test_whether_ties_are_counted() -> None:
+    above = transform("ThresholdValues", fields="model", threshold=0.5)
+    tumour = transform("ThresholdValues", fields="model", threshold=1.5)
+    masks = transform("ThresholdAcrossChannels", fields="model", threshold=0.5)
+    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b"])
+    one = transform("ThresholdValues", fields="b", threshold=0.5)
+    for post in ([ARGMAX, RESTORE], [LINEAR, ARGMAX], [RANGE_ON_MODEL, ARGMAX, tumour], [RESTORE, above], [above]):
+        assert Pipeline([LOAD], post).counts_ties
+    assert Pipeline([LOAD], [masks, split], outputs=["b"]).counts_ties
+    for post in ([LINEAR, above], [RANGE_ON_MODEL, above]):
+        assert not Pipeline([LOAD], post).counts_ties
+    assert not Pipeline([LOAD], [split, one], outputs=["b"]).counts_ties
+
+
 def test_names_of_the_fields() -> None:
     pipeline = Pipeline([transform("LoadNifti", fields="ct")], [transform("ArgmaxAcrossChannels", fields="organs")])
     assert (pipeline.input_field, pipeline.result_field) == ("ct", "organs")
