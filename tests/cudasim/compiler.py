@@ -26,7 +26,7 @@ FLAGS = [
     "-fopenmp",
     "-fPIC",
     "-Wno-unknown-pragmas",
-    *(["-fsanitize=address", "-g", "-fno-omit-frame-pointer"] if ASAN else []),
+    *(["-fsanitize=address", "-g1", "-fno-omit-frame-pointer"] if ASAN else []),
 ]
 
 
