@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..errors import ResourceError
+from ..errors import DeviceError, ResourceError
 from .base import Array
 from .gpu_cupy import cupy
 
@@ -109,7 +109,10 @@ class DeviceMemory:
 
     # -- blocks ---------------------------------------------------------------------------------------------------
     def block(self, nbytes: int) -> DeviceBlock:
-        """A block of at least `nbytes`, a used one where one fits. ResourceError where the device has not that much."""
+        """A block of at least `nbytes`, a used one where one fits.
+
+        Raises ResourceError where the device has not that much, DeviceError where it cannot be shared.
+        """
         if nbytes <= 0:
             raise ValueError(f"nbytes must be positive, not {nbytes}")
         with self._lock:
@@ -206,12 +209,17 @@ _OUT_OF_MEMORY = 2
 
 
 class _Block:
-    """One cudaMalloc of its own."""
+    """One cudaMalloc of its own, freed where CUDA IPC gives no handle of it (DeviceError)."""
 
     def __init__(self, pointer: int, nbytes: int) -> None:
         self.pointer = pointer
         self.nbytes = nbytes
-        self.handle = bytes(cupy.cuda.runtime.ipcGetMemHandle(pointer))
+        try:
+            self.handle = bytes(cupy.cuda.runtime.ipcGetMemHandle(pointer))
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            self.free()  # fails too where it is the GPU that failed, in an earlier operation: no refusal then
+            # no remedy: whoever asked for a block that another process opens knows what the two processes need
+            raise DeviceError(f"CUDA IPC cannot export GPU memory: {error}") from error
 
     def free(self) -> None:
         if self.pointer:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from ..backends.base import Backend
-from ..errors import ConfigError, DeadlineError, GpuInferError, ResourceError, ServerError
+from ..errors import ConfigError, DeadlineError, DeviceError, GpuInferError, ResourceError, ServerError
 from .arena import Arena
 from .client import Control
 from .endpoints import ControlName, Endpoints
@@ -140,7 +140,10 @@ class Transport:
                     f"the {self.backend.name} backend has no device memory",
                     remedy=f"use --device gpu, or {_UNNAMED}" if self._fixed else None,
                 )
-            arena = cast(DeviceBackend, self.backend).device_block(nbytes)
+            try:
+                arena = cast(DeviceBackend, self.backend).device_block(nbytes)
+            except DeviceError as error:
+                raise DeviceError(error.message, remedy=error.remedy or CHECK["cuda_shm"]) from error
         try:
             return arena, Registration(self.server, arena)
         except (ConnectionLost, DeadlineError):
