@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import threading
@@ -15,6 +14,7 @@ from ..errors import DeadlineError, ServerError
 from .arena import Arena
 from .client import Control, RegionKind
 from .failures import ConnectionLost, RegionBusy, RegionExists
+from .listening import nobody_listens
 from .naming import SHM_FOLDER, create_locked, new_name
 from .regions import SystemArena
 from .server import Server
@@ -52,15 +52,16 @@ class Registration:
             self.name = arena.name
         else:
             self.name = self._mark()
+        arena.keep_file = True  # as long as the server may know the region
         client = server.client()
         try:
             self._register(client)
         except BaseException as error:
-            if isinstance(error, DeadlineError) or not isinstance(error, ServerError):
-                # Cut off rather than refused: the server may know the region by now, or in a moment.
-                with contextlib.suppress(ServerError):
-                    client.unregister_region(self.name, self.kind, EXIT_TIMEOUT_S)
-            self._unmark()
+            # Cut off rather than refused: the server may know the region by now, or in a moment.
+            cut_off = isinstance(error, ConnectionLost | DeadlineError) or not isinstance(error, ServerError)
+            done = not cut_off or self._unregister(0.0, EXIT_TIMEOUT_S)
+            self._unmark(keep_file=not done)
+            arena.keep_file = not done
             raise
         finally:
             client.close()
@@ -107,37 +108,49 @@ class Registration:
             pass  # the name is random: it is ours, from a call whose answer was lost
 
     def _unregister(self, drain_s: float, timeout: float) -> bool:
-        client = self._server.client()
-        try:
-            started = time.monotonic()
-            while True:
-                try:
-                    client.unregister_region(self.name, self.kind, timeout)
-                    return True
-                except RegionBusy:
-                    if time.monotonic() - started >= drain_s:
-                        log.warning(
-                            "region %s stays on the server at %s, which still works on a request after %g s: "
-                            "remove it later with gpu-infer doctor --clean",
-                            self.name,
-                            self._server.url,
-                            drain_s,
-                        )
-                        return False
-                    time.sleep(0.05)
-                except ConnectionLost as error:
-                    # A server that is gone has forgotten the region with everything else.
-                    log.info("region %s went with its server: %s", self.name, error.message)
-                    return True
-                except ServerError as error:
-                    log.warning(
-                        "region %s could not be unregistered, remove it later with gpu-infer doctor --clean: %s",
-                        self.name,
-                        error.message,
-                    )
-                    return False
-        finally:
-            client.close()
+        """Whether the server has let go of the region, or has ended."""
+        until = time.monotonic() + drain_s
+        for _ in range(2):  # a connection may break while its server lives, and so is made once more
+            client = self._server.client()
+            try:
+                self._drain(client, until, timeout)
+                return True
+            except RegionBusy:
+                log.warning(
+                    "region %s stays on the server at %s, which still works on a request after %g s: "
+                    "remove it later with gpu-infer doctor --clean",
+                    self.name,
+                    self._server.url,
+                    drain_s,
+                )
+                return False
+            except ConnectionLost as error:
+                failure: ServerError = error
+            except ServerError as error:
+                failure = error
+                break
+            finally:
+                client.close()
+        if isinstance(failure, ConnectionLost) and nobody_listens(self._server.url, timeout):
+            # A server that has ended has forgotten the region with everything else.
+            log.info("region %s went with its server: %s", self.name, failure.message)
+            return True
+        log.warning(
+            "region %s could not be unregistered, remove it later with gpu-infer doctor --clean: %s",
+            self.name,
+            failure.message,
+        )
+        return False
+
+    def _drain(self, client: Control, until: float, timeout: float) -> None:
+        """Unregister, once the requests that use the region have ended; RegionBusy where they outlast `until`."""
+        while True:
+            try:
+                return client.unregister_region(self.name, self.kind, timeout)
+            except RegionBusy:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.05)
 
     def _mark(self) -> str:
         """A locked, empty file that tells that the owner of a CUDA region, which has no file, lives."""
