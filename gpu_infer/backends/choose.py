@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DeviceError
 from .base import Backend
 
 log = logging.getLogger(__name__)
@@ -13,33 +14,41 @@ DEVICES = ("auto", "cpu", "gpu")
 
 
 def choose_backend(device: str) -> Backend:
-    """The backend for `device`: "cpu", "gpu", or "auto" for the GPU where CuPy and a device are there, else the CPU.
+    """The backend for `device`: "cpu", "gpu", or "auto" for the GPU where CuPy and a device can be used, else the CPU.
 
     The GPU backend is one per process, so that memory and kernels serve case after case. Raises ConfigError for an
-    unknown device, and for "gpu" where CuPy or a device is missing.
+    unknown device, and for "gpu" where CuPy, a device or a compiler of kernels is missing; DeviceError for "gpu" where
+    a device is there and cannot be used.
     """
     if device not in DEVICES:
         raise ConfigError(f"device {device!r} is unknown", remedy=f"choose one of {', '.join(DEVICES)}")
     if device != "cpu":
+        level = logging.INFO  # no GPU is no news, one that cannot be used is
         try:
-            return _gpu()
-        except ConfigError as error:
+            make = _gpu()
+            level = logging.WARNING
+            backend = make()
+        except (ConfigError, DeviceError) as error:
             if device == "gpu":
                 raise
-            log.info("device auto: the CPU, because %s", error.message)
+            log.log(level, "device auto: the CPU, because %s", error)
+        else:
+            log.info("device: %r", backend)
+            return backend
     from .cpu import CpuBackend
 
     return CpuBackend()
 
 
-def _gpu() -> Backend:
+def _gpu() -> Callable[[], Backend]:
+    """What makes the backend, where there is a device."""
     try:
         from .gpu import shared_backend
+        from .gpu_cupy import check_device
     except ImportError as error:
         raise ConfigError(
             f"device gpu: CuPy cannot be imported: {error}",
             remedy='pip install "gpu-infer[cuda13]" (or [cuda12], as the driver has it), or run with --device cpu',
         ) from error
-    backend = shared_backend()
-    log.info("device: %r", backend)
-    return backend
+    check_device()
+    return shared_backend

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from ..errors import GpuInferError
 from .check import Check
 
 SHM = Path("/dev/shm")
@@ -30,7 +31,7 @@ def check_shared_memory(folder: Path = SHM) -> Check:
 
 
 def check_gpu() -> Check:
-    """The driver's view (nvidia-smi) and whether the GPU packages are installed; having no GPU is fine."""
+    """The driver's view (nvidia-smi) and whether a run could use the GPU; having none is fine."""
     name = "gpu"
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -51,4 +52,10 @@ def check_gpu() -> Check:
         return Check(name, "warn", found, "check the driver, and --gpus all for a container")
     if importlib.util.find_spec("cupy") is None:
         return Check(name, "warn", f"{found}; cupy is not installed", "pip install 'gpu-infer[cuda12]' (or cuda13)")
-    return Check(name, "ok", f"{found}; cupy is installed")
+    from ..backends.choose import choose_backend
+
+    try:
+        choose_backend("gpu")
+    except GpuInferError as error:
+        return Check(name, "warn", f"{found}; {error.message}", error.remedy)
+    return Check(name, "ok", f"{found}; CuPy can use it")

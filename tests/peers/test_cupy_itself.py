@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from cudasim.stand_in import module as stand_in  # noqa: E402
 
 from gpu_infer.backends import gpu_arguments  # noqa: E402
-from gpu_infer.backends.gpu_modules import compile_cubin  # noqa: E402
+from gpu_infer.backends.gpu_modules import Kernels, compile_cubin  # noqa: E402
 from gpu_infer.backends.gpu_source import MODULES  # noqa: E402
 from gpu_infer.errors import ConfigError  # noqa: E402
 
@@ -112,3 +112,15 @@ def test_a_refusal_of_cupys_compiler_is_one_line() -> None:
         compile_cubin("blend", "20")
     assert str(caught.value).startswith("blend.cu cannot be compiled for sm_20 by NVRTC ")
     assert "gpu-architecture" in str(caught.value)
+
+
+def test_cupys_word_for_no_compiler_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CuPy 14 raises where it finds no NVRTC; older ones raise RuntimeError itself."""
+    pathfinder = pytest.importorskip("cuda.pathfinder")
+
+    def missing() -> None:
+        raise pathfinder.DynamicLibNotFoundError('Failure finding "libnvrtc.so.13"')
+
+    monkeypatch.setattr(cupy.cuda.nvrtc, "getVersion", missing)
+    with pytest.raises(ConfigError, match="CuPy finds no NVRTC, which compiles the kernels for sm_90"):
+        Kernels("90")
