@@ -36,7 +36,7 @@ on different devices."""
 
 
 class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations):
-    """`Backend` on the current CUDA device. ConfigError where there is none."""
+    """`Backend` on the current CUDA device. ConfigError where there is none, DeviceError where it cannot be used."""
 
     name = "gpu"
 

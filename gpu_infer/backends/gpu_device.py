@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from .base import Array
 from .gpu_counters import Counters
 from .gpu_cupy import check_device, cupy
-from .gpu_errors import explained
+from .gpu_errors import explained, opened
 from .gpu_layout import memory_order
 from .gpu_memory import DeviceMemory
 from .gpu_modules import Kernels
@@ -24,18 +24,22 @@ BLOCK = (32, 8)
 
 
 class Device:
-    """The current CUDA device; ConfigError where there is none. Everything but `section` is called inside a section."""
+    """The current CUDA device. Everything but `section` is called inside a section.
+
+    ConfigError where there is none or nothing to compile kernels with, DeviceError where it cannot be used.
+    """
 
     def __init__(self) -> None:
         check_device()
-        self.number = int(cupy.cuda.runtime.getDevice())
-        self._device = cupy.cuda.Device(self.number)
-        self.stream = cupy.cuda.Stream(non_blocking=True)
-        self._entered, self._left, self._done = (cupy.cuda.Event(disable_timing=True) for _ in range(3))
+        with opened():
+            self.number = int(cupy.cuda.runtime.getDevice())
+            self._device = cupy.cuda.Device(self.number)
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+            self._entered, self._left, self._done = (cupy.cuda.Event(disable_timing=True) for _ in range(3))
+            self.memory = DeviceMemory(self.number)
+            self.staging = Staging()
+            self.kernels = Kernels(str(self._device.compute_capability))
         self._lock = threading.RLock()
-        self.memory = DeviceMemory(self.number)
-        self.staging = Staging()
-        self.kernels = Kernels(str(self._device.compute_capability))
         self.counters = Counters()
 
     def wait(self) -> None:

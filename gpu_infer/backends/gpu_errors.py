@@ -1,4 +1,4 @@
-"""What CUDA reports beside "out of memory", as one error that says what to look at."""
+"""What CUDA reports beside "out of memory", as errors that say what to look at."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from ..errors import DeviceError
 from .gpu_cupy import cupy
+
+_FAILURES = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError)
 
 
 @contextmanager
@@ -17,8 +19,21 @@ def explained(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+    except _FAILURES as error:
         raise DeviceError(
             f"the GPU failed at or before {what}: {error}",
             remedy="look at nvidia-smi and the system log (Xid), end what else uses the GPU, or use --device cpu",
+        ) from error
+
+
+@contextmanager
+def opened() -> Iterator[None]:
+    """Raise `DeviceError` where a device that was counted cannot be used, which shows when its context is made."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise DeviceError(
+            f"a GPU is there and cannot be used: {error}",
+            remedy="look at nvidia-smi: a card in exclusive-process mode serves one program (nvidia-smi -c DEFAULT "
+            "ends that), a full one none; or run with --device cpu",
         ) from error
