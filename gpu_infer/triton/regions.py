@@ -59,6 +59,7 @@ class SystemArena:
             raise ValueError(f"nbytes must be positive, not {nbytes}")
         self.nbytes = nbytes
         self.keep_file = False  # set where the server still knows the region: the file lets `leftovers` find it
+        self._kept = False
         self._owner = os.getpid()
         self._pages: mmap.mmap | None = None
         try:
@@ -96,11 +97,19 @@ class SystemArena:
         self._pages = None  # unmapped with the last view, as above
         if self._fd >= 0:
             # A forked child holds the same descriptor but owns nothing.
-            if not self.keep_file and self._owner == os.getpid() and is_at(self._fd, self.path):
-                self.path.unlink(missing_ok=True)
+            if self._owner == os.getpid() and is_at(self._fd, self.path):
+                self._kept = self.keep_file
+                if not self._kept:
+                    self.path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
         _live.discard(self)
+
+    def remove_kept(self) -> None:
+        """Remove the file that `close` left for the sake of `keep_file`; nothing where the segment is still open."""
+        if self._fd < 0 and self._kept:
+            self.path.unlink(missing_ok=True)
+            self._kept = False
 
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-import weakref
 from typing import Protocol
 
 from ..errors import DeadlineError, ServerError
@@ -22,7 +21,8 @@ from .server import Server
 log = logging.getLogger(__name__)
 
 DRAIN_S = 30.0  # how long an end waits for requests that still use the region
-EXIT_TIMEOUT_S = 3.0  # of a call made while the interpreter ends
+EXIT_TIMEOUT_S = 3.0  # of a call, and of a wait for a busy region, while the interpreter ends
+EXIT_TOTAL_S = 15.0  # after which the end of the interpreter leaves what remains to doctor --clean
 
 
 class DeviceArena(Arena, Protocol):
@@ -33,7 +33,8 @@ class DeviceArena(Arena, Protocol):
     keep_file: bool  # set where the server still knows the region and may write to it: the memory is not used again
 
 
-_live: weakref.WeakSet[Registration] = weakref.WeakSet()
+# What a server may still know. Held until it does not: an interrupt may drop every other reference.
+_live: set[Registration] = set()
 
 
 class Registration:
@@ -44,6 +45,8 @@ class Registration:
         self._arena = arena
         self._lock = threading.Lock()
         self._marker = -1
+        self._marked = False
+        self._gone = False
         self.owner = os.getpid()
         self.renewals = 0
         self.closed = False
@@ -53,19 +56,18 @@ class Registration:
         else:
             self.name = self._mark()
         arena.keep_file = True  # as long as the server may know the region
+        _live.add(self)
         client = server.client()
         try:
             self._register(client)
         except BaseException as error:
             # Cut off rather than refused: the server may know the region by now, or in a moment.
             cut_off = isinstance(error, ConnectionLost | DeadlineError) or not isinstance(error, ServerError)
-            done = not cut_off or self._unregister(0.0, EXIT_TIMEOUT_S)
-            self._unmark(keep_file=not done)
-            arena.keep_file = not done
+            self.closed = True
+            self._end(not cut_off or self._unregister(0.0, EXIT_TIMEOUT_S))
             raise
         finally:
             client.close()
-        _live.add(self)
 
     def renew(self, client: Control, seen: int) -> None:
         """Register again after a server forgot the region.
@@ -82,21 +84,31 @@ class Registration:
     def close(self, drain_s: float = DRAIN_S, timeout: float = 10.0) -> bool:
         """Unregister by name, waiting up to `drain_s` for requests that still use the region.
 
-        False where the server could not be told, and so may still know the region; never raises a
-        ServerError.
+        False where the server could not be told, and so may still know the region: then another call tries
+        again, the last one when the interpreter ends. Never raises a ServerError.
         """
         with self._lock:
-            if self.closed:
-                return True
             self.closed = True
-        _live.discard(self)
-        done = False
-        try:
-            done = self._unregister(drain_s, timeout)
-        finally:
-            self._unmark(keep_file=not done)
-            self._arena.keep_file = not done
-        return done
+        if not self._gone:
+            # An interrupt in here changes nothing: file and lock stay for the next call.
+            self._end(self._unregister(drain_s, timeout))
+        return self._gone
+
+    def _end(self, gone: bool) -> None:
+        """Note whether the server has let go, and give back what told of the region if so."""
+        with self._lock:
+            if gone:
+                self._gone = True
+                self._arena.keep_file = False
+                if isinstance(self._arena, SystemArena):
+                    self._arena.remove_kept()
+                if self._marked:
+                    (SHM_FOLDER / self.name).unlink(missing_ok=True)
+                    self._marked = False
+                _live.discard(self)
+            if self._marker >= 0:  # without the lock, `leftovers` finds the file
+                os.close(self._marker)
+                self._marker = -1
 
     def _register(self, client: Control) -> None:
         try:
@@ -156,23 +168,19 @@ class Registration:
         """A locked, empty file that tells that the owner of a CUDA region, which has no file, lives."""
         try:
             name, self._marker = create_locked(SHM_FOLDER)
+            self._marked = True
         except OSError as error:
             log.debug("no marker file in %s: %s", SHM_FOLDER, error)
             return new_name()
         return name
 
-    def _unmark(self, keep_file: bool = False) -> None:
-        if self._marker >= 0:
-            if not keep_file:
-                (SHM_FOLDER / self.name).unlink(missing_ok=True)
-            os.close(self._marker)
-            self._marker = -1
-
 
 def _close_all() -> None:
+    until = time.monotonic() + EXIT_TOTAL_S
     for registration in list(_live):
-        if registration.owner == os.getpid():  # not in a forked child
-            registration.close(drain_s=EXIT_TIMEOUT_S, timeout=EXIT_TIMEOUT_S)
+        left = min(EXIT_TIMEOUT_S, until - time.monotonic())
+        if left > 0 and registration.owner == os.getpid():  # not in a forked child
+            registration.close(drain_s=left, timeout=left)
 
 
 # Registered after the handler of regions.py and so run before it: unregister, then remove the segment.
