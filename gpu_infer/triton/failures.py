@@ -15,6 +15,9 @@ SMALL_POOL = (
 )
 
 
+ALLOW = "start the server with --allow-client-shm=true, without which releases from 2.69 on refuse"
+
+
 class ConnectionLost(ServerError):
     """The server cannot be reached, or went away during a call: worth another try once it is back."""
 
@@ -29,6 +32,21 @@ class RegionExists(ServerError):
 
 class RegionBusy(ServerError):
     """A region cannot be unregistered yet: the server still works on a request that uses it."""
+
+
+class SharedMemoryOff(ServerError):
+    """The server takes no shared memory from clients: it knows no region, and will take none."""
+
+    def __init__(self, message: str, *, remedy: str | None = ALLOW) -> None:
+        super().__init__(message, remedy=remedy)
+
+
+def says_shared_memory_is_off(text: str) -> bool:
+    """Whether a server's words are those of one that was started without shared memory for clients."""
+    words = text.lower()
+    if "client-shm" in words or "client_shm" in words:
+        return True
+    return "shared memory" in words and ("disabled" in words or "not allowed" in words)
 
 
 def one_line(text: object, limit: int = TEXT_LIMIT) -> str:
@@ -72,6 +90,8 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
     if "shared memory pool" in str(text):  # the Python backend's, through which its tensors go
         remedy = SMALL_POOL
         return ModelError(message, remedy=remedy) if subject == "model" else ServerError(message, remedy=remedy)
+    if says_shared_memory_is_off(line):  # whatever the status: UNAVAILABLE and 503 are in use for it
+        return SharedMemoryOff(message)
     if "has no available versions" in line:
         return ModelError(message, remedy="the model is not loaded: see the server's log")
     if status in ("UNAVAILABLE", "CANCELLED", "502", "503"):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..errors import ResourceError
 from .client import Control, RegionInfo
-from .failures import RegionBusy
+from .failures import RegionBusy, SharedMemoryOff
 from .naming import PREFIX, SHM_FOLDER, owner_pid
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,10 @@ def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> 
 
     Raises what the client raises: ConnectionLost, ServerError, DeadlineError.
     """
-    regions = client.registered_regions() if client is not None else {}
+    try:
+        regions = client.registered_regions() if client is not None else {}
+    except SharedMemoryOff:
+        regions = {}  # such a server holds none
     found = []
     for path in sorted(folder.glob(f"{PREFIX}*")) if folder.is_dir() else []:
         pid = owner_pid(path.name)

@@ -12,7 +12,7 @@ from typing import Protocol
 from ..errors import DeadlineError, ServerError
 from .arena import Arena
 from .client import Control, RegionKind
-from .failures import ConnectionLost, RegionBusy, RegionExists
+from .failures import ConnectionLost, RegionBusy, RegionExists, SharedMemoryOff
 from .listening import nobody_listens
 from .naming import SHM_FOLDER, create_locked, new_name
 from .regions import SystemArena
@@ -136,6 +136,8 @@ class Registration:
                     drain_s,
                 )
                 return False
+            except SharedMemoryOff:
+                return True  # as it never knew the region, or was started anew
             except ConnectionLost as error:
                 failure: ServerError = error
             except ServerError as error:

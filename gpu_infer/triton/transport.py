@@ -12,7 +12,7 @@ from ..errors import ConfigError, DeadlineError, DeviceError, GpuInferError, Res
 from .arena import Arena
 from .client import Control
 from .endpoints import ControlName, Endpoints
-from .failures import ConnectionLost, one_line
+from .failures import ConnectionLost, SharedMemoryOff, one_line, says_shared_memory_is_off
 from .regions import HostArena, SystemArena, check_space
 from .registration import DeviceArena, Registration
 from .server import Server
@@ -219,12 +219,9 @@ def open_transport(
 
 def _explained(choice: str, error: ServerError) -> ServerError:
     """The server's refusal of a region, with what to check about it."""
-    text = error.message.lower()
-    if "client-shm" in text or "disabled" in text or "not allowed" in text:
-        remedy = "start the server with --allow-client-shm=true, without which releases from 2.69 on refuse"
-    else:
-        remedy = CHECK[choice]
-    return ServerError(error.message, remedy=remedy)
+    if says_shared_memory_is_off(error.message):
+        return SharedMemoryOff(error.message)
+    return ServerError(error.message, remedy=CHECK[choice])
 
 
 def _required(choice: str, error: GpuInferError) -> GpuInferError:
