@@ -43,6 +43,7 @@ class DeviceMemory:
         self.allocations = 0
         self.peak = 0
         self._blocks_in_use = 0
+        self._planned = 0  # bytes in use when everything is that was reserved last
         self._pool = cupy.cuda.MemoryPool(self._from_driver)
         self._short = False
         self._small: Any = None
@@ -78,10 +79,11 @@ class DeviceMemory:
         Where the device has not twice as much as is asked for, every larger array of the case is therefore an
         allocation of its own: slower, but what was planned fits.
         """
-        available = self.free_bytes() - _paged(beside)
+        available = self.free_bytes() - beside
+        self._planned = self._in_use() + nbytes + _paged(beside)
+        self._short = 2 * nbytes + GRANULE > available
         if nbytes > available:
             return
-        self._short = 2 * nbytes + GRANULE > available
         if self._short:
             self._pool.free_all_blocks()
             if self._small is None:
@@ -102,10 +104,15 @@ class DeviceMemory:
 
     def free_bytes(self) -> int:
         """What the driver has left, what the pool holds unused, and blocks that wait for their next use."""
-        free, _ = cupy.cuda.runtime.memGetInfo()
         with self._lock:
-            idle = sum(block.nbytes for block in self._idle)
-        return int(free) + int(self._pool.free_bytes()) + idle
+            return self._unused()
+
+    def _unused(self) -> int:
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        return int(free) + int(self._pool.free_bytes()) + sum(block.nbytes for block in self._idle)
+
+    def _in_use(self) -> int:
+        return int(self._pool.used_bytes()) + self._blocks_in_use
 
     # -- blocks ---------------------------------------------------------------------------------------------------
     def block(self, nbytes: int) -> DeviceBlock:
@@ -139,9 +146,14 @@ class DeviceMemory:
             old.free()
 
     def _idle_block(self, nbytes: int) -> _Block | None:
-        """The smallest block that waits for its next use and suits `nbytes`."""
+        """The smallest block that waits for its next use and suits `nbytes`.
+
+        A larger one only where the rest of what `reserve` was asked for fits beside it; else it gives way.
+        """
         size = _paged(nbytes)
-        fitting = [block for block in self._idle if size <= block.nbytes <= 2 * size]
+        rest = self._planned - self._in_use() - size
+        spare = self._unused() - max(0, rest)
+        fitting = [b for b in self._idle if b.nbytes == size or size < b.nbytes <= min(2 * size, spare)]
         return min(fitting, key=lambda block: block.nbytes, default=None)
 
     def _new_block(self, size: int) -> _Block:
@@ -166,7 +178,7 @@ class DeviceMemory:
         self._note_peak()
 
     def _note_peak(self) -> None:
-        self.peak = max(self.peak, int(self._pool.used_bytes()) + self._blocks_in_use)
+        self.peak = max(self.peak, self._in_use())
 
     def _drop_idle(self) -> bool:
         with self._lock:
