@@ -48,11 +48,12 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
         return f"GpuBackend(device={self.device}, sm_{self._device.kernels.architecture})"
 
     def warm_up(self) -> None:
-        """Load every kernel, compiling what no cache holds, and pin the staging buffer."""
+        """Load every kernel, compiling what no cache holds, and pin the memory that copies go through."""
         with self._device.section("warm_up"):
             self._device.kernels.load_all()
             place = self._device.allocate((1,), np.uint8)
-            self._device.staging.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
+            for way in (self._device.staging, self._device.ring):
+                way.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
 
     def start_case(self) -> None:
         """Count from here on, and measure the peak of memory from what is in use now."""

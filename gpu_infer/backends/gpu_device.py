@@ -17,6 +17,7 @@ from .gpu_errors import explained, opened
 from .gpu_layout import memory_order
 from .gpu_memory import DeviceMemory
 from .gpu_modules import Kernels
+from .gpu_ring import LARGEST, Ring
 from .gpu_staging import Staging
 
 BLOCK = (32, 8)
@@ -37,7 +38,7 @@ class Device:
             self.stream = cupy.cuda.Stream(non_blocking=True)
             self._entered, self._left, self._done = (cupy.cuda.Event(disable_timing=True) for _ in range(3))
             self.memory = DeviceMemory(self.number)
-            self.staging = Staging()
+            self.staging, self.ring = Staging(), Ring()
             self.kernels = Kernels(str(self._device.compute_capability))
         self._lock = threading.RLock()
         self.counters = Counters()
@@ -129,12 +130,12 @@ class Device:
         return host
 
     def small_upload(self, host: NDArray[Any]) -> Array:
-        """Tables: pageable memory, which the driver has copied when the call returns."""
+        """A C-ordered copy of a table, which may change or go when the call returns; no wait for the device."""
         array = self.allocate(host.shape, host.dtype)
         self.counters.table_bytes += host.nbytes
-        cupy.cuda.runtime.memcpyAsync(
-            array.data.ptr, host.ctypes.data, host.nbytes, cupy.cuda.runtime.memcpyHostToDevice, self.stream.ptr
-        )
+        if host.nbytes:
+            way = self.ring if host.nbytes <= LARGEST else self.staging
+            way.upload(_bytes(np.ascontiguousarray(host)), array.data.ptr, self.stream)
         return array
 
     def small_download(self, array: Array) -> NDArray[Any]:

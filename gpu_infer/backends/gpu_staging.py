@@ -28,7 +28,7 @@ class Staging:
     """Made once per device; one thread at a time may use it. Raises what CUDA raises where no memory can be pinned."""
 
     def __init__(self) -> None:
-        self._halves: list[_Half] = []
+        self._halves: list[Pinned] = []
         threads = min(4, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging") if threads > 1 else None
 
@@ -39,14 +39,12 @@ class Staging:
             half.event.synchronize()
             part = host[begin : begin + CHUNK]
             self._copy(half.bytes[: part.size], part)
-            cupy.cuda.runtime.memcpyAsync(
-                device + begin, half.pointer, part.size, cupy.cuda.runtime.memcpyHostToDevice, stream.ptr
-            )
+            half.copy_to(device + begin, 0, part.size, stream)
             half.event.record(stream)
 
     def download(self, device: int, host: Bytes, stream: Any) -> None:
         """device address → host (flat, contiguous); returns when the bytes are there."""
-        waiting: tuple[_Half, Bytes] | None = None
+        waiting: tuple[Pinned, Bytes] | None = None
         for number, begin in enumerate(range(0, host.size, CHUNK)):
             half = self._half(number)
             half.event.synchronize()
@@ -59,15 +57,15 @@ class Staging:
             waiting = (half, part)
         self._empty(waiting)
 
-    def _empty(self, waiting: tuple[_Half, Bytes] | None) -> None:
+    def _empty(self, waiting: tuple[Pinned, Bytes] | None) -> None:
         if waiting is not None:
             half, part = waiting
             half.event.synchronize()
             self._copy(part, half.bytes[: part.size])
 
-    def _half(self, number: int) -> _Half:
+    def _half(self, number: int) -> Pinned:
         if len(self._halves) < 2 and number >= len(self._halves):
-            self._halves.append(_Half())
+            self._halves.append(Pinned(CHUNK))
         return self._halves[number % 2]
 
     def _copy(self, to: Bytes, source: Bytes) -> None:
@@ -79,9 +77,17 @@ class Staging:
             done.result()
 
 
-class _Half:
-    def __init__(self) -> None:
-        self._memory = cupy.cuda.alloc_pinned_memory(CHUNK)
+class Pinned:
+    """Host memory that the device can read while the host goes on, and an event for whoever waits for that."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._memory = cupy.cuda.alloc_pinned_memory(nbytes)
         self.pointer = int(self._memory.ptr)
-        self.bytes: Bytes = np.frombuffer(self._memory, np.uint8, CHUNK)
+        self.bytes: Bytes = np.frombuffer(self._memory, np.uint8, nbytes)
         self.event = cupy.cuda.Event(disable_timing=True)
+
+    def copy_to(self, device: int, begin: int, nbytes: int, stream: Any) -> None:
+        """Queue the copy of `nbytes` from offset `begin` to a device address."""
+        cupy.cuda.runtime.memcpyAsync(
+            device, self.pointer + begin, nbytes, cupy.cuda.runtime.memcpyHostToDevice, stream.ptr
+        )
