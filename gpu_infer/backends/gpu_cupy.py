@@ -1,31 +1,23 @@
-"""The one place where CuPy is imported, after its cache has been pointed at a folder that can be written.
+"""The one place where CuPy is imported, after its cache has been pointed at a folder of ours.
 
-CuPy keeps the few elementwise kernels of its own that array assignments need under `CUPY_CACHE_DIR`, by default below
-HOME, which a container may not have.
+CuPy keeps kernels of its own under `CUPY_CACHE_DIR`, by default below HOME, which a container may not have. The backend
+needs none of them; a program that uses the library's arrays may. Without a private folder they stay in memory.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 
-from ..cache import cache_folder
 from ..errors import ConfigError
-
-
-def _cupy_cache() -> Path:
-    try:
-        return cache_folder() / "cupy"
-    except ConfigError:
-        # nothing can be written: CuPy compiles into memory where its folder cannot be made
-        return Path(tempfile.gettempdir()) / f"gpu_infer-cupy-{os.getuid()}"
-
+from .gpu_folders import private_folder
 
 if not os.environ.get("CUPY_CACHE_DIR"):
-    os.environ["CUPY_CACHE_DIR"] = str(_cupy_cache())
+    if (_folder := private_folder("cupy")) is not None:
+        os.environ["CUPY_CACHE_DIR"] = str(_folder)
+    else:
+        os.environ["CUPY_CACHE_IN_MEMORY"] = "1"
 
-import cupy  # noqa: E402
+import cupy
 
 __all__ = ["check_device", "cupy"]
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-import stat
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..cache import cache_folder
 from ..errors import ConfigError
 from .gpu_cupy import cupy
+from .gpu_folders import private_folder
 from .gpu_source import MODULES, compile_options, cubin_name, kernel_source
 
 log = logging.getLogger(__name__)
@@ -150,15 +149,7 @@ def _given_path(module: str, architecture: str) -> Path | None:
 
 
 def _own_folder() -> Path | None:
-    """A folder of this user alone: machine code that somebody else could put there would be run."""
-    try:
-        folder = cache_folder() / "cuda"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.stat()
-    except (ConfigError, OSError):
-        return None
-    private = found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return folder if private else None
+    return private_folder("cuda")
 
 
 def _read(path: Path) -> bytes | None:
