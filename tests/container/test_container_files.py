@@ -97,6 +97,15 @@ def test_variables_of_the_image_are_documented(variant: str) -> None:
     assert env["PATH"].startswith("/opt/gpu_infer/bin:")
 
 
+def test_variables_that_the_package_reads_or_sets_are_documented() -> None:
+    named = re.compile(r"""environ(?:\.get\(|\.setdefault\(|\.pop\(|\[)"([A-Z][A-Z0-9_]+)\"""")
+    constant = re.compile(r'^[A-Z_]*VARIABLE = "([A-Z][A-Z0-9_]+)"', re.MULTILINE)
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "gpu_infer").rglob("*.py")]
+    used = {name for text in texts for pattern in (named, constant) for name in pattern.findall(text)}
+    assert {"CUPY_CACHE_DIR", "GPU_INFER_CACHE", "GPU_INFER_KERNELS"} <= used
+    assert used - {"HOME", "PATH"} <= _documented()
+
+
 def test_the_folders_of_the_image_are_the_defaults() -> None:
     (made,) = [item.text for item in _last("cpu").instructions if item.name == "RUN"]
     defaults = Settings.from_environment({})

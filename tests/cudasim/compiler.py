@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 SHIM = Path(__file__).with_name("shim.h")
 
 ASAN = bool(os.environ.get("CUDASIM_ASAN"))
-"""Set in the process that runs under AddressSanitizer (see test_cudasim_asan.py)."""
+"""Set in the process that runs under AddressSanitizer (see test_cudasim.py)."""
 
 FLAGS = [
     "-std=c++17",
