@@ -21,6 +21,7 @@ from .base import Array, Backend
 from .gpu_arrays import ArrayOperations
 from .gpu_counters import Counters
 from .gpu_device import Device
+from .gpu_identity import Identity, identity_of
 from .gpu_labels import LabelOperations
 from .gpu_masks import MaskOperations
 from .gpu_memory import DeviceBlock
@@ -46,6 +47,11 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
 
     def __repr__(self) -> str:
         return f"GpuBackend(device={self.device}, sm_{self._device.kernels.architecture})"
+
+    def identity(self) -> Identity:
+        """Which card this is, in words that can be compared with another process's. DeviceError where CUDA fails."""
+        with self._device.section("identity"):
+            return identity_of(self.device)
 
     def warm_up(self) -> None:
         """Load every kernel, compiling what no cache holds, and pin the memory that copies go through."""

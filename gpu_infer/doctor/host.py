@@ -16,6 +16,7 @@ SHM_COMFORTABLE = 512 << 20
 """Two slots of one 320×320×64 tile each take 150 MB; larger batches and more classes take more."""
 
 NVIDIA_SMI_SECONDS = 10
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def check_shared_memory(folder: Path = SHM) -> Check:
@@ -31,14 +32,17 @@ def check_shared_memory(folder: Path = SHM) -> Check:
 
 
 def check_gpu() -> Check:
-    """The driver's view (nvidia-smi) and whether a run could use the GPU; having none is fine."""
+    """The driver's view (nvidia-smi) and whether a run could use the GPU; having none is fine.
+
+    nvidia-smi numbers every card, CUDA those that CUDA_VISIBLE_DEVICES names, in its order.
+    """
     name = "gpu"
     program = shutil.which("nvidia-smi")
     if program is None:
         return Check(name, "ok", "none: no nvidia-smi on this host; the CPU path is used")
     try:
         done = subprocess.run(
-            [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
+            [program, "--query-gpu=name,uuid,memory.total,driver_version", "--format=csv,noheader"],
             capture_output=True,
             text=True,
             timeout=NVIDIA_SMI_SECONDS,
@@ -46,10 +50,14 @@ def check_gpu() -> Check:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Check(name, "warn", f"nvidia-smi did not answer: {error}", "check the driver")
-    first = (done.stdout or done.stderr).strip().splitlines()
-    found = first[0] if first else f"nvidia-smi ended with {done.returncode}"
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    found = lines[0] if lines else f"nvidia-smi ended with {done.returncode}"
     if done.returncode != 0:
         return Check(name, "warn", found, "check the driver, and --gpus all for a container")
+    if len(lines) > 1:
+        found = "; ".join(f"{number}: {line}" for number, line in enumerate(lines))
+    if VISIBLE in os.environ:
+        found += f"; {VISIBLE}={os.environ[VISIBLE]}"
     if importlib.util.find_spec("cupy") is None:
         return Check(name, "warn", f"{found}; cupy is not installed", "pip install 'gpu-infer[cuda12]' (or cuda13)")
     from ..backends.choose import choose_backend

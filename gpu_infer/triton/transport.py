@@ -26,8 +26,8 @@ LADDER: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
 PROBE_BYTES = 4096
 
 CHECK = {
-    "cuda_shm": "client and server need the same GPU and distinct PIDs (containers: --pid=host); CUDA IPC "
-    "does not work on WSL, on Jetson or across MIG slices",
+    "cuda_shm": "client and server need the same GPU under the same number (CUDA_VISIBLE_DEVICES alike in both), and "
+    "distinct PIDs (containers: --pid=host); CUDA IPC does not work on WSL, on Jetson or across MIG slices",
     "system_shm": "client and server need the same /dev/shm (containers: --ipc=host) and the same user, or "
     "a server that runs as root",
     "inline": "inline data needs nothing but the connection",
@@ -40,6 +40,14 @@ class DeviceBackend(Protocol):
     """A backend with device memory that another process can open."""
 
     def device_block(self, nbytes: int) -> DeviceArena: ...
+
+    def identity(self) -> DeviceIdentity: ...
+
+
+class DeviceIdentity(Protocol):
+    """Which card it is, as str() for messages."""
+
+    def summary(self) -> dict[str, Any]: ...
 
 
 class Transport:
@@ -71,8 +79,10 @@ class Transport:
         return self._choices[0]
 
     def chosen(self) -> dict[str, Any]:
-        """The way of the voxels and what was left for it, for the report."""
-        return {"data": self.data, "left": [{"choice": choice, "reason": reason} for choice, reason in self.left]}
+        """The way of the voxels, what was left for it, and the card whose memory it is about, for the report."""
+        left = [{"choice": choice, "reason": reason} for choice, reason in self.left]
+        card = self.card()
+        return {"data": self.data, "left": left, **({"gpu": card.summary()} if card is not None else {})}
 
     def probe(self) -> None:
         """Register a small block, see it listed and take it back; steps down the ladder until that works."""
@@ -127,6 +137,22 @@ class Transport:
                     *(self.left[-1][0], self.data, self.left[-1][1]),
                 )
 
+    def card(self) -> DeviceIdentity | None:
+        """Which card the backend's memory is on; None where it has none, or the card does not answer."""
+        ask = getattr(self.backend, "identity", None)
+        if ask is None:
+            return None
+        try:
+            return cast(DeviceIdentity, ask())
+        except ResourceError as error:
+            log.debug("the GPU does not tell its name: %s", error)
+            return None
+
+    def _check(self) -> str:
+        """What to check about the choice; of CUDA memory, on which card it is here."""
+        card = self.card() if self.data == "cuda_shm" else None
+        return CHECK[self.data] + (f"; the client's is {card}" if card is not None else "")
+
     def _block(self, nbytes: int) -> tuple[Arena, Registration | None]:
         if self.data == "inline":
             return HostArena(nbytes), None
@@ -143,7 +169,7 @@ class Transport:
             try:
                 arena = cast(DeviceBackend, self.backend).device_block(nbytes)
             except DeviceError as error:
-                raise DeviceError(error.message, remedy=error.remedy or CHECK["cuda_shm"]) from error
+                raise DeviceError(error.message, remedy=error.remedy or self._check()) from error
         try:
             return arena, Registration(self.server, arena)
         except (ConnectionLost, DeadlineError):
@@ -151,7 +177,7 @@ class Transport:
             raise
         except ServerError as error:
             arena.close()
-            raise _explained(self.data, error) from error
+            raise _explained(error, self._check()) from error
         except BaseException:
             arena.close()
             raise
@@ -217,11 +243,11 @@ def open_transport(
     return transport
 
 
-def _explained(choice: str, error: ServerError) -> ServerError:
+def _explained(error: ServerError, check: str) -> ServerError:
     """The server's refusal of a region, with what to check about it."""
     if says_shared_memory_is_off(error.message):
         return SharedMemoryOff(error.message)
-    return ServerError(error.message, remedy=CHECK[choice])
+    return ServerError(error.message, remedy=check)
 
 
 def _required(choice: str, error: GpuInferError) -> GpuInferError:

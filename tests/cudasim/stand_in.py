@@ -50,7 +50,7 @@ class Device:
     compute_capability = "sim"
 
     def __init__(self, number: int) -> None:
-        assert number == 0
+        self.id = number
 
     def __enter__(self) -> Device:
         return self
@@ -74,13 +74,21 @@ def module(devices: int = 1) -> Any:
             raise memory.CUDARuntimeError(100, "cudaErrorNoDevice: no CUDA-capable device is detected")
         return devices
 
+    def device(number: int) -> Device:
+        assert 0 <= number < devices
+        return Device(number)
+
+    def properties(number: int) -> dict[str, Any]:
+        assert 0 <= number < devices
+        return {"name": b"Simulated", "uuid": bytes(range(0x10 + number, 0x20 + number))}
+
     cupy: Any = ModuleType("cupy")
     cupy.__version__ = "0 (simulated)"
     cupy.ndarray = ndarray
     cupy.asarray = asarray
     cupy.from_dlpack = from_dlpack
     cupy.cuda = SimpleNamespace(
-        Device=Device,
+        Device=device,
         Stream=Stream,
         Event=Event,
         get_current_stream=get_current_stream,
@@ -106,6 +114,8 @@ def module(devices: int = 1) -> Any:
             CUDARuntimeError=memory.CUDARuntimeError,
             getDeviceCount=count,
             getDevice=lambda: 0,
+            getDeviceProperties=properties,
+            deviceGetPCIBusId=lambda number: f"0000:{0x3B + number:02X}:00.0",
             memGetInfo=memory.mem_get_info,
             malloc=memory.malloc,
             free=memory.free,
