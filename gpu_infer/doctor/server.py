@@ -116,7 +116,7 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
 
 
 def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check:
-    """The same ladder as a run goes down, with the same round trips."""
+    """The same ladder as a run goes down, by the same steps; no voxel travels."""
     from ..backends.choose import choose_backend
     from ..triton.transport import open_transport
 

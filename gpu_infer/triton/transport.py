@@ -85,8 +85,13 @@ class Transport:
         return {"data": self.data, "left": left, **({"gpu": card.summary()} if card is not None else {})}
 
     def probe(self) -> None:
-        """Register a small block, see it listed and take it back; steps down the ladder until that works."""
-        self._first_that_works(lambda: self._round_trip(PROBE_BYTES))
+        """Register a small block, see it listed and take it back; steps down the ladder until that works.
+
+        The server opens the block when it registers it, which is where another host or /dev/shm shows, and
+        another GPU unless it has peer access. No voxel travels: a server that opens a block but cannot use it
+        fails the first request, which ends the run.
+        """
+        self._first_that_works(lambda: self._registers(PROBE_BYTES))
 
     def make_room(self, nbytes: int) -> None:
         """Step down now where /dev/shm has no space for a block of `nbytes`; raises what `arena` raises.
@@ -182,7 +187,7 @@ class Transport:
             arena.close()
             raise
 
-    def _round_trip(self, nbytes: int) -> None:
+    def _registers(self, nbytes: int) -> None:
         arena, registration = self._block(nbytes)
         try:
             if registration is None:
