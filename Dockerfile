@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # gpu_infer as a one-shot container: environment variables in, files out (docs/deploy.md).
 #
-#   docker build -t gpu_infer .                            GPU, CUDA 12 (driver 525 or newer)
+#   docker build -t gpu_infer .                            GPU, CUDA 12
 #   docker build -t gpu_infer --build-arg CUDA=13 --build-arg GPU_IMAGE=nvidia/cuda:13.0.2-runtime-ubuntu24.04 .
 #   docker build -t gpu_infer:cpu --build-arg VARIANT=cpu .
 ARG VARIANT=gpu

@@ -106,6 +106,17 @@ def test_variables_that_the_package_reads_or_sets_are_documented() -> None:
     assert used - {"HOME", "PATH"} <= _documented()
 
 
+def test_drivers_are_those_that_the_base_image_asks_for() -> None:
+    """NVIDIA's image of CUDA 12.9 starts on no 525, whatever our software could."""
+    least = {"12.9": "575", "13.0": "580"}  # drivers that come with these releases
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    rows = dict(re.findall(r"^\| `nvidia/cuda:([\d.]+)-\S+` \| \d+ \| (\d+) or newer", page, re.MULTILINE))
+    built = re.findall(r"nvidia/cuda:([\d.]+)-runtime", DOCKERFILE.read_text())
+    assert set(built) == set(rows)
+    assert {version: driver for version, driver in rows.items() if driver != least[version[:4]]} == {}
+    assert not re.search(r"driver \d", DOCKERFILE.read_text())
+
+
 def test_the_folders_of_the_image_are_the_defaults() -> None:
     (made,) = [item.text for item in _last("cpu").instructions if item.name == "RUN"]
     defaults = Settings.from_environment({})
