@@ -34,7 +34,7 @@ help:
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
 	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run bench/gpu_check.sh"
-	@echo "make prove-container  the Dockerfile's CPU variant in clean Debian roots (as root, with debootstrap)"
+	@echo "make prove-container  the Dockerfile's variants in clean Debian roots (as root, with debootstrap)"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
 
 setup: $(STAMP)

@@ -1,7 +1,8 @@
-"""Carry out the CPU variant's instructions in copies of a Debian root, then check promises on the result.
+"""Carry out a variant's instructions in copies of a Debian root, then check promises on the result.
 
-Called by prove_dockerfile.sh as root in a mount namespace of its own: `prove_dockerfile.py WORK`, with the pristine
-root in WORK/debian. Prints a line per instruction and per check; exits 1 at the first that fails.
+Called by prove_dockerfile.sh as root in a mount namespace of its own: `prove_dockerfile.py WORK cpu` (or gpu), with the
+pristine root in WORK/debian, which takes the place of either base image. Prints a line per instruction and per check;
+exits 1 at the first that fails.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import dockerfile
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCKERFILE = CHECKOUT / "Dockerfile"
-ARGUMENTS = {"VARIANT": "cpu"}
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAKEN_ALONG = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 
@@ -62,16 +62,16 @@ def copy_in(root: Path, sources: list[str], origin: Path, workdir: str, destinat
             shutil.copy2(source, target)
 
 
-def build(work: Path) -> tuple[Path, dict[str, str]]:
-    """The final stage's root folder and its environment."""
+def build(work: Path, arguments: dict[str, str]) -> tuple[Path, dict[str, str]]:
+    """The final stage's root folder and its environment, for these build arguments."""
     roots: dict[str, Path] = {}
     envs: dict[str, dict[str, str]] = {}
-    for stage in dockerfile.stages(DOCKERFILE, ARGUMENTS):
+    for stage in dockerfile.stages(DOCKERFILE, arguments):
         root = work / f"stage-{stage.name}"
         subprocess.run(["rm", "-rf", root], check=True)
         subprocess.run(["cp", "-a", "--one-file-system", roots.get(stage.base, work / "debian"), root], check=True)
         settings = host_settings(root)
-        variables = dockerfile.Variables(DOCKERFILE, ARGUMENTS, envs.get(stage.base, {"PATH": SYSTEM_PATH}))
+        variables = dockerfile.Variables(DOCKERFILE, arguments, envs.get(stage.base, {"PATH": SYSTEM_PATH}))
         workdir = "/"
         for item in stage.instructions:
             variables.take(item)
@@ -135,10 +135,37 @@ print(f"kernels loaded in {took:.1f} s")
 """
 
 
-def check_promises(root: Path, env: dict[str, str]) -> None:
+# What the image has compiled needs no compiler; for other GPUs it has one. There is no driver in the root, so no GPU.
+_GPU_IS_READY = """
+import os, runpy, tempfile
+from gpu_infer.backends import gpu_modules
+from gpu_infer.backends.choose import choose_backend
+from gpu_infer.errors import ConfigError
+
+nvrtc = gpu_modules.cupy.cuda.nvrtc
+version = nvrtc.getVersion
+def unexpected():
+    raise RuntimeError("asked for")
+nvrtc.getVersion = unexpected
+for architecture in runpy.run_path("/opt/warm_up.py")["ARCHITECTURES"]:
+    gpu_modules.Kernels(architecture)
+nvrtc.getVersion = version
+assert gpu_modules.compile_cubin("masked", "75").startswith(b"\\x7fELF")
+assert os.environ["CUPY_CACHE_DIR"].startswith(tempfile.gettempdir()), os.environ["CUPY_CACHE_DIR"]
+assert choose_backend("auto").name == "cpu"
+try:
+    choose_backend("gpu")
+except ConfigError as error:
+    print(error)
+print("kernels for every GPU, and NVRTC %d.%d for others" % version())
+"""
+
+
+def check_promises(root: Path, env: dict[str, str], variant: str) -> None:
     python = "/opt/gpu_infer/bin/python"
     entrypoint = [python, "-m", "gpu_infer"]
     (root / "opt/kernels_are_there.py").write_text(_KERNELS_ARE_THERE)
+    (root / "opt/gpu_is_ready.py").write_text(_GPU_IS_READY)
     shutil.copyfile(CHECKOUT / "deploy/warm_up.py", root / "opt/warm_up.py")
     check = Check(root, env)
     config = "config/config_inference.json"
@@ -146,16 +173,19 @@ def check_promises(root: Path, env: dict[str, str]) -> None:
     check("the configuration of the image", [*entrypoint, "validate", f"/app/{config}"], 0, "valid")
     check("the folder of derived images", ["/bin/test", "-f", f"/app/app_base_inference_v2/{config}"], 0)
     check("kernels compiled at build are used", [python, "/opt/kernels_are_there.py"], 0, "kernels loaded")
+    if variant == "gpu":
+        said = ("no CUDA device", "kernels for every GPU, and NVRTC 12.")
+        check("CUDA kernels and their compiler are there", [python, "/opt/gpu_is_ready.py"], 0, *said)
     bad = {"NVIDIA_CLARA_TRTISURI": "http://a:b"}
     check("the entry point reads the environment", entrypoint, 2, "NVIDIA_CLARA_TRTISURI", **bad)
     check("arguments make it the command line", [*entrypoint, "doctor", "--triton", "localhost:1"], 4)
     check("packages can be added", [python, "-m", "pip", "--version"], 0)
 
 
-def main(work: Path) -> int:
-    check_promises(*build(work))
+def main(work: Path, variant: str) -> int:
+    check_promises(*build(work, {"VARIANT": variant}), variant)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

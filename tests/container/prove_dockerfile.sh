@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Prove the Dockerfile without Docker: every instruction of the CPU variant is carried out in clean Debian roots, then the
-# operator runs there as any uid, without HOME and on a read-only root.
+# Prove the Dockerfile without Docker: every instruction of both variants is carried out in clean Debian roots, then the
+# operator runs there as any uid, without HOME and on a read-only root. The GPU variant stands on Debian too, with CuPy
+# and NVRTC from PyPI as in the image; it compiles every CUDA kernel, and needs no GPU.
 #
-#   sudo tests/container/prove_dockerfile.sh [FOLDER]      about 5 minutes and 3 GB; FOLDER keeps the Debian root
+#   sudo tests/container/prove_dockerfile.sh [FOLDER [cpu|gpu]...]      about 10 minutes and 5 GB; FOLDER keeps the roots
 #
 # Needs root, debootstrap and unshare. DEBIAN_MIRROR names another mirror; the host's name servers, certificates, and
 # settings for pip and apt's downloads are taken along.
@@ -16,6 +17,8 @@ for program in debootstrap unshare python3; do
 done
 
 work=${1:-}
+shift || true
+[ "$#" -gt 0 ] || set -- cpu gpu
 if [ -z "$work" ]; then
     work=$(mktemp -d /var/tmp/gpu_infer-prove.XXXXXX)
     trap 'rm -rf "$work"' EXIT
@@ -30,4 +33,7 @@ if [ ! -e "$root/.complete" ]; then
     touch "$root/.complete"
 fi
 # A mount namespace of its own: whatever happens, no mount outlives the script.
-unshare --mount --propagation private python3 tests/container/prove_dockerfile.py "$work"
+for variant; do
+    echo "prove: variant $variant"
+    unshare --mount --propagation private python3 tests/container/prove_dockerfile.py "$work" "$variant"
+done
