@@ -153,7 +153,7 @@ def test_an_extra_brings_cupy_and_the_compiler_that_it_finds(
 
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     wanted = {r.name: r.specifier for r in map(Requirement, table[extra])}
-    assert set(wanted) == {cupy, nvrtc}
+    assert set(wanted) == {cupy, nvrtc, "tritonclient"}
     assert not wanted[cupy].contains("13.6.0")  # looks for a toolkit alone, not for NVRTC's wheel
     assert wanted[cupy].contains("14.0.0")
     assert LEAST_CUPY == "13.6", "the GPU check's hosts have a toolkit"
