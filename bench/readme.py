@@ -32,7 +32,7 @@ def write() -> None:
 
 
 def section() -> str:
-    """Table of the whole job, and a sentence for each of prepare and finish; needs their results."""
+    """Table of the whole job, and a sentence for each of prepare and finish, a table of volume; needs their results."""
     whole = _result("whole")
     columns = list(whole["table"][0])
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
@@ -40,7 +40,7 @@ def section() -> str:
     machine = whole["machine"]
     lines += ["", _wrapped(f"{whole['title']}; {machine['cpu']}, {machine['cores']} cores. {' '.join(whole['notes'])}")]
     sentences = [_sentence(name) for name in ("prepare", "finish")]
-    lines += ["", _wrapped(" ".join(sentences))]
+    lines += ["", _wrapped(" ".join(sentences)), "", *_volumes(_result("volume"))]
     return "\n".join(lines) + "\n"
 
 
@@ -53,6 +53,27 @@ def _sentence(name: str) -> str:
         if isinstance(values, dict) and "ratio_monai" in values
     ]
     return f"{result['title'].partition(':')[0]} alone, against MONAI: {', '.join(parts)}."
+
+
+def _volumes(result: dict[str, Any]) -> list[str]:
+    """Lines of a table: whole runs of phantoms, case by case."""
+    lines = [
+        "Whole runs of phantoms (`python -m bench.volume`) with a model that computes next to nothing, at 1 mm:",
+        "",
+        "| phantom | gpu_infer | MONAI | MONAI takes |",
+        "|---|---|---|---|",
+    ]
+    for case, sides in result["cases"].items():
+        ours, theirs = sides["gpu_infer"], sides.get("MONAI", {})
+        ratio = f"{theirs['seconds'] / ours['seconds']:.0f} times as long" if "seconds" in theirs else ""
+        lines.append(f"| {case} | {_run(ours)} | {_run(theirs)} | {ratio} |")
+    return lines
+
+
+def _run(side: dict[str, Any]) -> str:
+    if "seconds" not in side:
+        return str(side.get("left_out", ""))
+    return f"{side['seconds']:.1f} s, {side['peak_host_bytes'] / 2**30:.1f} GiB"
 
 
 def _lazily(values: dict[str, Any]) -> str:
