@@ -29,10 +29,12 @@ def test_both_sides_of_a_ct_and_of_105_classes(tmp_path: Path) -> None:
     for side in sides.values():
         assert {"read", "prepare", "infer", "restore", "write"} <= side["stages"].keys()
         assert 0 < side["model_s"] < side["stages"]["infer"]
-        assert side["server_input_s"] > 0
-        assert side["server_output_s"] > 0
+        assert side["server_input_s"] >= 0  # of small tiles, less than what is kept of a second
+        assert side["server_output_s"] >= 0
         assert side["rest_s"] == pytest.approx(side["seconds"] - side["model_s"], abs=2e-4)
-        assert side["non_model_share"] == pytest.approx(1 - side["model_s"] / side["seconds"], abs=2e-4)
+        # seconds are kept to a tenth of a millisecond, and this run takes some tens of them
+        rounding = 1e-4 + 1e-4 / side["seconds"]
+        assert side["non_model_share"] == pytest.approx(1 - side["model_s"] / side["seconds"], abs=rounding)
         assert side["peak_host_bytes"] > 50 << 20
         assert (side["peak_device_bytes"], side["counted"]) == (None, "second run")
     # 48×48×60 voxels at 1 mm, of which a window has 48×48×32: 0, 24, 28 here and there
