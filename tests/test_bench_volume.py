@@ -35,7 +35,7 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     assert facts["model_s"] > 0
     assert facts["server_input_s"] >= 0  # of small tiles, less than what is kept of a second
     assert facts["server_output_s"] >= 0
-    assert facts["non_model_non_file_non_copy_s"] < facts["non_model_non_file_s"]
+    assert facts["non_model_non_file_non_copy_s"] <= facts["non_model_non_file_s"]
     assert facts["peak_host_bytes"] > 50 << 20
     assert "labels" not in facts
     row = written["table"][0]
