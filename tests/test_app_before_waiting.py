@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def wait(*_args: Any, **_options: Any) -> None:
         raise AssertionError("waited for a server")
 
-    monkeypatch.setattr(app, "open_transport", wait)
+    monkeypatch.setattr(app.Server, "connect", wait)
     (tmp_path / "input").mkdir()
 
     def call(**settings: Any) -> None:
@@ -57,3 +58,16 @@ def test_options_that_a_simple_inferer_cannot_follow(run: Any, tmp_path: Path) -
     path.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match=r"^--roi, --slots: TRTISSimpleInferer sends the whole volume in one request"):
         run(config=path, roi_size="8,8,8", slots=2)
+
+
+def test_a_data_transport_that_does_not_exist(run: Any) -> None:
+    with pytest.raises(ConfigError, match="--require cuda_shm contradicts --data inline"):
+        run(data="inline", require="cuda_shm")
+
+
+def test_a_device_that_cannot_be_used(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    for name in [name for name in sys.modules if name.startswith("gpu_infer.backends.gpu")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ConfigError, match="device gpu: CuPy cannot be imported"):
+        run(device="gpu")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,25 +107,18 @@ class LabelOperations(Operations):
             raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
         if labels.size == 0:
             return np.zeros(0, np.int64)
-        classes = 1 << 8 * labels.dtype.itemsize
         if isinstance(labels, np.ndarray):
-            counts = _host_histogram(labels, classes)
-        else:
-            with self._device.section("histogram"):
-                table = self._device.zeroed((classes,), np.uint64)
-                dense = self._dense(labels)
-                packed = arguments.packed(
-                    arguments.HISTOGRAM, labels=pointer(in_memory_order(dense)), counts=pointer(table), size=dense.size
-                )
-                blocks = -(-dense.size // (_THREADS * _LABELS_PER_THREAD))
-                self._device.launch("statistics", f"histogram_{code(labels.dtype)}", blocks, packed, block=(_THREADS,))
-                counts = self._device.small_download(table).astype(np.int64)
+            from .cpu import CpuBackend
+
+            return CpuBackend().histogram(labels)
+        classes = 1 << 8 * labels.dtype.itemsize
+        with self._device.section("histogram"):
+            table = self._device.zeroed((classes,), np.uint64)
+            dense = self._dense(labels)
+            packed = arguments.packed(
+                arguments.HISTOGRAM, labels=pointer(in_memory_order(dense)), counts=pointer(table), size=dense.size
+            )
+            blocks = -(-dense.size // (_THREADS * _LABELS_PER_THREAD))
+            self._device.launch("statistics", f"histogram_{code(labels.dtype)}", blocks, packed, block=(_THREADS,))
+            counts = self._device.small_download(table).astype(np.int64)
         return counts[: int(np.flatnonzero(counts)[-1]) + 1]
-
-
-def _host_histogram(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    counts = np.zeros(classes, np.int64)
-    flat = labels.ravel(order="K")
-    for begin in range(0, flat.size, 1 << 22):
-        counts += np.bincount(flat[begin : begin + (1 << 22)], minlength=classes)
-    return counts

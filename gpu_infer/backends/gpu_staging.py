@@ -21,6 +21,9 @@ CHUNK = 16 << 20
 _PIECE = 2 << 20
 """Bytes that are worth a thread of their own."""
 
+_MOST_THREADS = 8
+"""The bus of a recent card takes several times what one thread of the host copies."""
+
 Bytes = NDArray[np.uint8]
 
 
@@ -29,7 +32,7 @@ class Staging:
 
     def __init__(self) -> None:
         self._halves: list[Pinned] = []
-        threads = min(4, os.cpu_count() or 1)
+        threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging") if threads > 1 else None
 
     def upload(self, host: Bytes, device: int, stream: Any) -> None:

@@ -40,10 +40,17 @@ class Server:
 
     @classmethod
     def connect(
-        cls, endpoints: Endpoints, control: str = "auto", *, wait_s: float = 600.0, interval_s: float = 0.5
+        cls,
+        endpoints: Endpoints,
+        control: str = "auto",
+        *,
+        wait_s: float = 600.0,
+        interval_s: float = 0.5,
+        check: Callable[[], None] = lambda: None,
     ) -> Server:
         """The first endpoint whose server is ready, asked every `interval_s` seconds for at most `wait_s`.
 
+        check  called before each round; what it raises ends the wait
         Raises DeadlineError that names every address tried and what it answered last, ConfigError when no
         address speaks the protocol asked for.
         """
@@ -52,6 +59,7 @@ class Server:
         started = time.monotonic()
         next_log = LOG_EVERY_S
         while True:
+            check()
             for name, url in candidates:
                 answer = _ask(name, url)
                 if isinstance(answer, Server):

@@ -214,22 +214,12 @@ def release(arena: Arena, registration: Registration | None, drain_s: float = 30
         arena.close()
 
 
-def open_transport(
-    endpoints: Endpoints,
-    backend: Backend,
-    *,
-    control: str = "auto",
-    data: str = "auto",
-    require: str | None = None,
-    wait_s: float = 600.0,
-    interval_s: float = 0.5,
-) -> Transport:
-    """Wait for the server and choose how voxels travel.
+def data_choices(data: str = "auto", require: str | None = None) -> tuple[DataName, ...]:
+    """The data transports that may be used, the best first.
 
-    data     "auto" tries cuda_shm, system_shm and inline in that order; a named choice is taken or refused
+    data     "auto" allows cuda_shm, system_shm and inline in that order; a named one is used or refused
     require  like a named `data`, for callers that must not fall back
-    Raises ConfigError for unknown or contradictory choices, DeadlineError when no server is ready within
-    `wait_s` seconds, ServerError or ResourceError when a named choice does not work here.
+    Raises ConfigError for unknown or contradictory names.
     """
     for option, value, allowed in (
         ("data", data, ("auto", *LADDER)),
@@ -240,12 +230,37 @@ def open_transport(
     if require is not None and data not in ("auto", require):
         raise ConfigError(f"--require {require} contradicts --data {data}", remedy="give one of them, or both the same")
     named = require if require is not None else data
-    choices = LADDER if named == "auto" else (cast(DataName, named),)
-    server = Server.connect(endpoints, control, wait_s=wait_s, interval_s=interval_s)
+    return LADDER if named == "auto" else (cast(DataName, named),)
+
+
+def choose_transport(server: Server, backend: Backend, choices: tuple[DataName, ...]) -> Transport:
+    """The first of `choices` that works between this process and `server`.
+
+    Raises ServerError or ResourceError if the only choice does not work here.
+    """
     transport = Transport(server, backend, choices)
     transport.probe()
     log.info("control %s, data %s", transport.control, transport.data)
     return transport
+
+
+def open_transport(
+    endpoints: Endpoints,
+    backend: Backend,
+    *,
+    control: str = "auto",
+    data: str = "auto",
+    require: str | None = None,
+    wait_s: float = 600.0,
+    interval_s: float = 0.5,
+) -> Transport:
+    """Wait for the server (`Server.connect`), then choose a transport of `data_choices(data, require)`.
+
+    Raises what `data_choices`, `Server.connect` and `choose_transport` raise.
+    """
+    choices = data_choices(data, require)
+    server = Server.connect(endpoints, control, wait_s=wait_s, interval_s=interval_s)
+    return choose_transport(server, backend, choices)
 
 
 def _explained(error: ServerError, check: str) -> ServerError:

@@ -155,8 +155,21 @@ def test_an_extra_brings_cupy_and_the_compiler_that_it_finds(
     wanted = {r.name: r.specifier for r in map(Requirement, table[extra])}
     assert set(wanted) == {cupy, nvrtc, "tritonclient"}
     assert not wanted[cupy].contains("13.6.0")  # looks for a toolkit alone, not for NVRTC's wheel
-    assert wanted[cupy].contains("14.0.0")
+    assert [v for v in ("14.0.0", "14.0.1", "14.1.0", "14.1.1", "14.2.0") if wanted[cupy].contains(v)] == [
+        "14.0.1",
+        "14.1.1",
+        "14.2.0",
+    ]
     assert LEAST_CUPY == "13.6", "the GPU check's hosts have a toolkit"
     if major is not None:
         assert wanted[nvrtc].contains(f"{major}.5")
         assert not wanted[nvrtc].contains(f"{major + 1}.0")
+
+
+@pytest.mark.parametrize("extra", ["cucim12", "cucim13"])
+def test_cucim_comes_without_a_gigabyte_of_cuda_libraries(extra: str) -> None:
+    """26.8 is the first release that requires `cupy[ctk]`."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (cucim,) = map(Requirement, table[extra])
+    assert cucim.specifier.contains("26.6.0")
+    assert not cucim.specifier.contains("26.8.0")

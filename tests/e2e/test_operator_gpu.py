@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from operator_helpers import config, operate, write_nifti
 from real_device import real_gpu
 
 from gpu_infer import app
+from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.errors import ResourceError
 from gpu_infer.job import Job, plan_job
 from gpu_infer.memory import TABLES
+from gpu_infer.report import Report
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +137,39 @@ def test_voxels_cross_the_bus_twice(tmp_path: Path, triton_server: Any, gpu: Any
     assert counted["bytes_down"] == stored.size  # uint8 labels
     assert counted["tile_bytes_up"] == counted["tile_bytes_down"] == 0
     assert counted["table_bytes"] < 50_000
+
+
+def test_labels_are_counted_on_the_device_inside_a_stage(
+    tmp_path: Path, triton_server: Any, gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No pass over the labels on the host follows the download: it would take longer than all kernels together."""
+
+    def on_the_host(*_: Any) -> None:
+        raise AssertionError("labels were counted on the host")
+
+    monkeypatch.setattr(CpuBackend, "histogram", on_the_host)
+    stages: list[str] = []
+    entered: list[str] = []
+    count, enter = gpu.GpuBackend.histogram, Report.stage
+
+    def noted(self: Any, labels: Any) -> Any:
+        stages.append(entered[-1])
+        return count(self, labels)
+
+    @contextmanager
+    def stage(self: Report, name: str) -> Iterator[None]:
+        entered.append(name)
+        with enter(self, name):
+            yield
+        entered.append("none")
+
+    monkeypatch.setattr(gpu.GpuBackend, "histogram", noted)
+    monkeypatch.setattr(Report, "stage", stage)
+    write_nifti(tmp_path / "input/case.nii.gz", volume((30, 26, 22)), AFFINE)
+    result = operate(tmp_path, triton_server, content(), device="gpu")
+    counts = np.bincount(labels_of(result).ravel())
+    assert {int(label): found["voxels"] for label, found in result.data["labels"].items()} == dict(enumerate(counts))
+    assert stages == ["restore"]
 
 
 def test_a_second_case_of_a_new_shape_compiles_and_allocates_nothing(
