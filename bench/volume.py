@@ -2,9 +2,9 @@
 
 The operator and MONAI from file to file on phantoms of five sizes, with the same Triton and models that compute next
 to nothing (bench/models, on a GPU bench/models_gpu): 1 mm grid, windows, labels back on the file's grid; the last case
-has 105 classes. A side of a case is a process of its own that runs it twice; the second run counts, as a case after
-another does. The operator sends the windows of its mode clara through shared memory, MONAI those of an overlap of 0.25
-inside gRPC requests.
+has 105 classes. A side of a case is a process of its own that runs it twice: the second run is a case after another,
+the first, counted from the start of the process, a job of one volume. The operator sends the windows of its mode clara
+through shared memory, MONAI those of an overlap of 0.25 inside gRPC requests.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from bench.output import RESULTS, Chart, Result, mebibytes, say, seconds, times
 from bench.served import served
 from bench.volume_case import CASES, QUICK, ROI, Case, Shape
+from bench.volume_facts import first_case
 from bench.volume_operator import CaseFailed, operator_side
 from bench.volume_peer import LeftOut, PeerMissing, agreement, monai_side, why_left_out
 from gpu_infer.backends.choose import choose_backend
@@ -37,6 +38,8 @@ NOTES = [
     "of Triton's statistics. All but model and files: prepare, infer and restore less the model, passing on included; "
     "the next column is less the server's input and output as well. Host, GPU: peak memory of the side's process; on "
     "the GPU what the operator had asked for and what PyTorch's tensors took.",
+    "First case of a process: a job of one volume, from the start of its process, with imports and, on a GPU, the "
+    "creation of its context; its ratios are to our first case.",
     "Ratios: a side's seconds over ours. Labels equal: share of the file's voxels on which both sides agree; sizes "
     "after resampling, padding and windows differ (docs/equivalence.md).",
 ]
@@ -88,7 +91,8 @@ def run(
             case.write(source)
             facts, labels = operator_side(case, source, ours, device, server.grpc, roi)
             sides = result.data["cases"][case.name] = {OURS: facts}
-            result.rows.append(_row(case, OURS, facts, facts))
+            start = first_case(facts)
+            result.rows += [_row(case, OURS, facts, facts), _row(case, OURS, start, start)]
             _keep(result, folder)
             if absent is None:
                 try:
@@ -99,7 +103,10 @@ def run(
                     result.rows.append([case.name, MONAI, str(reason), *[""] * (len(COLUMNS) - 3)])
                 else:
                     sides[MONAI] = found | {"agreement": agreement(labels, others, case.shape)}
-                    result.rows.append(_row(case, MONAI, sides[MONAI], facts))
+                    result.rows += [
+                        _row(case, MONAI, sides[MONAI], facts),
+                        _row(case, MONAI, first_case(sides[MONAI]), start),
+                    ]
                 _keep(result, folder)
             groups |= {f"{case.name}\n{side}": _bars(run) for side, run in sides.items() if "stages" in run}
             for path in (ours, theirs):

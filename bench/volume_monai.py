@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.measure import peak_rss
+from bench.measure import peak_rss, process_seconds
 from bench.monai_job import MonaiJob
 from bench.monai_memory import DoesNotFit, confined, grid_of, least_bytes, out_of_memory
 from bench.predictors import Counted, grpc_predictor
@@ -109,6 +109,7 @@ def _runs(job: MonaiJob, arguments: argparse.Namespace) -> dict[str, Any]:
                 "peak_device_bytes": torch.cuda.max_memory_allocated() if job.device == "cuda" else None,
             }
         )
+        runs[0].setdefault("process_s", round(process_seconds(), 4))
     counted = "second run" if len(runs) > 1 else "first run"
     return {**runs[-1], "counted": counted, "first_run": runs[0], "labels": str(labels)}
 

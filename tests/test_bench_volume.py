@@ -28,7 +28,11 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     result = volume.run("cpu", (Case((48, 40, 36)),), roi=(24, 24, 24), peers=False, folder=tmp_path)
     written = json.loads((tmp_path / "volume.json").read_text(encoding="utf-8"))
     facts = written["cases"]["48×40×36"]["gpu_infer"]
-    assert [row[:2] for row in result.rows] == [["48×40×36", "gpu_infer"]]
+    assert [row[:2] for row in result.rows] == [
+        ["48×40×36", "gpu_infer"],
+        ["48×40×36", "gpu_infer (first case of a process)"],
+    ]
+    assert facts["first_run"]["process_s"] > facts["first_run"]["seconds"]
     assert (facts["device"], facts["peak_device_bytes"]) == ("cpu", None)
     assert {"read", "prepare", "infer", "restore", "write"} <= facts["stages"].keys()
     assert facts["windows"] > 1
@@ -76,14 +80,13 @@ def test_the_last_case_has_105_classes_and_no_other() -> None:
 # -- sides in the table --------------------------------------------------------------------------------------------
 def facts_of(seconds: float, model: float, **others: Any) -> dict[str, Any]:
     stages = {"read": 0.1, "prepare": 0.2, "infer": seconds - 0.6, "restore": 0.2, "write": 0.1}
-    return {
+    run = {
         **timed_run(seconds, stages, ServerSeconds(0.0, model, 0.0)),
         "windows": 8,
         "peak_host_bytes": 3 << 20,
         "peak_device_bytes": None,
-        "counted": "second run",
-        **others,
     }
+    return {**run, "counted": "second run", "first_run": {**run, "process_s": seconds + 3.0}, **others}
 
 
 @pytest.fixture
@@ -123,13 +126,16 @@ def two_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def test_a_row_per_side_and_ratios(two_cases: Any) -> None:
     table, written = two_cases(facts_of(11.0, 2.0), facts_of(401.0, 1.0, counted="first run"))
+    first = " (first case of a process)"
     assert [(row["case"], row["side"]) for row in table] == [
-        ("8×7×6", "gpu_infer"),
-        ("8×7×6", "MONAI"),
-        ("6×7×8", "gpu_infer"),
-        ("6×7×8", "MONAI (first run)"),
+        (case, f"{side}{run}")
+        for case, long in (("8×7×6", ""), ("6×7×8", " (first run)"))
+        for side, run in (("gpu_infer", ""), ("gpu_infer", first), ("MONAI", long), ("MONAI", first))
     ]
-    ours, theirs, _, long = table
+    ours, ours_first, theirs, theirs_first = table[:4]
+    long = table[6]
+    assert (ours_first["whole"], ours_first["all but model"]) == ("5.00 s", "4.00 s, 80%")
+    assert (theirs_first["whole"], theirs_first["whole, ratio"]) == ("14.00 s", "2.8×")
     assert (ours["all but model"], theirs["all but model"]) == ("1.00 s, 50%", "9.00 s, 82%")
     assert (theirs["whole, ratio"], theirs["all but model, ratio"]) == ("5.5×", "9.0×")
     assert (theirs["labels equal"], theirs["host"], theirs["GPU"]) == ("99.12%", "3 MiB", "")
@@ -141,8 +147,8 @@ def test_a_row_per_side_and_ratios(two_cases: Any) -> None:
 def test_a_side_that_does_not_fit_stands_in_the_table_and_the_bench_goes_on(two_cases: Any) -> None:
     why = "does not fit: needs 54.0 GiB at least, 20.5 GiB free"
     table, written = two_cases(LeftOut(why), facts_of(4.0, 1.0))
-    assert (table[1]["side"], table[1]["whole"], table[1]["infer"], table[1]["whole, ratio"]) == ("MONAI", why, "", "")
-    assert table[3]["whole, ratio"] == "2.0×"
+    assert (table[2]["side"], table[2]["whole"], table[2]["infer"], table[2]["whole, ratio"]) == ("MONAI", why, "", "")
+    assert table[5]["whole, ratio"] == "2.0×"
     assert written["left"] == [f"MONAI, 8×7×6: {why}"]
     assert f"Left out: MONAI, 8×7×6: {why}." in written["notes"]
     assert written["cases"]["8×7×6"]["MONAI"] == {"left_out": why}

@@ -23,7 +23,9 @@ ROI = (48, 48, 32)
 def test_both_sides_of_a_ct_and_of_105_classes(tmp_path: Path) -> None:
     volume.run("cpu", (CT, LABELS), roi=ROI, peers=True, folder=tmp_path)
     content = json.loads((tmp_path / "volume.json").read_text(encoding="utf-8"))
-    assert [row["side"] for row in content["table"]] == ["gpu_infer", "MONAI"] * 2
+    first = " (first case of a process)"
+    rows = ["gpu_infer", f"gpu_infer{first}", "MONAI", f"MONAI{first}"]
+    assert [row["side"] for row in content["table"]] == rows * 2
     assert "left" not in content
     sides = content["cases"][CT.name]
     for side in sides.values():
