@@ -64,7 +64,7 @@ def described(code: KernelCode) -> dict[str, Any]:
         "registers": resources.registers,
         "blocks_per_multiprocessor": blocks_per_multiprocessor(resources.registers),
         "stack_bytes": resources.stack,
-        "shared_bytes": code.shared,
+        "shared_bytes": code.reported.shared,
         "parameter_bytes": resources.parameters,
         "instructions": code.instructions,
         "subroutines": list(code.code.subroutines),

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,14 @@ class Code:
     def main(self) -> list[Instruction]:
         """The kernel without its subroutines."""
         return self.instructions[: min(self.subroutines.values(), default=len(self.instructions))]
+
+    def by_routine(self) -> Iterator[tuple[str, Instruction]]:
+        """(label of the subroutine, "" of the kernel itself; instruction) for every instruction."""
+        starts = {at: label for label, at in self.subroutines.items()}
+        routine = ""
+        for n, instruction in enumerate(self.instructions):
+            routine = starts.get(n, routine)
+            yield routine, instruction
 
 
 def find_nvdisasm() -> Path | None:

@@ -8,17 +8,17 @@ from pathlib import Path
 from bench.sass.cubin import Function, kernels
 from bench.sass.disassembly import Code, disassemble
 from bench.sass.loops import Loop, loops_of
-from bench.sass.nvrtc import Compiled, compile_once, nvrtc
+from bench.sass.nvrtc import Compiled, Resources, compile_once, nvrtc
 from gpu_infer.backends.gpu_source import compile_options, kernel_source
 
 
 @dataclass(frozen=True)
 class KernelCode:
-    """One kernel; `shared` is its static shared memory in bytes, `loops` are its outermost ones."""
+    """One kernel: `resources` as the cubin states them, `reported` as the assembler does; `loops` are its outermost."""
 
     module: str
     resources: Function
-    shared: int
+    reported: Resources
     code: Code
     loops: list[Loop]
 
@@ -46,6 +46,5 @@ def module_code(module: str, architecture: str, major: int, folder: Path | None 
     compiled = compiled_module(module, architecture, major, folder)
     resources, codes = kernels(compiled.cubin), disassemble(compiled.cubin)
     return {
-        n: KernelCode(module, resources[n], compiled.kernels[n].shared, codes[n], loops_of(codes[n]))
-        for n in sorted(codes)
+        n: KernelCode(module, resources[n], compiled.kernels[n], codes[n], loops_of(codes[n])) for n in sorted(codes)
     }
