@@ -6,22 +6,12 @@ that head. Loops of one head are one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.sass.blocks import Block, blocks_of
 from bench.sass.disassembly import Code, Instruction
-
-_ENDS = {"EXIT", "RET"}
-_JUMPS = {"BRA", "BRX", "JMP"}
-_ACCESSES = {"LDG", "STG", "LDS", "STS"}
-
-
-@dataclass
-class Block:
-    """Instructions begin … end - 1, and the blocks that may follow."""
-
-    begin: int
-    end: int
-    following: list[int] = field(default_factory=list)
+from bench.sass.paths import best_path, instructions_of, is_access
 
 
 @dataclass
@@ -30,6 +20,7 @@ class Loop:
 
     path  instructions of one turn without those of nested loops: from head to head with the most loads and stores, and
           of such paths the shortest
+    lean  the same of the shortest path of all
     """
 
     head: int
@@ -37,32 +28,9 @@ class Loop:
     body: list[Instruction]
     own: list[Instruction]
     path: list[Instruction]
+    lean: list[Instruction]
     inner: list[Loop] = field(default_factory=list)
     blocks: frozenset[int] = frozenset()
-
-
-def blocks_of(code: Code) -> list[Block]:
-    """Basic blocks of the kernel without its subroutines; the first is the entry."""
-    main = code.main
-    at = {label: index for label, index in code.labels.items() if index < len(main)}
-    starts = {0, *(at[t] for i in main for t in i.targets if t in at)}
-    starts |= {n + 1 for n, i in enumerate(main) if i.name in _ENDS | _JUMPS and n + 1 < len(main)}
-    ordered = sorted(starts)
-    number = {begin: n for n, begin in enumerate(ordered)}
-    blocks = [Block(begin, end) for begin, end in zip(ordered, [*ordered[1:], len(main)], strict=True)]
-    for n, block in enumerate(blocks):
-        last = main[block.end - 1]
-        if last.name in _JUMPS:
-            block.following += [number[at[t]] for t in last.targets if t in at]
-        if n + 1 < len(blocks) and _falls_through(last):
-            block.following.append(n + 1)
-    return blocks
-
-
-def _falls_through(last: Instruction) -> bool:
-    if last.name not in _ENDS | _JUMPS:
-        return True
-    return bool(last.predicate) or (last.name == "BRA" and not last.operands.startswith("`"))
 
 
 def loops_of(code: Code) -> list[Loop]:
@@ -129,7 +97,8 @@ def _nested(code: Code, blocks: list[Block], members: dict[int, set[int]]) -> li
         loop = Loop(
             blocks[head].begin,
             parent.depth + 1 if parent else 1,
-            _instructions(code, blocks, inside),
+            instructions_of(code, blocks, inside),
+            [],
             [],
             [],
             blocks=inside,
@@ -138,40 +107,24 @@ def _nested(code: Code, blocks: list[Block], members: dict[int, set[int]]) -> li
         stack.append(loop)
     for loop in stack:
         nested = frozenset().union(*(inner.blocks for inner in loop.inner))
-        loop.own = _instructions(code, blocks, loop.blocks - nested)
-        head = next(n for n in loop.blocks if blocks[n].begin == loop.head)
-        path = hot_path(code, blocks, head, loop.blocks, head)
-        loop.path = _instructions(code, blocks, frozenset(path) - nested)
+        loop.own = instructions_of(code, blocks, loop.blocks - nested)
+        loop.path = turn_of(code, loop, is_access)
+        loop.lean = turn_of(code, loop, None)
         loop.inner.sort(key=lambda inner: inner.head)
     return sorted(top, key=lambda loop: loop.head)
 
 
-def _instructions(code: Code, blocks: list[Block], numbers: frozenset[int]) -> list[Instruction]:
-    return [i for n in sorted(numbers) for i in code.instructions[blocks[n].begin : blocks[n].end]]
+def turn_of(code: Code, loop: Loop, seeks: Callable[[Instruction], bool] | None) -> list[Instruction]:
+    """One turn without those of nested loops, on the path that `best_path` finds."""
+    blocks = blocks_of(code)
+    head = next(n for n in loop.blocks if blocks[n].begin == loop.head)
+    path = best_path(code, blocks, head, loop.blocks, head, seeks)
+    return instructions_of(code, blocks, set(path).difference(*(inner.blocks for inner in loop.inner)))
 
 
-def hot_path(code: Code, blocks: list[Block], start: int, inside: frozenset[int], goal: int) -> list[int]:
-    """Blocks from `start` to an edge that leads to `goal`, with the most loads and stores, then the fewest
-    instructions; no block twice along back edges."""
-    memo: dict[int, tuple[int, int, list[int]] | None] = {}
-    active: set[int] = set()
-
-    def best(n: int) -> tuple[int, int, list[int]] | None:
-        if n in memo:
-            return memo[n]
-        active.add(n)
-        block = code.instructions[blocks[n].begin : blocks[n].end]
-        accesses, length = sum(i.name in _ACCESSES for i in block), len(block)
-        choices: list[tuple[int, int, list[int]]] = [(0, 0, [])] if goal in blocks[n].following else []
-        for following in blocks[n].following:
-            if following in inside and following != goal and following not in active:
-                further = best(following)
-                if further is not None:
-                    choices.append(further)
-        active.discard(n)
-        chosen = max(choices, key=lambda c: (c[0], -c[1]), default=None)
-        memo[n] = None if chosen is None else (accesses + chosen[0], length + chosen[1], [n, *chosen[2]])
-        return memo[n]
-
-    found = best(start)
-    return found[2] if found else [start]
+def straight_path(code: Code, *, lean: bool = False) -> list[Instruction]:
+    """What every thread executes outside of loops, on the best path from the kernel's begin to its end."""
+    blocks = blocks_of(code)
+    path = best_path(code, blocks, 0, range(len(blocks)), None, None if lean else is_access)
+    looping = frozenset().union(*(loop.blocks for loop in loops_of(code)))
+    return instructions_of(code, blocks, frozenset(path) - looping)

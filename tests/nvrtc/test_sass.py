@@ -6,7 +6,7 @@ import pytest
 
 from bench.sass import mix
 from bench.sass.disassembly import Instruction, parse
-from bench.sass.loops import loops_of
+from bench.sass.loops import loops_of, straight_path
 from bench.sass.occupancy import blocks_per_multiprocessor
 
 LISTING = """
@@ -62,8 +62,15 @@ def test_loops_are_nested_and_counted() -> None:
     assert (outer.head, outer.depth, len(outer.body)) == (3, 1, 11)
     assert [i.name for i in outer.own] == ["MOV", "CALL", "BRA"]
     assert (inner.head, inner.depth, len(inner.body), inner.inner) == (4, 2, 8, [])
-    # the way that stores, not the shorter one around the store
+    # the path that stores, not the shorter one around the store
     assert [i.name for i in inner.path] == ["LDG", "BRA", "FADD", "FADD", "STG", "IMAD", "IMAD", "BRA"]
+    assert [i.name for i in inner.lean] == ["LDG", "BRA", "IMAD", "IMAD", "BRA"]
+
+
+def test_the_straight_path_leaves_loops_out() -> None:
+    code = parse(LISTING)["walk"]
+    assert [i.name for i in straight_path(code)] == ["S2R", "ISETP", "EXIT", "EXIT"]
+    assert [i.name for i in straight_path(code, lean=True)] == ["S2R", "ISETP", "EXIT"]
 
 
 def test_a_jump_table_leads_to_every_case() -> None:
