@@ -6,6 +6,9 @@ Registers, shared memory, parameters, instructions and loops of the machine code
   turn  instructions of one turn without those of nested loops, on the path with the most loads and stores
   then the turn's instructions by class
 
+  --predict   what bench.kernels may be expected to measure, from these numbers; --readme writes it into bench/README.md
+  --budgets   the table of tests/nvrtc/instruction_budgets.json anew
+
 Needs the extra `nvrtc`.
 """
 
@@ -15,13 +18,19 @@ import argparse
 import json
 import re
 import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from bench.kernels import FULL
 from bench.output import say
-from bench.sass import mix
+from bench.predicted import table
+from bench.sass import budgets, mix
+from bench.sass.disassembly import find_nvdisasm
 from bench.sass.kernel_code import KernelCode, module_code
 from bench.sass.loops import Loop
-from bench.sass.nvrtc import library, nvrtc
+from bench.sass.nvrtc import LIBRARIES, library, nvrtc
 from bench.sass.occupancy import blocks_per_multiprocessor
 from gpu_infer.backends.gpu_source import MODULES
 
@@ -33,25 +42,66 @@ def main() -> None:
     parser.add_argument("--module", choices=MODULES, action="append", help="files of kernels/; all if not given")
     parser.add_argument("--kernel", default="", metavar="REGEX", help="kernels whose name has a match")
     parser.add_argument("--architecture", default="90", help="90 for sm_90 (H100, H200), which is the default")
-    parser.add_argument("--cuda", type=int, choices=(12, 13), default=13, help="the compiler's major version")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--cuda", type=int, choices=sorted(LIBRARIES), default=13, help="the compiler's major version")
+    parser.add_argument("--json", action="store_true", help="of kernels or of the prediction")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--predict", action="store_true", help="the rows of bench.kernels on H200 and L4")
+    other.add_argument("--budgets", action="store_true", help="instructions per hot loop, of all installed NVRTCs")
+    parser.add_argument("--before", type=Path, metavar="FILE", help="JSON of an earlier --predict to compare with")
+    parser.add_argument("--readme", action="store_true", help="with --predict: write the table into bench/README.md")
     arguments = parser.parse_args()
-    if library(arguments.cuda) is None:
-        sys.exit(f"no NVRTC of CUDA {arguments.cuda} is installed: pip install 'gpu-infer[nvrtc]'")
-    found = [
-        code
-        for module in arguments.module or MODULES
-        for name, code in module_code(module, arguments.architecture, arguments.cuda).items()
-        if re.search(arguments.kernel, name)
-    ]
-    if not found:
+    if (arguments.before or arguments.readme) and not arguments.predict:
+        parser.error("--before and --readme go with --predict")
+    if library(arguments.cuda) is None or find_nvdisasm() is None:
+        sys.exit(f"no NVRTC of CUDA {arguments.cuda} or no nvdisasm: pip install 'gpu-infer[nvrtc]' brings both")
+    if arguments.predict:
+        _predict(arguments)
+    elif arguments.budgets:
+        sys.stdout.write(json.dumps(_budgets(arguments.architecture), indent=1) + "\n")
+    else:
+        _show(arguments)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    numbers = table.predictions(*FULL, arguments.cuda)
+    if arguments.json:
+        sys.stdout.write(json.dumps(numbers, indent=1) + "\n")
+        return
+    before = json.loads(arguments.before.read_text(encoding="utf-8")) if arguments.before else None
+    version = ".".join(map(str, nvrtc(arguments.cuda).version))
+    paragraph = textwrap.fill(table.notes(version), 120, break_long_words=False, break_on_hyphens=False)
+    text = f"{table.markdown(numbers, before)}\n{paragraph}\n"
+    if arguments.readme:
+        table.write_readme(text)
+        say("wrote the predictions into bench/README.md")
+    else:
+        sys.stdout.write(text)
+
+
+def _budgets(architecture: str) -> dict[str, float]:
+    loops = table.hot_loops(*FULL)
+    return budgets.larger(
+        budgets.counted(loops, {code.name: code for code in _codes(MODULES, architecture, major)})
+        for major in LIBRARIES
+        if library(major) is not None
+    )
+
+
+def _codes(modules: Sequence[str], architecture: str, major: int) -> list[KernelCode]:
+    return [code for module in modules for code in module_code(module, architecture, major).values()]
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    codes = _codes(arguments.module or MODULES, arguments.architecture, arguments.cuda)
+    chosen = [code for code in codes if re.search(arguments.kernel, code.name)]
+    if not chosen:
         sys.exit(f"no kernel's name matches {arguments.kernel!r}")
     if arguments.json:
-        sys.stdout.write(json.dumps([described(code) for code in found], indent=1) + "\n")
+        sys.stdout.write(json.dumps([described(code) for code in chosen], indent=1) + "\n")
         return
     version = ".".join(map(str, nvrtc(arguments.cuda).version))
     say(f"sm_{arguments.architecture}, NVRTC {version}; blocks of 256 threads")
-    for code in found:
+    for code in chosen:
         sys.stdout.write("\n".join(lines(described(code))) + "\n")
 
 

@@ -21,8 +21,8 @@ class HotLoop:
     event       pattern of the class of instructions that every item has, "STG" or "STS.32", see `mix.group`
     item_bytes  bytes that one item moves by them, per thread; 0: an item is one such instruction
     loads       LDG instructions per item, if that tells variants apart
-    through     pattern of the classes that the path through the loop is to have most of, if not of all loads and stores:
-                of a switch it chooses the cases
+    through     pattern of the classes of which the path through the loop has the most, if not of all loads and stores:
+                it chooses the cases of a switch
     """
 
     kernel: str
@@ -33,7 +33,9 @@ class HotLoop:
 
     def __str__(self) -> str:
         variant = "" if self.loads is None else f", {self.loads} loads"
-        return f"{self.kernel}: {self.event} {self.item_bytes or 1}{variant}"
+        event = self.event.replace("\\", "")
+        size = f", {self.item_bytes} B" if self.item_bytes else ""
+        return f"{self.kernel}: {event}{size}{variant}"
 
     def turn(self, code: Code, loop: Loop) -> list[Instruction]:
         """Instructions of one turn of `loop` on the path that is asked for."""
@@ -69,7 +71,9 @@ def cost(hot: HotLoop, code: KernelCode) -> Cost:
         length = sum(classes.values())
         costs.append(Cost(length / items, classes.get("double", 0) / items, items, chain[:-1]))
     if not costs:
-        raise LookupError(f"no loop of {code.name} has {hot.event} as {hot} asks: describe its hot loop anew")
+        raise LookupError(
+            f"no loop of {code.name} fits the hot loop {hot}: describe it anew in bench/predicted, where rows name it"
+        )
     return min(costs, key=lambda c: c.instructions)
 
 

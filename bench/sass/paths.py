@@ -30,8 +30,8 @@ def best_path(
 ) -> list[int]:
     """Blocks from `start` to an edge that leads to `goal` (None: to an end of the kernel), each at most once.
 
-    The path has the most instructions that `seeks` is true of, then the fewest instructions, those of its calls included.
-    Only blocks in `inside` are on it.
+    The path has the most instructions for which `seeks` is true, then the fewest instructions, those of its calls
+    included. Only blocks in `inside` are on it.
     """
     ends = sorted([*code.subroutines.values(), len(code.instructions)])
     lengths = {label: ends[ends.index(at) + 1] - at for label, at in code.subroutines.items()}

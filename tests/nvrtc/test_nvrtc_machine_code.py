@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.kernels import FULL
+from bench.predicted.table import hot_loops
+from bench.sass.budgets import TOLERANCE, counted, larger
 from bench.sass.disassembly import find_nvdisasm
 from bench.sass.kernel_code import KernelCode, module_code
 from bench.sass.nvrtc import library
@@ -50,6 +54,8 @@ INTEGER_DIVISION = "F2I.FTZ.U32.TRUNC.NTZ"
 """Converts the estimate of a reciprocal of an integer, which is no denormal."""
 
 LOCAL = {"LDL", "STL"}
+BUDGETS: dict[str, float] = json.loads((Path(__file__).parent / "instruction_budgets.json").read_text(encoding="utf-8"))
+ANEW = "python -m bench.machine_code --budgets > tests/nvrtc/instruction_budgets.json"
 EVERYTHING = list(itertools.product(MAJORS, MODULES))
 
 
@@ -110,6 +116,24 @@ def test_resources_are_those_that_the_assembler_reports(module: dict[str, Kernel
         assert kernel.resources.registers == kernel.reported.registers, kernel.name
         assert kernel.resources.stack == kernel.reported.stack, kernel.name
         assert kernel.resources.instructions == len(kernel.code.instructions), kernel.name
+
+
+@pytest.mark.slow
+def test_hot_loops_keep_to_their_budgets(module: dict[str, KernelCode]) -> None:
+    """A fifth more instructions than before is a regression; what is meant to be so takes new budgets: see ANEW."""
+    numbers = counted([loop for loop in hot_loops(*FULL) if loop.kernel in module], module)
+    limits = {name: TOLERANCE * BUDGETS.get(name, 0.0) for name in numbers}
+    over = {name: f"{n}, at most {limits[name]:.1f}" for name, n in numbers.items() if n > limits[name]}
+    assert over == {}, f"more instructions than their budgets; if they are needed: {ANEW}"
+
+
+def test_every_budget_is_that_of_a_hot_loop() -> None:
+    loops = hot_loops(*FULL)
+    assert BUDGETS.keys() == {*map(str, loops), *(f"{loop.kernel}: straight" for loop in loops)}, f"anew: {ANEW}"
+
+
+def test_the_larger_number_is_the_budget() -> None:
+    assert larger([{"a": 1.0, "b": 3.0}, {"a": 2.0}]) == {"a": 2.0, "b": 3.0}
 
 
 def test_every_struct_is_that_of_a_kernel() -> None:
