@@ -32,7 +32,7 @@ def voxel_rows(g: Geometry) -> list[Row]:
         return Row(name, nbytes * voxels, 4 * voxels, voxels, in_flight, (Launch(kernel, blocks, (part,)),))
 
     moments = Part(HotLoop("moments_f4", r"LDG\.32"), voxels / 32)
-    converted = Part(HotLoop("linear_0", r"STG\.32", through=r"LDG\.16|STG\.32"), walked)
+    converted = Part(HotLoop("linear_0", r"STG\.32", through=r"LDG\.16|STG\.32|I2F\.F64|F2F\.F32\.F64"), walked)
     return [
         Row("prepare, linear to 1 mm", 2 * samples + 4 * outputs, 2 * samples, outputs, 16, (_prepare(linear),)),
         Row("prepare, turn and scale", 6 * voxels, 2 * voxels, voxels, 8, (_prepare(turn),)),

@@ -21,8 +21,8 @@ class HotLoop:
     event       pattern of the class of instructions that every item has, "STG" or "STS.32", see `mix.group`
     item_bytes  bytes that one item moves by them, per thread; 0: an item is one such instruction
     loads       LDG instructions per item, if that tells variants apart
-    through     pattern of the classes of which the path through the loop has the most, if not of all loads and stores:
-                it chooses the cases of a switch
+    through     pattern of the classes or opcodes of which the path through the loop has the most, if not of all loads
+                and stores: it chooses the cases of a switch
     """
 
     kernel: str
@@ -41,7 +41,11 @@ class HotLoop:
         """Instructions of one turn of `loop` on the path that is asked for."""
         if not self.through:
             return loop.path
-        return turn_of(code, loop, lambda instruction: re.match(self.through, mix.group(instruction)) is not None)
+        return turn_of(code, loop, self._is_sought)
+
+    def _is_sought(self, instruction: Instruction) -> bool:
+        names = (mix.group(instruction), instruction.opcode)
+        return any(re.match(self.through, name) for name in names)
 
     def items(self, turn: list[Instruction]) -> float:
         """Items of one turn."""
