@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bench.sass import mix
+from bench.sass.budgets import counted
+from bench.sass.cubin import Function, kernels
 from bench.sass.disassembly import Instruction, parse
+from bench.sass.hot_loops import HotLoop, cost
+from bench.sass.kernel_code import KernelCode
 from bench.sass.loops import loops_of, straight_path
+from bench.sass.nvrtc import Resources
 from bench.sass.occupancy import blocks_per_multiprocessor
 
 LISTING = """
@@ -101,6 +106,37 @@ def test_classes() -> None:
     assert counts["IMAD"] == 1  # a move by IMAD is no product
     assert counts["integer"] == 4  # S2R, ISETP, MOV, IMAD.MOV
     assert sum(counts.values()) == 18  # without the NOP
+
+
+def _kernel(text: str, name: str) -> KernelCode:
+    code = parse(text)[name]
+    return KernelCode("module", Function(name, 32, 0, 8, 19), Resources(), code, loops_of(code))
+
+
+def test_a_hot_loop_is_known_by_what_it_stores() -> None:
+    kernel = _kernel(LISTING, "walk")
+    stored = cost(HotLoop("walk", r"STG", 4), kernel)
+    assert (stored.items, stored.instructions) == (4, 8 / 4)  # 16 bytes, in 8 instructions
+    assert [len(loop.lean) for loop in stored.enclosing] == [3]
+    assert cost(HotLoop("walk", r"LDG\.8", loads=1), kernel).instructions == 8
+    assert cost(HotLoop("walk", r"LDG\.8", through="IMAD"), kernel).instructions == 5  # around the store
+
+
+def test_a_hot_loop_that_is_not_there_is_refused() -> None:
+    with pytest.raises(LookupError, match=r"no loop of walk fits the hot loop walk: RED, 4 B: describe it anew"):
+        cost(HotLoop("walk", "RED", 4), _kernel(LISTING, "walk"))
+
+
+def test_budgets_are_per_item_and_of_straight_code() -> None:
+    assert counted([HotLoop("walk", "STG", 4)], {"walk": _kernel(LISTING, "walk")}) == {
+        "walk: STG, 4 B": 2.0,
+        "walk: straight": 4,
+    }
+
+
+def test_bytes_that_are_no_elf_file_are_refused() -> None:
+    with pytest.raises(ValueError, match="a cubin is a 64-bit little-endian ELF file, found the first bytes b'PTX'"):
+        kernels(b"PTX")
 
 
 @pytest.mark.parametrize(
