@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.kernels import FULL
 from bench.output import say
-from bench.predicted import table
+from bench.prediction import table
 from bench.sass import budgets, mix
 from bench.sass.disassembly import find_nvdisasm
 from bench.sass.kernel_code import KernelCode, module_code
@@ -80,8 +80,8 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _budgets(architecture: str) -> dict[str, float]:
     loops = table.hot_loops(*FULL)
-    return budgets.larger(
-        budgets.counted(loops, {code.name: code for code in _codes(MODULES, architecture, major)})
+    return budgets.largest(
+        budgets.count_instructions(loops, {code.name: code for code in _codes(MODULES, architecture, major)})
         for major in LIBRARIES
         if library(major) is not None
     )
@@ -93,19 +93,19 @@ def _codes(modules: Sequence[str], architecture: str, major: int) -> list[Kernel
 
 def _show(arguments: argparse.Namespace) -> None:
     codes = _codes(arguments.module or MODULES, arguments.architecture, arguments.cuda)
-    chosen = [code for code in codes if re.search(arguments.kernel, code.name)]
-    if not chosen:
+    matches = [code for code in codes if re.search(arguments.kernel, code.name)]
+    if not matches:
         sys.exit(f"no kernel's name matches {arguments.kernel!r}")
     if arguments.json:
-        sys.stdout.write(json.dumps([described(code) for code in chosen], indent=1) + "\n")
+        sys.stdout.write(json.dumps([describe(code) for code in matches], indent=1) + "\n")
         return
     version = ".".join(map(str, nvrtc(arguments.cuda).version))
     say(f"sm_{arguments.architecture}, NVRTC {version}; blocks of 256 threads")
-    for code in chosen:
-        sys.stdout.write("\n".join(lines(described(code))) + "\n")
+    for code in matches:
+        sys.stdout.write("\n".join(lines(describe(code))) + "\n")
 
 
-def described(code: KernelCode) -> dict[str, Any]:
+def describe(code: KernelCode) -> dict[str, Any]:
     """All numbers of one kernel, for JSON."""
     resources = code.resources
     return {

@@ -12,16 +12,16 @@ TOLERANCE = 1.2
 """More than this times its budget is a regression."""
 
 
-def counted(loops: Iterable[HotLoop], codes: Mapping[str, KernelCode]) -> dict[str, float]:
+def count_instructions(loops: Iterable[HotLoop], codes: Mapping[str, KernelCode]) -> dict[str, float]:
     """Instructions per item of each loop, and of its kernel's straight code per thread."""
-    listed = list(loops)
-    numbers = {str(loop): round(cost(loop, codes[loop.kernel]).instructions, 2) for loop in listed}
-    for kernel in {loop.kernel for loop in listed}:
+    unique_loops = list(loops)
+    numbers = {str(loop): round(cost(loop, codes[loop.kernel]).instructions, 2) for loop in unique_loops}
+    for kernel in {loop.kernel for loop in unique_loops}:
         numbers[f"{kernel}: straight"] = len(straight_path(codes[kernel].code))
     return dict(sorted(numbers.items()))
 
 
-def larger(tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
+def largest(tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Per name the largest number."""
     merged: dict[str, float] = {}
     for table in tables:

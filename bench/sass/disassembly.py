@@ -65,8 +65,8 @@ def find_nvdisasm() -> Path | None:
     """The program of the installed wheel, or None."""
     spec = importlib.util.find_spec("nvidia")
     folders = spec.submodule_search_locations if spec else None
-    found = (path for folder in folders or () for path in sorted(Path(folder).glob("*/bin/nvdisasm")))
-    return next(found, None)
+    programs = (path for folder in folders or () for path in sorted(Path(folder).glob("*/bin/nvdisasm")))
+    return next(programs, None)
 
 
 def disassemble(cubin: bytes) -> dict[str, Code]:
@@ -94,8 +94,8 @@ def parse(text: str) -> dict[str, Code]:
             current.labels[label[1]] = len(current.instructions)
         elif instruction := _INSTRUCTION.match(line):
             operands = instruction[4]
-            listed = _TARGETS.search(line)
-            targets = listed[1].split(",") if listed else _TARGET.findall(operands)
+            table = _TARGETS.search(line)
+            targets = table[1].split(",") if table else _TARGET.findall(operands)
             current.instructions.append(
                 Instruction(instruction[2] or "", instruction[3], operands, tuple(t.strip() for t in targets))
             )

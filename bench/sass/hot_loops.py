@@ -76,7 +76,7 @@ def cost(hot: HotLoop, code: KernelCode) -> Cost:
         costs.append(Cost(length / items, classes.get("double", 0) / items, items, chain[:-1]))
     if not costs:
         raise LookupError(
-            f"no loop of {code.name} fits the hot loop {hot}: describe it anew in bench/predicted, where rows name it"
+            f"no loop of {code.name} fits the hot loop {hot}: describe it anew in bench/prediction, where rows name it"
         )
     return min(costs, key=lambda c: c.instructions)
 

@@ -32,7 +32,7 @@ class KernelCode:
         return sum(i.name != "NOP" for i in self.code.instructions)
 
 
-def compiled_module(module: str, architecture: str, major: int, folder: Path | None = None) -> Compiled:
+def compile_module(module: str, architecture: str, major: int, folder: Path | None = None) -> Compiled:
     """One file of kernels/ compiled by NVRTC of CUDA `major`; `folder` caches the result. RuntimeError with the
     compiler's log if it does not compile."""
     compiled = compile_once(nvrtc(major), kernel_source(module), f"{module}.cu", compile_options(architecture), folder)
@@ -43,7 +43,7 @@ def compiled_module(module: str, architecture: str, major: int, folder: Path | N
 
 def module_code(module: str, architecture: str, major: int, folder: Path | None = None) -> dict[str, KernelCode]:
     """Kernel name → code, in the order of names."""
-    compiled = compiled_module(module, architecture, major, folder)
+    compiled = compile_module(module, architecture, major, folder)
     resources, codes = kernels(compiled.cubin), disassemble(compiled.cubin)
     return {
         n: KernelCode(module, resources[n], compiled.kernels[n], codes[n], loops_of(codes[n])) for n in sorted(codes)

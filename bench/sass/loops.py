@@ -78,13 +78,13 @@ def _dominators(blocks: list[Block]) -> dict[int, set[int]]:
 
 
 def _reaching(end: int, head: int, before: list[list[int]]) -> set[int]:
-    found, stack = {head, end}, [end] if end != head else []
+    members, stack = {head, end}, [end] if end != head else []
     while stack:
         for previous in before[stack.pop()]:
-            if previous not in found:
-                found.add(previous)
+            if previous not in members:
+                members.add(previous)
                 stack.append(previous)
-    return found
+    return members
 
 
 def _nested(code: Code, blocks: list[Block], members: dict[int, set[int]]) -> list[Loop]:

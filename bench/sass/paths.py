@@ -43,19 +43,19 @@ def best_path(
             return memo[n]
         active.add(n)
         block = code.instructions[blocks[n].begin : blocks[n].end]
-        sought = 0 if seeks is None else sum(seeks(i) for i in block)
+        hits = 0 if seeks is None else sum(seeks(i) for i in block)
         length = len(block) + sum(lengths.get(i.targets[0], 0) for i in block if i.name == "CALL" and i.targets)
-        reached = blocks[n].exits if goal is None else goal in blocks[n].following
-        choices: list[tuple[int, int, list[int]]] = [(0, 0, [])] if reached else []
+        at_goal = blocks[n].exits if goal is None else goal in blocks[n].following
+        choices: list[tuple[int, int, list[int]]] = [(0, 0, [])] if at_goal else []
         for following in blocks[n].following:
             if following in inside and following != goal and following not in active:
                 further = best(following)
                 if further is not None:
                     choices.append(further)
         active.discard(n)
-        chosen = max(choices, key=lambda c: (c[0], -c[1]), default=None)
-        memo[n] = None if chosen is None else (sought + chosen[0], length + chosen[1], [n, *chosen[2]])
+        choice = max(choices, key=lambda c: (c[0], -c[1]), default=None)
+        memo[n] = None if choice is None else (hits + choice[0], length + choice[1], [n, *choice[2]])
         return memo[n]
 
-    found = best(start)
-    return found[2] if found else [start]
+    path = best(start)
+    return path[2] if path else [start]

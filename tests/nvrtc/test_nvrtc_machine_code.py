@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bench.kernels import FULL
-from bench.predicted.table import hot_loops
-from bench.sass.budgets import TOLERANCE, counted, larger
+from bench.prediction.table import hot_loops
+from bench.sass.budgets import TOLERANCE, count_instructions, largest
 from bench.sass.disassembly import find_nvdisasm
 from bench.sass.kernel_code import KernelCode, module_code
 from bench.sass.nvrtc import library
@@ -121,7 +121,7 @@ def test_resources_are_those_that_the_assembler_reports(module: dict[str, Kernel
 @pytest.mark.slow
 def test_hot_loops_keep_to_their_budgets(module: dict[str, KernelCode]) -> None:
     """A fifth more instructions than before is a regression; what is meant to be so takes new budgets: see ANEW."""
-    numbers = counted([loop for loop in hot_loops(*FULL) if loop.kernel in module], module)
+    numbers = count_instructions([loop for loop in hot_loops(*FULL) if loop.kernel in module], module)
     limits = {name: TOLERANCE * BUDGETS.get(name, 0.0) for name in numbers}
     over = {name: f"{n}, at most {limits[name]:.1f}" for name, n in numbers.items() if n > limits[name]}
     assert over == {}, f"more instructions than their budgets; if they are needed: {ANEW}"
@@ -133,7 +133,7 @@ def test_every_budget_is_that_of_a_hot_loop() -> None:
 
 
 def test_the_larger_number_is_the_budget() -> None:
-    assert larger([{"a": 1.0, "b": 3.0}, {"a": 2.0}]) == {"a": 2.0, "b": 3.0}
+    assert largest([{"a": 1.0, "b": 3.0}, {"a": 2.0}]) == {"a": 2.0, "b": 3.0}
 
 
 def test_every_struct_is_that_of_a_kernel() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.sass import mix
-from bench.sass.budgets import counted
+from bench.sass.budgets import count_instructions
 from bench.sass.cubin import Function, kernels
 from bench.sass.disassembly import Instruction, parse
 from bench.sass.hot_loops import HotLoop, cost
@@ -128,7 +128,7 @@ def test_a_hot_loop_that_is_not_there_is_refused() -> None:
 
 
 def test_budgets_are_per_item_and_of_straight_code() -> None:
-    assert counted([HotLoop("walk", "STG", 4)], {"walk": _kernel(LISTING, "walk")}) == {
+    assert count_instructions([HotLoop("walk", "STG", 4)], {"walk": _kernel(LISTING, "walk")}) == {
         "walk: STG, 4 B": 2.0,
         "walk: straight": 4,
     }

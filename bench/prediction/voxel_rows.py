@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from bench.kernel_work import read as samples_read
-from bench.predicted.geometry import Geometry, Strided, Tiled, lanes, row_blocks, tiled
-from bench.predicted.rows import WARPS_PER_BLOCK, Launch, Part, Row
+from bench.prediction.geometry import Geometry, Strided, TileCounts, count_tiles, lanes, row_blocks
+from bench.prediction.rows import WARPS_PER_BLOCK, Launch, Part, Row
 from bench.sass.hot_loops import HotLoop
 
 SLICES = 4
@@ -21,18 +21,18 @@ def voxel_rows(g: Geometry) -> list[Row]:
     voxels, outputs = prod(g.shape), prod(g.grid)
     stored = Strided.first_fastest(g.shape, 2)
     model, turned = Strided.last_fastest(g.grid, 4), Strided.last_fastest(g.shape, 4)
-    linear = tiled(stored, model, g.to_model(), 4, slices=SLICES)
-    turn = tiled(stored, turned, g.same(), 4, slices=SLICES)
+    linear = count_tiles(stored, model, g.to_model(), 4, slices=SLICES)
+    turn = count_tiles(stored, turned, g.same(), 4, slices=SLICES)
     samples = samples_read(g.to_model())
     i, j, k = g.shape
-    walked, blocks = i * j * lanes(k), row_blocks(i, j)
+    row_warps, blocks = i * j * lanes(k), row_blocks(i, j)
 
     def over_rows(name: str, kernel: str, event: str, nbytes: int, in_flight: int) -> Row:
-        part = Part(HotLoop(kernel, event), walked)
+        part = Part(HotLoop(kernel, event), row_warps)
         return Row(name, nbytes * voxels, 4 * voxels, voxels, in_flight, (Launch(kernel, blocks, (part,)),))
 
     moments = Part(HotLoop("moments_f4", r"LDG\.32"), voxels / 32)
-    converted = Part(HotLoop("linear_0", r"STG\.32", through=r"LDG\.16|STG\.32|I2F\.F64|F2F\.F32\.F64"), walked)
+    conversion = Part(HotLoop("linear_0", r"STG\.32", through=r"LDG\.16|STG\.32|I2F\.F64|F2F\.F32\.F64"), row_warps)
     return [
         Row("prepare, linear to 1 mm", 2 * samples + 4 * outputs, 2 * samples, outputs, 16, (_prepare(linear),)),
         Row("prepare, turn and scale", 6 * voxels, 2 * voxels, voxels, 8, (_prepare(turn),)),
@@ -53,12 +53,12 @@ def voxel_rows(g: Geometry) -> list[Row]:
             2 * voxels,
             voxels,
             2,
-            (Launch("linear_0", -(-i * j // ARRAY_ROWS) * -(-k // ARRAY_COLUMNS), (converted,)),),
+            (Launch("linear_0", -(-i * j // ARRAY_ROWS) * -(-k // ARRAY_COLUMNS), (conversion,)),),
         ),
     ]
 
 
-def _prepare(t: Tiled) -> Launch:
+def _prepare(t: TileCounts) -> Launch:
     kernel = "prepare_tile_i2_f4"
     blocks = t.tiles * -(-t.depth // SLICES)
     two, one = (HotLoop(kernel, r"STS\.32", 4, loads=n) for n in (2, 1))

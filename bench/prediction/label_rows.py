@@ -6,8 +6,8 @@ from math import prod
 
 from bench.kernel_work import CLASSES, LABEL_TIMES
 from bench.kernel_work import read as samples_read
-from bench.predicted.geometry import Geometry, Strided, lanes, row_blocks, tiled
-from bench.predicted.rows import WARPS_PER_BLOCK, Launch, Part, Row
+from bench.prediction.geometry import Geometry, Strided, count_tiles, lanes, row_blocks
+from bench.prediction.rows import WARPS_PER_BLOCK, Launch, Part, Row
 from bench.sass.hot_loops import HotLoop
 
 CHANNEL_TILE = 32
@@ -22,8 +22,8 @@ def label_rows(g: Geometry) -> list[Row]:
     written, voxels = prod(g.shape), prod(g.grid)
     x, y, z = g.grid
     many = LABEL_TIMES * voxels
-    counted = Part(HotLoop("histogram_u1", "LDG", 1), many / 32)
-    chosen = Part(HotLoop("lookup_u1", "STG", 1), LABEL_TIMES * x * y * lanes(z))
+    histogram = Part(HotLoop("histogram_u1", "LDG", 1), many / 32)
+    lookup = Part(HotLoop("lookup_u1", "STG", 1), LABEL_TIMES * x * y * lanes(z))
     read, scored = samples_read(g.labels_back()), samples_read(g.scores_back())
     blocks = -(-many // (256 * LABELS_PER_THREAD))
     return [
@@ -36,14 +36,14 @@ def label_rows(g: Geometry) -> list[Row]:
             16,
             (_restore_argmax(g),),
         ),
-        Row(f"histogram of {LABEL_TIMES} grids", many, many, many, 4, (Launch("histogram_u1", blocks, (counted,)),)),
+        Row(f"histogram of {LABEL_TIMES} grids", many, many, many, 4, (Launch("histogram_u1", blocks, (histogram,)),)),
         Row(
             f"lookup in {LABEL_TIMES} grids",
             2 * many,
             many,
             many,
             4,
-            (Launch("lookup_u1", row_blocks(LABEL_TIMES * x, y), (chosen,)),),
+            (Launch("lookup_u1", row_blocks(LABEL_TIMES * x, y), (lookup,)),),
         ),
         Row("largest components", 2 * voxels, voxels, voxels, 4, _components(voxels)),
     ]
@@ -51,7 +51,7 @@ def label_rows(g: Geometry) -> list[Row]:
 
 def _pick(g: Geometry) -> Launch:
     kernel = "pick_tile_u1_1"
-    t = tiled(Strided.last_fastest(g.grid, 1), Strided.first_fastest(g.shape, 1), g.labels_back(), 1)
+    t = count_tiles(Strided.last_fastest(g.grid, 1), Strided.first_fastest(g.shape, 1), g.labels_back(), 1)
     return Launch(
         kernel,
         t.tiles * t.depth,
@@ -66,7 +66,7 @@ def _pick(g: Geometry) -> Launch:
 def _restore_argmax(g: Geometry) -> Launch:
     kernel = "restore_argmax_tile_u1"
     source, out = Strided.last_fastest(g.grid, 4, CLASSES), Strided.first_fastest(g.shape, 1)
-    t = tiled(source, out, g.scores_back(), 4, tiles=(CHANNEL_TILE,), planes=2)
+    t = count_tiles(source, out, g.scores_back(), 4, tiles=(CHANNEL_TILE,), planes=2)
     blocks = t.tiles * t.depth
     own = blocks * WARPS_PER_BLOCK * (CHANNEL_TILE // WARPS_PER_BLOCK) * CLASSES  # a thread past the end works, too
     return Launch(

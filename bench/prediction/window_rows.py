@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 
 from bench.kernel_work import BLENDED, CLASSES, GATHERED, box, starts
-from bench.predicted.geometry import Geometry, lanes, row_blocks
-from bench.predicted.rows import Launch, Part, Row
+from bench.prediction.geometry import Geometry, lanes, row_blocks
+from bench.prediction.rows import Launch, Part, Row
 from bench.sass.hot_loops import HotLoop
 
 ROWS = 8
@@ -22,8 +22,8 @@ def window_rows(g: Geometry) -> list[Row]:
         covered[box(start, g.window)] = True
     i, j, k = g.window
     gather = Part(HotLoop("gather_f4_f4", r"STG\.32"), GATHERED * i * j * lanes(k))
-    blended = [_inside(start, g) for start in starts(g.grid, g.window, BLENDED)]
-    inside = sum(prod(size) for size in blended)
+    sizes = [_inside(start, g) for start in starts(g.grid, g.window, BLENDED)]
+    inside = sum(prod(size) for size in sizes)
     return [
         Row(
             f"gather {GATHERED} windows",
@@ -39,7 +39,7 @@ def window_rows(g: Geometry) -> list[Row]:
             8 * CLASSES * inside,
             CLASSES * inside,
             16,
-            tuple(_blend(size) for size in blended),
+            tuple(_blend(size) for size in sizes),
         ),
         _finish(g, "finish, argmax", "finish_argmax_u1", r"STG\.8", 8 * CLASSES + 1, voxels, together=2),
         _finish(g, "finish, scores", "finish_scores", r"STG\.32", 12 * CLASSES, CLASSES * voxels, item_bytes=8),

@@ -8,10 +8,10 @@ import pytest
 from cudasim.simulated import simulated_cupy
 
 from bench.kernel_work import RESTORED, scene, works
-from bench.predicted.cards import H200, Card
-from bench.predicted.prediction import Prediction
-from bench.predicted.rows import Launch, Row
-from bench.predicted.table import BEGIN, END, all_rows, markdown, write_readme
+from bench.prediction.cards import H200, Card
+from bench.prediction.floors import Prediction
+from bench.prediction.rows import Launch, Row
+from bench.prediction.table import BEGIN, END, all_rows, markdown, write_readme
 
 SHAPE, WINDOW = (72, 40, 36), (24, 16, 20)
 
@@ -25,11 +25,11 @@ def test_rows_are_launched_as_predicted(monkeypatch: pytest.MonkeyPatch) -> None
 
         launch = Device.launch
 
-        def noted(self: Any, module: str, kind: str, blocks: int, *arguments: Any, **options: Any) -> None:
+        def record(self: Any, module: str, kind: str, blocks: int, *arguments: Any, **options: Any) -> None:
             launches.append((kind, blocks, options.get("shared", 0)))
             launch(self, module, kind, blocks, *arguments, **options)
 
-        monkeypatch.setattr(Device, "launch", noted)
+        monkeypatch.setattr(Device, "launch", record)
         for work in works(scene(gpu.GpuBackend(), SHAPE, WINDOW)):
             if work.renew is not None:
                 work.renew()

@@ -70,7 +70,7 @@ def _tables(make: Any, old: Shape, new: Shape) -> Tables:
 
 
 @dataclass(frozen=True)
-class Tiled:
+class TileCounts:
     """Sums over the tiles of one launch that stages planes; `walk` says how it is launched.
 
     tiles               blocks of p and q, along o: `depth` outputs, `between` of them with a weight
@@ -89,7 +89,7 @@ class Tiled:
     outputs: int
 
 
-def tiled(source: Strided, out: Strided, tables: Tables, itemsize: int, **options: Any) -> Tiled:
+def count_tiles(source: Strided, out: Strided, tables: Tables, itemsize: int, **options: Any) -> TileCounts:
     """ValueError if the launch has no tiles."""
     device = DeviceTables(lambda host: host)
     walk = plan_walk(source, out, tables, itemsize, device, **options)
@@ -99,7 +99,7 @@ def tiled(source: Strided, out: Strided, tables: Tables, itemsize: int, **option
     of_p, of_q = device.spans(p, walk.tile).count, device.spans(q, walk.tile).count
     planes = list(itertools.product(of_p.tolist(), of_q.tolist()))
     wide = [min(walk.tile, len(q) - begin) for begin in range(0, len(q), walk.tile)]
-    return Tiled(
+    return TileCounts(
         walk,
         tiles=len(planes),
         depth=len(o),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.predicted.cards import LATENCY_S, REACHED_BANDWIDTH, REACHED_ISSUE, Card
-from bench.predicted.rows import WARPS_PER_BLOCK, Launch, Part, Row
+from bench.prediction.cards import LATENCY_S, REACHED_BANDWIDTH, REACHED_ISSUE, Card
+from bench.prediction.rows import WARPS_PER_BLOCK, Launch, Part, Row
 from bench.sass.hot_loops import cost
 from bench.sass.kernel_code import KernelCode
 from bench.sass.loops import straight_path
@@ -77,7 +77,7 @@ def predict(row: Row, card: Card, codes: Codes) -> Prediction:
     )
     counts = [instructions(launch, codes) for launch in row.launches]
     total, doubles = (sum(column) for column in zip(*counts, strict=True))
-    resident = min(blocks, largest.blocks / card.multiprocessors) * WARPS_PER_BLOCK * card.multiprocessors
+    warps = min(blocks, largest.blocks / card.multiprocessors) * WARPS_PER_BLOCK * card.multiprocessors
     return Prediction(
         row,
         card,
@@ -87,7 +87,7 @@ def predict(row: Row, card: Card, codes: Codes) -> Prediction:
         issue_s=total / card.issue_rate,
         double_s=doubles * 32 / (card.doubles * card.multiprocessors * card.clock),
         bandwidth_s=row.nbytes / card.copy_bandwidth,
-        latency_s=row.read / (resident * 32 * row.in_flight) * LATENCY_S,
+        latency_s=row.read / (warps * 32 * row.in_flight) * LATENCY_S,
     )
 
 
@@ -106,12 +106,12 @@ def instructions(launch: Launch, codes: Codes) -> tuple[float, float]:
 def _part(part: Part, code: KernelCode) -> tuple[float, float]:
     if part.items == 0:
         return 0.0, 0.0
-    found = cost(part.loop, code)
-    around = sum(turns * len(loop.lean) for turns, loop in zip(part.outer, found.enclosing, strict=False))
-    return part.items * found.instructions + around, part.items * found.double
+    per_item = cost(part.loop, code)
+    around = sum(turns * len(loop.lean) for turns, loop in zip(part.outer, per_item.enclosing, strict=False))
+    return part.items * per_item.instructions + around, part.items * per_item.double
 
 
 def _code(kernel: str, codes: Codes) -> KernelCode:
     if kernel not in codes:
-        raise LookupError(f"kernels/ has no kernel {kernel}: describe the rows in bench/predicted as they are launched")
+        raise LookupError(f"no kernel {kernel} in kernels/: describe the rows in bench/prediction as they are launched")
     return codes[kernel]

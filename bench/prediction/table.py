@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernel_work import Shape
-from bench.predicted.cards import CARDS, H200, L4, REACHED_BANDWIDTH, REACHED_ISSUE, Card
-from bench.predicted.geometry import Geometry
-from bench.predicted.label_rows import label_rows
-from bench.predicted.prediction import Prediction, predict
-from bench.predicted.rows import Row
-from bench.predicted.voxel_rows import voxel_rows
-from bench.predicted.window_rows import window_rows
+from bench.prediction.cards import CARDS, H200, L4, REACHED_BANDWIDTH, REACHED_ISSUE, Card
+from bench.prediction.floors import Prediction, predict
+from bench.prediction.geometry import Geometry
+from bench.prediction.label_rows import label_rows
+from bench.prediction.rows import Row
+from bench.prediction.voxel_rows import voxel_rows
+from bench.prediction.window_rows import window_rows
 from bench.sass.hot_loops import HotLoop
 from bench.sass.kernel_code import module_code
 from gpu_infer.backends.gpu_source import MODULES
