@@ -114,7 +114,7 @@ def _windows(s: Scene) -> list[Work]:
     backend, same = s.backend, ClampedAffine()
     volume = backend.empty((1, *s.grid), np.float32)
     backend.prepare(s.stored, volume, s.tables, same, WINDOW)
-    gathered, blended = _starts(s.grid, s.window, GATHERED), _starts(s.grid, s.window, BLENDED)
+    gathered, blended = starts(s.grid, s.window, GATHERED), starts(s.grid, s.window, BLENDED)
     slot = backend.empty((GATHERED, 1, *s.window), np.float32)
     answers = backend.upload(class_scores(SLOT_WINDOWS, s.window))
     filled = backend.upload(class_scores(1, s.grid)[0])
@@ -124,8 +124,8 @@ def _windows(s: Scene) -> list[Work]:
     counts = [np.ones(n, np.float32) for n in s.grid]
     covered = np.zeros(s.grid, bool)
     for start in gathered:
-        covered[_box(start, s.window)] = True
-    inside = sum(covered[_box(start, s.window)].size for start in blended)
+        covered[box(start, s.window)] = True
+    inside = sum(covered[box(start, s.window)].size for start in blended)
 
     def blend() -> None:
         for first in range(0, BLENDED, SLOT_WINDOWS):
@@ -216,14 +216,14 @@ def class_scores(windows: int, shape: Shape) -> np.ndarray[Any, np.dtype[np.floa
     return np.random.default_rng(5).random((windows, CLASSES, *shape), np.float32)
 
 
-def _starts(grid: Shape, window: Shape, count: int) -> list[Start]:
+def starts(grid: Shape, window: Shape, count: int) -> list[Start]:
     """`count` windows in the order of a run, from the first again after the last."""
     per_axis = [clara_starts(n, w) for n, w in zip(grid, window, strict=True)]
     x, y, z = (list(dict.fromkeys(axis)) for axis in per_axis)
     return list(islice(cycle([(a, b, c) for a in x for b in y for c in z]), count))
 
 
-def _box(start: Start, window: Shape) -> tuple[slice, ...]:
+def box(start: Start, window: Shape) -> tuple[slice, ...]:
     return tuple(slice(a, a + w) for a, w in zip(start, window, strict=True))
 
 

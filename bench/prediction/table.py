@@ -1,0 +1,129 @@
+"""The predicted rows as JSON, as a table, and as the section of bench/README.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.kernel_work import Shape
+from bench.prediction.cards import CARDS, H200, L4, REACHED_BANDWIDTH, REACHED_ISSUE, Card
+from bench.prediction.floors import Prediction, predict
+from bench.prediction.geometry import Geometry
+from bench.prediction.label_rows import label_rows
+from bench.prediction.rows import Row
+from bench.prediction.voxel_rows import voxel_rows
+from bench.prediction.window_rows import window_rows
+from bench.sass.hot_loops import HotLoop
+from bench.sass.kernel_code import module_code
+from gpu_infer.backends.gpu_source import MODULES
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- predicted: written by bench.machine_code -->", "<!-- /predicted -->"
+
+COLUMNS = (
+    "row",
+    "registers → blocks per SM",
+    "bytes",
+    "instructions per warp",
+    "per output",
+    "issue floor",
+    "bandwidth floor",
+    f"share on {H200.name}",
+    f"share on {L4.name}",
+)
+
+
+def all_rows(shape: Shape, window: Shape) -> list[Row]:
+    """The rows of bench.kernels in its order."""
+    geometry = Geometry.of(shape, window)
+    return [*voxel_rows(geometry), *window_rows(geometry), *label_rows(geometry)]
+
+
+def hot_loops(shape: Shape, window: Shape) -> list[HotLoop]:
+    """Every hot loop of the rows, once."""
+    parts = (part for row in all_rows(shape, window) for launch in row.launches for part in launch.parts)
+    return list(dict.fromkeys(part.loop for part in parts))
+
+
+def predictions(shape: Shape, window: Shape, major: int) -> dict[str, dict[str, Any]]:
+    """Row → {"bytes", card's name → numbers}, for JSON, with the kernels as NVRTC of CUDA `major` compiles them."""
+    rows = all_rows(shape, window)
+    table: dict[str, dict[str, Any]] = {row.name: {"bytes": row.nbytes} for row in rows}
+    for card in CARDS:
+        codes = {n: code for module in MODULES for n, code in module_code(module, card.architecture, major).items()}
+        for row in rows:
+            table[row.name][card.name] = _numbers(predict(row, card, codes))
+    return table
+
+
+def _numbers(p: Prediction) -> dict[str, Any]:
+    return {
+        "kernels": list(dict.fromkeys(launch.kernel for launch in p.row.launches)),
+        "registers": p.registers,
+        "blocks_per_multiprocessor": p.blocks,
+        "instructions": round(p.instructions),
+        "per_warp": round(p.per_warp, 1),
+        "per_output": round(p.per_output, 2),
+        "issue_us": round(p.issue_s * 1e6, 1),
+        "float64_us": round(p.double_s * 1e6, 1),
+        "bandwidth_us": round(p.bandwidth_s * 1e6, 1),
+        "latency_us": round(p.latency_s * 1e6, 1),
+        "expected_us": round(p.expected_s * 1e6, 1),
+        "bound": p.bound,
+        "share": round(p.share, 3),
+    }
+
+
+def markdown(table: dict[str, dict[str, Any]], before: dict[str, dict[str, Any]] | None = None) -> str:
+    """One line per row; with `before`, the numbers that differ from it as "before → now"."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    for name, row in table.items():
+        cells = _cells(row)
+        old = _cells(before[name]) if before and name in before else cells
+        both = [new if new == was else f"{was} ⇒ {new}" for was, new in zip(old, cells, strict=True)]
+        lines.append("| " + " | ".join([name, *both]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    here, there = row[H200.name], row[L4.name]
+    return [
+        f"{here['registers']} → {here['blocks_per_multiprocessor']}",
+        f"{row['bytes'] / 1e6:.0f} MB",
+        f"{here['per_warp']:.0f}",
+        f"{here['per_output']:.1f}",
+        f"{here['issue_us']:.0f} µs",
+        f"{here['bandwidth_us']:.0f} µs",
+        f"{here['share']:.0%} ({here['bound']})",
+        f"{there['share']:.0%} ({there['bound']})",
+    ]
+
+
+def notes(version: str) -> str:
+    """What the table's numbers mean, as a paragraph."""
+    cards = " and ".join(_described(card) for card in CARDS)
+    return (
+        "Predicted, not measured: `python -m bench.machine_code --predict` counts the instructions of the hot loops in "
+        f"the machine code of NVRTC {version} and multiplies them by the trip counts of bench.kernels' rows. Columns "
+        f"without a card's name are of the {H200.name}. Per output: instructions of a thread. A row is expected to "
+        f"take the longest of its issue and float64 floors over {REACHED_ISSUE}, its bandwidth floor over "
+        f"{REACHED_BANDWIDTH}, and the time in which the loads under way bring its bytes; the word in brackets says "
+        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. Cards: {cards}."
+    )
+
+
+def _described(card: Card) -> str:
+    return (
+        f"{card.name} with {card.multiprocessors} SMs at {card.clock / 1e9:.2f} GHz and copies at "
+        f"{card.copy_bandwidth / 1e9:.0f} GB/s"
+    )
+
+
+def write_readme(text: str, path: Path = README) -> None:
+    """Put `text` between the two marks; RuntimeError if they are missing."""
+    content = path.read_text(encoding="utf-8")
+    head, begin, rest = content.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise RuntimeError(f"{path} has no lines {BEGIN} and {END}")
+    path.write_text(f"{head}{BEGIN}\n{text}{END}{tail}", encoding="utf-8")
