@@ -98,7 +98,7 @@ def run(
     with clock.own_stream():
         bandwidth = 2 * copied / statistics.median(clock.copy_seconds(copied) for _ in range(max(3, repeats)))
     floor = clock.floor_seconds(max(3, repeats))
-    card = CardState(_bus_id())
+    card = CardState(_bus_id(backend))
     measured, left = _measure(backend, clock, stage, rows, card, repeats=repeats, ramp=min(ramp, RAMP_AGAIN_S))
     result = Result(
         "kernels",
@@ -149,14 +149,11 @@ def run(
     return measured
 
 
-def _bus_id() -> str | None:
-    """PCI address of CuPy's device; None if CuPy cannot tell."""
+def _bus_id(backend: Any) -> str:
+    """PCI address of the backend's device."""
     from gpu_infer.backends.gpu_cupy import cupy
 
-    try:
-        return str(cupy.cuda.Device().pci_bus_id)
-    except (AttributeError, RuntimeError):
-        return None
+    return str(cupy.cuda.runtime.deviceGetPCIBusId(backend._device.number))
 
 
 def _measure(

@@ -208,11 +208,14 @@ def pack(root: Path, archive: Path, *, with_python: bool) -> Path:
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(".part")
-    with lzma.open(partial, "wb", preset=9) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
-        tar.add(root, root.name, filter=_anonymous)
-    if with_python:
-        check_python_in(partial, root.name)
-    partial.replace(archive)
+    try:
+        with lzma.open(partial, "wb", preset=9) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+            tar.add(root, root.name, filter=_anonymous)
+        if with_python:
+            check_python_in(partial, root.name)
+        partial.replace(archive)
+    finally:
+        partial.unlink(missing_ok=True)
     return archive
 
 
