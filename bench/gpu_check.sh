@@ -89,7 +89,8 @@ if [ -n "$bundle" ]; then
     root=$work/gpu-bundle
     if [ "$(cat "$work/unpacked" 2>/dev/null)" != "$sum" ]; then
         echo "gpu_check: unpacking $bundle into $work"
-        rm -rf "$root" "$work/site" "$work/cache" "$work/unpacked" "$work/installed"
+        if [ -f "$work/unpacked" ]; then rm -rf "$work/cache"; fi  # another archive's server and kernels
+        rm -rf "$root" "$work/site" "$work/unpacked" "$work/installed" "$work/passed.json"
         "$python" -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter="tar")' \
             "$bundle" "$work"
         echo "$sum" > "$work/unpacked"
