@@ -66,8 +66,10 @@ def main() -> int:
     finally:  # after a signal too
         check.context.close()
         passed.add(check.steps)
-        title = f"GPU check{f', part {arguments.part}' if arguments.part else ''}: {check.summary()}"
-        if (reason := draw(check.steps, title[:140], results.with_suffix(".png"))) is not None:
+        part = f", part {arguments.part}" if arguments.part else ""
+        failed = ", ".join(check.failed())
+        title = f"GPU check{part}, {facts['date']}: {f'FAILED: {failed}' if failed else 'nothing failed'}"
+        if (reason := draw(check.steps, title, results.with_suffix(".png"))) is not None:
             say(reason)
     say(f"{check.summary()}; results in {results}")
     return 1 if check.failed() else 0
