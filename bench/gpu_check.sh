@@ -80,6 +80,7 @@ trap leave EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 mkdir -p "$work"
+[ -O "$work" ] || die "$work belongs to another user: name one of your own with --work"
 work=$(realpath "$work")
 
 # What an earlier call unpacked and installed from the same archive is used again.

@@ -18,6 +18,7 @@ from bench.gpu_runner import Failed
 
 LIBPYTHON = "libpython3.12.so.1.0"
 FOLDER = "triton-2.51-py3.12"
+SYSTEM_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64")
 
 _LOAD = """
 import ctypes, sys
@@ -98,7 +99,7 @@ def _loaded_from(name: str, environment: Mapping[str, str]) -> Path | None:
 
 def _python_for_the_stub(bundle: Path) -> tuple[Path | None, list[Path]]:
     """(Python whose standard library the stub uses, None for this one; folders with libpython)."""
-    places = [sysconfig.get_config_var("LIBDIR"), f"{sys.base_prefix}/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"]
+    places = [sysconfig.get_config_var("LIBDIR"), f"{sys.base_prefix}/lib", *SYSTEM_FOLDERS]
     for place in filter(None, places):
         if Path(place, LIBPYTHON).is_file():
             return None, [Path(place)]

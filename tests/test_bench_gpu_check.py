@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cudasim.simulated import simulated_cupy
 
-from bench import gpu_check, gpu_host, gpu_programs
+from bench import gpu_check, gpu_host, gpu_main, gpu_programs
 from bench.gpu_runner import Failed, Runner, Skipped
 from bench.gpu_steps import STEPS, Choice
 
@@ -163,6 +163,53 @@ def test_the_calls_time_cuts_a_steps_limit(runner: Callable[..., Runner]) -> Non
     check.step("packages", lambda: left.append(check.seconds_left()), limit_s=10.0)
     assert left[0] <= 20.0 < STEPS["packages"].limit_s
     assert left[1] <= 10.0
+
+
+def made(tmp_path: Path, *names: str, **options: Any) -> gpu_check.Check:
+    choice = Choice(list(names), frozenset(options.pop("wanted", names)))
+    return gpu_check.Check(choice, tmp_path / "work", tmp_path / "results.json", {}, **options)
+
+
+def test_the_device_step_holds_a_context_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, order = made(tmp_path, "device", rehearse=False), []
+
+    def call(*command: object) -> subprocess.CompletedProcess[str]:
+        order.append("kernels")
+        return subprocess.CompletedProcess(command, 0, 'a line of a library\n{"device": "card"}\n', "")
+
+    def hold() -> dict[str, Any]:
+        order.append("context")
+        return {"context_s": 0.5}
+
+    monkeypatch.setattr(check, "hold_context", hold)
+    monkeypatch.setattr(check, "call", call)
+    assert check.device() == {"context_s": 0.5, "device": "card"}
+    assert order == ["context", "kernels"]
+
+
+def test_a_later_call_holds_a_context_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = {"device": {"outcome": "passed"}}
+    check, begun = made(tmp_path, "device", wanted=(), rehearse=False, earlier=earlier), []
+    monkeypatch.setattr(check, "hold_context", lambda: begun.append(True))
+    gpu_main.run_steps(check)
+    assert begun == [True]
+    assert check.steps["device"]["earlier"]
+
+
+@pytest.mark.parametrize(("devices", "expected"), [(0, False), (1, True)])
+def test_a_rehearsal_uses_a_device_that_is_there(tmp_path: Path, devices: int, expected: bool) -> None:
+    check = made(tmp_path, "bench.kernels", "bench.volume", rehearse=True, devices=devices)
+    assert check.on_device is expected
+    assert ("device" in check.waived) is not expected
+    assert check._bench_options("kernels") == ("--quick", "--repeats", "1", "--ramp", "0")
+    assert check._bench_options("volume") == ("--device", "gpu" if expected else "cpu", "--quick")
+    if not expected:
+        with pytest.raises(Skipped, match="a rehearsal without a GPU"):
+            check.bench("kernels")
+
+
+def test_facts_hold_the_hosts_memory() -> None:
+    assert gpu_host.facts()["memory"]["MemTotal"] > 0
 
 
 def test_the_device_step_loads_every_kernel(capsys: pytest.CaptureFixture[str]) -> None:

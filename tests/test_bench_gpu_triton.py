@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.gpu_triton import add_host_packages, link_driver
+from bench import gpu_triton
+from bench.gpu_runner import Failed
+from bench.gpu_triton import LIBPYTHON, add_host_packages, link_driver
 
 LIBRARY = "lib/python{}.{}/site-packages".format(*sys.version_info)
 
@@ -82,3 +84,30 @@ def test_no_link_if_the_name_is_there_or_there_is_no_driver(driver: Path, tmp_pa
         return
     assert link_driver(libraries, os.environ) is None
     assert not libraries.exists()
+
+
+@pytest.fixture
+def static_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host whose Python is linked statically; the folder of an unpacked bundle without a Python."""
+
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(gpu_triton.sysconfig, "get_config_var", lambda name: str(tmp_path / "nowhere"))
+    monkeypatch.setattr(gpu_triton.sys, "base_prefix", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(gpu_triton.ctypes, "CDLL", missing)
+    monkeypatch.setattr(gpu_triton, "SYSTEM_FOLDERS", ())
+    return tmp_path / "bundle"
+
+
+def test_a_static_host_takes_the_bundles_python(static_host: Path) -> None:
+    (static_host / "python" / "lib").mkdir(parents=True)
+    (static_host / "python" / "lib" / LIBPYTHON).touch()
+    python, libraries = gpu_triton._python_for_the_stub(static_host)
+    assert python == static_host / "python" / "bin" / "python3"
+    assert libraries == [static_host / "python" / "lib"]
+
+
+def test_a_static_host_without_the_bundles_python_fails_with_the_remedy(static_host: Path, tmp_path: Path) -> None:
+    with pytest.raises(Failed, match=r"libpython3\.12\.so\.1\.0 not found in .*nowhere.*install libpython3\.12"):
+        gpu_triton._python_for_the_stub(static_host)
