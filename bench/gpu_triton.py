@@ -90,10 +90,9 @@ def link_driver(folder: Path, environment: Mapping[str, str]) -> Path | None:
 
 
 def _loaded_from(name: str, environment: Mapping[str, str]) -> Path | None:
-    """The file that the loader takes for a library, asked in a process of its own."""
-    answer = subprocess.run(
-        [sys.executable, "-c", _LOAD, name], env=dict(environment), capture_output=True, text=True, check=False
-    )
+    """The file that the loader takes for a library, asked in a process that has no PYTHONPATH, as the server has none."""
+    command = [sys.executable, "-I", "-c", _LOAD, name]
+    answer = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
     return Path(answer.stdout.strip()) if answer.returncode == 0 and answer.stdout.strip() else None
 
 
