@@ -24,7 +24,7 @@ MODELS_GPU = Path(__file__).parent / "models_gpu"
 
 
 def models_device(server: LocalServer) -> str:
-    """ "gpu" or "cpu": what the server's models compute on, for the JSON of a result."""
+    """What the server's models compute on, "gpu" or "cpu"."""
     return "gpu" if server.models == (MODELS_GPU,) else "cpu"
 
 
