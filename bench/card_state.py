@@ -48,8 +48,8 @@ class CardState:
         lines = output.strip().splitlines()
         values = lines[0].split(", ") if lines else []
         if process.returncode or len(values) != len(QUERY):
-            said = lines[0] if lines else f"exit status {process.returncode}"
-            self.reason = f"nvidia-smi does not answer: {said}"
+            answer = lines[0] if lines else f"exit status {process.returncode}"
+            self.reason = f"nvidia-smi does not answer: {answer}"
             return None
         return {name: _number(value) for name, value in zip(QUERY.values(), values, strict=True)}
 

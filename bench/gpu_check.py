@@ -89,11 +89,11 @@ class Check(Runner):
         """CuPy sees a device, and compiles every kernel for it."""
         if not self.on_device:
             raise Skipped(_NO_DEVICE)
-        held = self.hold_context()
+        context = self.hold_context()
         done = self.call("-c", DEVICE)
         if done.returncode:
             raise Failed(last_line(done))
-        return {**held, **json.loads(last_line(done))}
+        return {**context, **json.loads(last_line(done))}
 
     def hold_context(self) -> Outcome:
         """Start the idle process whose context the driver keeps until the check ends; seconds, or why there is none."""
@@ -133,21 +133,21 @@ class Check(Runner):
             done = self.call("-m", "pytest", *options, f"--junit-xml={xml}", *files)
         finally:
             if failing := gpu_verdicts.failing_tests(self.printed()):
-                self.found["failing"] = failing
+                self.measured["failing"] = failing
         if not xml.is_file():
             raise Failed(last_line(done))
         counts = gpu_verdicts.test_counts(xml)
         if not self.on_device:
             return counts
-        self.found |= counts
+        self.measured |= counts
         if counts["failures"] or counts["errors"] or not counts["passed"]:
             raise Failed(f"{counts}: {last_line(done)}")
         if skipped := gpu_verdicts.skipped_tests(xml):
-            self.found["skipped_tests"] = skipped
+            self.measured["skipped_tests"] = skipped
             if not self.rehearse:
                 name, reason = next(iter(skipped.items()))
                 raise Failed(f"{len(skipped)} tests skipped that a GPU host must run: {name}: {reason}")
-        return dict(self.found)
+        return dict(self.measured)
 
     def job(self) -> Outcome:
         """The main job on the demo's CT, without any fallback from the fastest transport; then the same on the CPU."""
@@ -164,7 +164,7 @@ class Check(Runner):
             raise Failed(f"{differing} of {len(labels)} voxels differ between the {first['device']} and the CPU")
         if labels.count(1) < len(labels) // 100:
             raise Failed("the run found no lung")
-        return {"voxels_that_differ_from_cpu": differing, **self.found}
+        return {"voxels_that_differ_from_cpu": differing, **self.measured}
 
     def _judge_job(self, name: str, run: Outcome) -> None:
         """Failed for a broken promise and for a plan that stepped down; a rehearsal only notes them."""
@@ -188,7 +188,7 @@ class Check(Runner):
             raise Failed(f"exit code {done.returncode}: {last_line(done)}")
         report = json.loads((folder / "logs" / "report.json").read_text())
         run: Outcome = {"folder": str(folder), "device": device, "report": report}
-        self.found[name] = run
+        self.measured[name] = run
         return run
 
     def bench(self, name: str, *options: object) -> Outcome:
@@ -205,16 +205,16 @@ class Check(Runner):
             done = self.call("-m", f"bench.{name}", *options)
         finally:
             with contextlib.suppress(OSError, ValueError):  # some write what they have as they go
-                self.found["result"] = json.loads(path.read_text())
+                self.measured["result"] = json.loads(path.read_text())
         if done.returncode:
             if "No module named" in done.stderr:
                 raise Skipped(last_line(done))
             raise Failed(last_line(done))
         if name in MODELS_ON_DEVICE and not self.rehearse:
-            reason = gpu_verdicts.models_on_cpu(self.found.get("result", {}))
+            reason = gpu_verdicts.models_on_cpu(self.measured.get("result", {}))
             if reason is not None:
                 raise Failed(f"the models did not compute on the GPU: {reason}")
-        return dict(self.found)
+        return dict(self.measured)
 
     def _bench_options(self, name: str) -> tuple[object, ...]:
         if name == "kernels" and self.rehearse:
@@ -236,7 +236,7 @@ class Check(Runner):
             except Failed:
                 done = None
             findings = gpu_profilers.sanitizer_findings(log.read_text(errors="replace") if log.exists() else "")
-            self.found[check] = findings
+            self.measured[check] = findings
             if findings["errors"]:
                 first = findings["first"][0] if findings["first"] else f"in {log.name}"
                 raise Failed(f"{check}: {findings['errors']} errors, the first: {first}")
@@ -244,7 +244,7 @@ class Check(Runner):
                 left.append(f"{check}: ended at its limit, without an error until then")
             elif done.returncode:
                 raise Failed(f"{check}: {last_line(done)}")
-        return {**self.found, **({"left": left} if left else {})}
+        return {**self.measured, **({"left": left} if left else {})}
 
     def counters(self) -> Outcome:
         """Nsight Compute's counters of every kernel of bench.kernels."""
@@ -258,12 +258,12 @@ class Check(Runner):
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         if any(_COUNTERS_FORBIDDEN in line for line in [*lines, *self.printed()]):
             raise Skipped(f"the driver forbids the counters ({_COUNTERS_FORBIDDEN})")
-        self.found["kernels"] = kernels = gpu_profilers.read_counters(lines)
+        self.measured["kernels"] = kernels = gpu_profilers.read_counters(lines)
         if not kernels:
             raise Failed("no counters within the step's time" if done is None else last_line(done))
         if done is not None and done.returncode:
             raise Failed(last_line(done))
-        return {**self.found, **({"left": ["ended at its limit"]} if done is None else {})}
+        return {**self.measured, **({"left": ["ended at its limit"]} if done is None else {})}
 
     def _tool(self, name: str) -> str:
         """A profiler that can be used here, or Skipped."""

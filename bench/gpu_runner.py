@@ -65,7 +65,7 @@ class Runner:
         self.root = Path(__file__).resolve().parents[1]
         self.environment = dict(os.environ)
         self.steps: dict[str, Outcome] = {}
-        self.found: Outcome = {}
+        self.measured: Outcome = {}
         """What the running step has measured so far; stays if it fails."""
         self._logs = work / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class Runner:
             limit = min(limit, self._end - time.monotonic())
         say(f"{name} … (at most {max(limit, 0):.0f} s)")
         started = time.monotonic()
-        self._deadline, self._last, self._calls, self.found = started + limit, [], 0, {}
+        self._deadline, self._last, self._calls, self.measured = started + limit, [], 0, {}
         self.steps[name] = {"outcome": "running"}
         self.save()
         self.steps[name] = outcome = self._outcome(name, body, limit)
@@ -110,7 +110,7 @@ class Runner:
             why = str(reason)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
-        return {"outcome": "failed", "why": why, **self.found, "output_tail": self._tail()}
+        return {"outcome": "failed", "why": why, **self.measured, "output_tail": self._tail()}
 
     def call(self, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Python with these arguments in what is left of the step's time; Failed after that."""

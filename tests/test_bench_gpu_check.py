@@ -58,7 +58,7 @@ def test_a_failed_step_keeps_its_output_and_what_it_found(runner: Callable[..., 
     check = runner("packages")
 
     def body() -> None:
-        check.found["first"] = 7
+        check.measured["first"] = 7
         done = check.call("-c", "import sys\nfor n in range(300): print(n)\nsys.exit('wrong here')")
         assert done.returncode == 1
         raise Failed("no good")
@@ -165,13 +165,13 @@ def test_the_calls_time_cuts_a_steps_limit(runner: Callable[..., Runner]) -> Non
     assert left[1] <= 10.0
 
 
-def made(tmp_path: Path, *names: str, **options: Any) -> gpu_check.Check:
+def make_check(tmp_path: Path, *names: str, **options: Any) -> gpu_check.Check:
     choice = Choice(list(names), frozenset(options.pop("wanted", names)))
     return gpu_check.Check(choice, tmp_path / "work", tmp_path / "results.json", {}, **options)
 
 
 def test_the_device_step_holds_a_context_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check, order = made(tmp_path, "device", rehearse=False), []
+    check, order = make_check(tmp_path, "device", rehearse=False), []
 
     def call(*command: object) -> subprocess.CompletedProcess[str]:
         order.append("kernels")
@@ -189,7 +189,7 @@ def test_the_device_step_holds_a_context_first(tmp_path: Path, monkeypatch: pyte
 
 def test_a_later_call_holds_a_context_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = {"device": {"outcome": "passed"}}
-    check, begun = made(tmp_path, "device", wanted=(), rehearse=False, earlier=earlier), []
+    check, begun = make_check(tmp_path, "device", wanted=(), rehearse=False, earlier=earlier), []
     monkeypatch.setattr(check, "hold_context", lambda: begun.append(True))
     gpu_main.run_steps(check)
     assert begun == [True]
@@ -198,7 +198,7 @@ def test_a_later_call_holds_a_context_too(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("devices", "expected"), [(0, False), (1, True)])
 def test_a_rehearsal_uses_a_device_that_is_there(tmp_path: Path, devices: int, expected: bool) -> None:
-    check = made(tmp_path, "bench.kernels", "bench.volume", rehearse=True, devices=devices)
+    check = make_check(tmp_path, "bench.kernels", "bench.volume", rehearse=True, devices=devices)
     assert check.on_device is expected
     assert ("device" in check.waived) is not expected
     assert check._bench_options("kernels") == ("--quick", "--repeats", "1", "--ramp", "0")

@@ -73,9 +73,9 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}:/usr/bin:/bin")
     monkeypatch.setattr(gpu_profilers, "FOLDERS", ())
     choice = Choice(["sanitizer", "counters"], frozenset())
-    made = Check(choice, tmp_path / "work", tmp_path / "results.json", {}, rehearse=False, devices=1)
-    made.steps["device"] = {"outcome": "passed"}
-    return made
+    check = Check(choice, tmp_path / "work", tmp_path / "results.json", {}, rehearse=False, devices=1)
+    check.steps["device"] = {"outcome": "passed"}
+    return check
 
 
 def answer(check: Check, name: str) -> dict[str, object]:

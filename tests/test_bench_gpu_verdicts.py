@@ -58,7 +58,7 @@ def test_broken_promises_are_named_with_their_numbers() -> None:
     assert gpu_verdicts.broken_promises(report(tile_bytes_up=5), 6_000) == "tile_bytes_up is 5, promised 0"
 
 
-def made(tmp_path: Path, *, rehearse: bool) -> Check:
+def make_check(tmp_path: Path, *, rehearse: bool) -> Check:
     choice = Choice(["job"], frozenset({"job"}))
     return Check(choice, tmp_path / "work", tmp_path / "results.json", {}, rehearse=rehearse, devices=1)
 
@@ -69,7 +69,7 @@ def run_of(tmp_path: Path, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_plan_that_stepped_down_fails_the_job(tmp_path: Path) -> None:
-    check, stepped = made(tmp_path, rehearse=False), report()
+    check, stepped = make_check(tmp_path, rehearse=False), report()
     stepped["plan"]["steps"] = ["slots 2 → 1: 3.0 GiB are free"]
     check._judge_job("first", run_of(tmp_path, report()))
     with pytest.raises(Failed, match=r"first run had too little memory .* another one: slots 2 → 1: 3\.0 GiB are free"):
@@ -78,7 +78,7 @@ def test_a_plan_that_stepped_down_fails_the_job(tmp_path: Path) -> None:
 
 def test_a_rehearsal_notes_what_a_real_device_would_fail_for(tmp_path: Path) -> None:
     run = run_of(tmp_path, report(bytes_up=1))
-    made(tmp_path, rehearse=True)._judge_job("first", run)
+    make_check(tmp_path, rehearse=True)._judge_job("first", run)
     assert run["broken_promises"] == "bytes_up is 1, promised 12000"
     assert run["memory_fallbacks"] == ""
 
@@ -104,7 +104,7 @@ def test_a_bench_with_models_on_the_cpu_fails_on_a_gpu_host(
 ) -> None:
     monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
     (tmp_path / "bench" / "results").mkdir(parents=True)
-    check = made(tmp_path, rehearse=rehearse)
+    check = make_check(tmp_path, rehearse=rehearse)
     content = '{"models_device": "cpu", "notes": ["The models compute on the CPU, …: no NVRTC"]}'
 
     def call(*_command: object, **_environment: str) -> Any:
@@ -133,7 +133,7 @@ def test_a_skip_without_an_excuse_fails_the_tests_on_a_gpu_host(
         "def test_one(): pass\n"
         "def test_two(): pytest.skip('The models compute on the CPU')\n"
     )
-    check = made(tmp_path, rehearse=rehearse)
+    check = make_check(tmp_path, rehearse=rehearse)
     check._deadline = float("inf")
     if rehearse:
         counts = check.tests()

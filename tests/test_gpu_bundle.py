@@ -30,8 +30,8 @@ def python(folder: Path, *, answer: str | None = None, shared: bool = True) -> P
     """A stand-in for python3.12 in `folder`/bin; without an answer it fails as a version manager's does."""
     program = folder / "bin" / "python3.12"
     program.parent.mkdir(parents=True)
-    said = f"printf '{answer}'" if answer is not None else "echo 'command not found' >&2; exit 127"
-    program.write_text(f"#!/bin/sh\n{said}\n")
+    body = f"printf '{answer}'" if answer is not None else "echo 'command not found' >&2; exit 127"
+    program.write_text(f"#!/bin/sh\n{body}\n")
     program.chmod(0o755)
     if shared:
         (folder / "lib").mkdir()
