@@ -66,8 +66,10 @@ wheel: setup
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
+# BUNDLE_ARGS=--without-python for GPU hosts that have libpython3.12.so.1.0
+BUNDLE_ARGS ?=
 gpu-bundle gpu-bundle-simpleitk: setup
-	$(BIN)/python deploy/gpu_bundle.py $(if $(findstring simpleitk,$@),--simpleitk) --folder dist
+	$(BIN)/python deploy/gpu_bundle.py $(if $(findstring simpleitk,$@),--simpleitk) $(BUNDLE_ARGS) --folder dist
 
 prove-container:
 	tests/container/prove_dockerfile.sh

@@ -10,9 +10,13 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from bench.gpu_memory import memory_facts
+from bench.gpu_programs import COUNT_DEVICES
 
 LEAST_CUPY = "13.6"
 _VARIANTS = ("cupy", "onnxruntime")
@@ -109,6 +113,16 @@ def installed() -> dict[str, str]:
     return found
 
 
+def count_devices(timeout_s: float = 60.0) -> int:
+    """CUDA devices that the driver counts, asked in a process of its own; 0 without a driver."""
+    command = [sys.executable, "-c", COUNT_DEVICES]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return 0
+    return int(answer.stdout) if answer.returncode == 0 else 0
+
+
 def facts() -> dict[str, Any]:
     """The host, in the words of its own tools."""
     query = "name,uuid,driver_version,memory.total,mig.mode.current,persistence_mode,clocks.max.mem,power.limit"
@@ -124,6 +138,7 @@ def facts() -> dict[str, Any]:
         "gpu": gpu,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpus": len(os.sched_getaffinity(0)),
+        "memory": memory_facts(),
         "python": platform.python_version(),
         "versions": {n: v for n, v in sorted(there.items()) if n in shown or n.startswith(("cupy", "cucim"))},
     }

@@ -1,8 +1,9 @@
 """How near does each kernel come to the card's copy bandwidth? `python -m bench.kernels [--quick]`, on a GPU.
 
-The bandwidth is measured first, with a copy within the device. Each kernel is timed by CUDA events, without the host's
-part of the launch; its bytes are counted once. What the smallest launch takes so measured stands above the rows: of a
-short kernel it is a part. Beside it other packages doing the same work.
+The card works for a while before anything is timed, so that its clocks are up. The bandwidth is measured first, with a
+copy within the device. Each kernel is timed by CUDA events, without the host's part of the launch; its bytes are
+counted once. What the smallest launch takes so measured stands above the rows: of a short kernel it is a part. Other
+packages do the same work next to it. `--once` runs every row once and times nothing, for a profiler.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.kernel_clock import COPY_BYTES, LEAD_BYTES, Clock
+from bench.card_state import CardState
+from bench.kernel_clock import COPY_BYTES, LEAD_BYTES, RAMP_AGAIN_S, RAMP_S, SWEEP_BYTES, Clock
 from bench.kernel_peers import peers
 from bench.kernel_work import Scene, Shape, Work, scene, works
 from bench.output import RESULTS, Chart, Result, mebibytes
@@ -28,7 +31,7 @@ QUICK: tuple[Shape, Shape] = ((256, 256, 128), (96, 96, 64))
 @dataclass(frozen=True)
 class Measured:
     """Seconds of every repeat; bytes moved, counted once; the kernels' modules (none of a peer), one per launch; pairs
-    of events that the seconds are the sum of."""
+    of events that the seconds are the sum of; clocks and power during more of the same work."""
 
     row: str
     side: str
@@ -36,6 +39,7 @@ class Measured:
     nbytes: int
     modules: list[str] = field(default_factory=list)
     pairs: float = 1
+    card: dict[str, Any] | None = None
 
     @property
     def median(self) -> float:
@@ -49,12 +53,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="256×256×128 voxels instead of 512×512×300")
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--ramp", type=float, default=RAMP_S, help="seconds of work before the first row")
+    parser.add_argument("--once", action="store_true", help="every row once, untimed, without a result")
     arguments = parser.parse_args()
     try:
         backend = choose_backend("gpu")
-        run(backend, *(QUICK if arguments.quick else FULL), repeats=arguments.repeats)
+        shape, window = QUICK if arguments.quick else FULL
+        if arguments.once:
+            run_once(backend, shape, window)
+        else:
+            run(backend, shape, window, repeats=arguments.repeats, ramp=arguments.ramp)
     except GpuInferError as error:
         sys.exit(f"bench.kernels needs a GPU: {error}")
+
+
+def run_once(backend: Any, shape: Shape, window: Shape) -> int:
+    """Every row's kernels once, without copies and events between them; the number of rows."""
+    rows = works(scene(backend, shape, window))
+    for work in rows:
+        if work.renew is not None:
+            work.renew()
+        work.call()
+    backend.fence()
+    return len(rows)
 
 
 def run(
@@ -65,15 +86,20 @@ def run(
     repeats: int,
     copied: int = COPY_BYTES,
     lead: int = LEAD_BYTES,
+    sweep: int = SWEEP_BYTES,
+    ramp: float = RAMP_S,
     folder: Path = RESULTS,
 ) -> list[Measured]:
     """Measure and publish kernels.*; ResourceError where the device has too little memory."""
-    clock = Clock(backend, lead)
+    clock = Clock(backend, lead, sweep)
+    stage = scene(backend, shape, window)
+    rows = works(stage)
+    clock.ramp(rows[0].call, ramp)
     with clock.own_stream():
         bandwidth = 2 * copied / statistics.median(clock.copy_seconds(copied) for _ in range(max(3, repeats)))
     floor = clock.floor_seconds(max(3, repeats))
-    stage = scene(backend, shape, window)
-    measured, left = _measure(backend, clock, stage, repeats)
+    card = CardState(_bus_id(backend))
+    measured, left = _measure(backend, clock, stage, rows, card, repeats=repeats, ramp=min(ramp, RAMP_AGAIN_S))
     result = Result(
         "kernels",
         f"Kernels on {'×'.join(map(str, shape))} int16, model's grid {'×'.join(map(str, stage.grid))}",
@@ -84,6 +110,7 @@ def run(
             "JSON) as much of a row's time is not the kernel's.",
             "GPU time, medians of CUDA events; bytes read and written counted once, whatever a peer moves in between.",
             *(f"{name} left out: {why}" for name, why in left.items()),
+            *([] if card.reason is None else [f"Clocks and power left out: {card.reason}."]),
         ],
     )
     result.rows.append(["launch floor", "gpu_infer", f"{floor * 1e3:.4f} ms", "", "", ""])
@@ -110,36 +137,56 @@ def run(
                 "modules": m.modules,
                 "launches": len(m.modules),
                 "event_pairs": m.pairs,
+                "card": m.card,
             }
             for m in measured
         ],
         "left": left,
+        "card_missing": card.reason,
     }
     result.chart = Chart(groups, "% of the measured copy bandwidth", logarithmic=False)
     result.publish(folder)
     return measured
 
 
-def _measure(backend: Any, clock: Clock, stage: Scene, repeats: int) -> tuple[list[Measured], dict[str, str]]:
+def _bus_id(backend: Any) -> str:
+    """PCI address of the backend's device."""
+    from gpu_infer.backends.gpu_cupy import cupy
+
+    return str(cupy.cuda.runtime.deviceGetPCIBusId(backend._device.number))
+
+
+def _measure(
+    backend: Any, clock: Clock, stage: Scene, rows: list[Work], card: CardState, *, repeats: int, ramp: float
+) -> tuple[list[Measured], dict[str, str]]:
+    """(rows of the table; reasons by peer that has none). `ramp`: seconds of work for a card that was idle."""
     others, left = peers(stage), {}
+    busy = rows[0].call
     measured = []
-    for work in works(stage):
-        seconds, modules = _timed(clock, work, repeats)
+    for work in rows:
+        seconds, modules = _timed(clock, work, repeats, lambda: clock.wake(busy, ramp))
         pairs = (1 if work.together else len(modules)) / work.times
-        measured.append(Measured(work.name, "gpu_infer", tuple(seconds), work.nbytes, modules, pairs))
+        state = card.sample(lambda work=work: clock.spin(work.call))
+        measured.append(Measured(work.name, "gpu_infer", tuple(seconds), work.nbytes, modules, pairs, state))
         backend.fence()
         for name, call in others.get(work.name, {}).items():
             try:
+                call()
+                clock.wake(busy, ramp)
                 theirs = tuple(clock.seconds(call) for _ in range(1 + repeats))[1:]
+                state = card.sample(lambda call=call: clock.spin(call))
             except Exception as error:  # whatever a peer of another version raises is its row's fate, not ours
                 left[f"{name} ({work.name})"] = f"{type(error).__name__}: {error}".splitlines()[0]
                 continue
-            measured.append(Measured(work.name, name, theirs, work.nbytes))
+            measured.append(Measured(work.name, name, theirs, work.nbytes, card=state))
     return measured, left
 
 
-def _timed(clock: Clock, work: Work, repeats: int) -> tuple[list[float], list[str]]:
-    """(seconds of every repeat, modules of the kernels); a first time, which loads kernels and tables, not counted."""
+def _timed(clock: Clock, work: Work, repeats: int, wake: Callable[[], object]) -> tuple[list[float], list[str]]:
+    """(seconds of every repeat, modules of the kernels); a first time, which loads kernels and tables, not counted.
+
+    wake  called after that first time, while the card may have waited for a compiler
+    """
     seconds: list[float] = []
     modules: list[str] = []
     for n in range(1 + repeats):
@@ -151,6 +198,8 @@ def _timed(clock: Clock, work: Work, repeats: int) -> tuple[list[float], list[st
         else:
             spent, modules = clock.kernels(work.call)
             seconds.append(spent / work.times)
+        if n == 0:
+            wake()
     return seconds[1:], modules
 
 

@@ -23,6 +23,11 @@ MODELS = Path(__file__).parent / "models"
 MODELS_GPU = Path(__file__).parent / "models_gpu"
 
 
+def models_device(server: LocalServer) -> str:
+    """What the server's models compute on, "gpu" or "cpu"."""
+    return "gpu" if server.models == (MODELS_GPU,) else "cpu"
+
+
 @contextmanager
 def served(backend: Backend) -> Iterator[tuple[LocalServer, str]]:
     """A server with the models, and one sentence on where they compute, for the notes of a result."""

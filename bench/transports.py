@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.output import Chart, Result, mebibytes, seconds
-from bench.served import served
+from bench.served import models_device, served
 from gpu_infer.backends.base import Backend, RingAccumulator
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
@@ -62,6 +62,7 @@ def run(tiles: int, *, json_everywhere: bool = False) -> None:
     rows: list[dict[str, Any]] = []
     with served(backend) as (server, note):
         result.notes.append(note)
+        result.data["models_device"] = models_device(server)
         for shape in TILES:
             name = "×".join(map(str, shape))
             groups[name] = {}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.output import RESULTS, Chart, Result, mebibytes, say, seconds, times
-from bench.served import served
+from bench.served import models_device, served
 from bench.volume_case import CASES, QUICK, ROI, Case, Shape
 from bench.volume_facts import first_case
 from bench.volume_operator import CaseFailed, operator_side
@@ -85,6 +85,7 @@ def run(
     groups: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch, served(choose_backend(device)) as (server, note):
         result.notes.append(note)
+        result.data["models_device"] = models_device(server)
         for case in cases:
             say(f"{case.name} …")
             source, ours, theirs = (Path(scratch, name) for name in ("phantom.nii", "ours", "monai"))

@@ -12,16 +12,18 @@ from typing import Any
 import pytest
 from cudasim.simulated import simulated_cupy
 
-from bench import gpu_check, gpu_host
-from bench.gpu_steps import STEPS, Failed, Runner, Skipped, chosen
+from bench import gpu_check, gpu_host, gpu_main, gpu_programs
+from bench.gpu_runner import Failed, Runner, Skipped
+from bench.gpu_steps import STEPS, Choice
 
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Callable[..., Runner]:
-    def made(*names: str, **options: Any) -> Runner:
-        return Runner(names, tmp_path / "work", tmp_path / "results.json", {"rehearsal": False}, **options)
+    def make(*names: str, wanted: tuple[str, ...] | None = None, **options: Any) -> Runner:
+        choice = Choice(list(names), frozenset(names if wanted is None else wanted))
+        return Runner(choice, tmp_path / "work", tmp_path / "results.json", {"rehearsal": False}, **options)
 
-    return made
+    return make
 
 
 def written(runner: Runner) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def test_a_failed_step_keeps_its_output_and_what_it_found(runner: Callable[..., 
     check = runner("packages")
 
     def body() -> None:
-        check.found["first"] = 7
+        check.measured["first"] = 7
         done = check.call("-c", "import sys\nfor n in range(300): print(n)\nsys.exit('wrong here')")
         assert done.returncode == 1
         raise Failed("no good")
@@ -86,13 +88,15 @@ def test_what_needs_a_failed_step_is_skipped(runner: Callable[..., Runner]) -> N
         check.step(name, fails if name == "device" else passes)
     outcomes = {name: step["outcome"] for name, step in check.steps.items()}
     assert [name for name, outcome in outcomes.items() if outcome == "skipped"] == [
-        "tests",
         "job",
         "bench.kernels",
+        "tests",
         "bench.volume",
+        "sanitizer",
+        "counters",
     ]
-    assert check.failed() == ["device", "tests", "job"]
-    assert "skipped: tests (needs the step device), job (needs the step device)" in check.summary()
+    assert check.failed() == ["device", "job", "tests"]
+    assert "skipped: job (needs the step device), bench.kernels (needs the step device)" in check.summary()
 
 
 def test_a_rehearsal_skips_the_device_and_passes(runner: Callable[..., Runner]) -> None:
@@ -120,7 +124,8 @@ def test_a_bench_that_is_ended_leaves_what_it_has_measured(tmp_path: Path, monke
             (results / "volume.json").write_text('{"unfinished": true, "cases": {}}', encoding="utf-8")
             raise Failed("not done within the step's time")
 
-    check = Slow(["bench.volume"], tmp_path / "work", tmp_path / "results.json", {}, rehearse=True, full=False)
+    choice = Choice(["bench.volume"], frozenset({"bench.volume"}))
+    check = Slow(choice, tmp_path / "work", tmp_path / "results.json", {}, rehearse=True)
     check.steps |= {name: {"outcome": "passed"} for name in ("device", "triton")}
     check.step("bench.volume", lambda: check.bench("volume"))
     step = written(check)["steps"]["bench.volume"]
@@ -134,33 +139,77 @@ def test_parts_left_out_stand_in_the_summary(runner: Callable[..., Runner]) -> N
     assert check.summary().startswith("all passed; in part: bench.files")
 
 
-def test_chosen_steps_bring_what_they_need() -> None:
-    assert chosen(None) == list(STEPS)
-    assert chosen("bench.transports") == ["packages", "triton", "bench.transports"]
-    assert chosen("tests") == ["packages", "device", "triton", "tests"]
-    assert chosen("job, bench.files") == ["packages", "device", "triton", "job", "bench.files"]
-    with pytest.raises(ValueError, match=r"no step benches; the steps are packages, device"):
-        chosen("benches")
+def test_an_earlier_calls_step_is_taken_over_unless_named(runner: Callable[..., Runner]) -> None:
+    earlier = {"device": {"outcome": "passed", "device": "card"}, "tests": {"outcome": "passed"}}
+    check = runner("device", "tests", wanted=("tests",), earlier=earlier)
+    check.step("device", fails)
+    check.step("tests", passes)
+    assert written(check)["steps"]["device"] == {"outcome": "passed", "device": "card", "earlier": True}
+    assert written(check)["steps"]["tests"]["value"] == 1
+    assert written(check)["ok"]
 
 
-def test_what_must_pass_fits_ten_minutes() -> None:
-    assert sum(step.limit_s for step in STEPS.values() if step.must) <= 600
-    assert [name for name, step in STEPS.items() if step.must] == list(STEPS)[:5]
+def test_a_step_for_which_the_call_has_no_time_is_skipped(runner: Callable[..., Runner]) -> None:
+    check = runner("memory", "packages", seconds=0.5)
+    check.step("memory", passes)
+    step = written(check)["steps"]["memory"]
+    assert (step["outcome"], step["why"]) == ("skipped", "the call's time is used up: run it again with --steps memory")
 
 
-def test_the_page_has_every_step_with_its_limit() -> None:
-    page = (gpu_check.ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
-    listed = {name.strip(" `"): limit.strip() for name, limit in rows}
-    assert {name: listed[name] for name in STEPS} == {name: f"{step.limit_s:.0f} s" for name, step in STEPS.items()}
+def test_the_calls_time_cuts_a_steps_limit(runner: Callable[..., Runner]) -> None:
+    check = runner("packages", seconds=20.0)
+    left: list[float] = []
+    check.step("packages", lambda: left.append(check.seconds_left()))
+    check.step("packages", lambda: left.append(check.seconds_left()), limit_s=10.0)
+    assert left[0] <= 20.0 < STEPS["packages"].limit_s
+    assert left[1] <= 10.0
 
 
-def test_failures_are_read_from_a_run_that_was_ended_too() -> None:
-    lines = ["tests/a.py::test_x PASSED [ 1%]", "tests/a.py::test_y FAILED [ 2%]"]
-    assert gpu_check.not_passed(lines) == [lines[1]]
-    assert gpu_check.not_passed([*lines, "FAILED tests/a.py::test_y - assert 1 == 2"]) == [
-        "FAILED tests/a.py::test_y - assert 1 == 2"
-    ]
+def make_check(tmp_path: Path, *names: str, **options: Any) -> gpu_check.Check:
+    choice = Choice(list(names), frozenset(options.pop("wanted", names)))
+    return gpu_check.Check(choice, tmp_path / "work", tmp_path / "results.json", {}, **options)
+
+
+def test_the_device_step_holds_a_context_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, order = make_check(tmp_path, "device", rehearse=False), []
+
+    def call(*command: object) -> subprocess.CompletedProcess[str]:
+        order.append("kernels")
+        return subprocess.CompletedProcess(command, 0, 'a line of a library\n{"device": "card"}\n', "")
+
+    def hold() -> dict[str, Any]:
+        order.append("context")
+        return {"context_s": 0.5}
+
+    monkeypatch.setattr(check, "hold_context", hold)
+    monkeypatch.setattr(check, "call", call)
+    assert check.device() == {"context_s": 0.5, "device": "card"}
+    assert order == ["context", "kernels"]
+
+
+def test_a_later_call_holds_a_context_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = {"device": {"outcome": "passed"}}
+    check, begun = make_check(tmp_path, "device", wanted=(), rehearse=False, earlier=earlier), []
+    monkeypatch.setattr(check, "hold_context", lambda: begun.append(True))
+    gpu_main.run_steps(check)
+    assert begun == [True]
+    assert check.steps["device"]["earlier"]
+
+
+@pytest.mark.parametrize(("devices", "expected"), [(0, False), (1, True)])
+def test_a_rehearsal_uses_a_device_that_is_there(tmp_path: Path, devices: int, expected: bool) -> None:
+    check = make_check(tmp_path, "bench.kernels", "bench.volume", rehearse=True, devices=devices)
+    assert check.on_device is expected
+    assert ("device" in check.waived) is not expected
+    assert check._bench_options("kernels") == ("--quick", "--repeats", "1", "--ramp", "0")
+    assert check._bench_options("volume") == ("--device", "gpu" if expected else "cpu", "--quick")
+    if not expected:
+        with pytest.raises(Skipped, match="a rehearsal without a GPU"):
+            check.bench("kernels")
+
+
+def test_facts_hold_the_hosts_memory() -> None:
+    assert gpu_host.facts()["memory"]["MemTotal"] > 0
 
 
 def test_the_device_step_loads_every_kernel(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +225,7 @@ def test_the_device_step_loads_every_kernel(capsys: pytest.CaptureFixture[str]) 
             "totalGlobalMem": 1 << 30,
         }
         cuda.runtime.runtimeGetVersion = cuda.runtime.driverGetVersion = lambda: 13000
-        exec(gpu_check._DEVICE, {})
+        exec(gpu_programs.DEVICE, {})
     found = json.loads(capsys.readouterr().out)
     assert (found["device"], found["compute_capability"]) == ("card", "9.0")
     assert found["modules_loaded"] == len(MODULES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,18 @@ SHAPE, WINDOW = (24, 20, 16), (8, 8, 8)
 NOTHING = {"moved": "", "GB/s": "", "of copy bandwidth": ""}
 
 
+def _smi(folder: Path) -> Path:
+    """A folder with an nvidia-smi that answers as an H200 at work."""
+    folder.mkdir()
+    (folder / "nvidia-smi").write_text("#!/bin/sh\necho '1980, 3201, 415.50'\n")
+    (folder / "nvidia-smi").chmod(0o755)
+    return folder
+
+
 @pytest.mark.slow
 def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "peers", lambda scene: {})
+    monkeypatch.setenv("PATH", f"{_smi(tmp_path / 'bin')}:{os.environ['PATH']}")
     with simulated_cupy() as gpu:
         from gpu_infer.backends.gpu_source import MODULES
 
@@ -36,7 +46,15 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
 
         cuda.runtime.memcpyAsync = copy
         measured = kernels.run(
-            gpu.GpuBackend(), SHAPE, WINDOW, repeats=1, copied=1 << 16, lead=1 << 12, folder=tmp_path
+            gpu.GpuBackend(),
+            SHAPE,
+            WINDOW,
+            repeats=1,
+            copied=1 << 16,
+            lead=1 << 12,
+            sweep=1 << 10,
+            ramp=0.01,
+            folder=tmp_path,
         )
     assert {name for m in measured for name in m.modules} == set(MODULES)
     voxels, grid = 24 * 20 * 16, 18 * 15 * 20
@@ -64,4 +82,27 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert (restored["launches"], restored["median_s"]) == (4, 1e-3 / 4)
     found = next(row for row in written["rows"] if row["kernel"] == "largest components")
     assert found["event_pairs"] == found["launches"] > 1
+    clocks = {"sm_clock_mhz": 1980.0, "memory_clock_mhz": 3201.0, "power_w": 415.5}
+    assert all(row["card"] == clocks for row in written["rows"])
+    assert written["card_missing"] is None
     assert found["median_s"] == pytest.approx(found["launches"] * 1e-3)
+
+
+@pytest.mark.slow
+def test_once_launches_every_row_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[str] = []
+    with simulated_cupy() as gpu:
+        from gpu_infer.backends.gpu_source import MODULES
+
+        backend = gpu.GpuBackend()
+        launch = backend._device.launch
+
+        def note(module: str, *arguments: Any, **options: Any) -> None:
+            launched.append(module)
+            launch(module, *arguments, **options)
+
+        monkeypatch.setattr(backend._device, "launch", note)
+        rows = kernels.run_once(backend, SHAPE, WINDOW)
+    assert rows > 15
+    assert set(launched) == set(MODULES)
+    assert len(launched) < 160

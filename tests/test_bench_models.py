@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from real_device import why_no_device
 
-from bench.served import MODELS, MODELS_GPU, probe, served
+from bench.served import MODELS, MODELS_GPU, models_device, probe, served
 from gpu_infer.backends.cpu import CpuBackend
 from gpu_infer.errors import ServerError
 from gpu_infer.triton.repository import model_in_repository
@@ -110,6 +110,7 @@ def test_a_server_without_a_gpu_serves_the_models_on_the_cpu() -> None:
         pytest.skip("this machine has a GPU")
     with served(Gpu()) as (server, note):
         assert server.models == (MODELS,)
+        assert models_device(server) == "cpu"
         probe(server, CpuBackend())
     assert note.startswith("The models compute on the CPU, to which the server copies every tile: the local Triton")
     assert "no GPUs are available" in note

@@ -14,6 +14,7 @@ import pytest
 
 from bench import volume, volume_peer
 from bench.monai_memory import DoesNotFit, grid_of, least_bytes, out_of_memory
+from bench.served import MODELS_GPU
 from bench.server_time import ServerSeconds
 from bench.volume_case import CASES, QUICK, Case
 from bench.volume_facts import timed_run
@@ -95,6 +96,7 @@ def two_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     class Server:
         grpc = "nowhere"
+        models = (MODELS_GPU,)
 
         def __enter__(self) -> tuple[Server, str]:
             return self, "The models compute nowhere."
@@ -141,6 +143,7 @@ def test_a_row_per_side_and_ratios(two_cases: Any) -> None:
     assert (theirs["labels equal"], theirs["host"], theirs["GPU"]) == ("99.12%", "3 MiB", "")
     assert long["all but model, ratio"] == "400.0×"
     assert "left" not in written
+    assert written["models_device"] == "gpu"
     assert written["cases"]["8×7×6"]["MONAI"]["agreement"] == {"equal_share": 0.9912, "dice": 0.98}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import GpuInferError
 from ..settings import Settings
 from .check import Check
+from .driver import check_driver_library
 
 if TYPE_CHECKING:
     from ..spec.config import Config
@@ -24,6 +25,11 @@ def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) 
     clean  remove leftovers
     """
     config, checks = _check_config(settings)
+    if settings.local_models is not None:
+        from ..triton.local.install import installed
+
+        runtime = installed()
+        checks += check_driver_library(os.environ if runtime is None else runtime.environment())
     with ExitStack() as stack:
         try:
             server, endpoints = _connect(settings, config, stack)
