@@ -41,6 +41,7 @@ LAYERS: dict[str, int] = {
     "dry_run": 3,
     "address": 3,
     "package_index": 0,
+    "source_distribution": 0,
     "library": 3,
     "cli": 4,
     "__main__": 4,
