@@ -64,7 +64,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tritonclient": ("triton/",),
     "SimpleITK": ("volume/", "writers/", "demo"),
     "nibabel": ("volume/", "writers/", "demo"),
-    "unearth": ("demo",),
+    "unearth": ("source_distribution",),
     "debugpy": ("debugger",),
     "typer": ("cli/",),
     "rich": ("cli/",),

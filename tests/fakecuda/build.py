@@ -1,6 +1,6 @@
 """Build the fake driver and all that belongs to it in the environment of the interpreter that runs this.
 
-    PYTHONPATH=tests python -m fakecuda.build
+PYTHONPATH=tests python -m fakecuda.build
 """
 
 from __future__ import annotations

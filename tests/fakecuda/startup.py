@@ -46,7 +46,9 @@ def register_segments(client: Any) -> None:
     """Have CUDA regions of the class `client` registered as the POSIX segments that they are."""
     unregister = client.unregister_region
 
-    def register_cuda_region(self: Any, name: str, handle: bytes, device: int, nbytes: int, timeout: float = 10) -> None:
+    def register_cuda_region(
+        self: Any, name: str, handle: bytes, device: int, nbytes: int, timeout: float = 10
+    ) -> None:
         self.register_system_region(name, "/" + handle.rstrip(b"\0").decode(), nbytes, timeout)
 
     def unregister_region(self: Any, name: str, kind: str = "system", timeout: float = 10) -> None:
