@@ -39,7 +39,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say what has to stay in one worker under `-n N --dist loadgroup`; a file does, where nothing else is said."""
     if is_fake():
-        expect_failures(items)
+        expect_failures(items, config.args)
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:

@@ -10,16 +10,16 @@ from pathlib import Path
 def build_once(target: Path, key: str, build: Callable[[Path], None]) -> bool:
     """Call `build` with a temporary path and move its file to `target`, unless `target` has been built for `key`.
 
-    Returns whether it was built.
+    A target that somebody else has replaced since, such as pip, is built again. Returns whether it was built.
     """
     stamp = target.with_name(f"{target.name}.key")
-    if target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == key:
+    if target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == key_of(key, target):
         return False
     stamp.unlink(missing_ok=True)
     temporary = target.with_name(f".{target.name}.new")
     build(temporary)
     temporary.replace(target)
-    stamp.write_text(key, encoding="utf-8")
+    stamp.write_text(key_of(key, target), encoding="utf-8")
     return True
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from gpu_infer.backends.gpu_source import MODULES
 pytestmark = pytest.mark.gpu
 
 MIB = 1 << 20
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -51,6 +54,38 @@ def test_work_runs_when_its_stream_is_waited_for(array: Any, streams: tuple[Any,
     streams[0].synchronize()
     assert pending() == before
     assert (values_of(array) == 2).all()
+
+
+MODE = """
+import cupy
+from fakecuda.control import PinnedArray, pending
+import numpy as np
+array, stream = cupy.ndarray((2 << 20,), np.uint8), cupy.cuda.Stream(non_blocking=True)
+source = PinnedArray(np.full(array.shape, 7, np.uint8))
+source.copy_to(array, stream)
+target = PinnedArray(np.zeros(8, np.uint8))
+waiting = pending()
+target.copy_from(array[:8], stream)
+stream.synchronize()
+print(waiting, *target.values)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "printed"),
+    [("lazy", "1 7 7 7 7 7 7 7 7\n"), ("eager", "0 7 7 7 7 7 7 7 7\n"), ("null", "0 0 0 0 0 0 0 0 0\n")],
+)
+def test_a_mode_says_when_copies_run_and_whether_large_ones_do(mode: str, printed: str) -> None:
+    environ = {**os.environ, "FAKECUDA_MODE": mode, "PYTHONPATH": str(TESTS)}
+    done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout == printed
+
+
+def test_another_mode_is_refused() -> None:
+    environ = {**os.environ, "FAKECUDA_MODE": "late", "PYTHONPATH": str(TESTS)}
+    done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=False, env=environ)
+    assert done.returncode != 0
+    assert "FAKECUDA: FAKECUDA_MODE: found late, expected lazy, eager or null\n" in done.stderr
 
 
 def test_an_event_is_a_place_in_its_stream(array: Any, streams: tuple[Any, Any]) -> None:
@@ -91,6 +126,15 @@ def test_device_memory_is_a_segment_that_its_handle_names() -> None:
     cupy.cuda.runtime.memset(pointer, 7, 4 * MIB)
     assert segment.read_bytes() == bytes([7]) * (4 * MIB)
     cupy.cuda.runtime.free(pointer)
+    assert not segment.exists()
+
+
+def test_memory_of_a_killed_process_ends_with_it() -> None:
+    code = "import cupy, os; cupy.cuda.runtime.malloc(1 << 21); print(os.getpid(), flush=True); os.kill(os.getpid(), 9)"
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    segment = Path("/dev/shm", f"fakecuda-{int(killed.stdout)}-0")
+    assert killed.returncode == -9
+    subprocess.run([sys.executable, "-c", "import cupy"], check=True)
     assert not segment.exists()
 
 

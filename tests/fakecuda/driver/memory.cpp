@@ -3,10 +3,13 @@
 
 #include "streams.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -47,9 +50,30 @@ static void* map_segment(const char* name, size_t bytes) {
     return address;
 }
 
-__attribute__((destructor)) static void unlink_segments() {
+// The memory of a process ends with it, however it ends: what a killed one has left is removed by the next.
+static void unlink_segments_of_ended_processes() {
+    DIR* folder = opendir("/dev/shm");
+    if (!folder) return;
+    while (auto* entry = readdir(folder)) {
+        int process = 0;
+        if (sscanf(entry->d_name, "fakecuda-%d-", &process) == 1 && kill(process, 0) && errno == ESRCH)
+            shm_unlink(entry->d_name);
+    }
+    closedir(folder);
+}
+
+static pid_t owner;
+
+__attribute__((constructor)) static void begin() {
+    owner = getpid();
+    unlink_segments_of_ended_processes();
+}
+
+__attribute__((destructor)) static void end() {
+    if (getpid() != owner) return;  // a forked child has its parent's list
     for (auto& [address, block] : blocks)
         if (!block.on_host) shm_unlink(block.segment.c_str());
+    unlink_segments_of_ended_processes();
 }
 
 }  // namespace fake
