@@ -137,6 +137,7 @@ CUresult cuGetExportTable(const void** table, const CUuuid*) {
 CUresult cuGetErrorName(CUresult error, const char** name) {
     switch (error) {
         case CUDA_ERROR_INVALID_VALUE: *name = "CUDA_ERROR_INVALID_VALUE"; break;
+        case CUDA_ERROR_INVALID_HANDLE: *name = "CUDA_ERROR_INVALID_HANDLE"; break;
         case CUDA_ERROR_INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
         case CUDA_ERROR_NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
         default: *name = "CUDA_ERROR_UNKNOWN";
@@ -147,6 +148,7 @@ CUresult cuGetErrorName(CUresult error, const char** name) {
 CUresult cuGetErrorString(CUresult error, const char** text) {
     switch (error) {
         case CUDA_ERROR_INVALID_VALUE: *text = "invalid argument"; break;
+        case CUDA_ERROR_INVALID_HANDLE: *text = "invalid resource handle"; break;
         case CUDA_ERROR_INVALID_IMAGE: *text = "device kernel image is invalid"; break;
         case CUDA_ERROR_NOT_FOUND: *text = "named symbol not found"; break;
         default: *text = "unknown error";

@@ -90,6 +90,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
                         unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream handle, void** parameters,
                         void**) {
     API_CALL;
+    if (!function) return CUDA_ERROR_INVALID_HANDLE;
     auto& kernel = *reinterpret_cast<fake::Kernel*>(function);
     const unsigned threads = block_x * block_y * block_z;
     if (!grid_x || !grid_y || !grid_z || grid_x > fake::most_blocks_x || grid_y > fake::most_blocks_yz ||
