@@ -8,8 +8,6 @@ from pathlib import Path
 FOLDER = Path(sys.prefix) / "fakecuda"
 DRIVER = FOLDER / "libcuda.so.1"
 KERNELS = FOLDER / "kernels"
-SEGMENTS = "fakecuda-"
-"""How names of device memory in /dev/shm begin; the process's number follows."""
 
 
 def is_fake() -> bool:

@@ -78,8 +78,8 @@ def check_pinned_half_is_emptied(backend: Any, fault: Callable[[], Any]) -> None
     host = numbers(6 * CHUNK)
     array = backend.upload(host)
     with fault():
-        found = backend.download(array)
-    np.testing.assert_array_equal(found, host)
+        result = backend.download(array)
+    np.testing.assert_array_equal(result, host)
 
 
 def check_callers_stream_comes_first(backend: Any, fault: Callable[[], Any]) -> None:
@@ -89,8 +89,8 @@ def check_callers_stream_comes_first(backend: Any, fault: Callable[[], Any]) -> 
         array, source = backend.zeros(host.shape, host.dtype), PinnedArray(host)
         source.copy_to(array, stream)
         with fault():
-            found = backend.download(array)
-    np.testing.assert_array_equal(found, host)
+            result = backend.download(array)
+    np.testing.assert_array_equal(result, host)
 
 
 def check_callers_stream_comes_next(backend: Any, fault: Callable[[], Any]) -> None:

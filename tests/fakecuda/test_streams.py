@@ -102,26 +102,26 @@ def noise(shape: tuple[int, ...], seed: int) -> Any:
 @pytest.mark.parametrize("factor", [2, 0.4])
 def test_torchs_side_stream_finds_the_zoom_in_its_output(torch: Any, factor: float) -> None:
     values = noise((9, 8, 7), int(10 * factor))
-    given, _source = tensor_of(values)
+    tensor, _source = tensor_of(values)
     expected = zoom(values, factor, order=1)
     output = Tensor(cupy.ndarray(expected.shape, np.float32))
     before = cupy.cuda.get_current_stream()
-    assert zoom(given, factor, output, order=1) is output
+    assert zoom(tensor, factor, output, order=1) is output
     assert cupy.cuda.get_current_stream() is before
     np.testing.assert_allclose(values_of(output), expected, rtol=0, atol=1e-6)
 
 
 def test_torchs_side_stream_finds_a_new_zoom(torch: Any) -> None:
     values = noise((6, 5), 1)
-    given, _source = tensor_of(values)
-    found = zoom(given, 2, np.float32, order=0)
-    np.testing.assert_array_equal(values_of(found), zoom(values, 2, order=0))
+    tensor, _source = tensor_of(values)
+    result = zoom(tensor, 2, np.float32, order=0)
+    np.testing.assert_array_equal(values_of(result), zoom(values, 2, order=0))
 
 
 def test_windows_are_taken_on_torchs_side_stream(torch: Any) -> None:
     """Within a call CuPy's current stream is torch's, so that no window makes one wait for the other."""
     values = noise((1, 1, 12, 11, 10), 2)
-    given, _source = tensor_of(values)
+    tensor, _source = tensor_of(values)
     streams = []
 
     def predictor(window: Any) -> Any:
@@ -129,7 +129,7 @@ def test_windows_are_taken_on_torchs_side_stream(torch: Any) -> None:
         return window
 
     before = cupy.cuda.get_current_stream()
-    found = sliding_window_inference(given, (6, 5, 4), 3, predictor, mode="gaussian")
+    result = sliding_window_inference(tensor, (6, 5, 4), 3, predictor, mode="gaussian")
     assert cupy.cuda.get_current_stream() is before
     assert set(streams) == {Tensor.stream.ptr}
-    np.testing.assert_allclose(values_of(found), values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values_of(result), values, rtol=1e-5, atol=1e-6)

@@ -28,25 +28,25 @@ static bool strip(std::string& text, const char* prefix) {
 }
 
 std::map<std::string, Kernel> kernels_of(const void* image) {
-    std::map<std::string, Kernel> found;
+    std::map<std::string, Kernel> kernels;
     auto* bytes = static_cast<const unsigned char*>(image);
     auto* header = static_cast<const Elf64_Ehdr*>(image);
-    if (memcmp(header->e_ident, ELFMAG, SELFMAG)) return found;
+    if (memcmp(header->e_ident, ELFMAG, SELFMAG)) return kernels;
     auto* sections = reinterpret_cast<const Elf64_Shdr*>(bytes + header->e_shoff);
     auto* names = reinterpret_cast<const char*>(bytes + sections[header->e_shstrndx].sh_offset);
     for (int n = 0; n < header->e_shnum; n++) {
         const auto& section = sections[n];
         std::string name = names + section.sh_name;
         if (strip(name, ".nv.info.")) {
-            Kernel& kernel = found[name];
+            Kernel& kernel = kernels[name];
             kernel.name = name;
             kernel.parameter_bytes =
                 read_parameter_bytes(bytes + section.sh_offset, bytes + section.sh_offset + section.sh_size);
         } else if (strip(name, ".nv.shared.")) {
-            found[name].shared_bytes = static_cast<unsigned>(section.sh_size);
+            kernels[name].shared_bytes = static_cast<unsigned>(section.sh_size);
         }
     }
-    return found;
+    return kernels;
 }
 
 }  // namespace fake
