@@ -103,7 +103,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
         return CUDA_ERROR_INVALID_VALUE;
     }
     // a launch copies its one struct of parameters, so that the caller's may change when the call returns
-    auto* given = static_cast<const char*>(parameters[0]);
+    auto* argument = static_cast<const char*>(parameters[0]);
     std::vector<char> copy(argument, argument + kernel.parameter_bytes);
     const fake::Launch launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
     fake::stream_of(handle)->push([launch, copy = std::move(copy), run = kernel.host_build] {
