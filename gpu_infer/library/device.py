@@ -5,6 +5,8 @@ CuPy is imported by the backend, when the first such array is met.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,14 @@ def gpu() -> Any:
             remedy='pip install "gpu-infer[cuda13]" (or [cuda12], as the driver has it), or pass host memory',
         ) from error
     return gpu_exchange
+
+
+@contextmanager
+def torch_stream(torch: Any, device: Any) -> Iterator[None]:
+    """Order what is done here with torch's current stream on `device`, which need not be CuPy's current one."""
+    stream = torch.cuda.current_stream(device)
+    with gpu().current_stream(int(stream.cuda_stream), int(stream.device.index)):
+        yield
 
 
 def without_gradients(torch: Any, inputs: Any) -> None:

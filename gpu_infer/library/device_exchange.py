@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import gpu, tensor_of, tensor_values, without_gradients
+from .device import gpu, tensor_of, tensor_values, torch_stream, without_gradients
 from .device_stitching import DeviceStitched
 from .device_windows import DeviceSource
 from .layout import Layout, Sizes
@@ -40,6 +41,10 @@ class DeviceExchange:
         if found.dtype.kind not in "biuf":
             raise ValueError(f"expected an array of real numbers, found {type(array).__name__} of {found.dtype}")
         return found
+
+    def in_order(self) -> AbstractContextManager[None]:
+        """For the length of a call: CuPy's current stream is the caller's, which every operation joins by itself."""
+        return nullcontext()
 
     def values(self, array: Any) -> Any:
         """On the device of the inputs; ValueError for another one."""
@@ -110,6 +115,10 @@ class TorchDeviceExchange(DeviceExchange):
 
     def _check_devices(self, sw_device: Any, device: Any) -> None:
         """Any: the caller names where torch is to copy."""
+
+    def in_order(self) -> AbstractContextManager[None]:
+        """For the length of a call: torch's current stream is CuPy's too, and no other one has to wait for it."""
+        return torch_stream(self._torch, self._given.device)
 
     def _own(self, array: Any) -> Any:
         if not isinstance(array, self._torch.Tensor):

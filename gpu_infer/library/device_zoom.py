@@ -10,7 +10,7 @@ import numpy as np
 
 from gpu_infer.backends.tables import ClampedAffine
 
-from .device import gpu, on_device, tensor_of, tensor_values, without_gradients
+from .device import gpu, on_device, tensor_of, tensor_values, torch_stream, without_gradients
 from .zoom_axis import ZoomAxis, zoom_axis
 from .zoom_shape import cast, factors_of, warn_of_mode, zoomed_shape
 
@@ -24,7 +24,8 @@ def device_zoom(
     """See `zoom.zoom`, which has checked order and mode."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(given, torch.Tensor):
-        return _torch_zoom(torch, given, zoom, output, order, mode, cval, prefilter, grid_mode)
+        with torch_stream(torch, given.device):
+            return _torch_zoom(torch, given, zoom, output, order, mode, cval, prefilter, grid_mode)
     source = gpu().received(given)
     if output is not None and (isinstance(output, np.ndarray) or on_device(output)):
         target = gpu().received(output)
@@ -84,7 +85,8 @@ def _into(
 
 def _output(backend: Any, output: Any, source: Any, shape: tuple[int, ...]) -> Any:
     complex_source = source.dtype.kind == "c"
-    if hasattr(output, "shape") and hasattr(output, "data"):
+    # np.float32 itself, which names a dtype, has the attributes of its instances
+    if not isinstance(output, type) and hasattr(output, "shape") and hasattr(output, "data"):
         if output.shape != shape:
             raise RuntimeError(f"output shape not correct: found {output.shape}, expected {shape}")
         if complex_source and output.dtype.kind != "c":

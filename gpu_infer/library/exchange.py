@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,10 @@ class HostExchange(ABC):
     """Windows and sums in host memory, for any kind of caller."""
 
     images: NDArray[Any]
+
+    def in_order(self) -> AbstractContextManager[None]:
+        """For the length of a call: host memory has no streams."""
+        return nullcontext()
 
     @abstractmethod
     def values(self, array: Any) -> NDArray[Any]:

@@ -83,47 +83,48 @@ def sliding_window_inference(
     ConfigError for inputs on a CUDA device without CuPy; what the predictor raises passes through.
     """
     caller = exchange(inputs, sw_device, device)
-    images = caller.images
-    if images.ndim < 3:
-        raise ValueError(f"inputs must be [batch, channels, *spatial], found shape {images.shape}")
-    if min(images.shape) < 1:
-        raise ValueError(f"inputs of shape {images.shape} are empty")
-    if sw_batch_size < 1:
-        raise ValueError(f"sw_batch_size must be at least 1, found {sw_batch_size}")
-    size, padding_mode = images.shape[2:], _name(padding_mode)
-    roi = spatial_roi(roi_size, size)
-    windows = layout(size, roi, grid, None if overlap is _OVERLAP else overlap)
-    importance = _importance(caller, windows, _name(mode), sigma_scale, roi_weight_map, grid)
+    with caller.in_order():
+        images = caller.images
+        if images.ndim < 3:
+            raise ValueError(f"inputs must be [batch, channels, *spatial], found shape {images.shape}")
+        if min(images.shape) < 1:
+            raise ValueError(f"inputs of shape {images.shape} are empty")
+        if sw_batch_size < 1:
+            raise ValueError(f"sw_batch_size must be at least 1, found {sw_batch_size}")
+        size, padding_mode = images.shape[2:], _name(padding_mode)
+        roi = spatial_roi(roi_size, size)
+        windows = layout(size, roi, grid, None if overlap is _OVERLAP else overlap)
+        importance = _importance(caller, windows, _name(mode), sigma_scale, roi_weight_map, grid)
 
-    ends = None
-    if buffer_steps is not None and buffer_steps > 0:
-        if not -len(size) <= buffer_dim < len(size):
-            raise ValueError(f"buffer_dim must be in [{-len(size)}, {len(size) - 1}], got {buffer_dim}")
-        windows, ends = buffered(windows, buffer_dim % len(size), buffer_steps)
+        ends = None
+        if buffer_steps is not None and buffer_steps > 0:
+            if not -len(size) <= buffer_dim < len(size):
+                raise ValueError(f"buffer_dim must be in [{-len(size)}, {len(size) - 1}], got {buffer_dim}")
+            windows, ends = buffered(windows, buffer_dim % len(size), buffer_steps)
 
-    source = caller.source(images, windows, padding_mode, cval)
-    condition = kwargs.pop("condition", None)
-    if condition is not None:
-        condition = caller.source(_condition(caller, condition, images), windows, padding_mode, cval)
-
-    stitch = _Stitch(caller, windows, len(images), ends is not None)
-    groups = list(batches(len(images), len(windows.starts), sw_batch_size, ends))
-    for group in _shown(groups) if progress else groups:
-        data = caller.given(source.take(group))
+        source = caller.source(images, windows, padding_mode, cval)
+        condition = kwargs.pop("condition", None)
         if condition is not None:
-            kwargs["condition"] = caller.given(condition.take(group))
-        coordinates = (
-            ([[slice(b, b + 1), slice(None), *windows.coordinates(w)] for b, w in group],) if with_coord else ()
-        )
-        outputs = stitch.flattened(predictor(data, *coordinates, *args, **kwargs))
-        weights = importance
-        if process_fn is not None:
-            shown = caller.host_map(np.ones(roi, np.float32)) if importance is None else importance
-            shown = caller.given(shown) if roi_weight_map is None else roi_weight_map
-            outputs, changed = process_fn(outputs, data, shown)
-            weights = caller.weight_map(changed, roi)
-        stitch.add(group, [caller.values(output) for output in outputs], weights)
-    return stitch.packed([caller.result(mean) for mean in stitch.means()])
+            condition = caller.source(_condition(caller, condition, images), windows, padding_mode, cval)
+
+        stitch = _Stitch(caller, windows, len(images), ends is not None)
+        groups = list(batches(len(images), len(windows.starts), sw_batch_size, ends))
+        for group in _shown(groups) if progress else groups:
+            data = caller.given(source.take(group))
+            if condition is not None:
+                kwargs["condition"] = caller.given(condition.take(group))
+            coordinates = (
+                ([[slice(b, b + 1), slice(None), *windows.coordinates(w)] for b, w in group],) if with_coord else ()
+            )
+            outputs = stitch.flattened(predictor(data, *coordinates, *args, **kwargs))
+            weights = importance
+            if process_fn is not None:
+                shown = caller.host_map(np.ones(roi, np.float32)) if importance is None else importance
+                shown = caller.given(shown) if roi_weight_map is None else roi_weight_map
+                outputs, changed = process_fn(outputs, data, shown)
+                weights = caller.weight_map(changed, roi)
+            stitch.add(group, [caller.values(output) for output in outputs], weights)
+        return stitch.packed([caller.result(mean) for mean in stitch.means()])
 
 
 class _Stitch:

@@ -295,3 +295,13 @@ def test_sources_are_whole() -> None:
     for module in MODULES:
         assert "#include" not in kernel_source(module)
         assert kernel_source(module).index("struct Affine") < kernel_source(module).index(f'#line 1 "{module}.cu"')
+
+
+def test_the_limit_of_cupys_own_pool_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`free_bytes` counts the device's memory, and a plan that fits there is carried out."""
+    monkeypatch.setenv("CUPY_GPU_MEMORY_LIMIT", str(MIB))
+    with simulated_cupy() as module:
+        gpu = module.GpuBackend()
+        host = np.full(8 * MIB, 5, np.uint8)
+        assert gpu.free_bytes() > 100 * MIB
+        np.testing.assert_array_equal(gpu.download(gpu.upload(host)), host)

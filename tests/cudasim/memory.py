@@ -154,6 +154,10 @@ class MemoryPool:
         self._allocator = allocator
         self._free: list[tuple[Memory, int, int]] = []
         self._used = 0
+        self._limit = int(os.environ.get("CUPY_GPU_MEMORY_LIMIT", "0"))
+
+    def set_limit(self, size: int) -> None:
+        self._limit = size
 
     def malloc(self, size: int) -> MemoryPointer:
         if ASAN:
@@ -174,6 +178,8 @@ class MemoryPool:
         return MemoryPointer(_Chunk(self, source, ptr, size), 0)
 
     def _fresh(self, size: int) -> Memory:
+        if 0 < self._limit < self._used + size:
+            raise OutOfMemoryError(f"{size} bytes are more than the limit")
         for attempt in range(2):
             try:
                 return self._allocator(size).mem

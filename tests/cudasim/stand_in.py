@@ -21,15 +21,26 @@ class Stream:
         if not null:
             Stream._made += 1
         self.ptr = 0 if null else Stream._made
-        self._before: list[Stream] = []
+
+    @classmethod
+    def from_external(cls, other: Any) -> Stream:
+        stream = object.__new__(cls)
+        version, stream.ptr = other.__cuda_stream__()
+        assert version == 0
+        return stream
 
     def __enter__(self) -> Stream:
-        self._before.append(get_current_stream())
-        _current.stream = self
-        return self
+        _entered().append(self)
+        return self.use()
 
     def __exit__(self, *error: object) -> None:
-        _current.stream = self._before.pop()
+        """Back to the stream of the with statement around this one, whatever `use` made current in between: CuPy's."""
+        _entered().pop()
+        _entered()[-1].use()
+
+    def use(self) -> Stream:
+        _current.stream = self
+        return self
 
     def wait_event(self, event: Event) -> None:
         assert event.recorded
@@ -60,6 +71,14 @@ class Device:
 
 
 _null = Stream(null=True)
+
+
+def _entered() -> list[Stream]:
+    """Streams of the with statements around the caller, in this thread."""
+    if not hasattr(_current, "entered"):
+        _current.entered = [_null]
+    entered: list[Stream] = _current.entered
+    return entered
 
 
 def get_current_stream() -> Stream:

@@ -182,6 +182,24 @@ class DeviceCases:
         with pytest.raises(ValueError, match=message):
             sliding_window_inference(image, 4, 1, **given)
 
+    def test_a_stream_made_current_by_use_stays_current(self, backend: Any) -> None:
+        """Also one made current within a with statement, whose end still goes back to the stream before it."""
+        import cupy
+
+        before = cupy.cuda.get_current_stream()
+        outer, inner = (cupy.cuda.Stream(non_blocking=True) for _ in range(2))
+        with outer:
+            inner.use()
+            backend.zeros((3,), "f4")
+            assert cupy.cuda.get_current_stream().ptr == inner.ptr
+        assert cupy.cuda.get_current_stream().ptr == before.ptr
+        inner.use()
+        try:
+            zoom(backend.upload(noise((4, 5), "f4")), 2, order=1)
+            assert cupy.cuda.get_current_stream().ptr == inner.ptr
+        finally:
+            before.use()
+
     # -- zoom ----------------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("dtype", ["?", "u1", "i2", "u4", "i8", "f2", "f4", "f8", "c8", "c16"])
@@ -204,6 +222,10 @@ class DeviceCases:
         for order in (0, 1):
             self.compared(backend, array, (1, 1.6, 2), order=order, mode="reflect", output=output)
             self.compared(backend, array, 1, order=order, output=output)
+
+    @pytest.mark.parametrize("output", [np.float32, np.dtype("f8"), float, "i2"])
+    def test_zoom_to_a_dtype_by_any_of_its_names(self, backend: Any, output: Any) -> None:
+        self.compared(backend, noise((4, 5), "f4"), 2, order=1, output=output)
 
     @pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::2], np.s_[:, :, 1:-1]])
     def test_zoom_of_views(self, backend: Any, view: Any) -> None:

@@ -128,6 +128,9 @@ def torch(monkeypatch: pytest.MonkeyPatch) -> Any:
         is_grad_enabled=lambda: True,
         device=lambda name: SimpleNamespace(type=str(name).split(":")[0]),
         from_dlpack=lambda array: Tensor(array.__dlpack__()),
+        cuda=SimpleNamespace(
+            current_stream=lambda device: SimpleNamespace(cuda_stream=0x70, device=SimpleNamespace(index=0))
+        ),
         empty=lambda shape, dtype: SimpleNamespace(numpy=lambda: np.empty(shape, dtype)),
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
