@@ -1,7 +1,7 @@
 """The structs that kernels take by value, as NumPy dtypes with C's alignment; the C side stands in kernels/*.cu.
 
-CuPy passes a NumPy array of size one by value. It asks the array for its `__array_interface__`, in which NumPy spells out
-every field of a struct, in Python and at each launch: an array without fields is launched some microseconds sooner.
+CuPy passes a NumPy array of size one by value. It asks the array for its `__array_interface__`, in which NumPy spells
+out every field of a struct, in Python and at each launch: an array without fields is launched some microseconds sooner.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class PrepareOperations(Operations):
         with self._device.section("masked_moments"):
             dense = self._dense(array)
             flat = in_memory_order(dense)
-            # the sums of other blocks are other float64 sums: a card with more multiprocessors may give another last bit
+            # float64 sums of other blocks: a card with more multiprocessors may give another last float32 bit
             blocks = min(_MOMENT_BLOCKS * self._device.multiprocessors, -(-dense.size // _MOMENT_THREADS))
             partials = self._device.allocate((blocks, 3), np.float64)
             packed = arguments.packed(
