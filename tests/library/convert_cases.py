@@ -1,4 +1,4 @@
-"""What conversions and copies of arrays on a device have to give: NumPy's values, whatever the size, start and direction."""
+"""What conversions and copies of arrays on a device have to give: NumPy's values at any size, start and direction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-PAIRS = [tuple(pair.split("_")) for pair in "u1_f4 i2_f4 u2_f4 f2_f4 f8_f4 f4_f2 f4_f8 f4_u1".split()]
+PAIRS = [tuple(pair.split("_")) for pair in ["u1_f4", "i2_f4", "u2_f4", "f2_f4", "f8_f4", "f4_f2", "f4_f8", "f4_u1"]]
 """Those with a kernel of their own."""
 
 SIZES = (1, 2, 3, 4, 5, 15, 16, 17, 127, 129, 2047, 2048, 2049, 16390)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convert_cases import PAIRS, ConvertCases
 from cudasim.compiler import Module
 from cudasim.simulated import simulated_cupy
-from convert_cases import PAIRS, ConvertCases
 from device_cases import DeviceCases, noise
 
 import gpu_infer.backends
@@ -37,7 +37,6 @@ class TestSimulated(DeviceCases, ConvertCases):
         begin = len(Module.launches)
         zoom(image, (1, 1, 2, 2, 2), order=1)
         assert [name.split("_")[0] for name in Module.launches[begin:]] == ["prepare"]
-
 
     @pytest.mark.parametrize(("stored", "written"), PAIRS)
     def test_a_pair_of_dtypes_has_a_kernel_of_its_own(self, backend: Any, stored: str, written: str) -> None:
