@@ -39,7 +39,17 @@ RESAMPLE = _struct(
     ("pitch", _I32),
     ("swap", _I32),
 )
-PICK = _struct(("src", _POINTER), ("dst", _POINTER), *_AXES, *_STRIDES, ("tile", _I32), ("pitch", _I32), ("swap", _I32))
+PICK = _struct(
+    ("src", _POINTER),
+    ("dst", _POINTER),
+    *_AXES,
+    *_STRIDES,
+    ("tile", _I32),
+    ("pitch", _I32),
+    ("swap", _I32),
+    ("low", _POINTER),
+    ("high", _POINTER),
+)
 RESTORE_ARGMAX = _struct(
     ("src", _POINTER),
     ("dst", _POINTER),

@@ -6,6 +6,7 @@ from finish_masks_contract import FinishMasksContract
 from labels_contract import LabelsContract
 from masks_contract import MasksContract
 from packs_contract import PacksContract
+from pick_contract import PickContract
 from prepare_contract import PrepareContract
 from restore_argmax_contract import RestoreArgmaxContract
 from windows_contract import WindowsContract
@@ -19,5 +20,6 @@ class BackendContract(
     LabelsContract,
     MasksContract,
     PacksContract,
+    PickContract,
 ):
     pass
