@@ -24,7 +24,7 @@ struct Pick {
     const unsigned char* high;
 };
 
-static const int THREADS = LANES * GROUPS;
+static const int THREADS = LANES * 4;  // of a block of pick_tile: few, so that a thread prepares for many outputs
 static const int SLICES = 4;     // outputs along o of a block of pick_tile, one plane after the other
 static const int COLUMNS = 256;  // outputs along q of a block of pick_direct
 static const int WORD = 4;       // bytes
@@ -106,11 +106,11 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
     typedef typename Bits<(SIZE < WORD ? WORD : SIZE)>::type word_t;
     const int pitch = a.pitch * static_cast<int>(sizeof(word_t));
     const i64 s_p = a.src_strides[2] * SIZE, s_q = a.src_strides[3] * SIZE;
-    const bool words = PER_WORD > 1 && (s_p == SIZE || s_p == -SIZE);
-    const bool back = words && s_p < 0;  // rows are staged upwards in memory
+    const bool in_words = PER_WORD > 1 && (s_p == SIZE || s_p == -SIZE);
+    const bool back = in_words && s_p < 0;  // rows are staged upwards in memory
     const unsigned char* base = static_cast<const unsigned char*>(a.src) + SIZE * (b.c * a.src_strides[0]) +
                                 b.first_p * s_p + b.first_q * s_q + (back ? (b.count_p - 1) * s_p : 0);
-    const int places = words ? (b.count_p + 2 * PER_WORD - 2) / PER_WORD : b.count_p;
+    const int places = in_words ? (b.count_p + 2 * PER_WORD - 2) / PER_WORD : b.count_p;
     const Share share(places, b.count_q, static_cast<int>(s_q), pitch);
     // where a slice may begin so that all of its words are inside the array
     const i64 last = (b.count_q - 1) * s_q;
@@ -143,7 +143,7 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
     for (int o = b.begin_o; o < b.end_o; o++) {
         const unsigned char* from = base + SIZE * (picked(a.o.lower, o) * a.src_strides[1]);
         if (o != b.begin_o) __syncthreads();  // the plane before was read to its end
-        if (!words) {
+        if (!in_words) {
             stage<S>(share, static_cast<int>(s_p), plane, [&](int at) { return *reinterpret_cast<const S*>(from + at); });
         } else {
             const int lead = behind_word(from);
@@ -169,7 +169,7 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
 
         const auto staged = [&](int q) {
             const unsigned int lead = behind_word(from) + q * static_cast<unsigned int>(s_q);
-            return plane + q * pitch + (words ? lead % WORD : 0);
+            return plane + q * pitch + (in_words ? lead % WORD : 0);
         };
         const auto sample = [&](const unsigned char* at) {
             return static_cast<D>(load(reinterpret_cast<const S*>(at), a.swap != 0));
@@ -178,14 +178,14 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
         if (OUT == 1) {
             for (int q = group; q < b.outputs_q; q += LANES) {
                 const unsigned char* column = staged(index_q[q] - b.first_q);
-                for (int p = row; p < b.outputs_p; p += UNDER_WAY * GROUPS) {
+                for (int p = row; p < b.outputs_p; p += UNDER_WAY * apart) {
                     D* place = out + (p - row) * d_p + q * d_q;
                     in_flight<D>(
-                        (b.outputs_p - p + GROUPS - 1) / GROUPS,
-                        [&](int n) { return sample(column + along_p(p + n * GROUPS)); },
+                        (b.outputs_p - p + apart - 1) / apart,
+                        [&](int n) { return sample(column + along_p(p + n * apart)); },
                         [&](int, D x) {
                             *place = x;
-                            place += GROUPS * d_p;
+                            place += out_step;
                         });
                 }
             }
@@ -199,28 +199,28 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
         if (within >= OUT) {
 #pragma unroll
             for (int first = 0; first < MOST; first += UNDER_WAY) {
-                in_flight<unsigned int>(
-                    rows - first,
-                    [&](int n) {
-                        unsigned int word = 0;
+                unsigned int words[UNDER_WAY];  // of rows beyond the last, anything: shared memory is read at once
 #pragma unroll
-                        for (int m = OUT - 1; m >= 0; m--)
-                            word = (word << 8 * static_cast<int>(sizeof(D)) % 32) +
+                for (int n = 0; n < UNDER_WAY; n++) {
+                    words[n] = 0;
+#pragma unroll
+                    for (int m = OUT - 1; m >= 0; m--)
+                        words[n] = (words[n] << 8 * static_cast<int>(sizeof(D)) % 32) +
                                    static_cast<typename Bits<sizeof(D)>::type>(sample(column[m] + source_p[first + n]));
-                        return word;
-                    },
-                    [&](int, unsigned int word) {
-                        *reinterpret_cast<unsigned int*>(out) = word;
-                        out += out_step;
-                    });
+                }
+#pragma unroll
+                for (int n = 0; n < UNDER_WAY; n++) {
+                    if (first + n < rows) *reinterpret_cast<unsigned int*>(out) = words[n];
+                    out += out_step;
+                }
             }
         } else {
-#pragma unroll
-            for (int n = 0; n < MOST; n++) {
-                if (n >= rows) break;
+#pragma unroll 1
+            for (int n = 0; n < rows; n++) {
+                const int at = along_p(row + n * apart);
 #pragma unroll
                 for (int m = 0; m < OUT; m++) {
-                    if (m < within) out[m] = sample(column[m] + source_p[n]);
+                    if (m < within) out[m] = sample(column[m] + at);
                 }
                 out += out_step;
             }
@@ -273,7 +273,7 @@ template <class S, class D> __device__ __forceinline__ void pick_direct(const Pi
 }
 
 #define PICK(S, D, NAME)                                                                               \
-    extern "C" __global__ void __launch_bounds__(256, 3) pick_tile_##NAME(const __grid_constant__ Pick a) { \
+    extern "C" __global__ void __launch_bounds__(128, 6) pick_tile_##NAME(const __grid_constant__ Pick a) { \
         pick_tile<S, D>(a);                                                                            \
     }                                                                                                  \
     extern "C" __global__ void __launch_bounds__(256, 3) pick_direct_##NAME(const __grid_constant__ Pick a) { \

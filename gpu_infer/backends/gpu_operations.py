@@ -11,7 +11,7 @@ from . import gpu_arguments as arguments
 from .base import Array, Tables
 from .gpu_device import BLOCK, Device
 from .gpu_layout import code, extent_in_memory, memory_order, output, pointer, reordered, steps
-from .gpu_pick import pick_blocks, pick_walk
+from .gpu_pick import pick_grid, pick_walk
 from .gpu_tables import DeviceTables, Walk, grid_size
 from .resampling import identity_table
 
@@ -48,8 +48,8 @@ class Operations:
             kind = f"pick_{'tile' if walk.tile else 'direct'}_{widened}_{write}"
             low, high = extent_in_memory(source)
             packed = arguments.packed(arguments.PICK, **self._walked(walk, source, out), low=low, high=high)
-            blocks = pick_blocks(walk, tuple(out.shape[a] for a in walk.axes))
-            self._device.launch("restore", kind, blocks, packed, shared=walk.shared_bytes)
+            blocks, block = pick_grid(walk, tuple(out.shape[a] for a in walk.axes))
+            self._device.launch("restore", kind, blocks, packed, block=block, shared=walk.shared_bytes)
 
     def _walked(self, walk: Walk, source: Array, out: Array) -> dict[str, Any]:
         read, written = source.transpose(walk.axes), out.transpose(walk.axes)

@@ -13,6 +13,9 @@ _WORD = 4
 _SLICES, _ROWS, _COLUMNS = 4, 32, 256
 """As in restore.cu: outputs of a block along o with tiles, and along p and q without."""
 
+_TILE_BLOCK, _BLOCK = (32, 4), (32, 8)
+"""Threads of a block with tiles and without."""
+
 
 def pick_walk(source: Array, out: Array, tables: Tables, device: DeviceTables) -> Walk:
     """The walk of a copy from [C, X, Y, Z] to [C, X, Y, Z]: rows of words along p are staged, `pitch` words apart."""
@@ -36,6 +39,6 @@ def pick_walk(source: Array, out: Array, tables: Tables, device: DeviceTables) -
     return replace(walk, tile=0, pitch=0, shared_bytes=0)
 
 
-def pick_blocks(walk: Walk, shape: tuple[int, ...]) -> int:
-    """Blocks for outputs of `shape` (c, o, p, q)."""
-    return grid_size(walk, shape, _ROWS, _COLUMNS)
+def pick_grid(walk: Walk, shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
+    """Blocks for outputs of `shape` (c, o, p, q), and the threads of one."""
+    return grid_size(walk, shape, _ROWS, _COLUMNS), _TILE_BLOCK if walk.tile else _BLOCK
