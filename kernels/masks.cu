@@ -83,7 +83,7 @@ template <class L> struct Labels {
     }
 };
 
-template <class L> __device__ __forceinline__ Words looked_up(const Labels<L>& labels, const unsigned char* table) {
+template <class L, class Table> __device__ __forceinline__ Words looked_up(const Labels<L>& labels, Table* table) {
     Words out;
 #pragma unroll
     for (int w = 0; w < PACK / 4; w++) {
@@ -97,13 +97,13 @@ template <class L> __device__ __forceinline__ Words looked_up(const Labels<L>& l
 
 // For lines along k without gaps, which all begin at the same place within 16 bytes of the output, and of labels within 16.
 template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a) {
-    __shared__ unsigned char near[256];
-    const unsigned char* table = a.table;
-    if (sizeof(L) == 1) {  // the greater table of wider labels does not fit
+    // The greater table of wider labels does not fit. Volatile: the compiler would read all numbers of a thread before it
+    // joined the first ones, for which there are not enough registers.
+    __shared__ volatile unsigned char near[256];
+    if (sizeof(L) == 1) {
         const int thread = threadIdx.y * LANES + threadIdx.x;
         near[thread] = a.table[thread];
         __syncthreads();
-        table = near;
     }
     const Rows rows(a.size[1], a.size[2]);
     const Packs line(a.out, a.size[3], 1);
@@ -116,13 +116,13 @@ template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a)
     if (sizeof(L) == 1)
         walk_rows<Labels<L>>(
             rows, line.packs, from, to, [](const Labels<L>* at, int, int) { return *at; },
-            [&](Words* at, const Labels<L>& x) { *at = looked_up(x, table); });
+            [&](Words* at, const Labels<L>& x) { *at = looked_up(x, near); });
     else  // the table is read like the labels: before anything is written
         walk_rows<Words>(
             rows, line.packs, from, to,
             [&](const Labels<L>* at, int, int) {
                 const Labels<L> read = *at;
-                return looked_up(read, table);
+                return looked_up(read, a.table);
             },
             [](Words* at, const Words& x) { *at = x; });
     // before the first pack and behind the last
@@ -130,7 +130,7 @@ template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a)
     if (threadIdx.x >= a.size[3] - whole) return;
     const i64 k = threadIdx.x < line.head ? threadIdx.x : threadIdx.x + whole;
     in_flight<unsigned char>(
-        rows.count, [&](int n) { return table[labels[(rows.first + n * GROUPS) * a.labels_strides[2] + k]]; },
+        rows.count, [&](int n) { return a.table[labels[(rows.first + n * GROUPS) * a.labels_strides[2] + k]]; },
         [&](int n, unsigned char x) { out[(rows.first + n * GROUPS) * a.out_strides[2] + k] = x; });
 }
 

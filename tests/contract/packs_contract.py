@@ -70,10 +70,10 @@ class PacksContract:
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     @pytest.mark.parametrize("mean", [1, 6, 400])
     def test_histogram_of_any_size_and_start(self, backend: Backend, dtype: Any, mean: float) -> None:
-        whole = runs(70_000, dtype, 4, mean)
+        whole = runs(35_000, dtype, 4, mean)
         stored = backend.upload(whole)
-        for size in (*SIZES, 32_767, 32_768, 32_770, 69_900):
-            for start in STARTS:
+        for size in (*SIZES, 32_767, 32_768, 32_770, 34_900):
+            for start in STARTS if size < 2000 else (0, 1, 16):
                 part = slice(start, start + size)
                 assert_array_equal(backend.histogram(stored[part]), np.bincount(whole[part]))
                 assert_array_equal(backend.histogram(stored[part][::-1]), np.bincount(whole[part]))

@@ -68,7 +68,7 @@ def widest_store(body: str) -> int:
 
 
 def wide_sides(name: str) -> tuple[int, int]:
-    """Bytes that a lane reads and writes at once in a conversion: 16 on the wider side, as many numbers on the other."""
+    """Bytes that a lane of a conversion reads and writes at once: 16 on the wider side."""
     read, written = (int(size) for size in re.fullmatch(r"convert_\w(\d)_\w(\d)", name).groups())  # type: ignore[union-attr]
     return 16 * read // max(read, written), 16 * written // max(read, written)
 
