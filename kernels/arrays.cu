@@ -1,41 +1,13 @@
 // Arrays of any dtype with up to eight axes, for the library: copied, converted, zoomed and divided.
 //
 //   take      out[i0, i1, ...] = src[t0[i0], t1[i1], ...]   bit by bit; a constant where an index is negative
-//   convert   out[i0, i1, ...] = src[i0, i1, ...]           between the pairs of dtypes that are asked for most
 //   linear    out[i0, i1, ...] = sum over corners of ((src[corner] * w_0) * w_1) * ...   in float64
 //   divide    out[i0, i1, ...] = sums[i0, i1, ...] / weights[i0, i1, ...]                 in float32
 //
 // The corner sums are SciPy's: the last weighted axis turns fastest, its lower neighbour first. A sample of weight 0 has
 // no part in them, even where it is infinite or NaN. The upper weight is 1 - (1 - w), as in SciPy: the last bit decides
-// which way a half is rounded. Strides are in bytes and signed, 0 where an array is broadcast.
-//
-// Lanes of a warp follow the last axis, on which the caller puts the output's fastest. One kernel of `linear` serves every
-// dtype, without weighted axes every conversion too: the switches below are taken by all threads alike.
-
-static const int MOST_AXES = 8;
-static const int WARPS = 8;       // of a block
-static const int COLUMNS = 2048;  // outputs of a warp along the last axis
-
-struct Line {
-    const i64* lower;      // source index per output; null: the output's own. -1: a constant sample, -2: a constant output
-    const i64* upper;      // second neighbour, where rank >= 0
-    const double* weight;  // of `upper`
-    i64 src_stride, dst_stride;
-    i64 size;  // outputs
-    i64 rank;  // which weighted axis this is, -1: none
-};
-
-struct Arrays {
-    const void* src;
-    void* dst;
-    Line axis[MOST_AXES];
-    double constant;
-    u64 bits;    // the constant as `take` stores it
-    int axes;
-    int from, to;  // kinds of numbers, see below
-    int swap;      // bytes of the source are in the other order
-    int rounds;    // to integers: half away from zero, unsigned ones clipped; else truncated
-};
+// which way a half is rounded. One kernel of `linear` serves every dtype, without weighted axes every conversion too: the
+// switches below are taken by all threads alike.
 
 enum Kind { B1, I1, U1, I2, U2, I4, U4, I8, U8, F2, F4, F8 };
 
@@ -142,114 +114,6 @@ __device__ __forceinline__ void convert(unsigned char* to, const unsigned char* 
     store_integer(to, a.to, x);
 }
 
-// Where one output reads: the offsets of both neighbours per weighted axis, and of the other axes together.
-template <int N> struct Place {
-    i64 low[N ? N : 1], high[N ? N : 1];
-    double near[N ? N : 1];  // weight of the lower one
-    unsigned int absent;  // bits 2n and 2n + 1: the lower, the upper neighbour of axis n is the constant
-    i64 from, to;
-    bool constant;
-};
-
-template <int N> __device__ __forceinline__ void step(Place<N>& place, const Line& line, i64 index) {
-    place.to += index * line.dst_stride;
-    const i64 lower = line.lower == nullptr ? index : line.lower[index];
-    if (N == 0 || line.rank < 0) {
-        if (lower < 0) place.constant = true;
-        place.from += lower * line.src_stride;
-        return;
-    }
-    const i64 upper = line.upper[index];
-    const double near = 1.0 - line.weight[index];
-    if (lower == -2) place.constant = true;
-#pragma unroll
-    for (int n = 0; n < N; n++) {
-        if (line.rank == n) {
-            place.low[n] = lower * line.src_stride;
-            place.high[n] = upper * line.src_stride;
-            place.near[n] = near;
-            place.absent &= ~(3u << 2 * n);
-            place.absent |= (lower < 0 ? 1u : 0u) << 2 * n | (upper < 0 ? 2u : 0u) << 2 * n;
-        }
-    }
-}
-
-// `row` taken apart: its index along an axis of `size`; what is left of it counts the axes before. A division of 64 bits is
-// a call of some hundred instructions, and few arrays have that many rows.
-__device__ __forceinline__ i64 taken_off(i64& row, i64 size) {
-    const i64 whole = row;
-    if (((whole | size) >> 32) == 0)
-        row = static_cast<unsigned int>(whole) / static_cast<unsigned int>(size);
-    else
-        row = whole / size;
-    return whole - row * size;
-}
-
-// The outputs of a warp: COLUMNS of the last axis, whose pieces are counted fastest, then the rows before it. Every warp of
-// a block has a piece of its own, be there one long row or many short ones.
-struct Piece {
-    i64 row, begin, end;
-
-    __device__ __forceinline__ explicit Piece(i64 size) {
-        row = static_cast<i64>(blockIdx.x) * WARPS + threadIdx.y;
-        begin = taken_off(row, (size + COLUMNS - 1) / COLUMNS) * COLUMNS;
-        end = least(begin + COLUMNS, size);
-    }
-};
-
-// Calls what(start, begin, end) once per thread, alike for all of a warp: outputs `begin` to `end` of the last axis are the
-// warp's; `start` is where that axis begins.
-template <int N, class What> __device__ __forceinline__ void rows(const Arrays& a, What what) {
-    Piece piece(a.axis[a.axes - 1].size);
-    Place<N> start;
-    start.absent = 0;
-    start.from = start.to = 0;
-    start.constant = false;
-#pragma unroll
-    for (int n = 0; n < N; n++) {
-        start.low[n] = start.high[n] = 0;
-        start.near[n] = 0.0;
-    }
-#pragma unroll 1
-    for (int axis = a.axes - 2; axis >= 0; axis--) step<N>(start, a.axis[axis], taken_off(piece.row, a.axis[axis].size));
-    if (piece.row > 0) return;  // beyond the last row
-    what(start, piece.begin, piece.end);
-}
-
-// Calls what(place) for each output of this thread.
-template <int N, class What> __device__ __forceinline__ void walk(const Arrays& a, What what) {
-    rows<N>(a, [&](const Place<N>& start, i64 begin, i64 end) {
-        for (i64 k = begin + threadIdx.x; k < end; k += LANES) {
-            Place<N> place = start;
-            step<N>(place, a.axis[a.axes - 1], k);
-            what(place);
-        }
-    });
-}
-
-// write(to, read(from)) for `size` elements whose addresses are so many bytes apart, of which the warp's lanes take one each.
-template <class T, class Read, class Write>
-__device__ __forceinline__ void each(
-    const unsigned char* from, i64 from_stride, unsigned char* to, i64 to_stride, int size, Read read, Write write) {
-    from += threadIdx.x * from_stride;
-    to += threadIdx.x * to_stride;
-    const i64 from_next = LANES * from_stride, to_next = LANES * to_stride;
-#pragma unroll 1
-    for (int k = threadIdx.x; k < size; k += UNDER_WAY * LANES) {
-        in_flight<T>(
-            (size - k + LANES - 1) / LANES,
-            [&](int) {
-                const unsigned char* const here = from;
-                from += from_next;
-                return read(here);
-            },
-            [&](int, const T& x) {
-                write(to, x);
-                to += to_next;
-            });
-    }
-}
-
 template <class T> __device__ __forceinline__ void take(const Arrays& a) {
     rows<0>(a, [&a](const Place<0>& start, i64 begin, i64 end) {
         const Line& fast = a.axis[a.axes - 1];
@@ -273,67 +137,6 @@ template <class T> __device__ __forceinline__ void take(const Arrays& a) {
                 return lower < 0 ? static_cast<T>(a.bits) : *reinterpret_cast<const T*>(from + lower * fast.src_stride);
             },
             write);
-    });
-}
-
-template <class S, class D> __device__ __forceinline__ D converted(const S& x, bool) {
-    D result;
-    store(&result, to_float(x));
-    return result;
-}
-template <> __device__ __forceinline__ double converted(const float& x, bool) { return static_cast<double>(x); }
-
-// As `store_number` does, without float64: nothing is added that could be rounded.
-template <> __device__ __forceinline__ unsigned char converted(const float& x, bool rounds) {
-    if (!rounds) return x >= 255.0f ? 255 : static_cast<unsigned char>(static_cast<i64>(x));
-    const float positive = x > 0.0f ? x : 0.0f;  // 0 for NaN
-    const float least = positive < 255.0f ? positive : 255.0f;
-    const unsigned int whole = static_cast<unsigned int>(least);
-    return static_cast<unsigned char>(whole + (least - static_cast<float>(whole) >= 0.5f ? 1u : 0u));
-}
-
-// N numbers that are read or written at once.
-template <class T, int N> struct __align__(N * sizeof(T)) Pack {
-    T number[N];
-};
-
-template <class S, class D> __device__ __forceinline__ void converts(const Arrays& a) {
-    static const int N = 16 / (sizeof(S) > sizeof(D) ? sizeof(S) : sizeof(D));
-    rows<0>(a, [&a](const Place<0>& start, i64 begin, i64 end) {
-        const Line& fast = a.axis[a.axes - 1];
-        const unsigned char* from = static_cast<const unsigned char*>(a.src) + start.from + begin * fast.src_stride;
-        unsigned char* to = static_cast<unsigned char*>(a.dst) + start.to + begin * fast.dst_stride;
-        const bool rounds = a.rounds != 0, swap = a.swap != 0;
-        int size = static_cast<int>(end - begin);
-        typedef Pack<S, N> Read;
-        typedef Pack<D, N> Written;
-        const bool dense = fast.src_stride == sizeof(S) && fast.dst_stride == sizeof(D) &&
-                           reinterpret_cast<u64>(from) % sizeof(Read) == 0 &&
-                           reinterpret_cast<u64>(to) % sizeof(Written) == 0;
-        if (dense && !swap) {
-            const int packs = size / N;
-            each<Read>(
-                from, sizeof(Read), to, sizeof(Written), packs,
-                [](const unsigned char* at) { return *reinterpret_cast<const Read*>(at); },
-                [&](unsigned char* at, const Read& read) {
-                    Written written;
-                    if (rounds) {
-#pragma unroll
-                        for (int n = 0; n < N; n++) written.number[n] = converted<S, D>(read.number[n], true);
-                    } else {
-#pragma unroll
-                        for (int n = 0; n < N; n++) written.number[n] = converted<S, D>(read.number[n], false);
-                    }
-                    *reinterpret_cast<Written*>(at) = written;
-                });
-            from += packs * sizeof(Read);
-            to += packs * sizeof(Written);
-            size -= packs * N;
-        }
-        each<S>(
-            from, fast.src_stride, to, fast.dst_stride, size,
-            [&](const unsigned char* at) { return load(reinterpret_cast<const S*>(at), swap); },
-            [&](unsigned char* at, const S& x) { *reinterpret_cast<D*>(at) = converted<S, D>(x, rounds); });
     });
 }
 
@@ -376,20 +179,6 @@ extern "C" __global__ void __launch_bounds__(256, 3) take_1(const __grid_constan
 extern "C" __global__ void __launch_bounds__(256, 3) take_2(const __grid_constant__ Arrays a) { take<unsigned short>(a); }
 extern "C" __global__ void __launch_bounds__(256, 3) take_4(const __grid_constant__ Arrays a) { take<unsigned int>(a); }
 extern "C" __global__ void __launch_bounds__(256, 3) take_8(const __grid_constant__ Arrays a) { take<u64>(a); }
-
-#define CONVERT(S, D, NAME)                                                                                \
-    extern "C" __global__ void __launch_bounds__(256, 3) convert_##NAME(const __grid_constant__ Arrays a) { \
-        converts<S, D>(a);                                                                                 \
-    }
-
-CONVERT(unsigned char, float, u1_f4)
-CONVERT(short, float, i2_f4)
-CONVERT(unsigned short, float, u2_f4)
-CONVERT(half_t, float, f2_f4)
-CONVERT(double, float, f8_f4)
-CONVERT(float, half_t, f4_f2)
-CONVERT(float, double, f4_f8)
-CONVERT(float, unsigned char, f4_u1)
 
 // three and four weighted axes need the registers of two blocks per multiprocessor
 extern "C" __global__ void __launch_bounds__(256, 3) linear_0(const __grid_constant__ Arrays a) { linear<0>(a); }

@@ -25,9 +25,9 @@ struct Pick {
 };
 
 static const int THREADS = LANES * 4;  // of a block of pick_tile: few, so that a thread prepares for many outputs
-static const int SLICES = 4;     // outputs along o of a block of pick_tile, one plane after the other
-static const int COLUMNS = 256;  // outputs along q of a block of pick_direct
-static const int WORD = 4;       // bytes
+static const int SLICES = 4;           // outputs along o of a block of pick_tile, one plane after the other
+static const int COLUMNS = 256;        // outputs along q of a block of pick_direct
+static const int WORD = 4;             // bytes
 
 __device__ __forceinline__ int picked(const int* index, int n) { return index == nullptr ? n : index[n]; }
 
@@ -63,7 +63,7 @@ struct Block {
 // some rows, and several places of rows longer than the block has threads. The caller sees to it that 31 bits hold the
 // distances in a tile.
 struct Share {
-    int from, step;  // bytes: of the thread's first row from the block's, and from row to row
+    unsigned int from, step;  // bytes: of the thread's first row from the block's, and from row to row; modulo 2^32
     int to, to_step, rows, place, places;
 
     __device__ __forceinline__ Share(int places, int count, int down, int pitch) : places(places) {
@@ -72,8 +72,8 @@ struct Share {
         const int row = mine.rest;
         place = mine.index;
         rows = row < at_once && row < count ? static_cast<unsigned int>(count - row - 1) / at_once + 1 : 0;
-        from = row * down;
-        step = at_once * down;
+        from = static_cast<unsigned int>(row) * down;
+        step = static_cast<unsigned int>(at_once) * down;
         to = row * pitch;
         to_step = at_once * pitch;
     }
@@ -84,13 +84,13 @@ template <class T, class Read>
 __device__ __forceinline__ void stage(const Share& share, int next, unsigned char* plane, Read read) {
 #pragma unroll 1
     for (int place = share.place; place < share.places; place += THREADS) {
-        int from = share.from + place * next;
+        unsigned int from = share.from + place * next;
         unsigned char* to = plane + share.to + place * static_cast<int>(sizeof(T));
 #pragma unroll 1
         for (int rows = share.rows; rows > 0; rows -= UNDER_WAY) {
             in_flight<T>(
                 rows,
-                [&](int n) { return read(from + n * share.step); },
+                [&](int n) { return read(static_cast<int>(from + n * share.step)); },
                 [&](int n, T x) { *reinterpret_cast<T*>(to + n * share.to_step) = x; });
             from += UNDER_WAY * share.step;
             to += UNDER_WAY * share.to_step;
@@ -124,7 +124,9 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
     const int group = thread & ((1 << across) - 1), row = thread >> across, apart = THREADS >> across;
     const int* index_p = a.p.lower + b.begin_p;
     const int* index_q = a.q.lower + b.begin_q;
-    const auto along_p = [&](int p) { return SIZE * (back ? b.first_p + b.count_p - 1 - index_p[p] : index_p[p] - b.first_p); };
+    const auto along_p = [&](int p) {
+        return SIZE * (back ? b.first_p + b.count_p - 1 - index_p[p] : index_p[p] - b.first_p);
+    };
     const i64 d_p = a.dst_strides[2], d_q = a.dst_strides[3];
     const i64 out_step = apart * d_p;
     const int rows = row < b.outputs_p ? (b.outputs_p - row - 1) / static_cast<unsigned int>(apart) + 1 : 0;

@@ -21,10 +21,10 @@ MOST_WEIGHTED = 4
 """Axes that one launch interpolates along."""
 
 CONVERTED = {"u1_f4", "i2_f4", "u2_f4", "f2_f4", "f8_f4", "f4_f2", "f4_f8", "f4_u1"}
-"""Conversions with a kernel of their own, source before output."""
+"""Conversions with a kernel of their own in convert.cu, source before output."""
 
 _WARPS, _COLUMNS = 8, 2048
-"""Of arrays.cu: warps per block, and outputs of a warp along the last axis."""
+"""Of arrays.cuh: warps per block, and outputs of a warp along the last axis."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,8 @@ class ArrayOperations(Operations):
                     **fields,
                 },
             )
-            self._device.launch("arrays", kernel, _blocks([a.size for a in axes]), packed)
+            module = "convert" if kernel.startswith("convert") else "arrays"
+            self._device.launch(module, kernel, _blocks([a.size for a in axes]), packed)
 
 
 def _address(source: Array, read: np.dtype[Any] | None) -> int:

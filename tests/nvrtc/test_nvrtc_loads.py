@@ -21,10 +21,11 @@ COPIES = {
     "masked": "masked_",
     "masks": "threshold_|lookup_",
     "restore": "pick_",
-    "arrays": "take_|convert_",
+    "arrays": "take_",
+    "convert": "convert_",
 }
 """Kernels that copy, by module: a pattern of their names."""
-WIDE = ("masks", "statistics", "arrays")
+WIDE = ("masks", "statistics", "convert")
 """Modules with kernels that read or write 16 bytes at a time."""
 WORDS = "pick_tile_(u1_1|u2_2|[iu]1_2)"
 """Kernels that read and write words of 4 bytes that hold several labels."""
