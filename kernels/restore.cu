@@ -117,8 +117,9 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
     const unsigned char* const from_low = a.low + (WORD - 1) - (last < 0 ? last : 0);
     const unsigned char* const from_high = a.high - places * WORD - (last > 0 ? last : 0);
 
-    // the thread's outputs: `OUT` along q, of up to MOST rows along p
+    // the thread's outputs: `OUT` along q, of up to MOST rows along p; places of more rows than 8 do not fit the registers
     static const int MOST = OUT > 1 ? 64 * 64 / THREADS / OUT : 1;
+    static const bool HELD = OUT > 1 && MOST <= 8;
     const int thread = threadIdx.y * LANES + threadIdx.x;
     const int across = OUT > 1 ? b.shift - (OUT == 4 ? 2 : 1) : 5;  // threads along q, as a power of two
     const int group = thread & ((1 << across) - 1), row = thread >> across, apart = THREADS >> across;
@@ -130,10 +131,10 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
     const i64 d_p = a.dst_strides[2], d_q = a.dst_strides[3];
     const i64 out_step = apart * d_p;
     const int rows = row < b.outputs_p ? (b.outputs_p - row - 1) / static_cast<unsigned int>(apart) + 1 : 0;
-    int source_p[MOST], source_q[OUT];
+    int source_p[HELD ? MOST : UNDER_WAY], source_q[OUT];
     if (OUT > 1) {
 #pragma unroll
-        for (int n = 0; n < MOST; n++) source_p[n] = row + n * apart < b.outputs_p ? along_p(row + n * apart) : 0;
+        for (int n = 0; HELD && n < MOST; n++) source_p[n] = row + n * apart < b.outputs_p ? along_p(row + n * apart) : 0;
 #pragma unroll
         for (int n = 0; n < OUT; n++) {
             const int q = group * OUT + n;
@@ -199,8 +200,13 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
         out += group * OUT;
         const int within = b.outputs_q - group * OUT;
         if (within >= OUT) {
-#pragma unroll
+#pragma unroll(HELD ? 2 : 1)
             for (int first = 0; first < MOST; first += UNDER_WAY) {
+                if (!HELD) {
+#pragma unroll
+                    for (int n = 0; n < UNDER_WAY; n++)
+                        source_p[n] = first + n < rows ? along_p(row + (first + n) * apart) : 0;
+                }
                 unsigned int words[UNDER_WAY];  // of rows beyond the last, anything: shared memory is read at once
 #pragma unroll
                 for (int n = 0; n < UNDER_WAY; n++) {
@@ -208,7 +214,7 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
 #pragma unroll
                     for (int m = OUT - 1; m >= 0; m--)
                         words[n] = (words[n] << 8 * static_cast<int>(sizeof(D)) % 32) +
-                                   static_cast<typename Bits<sizeof(D)>::type>(sample(column[m] + source_p[first + n]));
+                                   static_cast<typename Bits<sizeof(D)>::type>(sample(column[m] + source_p[(HELD ? first : 0) + n]));
                 }
 #pragma unroll
                 for (int n = 0; n < UNDER_WAY; n++) {
