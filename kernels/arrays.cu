@@ -6,35 +6,8 @@
 //
 // The corner sums are SciPy's: the last weighted axis turns fastest, its lower neighbour first. A sample of weight 0 has
 // no part in them, even where it is infinite or NaN. The upper weight is 1 - (1 - w), as in SciPy: the last bit decides
-// which way a half is rounded. Strides are in bytes and signed, 0 where an array is broadcast.
-//
-// Lanes of a warp follow the last axis, on which the caller puts the output's fastest. One kernel serves every dtype:
-// the switches below are taken by all threads alike.
-
-static const int MOST_AXES = 8;
-static const int ROWS = 8;        // rows of the last axis per block
-static const int COLUMNS = 1024;  // of the last axis per block
-
-struct Line {
-    const i64* lower;      // source index per output; null: the output's own. -1: a constant sample, -2: a constant output
-    const i64* upper;      // second neighbour, where rank >= 0
-    const double* weight;  // of `upper`
-    i64 src_stride, dst_stride;
-    i64 size;  // outputs
-    i64 rank;  // which weighted axis this is, -1: none
-};
-
-struct Arrays {
-    const void* src;
-    void* dst;
-    Line axis[MOST_AXES];
-    double constant;
-    u64 bits;    // the constant as `take` stores it
-    int axes;
-    int from, to;  // kinds of numbers, see below
-    int swap;      // bytes of the source are in the other order
-    int rounds;    // to integers: half away from zero, unsigned ones clipped; else truncated
-};
+// which way a half is rounded. One kernel of `linear` serves every dtype, without weighted axes every conversion too: the
+// switches below are taken by all threads alike.
 
 enum Kind { B1, I1, U1, I2, U2, I4, U4, I8, U8, F2, F4, F8 };
 
@@ -141,92 +114,29 @@ __device__ __forceinline__ void convert(unsigned char* to, const unsigned char* 
     store_integer(to, a.to, x);
 }
 
-// Where one output reads: the offsets of both neighbours per weighted axis, and of the other axes together.
-template <int N> struct Place {
-    i64 low[N ? N : 1], high[N ? N : 1];
-    double near[N ? N : 1];  // weight of the lower one
-    unsigned int absent;  // bits 2n and 2n + 1: the lower, the upper neighbour of axis n is the constant
-    i64 from, to;
-    bool constant;
-};
-
-template <int N> __device__ __forceinline__ void step(Place<N>& place, const Line& line, i64 index) {
-    place.to += index * line.dst_stride;
-    const i64 lower = line.lower == nullptr ? index : line.lower[index];
-    if (N == 0 || line.rank < 0) {
-        if (lower < 0) place.constant = true;
-        place.from += lower * line.src_stride;
-        return;
-    }
-    const i64 upper = line.upper[index];
-    const double near = 1.0 - line.weight[index];
-    if (lower == -2) place.constant = true;
-#pragma unroll
-    for (int n = 0; n < N; n++) {
-        if (line.rank == n) {
-            place.low[n] = lower * line.src_stride;
-            place.high[n] = upper * line.src_stride;
-            place.near[n] = near;
-            place.absent &= ~(3u << 2 * n);
-            place.absent |= (lower < 0 ? 1u : 0u) << 2 * n | (upper < 0 ? 2u : 0u) << 2 * n;
-        }
-    }
-}
-
-// Calls what(start, begin, end) once per thread: outputs begin, begin + LANES, ... of the last axis, up to `end`, are its
-// own; `start` is where that axis begins.
-template <int N, class What> __device__ __forceinline__ void rows(const Arrays& a, What what) {
-    const Line& fast = a.axis[a.axes - 1];
-    const i64 tiles = (fast.size + COLUMNS - 1) / COLUMNS;
-    const i64 tile = blockIdx.x % tiles;
-    i64 row = blockIdx.x / tiles * ROWS + threadIdx.y;
-    Place<N> start;
-    start.absent = 0;
-    start.from = start.to = 0;
-    start.constant = false;
-#pragma unroll
-    for (int n = 0; n < N; n++) {
-        start.low[n] = start.high[n] = 0;
-        start.near[n] = 0.0;
-    }
-    for (int axis = a.axes - 2; axis >= 0; axis--) {
-        const i64 size = a.axis[axis].size;
-        step<N>(start, a.axis[axis], row % size);
-        row /= size;
-    }
-    if (row > 0) return;  // beyond the last row
-    what(start, tile * COLUMNS + threadIdx.x, least(tile * COLUMNS + COLUMNS, fast.size));
-}
-
-// Calls what(place) for each output of this thread.
-template <int N, class What> __device__ __forceinline__ void walk(const Arrays& a, What what) {
-    rows<N>(a, [&](const Place<N>& start, i64 begin, i64 end) {
-        for (i64 k = begin; k < end; k += LANES) {
-            Place<N> place = start;
-            step<N>(place, a.axis[a.axes - 1], k);
-            what(place);
-        }
-    });
-}
-
 template <class T> __device__ __forceinline__ void take(const Arrays& a) {
     rows<0>(a, [&a](const Place<0>& start, i64 begin, i64 end) {
         const Line& fast = a.axis[a.axes - 1];
-        for (i64 k = begin; k < end; k += UNDER_WAY * LANES) {
-            in_flight<T>(
-                static_cast<int>((end - k + LANES - 1) / LANES),
-                [&](int n) {
-                    Place<0> place = start;
-                    step<0>(place, fast, k + n * LANES);
-                    if (place.constant) return static_cast<T>(a.bits);
-                    const unsigned char* from = static_cast<const unsigned char*>(a.src) + place.from;
-                    return load(reinterpret_cast<const T*>(from), a.swap != 0);
-                },
-                [&](int n, T x) {
-                    unsigned char* to = static_cast<unsigned char*>(a.dst) + start.to + (k + n * LANES) * fast.dst_stride;
-                    *reinterpret_cast<T*>(to) = x;
-                });
+        const unsigned char* from = static_cast<const unsigned char*>(a.src) + start.from;
+        unsigned char* to = static_cast<unsigned char*>(a.dst) + start.to + begin * fast.dst_stride;
+        const int size = static_cast<int>(end - begin);
+        const auto write = [](unsigned char* at, T x) { *reinterpret_cast<T*>(at) = x; };
+        if (fast.lower == nullptr && !start.constant) {
+            each<T>(
+                from + begin * fast.src_stride, fast.src_stride, to, fast.dst_stride, size,
+                [](const unsigned char* at) { return *reinterpret_cast<const T*>(at); }, write);
+            return;
         }
+        // the table is walked as if it were the source
+        const i64 table_stride = fast.lower == nullptr ? 0 : sizeof(i64);
+        each<T>(
+            reinterpret_cast<const unsigned char*>(fast.lower) + begin * table_stride, table_stride, to, fast.dst_stride,
+            size,
+            [&](const unsigned char* index) {
+                const i64 lower = start.constant ? -1 : *reinterpret_cast<const i64*>(index);
+                return lower < 0 ? static_cast<T>(a.bits) : *reinterpret_cast<const T*>(from + lower * fast.src_stride);
+            },
+            write);
     });
 }
 
@@ -297,29 +207,24 @@ struct Share {
 };
 
 extern "C" __global__ void __launch_bounds__(256, 3) divide(const __grid_constant__ Divide a) {
-    const i64 size = a.axis[a.axes - 1].size;
-    const i64 tiles = (size + COLUMNS - 1) / COLUMNS;
-    const i64 tile = blockIdx.x % tiles;
-    i64 row = blockIdx.x / tiles * ROWS + threadIdx.y;
+    Piece piece(a.axis[a.axes - 1].size);
     const unsigned char* sums = static_cast<const unsigned char*>(a.sums);
     const unsigned char* weights = static_cast<const unsigned char*>(a.weights);
     unsigned char* out = static_cast<unsigned char*>(a.out);
     float count = 1.0f;
     for (int axis = a.axes - 2; axis >= 0; axis--) {
         const Quotient& line = a.axis[axis];
-        const i64 index = row % line.size;
-        row /= line.size;
+        const i64 index = taken_off(piece.row, line.size);
         sums += index * line.sums_stride;
         out += index * line.out_stride;
         weights += index * line.weights_stride;
         if (line.count != nullptr) count *= line.count[index];
     }
-    if (row > 0) return;
+    if (piece.row > 0) return;
     const Quotient& fast = a.axis[a.axes - 1];
-    const i64 end = least(tile * COLUMNS + COLUMNS, size);
-    for (i64 begin = tile * COLUMNS + threadIdx.x; begin < end; begin += UNDER_WAY * LANES) {
+    for (i64 begin = piece.begin + threadIdx.x; begin < piece.end; begin += UNDER_WAY * LANES) {
         in_flight<Share>(
-            static_cast<int>((end - begin + LANES - 1) / LANES),
+            static_cast<int>((piece.end - begin + LANES - 1) / LANES),
             [&](int n) {
                 const i64 k = begin + n * LANES;
                 Share share = {*reinterpret_cast<const float*>(sums + k * fast.sums_stride), count};

@@ -255,3 +255,25 @@ struct Axis {
     const int* first;
     const int* count;
 };
+
+// -- sixteen bytes at once ----------------------------------------------------------------------------------------------
+
+// A lane that reads one label at a time moves too few bytes to keep the memory busy, and pays an instruction for each step
+// of each label.
+static const int PACK = 16;  // bytes
+
+struct __align__(16) Words {
+    unsigned int word[PACK / 4];
+};
+
+// How a line of `size` numbers is cut: `head` numbers before the first that begins a pack, `packs`, and the rest.
+struct Packs {
+    int head;
+    i64 packs;
+
+    __device__ __forceinline__ Packs(const void* begin, i64 size, int itemsize) {
+        const int before = static_cast<int>((PACK - reinterpret_cast<u64>(begin) % PACK) % PACK) / itemsize;
+        head = static_cast<int>(least(before, size));
+        packs = (size - head) / (PACK / itemsize);
+    }
+};

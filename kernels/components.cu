@@ -11,6 +11,9 @@
 //   components_choose  out[n] = label of n where it is kept, else 0
 //
 // Label 0 is background. `best` holds size * 2^32 + (2^32 - 1 - root), so that one atomic maximum ranks both.
+//
+// There are fewer than 2^32 voxels: n is a number of 32 bits, and so are the divisions that take it apart. A division of
+// 64 bits is a call of some hundred instructions.
 
 struct Components {
     const void* labels;
@@ -52,12 +55,39 @@ __device__ __forceinline__ void join(unsigned int* parent, unsigned int a, unsig
 
 __device__ __forceinline__ i64 voxels(const Components& a) { return a.size[0] * a.size[1] * a.size[2]; }
 
-template <class L> __device__ __forceinline__ L label_at(const Components& a, i64 x, i64 y, i64 z) {
-    return static_cast<const L*>(a.labels)[x * a.labels_strides[0] + y * a.labels_strides[1] + z * a.labels_strides[2]];
+// Voxel n.
+struct Voxel {
+    unsigned int x, y, z;
+
+    __device__ __forceinline__ Voxel(const Components& a, unsigned int n) {
+        const Split along_z(n, a.size[2]);
+        const Split along_y(along_z.rest, a.size[1]);
+        x = along_y.rest;
+        y = along_y.index;
+        z = along_z.index;
+    }
+
+    // The voxel `step` further on, of which `step` is taken apart as Split does by the size of z.
+    __device__ __forceinline__ void advance(const Components& a, const Split& step) {
+        z += step.index;
+        y += step.rest;
+        if (z >= a.size[2]) {
+            z -= static_cast<unsigned int>(a.size[2]);
+            y++;
+        }
+        while (y >= a.size[1]) {
+            y -= static_cast<unsigned int>(a.size[1]);
+            x++;
+        }
+    }
+};
+
+__device__ __forceinline__ i64 offset(const i64 (&strides)[3], const Voxel& v) {
+    return v.x * strides[0] + v.y * strides[1] + v.z * strides[2];
 }
 
-template <class L> __device__ __forceinline__ L label_of(const Components& a, i64 n) {
-    return label_at<L>(a, n / (a.size[2] * a.size[1]), n / a.size[2] % a.size[1], n % a.size[2]);
+template <class L> __device__ __forceinline__ L label_of(const Components& a, unsigned int n) {
+    return static_cast<const L*>(a.labels)[offset(a.labels_strides, Voxel(a, n))];
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) components_start(const __grid_constant__ Components a) {
@@ -69,30 +99,45 @@ extern "C" __global__ void __launch_bounds__(256, 3) components_start(const __gr
 }
 
 template <class L> __device__ __forceinline__ void components_join(const Components& a) {
-    const i64 n = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
-    if (n >= voxels(a)) return;
-    const i64 x = n / (a.size[2] * a.size[1]), y = n / a.size[2] % a.size[1], z = n % a.size[2];
-    const L label = label_at<L>(a, x, y, z);
+    const i64 thread = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
+    if (thread >= voxels(a)) return;
+    const unsigned int n = static_cast<unsigned int>(thread);
+    const Voxel at(a, n);
+    const L* labels = static_cast<const L*>(a.labels) + offset(a.labels_strides, at);
+    const L label = *labels;
     if (label == 0) return;
-    for (int d = 0; d < 13; d++) {  // the neighbours of lower index, of the 27 places around
+    // all neighbours of lower index are read before the first is joined: 13 of the 27 places around
+    unsigned int same = 0;
+#pragma unroll
+    for (int d = 0; d < 13; d++) {
         const int dx = d / 9 - 1, dy = d / 3 % 3 - 1, dz = d % 3 - 1;
-        if (dx * dx + dy * dy + dz * dz > a.connectivity) continue;
-        const i64 u = x + dx, v = y + dy, w = z + dz;
-        if (u < 0 || v < 0 || v >= a.size[1] || w < 0 || w >= a.size[2]) continue;
-        if (label_at<L>(a, u, v, w) == label) {
-            const i64 other = (u * a.size[1] + v) * a.size[2] + w;
-            join(a.parent, static_cast<unsigned int>(n), static_cast<unsigned int>(other));
+        const bool inside = dx * dx + dy * dy + dz * dz <= a.connectivity && (dx == 0 || at.x > 0) &&
+                            (dy >= 0 || at.y > 0) && (dy <= 0 || at.y + 1 < a.size[1]) && (dz >= 0 || at.z > 0) &&
+                            (dz <= 0 || at.z + 1 < a.size[2]);
+        const i64 step = dx * a.labels_strides[0] + dy * a.labels_strides[1] + dz * a.labels_strides[2];
+        if (inside && labels[step] == label) same |= 1u << d;
+    }
+    const unsigned int row = static_cast<unsigned int>(a.size[2]);
+    unsigned int line = n - static_cast<unsigned int>(a.size[1]) * row - row;  // the first neighbour but for its dz
+    for (int d = 0; same != 0; d += 3, same >>= 3) {
+        for (unsigned int dz = 0; dz < 3; dz++) {
+            if ((same >> dz & 1u) != 0) join(a.parent, n, line + dz - 1);
         }
+        line += d == 6 ? (static_cast<unsigned int>(a.size[1]) - 2) * row : row;
     }
 }
 
 template <class L> __device__ __forceinline__ void components_settle(const Components& a) {
     const i64 begin = static_cast<i64>(blockIdx.x) * THREADS * PER_THREAD;
     const i64 end = least(begin + THREADS * PER_THREAD, voxels(a));
+    const L* labels = static_cast<const L*>(a.labels);
+    const Split step(THREADS, a.size[2]);
+    Voxel at(a, static_cast<unsigned int>(begin) + threadIdx.x);
     unsigned int run = 0, held = 0;
-    for (i64 n = begin + threadIdx.x; n < end; n += THREADS) {
-        if (label_of<L>(a, n) == 0) continue;
-        const unsigned int root = root_of(a.parent, static_cast<unsigned int>(n));
+    for (i64 place = begin + threadIdx.x; place < end; place += THREADS, at.advance(a, step)) {
+        if (labels[offset(a.labels_strides, at)] == 0) continue;
+        const unsigned int n = static_cast<unsigned int>(place);
+        const unsigned int root = root_of(a.parent, n);
         if (root != held && run != 0) {
             atomicAdd(&a.sizes[held], run);
             run = 0;
@@ -106,19 +151,21 @@ template <class L> __device__ __forceinline__ void components_settle(const Compo
 }
 
 template <class L> __device__ __forceinline__ void components_rank(const Components& a) {
-    const i64 n = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
-    if (n >= voxels(a) || a.sizes[n] == 0) return;
-    const u64 rank = (static_cast<u64>(a.sizes[n]) << 32) | (0xffffffffu - static_cast<unsigned int>(n));
+    const i64 thread = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
+    if (thread >= voxels(a) || a.sizes[thread] == 0) return;
+    const unsigned int n = static_cast<unsigned int>(thread);
+    const u64 rank = (static_cast<u64>(a.sizes[n]) << 32) | (0xffffffffu - n);
     atomicMax(&a.best[label_of<L>(a, n)], rank);
 }
 
 template <class L> __device__ __forceinline__ void components_choose(const Components& a) {
-    const i64 n = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
-    if (n >= voxels(a)) return;
-    const i64 x = n / (a.size[2] * a.size[1]), y = n / a.size[2] % a.size[1], z = n % a.size[2];
-    const L label = label_at<L>(a, x, y, z);
+    const i64 thread = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
+    if (thread >= voxels(a)) return;
+    const unsigned int n = static_cast<unsigned int>(thread);
+    const Voxel at(a, n);
+    const L label = static_cast<const L*>(a.labels)[offset(a.labels_strides, at)];
     const bool kept = a.treated[label] == 0 || a.parent[n] == 0xffffffffu - static_cast<unsigned int>(a.best[label]);
-    static_cast<L*>(a.out)[x * a.out_strides[0] + y * a.out_strides[1] + z * a.out_strides[2]] = kept ? label : L(0);
+    static_cast<L*>(a.out)[offset(a.out_strides, at)] = kept ? label : L(0);
 }
 
 #define STEP(name, L, NAME)                                                                                      \

@@ -72,6 +72,68 @@ template <class L> __device__ __forceinline__ void lookup(const Lookup& a) {
         [&](unsigned char* out, unsigned char x) { *out = x; });
 }
 
+// PACK labels.
+template <class L> struct Labels {
+    Words part[sizeof(L)];
+
+    __device__ __forceinline__ unsigned int operator[](int n) const {
+        const int per_word = 4 / sizeof(L), word = n / per_word, within = n % per_word;
+        const unsigned int bytes = sizeof(L) == 1 ? 0x4440 | within : 0x4410 | within * 0x22;
+        return __byte_perm(part[word / 4].word[word % 4], 0, bytes);  // one instruction
+    }
+};
+
+template <class L, class Table> __device__ __forceinline__ Words looked_up(const Labels<L>& labels, Table* table) {
+    Words out;
+#pragma unroll
+    for (int w = 0; w < PACK / 4; w++) {
+        unsigned int word = 0;
+#pragma unroll
+        for (int n = 3; n >= 0; n--) word = (word << 8) + table[labels[4 * w + n]];
+        out.word[w] = word;
+    }
+    return out;
+}
+
+// For lines along k without gaps, which all begin at the same place within 16 bytes of the output, and of labels within 16.
+template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a) {
+    // The greater table of wider labels does not fit. Volatile: the compiler would read all numbers of a thread before it
+    // joined the first ones, for which there are not enough registers.
+    __shared__ volatile unsigned char near[256];
+    if (sizeof(L) == 1) {
+        const int thread = threadIdx.y * LANES + threadIdx.x;
+        near[thread] = a.table[thread];
+        __syncthreads();
+    }
+    const Rows rows(a.size[1], a.size[2]);
+    const Packs line(a.out, a.size[3], 1);
+    const L* labels =
+        static_cast<const L*>(a.labels) + rows.rest * a.labels_strides[0] + rows.i * a.labels_strides[1];
+    unsigned char* out = a.out + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1];
+    const Lines<const Labels<L>> from = {
+        reinterpret_cast<const Labels<L>*>(labels + line.head), a.labels_strides[2] / PACK, 1};
+    const Lines<Words> to = {reinterpret_cast<Words*>(out + line.head), a.out_strides[2] / PACK, 1};
+    if (sizeof(L) == 1)
+        walk_rows<Labels<L>>(
+            rows, line.packs, from, to, [](const Labels<L>* at, int, int) { return *at; },
+            [&](Words* at, const Labels<L>& x) { *at = looked_up(x, near); });
+    else  // the table is read like the labels: before anything is written
+        walk_rows<Words>(
+            rows, line.packs, from, to,
+            [&](const Labels<L>* at, int, int) {
+                const Labels<L> read = *at;
+                return looked_up(read, a.table);
+            },
+            [](Words* at, const Words& x) { *at = x; });
+    // before the first pack and behind the last
+    const i64 whole = line.packs * PACK;
+    if (threadIdx.x >= a.size[3] - whole) return;
+    const i64 k = threadIdx.x < line.head ? threadIdx.x : threadIdx.x + whole;
+    in_flight<unsigned char>(
+        rows.count, [&](int n) { return a.table[labels[(rows.first + n * GROUPS) * a.labels_strides[2] + k]]; },
+        [&](int n, unsigned char x) { out[(rows.first + n * GROUPS) * a.out_strides[2] + k] = x; });
+}
+
 __device__ __forceinline__ void mark(unsigned char* place) {
     if (*place == 0) *place = 1;
 }
@@ -138,4 +200,10 @@ extern "C" __global__ void __launch_bounds__(256, 3) lookup_u1(const __grid_cons
 }
 extern "C" __global__ void __launch_bounds__(256, 3) lookup_u2(const __grid_constant__ Lookup a) {
     lookup<unsigned short>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) lookup_packs_u1(const __grid_constant__ Lookup a) {
+    lookup_packs<unsigned char>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) lookup_packs_u2(const __grid_constant__ Lookup a) {
+    lookup_packs<unsigned short>(a);
 }

@@ -4,7 +4,7 @@
 //   partials[b] = (n, mean, sum (x - mean)^2) over the elements of block b, float64  (moments; `nonzero`: elements != 0)
 //
 // A thread counts runs of equal labels before it touches a table: neighbours mostly share a label, and increments of
-// one place wait for each other. Moments take one pass: a thread sums distances from the first number it meets, so that
+// one place wait for each other. It reads 16 bytes of labels at once; the ends of runs in a word are found together. Moments take one pass: a thread sums distances from the first number it meets, so that
 // a great mean does not cancel a small deviation, and sets are merged pairwise (Chan, Golub and LeVeque, 1979) in a fixed
 // order, in the block and then by the host: the same array gives the same bits.
 
@@ -23,7 +23,44 @@ struct Moments {
 };
 
 static const int THREADS = 256;
-static const int PER_THREAD = 64;  // labels that one thread of a histogram reads
+static const int PACKS = 8;  // that one thread of a histogram reads
+
+// The runs of equal labels that a thread meets.
+template <class L> struct Runs {
+    static const int BITS = 8 * sizeof(L);
+    static const unsigned int LABEL = (1u << BITS) - 1;
+    static const unsigned int TOPS = sizeof(L) == 1 ? 0x80808080u : 0x80008000u;  // the highest bit of each label
+
+    unsigned int last;   // label
+    unsigned int place;  // labels met
+    unsigned int start;  // the place where the present run began
+
+    template <class Add> __device__ __forceinline__ void meet(const Words& labels, Add add) {
+        const unsigned int same = last * (sizeof(L) == 1 ? 0x01010101u : 0x00010001u);
+        if (((labels.word[0] ^ same) | (labels.word[1] ^ same) | (labels.word[2] ^ same) | (labels.word[3] ^ same)) == 0) {
+            place += 8 * PACK / BITS;
+            return;
+        }
+#pragma unroll
+        for (int w = 0; w < PACK / 4; w++) meet(labels.word[w], add);
+    }
+
+    // add(label, run) for every run that ends in `labels`, the first of which is in the lowest bits.
+    template <class Add> __device__ __forceinline__ void meet(unsigned int labels, Add add) {
+        const unsigned int before = labels << BITS | last;
+        const unsigned int apart = labels ^ before;
+        unsigned int ends = (((apart & ~TOPS) + ~TOPS) | apart) & TOPS;  // the top bit of labels unlike the one before
+        while (ends != 0) {
+            const unsigned int shift = __ffs(static_cast<int>(ends)) - BITS;
+            const unsigned int end = place + shift / BITS;
+            if (end != start) add(before >> shift & LABEL, end - start);
+            start = end;
+            ends &= ends - 1;
+        }
+        last = labels >> (32 - BITS);
+        place += 32 / BITS;
+    }
+};
 
 template <class L, bool in_shared> __device__ __forceinline__ void histogram(const Histogram& a) {
     __shared__ unsigned int table[256];
@@ -31,25 +68,26 @@ template <class L, bool in_shared> __device__ __forceinline__ void histogram(con
         table[threadIdx.x] = 0;
         __syncthreads();
     }
+    const auto add = [&](unsigned int label, unsigned int run) {
+        if (in_shared) atomicAdd(&table[label], run);
+        else atomicAdd(&a.counts[label], static_cast<u64>(run));
+    };
     const L* labels = static_cast<const L*>(a.labels);
-    const i64 begin = static_cast<i64>(blockIdx.x) * THREADS * PER_THREAD;
-    const i64 end = least(begin + THREADS * PER_THREAD, a.size);
-    unsigned int run = 0;
-    L held = 0;
-    for (i64 n = begin + threadIdx.x; n < end; n += THREADS) {
-        const L label = labels[n];
-        if (label != held && run != 0) {
-            if (in_shared) atomicAdd(&table[held], run);
-            else atomicAdd(&a.counts[held], static_cast<u64>(run));
-            run = 0;
-        }
-        held = label;
-        run++;
+    const Packs line(labels, a.size, sizeof(L));
+    const Words* packs = reinterpret_cast<const Words*>(labels + line.head);
+    Runs<L> runs = {0, 0, 0};
+    i64 n = static_cast<i64>(blockIdx.x) * THREADS * PACKS + threadIdx.x;
+    const i64 end = least(n - threadIdx.x + THREADS * PACKS, line.packs);
+#pragma unroll 1
+    for (; n < end; n += UNDER_WAY * THREADS) {
+        in_flight<Words>(
+            static_cast<int>(end - n + THREADS - 1) / THREADS, [&](int m) { return packs[n + m * THREADS]; },
+            [&](int, const Words& read) { runs.meet(read, add); });
     }
-    if (run != 0) {
-        if (in_shared) atomicAdd(&table[held], run);
-        else atomicAdd(&a.counts[held], static_cast<u64>(run));
-    }
+    if (runs.place != runs.start) add(runs.last, runs.place - runs.start);
+    const i64 whole = line.packs * (PACK / static_cast<int>(sizeof(L)));
+    if (blockIdx.x == 0 && threadIdx.x < a.size - whole)  // before the first pack and behind the last
+        add(labels[threadIdx.x < line.head ? threadIdx.x : threadIdx.x + whole], 1);
     if (in_shared) {
         __syncthreads();
         if (table[threadIdx.x] != 0) atomicAdd(&a.counts[threadIdx.x], static_cast<u64>(table[threadIdx.x]));

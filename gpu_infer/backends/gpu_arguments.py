@@ -1,6 +1,7 @@
 """The structs that kernels take by value, as NumPy dtypes with C's alignment; the C side stands in kernels/*.cu.
 
-CuPy passes a NumPy array of size one by value.
+CuPy passes a NumPy array of size one by value. It asks the array for its `__array_interface__`, in which NumPy spells
+out every field of a struct, in Python and at each launch: an array without fields is launched some microseconds sooner.
 """
 
 from __future__ import annotations
@@ -38,7 +39,17 @@ RESAMPLE = _struct(
     ("pitch", _I32),
     ("swap", _I32),
 )
-PICK = _struct(("src", _POINTER), ("dst", _POINTER), *_AXES, *_STRIDES, ("tile", _I32), ("pitch", _I32), ("swap", _I32))
+PICK = _struct(
+    ("src", _POINTER),
+    ("dst", _POINTER),
+    *_AXES,
+    *_STRIDES,
+    ("tile", _I32),
+    ("pitch", _I32),
+    ("swap", _I32),
+    ("low", _POINTER),
+    ("high", _POINTER),
+)
 RESTORE_ARGMAX = _struct(
     ("src", _POINTER),
     ("dst", _POINTER),
@@ -178,9 +189,12 @@ DIVIDE = _struct(
 )
 
 
-def packed(struct: np.dtype[Any], **fields: Any) -> NDArray[Any]:
-    """One struct; every field has to be given, a pointer that is null as 0."""
+def packed(struct: np.dtype[Any], **fields: Any) -> NDArray[np.void]:
+    """The bytes of one struct, as an array [] of void of its size.
+
+    Every field has to be given, a pointer that is null as 0. Raises TypeError for fields that are missing or unknown.
+    """
     names = struct.names or ()
     if fields.keys() != set(names):
         raise TypeError(f"fields {sorted(set(names) ^ fields.keys())} are missing or unknown")
-    return np.array(tuple(fields[name] for name in names), struct)
+    return np.array(tuple(fields[name] for name in names), struct).view(f"V{struct.itemsize}")

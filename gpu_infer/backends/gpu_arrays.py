@@ -20,7 +20,11 @@ KINDS = ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 MOST_WEIGHTED = 4
 """Axes that one launch interpolates along."""
 
-_ROWS, _COLUMNS = 8, 1024
+CONVERTED = {"u1_f4", "i2_f4", "u2_f4", "f2_f4", "f8_f4", "f4_f2", "f4_f8", "f4_u1"}
+"""Conversions with a kernel of their own in convert.cu, source before output."""
+
+_WARPS, _COLUMNS = 8, 2048
+"""Of arrays.cuh: warps per block, and outputs of a warp along the last axis."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,10 @@ class ArrayOperations(Operations):
                 "to": _kind(kind),
                 "rounds": rounds,
             }
-            self._run(f"linear_{weighted}", source, out, lines, target + at_out, fields, at_source, read)
+            pair = f"{code(read)}_{code(kind)}"
+            plain = pair in CONVERTED and all(line is None for line in lines)
+            kernel = f"convert_{pair}" if plain else f"linear_{weighted}"
+            self._run(kernel, source, out, lines, target + at_out, fields, at_source, read)
 
     def divide(self, sums: Array, out: Array, weights: Array | None, counts: Sequence[NDArray[np.float32]]) -> None:
         """out = sums / weights, in float32; without weights [*last axes of sums] by the product of one count per axis.
@@ -163,7 +170,7 @@ class ArrayOperations(Operations):
             _few(axes)
             listed = [(*a.pointers, a.read, a.written, a.size, a.rank) for a in axes]
             empty = [(0, 0, 0, 0, 0, 1, -1)] * (arguments.MOST_AXES - len(listed))
-            swap = not source.dtype.isnative and kernel.startswith("linear")
+            swap = not source.dtype.isnative and not kernel.startswith("take")
             packed = arguments.packed(
                 arguments.ARRAYS,
                 **{
@@ -180,7 +187,8 @@ class ArrayOperations(Operations):
                     **fields,
                 },
             )
-            self._device.launch("arrays", kernel, _blocks([a.size for a in axes]), packed)
+            module = "convert" if kernel.startswith("convert") else "arrays"
+            self._device.launch(module, kernel, _blocks([a.size for a in axes]), packed)
 
 
 def _address(source: Array, read: np.dtype[Any] | None) -> int:
@@ -251,4 +259,4 @@ def _blocks(sizes: Sequence[int]) -> int:
     rows = 1
     for size in sizes[:-1]:
         rows *= size
-    return -(-rows // _ROWS) * -(-sizes[-1] // _COLUMNS)
+    return -(-rows * -(-sizes[-1] // _COLUMNS) // _WARPS)

@@ -35,6 +35,7 @@ class Device:
         with opened():
             self.number = int(cupy.cuda.runtime.getDevice())
             self._device = cupy.cuda.Device(self.number)
+            self.multiprocessors = int(cupy.cuda.runtime.getDeviceProperties(self.number)["multiProcessorCount"])
             self.stream = cupy.cuda.Stream(non_blocking=True)
             self._entered, self._left, self._done = (cupy.cuda.Event(disable_timing=True) for _ in range(3))
             self.memory = DeviceMemory(self.number)

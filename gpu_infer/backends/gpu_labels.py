@@ -16,7 +16,9 @@ from .gpu_tables import plan_walk
 from .tables import ClampedAffine
 
 _THREADS = 256
-_LABELS_PER_THREAD = 64
+_BYTES_PER_THREAD = 8 * 16
+"""Of labels in a histogram: PACKS of statistics.cu, of 16 bytes."""
+
 _VOXELS_PER_THREAD = 32
 
 _TILE, _PLANES = 32, 2
@@ -118,7 +120,7 @@ class LabelOperations(Operations):
             packed = arguments.packed(
                 arguments.HISTOGRAM, labels=pointer(in_memory_order(dense)), counts=pointer(table), size=dense.size
             )
-            blocks = -(-dense.size // (_THREADS * _LABELS_PER_THREAD))
+            blocks = -(-dense.nbytes // (_THREADS * _BYTES_PER_THREAD))
             self._device.launch("statistics", f"histogram_{code(labels.dtype)}", blocks, packed, block=(_THREADS,))
             counts = self._device.small_download(table).astype(np.int64)
-        return counts[: int(np.flatnonzero(counts)[-1]) + 1]
+        return np.trim_zeros(counts, "b")

@@ -32,6 +32,13 @@ def output(array: Array) -> int:
     return pointer(array)
 
 
+def extent_in_memory(array: Array) -> tuple[int, int]:
+    """The first address that an array of at least one element reads, and the one behind its last byte."""
+    spans = [step * (n - 1) for step, n in zip(array.strides, array.shape, strict=True)]
+    low = pointer(array) + sum(min(span, 0) for span in spans)
+    return low, low + sum(abs(span) for span in spans) + int(array.dtype.itemsize)
+
+
 def fastest_last(array: Array) -> tuple[int, int, int]:
     """Order of the last three axes from the greatest step in memory to the smallest; single samples first."""
     shape, strides = array.shape[-3:], array.strides[-3:]

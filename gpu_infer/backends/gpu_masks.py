@@ -10,6 +10,7 @@ from . import gpu_arguments as arguments
 from .base import Array, Held
 from .gpu_layout import code, fastest_last, output, pointer, reordered, steps
 from .gpu_operations import ROWS, Operations
+from .gpu_packs import packed_lines
 
 
 class MaskOperations(Operations):
@@ -31,7 +32,7 @@ class MaskOperations(Operations):
                 value=checks.float32(value),
                 swap=not source.dtype.isnative,
             )
-            blocks = _blocks(out, order)
+            blocks = _blocks(reordered(out.shape, order))
             self._device.launch("masks", f"threshold_{code(source.dtype)}_{width}", blocks, packed)
 
     def lookup(self, labels: Array, table: NDArray[np.uint8], out: Array) -> None:
@@ -40,8 +41,24 @@ class MaskOperations(Operations):
         if out.size == 0:
             return
         with self._device.section("lookup"):
-            order = fastest_last(out)
             uploaded = self._device.small_upload(np.ascontiguousarray(table))
+            kind = code(labels.dtype)
+            launches = packed_lines(labels, out)
+            for lines in launches:
+                packed = arguments.packed(
+                    arguments.LOOKUP,
+                    labels=pointer(labels) + lines.source_offset * labels.dtype.itemsize,
+                    table=pointer(uploaded),
+                    out=output(out) + lines.out_offset,
+                    labels_strides=lines.source_strides,
+                    out_strides=lines.out_strides,
+                    size=lines.size,
+                )
+                self._device.launch("masks", f"lookup_packs_{kind}", _blocks(lines.size), packed)
+            if launches:
+                return
+            order = fastest_last(out)
+            size = reordered(out.shape, order)
             packed = arguments.packed(
                 arguments.LOOKUP,
                 labels=pointer(labels),
@@ -49,9 +66,9 @@ class MaskOperations(Operations):
                 out=output(out),
                 labels_strides=reordered(steps(labels), order),
                 out_strides=reordered(steps(out), order),
-                size=reordered(out.shape, order),
+                size=size,
             )
-            self._device.launch("masks", f"lookup_{code(labels.dtype)}", _blocks(out, order), packed)
+            self._device.launch("masks", f"lookup_{kind}", _blocks(size), packed)
 
     def extent(self, array: Array, value: float) -> Held:
         """See `Backend.extent`. Raises ValueError where the array is not [C, X, Y, Z] of real numbers."""
@@ -72,12 +89,11 @@ class MaskOperations(Operations):
                 value=checks.float32(value),
                 swap=not array.dtype.isnative,
             )
-            self._device.launch("masks", f"extent_{code(array.dtype)}", _blocks(array, order), packed)
+            self._device.launch("masks", f"extent_{code(array.dtype)}", _blocks(reordered(array.shape, order)), packed)
             found = self._device.small_download(held).astype(np.bool_)
         return found[:x], found[x : x + y], found[x + y :]
 
 
-def _blocks(array: Array, order: tuple[int, int, int]) -> int:
-    channels, i, j, _ = reordered(array.shape, order)
-    blocks: int = channels * i * -(-j // ROWS["masks"])
-    return blocks
+def _blocks(size: tuple[int, ...]) -> int:
+    channels, i, j, _ = size
+    return channels * i * -(-j // ROWS["masks"])

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from . import gpu_arguments as arguments
 from .base import Array, Tables
 from .gpu_device import BLOCK, Device
-from .gpu_layout import code, memory_order, output, pointer, reordered, steps
-from .gpu_tables import DeviceTables, Walk, grid_size, plan_walk
+from .gpu_layout import code, extent_in_memory, memory_order, output, pointer, reordered, steps
+from .gpu_pick import pick_grid, pick_walk
+from .gpu_tables import DeviceTables, Walk, grid_size
 from .resampling import identity_table
 
 ROWS = {
     "prepare": 32,
-    "restore": 32,
     "restore_argmax": 16,
     "gather": 32,
     "blend": 8,
@@ -42,12 +42,14 @@ class Operations:
 
     def _pick(self, source: Array, tables: Tables, out: Array) -> None:
         with self._device.section("restore"):
-            walk = plan_walk(source, out, tables, source.dtype.itemsize, self._tables)
+            walk = pick_walk(source, out, tables, self._tables)
             read, write = source.dtype.itemsize, out.dtype.itemsize
             widened = f"u{read}" if read == write else code(source.dtype)
             kind = f"pick_{'tile' if walk.tile else 'direct'}_{widened}_{write}"
-            packed = arguments.packed(arguments.PICK, **self._walked(walk, source, out))
-            self._launch_walk("restore", kind, walk, out, packed)
+            low, high = extent_in_memory(source)
+            packed = arguments.packed(arguments.PICK, **self._walked(walk, source, out), low=low, high=high)
+            blocks, block = pick_grid(walk, tuple(out.shape[a] for a in walk.axes))
+            self._device.launch("restore", kind, blocks, packed, block=block, shared=walk.shared_bytes)
 
     def _walked(self, walk: Walk, source: Array, out: Array) -> dict[str, Any]:
         read, written = source.transpose(walk.axes), out.transpose(walk.axes)

@@ -18,7 +18,8 @@ _SLICES = 4
 """As prepare.cu's constant of that name."""
 
 _MOMENT_THREADS = 256
-_MOMENT_BLOCKS = 512
+_MOMENT_BLOCKS = 6
+"""Per multiprocessor: as many as fit beside one another with the kernel's registers."""
 
 
 class PrepareOperations(Operations):
@@ -78,7 +79,8 @@ class PrepareOperations(Operations):
         with self._device.section("masked_moments"):
             dense = self._dense(array)
             flat = in_memory_order(dense)
-            blocks = min(_MOMENT_BLOCKS, -(-dense.size // _MOMENT_THREADS))
+            # float64 sums of other blocks: a card with more multiprocessors may give another last float32 bit
+            blocks = min(_MOMENT_BLOCKS * self._device.multiprocessors, -(-dense.size // _MOMENT_THREADS))
             partials = self._device.allocate((blocks, 3), np.float64)
             packed = arguments.packed(
                 arguments.MOMENTS,

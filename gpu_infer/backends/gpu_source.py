@@ -19,8 +19,12 @@ MODULES = (
     "components",
     "masks",
     "arrays",
+    "convert",
 )
-"""One module per file of kernels/; each gets `common.cuh` in front, so that no include path is needed."""
+"""One module per file of kernels/; each gets its headers in front, so that no include path is needed."""
+
+HEADERS = {"arrays": ("common.cuh", "arrays.cuh"), "convert": ("common.cuh", "arrays.cuh")}
+"""Headers of a module, `common.cuh` alone if it is not here."""
 
 OPTIONS = ("-std=c++17", "--fmad=false")
 """Products and sums are rounded one by one, as on the CPU: both twins compute the same bits. Kernels wait for memory,
@@ -31,9 +35,8 @@ so that this costs nothing. Denormals and divisions keep NVRTC's exact defaults 
 def kernel_source(module: str) -> str:
     """The whole text of one module, with line numbers of its own file."""
     folder = resource_folder("kernels")
-    common = (folder / "common.cuh").read_text(encoding="utf-8")
-    text = (folder / f"{module}.cu").read_text(encoding="utf-8")
-    return f'{common}\n#line 1 "{module}.cu"\n{text}'
+    files = (*HEADERS.get(module, ("common.cuh",)), f"{module}.cu")
+    return "\n".join(f'#line 1 "{file}"\n{(folder / file).read_text(encoding="utf-8")}' for file in files)
 
 
 def compile_options(architecture: str) -> tuple[str, ...]:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from finish_masks_contract import FinishMasksContract
 from labels_contract import LabelsContract
 from masks_contract import MasksContract
+from packs_contract import PacksContract
+from pick_contract import PickContract
 from prepare_contract import PrepareContract
 from restore_argmax_contract import RestoreArgmaxContract
 from windows_contract import WindowsContract
 
 
 class BackendContract(
-    PrepareContract, WindowsContract, FinishMasksContract, RestoreArgmaxContract, LabelsContract, MasksContract
+    PrepareContract,
+    WindowsContract,
+    FinishMasksContract,
+    RestoreArgmaxContract,
+    LabelsContract,
+    MasksContract,
+    PacksContract,
+    PickContract,
 ):
     pass

@@ -115,6 +115,20 @@ class StatisticsContract:
         backend.largest_components(stored, connectivity, only, stored)
         assert_array_equal(backend.download(stored), want)
 
+    @pytest.mark.parametrize("shape", [(3, 2, 700), (2, 300, 5), (70, 3, 2), (400, 1, 1), (1, 1, 600), (5, 40, 37)])
+    @pytest.mark.parametrize("connectivity", [1, 2, 3])
+    def test_largest_components_of_long_and_flat_maps(
+        self, backend: Backend, shape: tuple[int, ...], connectivity: int
+    ) -> None:
+        """A voxel's number is taken apart whatever the sizes, and neighbours across an edge are none."""
+        for dtype, share in ((np.uint8, 0.7), (np.uint16, 0.45)):
+            rng = np.random.default_rng(7)
+            labels = np.where(rng.random(shape) < share, rng.choice([1, 1, 1, 200], shape), 0).astype(dtype)
+            stored = backend.upload(np.asfortranarray(labels))
+            out = backend.empty(shape, dtype)
+            backend.largest_components(stored, connectivity, None, out)
+            assert_array_equal(backend.download(out), largest(labels, connectivity, None))
+
     def test_of_components_of_one_size_the_first_stays(self, backend: Backend) -> None:
         labels = np.zeros((4, 4, 4), np.uint16)
         labels[0, 3, 3] = labels[1, 0, 0] = labels[3, 3, 3] = 300

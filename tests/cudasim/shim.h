@@ -60,6 +60,16 @@ struct dim3 {
 };
 static thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 
+static inline int __ffs(int x) { return __builtin_ffs(x); }
+
+// Four of the bytes of y and x, chosen by the lowest three bits of each hexadecimal digit.
+static inline unsigned int __byte_perm(unsigned int x, unsigned int y, unsigned int digits) {
+    const unsigned long long both = static_cast<unsigned long long>(y) << 32 | x;
+    unsigned int chosen = 0;
+    for (int n = 0; n < 4; n++) chosen |= static_cast<unsigned int>(both >> 8 * (digits >> 4 * n & 7) & 255) << 8 * n;
+    return chosen;
+}
+
 template <class T> static inline T atomicAdd(T* place, T value) {
     return __atomic_fetch_add(place, value, __ATOMIC_RELAXED);
 }

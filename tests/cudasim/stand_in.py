@@ -99,7 +99,7 @@ def module(devices: int = 1) -> Any:
 
     def properties(number: int) -> dict[str, Any]:
         assert 0 <= number < devices
-        return {"name": b"Simulated", "uuid": bytes(range(0x10 + number, 0x20 + number))}
+        return {"name": b"Simulated", "uuid": bytes(range(0x10 + number, 0x20 + number)), "multiProcessorCount": 4}
 
     cupy: Any = ModuleType("cupy")
     cupy.__version__ = "0 (simulated)"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convert_cases import ConvertCases
 from device_cases import DeviceCases, noise, ramp
 
 from gpu_infer import sliding_window_inference, zoom
@@ -29,7 +30,7 @@ def backend() -> Iterator[Any]:
         pytest.skip(error.message)
 
 
-class TestGpu(DeviceCases):
+class TestGpu(DeviceCases, ConvertCases):
     """On a device."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convert_cases import PAIRS, ConvertCases
 from cudasim.compiler import Module
 from cudasim.simulated import simulated_cupy
 from device_cases import DeviceCases, noise
@@ -24,7 +25,7 @@ def backend() -> Iterator[Any]:
         yield gpu.shared_backend()
 
 
-class TestSimulated(DeviceCases):
+class TestSimulated(DeviceCases, ConvertCases):
     """On simulated CUDA."""
 
     def test_the_operators_kernels_do_it(self, backend: Any) -> None:
@@ -36,6 +37,12 @@ class TestSimulated(DeviceCases):
         begin = len(Module.launches)
         zoom(image, (1, 1, 2, 2, 2), order=1)
         assert [name.split("_")[0] for name in Module.launches[begin:]] == ["prepare"]
+
+    @pytest.mark.parametrize(("stored", "written"), PAIRS)
+    def test_a_pair_of_dtypes_has_a_kernel_of_its_own(self, backend: Any, stored: str, written: str) -> None:
+        begin = len(Module.launches)
+        backend.convert(backend.zeros((3, 4), stored), backend.zeros((3, 4), written))
+        assert Module.launches[begin:] == [f"convert_{stored}_{written}"]
 
 
 class Foreign:
