@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nvrtc import Compiled, Nvrtc, compile_once, library, nvrtc, report, warnings
 
+from bench.sass.nvrtc import Compiled, Nvrtc, compile_once, library, nvrtc, report, warnings
 from gpu_infer.backends.gpu_source import MODULES, compile_options, kernel_source
 from gpu_infer.backends.gpu_tables import SHARED_BYTES
 from gpu_infer.resources import resource_folder

@@ -10,8 +10,8 @@ import ctypes
 import re
 
 import pytest
-from nvrtc import Nvrtc, library
 
+from bench.sass.nvrtc import Nvrtc, library
 from gpu_infer.backends.gpu_source import kernel_source
 
 UNDER_WAY = 4  # that of kernels/common.cuh

@@ -1,0 +1,1 @@
+"""Machine code of the CUDA kernels, read without a GPU: compile, disassemble, count."""
