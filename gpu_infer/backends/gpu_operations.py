@@ -11,11 +11,12 @@ from . import gpu_arguments as arguments
 from .base import Array, Tables
 from .gpu_device import BLOCK, Device
 from .gpu_layout import code, memory_order, output, pointer, reordered, steps
-from .gpu_tables import DeviceTables, Walk, grid_size, plan_walk
+from .gpu_tables import DeviceTables, Walk, copied_plane, grid_size, plan_walk
 from .resampling import identity_table
 
 ROWS = {
     "prepare": 32,
+    "turn": 32,
     "restore": 32,
     "restore_argmax": 16,
     "gather": 32,
@@ -42,7 +43,7 @@ class Operations:
 
     def _pick(self, source: Array, tables: Tables, out: Array) -> None:
         with self._device.section("restore"):
-            walk = plan_walk(source, out, tables, source.dtype.itemsize, self._tables)
+            walk = plan_walk(source, out, tables, copied_plane(source.dtype.itemsize), self._tables)
             read, write = source.dtype.itemsize, out.dtype.itemsize
             widened = f"u{read}" if read == write else code(source.dtype)
             kind = f"pick_{'tile' if walk.tile else 'direct'}_{widened}_{write}"
@@ -51,7 +52,7 @@ class Operations:
 
     def _walked(self, walk: Walk, source: Array, out: Array) -> dict[str, Any]:
         read, written = source.transpose(walk.axes), out.transpose(walk.axes)
-        o, p, q = (self._tables.axis(table, walk.tile) for table in walk.tables)
+        o, p, q = (self._tables.axis(*each) for each in zip(walk.tables, (0, walk.high, walk.tile), strict=True))
         return {
             "src": pointer(read),
             "dst": output(written),

@@ -9,6 +9,7 @@ from ..resources import resource_folder
 
 MODULES = (
     "prepare",
+    "turn",
     "restore",
     "restore_argmax",
     "gather",
@@ -20,7 +21,10 @@ MODULES = (
     "masks",
     "arrays",
 )
-"""One module per file of kernels/; each gets `common.cuh` in front, so that no include path is needed."""
+"""One module per file of kernels/; each gets its headers in front, so that no include path is needed."""
+
+_HEADERS = ("common.cuh",)
+_MORE_HEADERS = {"prepare": ("planes.cuh",), "restore_argmax": ("planes.cuh",)}
 
 OPTIONS = ("-std=c++17", "--fmad=false")
 """Products and sums are rounded one by one, as on the CPU: both twins compute the same bits. Kernels wait for memory,
@@ -31,9 +35,10 @@ so that this costs nothing. Denormals and divisions keep NVRTC's exact defaults 
 def kernel_source(module: str) -> str:
     """The whole text of one module, with line numbers of its own file."""
     folder = resource_folder("kernels")
-    common = (folder / "common.cuh").read_text(encoding="utf-8")
+    headers = (*_HEADERS, *_MORE_HEADERS.get(module, ()))
+    shared = "\n".join((folder / name).read_text(encoding="utf-8") for name in headers)
     text = (folder / f"{module}.cu").read_text(encoding="utf-8")
-    return f'{common}\n#line 1 "{module}.cu"\n{text}'
+    return f'{shared}\n#line 1 "{module}.cu"\n{text}'
 
 
 def compile_options(architecture: str) -> tuple[str, ...]:
