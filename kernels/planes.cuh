@@ -82,29 +82,26 @@ template <class S> struct Under {
         for (int q = thread; q < count_q; q += LANES * GROUPS) plane[count_p * pitch + q] = 0.0f;
     }
 
-    // The plane; read(sample) is its value. A thread takes N samples of a row of the source, LANES apart, in flight
-    // together; FEW of them if that is enough for the whole row, else MANY.
-    template <int FEW, int MANY, class Read> __device__ __forceinline__ void stage(float* plane, Read read) const {
-        if (weight != 0.0f)
-            stage<FEW, MANY, true>(plane, read);
+    // The plane. Both functions give a sample's value, with the same bits: `simple` costs less and has to hold for all
+    // samples where `is_simple`. A thread takes N samples of a row of the source, LANES apart, in flight together: FEW if
+    // that is enough for the whole row, else MANY.
+    template <int FEW, int MANY, class Simple, class Read>
+    __device__ __forceinline__ void stage(float* plane, bool is_simple, Simple simple, Read read) const {
+        if (!is_simple || (step_p != 1 && step_p != -1))
+            stage_samples(plane, read);
+        else if (weight != 0.0f)
+            stage_runs<FEW, MANY, true>(plane, simple);
         else
-            stage<FEW, MANY, false>(plane, read);
+            stage_runs<FEW, MANY, false>(plane, simple);
     }
 
   private:
     template <int FEW, int MANY, bool BETWEEN, class Read>
-    __device__ __forceinline__ void stage(float* plane, Read read) const {
-        if (step_p != 1 && step_p != -1)
-            stage_samples<BETWEEN>(plane, read);
-        else if (count_p <= FEW * LANES)
+    __device__ __forceinline__ void stage_runs(float* plane, Read read) const {
+        if (count_p <= FEW * LANES)
             stage_runs<FEW, BETWEEN>(plane, read);
         else
             stage_runs<MANY, BETWEEN>(plane, read);
-    }
-
-    template <bool BETWEEN, class Read> __device__ __forceinline__ float value(const S& x, const S& y, Read read) const {
-        const float below = read(x);
-        return BETWEEN ? rest * below + weight * read(y) : below;
     }
 
     // Samples that follow each other in memory. Pointers step: a sample costs no multiplication.
@@ -114,8 +111,8 @@ template <class S> struct Under {
         float* start = plane + place;
 #pragma unroll 1
         for (int left_p = count_p - static_cast<int>(threadIdx.x); left_p > 0; left_p -= N * LANES) {
-            const S* x = first;
-            const S* y = first + apart;
+            const S* low_sample = first;
+            const S* high_sample = first + apart;
             float* to[N];
 #pragma unroll
             for (int n = 0; n < N; n++) to[n] = start + n * down;
@@ -125,34 +122,40 @@ template <class S> struct Under {
 #pragma unroll
                 for (int n = 0; n < N; n++) {
                     if (n == 0 || n * LANES < left_p) {
-                        lower[n] = x[n * LANES];
-                        if (BETWEEN) upper[n] = y[n * LANES];
+                        lower[n] = low_sample[n * LANES];
+                        if (BETWEEN) upper[n] = high_sample[n * LANES];
                     }
                 }
 #pragma unroll
                 for (int n = 0; n < N; n++) {
-                    if (n == 0 || n * LANES < left_p) *to[n] = value<BETWEEN>(lower[n], upper[n], read);
+                    if (n == 0 || n * LANES < left_p) {
+                        const float x = read(lower[n]);
+                        *to[n] = BETWEEN ? rest * x + weight * read(upper[n]) : x;
+                    }
                     to[n] += GROUPS;
                 }
-                x += step;
-                y += step;
+                low_sample += step;
+                high_sample += step;
             }
             first += N * LANES;
             start += N * down;
         }
     }
 
-    // Samples with gaps between them.
-    template <bool BETWEEN, class Read> __device__ __forceinline__ void stage_samples(float* plane, Read read) const {
+    // Samples in any order.
+    template <class Read> __device__ __forceinline__ void stage_samples(float* plane, Read read) const {
+        const i64 step = GROUPS * step_q;
         const S* first = low;
         float* start = plane + place;
 #pragma unroll 1
         for (int p = threadIdx.x; p < count_p; p += LANES) {
-            const S* x = first;
-#pragma unroll 1
+            const S* sample = first;
+#pragma unroll 2
             for (int q = 0; q < count_q - static_cast<int>(threadIdx.y); q += GROUPS) {
-                start[q] = value<BETWEEN>(*x, x[apart], read);
-                x += GROUPS * step_q;
+                float x = read(*sample);
+                if (weight != 0.0f) x = rest * x + weight * read(sample[apart]);
+                start[q] = x;
+                sample += step;
             }
             first += LANES * step_p;
             start += down;

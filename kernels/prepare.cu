@@ -98,10 +98,9 @@ template <class S, class D> __device__ __forceinline__ void prepare_tile(const R
     const i64 end_o = least(begin_o + SLICES, a.size[1]);
     for (i64 o = begin_o; o < end_o; o++) {
         under.between(base, a.o, o, a.src_strides[1]);
-        if (sum)
-            under.template stage<2, 3>(plane, [&](const S& x) { return apply<true>(a.before, 0, x); });
-        else
-            under.template stage<2, 3>(plane, [&](const S& x) { return apply<false>(a.before, a.swap, x); });
+        under.template stage<2, 3>(
+            plane, sum, [&](const S& x) { return apply<true>(a.before, 0, x); },
+            [&](const S& x) { return apply<false>(a.before, a.swap, x); });
         __syncthreads();  // all have left `mixed`, too
         mix_plane(rows, a.tile, under.count_q, a.pitch, plane, mixed);
         __syncthreads();  // and the plane

@@ -105,6 +105,7 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
     __syncthreads();
     const Quad* line = mixed + threadIdx.y * a.pitch;
     const int channels = static_cast<int>(a.channels);
+    const auto score = [](float x) { return x; };
     unsigned int ties = 0;
     int left = static_cast<int>(least(SLICES, a.size[1] - part.o * SLICES));
 #pragma unroll 1
@@ -113,7 +114,7 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
         Best best[COLUMNS][4];
 #pragma unroll 1
         for (int c = 0; c < channels; c++) {
-            under.stage<1, 2>(plane, [](float x) { return x; });
+            under.stage<1, 2>(plane, true, score, score);
             under.low += a.src_strides[0];
             __syncthreads();  // all have left `mixed`, too
             mix_plane(rows, TILE, under.count_q, a.pitch, plane, mixed);

@@ -40,11 +40,11 @@ template <bool WHOLE, bool SUM, class S>
 __device__ __forceinline__ void read_tile(const Turn& a, const S* from, int count_p, int count_q, float* plane) {
     const i64 step = GROUPS * a.src_strides[3];
     const int rows = own_rows(count_q);
-#pragma unroll
+#pragma unroll(WHOLE ? TILE / LANES : 1)
     for (int k = 0; k < TILE; k += LANES) {
         if (!WHOLE && threadIdx.x + k >= count_p) break;
         const S* sample = from + k * a.src_strides[2];
-#pragma unroll
+#pragma unroll(WHOLE ? EACH / UNDER_WAY : 1)
         for (int begin = 0; begin < EACH; begin += UNDER_WAY) {
             in_flight<S>(
                 WHOLE ? UNDER_WAY : rows - begin,
@@ -64,7 +64,7 @@ template <bool WHOLE, class D>
 __device__ __forceinline__ void write_tile(const Turn& a, D* out, int count_p, int count_q, const float* plane) {
     const i64 step = GROUPS * a.dst_strides[2], across = LANES * a.dst_strides[3];
     const int rows = own_rows(count_p);
-#pragma unroll
+#pragma unroll(WHOLE ? EACH : 1)
     for (int n = 0; n < EACH; n++) {
         if (!WHOLE && n >= rows) break;
 #pragma unroll
@@ -73,18 +73,6 @@ __device__ __forceinline__ void write_tile(const Turn& a, D* out, int count_p, i
         }
         out += step;
     }
-}
-
-template <bool WHOLE, class S, class D>
-__device__ __forceinline__ void turn_plane(
-    const Turn& a, bool sum, const S* from, D* to, int count_p, int count_q, float* plane) {
-    float* column = plane + threadIdx.x * PITCH + threadIdx.y;
-    if (sum)
-        read_tile<WHOLE, true>(a, from, count_p, count_q, column);
-    else
-        read_tile<WHOLE, false>(a, from, count_p, count_q, column);
-    __syncthreads();
-    write_tile<WHOLE>(a, to, count_p, count_q, plane + threadIdx.y * PITCH + threadIdx.x);
 }
 
 template <class S, class D> __device__ __forceinline__ void turn_tile(const Turn& a) {
@@ -97,13 +85,22 @@ template <class S, class D> __device__ __forceinline__ void turn_tile(const Turn
                     (p.begin + threadIdx.x) * a.src_strides[2] + (q.begin + threadIdx.y) * a.src_strides[3];
     D* to = static_cast<D*>(a.dst) + along_o.rest * a.dst_strides[0] + o.begin * a.dst_strides[1] +
             (p.begin + threadIdx.y) * a.dst_strides[2] + (q.begin + threadIdx.x) * a.dst_strides[3];
+    float* column = plane + threadIdx.x * PITCH + threadIdx.y;
+    const float* row = plane + threadIdx.y * PITCH + threadIdx.x;
     const bool sum = a.swap == 0 && is_sum(a.before), whole = p.count == TILE && q.count == TILE;
     for (int n = 0; n < o.count; n++) {
         if (n != 0) __syncthreads();  // the plane before was read to its end
-        if (whole)
-            turn_plane<true>(a, sum, from, to, p.count, q.count, plane);
+        if (whole && sum)
+            read_tile<true, true>(a, from, p.count, q.count, column);
+        else if (sum)
+            read_tile<false, true>(a, from, p.count, q.count, column);
         else
-            turn_plane<false>(a, sum, from, to, p.count, q.count, plane);
+            read_tile<false, false>(a, from, p.count, q.count, column);
+        __syncthreads();
+        if (whole)
+            write_tile<true>(a, to, p.count, q.count, row);
+        else
+            write_tile<false>(a, to, p.count, q.count, row);
         from += a.src_strides[1];
         to += a.dst_strides[1];
     }
