@@ -216,10 +216,10 @@ __device__ __forceinline__ void walk_rows(
 struct Podium {
     float second;
 
-    __device__ __forceinline__ void meet(float best, float other) {
-        const float lower = other > best ? best : other;
-        second = lower > second ? lower : second;
-    }
+    __device__ __forceinline__ void meet(float best, float other) { add(other > best ? best : other); }
+
+    // A number that is not the best.
+    __device__ __forceinline__ void add(float other) { second = other > second ? other : second; }
 };
 
 // Adds what the threads of a block have found to `ties`, with one access to it.

@@ -47,7 +47,7 @@ template <class S> struct Under {
     const S* low;  // the thread's first sample
     i64 apart;     // from there to the neighbour along o
     float rest, weight;
-    i64 step_p, step_q;
+    i64 step_p, step_q;  // of samples in the order in which they are read
     int count_p, count_q;
     int pitch;
     i64 own;    // from the tile's first sample to the thread's
@@ -64,6 +64,7 @@ template <class S> struct Under {
         own = threadIdx.y * step_q + (back ? lane - end : lane * step_p);
         place = threadIdx.y + (back ? end - lane : lane) * pitch;
         down = (back ? -LANES : LANES) * pitch;
+        if (back) step_p = 1;
     }
 
     // `base` is the thread's first sample in plane 0.
@@ -87,7 +88,7 @@ template <class S> struct Under {
     // that is enough for the whole row, else MANY.
     template <int FEW, int MANY, class Simple, class Read>
     __device__ __forceinline__ void stage(float* plane, bool is_simple, Simple simple, Read read) const {
-        if (!is_simple || (step_p != 1 && step_p != -1))
+        if (!is_simple || step_p != 1)
             stage_samples(plane, read);
         else if (weight != 0.0f)
             stage_runs<FEW, MANY, true>(plane, simple);

@@ -35,18 +35,14 @@ struct Best {
     int channel;
     Podium podium;
 
-    __device__ __forceinline__ Best() : value(0.0f), channel(0), podium{-infinity()} {}
+    __device__ __forceinline__ Best() : value(-infinity()), channel(0), podium{-infinity()} {}
 
     // The score of channel c; the first one is the best, whatever it is.
     __device__ __forceinline__ void meet(float other, int c) {
-        if (c == 0) {
-            value = other;
-        } else {
-            podium.meet(value, other);
-            const bool better = other > value;
-            channel = better ? c : channel;
-            value = better ? other : value;
-        }
+        const bool better = c == 0 || other > value;
+        podium.add(better ? value : other);
+        channel = better ? c : channel;
+        value = better ? other : value;
     }
     __device__ __forceinline__ bool tied(float band) const { return value - podium.second <= band; }
 };
@@ -54,7 +50,7 @@ struct Best {
 // A tile's first sample, its first output and the ends of its outputs: in shared memory, since there are no registers to
 // hold them while the channels pass.
 struct Place {
-    const float* base;
+    i64 sample;
     int p, q, end_p, end_q;
 };
 
@@ -62,9 +58,9 @@ struct Place {
 struct Part {
     int o, p, q;
 
-    __device__ __forceinline__ Part(const RestoreArgmax& a, int deep, int wide) {
-        const unsigned int outer = static_cast<unsigned int>((a.size[1] + deep - 1) / deep);
-        const unsigned int tiles_q = static_cast<unsigned int>((a.size[3] + wide - 1) / wide);
+    __device__ __forceinline__ Part(const RestoreArgmax& a, unsigned int deep, unsigned int wide) {
+        const unsigned int outer = (static_cast<unsigned int>(a.size[1]) + deep - 1) / deep;
+        const unsigned int tiles_q = (static_cast<unsigned int>(a.size[3]) + wide - 1) / wide;
         const unsigned int tile = blockIdx.x / outer;
         o = static_cast<int>(blockIdx.x - tile * outer);
         p = static_cast<int>(tile / tiles_q);
@@ -96,7 +92,7 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
     }
     __shared__ Place place;
     if (threadIdx.x == 0 && threadIdx.y == 0) {
-        place.base = a.src + first_p * under.step_p + first_q * under.step_q;
+        place.sample = first_p * a.src_strides[2] + first_q * a.src_strides[3];
         place.p = begin_p;
         place.q = begin_q;
         place.end_p = end_p;
@@ -110,7 +106,7 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
     int left = static_cast<int>(least(SLICES, a.size[1] - part.o * SLICES));
 #pragma unroll 1
     for (int o = part.o * SLICES; left > 0; o++, left--) {
-        under.between(place.base + under.own, a.o, o, a.src_strides[1]);
+        under.between(a.src + place.sample + under.own, a.o, o, a.src_strides[1]);
         Best best[COLUMNS][4];
 #pragma unroll 1
         for (int c = 0; c < channels; c++) {

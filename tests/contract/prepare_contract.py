@@ -229,10 +229,12 @@ class PrepareContract:
         """Source and output differ in their fastest axis; 65 and 66 outputs leave rests of every tile."""
         target = (65, 3, 66)
         shape = tuple(max(2, round(n * factor)) for n in target)
-        plain = values((1, *shape), np.int16)
-        source = laid_out(plain, (2, 1, 0), (1, 1, -1))
-        got = prepared(backend, source, target, linear_tables(shape, target, False))
-        np.testing.assert_allclose(got, zoomed(plain, target, 1, False), rtol=0, atol=ATOL)
+        plain, tables = values((1, *shape), np.int16), linear_tables(shape, target, False)
+        for steps, before in (((1, 1, -1), IDENTITY), ((-1, 1, 1), ClampedAffine(0.5, -3.0, -400.0, 450.0))):
+            source = laid_out(plain, (2, 1, 0), steps)
+            expected = zoomed(np.clip(plain * before.scale + before.shift, before.low, before.high), target, 1, False)
+            got = prepared(backend, source, target, tables, before)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
     def test_a_weight_of_one_is_the_upper_sample_alone(self, backend: Backend) -> None:
         source = np.full((1, 1, 1, 2), np.inf, np.float32)
