@@ -7,9 +7,9 @@
 // permuted and negative strides.
 //
 // Two kernels compute the same bits:
-//   prepare_tile    tile x tile outputs of (p, q) per block and SLICES of them along o, for sources whose fastest axis is
+//   prepare_tile    high x tile outputs of (p, q) per block and SLICES of them along o, for sources whose fastest axis is
 //                   p. The source plane under each is staged in shared memory (planes.cuh): read along p, written along
-//                   q. The caller takes the greatest tile of 64, 32, 16 whose planes fit.
+//                   q. The caller takes the greatest tile whose planes fit.
 //   prepare_direct  one thread per output, for sources whose fastest axis is q as well (neighbours meet in the cache),
 //                   and for reductions so strong that no tile's planes fit.
 // Without resampling, turn.cu does the same with less work.
@@ -22,7 +22,8 @@ struct Resample {
     i64 dst_strides[4];
     i64 size[4];  // channels and outputs along o, p, q
     Affine before, after;
-    int tile;   // outputs per tile along p and q
+    int high;   // outputs per tile along p: 64, 32 or 16
+    int tile;   // and along q
     int pitch;  // floats per staged row of p, odd
     int swap;   // bytes of the source are in the other order
 };
@@ -30,8 +31,8 @@ struct Resample {
 static const int COLUMNS = 2;  // outputs along q of a row that a thread of prepare_tile has: the greatest tile over LANES
 static const int SLICES = 4;   // outputs along o of a block of prepare_tile, one plane after the other
 
-// Rows of `mixed` to outputs, four per thread at a time. WHOLE: the tile is of 64 x 64 outputs, which follow each other in
-// memory along q.
+// Rows of `mixed` to outputs, four per thread at a time. WHOLE: there are 64 outputs along q, which follow each other
+// in memory, and 64 or 32 along p.
 template <bool WHOLE, class D>
 __device__ __forceinline__ void write(
     const Resample& a, const Neighbours (&columns)[COLUMNS], const Quad* mixed, D* out, int outputs_p, int outputs_q) {
@@ -59,27 +60,30 @@ __device__ __forceinline__ void write(
     }
 }
 
+// Of 16, 32, 64: a shift instead of a division.
+__device__ __forceinline__ int log_of_tile(int tile) { return 4 + (tile >= 32) + (tile >= 64); }
+
 template <class S, class D> __device__ __forceinline__ void prepare_tile(const Resample& a) {
     DYNAMIC_SHARED(Neighbours, rows);  // of the tile's outputs of p
-    const int shift = 4 + (a.tile >= 32) + (a.tile >= 64);  // tiles of 16, 32, 64: a division less
-    const Split along_q(blockIdx.x, (a.size[3] + a.tile - 1) >> shift);
-    const Split along_p(along_q.rest, (a.size[2] + a.tile - 1) >> shift);
+    const int shift_p = log_of_tile(a.high), shift_q = log_of_tile(a.tile);
+    const Split along_q(blockIdx.x, (a.size[3] + a.tile - 1) >> shift_q);
+    const Split along_p(along_q.rest, (a.size[2] + a.high - 1) >> shift_p);
     const Split along_o(along_p.rest, (a.size[1] + SLICES - 1) / SLICES);
-    const i64 begin_q = static_cast<i64>(along_q.index) << shift, begin_p = static_cast<i64>(along_p.index) << shift;
+    const i64 begin_q = static_cast<i64>(along_q.index) << shift_q, begin_p = static_cast<i64>(along_p.index) << shift_p;
     const int outputs_q = static_cast<int>(least(a.tile, a.size[3] - begin_q));
-    const int outputs_p = static_cast<int>(least(a.tile, a.size[2] - begin_p));
+    const int outputs_p = static_cast<int>(least(a.high, a.size[2] - begin_p));
     const int first_q = a.q.first[along_q.index], first_p = a.p.first[along_p.index];
 
     Under<S> under(a.p, a.q, along_p.index, along_q.index, a.src_strides, a.pitch);
-    Quad* mixed = reinterpret_cast<Quad*>(rows + a.tile);
-    float* plane = reinterpret_cast<float*>(mixed + (a.tile >> 2) * a.pitch);
+    Quad* mixed = reinterpret_cast<Quad*>(rows + a.high);
+    float* plane = reinterpret_cast<float*>(mixed + (a.high >> 2) * a.pitch);
     const int thread = threadIdx.y * LANES + threadIdx.x;
     const int row_bytes = a.pitch * static_cast<int>(sizeof(float)), quad_bytes = sizeof(Quad);
-    if (thread < a.tile) {
+    if (thread < a.high) {
         const int p = thread < outputs_p ? thread : outputs_p - 1;
         rows[thread] = neighbours(a.p, begin_p + p, first_p, row_bytes, under.count_p * row_bytes);
     }
-    under.clear(plane, mixed, a.tile);
+    under.clear(plane, mixed, a.high);
     Neighbours columns[COLUMNS];  // in registers, for all rows
 #pragma unroll
     for (int n = 0; n < COLUMNS; n++) {
@@ -92,7 +96,7 @@ template <class S, class D> __device__ __forceinline__ void prepare_tile(const R
     D* first_out = static_cast<D*>(a.dst) + along_o.rest * a.dst_strides[0] +
                    (begin_p + 4 * threadIdx.y) * a.dst_strides[2] + (begin_q + threadIdx.x) * a.dst_strides[3];
     const bool sum = a.swap == 0 && is_sum(a.before);
-    const bool whole = outputs_p == COLUMNS * LANES && outputs_q == COLUMNS * LANES && a.dst_strides[3] == 1;
+    const bool whole = outputs_p % (4 * GROUPS) == 0 && outputs_q == COLUMNS * LANES && a.dst_strides[3] == 1;
 
     const i64 begin_o = static_cast<i64>(along_o.index) * SLICES;
     const i64 end_o = least(begin_o + SLICES, a.size[1]);
@@ -102,7 +106,7 @@ template <class S, class D> __device__ __forceinline__ void prepare_tile(const R
             plane, sum, [&](const S& x) { return apply<true>(a.before, 0, x); },
             [&](const S& x) { return apply<false>(a.before, a.swap, x); });
         __syncthreads();  // all have left `mixed`, too
-        mix_plane(rows, a.tile, under.count_q, a.pitch, plane, mixed);
+        mix_plane(rows, a.high, under.count_q, a.pitch, plane, mixed);
         __syncthreads();  // and the plane
         D* out = first_out + o * a.dst_strides[1];
         if (whole)

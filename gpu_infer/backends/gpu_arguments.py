@@ -34,6 +34,7 @@ RESAMPLE = _struct(
     *_STRIDES,
     ("before", _F32, 4),
     ("after", _F32, 4),
+    ("high", _I32),
     ("tile", _I32),
     ("pitch", _I32),
     ("swap", _I32),

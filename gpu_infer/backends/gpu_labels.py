@@ -13,16 +13,15 @@ from . import gpu_arguments as arguments
 from .base import Array, Tables
 from .gpu_layout import code, in_memory_order, output, pointer, steps
 from .gpu_operations import Operations
-from .gpu_tables import interpolated_rows_and_columns, plan_walk
+from .gpu_tables import RESTORE_ARGMAX_TILES, interpolated_rows_and_columns, plan_walk
 from .tables import ClampedAffine
 
 _THREADS = 256
 _LABELS_PER_THREAD = 64
 _VOXELS_PER_THREAD = 32
 
-_TILES = ((32, 64), (32, 32))
 _SLICES = 4
-"""Of restore_argmax.cu: outputs per tile along p and q, and along o."""
+"""As restore_argmax.cu's constant of that name."""
 
 _MOST_VOXELS = 1 << 32
 
@@ -48,7 +47,7 @@ class LabelOperations(Operations):
         with self._device.section("restore_argmax"):
             out = labels[None]
             layout = interpolated_rows_and_columns
-            walk = plan_walk(scores, out, tables, layout, self._tables, tiles=_TILES, slices=_SLICES)
+            walk = plan_walk(scores, out, tables, layout, self._tables, tiles=RESTORE_ARGMAX_TILES, slices=_SLICES)
             walked = self._walked(walk, scores, out)
             del walked["swap"]
             packed = arguments.packed(

@@ -10,7 +10,7 @@ from . import gpu_arguments as arguments
 from .base import Array, Moments, Tables
 from .gpu_layout import code, fastest_last, in_memory_order, output, pointer, reordered, steps
 from .gpu_operations import ROWS, Operations
-from .gpu_tables import axis_order, copied_view, interpolated_rows, is_across, plan_walk
+from .gpu_tables import PREPARE_TILES, axis_order, copied_view, interpolated_rows, is_across, plan_walk
 from .resampling import identity_table
 from .tables import ClampedAffine
 
@@ -47,10 +47,11 @@ class PrepareOperations(Operations):
 
     def _resample(self, source: Array, out: Array, tables: Tables, before: ClampedAffine, after: ClampedAffine) -> None:
         with self._device.section("prepare"):
-            walk = plan_walk(source, out, tables, interpolated_rows, self._tables, slices=_SLICES)
+            walk = plan_walk(source, out, tables, interpolated_rows, self._tables, tiles=PREPARE_TILES, slices=_SLICES)
             kind = f"prepare_{'tile' if walk.tile else 'direct'}_{code(source.dtype)}_{code(out.dtype)}"
             walked = self._walked(walk, source, out)
-            packed = arguments.packed(arguments.RESAMPLE, **walked, before=_constants(before), after=_constants(after))
+            functions = {"before": _constants(before), "after": _constants(after)}
+            packed = arguments.packed(arguments.RESAMPLE, **walked, **functions, high=walk.high)
             self._launch_walk("prepare", kind, walk, out, packed)
 
     def _turn(self, source: Array, out: Array, before: ClampedAffine, after: ClampedAffine) -> None:

@@ -17,6 +17,9 @@ TILES = (64, 32, 16)
 """Outputs per tile and axis that the tiled kernels may be launched with, the best first."""
 
 SQUARES = tuple((tile, tile) for tile in TILES)
+PREPARE_TILES = ((64, 64), (32, 64), (32, 32), (16, 16))
+RESTORE_ARGMAX_TILES = ((32, 64), (32, 32))
+"""(outputs per tile of p, of q) of the kernels of that name, the best first."""
 
 SHARED_BYTES = (48 << 10) - 64
 """Dynamic shared memory that every device gives a block unasked, beside a kernel's own counters."""
