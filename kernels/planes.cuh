@@ -1,9 +1,10 @@
-// The source under a tile of outputs, interpolated in shared memory: along o, then p, then q, each rounded as `mix` states.
+// The source under a tile of outputs, interpolated in shared memory: along o, then p, then q, each rounded as `mix`
+// states.
 //
-//   plane  [count_p + 1, pitch]  interpolated along o: a warp reads it from the source along p and writes it without bank
-//                                conflicts, as the pitch is odd
+//   plane  [count_p + 1, pitch]               interpolated along o: a warp reads it from the source along p and writes
+//                                             it without bank conflicts, as the pitch is odd
 //   mixed  [outputs of p / 4, pitch] of Quad  interpolated along p as well: once per row of outputs and column of the
-//                                plane, since all outputs of a row read the same few columns
+//                                             plane, since all outputs of a row read the same few columns
 //
 // Outputs are interpolated along q from `mixed`, by the kernel itself. Row count_p of the plane and column count_q of
 // `mixed` hold zeros, see Neighbours.
@@ -58,7 +59,8 @@ template <class S> struct Under {
         const Axis& p, const Axis& q, int tile_p, int tile_q, const i64 (&strides)[4], int pitch)
         : low(nullptr), apart(0), rest(1.0f), weight(0.0f), step_p(strides[2]), step_q(strides[3]),
           count_p(p.count[tile_p]), count_q(q.count[tile_q]), pitch(pitch) {
-        // a run that goes backwards is read from its end, the least address: what follows there is known to the compiler
+        // a run that goes backwards is read from its end, the least address: the compiler then knows how far apart samples
+        // lie
         const int lane = threadIdx.x, end = count_p - 1;
         const bool back = step_p == -1;
         own = threadIdx.y * step_q + (back ? lane - end : lane * step_p);
@@ -84,7 +86,7 @@ template <class S> struct Under {
     }
 
     // The plane. Both functions give a sample's value, with the same bits: `simple` costs less and has to hold for all
-    // samples where `is_simple`. A thread takes N samples of a row of the source, LANES apart, in flight together: FEW if
+    // samples if `is_simple`. A thread takes N samples of a row of the source, LANES apart, in flight together: FEW if
     // that is enough for the whole row, else MANY.
     template <int FEW, int MANY, class Simple, class Read>
     __device__ __forceinline__ void stage(float* plane, bool is_simple, Simple simple, Read read) const {
@@ -106,7 +108,8 @@ template <class S> struct Under {
     }
 
     // Samples that follow each other in memory. Pointers step: a sample costs no multiplication.
-    template <int N, bool BETWEEN, class Read> __device__ __forceinline__ void stage_runs(float* plane, Read read) const {
+    template <int N, bool BETWEEN, class Read>
+    __device__ __forceinline__ void stage_runs(float* plane, Read read) const {
         const i64 step = GROUPS * step_q;
         const S* first = low;
         float* start = plane + place;
@@ -172,7 +175,8 @@ __device__ __forceinline__ Quad mix_rows(const Neighbours (&rows)[4], const floa
     return quad;
 }
 
-// `mixed` from the plane: `tile` rows, of which `rows` are the neighbours; a thread takes four of N columns at a time, 1 or 2.
+// `mixed` from the plane: `tile` rows, of which `rows` are the neighbours. A thread takes four rows of N columns at a
+// time, of 1 or 2.
 template <int N>
 __device__ __forceinline__ void mix_plane(
     const Neighbours* rows, int tile, int count_q, int pitch, const float* plane, Quad* mixed) {

@@ -7,9 +7,9 @@
 // permuted and negative strides.
 //
 // Two kernels compute the same bits:
-//   prepare_tile    high x tile outputs of (p, q) per block and SLICES of them along o, for sources whose fastest axis is
-//                   p. The source plane under each is staged in shared memory (planes.cuh): read along p, written along
-//                   q. The caller takes the greatest tile whose planes fit.
+//   prepare_tile    high x tile outputs of (p, q) per block and SLICES of them along o, for sources whose fastest axis
+//                   is p. The source plane under each is staged in shared memory (planes.cuh): read along p, written
+//                   along q. The caller takes the greatest tile whose planes fit.
 //   prepare_direct  one thread per output, for sources whose fastest axis is q as well (neighbours meet in the cache),
 //                   and for reductions so strong that no tile's planes fit.
 // Without resampling, turn.cu does the same with less work.
@@ -28,7 +28,7 @@ struct Resample {
     int swap;   // bytes of the source are in the other order
 };
 
-static const int COLUMNS = 2;  // outputs along q of a row that a thread of prepare_tile has: the greatest tile over LANES
+static const int COLUMNS = 2;  // outputs along q of a row that a thread of prepare_tile has: the greatest tile / LANES
 static const int SLICES = 4;   // outputs along o of a block of prepare_tile, one plane after the other
 
 // Rows of `mixed` to outputs, four per thread at a time. WHOLE: there are 64 outputs along q, which follow each other
@@ -51,7 +51,8 @@ __device__ __forceinline__ void write(
         for (int r = 0; r < 4; r++) {
 #pragma unroll
             for (int n = 0; n < COLUMNS; n++) {
-                if (WHOLE || (p + r < outputs_p && threadIdx.x + n * LANES < outputs_q)) store(out + n * across, x[n].row[r]);
+                const bool inside = p + r < outputs_p && threadIdx.x + n * LANES < outputs_q;
+                if (WHOLE || inside) store(out + n * across, x[n].row[r]);
             }
             out += down;
         }
@@ -69,7 +70,8 @@ template <class S, class D> __device__ __forceinline__ void prepare_tile(const R
     const Split along_q(blockIdx.x, (a.size[3] + a.tile - 1) >> shift_q);
     const Split along_p(along_q.rest, (a.size[2] + a.high - 1) >> shift_p);
     const Split along_o(along_p.rest, (a.size[1] + SLICES - 1) / SLICES);
-    const i64 begin_q = static_cast<i64>(along_q.index) << shift_q, begin_p = static_cast<i64>(along_p.index) << shift_p;
+    const i64 begin_q = static_cast<i64>(along_q.index) << shift_q;
+    const i64 begin_p = static_cast<i64>(along_p.index) << shift_p;
     const int outputs_q = static_cast<int>(least(a.tile, a.size[3] - begin_q));
     const int outputs_p = static_cast<int>(least(a.high, a.size[2] - begin_p));
     const int first_q = a.q.first[along_q.index], first_p = a.p.first[along_p.index];

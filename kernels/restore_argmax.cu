@@ -9,7 +9,8 @@
 //                          channel after the other.
 //   restore_argmax_direct  one thread per output, for scores whose fastest axis is q as well, and for reductions so
 //                          strong that no planes fit
-// Ties are counted as in finish.cu. Neighbouring blocks are neighbours along o: they read the same planes of the source while a cache holds them.
+// Ties are counted as in finish.cu. Neighbouring blocks are neighbours along o: they read the same planes of the source
+// while a cache holds them.
 
 struct RestoreArgmax {
     const float* src;
@@ -47,8 +48,8 @@ struct Best {
     __device__ __forceinline__ bool tied(float band) const { return value - podium.second <= band; }
 };
 
-// A tile's first sample, its first output and the ends of its outputs: in shared memory, since there are no registers to
-// hold them while the channels pass.
+// A tile's first sample, its first output and the ends of its outputs: in shared memory, since registers are too few to
+// hold them while channel follows channel.
 struct Place {
     i64 sample;
     int p, q, end_p, end_q;

@@ -69,7 +69,8 @@ __device__ __forceinline__ void write_tile(const Turn& a, D* out, int count_p, i
         if (!WHOLE && n >= rows) break;
 #pragma unroll
         for (int k = 0; k < TILE / LANES; k++) {
-            if (WHOLE || threadIdx.x + k * LANES < count_q) store(out + k * across, plane[n * GROUPS * PITCH + k * LANES]);
+            const float x = plane[n * GROUPS * PITCH + k * LANES];
+            if (WHOLE || threadIdx.x + k * LANES < count_q) store(out + k * across, x);
         }
         out += step;
     }
@@ -80,7 +81,8 @@ template <class S, class D> __device__ __forceinline__ void turn_tile(const Turn
     const Split along_q(blockIdx.x, (a.size[3] + TILE - 1) / TILE);
     const Split along_p(along_q.rest, (a.size[2] + TILE - 1) / TILE);
     const Split along_o(along_p.rest, (a.size[1] + SLICES - 1) / SLICES);
-    const Span o(along_o.index, SLICES, a.size[1]), p(along_p.index, TILE, a.size[2]), q(along_q.index, TILE, a.size[3]);
+    const Span o(along_o.index, SLICES, a.size[1]);
+    const Span p(along_p.index, TILE, a.size[2]), q(along_q.index, TILE, a.size[3]);
     const S* from = static_cast<const S*>(a.src) + along_o.rest * a.src_strides[0] + o.begin * a.src_strides[1] +
                     (p.begin + threadIdx.x) * a.src_strides[2] + (q.begin + threadIdx.y) * a.src_strides[3];
     D* to = static_cast<D*>(a.dst) + along_o.rest * a.dst_strides[0] + o.begin * a.dst_strides[1] +
