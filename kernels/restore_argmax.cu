@@ -52,7 +52,7 @@ struct Best {
 // hold them while channel follows channel.
 struct Place {
     i64 sample;
-    int p, q, end_p, end_q;
+    int p, q, end_o, end_p, end_q;
 };
 
 // What one block does: indices of `deep` outputs along o and of the tiles of p and q.
@@ -96,6 +96,7 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
         place.sample = first_p * a.src_strides[2] + first_q * a.src_strides[3];
         place.p = begin_p;
         place.q = begin_q;
+        place.end_o = static_cast<int>(least(part.o * SLICES + SLICES, a.size[1]));
         place.end_p = end_p;
         place.end_q = end_q;
     }
@@ -104,9 +105,8 @@ template <class L> __device__ __forceinline__ void restore_argmax_tile(const Res
     const int channels = static_cast<int>(a.channels);
     const auto score = [](float x) { return x; };
     unsigned int ties = 0;
-    int left = static_cast<int>(least(SLICES, a.size[1] - part.o * SLICES));
 #pragma unroll 1
-    for (int o = part.o * SLICES; left > 0; o++, left--) {
+    for (int o = part.o * SLICES; o < place.end_o; o++) {
         under.between(a.src + place.sample + under.own, a.o, o, a.src_strides[1]);
         Best best[COLUMNS][4];
 #pragma unroll 1
