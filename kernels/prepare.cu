@@ -7,11 +7,12 @@
 // permuted and negative strides.
 //
 // Two kernels compute the same bits:
-//   prepare_tile    tile x tile outputs of (p, q) per block and SLICES of them along o, for sources whose fastest axis is
-//                   p. The source plane under each, interpolated along o, is staged in shared memory: read along p,
-//                   written along q. The caller takes the greatest tile of 64, 32, 16 whose plane fits.
+//   prepare_tile    high x tile outputs of (p, q) per block and SLICES of them along o, for sources whose fastest axis
+//                   is p. The source plane under each is staged in shared memory (planes.cuh): read along p, written
+//                   along q. The caller takes the greatest tile whose planes fit.
 //   prepare_direct  one thread per output, for sources whose fastest axis is q as well (neighbours meet in the cache),
-//                   and for reductions so strong that no tile's plane fits.
+//                   and for reductions so strong that no tile's planes fit.
+// Without resampling, turn.cu does the same with less work.
 
 struct Resample {
     const void* src;
@@ -21,118 +22,104 @@ struct Resample {
     i64 dst_strides[4];
     i64 size[4];  // channels and outputs along o, p, q
     Affine before, after;
-    int tile;   // outputs per tile along p and q
+    int high;   // outputs per tile along p: 64, 32 or 16
+    int tile;   // and along q
     int pitch;  // floats per staged row of p, odd
     int swap;   // bytes of the source are in the other order
 };
 
-static const int COLUMNS = 2;  // outputs along q of a thread of prepare_tile: the greatest tile over LANES
+static const int COLUMNS = 2;  // outputs along q of a row that a thread of prepare_tile has: the greatest tile / LANES
 static const int SLICES = 4;   // outputs along o of a block of prepare_tile, one plane after the other
 
-template <class S> __device__ __forceinline__ float before(const Resample& a, const S* from) {
-    return apply(a.before, to_float(load(from, a.swap != 0)));
-}
-
-// Whether `before` is no more than an addition and bytes are in the native order: a sample then costs a third
-// of the instructions.
-__device__ __forceinline__ bool is_plain(const Resample& a) {
-    return a.swap == 0 && a.before.scale == 1.0f && a.before.low == -infinity() && a.before.high == infinity();
-}
-
-// The same bits either way; the addition stays where it is of zero, as it makes 0 of -0.
-template <bool PLAIN, class S> __device__ __forceinline__ float before(const Resample& a, const S& sample) {
-    return PLAIN ? to_float(sample) + a.before.shift : before(a, &sample);
-}
-
-// The source plane `w_o` of the way from `low` to `high` into shared memory; BETWEEN is unset where w_o is 0. Both point
-// to the tile's first sample. Pointers are 64-bit and step: a sample costs no multiplication and no division.
-template <bool PLAIN, bool BETWEEN, class S>
-__device__ __forceinline__ void stage(
-    const Resample& a, const S* low, const S* high, float w_o, int count_p, int count_q, float* plane) {
-    const i64 step = GROUPS * a.src_strides[3];
-    const float w_low = 1.0f - w_o;
-    for (int p = threadIdx.x; p < count_p; p += LANES) {
-        const i64 at = p * a.src_strides[2] + threadIdx.y * a.src_strides[3];
-        const S* from_low = low + at;
-        const S* from_high = high + at;
-        float* to = plane + p * a.pitch + threadIdx.y;
-#pragma unroll 4
-        for (int q = threadIdx.y; q < count_q; q += GROUPS) {
-            float x = before<PLAIN>(a, *from_low);
-            if (BETWEEN) x = w_low * x + w_o * before<PLAIN>(a, *from_high);
-            *to = x;
-            from_low += step;
-            from_high += step;
-            to += GROUPS;
+// Rows of `mixed` to outputs, four per thread at a time. WHOLE: there are 64 outputs along q, which follow each other
+// in memory, and 64 or 32 along p.
+template <bool WHOLE, class D>
+__device__ __forceinline__ void write(
+    const Resample& a, const Neighbours (&columns)[COLUMNS], const Quad* mixed, D* out, int outputs_p, int outputs_q) {
+    const i64 down = a.dst_strides[2], across = WHOLE ? LANES : LANES * a.dst_strides[3];
+    const Quad* line = mixed + threadIdx.y * a.pitch;
+#pragma unroll 1
+    for (int p = 4 * threadIdx.y; p < outputs_p; p += 4 * GROUPS) {
+        Quad x[COLUMNS];
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++) {
+            const Quad low = *columns[n].lower(line), high = *columns[n].upper(line);
+#pragma unroll
+            for (int r = 0; r < 4; r++) x[n].row[r] = apply(a.after, columns[n](low.row[r], high.row[r]));
         }
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++) {
+                const bool inside = p + r < outputs_p && threadIdx.x + n * LANES < outputs_q;
+                if (WHOLE || inside) store(out + n * across, x[n].row[r]);
+            }
+            out += down;
+        }
+        out += 4 * (GROUPS - 1) * down;
+        line += GROUPS * a.pitch;
     }
 }
 
-template <class S, class D> __device__ __forceinline__ void prepare_tile(const Resample& a) {
-    DYNAMIC_SHARED(float, plane);
-    const int shift = 4 + (a.tile >= 32) + (a.tile >= 64);  // tiles of 16, 32, 64: a division less
-    const Split along_q(blockIdx.x, (a.size[3] + a.tile - 1) >> shift);
-    const Split along_p(along_q.rest, (a.size[2] + a.tile - 1) >> shift);
-    const Split along_o(along_p.rest, (a.size[1] + SLICES - 1) / SLICES);
-    const i64 begin_q = static_cast<i64>(along_q.index) << shift, begin_p = static_cast<i64>(along_p.index) << shift;
-    const int outputs_q = static_cast<int>(least(a.tile, a.size[3] - begin_q));
-    const int outputs_p = static_cast<int>(least(a.tile, a.size[2] - begin_p));
+// Of 16, 32, 64: a shift instead of a division.
+__device__ __forceinline__ int log_of_tile(int tile) { return 4 + (tile >= 32) + (tile >= 64); }
 
-    // a thread keeps its columns' part of the tables and takes one row after the other
-    const int first_q = a.q.first[along_q.index], count_q = a.q.count[along_q.index];
-    int column_low[COLUMNS], column_high[COLUMNS];
-    float w_q[COLUMNS];
+template <class S, class D> __device__ __forceinline__ void prepare_tile(const Resample& a) {
+    DYNAMIC_SHARED(Neighbours, rows);  // of the tile's outputs of p
+    const int shift_p = log_of_tile(a.high), shift_q = log_of_tile(a.tile);
+    const Split along_q(blockIdx.x, (a.size[3] + a.tile - 1) >> shift_q);
+    const Split along_p(along_q.rest, (a.size[2] + a.high - 1) >> shift_p);
+    const Split along_o(along_p.rest, (a.size[1] + SLICES - 1) / SLICES);
+    const i64 begin_q = static_cast<i64>(along_q.index) << shift_q;
+    const i64 begin_p = static_cast<i64>(along_p.index) << shift_p;
+    const int outputs_q = static_cast<int>(least(a.tile, a.size[3] - begin_q));
+    const int outputs_p = static_cast<int>(least(a.high, a.size[2] - begin_p));
+    const int first_q = a.q.first[along_q.index], first_p = a.p.first[along_p.index];
+
+    Under<S> under(a.p, a.q, along_p.index, along_q.index, a.src_strides, a.pitch);
+    Quad* mixed = reinterpret_cast<Quad*>(rows + a.high);
+    float* plane = reinterpret_cast<float*>(mixed + (a.high >> 2) * a.pitch);
+    const int thread = threadIdx.y * LANES + threadIdx.x;
+    const int row_bytes = a.pitch * static_cast<int>(sizeof(float)), quad_bytes = sizeof(Quad);
+    if (thread < a.high) {
+        const int p = thread < outputs_p ? thread : outputs_p - 1;
+        rows[thread] = neighbours(a.p, begin_p + p, first_p, row_bytes, under.count_p * row_bytes);
+    }
+    under.clear(plane, mixed, a.high);
+    Neighbours columns[COLUMNS];  // in registers, for all rows
 #pragma unroll
     for (int n = 0; n < COLUMNS; n++) {
         const int q = threadIdx.x + n * LANES;
-        const i64 at = begin_q + (q < outputs_q ? q : 0);
-        column_low[n] = a.q.lower[at] - first_q;
-        column_high[n] = a.q.upper[at] - first_q;
-        w_q[n] = a.q.weight[at];
+        columns[n] =
+            neighbours(a.q, begin_q + (q < outputs_q ? q : 0), first_q, quad_bytes, under.count_q * quad_bytes);
     }
-    const int first_p = a.p.first[along_p.index], count_p = a.p.count[along_p.index];
-    const int* lower = a.p.lower + begin_p;
-    const int* upper = a.p.upper + begin_p;
-    const float* weight = a.p.weight + begin_p;
     const S* base = static_cast<const S*>(a.src) + along_o.rest * a.src_strides[0] + first_p * a.src_strides[2] +
-                    first_q * a.src_strides[3];
+                    first_q * a.src_strides[3] + under.own;
     D* first_out = static_cast<D*>(a.dst) + along_o.rest * a.dst_strides[0] +
-                   (begin_p + threadIdx.y) * a.dst_strides[2] + (begin_q + threadIdx.x) * a.dst_strides[3];
-    const bool plain = is_plain(a);
+                   (begin_p + 4 * threadIdx.y) * a.dst_strides[2] + (begin_q + threadIdx.x) * a.dst_strides[3];
+    const bool sum = a.swap == 0 && is_sum(a.before);
+    const bool whole = outputs_p % (4 * GROUPS) == 0 && outputs_q == COLUMNS * LANES && a.dst_strides[3] == 1;
 
     const i64 begin_o = static_cast<i64>(along_o.index) * SLICES;
     const i64 end_o = least(begin_o + SLICES, a.size[1]);
     for (i64 o = begin_o; o < end_o; o++) {
-        const S* low = base + a.o.lower[o] * a.src_strides[1];
-        const S* high = base + a.o.upper[o] * a.src_strides[1];
-        const float w_o = a.o.weight[o];
-        if (o != begin_o) __syncthreads();  // the plane before was read to its end
-        if (!plain && w_o != 0.0f)
-            stage<false, true>(a, low, high, w_o, count_p, count_q, plane);
-        else if (!plain)
-            stage<false, false>(a, low, high, w_o, count_p, count_q, plane);
-        else if (w_o != 0.0f)
-            stage<true, true>(a, low, high, w_o, count_p, count_q, plane);
-        else
-            stage<true, false>(a, low, high, w_o, count_p, count_q, plane);
-        __syncthreads();
-
+        under.between(base, a.o, o, a.src_strides[1]);
+        under.template stage<2, 3>(
+            plane, sum, [&](const S& x) { return apply<true>(a.before, 0, x); },
+            [&](const S& x) { return apply<false>(a.before, a.swap, x); });
+        __syncthreads();  // all have left `mixed`, too
+        mix_plane(rows, a.high, under.count_q, a.pitch, plane, mixed);
+        __syncthreads();  // and the plane
         D* out = first_out + o * a.dst_strides[1];
-#pragma unroll 2
-        for (int p = threadIdx.y; p < outputs_p; p += GROUPS) {
-            const int row_low = (lower[p] - first_p) * a.pitch;
-            const int row_high = (upper[p] - first_p) * a.pitch;
-            const float w_p = weight[p];
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-                if (threadIdx.x + n * LANES >= outputs_q) break;
-                const float x = mix(plane[row_low + column_low[n]], plane[row_high + column_low[n]], w_p);
-                const float y = mix(plane[row_low + column_high[n]], plane[row_high + column_high[n]], w_p);
-                store(out + n * LANES * a.dst_strides[3], apply(a.after, mix(x, y, w_q[n])));
-            }
-            out += GROUPS * a.dst_strides[2];
-        }
+        if (whole)
+            write<true>(a, columns, mixed, out, outputs_p, outputs_q);
+        else
+            write<false>(a, columns, mixed, out, outputs_p, outputs_q);
     }
+}
+
+template <class S> __device__ __forceinline__ float before(const Resample& a, const S* from) {
+    return apply<false>(a.before, a.swap, *from);
 }
 
 // The source at offset `at`, interpolated along o.

@@ -4,11 +4,13 @@
 //
 // computed as three interpolations in float32, along o, then p, then q, each rounded as `mix` states, and compared with >
 // from channel 0 on: what prepare.cu and argmax of finish.cu would make of it, to the last bit. Axes as in prepare.cu.
-//   restore_argmax_tile    TILE x TILE outputs of (p, q) per block, for scores whose fastest axis is p. The plane of a
-//                          channel under them, interpolated along o, is staged in shared memory; two planes take turns.
+//   restore_argmax_tile    TILE x tile outputs of (p, q) per block and SLICES of them along o, for scores whose fastest
+//                          axis is p. The plane of a channel under each is staged in shared memory (planes.cuh), one
+//                          channel after the other.
 //   restore_argmax_direct  one thread per output, for scores whose fastest axis is q as well, and for reductions so
-//                          strong that two planes do not fit
-// Ties are counted as in finish.cu. Neighbouring blocks are neighbours along o: they read the same planes of the source while a cache holds them.
+//                          strong that no planes fit
+// Ties are counted as in finish.cu. Neighbouring blocks are neighbours along o: they read the same planes of the source
+// while a cache holds them.
 
 struct RestoreArgmax {
     const float* src;
@@ -20,12 +22,13 @@ struct RestoreArgmax {
     i64 channels;
     u64* ties;   // may be null
     float band;  // best and second best that differ by no more are a tie
+    int tile;    // outputs per tile along q: 64 or 32
     int pitch;   // floats per staged row of p, odd
-    int plane;   // floats per staged plane
 };
 
-static const int TILE = 32;   // outputs per tile along p and q: a thread has one column of q
-static const int EACH = TILE / GROUPS;
+static const int TILE = 4 * GROUPS;  // outputs per tile along p: a thread has four rows
+static const int COLUMNS = 2;        // and of them outputs along q, LANES apart: the greatest tile
+static const int SLICES = 4;         // and outputs along o per block, one after the other
 static const int ROWS = 16;  // rows of p per block of restore_argmax_direct
 
 struct Best {
@@ -33,46 +36,32 @@ struct Best {
     int channel;
     Podium podium;
 
-    __device__ __forceinline__ Best() : value(0.0f), channel(0), podium{-infinity()} {}
+    __device__ __forceinline__ Best() : value(-infinity()), channel(0), podium{-infinity()} {}
 
+    // The score of channel c; the first one is the best, whatever it is.
     __device__ __forceinline__ void meet(float other, int c) {
-        if (c != 0) podium.meet(value, other);
         const bool better = c == 0 || other > value;
+        podium.add(better ? value : other);
         channel = better ? c : channel;
         value = better ? other : value;
     }
     __device__ __forceinline__ bool tied(float band) const { return value - podium.second <= band; }
 };
 
-// A channel's plane under one tile, interpolated along o: read along p, written along q.
-struct Plane {
-    const float* low;
-    i64 apart;  // from there to the neighbour along o
-    float weight;
-    i64 step_p, step_q;
-    unsigned int rows, total;
-    u64 inverse;  // n / rows as a multiplication, exact while n * rows < 2^32: a plane has to fit into shared memory
-
-    __device__ __forceinline__ void stage(float* plane, int pitch) const {
-#pragma unroll 2
-        for (unsigned int n = threadIdx.y * LANES + threadIdx.x; n < total; n += LANES * GROUPS) {
-            const unsigned int q = static_cast<unsigned int>((n * inverse) >> 32);
-            const unsigned int p = n - q * rows;
-            const float* from = low + p * step_p + q * step_q;
-            float x = *from;
-            if (weight != 0.0f) x = mix(x, from[apart], weight);
-            plane[p * pitch + q] = x;
-        }
-    }
+// A tile's first sample, its first output and the ends of its outputs: in shared memory, since registers are too few to
+// hold them while channel follows channel.
+struct Place {
+    i64 sample;
+    int p, q, end_o, end_p, end_q;
 };
 
-// What one block does: indices along o and of the tiles of p and q.
+// What one block does: indices of `deep` outputs along o and of the tiles of p and q.
 struct Part {
     int o, p, q;
 
-    __device__ __forceinline__ Part(const RestoreArgmax& a, int wide) {
-        const unsigned int outer = static_cast<unsigned int>(a.size[1]);
-        const unsigned int tiles_q = static_cast<unsigned int>((a.size[3] + wide - 1) / wide);
+    __device__ __forceinline__ Part(const RestoreArgmax& a, unsigned int deep, unsigned int wide) {
+        const unsigned int outer = (static_cast<unsigned int>(a.size[1]) + deep - 1) / deep;
+        const unsigned int tiles_q = (static_cast<unsigned int>(a.size[3]) + wide - 1) / wide;
         const unsigned int tile = blockIdx.x / outer;
         o = static_cast<int>(blockIdx.x - tile * outer);
         p = static_cast<int>(tile / tiles_q);
@@ -81,58 +70,72 @@ struct Part {
 };
 
 template <class L> __device__ __forceinline__ void restore_argmax_tile(const RestoreArgmax& a) {
-    DYNAMIC_SHARED(float, planes);
-    const Part part(a, TILE);
+    DYNAMIC_SHARED(Neighbours, rows);
+    Neighbours* columns = rows + TILE;
+    Quad* mixed = reinterpret_cast<Quad*>(columns + COLUMNS * LANES);
+    float* plane = reinterpret_cast<float*>(mixed + GROUPS * a.pitch);
+    const Part part(a, SLICES, a.tile);
     const int first_p = a.p.first[part.p], first_q = a.q.first[part.q];
-    Plane under;
-    under.step_p = a.src_strides[2];
-    under.step_q = a.src_strides[3];
-    under.low = a.src + a.o.lower[part.o] * a.src_strides[1] + first_p * under.step_p + first_q * under.step_q;
-    under.apart = (a.o.upper[part.o] - a.o.lower[part.o]) * a.src_strides[1];
-    under.weight = a.o.weight[part.o];
-    under.rows = static_cast<unsigned int>(a.p.count[part.p]);
-    under.total = under.rows * static_cast<unsigned int>(a.q.count[part.q]);
-    under.inverse = 0xffffffffu / under.rows + 1ull;
+    Under<float> under(a.p, a.q, part.p, part.q, a.src_strides, a.pitch);
+    under.clear(plane, mixed, TILE);
 
-    // a thread past the end does the work of the last one: all meet the barrier, none stores twice
-    const int end_p = static_cast<int>(a.size[2]), end_q = static_cast<int>(a.size[3]);
-    const int own_p = part.p * TILE + threadIdx.y, own_q = part.q * TILE + threadIdx.x;
-    const int q = own_q < end_q ? own_q : end_q - 1;
-    const int q_low = a.q.lower[q] - first_q, q_high = a.q.upper[q] - first_q;
-    const float w_q = a.q.weight[q];
-    unsigned int rows[EACH];  // both neighbours' rows of the plane, 16 bits each: shared memory holds fewer floats
-    float w_p[EACH];
-    Best best[EACH];
-#pragma unroll
-    for (int n = 0; n < EACH; n++) {
-        const int p = own_p + n * GROUPS < end_p ? own_p + n * GROUPS : end_p - 1;
-        rows[n] = static_cast<unsigned int>((a.p.lower[p] - first_p) * a.pitch) |
-                  static_cast<unsigned int>((a.p.upper[p] - first_p) * a.pitch) << 16;
-        w_p[n] = a.p.weight[p];
+    // an output past the end does the work of the last one: all meet the barriers, none is stored twice
+    const int begin_p = part.p * TILE, begin_q = part.q * a.tile;
+    const int end_p = static_cast<int>(least(begin_p + TILE, a.size[2]));
+    const int end_q = static_cast<int>(least(begin_q + a.tile, a.size[3]));
+    const int row_bytes = a.pitch * static_cast<int>(sizeof(float)), quad_bytes = sizeof(Quad);
+    if (threadIdx.y < COLUMNS) {
+        const int n = threadIdx.y * LANES + threadIdx.x, q = begin_q + n;
+        columns[n] = neighbours(a.q, q < end_q ? q : end_q - 1, first_q, quad_bytes, under.count_q * quad_bytes);
+    } else if (threadIdx.y == COLUMNS) {
+        const int n = threadIdx.x, p = begin_p + n;
+        rows[n] = neighbours(a.p, p < end_p ? p : end_p - 1, first_p, row_bytes, under.count_p * row_bytes);
     }
+    __shared__ Place place;
+    if (threadIdx.x == 0 && threadIdx.y == 0) {
+        place.sample = first_p * a.src_strides[2] + first_q * a.src_strides[3];
+        place.p = begin_p;
+        place.q = begin_q;
+        place.end_o = static_cast<int>(least(part.o * SLICES + SLICES, a.size[1]));
+        place.end_p = end_p;
+        place.end_q = end_q;
+    }
+    __syncthreads();
+    const Quad* line = mixed + threadIdx.y * a.pitch;
     const int channels = static_cast<int>(a.channels);
-    for (int c = 0; c < channels; c++) {
-        float* plane = planes + (c & 1) * a.plane;
-        under.stage(plane, a.pitch);
-        under.low += a.src_strides[0];
-        __syncthreads();  // the next channel goes into the other plane, which all have left here
-#pragma unroll
-        for (int n = 0; n < EACH; n++) {
-            const float* low = plane + (rows[n] & 0xffffu);
-            const float* high = plane + (rows[n] >> 16);
-            const float x = mix(low[q_low], high[q_low], w_p[n]);
-            const float y = mix(low[q_high], high[q_high], w_p[n]);
-            best[n].meet(mix(x, y, w_q), c);
-        }
-    }
-    L* out = static_cast<L*>(a.dst) + part.o * a.dst_strides[1] + own_q * a.dst_strides[3];
+    const auto score = [](float x) { return x; };
     unsigned int ties = 0;
+#pragma unroll 1
+    for (int o = part.o * SLICES; o < place.end_o; o++) {
+        under.between(a.src + place.sample + under.own, a.o, o, a.src_strides[1]);
+        Best best[COLUMNS][4];
+#pragma unroll 1
+        for (int c = 0; c < channels; c++) {
+            under.stage<1, 2>(plane, true, score, score);
+            under.low += a.src_strides[0];
+            __syncthreads();  // all have left `mixed`, too
+            mix_plane(rows, TILE, under.count_q, a.pitch, plane, mixed);
+            __syncthreads();  // and the plane
 #pragma unroll
-    for (int n = 0; n < EACH; n++) {
-        const int p = own_p + n * GROUPS;
-        if (p >= end_p || own_q >= end_q) continue;
-        out[p * a.dst_strides[2]] = static_cast<L>(best[n].channel);
-        ties += best[n].tied(a.band);
+            for (int k = 0; k < COLUMNS; k++) {
+                const Neighbours column = columns[threadIdx.x + k * LANES];
+                const Quad low = *column.lower(line), high = *column.upper(line);
+#pragma unroll
+                for (int n = 0; n < 4; n++) best[k][n].meet(column(low.row[n], high.row[n]), c);
+            }
+        }
+        const int p = place.p + 4 * threadIdx.y;
+#pragma unroll
+        for (int k = 0; k < COLUMNS; k++) {
+            const int q = place.q + static_cast<int>(threadIdx.x) + k * LANES;
+            L* out = static_cast<L*>(a.dst) + o * a.dst_strides[1] + p * a.dst_strides[2] + q * a.dst_strides[3];
+#pragma unroll
+            for (int n = 0; n < 4; n++, out += a.dst_strides[2]) {
+                if (p + n >= place.end_p || q >= place.end_q) continue;
+                *out = static_cast<L>(best[k][n].channel);
+                ties += best[k][n].tied(a.band);
+            }
+        }
     }
     if (a.ties != nullptr) tally(a.ties, ties);
 }
@@ -143,7 +146,7 @@ __device__ __forceinline__ float corner(const float* low, i64 apart, float w_o) 
 }
 
 template <class L> __device__ __forceinline__ void restore_argmax_direct(const RestoreArgmax& a) {
-    const Part part(a, LANES);
+    const Part part(a, 1, LANES);
     const int o = part.o;
     const i64 own_q = part.q * LANES + threadIdx.x;
     const bool inside = own_q < a.size[3];

@@ -24,7 +24,7 @@ def _struct(*fields: Any) -> np.dtype[Any]:
 
 _POINTER, _I64, _F32, _I32, _F64 = "u8", "i8", "f4", "i4", "f8"
 
-AXIS = _struct(*((name, _POINTER) for name in ("lower", "upper", "weight", "first", "count")))
+AXIS = _struct(*((name, _POINTER) for name in ("lower", "upper", "weight", "rest", "first", "count")))
 _AXES = [("o", AXIS), ("p", AXIS), ("q", AXIS)]
 _STRIDES = [("src_strides", _I64, 4), ("dst_strides", _I64, 4), ("size", _I64, 4)]
 
@@ -35,10 +35,12 @@ RESAMPLE = _struct(
     *_STRIDES,
     ("before", _F32, 4),
     ("after", _F32, 4),
+    ("high", _I32),
     ("tile", _I32),
     ("pitch", _I32),
     ("swap", _I32),
 )
+TURN = _struct(("src", _POINTER), ("dst", _POINTER), *_STRIDES, ("before", _F32, 4), ("after", _F32, 4), ("swap", _I32))
 PICK = _struct(
     ("src", _POINTER),
     ("dst", _POINTER),
@@ -58,8 +60,8 @@ RESTORE_ARGMAX = _struct(
     ("channels", _I64),
     ("ties", _POINTER),
     ("band", _F32),
+    ("tile", _I32),
     ("pitch", _I32),
-    ("plane", _I32),
 )
 GATHER = _struct(
     ("volume", _POINTER),

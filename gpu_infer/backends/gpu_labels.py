@@ -12,7 +12,7 @@ from . import gpu_arguments as arguments
 from .base import Array, Tables
 from .gpu_layout import code, in_memory_order, output, pointer, steps
 from .gpu_operations import Operations
-from .gpu_tables import plan_walk
+from .gpu_tables import RESTORE_ARGMAX_TILES, interpolated_rows_and_columns, plan_walk
 from .tables import ClampedAffine
 
 _THREADS = 256
@@ -21,8 +21,8 @@ _BYTES_PER_THREAD = 8 * 16
 
 _VOXELS_PER_THREAD = 32
 
-_TILE, _PLANES = 32, 2
-"""Of restore_argmax.cu: outputs per tile and axis, and planes in shared memory."""
+_SLICES = 4
+"""As restore_argmax.cu's constant of that name."""
 
 _MOST_VOXELS = 1 << 32
 
@@ -47,16 +47,16 @@ class LabelOperations(Operations):
             return
         with self._device.section("restore_argmax"):
             out = labels[None]
-            walk = plan_walk(scores, out, tables, 4, self._tables, tiles=(_TILE,), planes=_PLANES)
+            layout = interpolated_rows_and_columns
+            walk = plan_walk(scores, out, tables, layout, self._tables, tiles=RESTORE_ARGMAX_TILES, slices=_SLICES)
             walked = self._walked(walk, scores, out)
-            del walked["tile"], walked["swap"]
+            del walked["swap"]
             packed = arguments.packed(
                 arguments.RESTORE_ARGMAX,
                 **walked,
                 channels=scores.shape[0],
                 ties=self._tally() if scores.shape[0] > 1 else 0,
                 band=self.tie_band,
-                plane=walk.shared_bytes // (4 * _PLANES),
             )
             kind = f"restore_argmax_{'tile' if walk.tile else 'direct'}_{code(labels.dtype)}"
             self._launch_walk("restore_argmax", kind, walk, out, packed)

@@ -17,6 +17,7 @@ from .resampling import identity_table
 
 ROWS = {
     "prepare": 32,
+    "turn": 32,
     "restore_argmax": 16,
     "gather": 32,
     "blend": 8,
@@ -53,7 +54,7 @@ class Operations:
 
     def _walked(self, walk: Walk, source: Array, out: Array) -> dict[str, Any]:
         read, written = source.transpose(walk.axes), out.transpose(walk.axes)
-        o, p, q = (self._tables.axis(table, walk.tile) for table in walk.tables)
+        o, p, q = (self._tables.axis(*each) for each in zip(walk.tables, (0, walk.high, walk.tile), strict=True))
         return {
             "src": pointer(read),
             "dst": output(written),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from .base import Array, Tables
-from .gpu_tables import SHARED_BYTES, TILES, DeviceTables, Walk, grid_size, plan_walk
+from .gpu_tables import DeviceTables, Walk, axis_order, grid_size, plan_walk
 
 _WORD = 4
 """Bytes that are staged at once of elements that are no wider."""
@@ -17,26 +15,25 @@ _TILE_BLOCK, _BLOCK = (32, 4), (32, 8)
 """Threads of a block with tiles and without."""
 
 
+_LARGEST_DISTANCE = 1 << 31
+"""Bytes: distances in a tile of the source are 32-bit."""
+
+
 def pick_walk(source: Array, out: Array, tables: Tables, device: DeviceTables) -> Walk:
     """The walk of a copy from [C, X, Y, Z] to [C, X, Y, Z]: rows of words along p are staged, `pitch` words apart."""
     itemsize = source.dtype.itemsize
-    walk = plan_walk(source, out, tables, itemsize, device)
-    if not walk.tile:
-        return walk
-    _, p, q = walk.tables
     per_word = max(1, _WORD // itemsize)
-    _, _, step_p, step_q = source.transpose(walk.axes).strides
-    for tile in TILES:
-        wide, high = device.spans(p, tile).widest, device.spans(q, tile).widest
-        if wide * abs(step_p) + high * abs(step_q) >= 1 << 31:  # distances in a tile are 32-bit
-            continue
+    _, p, q = axis_order(source, out)
+    step_p, step_q = abs(source.strides[1 + p]), abs(source.strides[1 + q])
+
+    def layout(high: int, tile: int, rows: int, columns: int) -> tuple[int, int]:
         # of the samples in a row's first word, all but one may lie before the row
-        words = -(-(wide + per_word - 1) // per_word)
+        words = -(-(rows + per_word - 1) // per_word)
         pitch = words | 1  # neighbours along q lie in other banks
-        size = high * pitch * max(_WORD, itemsize)
-        if size <= SHARED_BYTES:
-            return replace(walk, tile=tile, pitch=pitch, shared_bytes=size, slices=_SLICES)
-    return replace(walk, tile=0, pitch=0, shared_bytes=0)
+        fits = rows * step_p + columns * step_q < _LARGEST_DISTANCE
+        return pitch, columns * pitch * max(_WORD, itemsize) if fits else _LARGEST_DISTANCE
+
+    return plan_walk(source, out, tables, layout, device, slices=_SLICES)
 
 
 def pick_grid(walk: Walk, shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:

@@ -10,12 +10,15 @@ from . import gpu_arguments as arguments
 from .base import Array, Moments, Tables
 from .gpu_layout import code, fastest_last, in_memory_order, output, pointer, reordered, steps
 from .gpu_operations import ROWS, Operations
-from .gpu_tables import plan_walk
+from .gpu_tables import PREPARE_TILES, axis_order, copied_view, interpolated_rows, is_across, plan_walk
 from .resampling import identity_table
 from .tables import ClampedAffine
 
 _SLICES = 4
-"""As prepare.cu's constant of that name."""
+"""As the constants of that name in prepare.cu and turn.cu."""
+
+_TURNED_TILE = 64
+"""TILE of turn.cu."""
 
 _MOMENT_THREADS = 256
 _MOMENT_BLOCKS = 6
@@ -33,23 +36,50 @@ class PrepareOperations(Operations):
         checks.prepare(source, out, tables)
         if out.size == 0:
             return
-        if tables is None:
-            x, y, z = (identity_table(n) for n in source.shape[1:])
-            tables = (x, y, z)
         if out.dtype.kind in "iu":
+            tables = tables or _identity_tables(source)
             checks.integer_prepare(source, out, tables, before, after)
             self._pick(source, tables, out)
-            return
+        elif (view := copied_view(source, tables)) is not None:
+            self._turn(view, out, before, after)
+        else:
+            assert tables is not None
+            self._resample(source, out, tables, before, after)
+
+    def _resample(self, source: Array, out: Array, tables: Tables, before: ClampedAffine, after: ClampedAffine) -> None:
         with self._device.section("prepare"):
-            walk = plan_walk(source, out, tables, 4, self._tables, slices=_SLICES)
+            walk = plan_walk(source, out, tables, interpolated_rows, self._tables, tiles=PREPARE_TILES, slices=_SLICES)
             kind = f"prepare_{'tile' if walk.tile else 'direct'}_{code(source.dtype)}_{code(out.dtype)}"
+            walked = self._walked(walk, source, out)
+            functions = {"before": _constants(before), "after": _constants(after)}
+            packed = arguments.packed(arguments.RESAMPLE, **walked, **functions, high=walk.high)
+            self._launch_walk("prepare", kind, walk, out, packed)
+
+    def _turn(self, source: Array, out: Array, before: ClampedAffine, after: ClampedAffine) -> None:
+        """out = after(before(source)), two arrays of one shape."""
+        with self._device.section("prepare"):
+            o, p, q = axis_order(source, out)
+            axes = (0, 1 + o, 1 + p, 1 + q)
+            read, written = source.transpose(axes), out.transpose(axes)
+            c, deep, high, wide = written.shape
+            if is_across(source, p, q):
+                blocks = c * -(-deep // _SLICES) * -(-high // _TURNED_TILE) * -(-wide // _TURNED_TILE)
+                kind = "tile"
+            else:
+                blocks = c * deep * -(-high // ROWS["turn"])
+                kind = "rows"
             packed = arguments.packed(
-                arguments.RESAMPLE,
-                **self._walked(walk, source, out),
+                arguments.TURN,
+                src=pointer(read),
+                dst=output(written),
+                src_strides=steps(read),
+                dst_strides=steps(written),
+                size=written.shape,
                 before=_constants(before),
                 after=_constants(after),
+                swap=not source.dtype.isnative,
             )
-            self._launch_walk("prepare", kind, walk, out, packed)
+            self._device.launch("turn", f"turn_{kind}_{code(source.dtype)}_{code(out.dtype)}", blocks, packed)
 
     def masked_affine(self, source: Array, out: Array, function: ClampedAffine) -> None:
         """See `Backend.masked_affine`. Raises ValueError where shapes or dtypes do not go together."""
@@ -93,6 +123,11 @@ class PrepareOperations(Operations):
             kind = f"moments_{code(array.dtype)}"
             self._device.launch("statistics", kind, blocks, packed, block=(_MOMENT_THREADS,))
             return _merged(self._device.small_download(partials))
+
+
+def _identity_tables(source: Array) -> Tables:
+    x, y, z = (identity_table(n) for n in source.shape[1:])
+    return x, y, z
 
 
 def _merged(parts: NDArray[np.float64]) -> Moments:

@@ -9,6 +9,7 @@ from ..resources import resource_folder
 
 MODULES = (
     "prepare",
+    "turn",
     "restore",
     "restore_argmax",
     "gather",
@@ -23,7 +24,12 @@ MODULES = (
 )
 """One module per file of kernels/; each gets its headers in front, so that no include path is needed."""
 
-HEADERS = {"arrays": ("common.cuh", "arrays.cuh"), "convert": ("common.cuh", "arrays.cuh")}
+HEADERS = {
+    "prepare": ("common.cuh", "planes.cuh"),
+    "restore_argmax": ("common.cuh", "planes.cuh"),
+    "arrays": ("common.cuh", "arrays.cuh"),
+    "convert": ("common.cuh", "arrays.cuh"),
+}
 """Headers of a module, `common.cuh` alone if it is not here."""
 
 OPTIONS = ("-std=c++17", "--fmad=false")

@@ -83,7 +83,17 @@ def test_numbers_below_the_normal_range_are_kept(gpu: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "kernel"), [(1.0, "tile"), (1.7, "tile"), (2.2, "tile"), (4.0, "tile"), (9.0, "direct")]
+    ("factor", "kernel"),
+    [
+        (0.2, "prepare_tile"),
+        (0.7, "prepare_tile"),
+        (1.0, "turn_tile"),
+        (1.2, "prepare_tile"),
+        (1.7, "prepare_tile"),
+        (2.2, "prepare_tile"),
+        (4.0, "prepare_tile"),
+        (9.0, "prepare_direct"),
+    ],
 )
 def test_every_tile_size_and_the_fallback(gpu: Any, factor: float, kernel: str) -> None:
     """The source's fastest axis is X, the output's Z: the transposing kernel, while a tile fits."""
@@ -93,7 +103,7 @@ def test_every_tile_size_and_the_fallback(gpu: Any, factor: float, kernel: str) 
     plain = ((0, 1, 2), (1, 1, 1))
     Module.launches.clear()
     ours = prepared(gpu, source, target, np.float32, plain)
-    assert Module.launches == [f"prepare_{kernel}_i2_f4"]
+    assert Module.launches == [f"{kernel}_i2_f4"]
     np.testing.assert_array_equal(ours, prepared(CPU, source, target, np.float32, plain))
 
 
@@ -101,7 +111,7 @@ def test_every_tile_size_and_the_fallback(gpu: Any, factor: float, kernel: str) 
 @pytest.mark.parametrize("dtype", ["i2", ">i2", "f4"])
 @pytest.mark.parametrize("shift", [0.0, -0.0, 1024.5])
 def test_a_sum_alone_before_resampling_rounds_alike(gpu: Any, target: Any, dtype: str, shift: float) -> None:
-    """The transposing kernel's short way through `before`, zeros' signs included; several slices per block."""
+    """The transposing kernels' short way through `before`, zeros' signs included; several slices per block."""
     source = laid_out(noise((2, 37, 7, 71)).astype(dtype), (2, 1, 0), (1, -1, 1))
     source[:, ::3, :, ::2] = -0.0
     tables = tuple(linear_table(a, b) for a, b in zip(source.shape[1:], target, strict=True))
@@ -111,7 +121,8 @@ def test_a_sum_alone_before_resampling_rounds_alike(gpu: Any, target: Any, dtype
         out = backend.zeros((2, *target), np.float32)
         backend.prepare(backend.upload(source), out, tables, ClampedAffine(1.0, shift), ClampedAffine())
         found.append(backend.download(out).tobytes())
-    assert Module.launches[-1] == f"prepare_tile_{dtype.strip('>')}_f4"
+    kernel = "turn_tile" if target == (37, 7, 71) else "prepare_tile"
+    assert Module.launches[-1] == f"{kernel}_{dtype.strip('>')}_f4"
     assert found[0] == found[1]
 
 
@@ -119,7 +130,61 @@ def test_one_fastest_axis_takes_the_direct_kernel(gpu: Any) -> None:
     plain = ((0, 1, 2), (1, 1, 1))
     Module.launches.clear()
     prepared(gpu, noise((1, 9, 9, 9)), (5, 5, 5), np.float32, plain)
-    assert Module.launches == ["prepare_direct_f4_f4"]
+    prepared(gpu, noise((1, 9, 9, 9)), (9, 9, 9), np.float32, plain)
+    assert Module.launches == ["prepare_direct_f4_f4", "turn_rows_f4_f4"]
+
+
+@few
+@given(
+    shape=st.tuples(*[st.integers(1, 80)] * 3),
+    stored=st.sampled_from(LAYOUTS),
+    written=st.sampled_from(LAYOUTS),
+    dtype=st.sampled_from(["i1", "i2", ">i2", "u4", "f2", "f4", ">f8"]),
+    half=st.booleans(),
+    before=st.sampled_from([ClampedAffine(), ClampedAffine(1.0, -0.0), ClampedAffine(0.37, -11.3, -400.0, 600.0)]),
+)
+def test_copies_round_alike(
+    gpu: Any, shape: Any, stored: Any, written: Any, dtype: str, half: bool, before: ClampedAffine
+) -> None:
+    source = laid_out((noise((2, *shape)) % 120).astype(dtype), *stored)
+    found = []
+    for backend in (CPU, gpu):
+        out = backend.upload(laid_out(np.zeros((2, *shape), np.float16 if half else np.float32), *written))
+        Module.launches.clear()
+        backend.prepare(backend.upload(source), out, None, before, ClampedAffine(1 / 3, 0.1, -30.0, 150.0))
+        found.append(backend.download(out))
+    assert all(name.startswith("turn_") for name in Module.launches)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("n", [31, 70])
+def test_tables_of_any_weights_round_alike(gpu: Any, share: float, n: int) -> None:
+    """Random neighbours, a share of them without weight; every value of every axis is infinite, NaN or -0 somewhere."""
+    rng = np.random.default_rng(n)
+    source = noise((2, 90, 6, 61))
+    source.ravel()[rng.integers(0, source.size, source.size // 20)] = np.inf
+    source.ravel()[rng.integers(0, source.size, source.size // 20)] = np.nan
+    source.ravel()[rng.integers(0, source.size, source.size // 5)] = -0.0
+    source = laid_out(source, (2, 1, 0), (-1, 1, 1))
+
+    def table(n_in: int, n_out: int) -> AxisTable:
+        weight = rng.random(n_out, np.float32) * (rng.random(n_out) >= share).astype(np.float32)
+        lower = np.sort(rng.integers(0, n_in, n_out)).astype(np.int32)
+        return AxisTable(lower, rng.integers(np.maximum(lower - 2, 0), lower + 1).astype(np.int32), weight)
+
+    tables = (table(90, n), table(6, 9), table(61, n + 40))
+    found = []
+    for backend in (CPU, gpu):
+        Module.launches.clear()
+        out = backend.zeros((2, n, 9, n + 40), np.float32)
+        backend.prepare(backend.upload(source), out, tables, ClampedAffine(1.0, -0.0), ClampedAffine(1.0, -0.0))
+        found.append(backend.download(out))
+    assert Module.launches == ["prepare_tile_f4_f4"]
+    np.testing.assert_array_equal(found[0], found[1])
+    signs = [np.signbit(np.where(np.isnan(values), 0.0, values)) for values in found]
+    np.testing.assert_array_equal(signs[0], signs[1])
+    assert np.isinf(found[1]).any()
 
 
 def test_tables_that_run_backwards(gpu: Any) -> None:
@@ -139,13 +204,20 @@ def test_tables_that_run_backwards(gpu: Any) -> None:
 
 @pytest.mark.parametrize(
     ("stored", "factor", "kernel"),
-    [((0, 1, 2), 0.7, "tile"), ((0, 1, 2), 1.9, "tile"), ((0, 1, 2), 3.0, "direct"), ((2, 1, 0), 0.7, "direct")],
+    [
+        ((0, 1, 2), 0.2, "tile"),
+        ((0, 1, 2), 0.7, "tile"),
+        ((0, 1, 2), 1.9, "tile"),
+        ((0, 1, 2), 2.4, "tile"),
+        ((0, 1, 2), 3.2, "direct"),
+        ((2, 1, 0), 0.7, "direct"),
+    ],
 )
 @pytest.mark.parametrize("align_corners", [True, False])
 def test_restore_argmax_rounds_alike(
     gpu: Any, stored: tuple[int, ...], factor: float, kernel: str, align_corners: bool
 ) -> None:
-    """Labels X fastest: scores with Z fastest are turned through shared memory while two planes fit."""
+    """Labels X fastest: scores with Z fastest are turned through shared memory while a plane fits."""
     target = (70, 9, 67)
     shape = tuple(round(n * factor) for n in target)
     scores = laid_out(np.round(noise((3, *shape)) / 700, 1), stored, (1, 1, 1))

@@ -162,19 +162,79 @@ class PrepareContract:
         tables = (identity_table(8), identity_table(9), identity_table(10))
         np.testing.assert_array_equal(prepared(backend, source, (8, 9, 10), tables), source)
 
+    @pytest.mark.parametrize("dtype", ["u1", "i2", ">i2", ">f4", "f8"])
+    @pytest.mark.parametrize("axes", list(permutations(range(3))))
+    def test_copies_of_every_axis_order_and_direction(
+        self, backend: Backend, axes: tuple[int, ...], dtype: str
+    ) -> None:
+        """More than a tile of voxels along two axes; the quotient of powers of two is exact."""
+        plain = values((2, 66, 5, 70), dtype)
+        scale = ClampedAffine(0.25, 1.0, -50.0, 45.0)
+        for steps in ((1, 1, 1), (-1, 1, 1), (1, -1, -1)):
+            source = laid_out(plain, axes, steps)
+            for before, after in ((IDENTITY, scale), (scale, IDENTITY), (ClampedAffine(1.0, 8.0), scale)):
+                got = prepared(backend, source, (66, 5, 70), None, before, after)
+                shifted = plain.astype(np.float64) + (8.0 if before.shift == 8.0 else 0.0)
+                np.testing.assert_array_equal(got, np.clip(shifted * 0.25 + 1.0, -50.0, 45.0))
+
+    @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0)])
+    def test_tables_that_crop_and_flip_copy(self, backend: Backend, axes: tuple[int, ...]) -> None:
+        plain = values((2, 80, 7, 75), np.int16)
+        source = laid_out(plain, axes, (1, 1, -1))
+
+        def copies(index: Any) -> AxisTable:
+            return AxisTable(np.array(index, np.int32), np.array(index, np.int32), np.zeros(len(index), np.float32))
+
+        tables = (copies(range(5, 72)), copies(range(6, -1, -1)), copies(range(70, 3, -1)))
+        got = prepared(backend, source, (67, 7, 67), tables)
+        np.testing.assert_array_equal(got, plain[:, 5:72, ::-1, 70:3:-1])
+        one = copies([4])
+        np.testing.assert_array_equal(prepared(backend, source, (1, 1, 1), (one, one, one)), plain[:, 4:5, 4:5, 4:5])
+
+    @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0)])
+    def test_tables_that_repeat_and_skip_copy(self, backend: Backend, axes: tuple[int, ...]) -> None:
+        plain = values((1, 40, 6, 44), np.float32)
+        plain[:, ::3, :, 1::4], plain[:, 1::5] = np.inf, np.nan
+        tables = nearest_tables((40, 6, 44), (70, 6, 35))
+        picked = zoomed(plain, (70, 6, 35), 0)
+        np.testing.assert_array_equal(prepared(backend, laid_out(plain, axes, (1, 1, 1)), (70, 6, 35), tables), picked)
+
     def test_nearest_tables_with_functions(self, backend: Backend) -> None:
         source = values((1, 8, 9, 10), np.int16)
         tables = nearest_tables((8, 9, 10), (5, 14, 13))
         got = prepared(backend, source, (5, 14, 13), tables, ClampedAffine(2.0, 1.0), IDENTITY)
         np.testing.assert_array_equal(got, zoomed(source, (5, 14, 13), 0) * 2.0 + 1.0)
 
-    def test_a_neighbour_without_weight_does_not_leak(self, backend: Backend) -> None:
-        source = values((1, 5, 5, 5), np.float32)
-        source[0, 2, 2, 2], source[0, 4, 4, 4], source[0, 0, 3, 1] = np.inf, np.nan, -np.inf
+    @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1)])
+    def test_a_neighbour_without_weight_does_not_leak(self, backend: Backend, axes: tuple[int, ...]) -> None:
+        plain = values((1, 5, 5, 5), np.float32)
+        plain[0, 2, 2, 2], plain[0, 4, 4, 4], plain[0, 0, 3, 1] = np.inf, np.nan, -np.inf
+        source = laid_out(plain, axes, (1, -1, -1))
         # every second output lies exactly on a sample
         got = prepared(backend, source, (9, 9, 9), linear_tables((5, 5, 5), (9, 9, 9)))
-        np.testing.assert_array_equal(got[:, ::2, ::2, ::2], source)
+        np.testing.assert_array_equal(got[:, ::2, ::2, ::2], plain)
         assert np.isfinite(got).sum() == got.size - (27 + 8 + 18)
+
+    @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0)])
+    def test_zeros_keep_their_sign_on_samples(self, backend: Backend, axes: tuple[int, ...]) -> None:
+        plain = np.where(np.arange(5 * 6 * 5).reshape(1, 5, 6, 5) % 2, np.float32(0.0), np.float32(-0.0))
+        unsigned = ClampedAffine(1.0, -0.0)  # -0 + 0 is 0, -0 + -0 is -0
+        got = prepared(backend, laid_out(plain, axes, (1, 1, 1)), (9, 11, 9), linear_tables((5, 6, 5), (9, 11, 9)),
+                       unsigned, unsigned)  # fmt: skip
+        assert not got.any()
+        np.testing.assert_array_equal(np.signbit(got[:, ::2, ::2, ::2]), np.signbit(plain))
+
+    @pytest.mark.parametrize("factor", [0.15, 0.4, 0.9, 1.3, 1.5, 1.9, 2.7, 4.3, 9.0])
+    def test_a_turned_source_of_any_scale(self, backend: Backend, factor: float) -> None:
+        """Source and output differ in their fastest axis; 65 and 66 outputs leave rests of every tile."""
+        target = (65, 3, 66)
+        shape = tuple(max(2, round(n * factor)) for n in target)
+        plain, tables = values((1, *shape), np.int16), linear_tables(shape, target, False)
+        for steps, before in (((1, 1, -1), IDENTITY), ((-1, 1, 1), ClampedAffine(0.5, -3.0, -400.0, 450.0))):
+            source = laid_out(plain, (2, 1, 0), steps)
+            expected = zoomed(np.clip(plain * before.scale + before.shift, before.low, before.high), target, 1, False)
+            got = prepared(backend, source, target, tables, before)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
     def test_a_weight_of_one_is_the_upper_sample_alone(self, backend: Backend) -> None:
         source = np.full((1, 1, 1, 2), np.inf, np.float32)

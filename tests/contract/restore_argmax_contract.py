@@ -153,6 +153,33 @@ class RestoreArgmaxContract:
             assert got.tolist() == [2, 0, 0, 0, 2, 0, 0]
             assert backend.take_nan_scores() == 0  # they were counted where they came from
 
+    @pytest.mark.parametrize("written", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+    def test_restore_argmax_on_samples_reads_no_neighbour(self, backend: Backend, written: Any) -> None:
+        """Every second label lies exactly on a sample, with infinite and NaN neighbours."""
+        scores = smooth((3, 36, 5, 34))
+        chosen = np.random.default_rng(1).integers(0, scores.size, (4, scores.size // 40))
+        for index, value in zip(chosen, (np.inf, -np.inf, np.nan, -0.0), strict=True):
+            scores.ravel()[index] = value
+        best, expected = scores[0], np.zeros(scores.shape[1:], np.uint8)
+        for c in (1, 2):
+            better = scores[c] > best
+            best, expected = np.where(better, scores[c], best), np.where(better, c, expected)
+        target = (71, 9, 67)
+        labels = label_array(target, np.uint8, (written, (1, -1, 1)))
+        got = in_one(backend, scores, linear_tables((36, 5, 34), target), labels)
+        np.testing.assert_array_equal(got[::2, ::2, ::2], expected)
+
+    @pytest.mark.parametrize("factor", [0.15, 0.4, 0.9, 1.3, 1.9, 2.6, 4.0])
+    def test_restore_argmax_of_any_scale(self, backend: Backend, factor: float) -> None:
+        target = (65, 3, 34)
+        shape = tuple(max(2, round(n * factor)) for n in target)
+        scores, labels = smooth((3, *shape)), label_array(target, np.uint8, ((2, 1, 0), (1, 1, 1)))
+        wanted = zoomed(scores.astype(np.float64), target, 1, False)
+        first, second = np.sort(wanted, axis=0)[-1:-3:-1]
+        clear = first - second > 2 * ATOL
+        got = in_one(backend, scores, linear_tables(shape, target, False), labels)
+        np.testing.assert_array_equal(got[clear], wanted.argmax(0)[clear])
+
     def test_views_of_scores_and_labels(self, backend: Backend) -> None:
         whole, buffer = smooth((6, 12, 10, 14)), np.full((16, 18, 20), 9, np.uint8)
         scores = whole[1::2, 1::2, ::-3, 2:13:2]
