@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpu_infer.backends.gpu_pick import pick_walk
 from gpu_infer.backends.gpu_tables import (
     PREPARE_TILES,
     RESTORE_ARGMAX_TILES,
     SHARED_BYTES,
     DeviceTables,
-    copied_plane,
     copied_view,
     grid_size,
     interpolated_rows,
@@ -121,9 +121,15 @@ def test_the_tile_of_scores(factor: float, tile: int) -> None:
     assert grid_size(walk, (1, 6, 70, 65), 16, 32) == ({64: 2 * 3 * 2, 32: 2 * 3 * 3, 0: 6 * 5 * 3}[tile])
 
 
-@pytest.mark.parametrize(("itemsize", "pitch"), [(1, 44), (2, 42), (4, 41), (8, 41)])
-def test_a_row_of_copies_has_an_odd_number_of_banks(itemsize: int, pitch: int) -> None:
-    assert copied_plane(itemsize)(16, 16, 10, 41) == (pitch, 10 * pitch * itemsize)
+@pytest.mark.parametrize(("itemsize", "pitch"), [(1, 17), (2, 33), (4, 65), (8, 65)])
+def test_a_row_of_copied_words_has_an_odd_number_of_banks(itemsize: int, pitch: int) -> None:
+    """64 samples, and those of their first word that may lie before them."""
+    source = np.zeros((1, 64, 5, 64), f"u{itemsize}")
+    out = np.zeros((1, 64, 5, 64), f"u{itemsize}", order="F")
+    table = identity_table(64)
+    walk = pick_walk(source, out, (table, identity_table(5), table), DeviceTables(Uploaded))
+    assert (walk.high, walk.tile, walk.pitch) == (64, 64, pitch)
+    assert walk.shared_bytes == 64 * pitch * max(4, itemsize)
 
 
 def test_one_fastest_axis_needs_no_tiles() -> None:

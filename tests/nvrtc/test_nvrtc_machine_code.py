@@ -25,6 +25,7 @@ MAJORS = (12, 13)
 ARCHITECTURE = "90"
 STRUCTS = {
     "prepare_": arguments.RESAMPLE,
+    "turn_": arguments.TURN,
     "pick_": arguments.PICK,
     "restore_argmax_": arguments.RESTORE_ARGMAX,
     "gather_": arguments.GATHER,
