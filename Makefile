@@ -32,7 +32,7 @@ FAKE_PYTHON ?= $(shell for p in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.
 	$$p -c '' 2>/dev/null && { echo $$p; exit; }; done)
 
 .PHONY: help setup test fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench \
-	gpu-bundle gpu-bundle-simpleitk prove-container
+	gpu-bundle gpu-bundle-simpleitk prove-container rehearse-gpu-check
 
 help:
 	@echo "make demo    the operator on a real chest CT with a Triton that it starts itself"
@@ -109,6 +109,13 @@ $(FAKE_STAMP): pyproject.toml
 
 test-fake-cuda: fake-cuda
 	FAKECUDA_MODE=lazy $(FAKE_BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m gpu $(PYTEST_ARGS)
+
+# All of gpu_check.sh from the bundle, as on a lent GPU host, on the fake driver; results and pictures in dist/rehearsal.
+rehearse-gpu-check: gpu-bundle fake-cuda
+	$(FAKE_BIN)/python -m pip install --quiet --disable-pip-version-check onnxruntime matplotlib
+	failed=; for part in 1 2 3; do PYTHON='$(abspath $(FAKE_BIN))/python' bash bench/gpu_check.sh dist/gpu-bundle.tar.xz \
+		--rehearse --part $$part --patience 4 --seconds 1500 --work build/gpu_check --results dist/rehearsal || failed=yes; \
+	done; test -z "$$failed"
 
 equivalence: test-peers
 	$(PEERS_BIN)/python -m bench.equivalence
