@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import InputError
-from .choose import EXTENSIONS, choose_input, extension
+from .choose import EXTENSIONS, check_exists, choose_input, extension
 
 
 def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
@@ -19,6 +19,7 @@ def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
     """
     if not patterns:
         return [choose_input(path)]
+    check_exists(path)
     if not path.is_dir():
         raise InputError(
             f"{path}: expected a folder with the files {', '.join(patterns)}",
