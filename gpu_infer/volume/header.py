@@ -29,6 +29,7 @@ class VolumeHeader:
     warnings  one line each.
     load      reads the voxels.
     extra     bytes of memory that reading takes in passing, more than `nbytes`.
+    held      bytes of the voxels that are in memory already.
     """
 
     geometry: Geometry
@@ -42,6 +43,7 @@ class VolumeHeader:
     inter: float = 0.0
     warnings: tuple[str, ...] = ()
     extra: int = 0
+    held: int = 0
 
     @property
     def nbytes(self) -> int:

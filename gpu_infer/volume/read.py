@@ -121,6 +121,7 @@ def _dicom(folder: Path) -> VolumeHeader:
         volume.slope,
         volume.inter,
         volume.warnings,
+        held=volume.nbytes,
     )
 
 
