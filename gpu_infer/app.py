@@ -125,7 +125,7 @@ class _Operator:
             files = choose_files(settings.input, pipeline.input_files)
             path = files[0]
             header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
-            data["input"] = describe_volume(header)
+            data["input"] = header.describe()
             for message in header.warnings:  # logged by the reader, with the file's name
                 self._report.warn(message)
             check_stored(header.nbytes + header.extra - header.held, path)
@@ -332,20 +332,6 @@ class _Operator:
                     raise
                 except (GpuInferError, OSError) as error:
                     self._warn(f"preview {path} failed: {error}")
-
-
-def describe_volume(volume: VolumeHeader) -> dict[str, Any]:
-    """The facts of an input volume for the report."""
-    return {
-        "path": str(volume.path),
-        "files": [str(file) for file in volume.files],
-        "format": volume.format,
-        "shape": list(volume.geometry.shape),
-        "channels": volume.channels,
-        "dtype": str(volume.dtype),
-        "spacing_mm": list(volume.geometry.spacing),
-        "affine_ras": volume.geometry.affine.tolist(),
-    }
 
 
 def _write_report(report: Report, folder: Path) -> Path | None:

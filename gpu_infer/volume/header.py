@@ -50,3 +50,16 @@ class VolumeHeader:
         """Bytes of the voxels in memory."""
         i, j, k = self.geometry.shape
         return self.channels * i * j * k * self.dtype.itemsize
+
+    def describe(self) -> dict[str, Any]:
+        """The facts of the volume for the report."""
+        return {
+            "path": str(self.path),
+            "files": [str(file) for file in self.files],
+            "format": self.format,
+            "shape": list(self.geometry.shape),
+            "channels": self.channels,
+            "dtype": str(self.dtype),
+            "spacing_mm": list(self.geometry.spacing),
+            "affine_ras": self.geometry.affine.tolist(),
+        }
