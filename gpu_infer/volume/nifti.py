@@ -103,9 +103,10 @@ def _header(path: Path, notes: list[str]) -> Any:
         raise InputError(f"{path}: header of a .hdr/.img pair under a single file's name", remedy="rename the pair")
     try:
         header = kind(block[: kind.template_dtype.itemsize], check=False)
+        _check_offset(header, source, single=len(_files(path)) == 1)
         zooms = np.array(header["pixdim"][1:4], dtype=np.float64)
         header.check_fix(logger=_collector(notes), error_level=40)
-    except (HeaderDataError, ValueError) as error:
+    except (HeaderDataError, ValueError, OverflowError) as error:
         raise InputError(f"{source}: broken NIfTI header: {_line(error)}", remedy="export the volume again") from None
     _check_zooms(zooms, header, source)
     if int(header["intent_code"]) in _CIFTI_INTENTS:
@@ -122,6 +123,17 @@ def _head(path: Path) -> bytes:
             remedy="copy or export it again",
         )
     return head
+
+
+def _check_offset(header: Any, path: Path, *, single: bool) -> None:
+    """Voxels lie behind the header, and in a single file behind the four bytes that announce extensions."""
+    offset = float(header["vox_offset"])
+    first = header.template_dtype.itemsize + 4 if single else 0
+    if not math.isfinite(offset) or offset < first or offset % 1 or offset > _MAX_OFFSET:
+        raise InputError(
+            f"{path}: vox_offset {offset:g}, expected a whole number of bytes from {first}",
+            remedy="repair vox_offset in the header or export the volume again",
+        )
 
 
 def _check_zooms(zooms: NDArray[np.float64], header: Any, path: Path) -> None:
@@ -206,18 +218,11 @@ def _stored(
     source = _files(path)[-1]
     if channels < 1:
         raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
-    offset = float(header["vox_offset"])
-    single = len(_files(path)) == 1
-    first = int(header["sizeof_hdr"]) + 4 if single else 0  # four bytes say whether extensions follow
-    if not math.isfinite(offset) or offset < first or offset % 1 or offset > _MAX_OFFSET:
-        raise InputError(
-            f"{path}: vox_offset {offset:g}, expected a whole number of bytes from {first}",
-            remedy="repair vox_offset in the header or export the volume again",
-        )
-    if not single:
+    if len(_files(path)) > 1:
         source = data_file(_files(path)[0], source.name, allow_foreign=allow_foreign)
     encoding: Literal["raw", "gzip"] = "gzip" if source.suffix.lower() == ".gz" else "raw"
-    return StoredVoxels((source,), dtype, math.prod(shape) * channels, encoding, skip=int(offset))
+    count = math.prod(shape) * channels
+    return StoredVoxels((source,), dtype, count, encoding, skip=int(header["vox_offset"]))
 
 
 def _collector(notes: list[str]) -> logging.Logger:

@@ -23,6 +23,7 @@ _CHUNK = 1 << 18  # bytes of a compressed file at once
 _BLOCK = 1 << 22  # bytes that one step may expand to
 _PIECE = 1 << 24  # bytes of a plain file at once
 _BEYOND = 1 << 20  # bytes behind the voxels that are inflated to reach the check sum: paddings are shorter
+_EMPTY_MEMBERS = 1000  # gzip members in a row that hold nothing; block-wise packers write one, at the end
 _MAX_OFFSET = 1 << 28  # bytes in front of compressed voxels: header and extensions are shorter
 _GZIP_OR_ZLIB = 47  # zlib's window bits: 15, plus 32 to detect which of the two headers there is
 _MAX_RATIO = 1032  # no deflate stream expands by more
@@ -119,25 +120,29 @@ def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, be
     """
     target = out.data
     position = -offset  # where the next expanded byte goes in `out`
-    following = 0  # compressed bytes read behind the last byte of `out`
+    full_at = -1  # where the compressed file was when `out` was full
+    empty = 0  # gzip members in a row that held nothing
     stream, chunk = zlib.decompressobj(_GZIP_OR_ZLIB), b""
     try:
         file.seek(start)
         while True:
             if stream.eof:  # zeros may follow (tapes and object stores pad with them), and another member
                 chunk = stream.unused_data.lstrip(b"\0")
-                while not chunk and following <= max(beyond, 0) and (more := file.read(_CHUNK)):
-                    following += len(more)
+                padded_from = file.tell()
+                # a sparse file may have terabytes of zeros
+                while not chunk and file.tell() - padded_from < _BEYOND and (more := file.read(_CHUNK)):
                     chunk = more.lstrip(b"\0")
                 if chunk[:1] != b"\x1f":
                     if chunk:
                         notes.append("bytes after the compressed stream are ignored")
                     break
+                empty += 1
                 stream = zlib.decompressobj(_GZIP_OR_ZLIB)
             elif not chunk:
                 chunk = file.read(_CHUNK)
-            following += len(chunk) if position >= len(target) else 0
-            block = stream.decompress(chunk, _BLOCK)
+            # a header is taken without what follows it
+            block = stream.decompress(chunk, _BLOCK if beyond >= 0 else max(len(target) - position, 1))
+            empty = 0 if block else empty
             ended = not chunk and not block  # zlib holds no more expanded bytes either
             chunk = stream.unconsumed_tail
             low, high = max(-position, 0), min(len(block), len(target) - position)
@@ -146,9 +151,15 @@ def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, be
             position += len(block)
             if position >= len(target) and beyond < 0:
                 return len(target)
-            if position - len(target) > beyond >= 0 or following > beyond >= 0:
-                notes.append("more than 1 MiB follows the voxels: ignored, the check sum is not verified")
-                return len(target)
+            if position >= len(target):
+                full_at = file.tell() if full_at < 0 else full_at
+                if max(position - len(target), file.tell() - full_at) > beyond or empty > _EMPTY_MEMBERS:
+                    notes.append("more than 1 MiB follows the voxels: ignored, the check sum is not verified")
+                    return len(target)
+            elif empty > _EMPTY_MEMBERS:
+                if beyond < 0:
+                    break
+                raise InputError(f"{path}: more than {_EMPTY_MEMBERS} empty gzip members in a row", remedy=_REMEDY)
             if ended and not stream.eof:
                 break
     except OSError as error:
