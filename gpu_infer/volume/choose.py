@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from ..errors import InputError
-from .files import file_size
+from .files import file_size, unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,7 @@ def choose_input(path: Path) -> Path:
             f"{error.filename or path}: permission denied", remedy="let this user read the input folder"
         ) from None
     except OSError as error:
-        raise InputError(
-            f"{error.filename or path}: cannot be read: {error.strerror}", remedy="check the input path"
-        ) from None
+        raise unreadable(Path(error.filename or path), error) from None
 
 
 def check_exists(path: Path) -> None:
@@ -61,8 +59,7 @@ def check_exists(path: Path) -> None:
     except PermissionError:
         return  # `choose_input` names the folder that cannot be entered
     except (OSError, ValueError) as error:  # a link loop, a name that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read: {reason}", remedy="check the input path") from None
+        raise unreadable(path, error) from None
 
 
 def base_name(path: Path) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import InputError
+from ..errors import GpuInferError, InputError, ResourceError
 
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -28,7 +30,7 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     file = os.fdopen(fd, "rb", buffering=0)
     try:
         _check_regular(path, os.fstat(fd))
@@ -43,7 +45,7 @@ def file_size(path: Path) -> int:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     _check_regular(path, status)
     return status.st_size
 
@@ -57,22 +59,20 @@ def data_file(header: Path, name: str, *, allow_foreign: bool = False) -> Path:
     if not name or "\0" in name:
         raise InputError(f"{header}: data file {name!r}, expected a file name", remedy="repair the header")
     path = header.parent / name
-    size_error = f"{header}: data file {name[:200]}"
+    what = f"{header}: data file {name[:200]}"
     try:
         target = path.resolve(strict=True)
         homes = {header.parent.resolve(), header.resolve().parent}
     except FileNotFoundError:
         raise InputError(
-            f"{size_error} not found in {header.parent}",
+            f"{what} not found in {header.parent}",
             remedy="copy the header together with its data files",
         ) from None
     except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{size_error} cannot be read: {_reason(error)}", remedy="check name and permissions"
-        ) from None
+        raise unreadable(path, error) from None
     if not allow_foreign and not any(target.is_relative_to(home) for home in homes):
         raise InputError(
-            f"{size_error} lies outside the header's folder",
+            f"{what} lies outside the header's folder",
             remedy="move it there, or pass --allow-foreign-data-files if the header can be trusted",
         )
     file_size(path)
@@ -85,7 +85,10 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
         raise InputError(f"{path}: {kind}, expected a regular file", remedy="give the volume's own file")
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def unreadable(path: Path, error: Exception) -> GpuInferError:
+    """The error for a file or folder that the system refuses to open or read."""
+    if isinstance(error, OSError) and error.errno in _SCARCE:
+        return ResourceError(f"{path}: cannot be read: {_reason(error)}", remedy="allow more open files or memory")
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such file", remedy="check the input path")
     return InputError(f"{path}: cannot be read: {_reason(error)}", remedy="check name and permissions")

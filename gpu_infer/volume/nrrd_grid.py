@@ -62,7 +62,8 @@ def nrrd_grid(header: NrrdHeader, notes: list[str]) -> NrrdGrid:
 def _by_directions(header: NrrdHeader, notes: list[str]) -> NrrdGrid:
     rows = _vectors(header, "space directions", len(header.sizes))
     spatial = [axis for axis, row in enumerate(rows) if row is not None]
-    length = len(rows[spatial[0]] or ()) if spatial else 0
+    lengths = {len(row) for row in rows if row is not None}
+    length = lengths.pop() if len(lengths) == 1 else 0
     expected = "three vectors of three numbers, and none for channels"
     if length == 4 and len(spatial) == 4:
         fourth = rows[3] or ()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, ResourceError
 from .checks import check_finite_voxels, narrow
 from .choose import check_exists, extension
 from .header import VolumeHeader
@@ -65,7 +65,13 @@ def read_voxels(header: VolumeHeader, *, nan: float | None = None) -> Volume:
     Raises `InputError`, and `ResourceError` without memory.
     """
     remarks: list[str] = []
-    data, changed = narrow(header.load(remarks), header.path)
+    try:
+        data, changed = narrow(header.load(remarks), header.path)
+    except MemoryError:
+        raise ResourceError(
+            f"{header.path}: no memory for {(header.nbytes + header.extra) / 2**20:.0f} MiB of voxels",
+            remedy="free memory or crop the volume",
+        ) from None
     stored = None if nan is None else (nan - header.inter) / header.slope
     count, notes = check_finite_voxels(data, nan, stored)
     new = (*remarks, *changed, *notes)

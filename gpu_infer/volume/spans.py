@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ResourceError
-from .files import file_size, open_regular
+from .files import file_size, open_regular, unreadable
 
 Bytes = NDArray[np.uint8]
 
@@ -57,7 +57,7 @@ def fill_span(path: Path, offset: int, out: Bytes) -> None:
             while done < len(target) and (count := file.readinto(target[done : done + _PIECE])):  # type: ignore[attr-defined]
                 done += count
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
     if done < len(target):
         raise _truncated(path, done, len(target))
 
@@ -163,7 +163,7 @@ def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, be
             if ended and not stream.eof:
                 break
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     except zlib.error as error:
         text = str(error).rsplit(": ", 1)[-1]
         raise InputError(f"{path}: damaged compressed data: {text}", remedy=_REMEDY) from None
@@ -176,7 +176,3 @@ def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, be
 
 def _truncated(path: Path, found: int, expected: int, *, bound: str = "") -> InputError:
     return InputError(f"{path}: truncated: found {bound}{found} bytes of voxels, expected {expected}", remedy=_REMEDY)
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from gpu_infer.errors import InputError
+from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.volume.channels import choose_files
 from gpu_infer.volume.choose import choose_input
 from gpu_infer.volume.read import read_header, read_volume
@@ -163,6 +163,44 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("make", [mhd, nrrd])
 def test_data_file_names_that_no_file_has(tmp_path: Path, make: Callable[[Path, str], Path], name: str) -> None:
     refused(make(tmp_path / "case", name), "not found|cannot be read|characters|a folder|expected a file name")
+
+
+@pytest.mark.parametrize("make", [mhd, nrrd])
+def test_names_that_are_not_utf_8(tmp_path: Path, make: Callable[[Path, str], Path]) -> None:
+    path = make(tmp_path / "case", "data")
+    folder = path.parent.rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xe4"))
+    path = folder / path.name
+    path.write_bytes(path.read_bytes().replace(b": data", b": \xe9.raw").replace(b"= data", b"= \xe9.raw"))
+    (folder / os.fsdecode(b"\xe9.raw")).write_bytes(VOXELS.tobytes())
+    np.testing.assert_array_equal(read_volume(path).data.ravel(order="F"), VOXELS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_too_few_descriptors_are_a_lack_of_resources(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(bytes(1000))
+
+    def refuse(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("gpu_infer.volume.files.os.open", refuse)
+    with pytest.raises(ResourceError, match="Too many open files"):
+        read_volume(tmp_path / name)
+
+
+def test_memory_that_is_not_there_is_a_lack_of_resources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "v.nii"
+    nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.eye(4)), path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for place in ("gpu_infer.volume.spans.np.empty", "gpu_infer.volume.read.narrow"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, refuse)
+            with pytest.raises(ResourceError, match=r"v\.nii: no memory for 0 MiB of voxels"):
+                read_volume(path)
 
 
 def test_every_file_that_is_read_is_named(tmp_path: Path) -> None:

@@ -221,6 +221,7 @@ def test_lines_that_are_wrong(tmp_path: Path, lines: str, text: str) -> None:
         ("space directions", "(1e-200,0,0) (0,1,0) (0,0,1)", "space directions|spacing|singular"),
         ("space directions", "(1,0,0) (0,1,0) none", "expected three vectors of three numbers"),
         ("space directions", "(1,0) (0,1) (1,1)", "expected three vectors of three numbers"),
+        ("space directions", "(1,0,0) (0,1) (0,0,1)", "expected three vectors of three numbers"),
         ("space directions", "(1,0,0) (0,1,0)", "expected 3 vectors"),
         ("space directions", "(1,0,0) (0,1,0) (0,0,1) x", "expected 3 vectors"),
         ("space directions", "(a,0,0) (0,1,0) (0,0,1)", "expected vectors of numbers"),
