@@ -17,6 +17,7 @@ from .spans import Bytes, allocate, check_inflatable, check_span, fill_inflated,
 
 _CHUNK = 1 << 20  # bytes of text at once
 _REMEDY = "the file is incomplete or damaged: copy or export it again"
+_MAX_LINES = 1 << 24  # bytes of lines in front of voxels: they are somebody's text header
 _MAX_WORD = 50  # digits of a float64 that somebody wrote generously
 _EXACT = 2.0**53  # whole numbers that a float64 holds
 _NO_HEX = re.compile(rb"\s+")
@@ -86,7 +87,7 @@ class StoredVoxels:
         with open_regular(path) as file:
             file.seek(self.start)
             at, remaining = self.start, self.lines
-            while chunk := file.read(_CHUNK):
+            while at - self.start < _MAX_LINES and (chunk := file.read(_CHUNK)):
                 if (ends := chunk.count(b"\n")) >= remaining:
                     end = 0
                     for _ in range(remaining):
@@ -94,7 +95,11 @@ class StoredVoxels:
                     return at + end
                 remaining -= ends
                 at += len(chunk)
-        raise InputError(f"{path}: fewer than {self.lines} lines in front of the voxels", remedy=_REMEDY)
+        raise InputError(
+            f"{path}: fewer than {self.lines} lines in the first {_MAX_LINES >> 20} MiB, expected them in front of the "
+            "voxels",
+            remedy=_REMEDY,
+        )
 
     def _fill_text(self, file: BinaryIO, path: Path, out: Bytes) -> None:
         """Decimal numbers between white space."""
