@@ -37,7 +37,7 @@ Input = Annotated[
 AllowForeignDataFiles = Annotated[
     bool | None,
     typer.Option(
-        "--allow-foreign-data-files/--no-allow-foreign-data-files",
+        "--allow-foreign-data-files",
         help="Read data files that the input's header names outside its folder.",
         rich_help_panel=_FILES,
     ),
