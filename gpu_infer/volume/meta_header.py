@@ -19,6 +19,7 @@ _MAX_SIZE = 1 << 31
 _SPACING = ("ElementSpacing", "ElementSize")
 _ORIGIN = ("Offset", "Position", "Origin")
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
+_SCALING = {"ElementToIntensityFunctionSlope": 1.0, "ElementToIntensityFunctionOffset": 0.0}
 _REQUIRED = ("NDims", "DimSize", "ElementType", "ElementDataFile")
 _KEYS = {
     *_REQUIRED,
@@ -31,6 +32,7 @@ _KEYS = {
     "DistanceUnits",
     "ElementByteOrderMSB",
     "ElementNumberOfChannels",
+    *_SCALING,
     "HeaderSize",
 }
 _MM_PER_UNIT = {"um": 1e-3, "cm": 10.0}
@@ -97,6 +99,12 @@ class MetaHeader:
         if sizes.size != self.dims or (sizes < 1).any() or (sizes % 1).any() or (sizes >= _MAX_SIZE).any():
             raise self.wrong("DimSize", f"{self.dims} positive whole numbers")
         return tuple(int(n) for n in sizes)
+
+    def check_unscaled(self) -> None:
+        """Raise `InputError` for a mapping of voxels to values: most readers overlook it, so nobody relies on it."""
+        for key, value in _SCALING.items():
+            if key in self.fields and self._numbers(key).tolist() != [value]:
+                raise self.wrong(key, f"{value:g}, which means values as stored")
 
     def geometry(self, notes: list[str]) -> Geometry:
         """The grid, as ITK reads it: rows of TransformMatrix are the axes' directions in LPS; lengths in mm."""

@@ -39,6 +39,7 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
     """
     header = MetaHeader.read(path)
     notes: list[str] = []
+    header.check_unscaled()
     geometry = header.geometry(notes)
     check_geometry(geometry, path)
     frames = header.sizes[3] if header.dims == 4 else 1

@@ -56,6 +56,8 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
     kinds = header.words("kinds", len(sizes)) or []
     if any(kind.lower() in _NOT_REAL for kind in kinds):
         raise InputError(f"{path}: complex voxels are not supported", remedy="save the magnitude as float32")
+    if {"old min", "old max"} & header.fields.keys():
+        notes.append("old min and old max are ignored: voxels are read as stored")
     grid = nrrd_grid(header, notes)
     check_geometry(grid.geometry, path)
     stored = _stored(header, allow_foreign)

@@ -196,6 +196,15 @@ def test_headers_that_would_crash_or_hang_a_reader(tmp_path: Path, line: str, te
     refused(write(tmp_path, "v.raw", HEAD + line + "\n"), text)
 
 
+@pytest.mark.parametrize(("key", "plain"), [("Slope", 1), ("Offset", 0)])
+def test_a_mapping_to_values_is_refused(tmp_path: Path, key: str, plain: int) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
+    key = f"ElementToIntensityFunction{key}"
+    refused(write(tmp_path, "v.raw", HEAD + f"{key} = 0.5\n"), f"{key} = 0.5, expected {plain}")
+    refused(write(tmp_path, "v.raw", HEAD + f"{key} = nan\n"), f"{key} = nan, expected finite")
+    assert_voxels(write(tmp_path, "v.raw", HEAD + f"{key} = {plain}\n"))
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("um", 1e-3), ("mm", 1.0), ("cm", 10.0), ("?", 1.0)])
 def test_units(tmp_path: Path, unit: str, factor: float) -> None:
     (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())

@@ -128,6 +128,12 @@ def test_encodings_as_itk_reads_them(tmp_path: Path, encoding: str) -> None:
     assert_as_itk(write(tmp_path, SPACED, voxels, encoding))
 
 
+def test_a_mapping_to_values_is_said(tmp_path: Path) -> None:
+    volume = read_volume(write(tmp_path, SPACED + "oldmin: -1\nold max: 1\n"))
+    np.testing.assert_array_equal(volume.data[0], VOXELS.T)
+    assert "old min and old max are ignored: voxels are read as stored" in volume.warnings
+
+
 def test_big_endian(tmp_path: Path) -> None:
     assert_as_itk(write(tmp_path, SPACED.replace("little", "big"), VOXELS.astype(">i2").tobytes()))
 
