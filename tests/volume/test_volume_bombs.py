@@ -85,7 +85,7 @@ def test_empty_members_in_front_have_a_bound(tmp_path: Path) -> None:
 def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
     """One call of zlib would expand 256 KiB of this stream to 256 MiB."""
     path = tmp_path / "v.nii.gz"
-    path.write_bytes(zeros(1024)[: 1 << 20])
+    path.write_bytes(zeros(300))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError):
         read_volume(path)
