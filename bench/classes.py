@@ -25,7 +25,7 @@ from gpu_infer.transforms.plan import Pipeline
 from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.repository import model_in_repository
 from gpu_infer.volume.geometry import Geometry
-from gpu_infer.volume.volume import Volume
+from gpu_infer.volume.header import VolumeHeader
 
 MODELS = Path(__file__).parent / "models"
 MODEL = "classes105"
@@ -107,7 +107,8 @@ def _plan(config: Path, depth: int) -> Any:
     """The memory plan (`gpu_infer.memory.Load`) of a volume of that depth, without a voxel of it."""
     shape = (*PLANE, depth)
     data = np.broadcast_to(np.uint8(0), (1, *shape))
-    volume = Volume(data, Geometry(shape, np.eye(4)), Path("labels.mhd"), "metaimage")
+    path = Path("labels.mhd")
+    volume = VolumeHeader(Geometry(shape, np.eye(4)), 1, data.dtype, path, (path,), "metaimage", lambda _: data)
     spec = load_config(config, {})
     settings = Settings.from_environment({}, input="in", output="out", config=config, publish="")
     model = model_in_repository(MODELS, MODEL)

@@ -16,10 +16,11 @@ from .address import server_address
 from .backends.base import Backend
 from .backends.choose import choose_backend
 from .backends.pending import PendingBackend, begin_backend
-from .errors import ConfigError, GpuInferError, Interrupted, ModelError
+from .errors import ConfigError, GpuInferError, Interrupted
 from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, MaskFinisher, ScoreFinisher
 from .inferers.scan_window import scan_window
-from .job import Job, narrowed, plan_job
+from .job import Job, check_stored, narrowed, plan_job
+from .nan_scores import explain_nan_scores
 from .progress import Progress, ProgressCallback, silent
 from .report import Report, label_volumes
 from .resources import resource_folder
@@ -34,7 +35,8 @@ from .triton.server import Server
 from .triton.transport import Transport, choose_transport, data_choices
 from .volume.channels import choose_files
 from .volume.choose import base_name, check_exists
-from .volume.read import read_volumes
+from .volume.header import VolumeHeader
+from .volume.read import read_header, read_voxels
 from .volume.volume import Volume
 from .writers.collisions import check_folders, check_input_kept
 from .writers.label_maps import label_map_names, write_label_maps
@@ -122,13 +124,13 @@ class _Operator:
         with self._stage("read"):
             files = choose_files(settings.input, pipeline.input_files)
             path = files[0]
-            volume = read_volumes(files)
-            self._report.hash_files(volume.files or (path,))
+            header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
+            data["input"] = header.describe()
+            for message in header.warnings:  # logged by the reader, with the file's name
+                self._report.warn(message)
+            check_stored(header.nbytes + header.extra - header.held, path)
             for name in {base_name(path), *label_map_names(base_name(path), list(pipeline.outputs)).values()}:
-                check_input_kept(volume.files or (path,), name, settings.output, settings.publish)
-        data["input"] = describe_volume(volume)
-        for message in volume.warnings:  # logged by the reader, with the file's name
-            self._report.warn(message)
+                check_input_kept(header.files or (path,), name, settings.output, settings.publish)
 
         with self._stage("device"):
             backend = pending.result()
@@ -144,7 +146,7 @@ class _Operator:
         }
 
         with self._stage("plan"):
-            job = plan_job(config, pipeline, settings, volume, transport, backend)
+            job = plan_job(config, pipeline, settings, header, transport, backend)
         data["triton"] |= transport.chosen()
         data["plan"] = {"stages": pipeline.describe(), "steps": []}
         data["model"] = {"name": job.model.name, "version": job.model.version, "platform": job.model.platform}
@@ -154,7 +156,14 @@ class _Operator:
         if (reserve := getattr(backend, "reserve", None)) is not None:
             reserve(job.load.device_peak - job.load.device_block, beside=job.load.device_block)
 
-        labels, counts = self._segment(config, job, pipeline, volume, transport, backend)
+        with self._stage("read"):  # the plan has room for the voxels
+            volume = read_voxels(header, nan=pipeline.nan)
+            self._report.hash_files(volume.files or (path,))
+        data["input"]["dtype"] = str(volume.dtype)
+        for message in volume.warnings[len(header.warnings) :]:
+            self._report.warn(message)
+
+        labels, counts = self._segment(config, job, pipeline, header, volume, transport, backend)
 
         with self._stage("write"):
             maps = {output.field: (labels[output.field], output.dtype) for output in config.outputs}
@@ -200,7 +209,14 @@ class _Operator:
         return Server.connect(endpoints, control, wait_s=settings.wait_s, check=pending.raise_failure)
 
     def _segment(
-        self, config: Config, job: Job, pipeline: Pipeline, volume: Volume, transport: Transport, backend: Backend
+        self,
+        config: Config,
+        job: Job,
+        pipeline: Pipeline,
+        header: VolumeHeader,
+        volume: Volume,
+        transport: Transport,
+        backend: Backend,
     ) -> tuple[dict[str, Any], dict[str, list[int]]]:
         """By output field: labels [I, J, K] on the input's own grid, on the host, and how many voxels have each."""
         settings, data = self._settings, self._report.data
@@ -208,14 +224,14 @@ class _Operator:
             fields = pipeline.prepare(volume, backend, job.model.input.dtype)
             prepared = fields[pipeline.input_field].array
             if pipeline.grid_decided_by_voxels:
-                job = narrowed(job, config, pipeline, settings, volume, fields[pipeline.input_field].shape)
+                job = narrowed(job, config, pipeline, settings, header, fields[pipeline.input_field].shape)
         with self._stage("infer"):
             ring, planned = open_slots(job, transport, backend, settings.deadline_s)
             with ring:
                 if planned is not job:
                     self._tell(job := planned)
                 # no name is kept for what only later transforms may hold
-                pipeline.accept(self._infer(job, pipeline, prepared, ring, backend), fields)
+                pipeline.accept(self._infer(job, pipeline, volume, prepared, ring, backend), fields)
                 prepared = None
         data["tiles"] = {
             "windows": len(job.grid.windows),
@@ -248,7 +264,9 @@ class _Operator:
         for message in job.steps:
             self._warn(message)
 
-    def _infer(self, job: Job, pipeline: Pipeline, prepared: Any, ring: SlotRing, backend: Backend) -> Any:
+    def _infer(
+        self, job: Job, pipeline: Pipeline, volume: Volume, prepared: Any, ring: SlotRing, backend: Backend
+    ) -> Any:
         """Labels or scores on the model's grid, on `backend`; the sums are given back when it returns."""
         summing = choose_backend("cpu") if job.load.host_sums else backend
         finisher: Finisher
@@ -279,10 +297,7 @@ class _Operator:
         )
         self._report.data["triton"].update(ring.counters())
         if nans := summing.take_nan_scores():
-            raise ModelError(
-                f"model {job.model.name} answered NaN: {nans} of the scores, so labels would mean nothing",
-                remedy="check the model on this volume (its intensities, its precision: FP16 overflows)",
-            )
+            self._warn(explain_nan_scores(nans, job, volume))
         return result
 
     def _show(self, result: RunResult, masks: list[Path], job: Job, volume: Volume, labels: Any) -> None:
@@ -317,19 +332,6 @@ class _Operator:
                     raise
                 except (GpuInferError, OSError) as error:
                     self._warn(f"preview {path} failed: {error}")
-
-
-def describe_volume(volume: Volume) -> dict[str, Any]:
-    """The facts of an input volume for the report."""
-    return {
-        "path": str(volume.path),
-        "format": volume.format,
-        "shape": list(volume.geometry.shape),
-        "channels": volume.channels,
-        "dtype": str(volume.data.dtype),
-        "spacing_mm": list(volume.geometry.spacing),
-        "affine_ras": volume.geometry.affine.tolist(),
-    }
 
 
 def _write_report(report: Report, folder: Path) -> Path | None:

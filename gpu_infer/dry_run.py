@@ -16,8 +16,8 @@ from .transforms.plan import Pipeline
 from .triton.model import ModelInfo
 from .triton.repository import model_in_repository
 from .volume.channels import choose_files
-from .volume.read import read_volumes
-from .volume.volume import Volume
+from .volume.header import VolumeHeader
+from .volume.read import read_header
 
 
 def plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
@@ -40,7 +40,9 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
     model = _model(config, settings, name, models)
     if volume_path is None:
         return lines
-    volume = read_volumes(choose_files(volume_path, pipeline.input_files))
+    volume = read_header(
+        choose_files(volume_path, pipeline.input_files), allow_foreign=settings.allow_foreign_data_files
+    )
     lines += [f"warning: {message}" for message in volume.warnings]
     lines += _shapes(pipeline, volume, model)
     if name is None:
@@ -87,9 +89,9 @@ def _model(config: Config, settings: Settings, name: str | None, models: Path | 
     return found
 
 
-def _shapes(pipeline: Pipeline, volume: Volume, model: ModelInfo | None) -> list[str]:
+def _shapes(pipeline: Pipeline, volume: VolumeHeader, model: ModelInfo | None) -> list[str]:
     dtype = model.input.dtype if model is not None else "float32"
-    trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype, dtype)
+    trace = pipeline.trace(volume.channels, volume.geometry, volume.dtype, dtype)
     return [
         f"{stage.line}: {_by(stage.shape_in)} {stage.dtype_in} -> {_by(stage.shape_out)} {stage.dtype_out}"
         for stage in trace.stages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from .triton.model import ModelInfo
 from .triton.ring import probe_output_channels
 from .triton.transport import Transport
 from .volume.geometry import Shape3
-from .volume.volume import Volume
+from .volume.header import VolumeHeader
 
 SLOTS = 2
 """Requests in flight where nobody says: one computes while the other is filled and blended."""
@@ -63,7 +64,7 @@ def plan_job(
     config: Config,
     pipeline: Pipeline,
     settings: Settings,
-    volume: Volume,
+    volume: VolumeHeader,
     transport: Transport,
     backend: Backend,
 ) -> Job:
@@ -109,6 +110,16 @@ def replanned(job: Job, transport: Transport, backend: Backend) -> Job:
     return replace(job, load=load, steps=steps)
 
 
+def check_stored(nbytes: int, path: Path) -> None:
+    """Raise ResourceError if the voxels alone, `nbytes`, do not fit what the host has free."""
+    free = free_host_bytes()
+    if nbytes > free:
+        raise ResourceError(
+            f"{path}: its voxels take {nbytes / 2**20:.1f} MiB, {free / 2**20:.1f} MiB of memory are free",
+            remedy="give the process more memory (a container's limit), or crop the volume",
+        )
+
+
 def room_of(backend: Backend, control: str = "grpc", data: str | None = None) -> Room:
     """What is free now for a run on `backend`, with voxels that travel by `data` (None: the best that it can)."""
     gpu = backend.name == "gpu"
@@ -133,7 +144,7 @@ def settle(
     config: Config,
     pipeline: Pipeline,
     settings: Settings,
-    volume: Volume,
+    volume: VolumeHeader,
     model: ModelInfo,
     room: Room | None,
     *,
@@ -147,7 +158,7 @@ def settle(
     """
     room = room or Room()
     inferer = config.inferer
-    trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype)
+    trace = pipeline.trace(volume.channels, volume.geometry, volume.dtype)
     shape, channels = shape or trace.model_shape, trace.model_channels
     simple = inferer.kind == "simple"
     fit = fit_model(
@@ -166,7 +177,7 @@ def settle(
     gaussian = mode.blend != "constant"
     classes = max(fit.channels_out, 1)
     if fit.channels_out > 0:
-        trace = pipeline.trace(volume.channels, volume.geometry, volume.data.dtype, model.input.dtype, fit.channels_out)
+        trace = pipeline.trace(volume.channels, volume.geometry, volume.dtype, model.input.dtype, fit.channels_out)
     visits = len(grid.distinct) * len(grid.mirrors)
     batch = min(fit.batch, visits)
     summed = classes + (gaussian and pipeline.finisher != "argmax")  # the weights' sums are one channel more
@@ -187,11 +198,11 @@ def settle(
         full_batch=model.max_batch if model.fixed_batch else 0,
         gpu=room.gpu,
         device_slots=room.device_slots,
-        chains=trace.peak_bytes,
+        chains=max(trace.peak_bytes, volume.extra),  # voxels are read before the first transform
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
-        program=max(resident_bytes() - volume.nbytes, 0) + KERNELS + (STAGING if room.gpu else 0),
+        program=max(resident_bytes() - volume.held, 0) + KERNELS + (STAGING if room.gpu else 0),
     )
-    # interpreter, libraries and the volume are in memory already
+    # interpreter and libraries are in memory already
     host = None if room.host is None else room.host + resident_bytes()
     try:
         load, steps = degrade(load, host, room.device)
@@ -203,7 +214,9 @@ def settle(
     return Job(model, fit, mode, grid, load, trace.channels_last, steps)
 
 
-def narrowed(job: Job, config: Config, pipeline: Pipeline, settings: Settings, volume: Volume, shape: Shape3) -> Job:
+def narrowed(
+    job: Job, config: Config, pipeline: Pipeline, settings: Settings, volume: VolumeHeader, shape: Shape3
+) -> Job:
     """`job` on the grid that the voxels decided, which lies within the one that it was planned for: no more memory."""
     classes = job.fit.channels_out
     smaller = settle(config, pipeline, settings, volume, job.model, None, channels_out=classes, shape=shape)

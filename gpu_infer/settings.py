@@ -56,6 +56,8 @@ class Settings:
     wait_s           seconds to wait for the server to be ready
     deadline_s       seconds for one request
     preview          write preview.png beside the label map
+    allow_foreign_data_files
+                     data files that the input's header names may lie outside the header's folder
     debug_port       TCP port on which to wait for a debugger before running, None: do not
     """
 
@@ -82,6 +84,7 @@ class Settings:
     deadline_s: float = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
+    allow_foreign_data_files: bool = False
     debug_port: int | None = None
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gpu_infer.dry_run import plan
-from gpu_infer.errors import ConfigError, ModelError
+from gpu_infer.errors import ConfigError, InputError, ModelError
 from gpu_infer.resources import resource_folder
 from gpu_infer.settings import Settings
 
@@ -51,6 +51,16 @@ def test_without_a_repository_windows_are_left_to_the_run(tmp_path: Path) -> Non
     lines = plan(settings(tmp_path), volume(tmp_path))
     assert "model fixed_roi: no config.pbtxt at hand (--models), so windows and peak memory are not known" in lines
     assert not [line for line in lines if line.startswith("peak")]
+
+
+def test_data_files_elsewhere_need_the_option(tmp_path: Path) -> None:
+    (tmp_path / "v.raw").write_bytes(bytes(20 * 21 * 22))
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in/v.mhd"
+    path.write_text("NDims = 3\nDimSize = 20 21 22\nElementType = MET_UCHAR\nElementDataFile = ../v.raw\n")
+    with pytest.raises(InputError, match="--allow-foreign-data-files"):
+        plan(settings(tmp_path), path)
+    assert any("20×21×22" in line for line in plan(settings(tmp_path, allow_foreign_data_files=True), path))
 
 
 def test_no_model_is_named(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ LAYERS: dict[str, int] = {
     "degrade": 3,
     "report": 3,
     "job": 3,
+    "nan_scores": 3,
     "slots": 3,
     "app": 3,
     "logs": 3,

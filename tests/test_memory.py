@@ -17,7 +17,7 @@ from gpu_infer.settings import Settings
 from gpu_infer.spec.load import load_config
 from gpu_infer.triton.model import ModelInfo, TensorInfo
 from gpu_infer.volume.geometry import Geometry
-from gpu_infer.volume.volume import Volume
+from gpu_infer.volume.header import VolumeHeader
 
 LOAD = Load(
     stored=100,
@@ -196,12 +196,10 @@ def many_classes(folder: Path, depth: int, room: Room) -> Load:
     path = folder / "config_inference.json"
     path.write_text(CONFIG)
     config = load_config(path, {})
-    volume = Volume(
-        np.broadcast_to(np.uint8(0), (1, 512, 512, depth)),
-        Geometry((512, 512, depth), np.eye(4)),
-        Path("deep.nii"),
-        "nifti",
-    )
+    data = np.broadcast_to(np.uint8(0), (1, 512, 512, depth))
+    file = Path("deep.nii")
+    geometry = Geometry((512, 512, depth), np.eye(4))
+    volume = VolumeHeader(geometry, 1, data.dtype, file, (file,), "nifti", lambda _: data)
     tensors = [
         TensorInfo(name, np.dtype(np.float32), "FP32", (channels, 192, 192, 32))
         for name, channels in (("INPUT", 1), ("OUTPUT", 105))

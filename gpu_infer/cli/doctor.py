@@ -21,6 +21,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(
     clean: Clean = False,
     input: options.Input = None,  # noqa: A002
+    allow_foreign_data_files: options.AllowForeignDataFiles = None,
     output: options.Output = None,
     publish: options.Publish = None,
     logs: options.Logs = None,
@@ -47,6 +48,7 @@ def doctor(
     settings = Settings.from_environment(
         os.environ,
         input=input,
+        allow_foreign_data_files=allow_foreign_data_files,
         output=output,
         publish=publish,
         logs=logs,

@@ -34,6 +34,14 @@ Input = Annotated[
         rich_help_panel=_FILES,
     ),
 ]
+AllowForeignDataFiles = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-foreign-data-files",
+        help="Read data files that the input's header names outside its folder.",
+        rich_help_panel=_FILES,
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

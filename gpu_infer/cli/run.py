@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def run(
     input: options.Input = None,  # noqa: A002
+    allow_foreign_data_files: options.AllowForeignDataFiles = None,
     output: options.Output = None,
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,
@@ -44,6 +45,7 @@ def run(
     settings = Settings.from_environment(
         os.environ,
         input=input,
+        allow_foreign_data_files=allow_foreign_data_files,
         output=output,
         publish=publish,
         publish_dialect=publish_dialect,

@@ -22,6 +22,7 @@ Volume = Annotated[
 def validate(
     config: ConfigArgument,
     input: Volume = None,  # noqa: A002
+    allow_foreign_data_files: options.AllowForeignDataFiles = None,
     models: options.Models = None,
     model: options.Model = None,
     mode: options.Mode = None,
@@ -40,6 +41,7 @@ def validate(
     settings = Settings.from_environment(
         os.environ,
         config=config,
+        allow_foreign_data_files=allow_foreign_data_files,
         model_name=model,
         mode=mode,
         batch_size=batch_size,

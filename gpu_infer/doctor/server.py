@@ -102,11 +102,12 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     from ..backends.choose import choose_backend
     from ..job import room_of, settle
     from ..volume.channels import choose_files
-    from ..volume.read import read_volumes
+    from ..volume.read import read_header
 
     try:
         pipeline = config.pipeline()
-        volume = read_volumes(choose_files(settings.input, pipeline.input_files))
+        files = choose_files(settings.input, pipeline.input_files)
+        volume = read_header(files, allow_foreign=settings.allow_foreign_data_files)
         data = settings.require or (None if settings.data == "auto" else settings.data)
         room = room_of(choose_backend(settings.device), data=data)
         job = settle(config, pipeline, settings, volume, model, room)

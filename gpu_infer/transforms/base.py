@@ -125,6 +125,11 @@ class Load(Transform):
         """Patterns of the files that become the channels, in order; empty for one file of any name."""
         return ()
 
+    @property
+    def nan(self) -> float | None:
+        """Value in physical units for voxels of the file that are NaN or infinite; None: they stay."""
+        return None
+
     @abstractmethod
     def orientation(self, geometry: Geometry) -> Orientation:
         """Orientation in which a volume of this stored geometry is seen from here on."""

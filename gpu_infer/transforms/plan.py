@@ -83,6 +83,11 @@ class Pipeline:
         """Patterns of the files that become the channels of the input, in order; empty for one file of any name."""
         return self._load.files
 
+    @property
+    def nan(self) -> float | None:
+        """Value in physical units for voxels of the file that are NaN or infinite; None: they stay."""
+        return self._load.nan
+
     def cuts(self, classes: int) -> tuple[float, ...]:
         """What the scores of a channel are compared with, for each of `classes`, where `finisher` is "masks"."""
         if not isinstance(self._done, ChannelMask):

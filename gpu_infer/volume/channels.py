@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import InputError
-from .choose import EXTENSIONS, choose_input, extension
+from .choose import EXTENSIONS, check_exists, choose_input, extension
+from .files import unreadable
 
 
 def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
@@ -19,6 +20,7 @@ def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
     """
     if not patterns:
         return [choose_input(path)]
+    check_exists(path)
     if not path.is_dir():
         raise InputError(
             f"{path}: expected a folder with the files {', '.join(patterns)}",
@@ -28,6 +30,8 @@ def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
         names = sorted(e.name for e in path.iterdir() if e.is_file() and not e.name.startswith("."))
     except PermissionError:
         raise InputError(f"{path}: permission denied", remedy="let this user read the input folder") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
     volumes = [name for name in names if extension(Path(name)) in EXTENSIONS]
     chosen: list[Path] = []
     for pattern in patterns:

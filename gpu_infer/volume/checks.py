@@ -48,18 +48,46 @@ def check_geometry(geometry: Geometry, path: Path) -> None:
         )
 
 
-def not_finite(data: NDArray[Any]) -> tuple[str, ...]:
-    """A warning where voxels of `data` [C, I, J, K] are NaN or infinite; counted slice by slice.
+def check_finite_voxels(
+    data: NDArray[Any], value: float | None = None, stored: float | None = None
+) -> tuple[int, tuple[str, ...]]:
+    """How many voxels of `data` [C, I, J, K] are NaN or infinite, and a warning if there are any.
 
-    A model answers such a voxel, and whatever lies within its reach, with NaN, of which argmax makes background.
+    With `value` (physical units) and `stored` (the same as stored) they are replaced in place. A model answers such a
+    voxel, and whatever lies within its reach, with NaN, of which argmax makes background.
     """
     if data.dtype.kind != "f":
-        return ()
-    slices = (channel[:, :, k] for channel in data for k in range(channel.shape[2]))
-    count = sum(part.size - int(np.count_nonzero(np.isfinite(part))) for part in slices)
+        return 0, ()
+    count = 0
+    for channel in data:
+        for k in range(channel.shape[2]):
+            part = channel[:, :, k]
+            finite = np.isfinite(part)
+            wrong = part.size - int(np.count_nonzero(finite))
+            if wrong and stored is not None:
+                part[~finite] = stored
+            count += wrong
     if not count:
-        return ()
-    return (f"{count} of {data.size} voxels are NaN or infinite: labels at and around them mean nothing",)
+        return 0, ()
+    if value is not None:
+        return 0, (f"{count} of {data.size} voxels are NaN or infinite: replaced by {value:g}",)
+    return count, (f"{count} of {data.size} voxels are NaN or infinite: labels at and around them mean nothing",)
+
+
+def kept_dtype(stored: np.dtype[Any], path: Path) -> np.dtype[Any]:
+    """dtype that `narrow` makes of `stored`; int32 also stands for uint32. Raises `InputError` as `narrow` does."""
+    if stored.name in SUPPORTED_DTYPES:
+        return stored.newbyteorder("=")
+    if stored.kind in "iu":
+        return np.dtype(np.int32)
+    if stored.kind == "f" and stored.itemsize > 8:
+        return np.dtype(np.float64)
+    raise _unsupported(stored, path)
+
+
+def kept_extra(stored: np.dtype[Any], count: int) -> int:
+    """Bytes that the `count` stored values take in memory until `narrow` has made supported ones of them."""
+    return 0 if stored.name in SUPPORTED_DTYPES and stored.isnative else count * stored.itemsize
 
 
 def narrow(data: NDArray[Any], path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -86,7 +114,11 @@ def narrow(data: NDArray[Any], path: Path) -> tuple[NDArray[Any], tuple[str, ...
         )
     if dtype.kind == "f" and dtype.itemsize > 8:
         return data.astype(np.float64, order="K"), (f"stored as {dtype.name}, kept as float64",)
-    raise InputError(
+    raise _unsupported(dtype, path)
+
+
+def _unsupported(dtype: np.dtype[Any], path: Path) -> InputError:
+    return InputError(
         f"{path}: voxel type {dtype} is not supported, expected one of {', '.join(SUPPORTED_DTYPES)}",
         remedy="save the volume as int16 or float32",
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import stat
 from pathlib import Path
 
 from ..errors import InputError
+from .files import file_size, unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ def choose_input(path: Path) -> Path:
     when there is nothing, or when a file has an extension that no reader takes.
     """
     try:
+        check_exists(path)
         if path.is_file():
             if extension(path) is None:
                 raise InputError(
@@ -32,24 +35,31 @@ def choose_input(path: Path) -> Path:
                     remedy="convert the volume; of a DICOM series give the folder",
                 )
             return path
-        check_exists(path)
         return _in_folder(path)
     except PermissionError as error:
         raise InputError(
             f"{error.filename or path}: permission denied", remedy="let this user read the input folder"
         ) from None
+    except OSError as error:
+        raise unreadable(Path(error.filename or path), error) from None
 
 
 def check_exists(path: Path) -> None:
-    """InputError where nothing has this name; whether it can be read is another matter."""
+    """Raise `InputError` if nothing has this name, or what has it is neither a regular file nor a folder.
+
+    Whether it can be read is another matter.
+    """
     try:
-        path.stat()
+        if not stat.S_ISDIR(path.stat().st_mode):
+            file_size(path)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{path}: no such file or folder", remedy="check the input path or the container's mounts"
         ) from None
     except PermissionError:
         return  # `choose_input` names the folder that cannot be entered
+    except (OSError, ValueError) as error:  # a link loop, a name that no file can have
+        raise unreadable(path, error) from None
 
 
 def base_name(path: Path) -> str:

@@ -1,77 +1,88 @@
-"""The text header of a MetaImage: checked before ITK sees it, and enough of it to read the voxels safely."""
+"""The text header of a MetaImage, parsed and checked: ITK mends some broken ones, and crashes on others."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .spans import inflate_span, read_span
+from .files import open_regular
+from .geometry import Geometry, Shape3
 
-_MAX_HEADER = 1 << 16
-_DTYPES = {
-    "MET_CHAR": "i1",
-    "MET_UCHAR": "u1",
-    "MET_SHORT": "i2",
-    "MET_USHORT": "u2",
-    "MET_INT": "i4",
-    "MET_UINT": "u4",
-    "MET_LONG": "i4",  # 32 bits in MetaIO on every platform
-    "MET_ULONG": "u4",
-    "MET_LONG_LONG": "i8",
-    "MET_ULONG_LONG": "u8",
-    "MET_FLOAT": "f4",
-    "MET_DOUBLE": "f8",
-}
+_READ = (1 << 16, 1 << 24)  # bytes of header: most have a few lines, ultrasound sequences some hundred kB
+_MAX_VALUE = 1 << 12  # characters of a value that counts
+_MAX_SIZE = 1 << 31
 _SPACING = ("ElementSpacing", "ElementSize")
 _ORIGIN = ("Offset", "Position", "Origin")
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
+_SCALING = {"ElementToIntensityFunctionSlope": 1.0, "ElementToIntensityFunctionOffset": 0.0}
+_REQUIRED = ("NDims", "DimSize", "ElementType", "ElementDataFile")
+_KEYS = {
+    *_REQUIRED,
+    *_SPACING,
+    *_ORIGIN,
+    *_MATRIX,
+    "BinaryData",
+    "BinaryDataByteOrderMSB",
+    "CompressedData",
+    "DistanceUnits",
+    "ElementByteOrderMSB",
+    "ElementNumberOfChannels",
+    *_SCALING,
+    "HeaderSize",
+}
+_MM_PER_UNIT = {"um": 1e-3, "cm": 10.0}
+_UNIT_LENGTH = 1e-3  # rows of a rotation written with four digits
 
 
 @dataclass(frozen=True)
 class MetaHeader:
-    """`fields` as written; `end` is the byte after the header, where voxels start in an .mha."""
+    """`fields` as written; `end` is the byte after the header, where voxels start in an .mha; `listed` are the lines
+    after `ElementDataFile = LIST`."""
 
     path: Path
     fields: dict[str, str]
     end: int
+    listed: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> MetaHeader:
         """Raises `InputError` when the file is not a MetaImage header."""
-        try:
-            with path.open("rb") as file:
-                text = file.read(_MAX_HEADER)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check name and permissions") from None
         fields: dict[str, str] = {}
-        end = 0
-        while (stop := text.find(b"\n", end)) >= 0 or end < len(text):
-            stop = len(text) if stop < 0 else stop
-            line = os.fsdecode(text[end:stop])  # file names are bytes on disk
-            end = stop + 1
-            key, found, value = line.partition("=" if "=" in line else ":")
-            if found:
-                fields[key.strip()] = value.strip()
-            if key.strip() == "ElementDataFile":
-                break
-        for key in ("NDims", "DimSize", "ElementType", "ElementDataFile"):
+        end, text = 0, b""
+        with open_regular(path) as file:
+            for size in _READ:
+                text += file.read(size - len(text))
+                fields, end = _fields(text)
+                if "ElementDataFile" in fields or len(text) < size:
+                    break
+            if fields.get("ElementDataFile", "")[:4].upper() == "LIST":
+                text += file.read(_READ[-1] - len(text))
+        for key in _REQUIRED:
             if key not in fields:
                 raise InputError(
                     f"{path}: no {key} in the header, expected a MetaImage header",
                     remedy="export the volume again",
                 )
-        return cls(path, fields, end)
+        for key, value in fields.items():
+            if len(value) > _MAX_VALUE:
+                raise InputError(
+                    f"{path}: {key} has {len(value)} characters, expected at most {_MAX_VALUE}",
+                    remedy="repair the header or export the volume again",
+                )
+        listed: tuple[str, ...] = ()
+        if fields["ElementDataFile"][:4].upper() == "LIST":
+            lines = os.fsdecode(text[end:]).splitlines()
+            listed = tuple(line.strip() for line in lines if line.strip())
+        return cls(path, fields, end, listed)
 
-    def check(self) -> Iterator[str]:
-        """Yield warnings; raise `InputError` for a 2-D file, or sizes, spacing or axes that are no grid."""
+    @property
+    def dims(self) -> int:
+        """3, or 4 with an axis of channels; `InputError` for anything else."""
         dims = self._numbers("NDims")
         if dims.size != 1 or dims[0] not in (3, 4):
             named = f"{dims[0]:g}-D file: " if dims.size == 1 else ""
@@ -79,81 +90,112 @@ class MetaHeader:
                 f"{self.path}: {named}NDims = {self.fields['NDims']}, expected 3 (or 4 with channels)",
                 remedy="give a volume, not a single image",
             )
-        count = int(dims[0])
-        sizes = self._numbers("DimSize")
-        if sizes.size != count or (sizes < 1).any() or (sizes % 1).any():
-            raise self._wrong("DimSize", f"{count} positive whole numbers")
-        if key := self._first(_SPACING):
-            spacing = self._numbers(key)
-            if spacing.size != count or not (spacing > 0).all():
-                raise self._wrong(key, f"spacing of {count} positive numbers")
-        else:
-            yield "no ElementSpacing: 1 mm assumed"
-        if (key := self._first(_ORIGIN)) and self._numbers(key).size != count:
-            raise self._wrong(key, f"{count} numbers")
-        if key := self._first(_MATRIX):
-            matrix = self._numbers(key)
-            if matrix.size != count * count or abs(np.linalg.det(matrix.reshape(count, count))) < 1e-6:
-                raise self._wrong(key, f"an invertible {count}×{count} matrix")
-        else:
-            yield "no TransformMatrix: axes assumed to run to the patient's left, posterior and head (LPS)"
+        return int(dims[0])
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        name = self.fields["ElementDataFile"]
-        return (self.path,) if name.upper() == "LOCAL" else (self.path, self.path.parent / name)
+    def sizes(self) -> tuple[int, ...]:
+        """Length of each axis, the fastest first."""
+        sizes = self._numbers("DimSize")
+        if sizes.size != self.dims or (sizes < 1).any() or (sizes % 1).any() or (sizes >= _MAX_SIZE).any():
+            raise self.wrong("DimSize", f"{self.dims} positive whole numbers")
+        return tuple(int(n) for n in sizes)
 
-    def voxels(self) -> NDArray[Any] | None:
-        """Flat array of stored values in the file's byte order; None where ITK has to read (text, lists).
+    def check_unscaled(self) -> None:
+        """Raise `InputError` for a mapping of voxels to values: most readers overlook it, so nobody relies on it."""
+        for key, value in _SCALING.items():
+            if key in self.fields and self._numbers(key).tolist() != [value]:
+                raise self.wrong(key, f"{value:g}, which means values as stored")
 
-        Raises `InputError` with bytes found and expected for a file that is missing, truncated or damaged.
-        """
-        name, kind = self.fields["ElementDataFile"], _DTYPES.get(self.fields["ElementType"])
-        listed = name.upper().startswith("LIST") or "%" in name
-        if kind is None or (listed and not self.files[-1].is_file()) or not self._flag("BinaryData", default=True):
-            return None
-        source = self.files[-1]
-        if not source.is_file():
-            raise InputError(
-                f"{self.path}: ElementDataFile {name} not found in {source.parent}",
-                remedy="copy the .mhd together with its .raw or .zraw",
-            )
-        big = self._flag("BinaryDataByteOrderMSB") or self._flag("ElementByteOrderMSB")
-        dtype = np.dtype(kind).newbyteorder(">" if big else "<")
-        channels = max(self._whole("ElementNumberOfChannels", 1), 1)
-        nbytes = prod(int(n) for n in self._numbers("DimSize")) * channels * dtype.itemsize
-        start = self.end if source == self.path else 0
-        if self._flag("CompressedData"):
-            return inflate_span(source, 0, nbytes, start=start).view(dtype)
-        skip = self._whole("HeaderSize", 0)
-        if skip < 0:  # the voxels are the last bytes of the file, whatever stands before them
-            skip = max(source.stat().st_size - nbytes, 0)
-        return read_span(source, start if start else skip, nbytes).view(dtype)
+    def geometry(self, notes: list[str]) -> Geometry:
+        """The grid, as ITK reads it: rows of TransformMatrix are the axes' directions in LPS; lengths in mm."""
+        dims = self.dims
+        spacing = np.ones(dims)
+        if key := self._first(_SPACING):
+            spacing = self._numbers(key)
+            if spacing.size != dims or not (spacing > 0).all():
+                raise self.wrong(key, f"spacing of {dims} positive numbers")
+        else:
+            notes.append("no ElementSpacing: 1 mm assumed")
+        origin = np.zeros(dims)
+        if key := self._first(_ORIGIN):
+            origin = self._numbers(key)
+            if origin.size != dims:
+                raise self.wrong(key, f"{dims} numbers")
+        direction = self._direction(dims, notes)
+        unit = self.fields.get("DistanceUnits", "")
+        if factor := _MM_PER_UNIT.get(unit):
+            notes.append(f"lengths are stored in {unit}: turned into millimetres")
+            spacing, origin = spacing * factor, origin * factor
+        elif unit not in ("", "?", "mm"):
+            notes.append(f"DistanceUnits = {unit} is not known: millimetres assumed")
+        i, j, k = self.sizes[:3]
+        shape: Shape3 = (i, j, k)
+        return Geometry.from_itk(shape, tuple(spacing[:3]), tuple(origin[:3]), tuple(direction[:3, :3].ravel()))
 
-    def _first(self, keys: tuple[str, ...]) -> str | None:
-        return next((key for key in keys if key in self.fields), None)
+    def _direction(self, dims: int, notes: list[str]) -> NDArray[np.float64]:
+        key = self._first(_MATRIX)
+        if key is None:
+            notes.append("no TransformMatrix: axes assumed to run to the patient's left, posterior and head (LPS)")
+            return np.eye(dims)
+        matrix = self._numbers(key)
+        expected = f"an invertible {dims}×{dims} matrix"
+        if matrix.size != dims * dims or not (np.abs(matrix) <= 1e3).all():  # a direction's entries are at most 1
+            raise self.wrong(key, expected)
+        matrix = matrix.reshape(dims, dims)
+        if abs(np.linalg.det(matrix)) < 1e-6:
+            raise self.wrong(key, expected)
+        if dims == 4 and (matrix[3, :3].any() or matrix[:3, 3].any()):
+            raise self.wrong(key, "a fourth axis that is independent of the axes of space")
+        lengths = np.linalg.norm(matrix[:3, :3], axis=1)
+        if (np.abs(lengths - 1) > _UNIT_LENGTH).any():
+            notes.append(f"{key}: rows have lengths {', '.join(f'{v:g}' for v in lengths)}: spacing is scaled by them")
+        return matrix.T
 
-    def _flag(self, key: str, *, default: bool = False) -> bool:
+    def flag(self, key: str, *, default: bool = False) -> bool:
         value = self.fields.get(key)
         return default if not value else value[0] in "Tt1"
 
-    def _whole(self, key: str, default: int) -> int:
+    def whole(self, key: str, default: int) -> int:
         try:
-            return int(self.fields.get(key, default))
+            value = int(self.fields.get(key, default))
         except ValueError:
-            raise self._wrong(key, "a whole number") from None
+            raise self.wrong(key, "a whole number") from None
+        if abs(value) > 1 << 62:
+            raise self.wrong(key, "a smaller number")
+        return value
+
+    def wrong(self, key: str, expected: str) -> InputError:
+        """The error for a field with a value that is not `expected`."""
+        return InputError(
+            f"{self.path}: {key} = {self.fields[key][:200]}, expected {expected}",
+            remedy="repair the header or export the volume again",
+        )
+
+    def _first(self, keys: tuple[str, ...]) -> str | None:
+        return next((key for key in keys if key in self.fields), None)
 
     def _numbers(self, key: str) -> NDArray[np.float64]:
         try:
             numbers = np.array([float(v) for v in self.fields[key].split()])
         except ValueError:
-            raise self._wrong(key, "numbers") from None
+            raise self.wrong(key, "numbers") from None
         if not np.isfinite(numbers).all():
-            raise self._wrong(key, "finite numbers")
+            raise self.wrong(key, "finite numbers")
         return numbers
 
-    def _wrong(self, key: str, expected: str) -> InputError:
-        return InputError(
-            f"{self.path}: {key} = {self.fields[key]}, expected {expected}",
-            remedy="repair the header or export the volume again",
-        )
+
+def _fields(text: bytes) -> tuple[dict[str, str], int]:
+    """The fields that count in `text`, and the byte after the line ElementDataFile."""
+    fields: dict[str, str] = {}
+    end = 0
+    while end < len(text):
+        stop = text.find(b"\n", end)
+        stop = len(text) if stop < 0 else stop
+        line = text[end:stop]
+        end = stop + 1
+        name, separator, value = line.partition(b"=" if b"=" in line else b":")
+        if separator and (key := name.strip().decode("latin-1")) in _KEYS:
+            fields[key] = os.fsdecode(value.strip())  # file names are bytes on disk
+            if key == "ElementDataFile":
+                break
+    return fields, end

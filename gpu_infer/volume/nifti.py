@@ -6,12 +6,10 @@ voxels are read here, in their stored dtype and with the first axis fastest in m
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
-from math import prod
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
@@ -20,25 +18,28 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .checks import check_geometry, narrow
+from .checks import check_geometry, kept_dtype, kept_extra
+from .files import data_file
 from .geometry import Affine, Geometry, Shape3
-from .spans import inflate_span, read_span
-from .volume import Volume
+from .header import VolumeHeader
+from .spans import read_head
+from .stored import StoredVoxels
 
 _HEADER_BYTES = 540  # NIfTI-2's; NIfTI-1 needs the first 348 of them
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 _FORMS_AGREE_MM = 1e-3
+_MAX_OFFSET = 2.0**62
 _CIFTI_INTENTS = range(3000, 3100)
 _KINDS = (Nifti1Header, Nifti1PairHeader, Nifti2Header, Nifti2PairHeader)
 
 
-def read_nifti(path: Path) -> Volume:
-    """Volume of a NIfTI file, one channel per entry of the fourth axis.
+def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
+    """Header of a NIfTI file, one channel per entry of the fourth axis.
 
     slope and inter are the header's scl_slope and scl_inter, 1 and 0 where scl_slope is 0 or NaN. xyzt units
     of metres or microns are turned into mm. Raises `InputError` for what is broken or outside what is
     supported: fewer than three axes, more than one axis of channels, RGB, complex, CIFTI-2 and Analyze files,
-    zero spacing, truncation.
+    zero spacing, voxels inside the header, truncation.
     """
     notes: list[str] = []
     header = _header(path, notes)
@@ -54,16 +55,25 @@ def read_nifti(path: Path) -> Volume:
             f"{path}: scl_slope {header['scl_slope']}, scl_inter {header['scl_inter']}, expected numbers",
             remedy="repair the header's scaling",
         ) from None
-    data, changed = narrow(_voxels(path, header, dtype, shape, channels), path)
-    return Volume(
-        data=data,
-        geometry=geometry,
-        path=path,
-        format="nifti",
+    stored = _stored(path, header, dtype, shape, channels, allow_foreign)
+    stored.check()
+
+    def load(remarks: list[str]) -> NDArray[Any]:
+        # The first axis is the fastest in the file, channels are the slowest.
+        return stored.read(remarks).reshape(channels, shape[2], shape[1], shape[0]).transpose(0, 3, 2, 1)
+
+    return VolumeHeader(
+        geometry,
+        channels,
+        kept_dtype(dtype, path),
+        path,
+        _files(path),
+        "nifti",
+        load,
         slope=1.0 if slope is None else float(slope),
         inter=0.0 if inter is None else float(inter),
-        warnings=(*notes, *changed),
-        files=_files(path),
+        warnings=tuple(notes),
+        extra=kept_extra(dtype, stored.count),
     )
 
 
@@ -93,9 +103,10 @@ def _header(path: Path, notes: list[str]) -> Any:
         raise InputError(f"{path}: header of a .hdr/.img pair under a single file's name", remedy="rename the pair")
     try:
         header = kind(block[: kind.template_dtype.itemsize], check=False)
+        _check_offset(header, source, single=len(_files(path)) == 1)
         zooms = np.array(header["pixdim"][1:4], dtype=np.float64)
         header.check_fix(logger=_collector(notes), error_level=40)
-    except (HeaderDataError, ValueError) as error:
+    except (HeaderDataError, ValueError, OverflowError) as error:
         raise InputError(f"{source}: broken NIfTI header: {_line(error)}", remedy="export the volume again") from None
     _check_zooms(zooms, header, source)
     if int(header["intent_code"]) in _CIFTI_INTENTS:
@@ -105,29 +116,24 @@ def _header(path: Path, notes: list[str]) -> Any:
 
 def _head(path: Path) -> bytes:
     """The first bytes of a plain or compressed file."""
-    try:
-        if path.suffix.lower() == ".gz":
-            with gzip.open(path) as file:
-                head = file.read(_HEADER_BYTES)
-        else:
-            with path.open("rb") as plain:
-                head = plain.read(_HEADER_BYTES)
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file", remedy="check the name; a .hdr and its .img belong together"
-        ) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"{path}: truncated or damaged gzip file: {_line(error)}", remedy="copy or export it again"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions") from None
+    head = read_head(path, _HEADER_BYTES, compressed=path.suffix.lower() == ".gz")
     if len(head) < 348:
         raise InputError(
             f"{path}: truncated: found {len(head)} bytes of header, expected 348",
             remedy="copy or export it again",
         )
     return head
+
+
+def _check_offset(header: Any, path: Path, *, single: bool) -> None:
+    """Voxels lie behind the header, and in a single file behind the four bytes that announce extensions."""
+    offset = float(header["vox_offset"])
+    first = header.template_dtype.itemsize + 4 if single else 0
+    if not math.isfinite(offset) or offset < first or offset % 1 or offset > _MAX_OFFSET:
+        raise InputError(
+            f"{path}: vox_offset {offset:g}, expected a whole number of bytes from {first}",
+            remedy="repair vox_offset in the header or export the volume again",
+        )
 
 
 def _check_zooms(zooms: NDArray[np.float64], header: Any, path: Path) -> None:
@@ -206,18 +212,17 @@ def _compare_forms(header: Any, affine: Affine, shape: Shape3, notes: list[str])
         notes.append(f"qform and sform differ by up to {apart:.3g} mm at the volume's corners: sform is used")
 
 
-def _voxels(path: Path, header: Any, dtype: np.dtype[Any], shape: Shape3, channels: int) -> NDArray[Any]:
-    """[C, I, J, K] view of the bytes as they lie in the file: the first axis fastest, channels slowest."""
+def _stored(
+    path: Path, header: Any, dtype: np.dtype[Any], shape: Shape3, channels: int, allow_foreign: bool
+) -> StoredVoxels:
     source = _files(path)[-1]
-    nbytes = prod(shape) * channels * dtype.itemsize
-    offset = int(header.get_data_offset())
-    if min(shape) < 1 or channels < 1:
-        raise InputError(f"{path}: shape {shape} has an empty axis", remedy="export the volume again")
-    if not source.exists():
-        raise InputError(f"{source}: no such file", remedy="a .hdr and its .img belong together")
-    read = inflate_span if source.suffix.lower() == ".gz" else read_span
-    flat = read(source, offset, nbytes).view(dtype)
-    return flat.reshape(channels, shape[2], shape[1], shape[0]).transpose(0, 3, 2, 1)
+    if channels < 1:
+        raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
+    if len(_files(path)) > 1:
+        source = data_file(_files(path)[0], source.name, allow_foreign=allow_foreign)
+    encoding: Literal["raw", "gzip"] = "gzip" if source.suffix.lower() == ".gz" else "raw"
+    count = math.prod(shape) * channels
+    return StoredVoxels((source,), dtype, count, encoding, skip=int(header["vox_offset"]))
 
 
 def _collector(notes: list[str]) -> logging.Logger:

@@ -1,88 +1,138 @@
-"""The text header of a NRRD file: what ITK would overlook in it."""
+"""The text header of a NRRD file, parsed and checked; the format is defined at https://teem.sourceforge.net/nrrd/."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import InputError
+from .files import open_regular
 
-_MAX_HEADER = 1 << 16
-_PATIENT_SPACES = {
-    "left-posterior-superior",
-    "lps",
-    "right-anterior-superior",
-    "ras",
-    "left-anterior-superior",
-    "las",
+_READ = (1 << 16, 1 << 24)  # bytes of header: most have a few lines, segmentations and diffusion images many
+_MAX_VALUE = 1 << 12  # characters of a value that counts
+_MAX_SIZE = 1 << 31
+_MAGIC = re.compile(rb"NRRD000[1-5]\r?\n")
+_BLANK = re.compile(rb"\n\r?\n")
+_SAME = {
+    "datafile": "data file",
+    "lineskip": "line skip",
+    "byteskip": "byte skip",
+    "axismins": "axis mins",
+    "axismaxs": "axis maxs",
+    "blocksize": "block size",
+    "oldmin": "old min",
+    "oldmax": "old max",
+    "sampleunits": "sample units",
+    "spacedirections": "space directions",
+    "spaceorigin": "space origin",
+    "spaceunits": "space units",
+    "spacedimension": "space dimension",
+    "measurementframe": "measurement frame",
+    "centerings": "centers",
+}
+_KEYS = {
+    *_SAME.values(),
+    *("content", "dimension", "encoding", "endian", "kinds", "labels", "max", "min", "number", "sizes", "space"),
+    *("spacings", "thicknesses", "type", "units"),
 }
 _REMEDY = "repair the header or export the volume again"
 
 
-def check_nrrd(path: Path) -> Iterator[str]:
-    """Yield warnings; raise `InputError` for a 2-D file, or spacing, axes or origin that are no grid."""
-    fields = _fields(path)
-    dimension = fields.get("dimension", "none")
-    if not dimension.isascii() or not dimension.isdigit() or int(dimension) < 3:
+@dataclass(frozen=True)
+class NrrdHeader:
+    """`fields` by lower-case name; `end` is the byte after the header; `listed` are the lines after `LIST`."""
+
+    path: Path
+    fields: dict[str, str]
+    end: int
+    listed: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> NrrdHeader:
+        """Raises `InputError` when the file is no NRRD header, or has a line that is no field of one."""
+        with open_regular(path) as file:
+            text = file.read(_READ[0])
+            if not (magic := _MAGIC.match(text)):
+                raise InputError(f"{path}: not a NRRD header", remedy="export the volume again")
+            if not _BLANK.search(text):
+                text += file.read(_READ[1] - len(text))
+        blank = _BLANK.search(text)
+        if blank is None and len(text) == _READ[1]:
+            raise InputError(f"{path}: no blank line after the header in {_READ[1]} bytes", remedy=_REMEDY)
+        end = blank.end() if blank else len(text)
+        # a list of files goes on to the end of the header
+        lines = text[magic.end() : blank.start() if blank else end].split(b"\n")
+        fields: dict[str, str] = {}
+        for number, line in enumerate(lines):
+            if line.startswith(b"#") or not line.strip():
+                continue
+            key, value = _field(path, line)
+            if key:
+                fields[key] = value
+            if key == "data file" and value.upper().startswith("LIST"):
+                names = (os.fsdecode(each.strip()) for each in lines[number + 1 :])
+                return cls(path, fields, end, tuple(name for name in names if name))
+        return cls(path, fields, end)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Length of each axis, the fastest first: three, or four with channels. Raises `InputError`."""
+        dimension = self.fields.get("dimension", "none")
+        if dimension not in ("3", "4"):
+            raise InputError(
+                f"{self.path}: {'2-D file: ' if dimension == '2' else ''}dimension: {dimension[:20]!r}, expected 3 "
+                "(4 with channels)",
+                remedy="give a volume, not a single image",
+            )
+        words = self.require("sizes").split()
+        if len(words) != int(dimension) or not all(re.fullmatch(r"[0-9]{1,10}", word) for word in words):
+            raise self.wrong("sizes", f"{dimension} positive whole numbers")
+        sizes = tuple(map(int, words))
+        if min(sizes) < 1 or max(sizes) >= _MAX_SIZE:
+            raise self.wrong("sizes", f"{dimension} positive whole numbers below 2^31")
+        return sizes
+
+    def words(self, key: str, count: int) -> list[str] | None:
+        """One word, quoted or not, for each of `count` axes; None if the field is missing."""
+        if key not in self.fields:
+            return None
+        words = re.findall(r'"[^"]*"|[^\s"]+', self.fields[key])
+        if len(words) != count:
+            raise self.wrong(key, f"{count} words")
+        return [word.strip('"').strip() for word in words]
+
+    def whole(self, key: str) -> int:
+        """A whole number, 0 if the field is missing."""
+        value = self.fields.get(key, "0")
+        if not re.fullmatch(r"-?[0-9]{1,15}", value):
+            raise self.wrong(key, "a whole number")
+        return int(value)
+
+    def require(self, key: str) -> str:
+        if key not in self.fields:
+            raise InputError(f"{self.path}: no {key} in the header, expected a NRRD header", remedy=_REMEDY)
+        return self.fields[key]
+
+    def wrong(self, key: str, expected: str) -> InputError:
+        """The error for a field with a value that is not `expected`."""
+        return InputError(f"{self.path}: {key}: {self.fields[key][:200]}, expected {expected}", remedy=_REMEDY)
+
+
+def _field(path: Path, line: bytes) -> tuple[str, str]:
+    """Name and value of a field; an empty name for a key/value pair, which means nothing here."""
+    name, separator, value = line.partition(b":")
+    if separator and value.startswith(b"="):
+        return "", ""
+    key = name.decode("latin-1").strip().lower()
+    key = _SAME.get(key, key)
+    if not separator or key not in _KEYS:
+        shown = line[:60].decode("latin-1").strip()
+        raise InputError(f"{path}: {shown!r} is no field of a NRRD header", remedy=_REMEDY)
+    if len(value) > _MAX_VALUE:
         raise InputError(
-            f"{path}: {'2-D file: ' if dimension == '2' else ''}dimension: {dimension!r}, expected 3 (4 with channels)",
-            remedy="give a volume, not a single image",
+            f"{path}: {key} has {len(value)} characters, expected at most {_MAX_VALUE}",
+            remedy=_REMEDY,
         )
-    if fields.get("type") == "block":
-        raise InputError(f"{path}: voxel type block is not supported", remedy="save the volume as int16 or float32")
-    if "space directions" in fields:
-        vectors = _vectors(path, "space directions", fields)
-        if not np.isfinite(vectors).all():
-            raise _wrong(path, "space directions", fields, "finite numbers")
-        if not np.linalg.norm(vectors, axis=-1).all():
-            raise _wrong(path, "space directions", fields, "spacing (length of each vector) above 0")
-    elif "spacings" in fields:
-        try:
-            spacing = np.array([float(v) for v in fields["spacings"].split()])[-3:]
-        except ValueError:
-            raise _wrong(path, "spacings", fields, "positive numbers") from None
-        if not (spacing.size == 3 and np.isfinite(spacing).all() and (spacing > 0).all()):
-            raise _wrong(path, "spacings", fields, "positive numbers")
-        yield "no space directions: axes assumed to run to the patient's left, posterior and head (LPS)"
-    else:
-        yield "no spacing, no space directions: 1 mm and axes to left, posterior and head (LPS) assumed"
-    if "space origin" in fields and not np.isfinite(_vectors(path, "space origin", fields)).all():
-        raise _wrong(path, "space origin", fields, "finite numbers")
-    if "space directions" in fields and fields.get("space", "").lower() not in _PATIENT_SPACES:
-        yield f"space is {fields.get('space', 'not set')}: directions taken as left-posterior-superior"
-
-
-def _fields(path: Path) -> dict[str, str]:
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_HEADER)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}", remedy="check name and permissions") from None
-    if not text.startswith(b"NRRD"):
-        raise InputError(f"{path}: not a NRRD header", remedy="export the volume again")
-    head = re.split(rb"\r?\n\r?\n", text, maxsplit=1)[0].decode("latin-1")
-    fields: dict[str, str] = {}
-    for line in head.splitlines()[1:]:
-        key, found, value = line.partition(":")
-        if found and not line.startswith("#") and not value.startswith("="):
-            fields[key.strip().lower()] = value.strip()
-    return fields
-
-
-def _vectors(path: Path, key: str, fields: dict[str, str]) -> NDArray[np.float64]:
-    """[n, 3] of "(1,0,0) (0,1,0)"; axes without a direction ("none") are left out. Four axes of space give [n, 4]."""
-    try:
-        rows = [[float(v) for v in row.split(",")] for row in re.findall(r"\(([^)]*)\)", fields[key])]
-    except ValueError:
-        raise _wrong(path, key, fields, "vectors of numbers") from None
-    if not rows or {len(row) for row in rows} not in ({3}, {4}):
-        raise _wrong(path, key, fields, "vectors of three numbers")
-    return np.array(rows)
-
-
-def _wrong(path: Path, key: str, fields: dict[str, str], expected: str) -> InputError:
-    return InputError(f"{path}: {key}: {fields[key]}, expected {expected}", remedy=_REMEDY)
+    return key, os.fsdecode(value.strip())  # file names are bytes on disk

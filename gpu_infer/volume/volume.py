@@ -16,12 +16,14 @@ from .geometry import Geometry
 class Volume:
     """One image of one or more channels.
 
-    data      [C, I, J, K] in stored index order and stored dtype; any strides, either byte order. A value in
-              physical units is `slope · stored + inter`.
-    geometry  shape (I, J, K) and affine.
-    path      the file or folder it came from (the first one, where channels came from several).
-    format    "nifti", "metaimage", "nrrd" or "dicom".
-    warnings  one line each; logged and kept in the run report.
+    data        [C, I, J, K] in stored index order and stored dtype; any strides, either byte order. A value in
+                physical units is `slope · stored + inter`.
+    geometry    shape (I, J, K) and affine.
+    path        the file or folder it came from (the first one, where channels came from several).
+    format      "nifti", "metaimage", "nrrd" or "dicom".
+    warnings    one line each; logged and kept in the run report.
+    files       every file whose bytes were read.
+    not_finite  number of voxels that are NaN or infinite.
     """
 
     data: NDArray[Any]
@@ -32,10 +34,15 @@ class Volume:
     inter: float = 0.0
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = field(default=())
+    not_finite: int = 0
 
     @property
     def channels(self) -> int:
         return int(self.data.shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
 
     @property
     def nbytes(self) -> int:

@@ -187,8 +187,8 @@ def test_the_array_outlives_the_image(tmp_path: Path) -> None:
         ("DimSize = 5 4 0", "DimSize = 5 4 0, expected 3 positive whole numbers"),
         ("DimSize = 5 4 9", "truncated: found 120 bytes of voxels, expected 360"),
         ("NDims = 2", "2-D file: NDims = 2, expected 3"),
-        ("ElementType = MET_FOO", "broken header"),
-        ("ElementDataFile = lost.raw", "ElementDataFile lost.raw not found"),
+        ("ElementType = MET_FOO", "ElementType = MET_FOO, expected one of MET_CHAR"),
+        ("ElementDataFile = lost.raw", "data file lost.raw not found"),
     ],
 )
 def test_bad_metaimage_headers(tmp_path: Path, line: str, text: str, capfd: pytest.CaptureFixture[str]) -> None:

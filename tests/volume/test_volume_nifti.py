@@ -13,15 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.nifti import read_nifti
 from gpu_infer.volume.read import read_volume
 
 DATA = Path(nib.__file__).parent / "tests" / "data"
 NIBABEL_FILES = sorted({*DATA.glob("*.nii*"), *DATA.glob("*.hdr")})
 REFUSED = {
     "analyze.hdr": "Analyze header",
-    "nifti1.hdr": "nifti1.img: no such file",
-    "nifti2.hdr": "nifti2.img: no such file",
+    "nifti1.hdr": "data file nifti1.img not found",
+    "nifti2.hdr": "data file nifti2.img not found",
     "row_major.dconn.nii": "CIFTI-2",
 }
 AFFINE = np.array([[-0.7, 0.1, 0, 10], [0.05, 1.1, -0.2, -20], [0, 0.3, 2.5, 30], [0, 0, 0, 1]])
@@ -72,7 +71,7 @@ def assert_equal_to_nibabel(path: Path) -> None:
 def test_nibabels_own_files(path: Path) -> None:
     if path.name in REFUSED:
         with pytest.raises(InputError, match=REFUSED[path.name]) as caught:
-            read_nifti(path)
+            read_volume(path)
         assert str(path.parent) in str(caught.value)
     else:
         assert_equal_to_nibabel(path)
@@ -88,7 +87,7 @@ def test_there_are_files_of_nibabel() -> None:
 def test_every_dtype_both_versions(tmp_path: Path, dtype: str, kind: type, name: str) -> None:
     path = save(tmp_path / name, voxels((4, 5, 6), dtype), kind=kind)
     assert_equal_to_nibabel(path)
-    volume = read_nifti(path)
+    volume = read_volume(path)
     step = np.dtype(dtype).itemsize
     assert volume.data.strides[1:] == (step, 4 * step, 20 * step)  # as it lies in the file, not transposed
 
@@ -111,7 +110,7 @@ def test_big_endian(tmp_path: Path, dtype: str) -> None:
 def test_scaling_is_kept_apart(tmp_path: Path, slope: float, inter: float, expected: tuple[float, float]) -> None:
     data = voxels((3, 4, 5))
     path = patched(tmp_path / "s.nii", data, scl_slope=slope, scl_inter=inter)
-    volume = read_nifti(path)
+    volume = read_volume(path)
     assert (volume.slope, volume.inter) == expected
     np.testing.assert_array_equal(volume.data[0], data)
     np.testing.assert_array_equal(volume.data[0] * volume.slope + volume.inter, nib.load(path).get_fdata())
@@ -132,7 +131,7 @@ def test_pairs(tmp_path: Path) -> None:
 )
 def test_channels(tmp_path: Path, shape: tuple[int, ...], channels: int) -> None:
     data = voxels(shape)
-    volume = read_nifti(save(tmp_path / "c.nii", data))
+    volume = read_volume(save(tmp_path / "c.nii", data))
     assert volume.channels == channels
     np.testing.assert_array_equal(np.moveaxis(volume.data, 0, -1), data.reshape(*shape[:3], channels))
 
@@ -144,7 +143,7 @@ def test_several_gzip_members_and_padding(tmp_path: Path, name: str) -> None:
     cuts = [0, 100, 400, 5000, len(raw)] if name.startswith("m") else [0, len(raw)]
     packed = b"".join(gzip.compress(raw[a:b]) for a, b in pairwise(cuts))
     (tmp_path / name).write_bytes(packed + b"\0" * 512)
-    np.testing.assert_array_equal(read_nifti(tmp_path / name).data[0], data)
+    np.testing.assert_array_equal(read_volume(tmp_path / name).data[0], data)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("meter", 1000.0), ("micron", 0.001)])
@@ -152,7 +151,7 @@ def test_units_become_millimetres(tmp_path: Path, unit: str, factor: float) -> N
     image = nib.Nifti1Image(voxels((3, 4, 5)), AFFINE)
     image.header.set_xyzt_units(unit)
     image.to_filename(tmp_path / "u.nii")
-    volume = read_nifti(tmp_path / "u.nii")
+    volume = read_volume(tmp_path / "u.nii")
     np.testing.assert_allclose(volume.geometry.affine[:3], image.affine[:3] * factor, rtol=1e-6)
     assert any(unit in warning for warning in volume.warnings)
 
@@ -164,7 +163,7 @@ def test_forms_that_disagree_are_named_and_sform_counts(tmp_path: Path) -> None:
     image.set_sform(moved, code=1)
     image.set_qform(np.diag([2.0, 2, 2, 1]), code=1)
     image.to_filename(tmp_path / "f.nii")
-    volume = read_nifti(tmp_path / "f.nii")
+    volume = read_volume(tmp_path / "f.nii")
     np.testing.assert_array_equal(volume.geometry.affine, moved)
     assert volume.warnings == ("qform and sform differ by up to 12 mm at the volume's corners: sform is used",)
 
@@ -174,12 +173,12 @@ def test_forms_that_agree_are_not_mentioned(tmp_path: Path) -> None:
     image.set_sform(image.affine, code=1)
     image.set_qform(image.affine, code=1)
     image.to_filename(tmp_path / "f.nii")
-    assert read_nifti(tmp_path / "f.nii").warnings == ()
+    assert read_volume(tmp_path / "f.nii").warnings == ()
 
 
 def test_neither_form_set(tmp_path: Path) -> None:
     path = patched(tmp_path / "n.nii", voxels((3, 4, 5)), sform_code=0, qform_code=0)
-    volume = read_nifti(path)
+    volume = read_volume(path)
     np.testing.assert_array_equal(volume.geometry.affine, nib.load(path).affine)
     assert any(w.startswith("neither qform nor sform is set") for w in volume.warnings)
 
@@ -193,7 +192,7 @@ def test_64_bit_integers_that_fit(tmp_path: Path, dtype: str, top: int, expected
     header = nib.Nifti1Header()
     header.set_data_dtype(dtype)
     nib.Nifti1Image(data, AFFINE, header, dtype=dtype).to_filename(tmp_path / "l.nii")
-    volume = read_nifti(tmp_path / "l.nii")
+    volume = read_volume(tmp_path / "l.nii")
     assert volume.data.dtype == expected
     np.testing.assert_array_equal(volume.data[0], data)
     assert volume.warnings == (f"stored as {dtype}, kept as {expected}: all values fit",)
@@ -203,13 +202,13 @@ def test_64_bit_integers_that_do_not_fit(tmp_path: Path) -> None:
     data = np.full((3, 4, 5), 2**40, np.int64)
     nib.Nifti1Image(data, AFFINE, dtype="int64").to_filename(tmp_path / "l.nii")
     with pytest.raises(InputError, match=r"int64 values 1099511627776\.\.1099511627776 do not fit 32 bits"):
-        read_nifti(tmp_path / "l.nii")
+        read_volume(tmp_path / "l.nii")
 
 
 def test_nan_voxels_are_kept(tmp_path: Path) -> None:
     data = voxels((3, 4, 5), "float32")
     data[1, 2, 3] = np.nan
-    np.testing.assert_array_equal(read_nifti(save(tmp_path / "n.nii", data)).data[0], data)
+    np.testing.assert_array_equal(read_volume(save(tmp_path / "n.nii", data)).data[0], data)
 
 
 def test_voxels_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
@@ -224,7 +223,7 @@ def test_voxels_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
 def test_voxel_types_that_are_no_real_numbers(tmp_path: Path, code: int) -> None:
     path = patched(tmp_path / "t.nii", np.zeros((3, 4, 50), np.int16), datatype=code)
     with pytest.raises(InputError, match=r"t\.nii: ") as caught:
-        read_nifti(path)
+        read_volume(path)
     assert "\n" not in str(caught.value)
     assert str(code) in str(caught.value) or "not recognized" in str(caught.value)
 
@@ -340,7 +339,7 @@ def test_truncated_gz_is_always_refused(tmp_path: Path, data: st.DataObject) -> 
     path = tmp_path / "cut.nii.gz"
     path.write_bytes(whole[:cut])
     with pytest.raises(InputError, match="truncated"):
-        read_nifti(path)
+        read_volume(path)
 
 
 def test_truncated_gz_says_how_much_there_was(tmp_path: Path) -> None:
@@ -348,7 +347,7 @@ def test_truncated_gz_says_how_much_there_was(tmp_path: Path) -> None:
     path = save(tmp_path / "t.nii.gz", data)
     path.write_bytes(path.read_bytes()[:50_000])
     with pytest.raises(InputError, match=rf"found \d{{5}} bytes of voxels, expected {data.nbytes}"):
-        read_nifti(path)
+        read_volume(path)
 
 
 def test_damaged_gz(tmp_path: Path) -> None:
@@ -357,19 +356,19 @@ def test_damaged_gz(tmp_path: Path) -> None:
     raw[-2000] ^= 0x55
     path.write_bytes(raw)
     with pytest.raises(InputError, match="damaged compressed data"):
-        read_nifti(path)
+        read_volume(path)
 
 
 def test_plain_nifti_named_gz(tmp_path: Path) -> None:
     save(tmp_path / "p.nii", voxels((3, 4, 5))).rename(tmp_path / "p.nii.gz")
-    with pytest.raises(InputError, match="damaged gzip file: Not a gzipped file"):
-        read_nifti(tmp_path / "p.nii.gz")
+    with pytest.raises(InputError, match="damaged compressed data: incorrect header check"):
+        read_volume(tmp_path / "p.nii.gz")
 
 
 def test_a_header_that_promises_terabytes(tmp_path: Path) -> None:
     path = patched(tmp_path / "h.nii", voxels((3, 4, 5)), dim=(3, 30000, 30000, 30000, 1, 1, 1, 1))
     with pytest.raises(InputError, match="truncated: found 120 bytes of voxels, expected 54000000000000"):
-        read_nifti(path)
+        read_volume(path)
     (tmp_path / "h.nii.gz").write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(InputError, match="truncated: found at most"):
-        read_nifti(tmp_path / "h.nii.gz")
+        read_volume(tmp_path / "h.nii.gz")

@@ -17,6 +17,6 @@ def measured(transform: Transform, array: Array, field: FieldState, backend: Bac
         raise InputError(
             f"{transform.place}: {field.name!r} has voxels that are NaN or infinite, expected finite ones to take the "
             "mean of",
-            remedy="repair the volume, or clip its intensities with ScaleIntensityRange before",
+            remedy='give LoadNifti "nan": 0, clip with ScaleIntensityRange before, or repair the volume',
         )
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_infer.transforms.arguments import Flag, Names
+from gpu_infer.transforms.arguments import Flag, Names, Number
 from gpu_infer.transforms.base import FieldsArguments, Load
 from gpu_infer.volume.geometry import Geometry, Orientation
 
@@ -13,7 +13,7 @@ class LoadNifti(Load):
 
     With `as_closest_canonical` false the axes stay as stored. A fourth axis of the file is channels. With `files`, the
     channels come from several files of the input folder, which must have one grid: one name or pattern (`*_t1.nii.gz`)
-    per file, in the order of the channels.
+    per file, in the order of the channels. `nan` takes the place of voxels that are NaN or infinite, in physical units.
     """
 
     name = "LoadNifti"
@@ -21,11 +21,17 @@ class LoadNifti(Load):
     class Args(FieldsArguments):
         as_closest_canonical: Flag = True
         files: Names = ()
+        nan: Number | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
         found: tuple[str, ...] = self.args.files
         return found
+
+    @property
+    def nan(self) -> float | None:
+        value: float | None = self.args.nan
+        return value
 
     def orientation(self, geometry: Geometry) -> Orientation:
         return geometry.orientation if self.args.as_closest_canonical else Orientation.identity()

@@ -1,0 +1,65 @@
+"""What is known of a volume before its voxels are read: enough to plan memory for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import Geometry
+
+LoadVoxels = Callable[[list[str]], NDArray[Any]]
+"""Read the voxels, [C, I, J, K] in stored index order and dtype; warnings go into the list. Raises `InputError`."""
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeHeader:
+    """One volume, checked as far as that goes without its voxels.
+
+    geometry  shape (I, J, K) and affine.
+    channels  length of the axis of channels.
+    dtype     of the voxels once they are in memory; int32 stands for int32 or uint32 if the file has 64-bit integers.
+    path      the file or folder that was given (the first one, if channels come from several).
+    files     every file whose bytes are read.
+    format    "nifti", "metaimage", "nrrd" or "dicom".
+    warnings  one line each.
+    load      reads the voxels.
+    extra     bytes of memory that reading takes in passing, more than `nbytes`.
+    held      bytes of the voxels that are in memory already.
+    """
+
+    geometry: Geometry
+    channels: int
+    dtype: np.dtype[Any]
+    path: Path
+    files: tuple[Path, ...]
+    format: str
+    load: LoadVoxels
+    slope: float = 1.0
+    inter: float = 0.0
+    warnings: tuple[str, ...] = ()
+    extra: int = 0
+    held: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the voxels in memory."""
+        i, j, k = self.geometry.shape
+        return self.channels * i * j * k * self.dtype.itemsize
+
+    def describe(self) -> dict[str, Any]:
+        """The facts of the volume for the report."""
+        return {
+            "path": str(self.path),
+            "files": [str(file) for file in self.files],
+            "format": self.format,
+            "shape": list(self.geometry.shape),
+            "channels": self.channels,
+            "dtype": str(self.dtype),
+            "spacing_mm": list(self.geometry.spacing),
+            "affine_ras": self.geometry.affine.tolist(),
+        }

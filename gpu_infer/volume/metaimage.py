@@ -1,0 +1,91 @@
+"""MetaImage (.mhd, .mha): header and voxels, without ITK, which is the oracle of the tests."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .checks import check_geometry, kept_dtype, kept_extra
+from .header import VolumeHeader
+from .meta_files import data_files
+from .meta_header import MetaHeader
+from .stored import StoredVoxels
+
+_DTYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG": "i4",  # 32 bits in MetaIO on every platform
+    "MET_ULONG": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+
+
+def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
+    """Header of a .mhd with its data files, or of an .mha; components or a fourth axis are channels.
+
+    Raises `InputError` for what is missing, truncated, or not a 3-D grid.
+    """
+    header = MetaHeader.read(path)
+    notes: list[str] = []
+    header.check_unscaled()
+    geometry = header.geometry(notes)
+    check_geometry(geometry, path)
+    frames = header.sizes[3] if header.dims == 4 else 1
+    components = max(header.whole("ElementNumberOfChannels", 1), 1)
+    if frames > 1 and components > 1:
+        raise InputError(
+            f"{path}: {frames} volumes of {components} components, expected one axis of channels at most",
+            remedy="split the file into volumes",
+        )
+    stored = _stored(header, components, allow_foreign)
+    stored.check()
+    i, j, k = geometry.shape
+
+    def load(remarks: list[str]) -> NDArray[Any]:
+        flat = stored.read(remarks)
+        # Components of a voxel lie together and are the fastest axis; a fourth axis is the slowest.
+        if components > 1:
+            return flat.reshape(k, j, i, components).transpose(3, 2, 1, 0)
+        return flat.reshape(frames, k, j, i).transpose(0, 3, 2, 1)
+
+    return VolumeHeader(
+        geometry,
+        frames * components,
+        kept_dtype(stored.dtype, path),
+        path,
+        tuple(dict.fromkeys((path, *stored.files))),
+        "metaimage",
+        load,
+        warnings=tuple(notes),
+        extra=kept_extra(stored.dtype, stored.count),
+    )
+
+
+def _stored(header: MetaHeader, components: int, allow_foreign: bool) -> StoredVoxels:
+    kind = _DTYPES.get(header.fields["ElementType"])
+    if kind is None:
+        raise header.wrong("ElementType", f"one of {', '.join(_DTYPES)}")
+    files = data_files(header, allow_foreign=allow_foreign)
+    big = header.flag("BinaryDataByteOrderMSB") or header.flag("ElementByteOrderMSB")
+    dtype = np.dtype(kind).newbyteorder(">" if big else "<")
+    count = prod(header.sizes) * components
+    start = header.whole("HeaderSize", 0)
+    if files == (header.path,):
+        start = header.end
+    if not header.flag("BinaryData", default=True):
+        return StoredVoxels(files, dtype.newbyteorder("="), count, "text", max(start, 0))
+    if header.flag("CompressedData"):
+        return StoredVoxels(files, dtype, count, "gzip", max(start, 0))
+    return StoredVoxels(files, dtype, count, "raw", max(start, -1))
