@@ -90,8 +90,8 @@ def link_driver(folder: Path, environment: Mapping[str, str]) -> Path | None:
 
 
 def _loaded_from(name: str, environment: Mapping[str, str]) -> Path | None:
-    """The file that the loader takes for a library, asked without PYTHONPATH, which the server lacks too."""
-    command = [sys.executable, "-I", "-c", _LOAD, name]
+    """The file that the loader takes for a library, asked without PYTHONPATH and site, which the server lacks too."""
+    command = [sys.executable, "-I", "-S", "-c", _LOAD, name]
     answer = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
     return Path(answer.stdout.strip()) if answer.returncode == 0 and answer.stdout.strip() else None
 

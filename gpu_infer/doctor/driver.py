@@ -40,10 +40,10 @@ def check_driver_library(environment: Mapping[str, str]) -> list[Check]:
 
 
 def _load(name: str, environment: Mapping[str, str]) -> Path | None:
-    """The file that the loader takes for the name; asked in a process of its own, which has the server's variables."""
+    """The file that the loader takes for the name; asked in a process that has the server's variables and no site."""
     try:
         answer = subprocess.run(
-            [sys.executable, "-I", "-c", _LOAD, name],
+            [sys.executable, "-I", "-S", "-c", _LOAD, name],
             env=dict(environment),
             capture_output=True,
             text=True,
