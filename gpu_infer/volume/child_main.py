@@ -1,0 +1,75 @@
+"""The process that `child.py` starts: one call, one answer on the pipe, then the end."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import pickle
+import resource
+import signal
+import sys
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import GpuInferError
+
+_PR_SET_PDEATHSIG = 1
+_SLACK = 256 << 20  # bytes above what the call may take: buffers of the library and of this interpreter
+
+
+def main() -> None:
+    """Read the request from stdin, call, write the answer to what was stdout; the library's own output is dropped."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold voxels
+    parent, memory, module, name, args = pickle.load(sys.stdin.buffer)
+    if os.getppid() != parent:
+        return
+    answer = os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    head: dict[str, Any]
+    arrays: list[Any] = []
+    try:
+        function = attrgetter(name)(importlib.import_module(module))
+        _limit(memory)
+        values, arrays = function(*args)
+        arrays = [np.ascontiguousarray(array) for array in arrays]
+        head = {"values": values, "arrays": [(array.dtype.str, array.shape) for array in arrays]}
+        text = json.dumps(head)
+    except GpuInferError as error:
+        text = _error(type(error).__name__, error.message, error.remedy or "")
+    except MemoryError:
+        text = _error("MemoryError", "", "")
+    except Exception as error:
+        text = _error("Exception", f"{type(error).__name__}: {' '.join(str(error).split())}", "")
+    _write(answer, len(text).to_bytes(8, "little") + text.encode())
+    for array in arrays:
+        _write(answer, array.reshape(-1).view(np.uint8))
+    os._exit(0)  # no destructors of a library whose memory may be damaged
+
+
+def _limit(memory: int) -> None:
+    """Limit what this process may allocate to `memory` bytes more than it has now."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    data = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = data + memory + _SLACK
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _error(kind: str, message: str, remedy: str) -> str:
+    return json.dumps({"error": {"type": kind, "message": message, "remedy": remedy}})
+
+
+def _write(fd: int, data: Any) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view[: 1 << 20]) :]
