@@ -63,6 +63,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tritonclient": ("triton/",),
     "SimpleITK": ("volume/", "writers/", "demo"),
     "nibabel": ("volume/", "writers/", "demo"),
+    "pydicom": ("volume/dicom",),
     "unearth": ("demo",),
     "debugpy": ("debugger",),
     "typer": ("cli/",),

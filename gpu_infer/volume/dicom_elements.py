@@ -1,0 +1,115 @@
+"""Values of DICOM elements as plain numbers and text, whatever a damaged header holds in their place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+
+from ..errors import InputError
+
+KEYWORDS = (
+    *("ImageType", "SOPClassUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "Units"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
+    *("DimensionIndexSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+"""What is read of a file; everything else is passed over."""
+
+_REMEDY = "repair the header, or export the series again"
+_TEXT = ("DS", "IS", "CS", "UI", "LO", "SH")
+_BINARY = {"US": "u2", "UL": "u4", "AT": "u2", "US or SS": "u2", "FD": "f8"}
+
+
+def text(elements: Dataset, keyword: str) -> str:
+    """The element as text without padding; "" if it is absent."""
+    return _decoded(_value(elements, keyword))
+
+
+def words(elements: Dataset, keyword: str) -> tuple[str, ...]:
+    """The values of a text element."""
+    found = text(elements, keyword)
+    return tuple(part.strip() for part in found.split("\\")) if found else ()
+
+
+def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
+    """The values of an element of numbers; () if it is absent or empty. `where` begins the error line.
+
+    Raises `InputError` for what is no finite number.
+    """
+    value = _value(elements, keyword)
+    if not value:
+        return ()
+    vr = dictionary_VR(keyword)
+    try:
+        if vr in _TEXT:
+            values = [float(part) for part in _decoded(value).split("\\") if part.strip()]
+        else:
+            values = [float(v) for v in _array(elements, keyword, value, _BINARY[vr])]
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"{where}: {keyword} is damaged, expected numbers", remedy=_REMEDY) from None
+    if not np.isfinite(values).all():
+        raise InputError(f"{where}: {keyword} holds NaN or infinity, expected finite numbers", remedy=_REMEDY)
+    return tuple(values)
+
+
+def number(elements: Dataset, keyword: str, where: str, default: float | None = None) -> float | None:
+    """The first value of an element of numbers."""
+    values = numbers(elements, keyword, where)
+    return values[0] if values else default
+
+
+def integer(elements: Dataset, keyword: str, where: str) -> int:
+    """A whole number that every image must have. Raises `InputError`."""
+    value = number(elements, keyword, where)
+    if value is None or value != int(value):
+        found = "missing" if value is None else f"{value:g}"
+        raise InputError(f"{where}: {keyword} is {found}, expected a whole number", remedy=_REMEDY)
+    return int(value)
+
+
+def items(elements: Dataset, keyword: str, where: str) -> list[Dataset]:
+    """The items of a sequence; [] if it is absent. Raises `InputError` for a damaged one."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in elements:
+        return []
+    try:
+        value = elements[tag].value
+        found = list(value) if value else []
+    except Exception:  # nested items of any kind of damage, parsed only now
+        found = [None]
+    if not all(isinstance(item, Dataset) for item in found):
+        raise InputError(f"{where}: {keyword} is damaged, expected a sequence", remedy=_REMEDY)
+    return found
+
+
+def raw(elements: Dataset, keyword: str) -> bytes:
+    """The bytes of an element as they are in the file."""
+    value = _value(elements, keyword)
+    return bytes(value) if isinstance(value, bytes | bytearray) else b""
+
+
+def _value(elements: Dataset, keyword: str) -> Any:
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in elements:
+        return None
+    element: Any = elements.get_item(tag)
+    return element.value
+
+
+def _decoded(value: Any) -> str:
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode("ascii", "replace").strip("\0 ")
+    return str(value).strip("\0 ") if isinstance(value, str) else ""
+
+
+def _array(elements: Dataset, keyword: str, value: Any, dtype: str) -> Any:
+    element: Any = elements.get_item(tag_for_keyword(keyword))  # type: ignore[arg-type]
+    if not isinstance(element, RawDataElement):
+        raise ValueError(keyword)
+    return np.frombuffer(value, np.dtype(dtype).newbyteorder("<" if element.is_little_endian else ">"))
