@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, ResourceError
 from .dicom_elements import text
-from .dicom_file import DicomFile
+from .dicom_file import DicomFile, quiet
 from .dicom_folder import holds_series, read_images
 from .dicom_frames import enhanced_frames, is_multi_frame, single_frame
 from .dicom_pixels import check_sizes, read_pixels
@@ -30,6 +30,14 @@ def read_dicom(folder: Path) -> Volume:
     tilted gantry, colour, values that are no linear rescale, several volumes in one file, files that look like
     slices but are none, and unreadable or truncated slices.
     """
+    try:
+        with quiet():
+            return _read(folder)
+    except MemoryError:
+        raise ResourceError(f"{folder}: no memory for its voxels", remedy="free memory or crop the volume") from None
+
+
+def _read(folder: Path) -> Volume:
     notes: list[str] = []
     files = read_images(folder, notes)
     multi = [file for file in files if is_multi_frame(file)]
@@ -53,9 +61,10 @@ def read_dicom(folder: Path) -> Volume:
 def _check_one_acquisition(files: list[DicomFile], folder: Path) -> None:
     """All positions in one frame of reference, all values displayed alike (a mixture was edited slice by slice)."""
     for keyword in ("FrameOfReferenceUID", "PhotometricInterpretation", "Modality"):
-        for file in files[1:]:
-            if text(file.elements, keyword) != text(files[0].elements, keyword):
-                raise InputError(
-                    f"{folder}: {keyword} differs between {files[0].path.name} and {file.path.name}",
-                    remedy="keep the slices of one acquisition in the folder",
-                )
+        values = {value: file.path.name for file in files if (value := text(file.elements, keyword))}
+        if len(values) > 1:
+            first, second, *_ = values.values()
+            raise InputError(
+                f"{folder}: {keyword} differs between {first} and {second}",
+                remedy="keep the slices of one acquisition in the folder",
+            )

@@ -21,6 +21,9 @@ KEYWORDS = (
 )
 """What is read of a file; everything else is passed over."""
 
+SIEMENS_MOSAIC = (0x00190010, 0x0019100A)
+"""Name of Siemens' private group, and NumberOfImagesInMosaic in it."""
+
 _REMEDY = "repair the header, or export the series again"
 _TEXT = ("DS", "IS", "CS", "UI", "LO", "SH")
 _BINARY = {"US": "u2", "UL": "u4", "AT": "u2", "US or SS": "u2", "FD": "f8"}
@@ -48,7 +51,8 @@ def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
     vr = dictionary_VR(keyword)
     try:
         if vr in _TEXT:
-            values = [float(part) for part in _decoded(value).split("\\") if part.strip()]
+            found = _decoded(value).replace("_", "?")  # Python takes 1_0 for a number
+            values = [float(part) for part in found.split("\\") if part.strip()]
         else:
             values = [float(v) for v in _array(elements, keyword, value, _BINARY[vr])]
     except (ValueError, TypeError, OverflowError):
@@ -92,6 +96,20 @@ def raw(elements: Dataset, keyword: str) -> bytes:
     """The bytes of an element as they are in the file."""
     value = _value(elements, keyword)
     return bytes(value) if isinstance(value, bytes | bytearray) else b""
+
+
+def mosaic_tiles(elements: Dataset) -> int:
+    """Number of slices that a Siemens mosaic shows as tiles; 0 for every other image."""
+    creator, count = (elements.get_item(tag) if tag in elements else None for tag in SIEMENS_MOSAIC)
+    if count is None or creator is None or not _decoded(creator.value).startswith("SIEMENS MR"):
+        return 0
+    value = count.value if isinstance(count.value, bytes) else b""
+    return int.from_bytes(value, "little") if len(value) == 2 and count.VR != "IS" else _digits(value)
+
+
+def _digits(value: bytes) -> int:
+    found = _decoded(value)
+    return int(found) if found.isdecimal() and len(found) < 6 else 0
 
 
 def _value(elements: Dataset, keyword: str) -> Any:

@@ -23,7 +23,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from ..errors import InputError
-from .dicom_elements import KEYWORDS, number, text
+from .dicom_elements import KEYWORDS, SIEMENS_MOSAIC, number, text
 
 EXPORT = "export the series again, or convert it to .nii.gz"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -31,8 +31,9 @@ DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # float, double and integer pixel data
-_TAGS: list[Any] = [tag_for_keyword(word) for word in KEYWORDS]
-_MAX_INFLATION = 1 << 30  # bytes of a deflated file; one slice is a thousandth of it
+_TAGS: list[Any] = [*(tag_for_keyword(word) for word in KEYWORDS), *SIEMENS_MOSAIC]
+_MAX_FRAMES = 100_000
+_MAX_INFLATED = 1 << 26  # bytes taken of a deflated file, which is one slice
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class DicomFile:
     @property
     def has_pixels(self) -> bool:
         return self.pixels_at >= 0
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether the data set goes far enough to say what the file is."""
+        return bool(text(self.elements, "SOPClassUID") and self.series)
 
     @property
     def series(self) -> str:
@@ -139,8 +145,10 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
     )
     tag, begin, length = _pixel_element(stream, little, bool(elements.original_encoding[0]))
     sop_class = text(elements, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
-    frames = int(number(elements, "NumberOfFrames", str(path)) or 1)
-    return DicomFile(path, elements, syntax, sop_class, max(frames, 1), begin, length, tag, size)
+    frames = number(elements, "NumberOfFrames", str(path)) or 1.0
+    if not 1 <= frames <= _MAX_FRAMES or frames != int(frames):
+        raise InputError(f"{path}: NumberOfFrames {frames:g}, expected 1 to {_MAX_FRAMES}", remedy=EXPORT)
+    return DicomFile(path, elements, syntax, sop_class, int(frames), begin, length, tag, size)
 
 
 def _pixel_element(stream: Any, little: bool, implicit: bool) -> tuple[int, int, int]:
@@ -165,7 +173,7 @@ def _inflated(file: BinaryIO) -> io.BytesIO:
     file.seek(132)
     read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     try:
-        return io.BytesIO(zlib.decompressobj(-15).decompress(file.read(), _MAX_INFLATION))
+        return io.BytesIO(zlib.decompressobj(-15).decompress(file.read(), _MAX_INFLATED))
     except zlib.error:
         raise InputError(f"{file.name}: damaged compressed data", remedy=EXPORT) from None
 

@@ -12,7 +12,6 @@ from .dicom_file import DicomFile, quiet, read_file
 
 _LISTED = 50  # files that a warning names
 _UNFINISHED = (".part", ".partial", ".tmp", ".filepart", ".crdownload", ".download")
-_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR
 _REMEDY = "copy or export the series again; move the file away if it is no slice"
 
 
@@ -25,7 +24,7 @@ def holds_series(folder: Path) -> bool:
             try:
                 file = read_file(path)
             except InputError as error:
-                refusal = error
+                refusal = refusal or error
                 continue
             readable = True
             if file is not None and file.has_pixels:
@@ -43,16 +42,15 @@ def read_images(folder: Path, notes: list[str]) -> list[DicomFile]:
     """
     images: list[DicomFile] = []
     others: list[tuple[Path, DicomFile | None, InputError | None]] = []
-    with quiet():
-        for path in _files(folder):
-            try:
-                file, refusal = read_file(path), None
-            except InputError as error:
-                file, refusal = None, error
-            if file is not None and file.has_pixels:
-                images.append(file)
-            else:
-                others.append((path, file, refusal))
+    for path in _files(folder):
+        try:
+            file, refusal = read_file(path), None
+        except InputError as error:
+            file, refusal = None, error
+        if file is not None and file.has_pixels:
+            images.append(file)
+        else:
+            others.append((path, file, refusal))
     if not images:
         if refusal := next((r for _, _, r in others if r is not None), None):
             raise refusal
@@ -98,20 +96,22 @@ def _modality(file: DicomFile) -> str:
 def _check_no_slice(
     path: Path, file: DicomFile | None, refusal: InputError | None, images: Sequence[DicomFile]
 ) -> None:
-    if file is not None:  # sound DICOM without pixels: a report, a structure set, … or a slice that was cut
-        sop_class = file.sop_class
-        if sop_class and sop_class not in {image.sop_class for image in images}:
-            return
-        if sop_class or _named_alike(path, images):
+    classes = {image.sop_class for image in images}
+    if file is not None:  # DICOM without pixels: a report, a structure set, … or a slice that was cut
+        if file.sop_class in classes or (not file.is_identified and _looks_alike(path, images)):
             raise InputError(f"{path}: truncated or damaged slice: no pixels in it", remedy=_REMEDY)
         return
-    if not _named_alike(path, images) and not _sized_alike(path, images):
+    if not _looks_alike(path, images):
         return
     if refusal is not None:
         raise refusal
     raise InputError(
         f"{path}: looks like a slice of the series, found {_size(path)} bytes that are no DICOM file", remedy=_REMEDY
     )
+
+
+def _looks_alike(path: Path, images: Sequence[DicomFile]) -> bool:
+    return _named_alike(path, images) or _sized_alike(path, images)
 
 
 def _named_alike(path: Path, images: Sequence[DicomFile]) -> bool:

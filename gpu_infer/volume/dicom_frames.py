@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from ..errors import InputError
-from .dicom_elements import items, numbers, text, words
+from .dicom_elements import items, mosaic_tiles, numbers, text, words
 from .dicom_file import DicomFile
 from .dicom_slices import Groups, Plane, plane
 from .dicom_values import PixelFormat, Rescale, pixel_format, rescale
@@ -48,7 +48,7 @@ def single_frame(file: DicomFile) -> Frame:
     """Slice of a classic file. Raises `InputError` for a mosaic and for pixels that cannot be read."""
     where = str(file.path)
     _check_pixels(file)
-    if "MOSAIC" in words(file.elements, "ImageType"):
+    if "MOSAIC" in words(file.elements, "ImageType") or mosaic_tiles(file.elements) > 1:
         raise InputError(
             f"{where}: mosaic, the slices of a volume as tiles of one image, expected one slice per file",
             remedy="convert the series to .nii.gz with dcm2niix",

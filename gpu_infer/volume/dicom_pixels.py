@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import UID
 
-from ..errors import InputError, ResourceError
+from ..errors import InputError
 from .child import call_in_child
 from .dicom_codec import CODECS, Encoded, decode
 from .dicom_file import BIG_ENDIAN, DEFLATED, EXPLICIT, EXPORT, IMPLICIT, UNDEFINED_LENGTH
@@ -33,12 +33,16 @@ def check_sizes(frames: Sequence[Frame]) -> None:
         if file.syntax in CODECS:
             if expected > _MAX_RATIO * there + _SLACK:
                 raise InputError(
-                    f"{file.path}: {there} bytes of compressed pixels, expected {expected} bytes after decoding",
+                    f"{file.path}: found {there} bytes of compressed pixels, expected {expected} bytes after decoding",
                     remedy=EXPORT,
                 )
             continue
-        many_deflated = file.syntax == DEFLATED and count > 1
-        if file.syntax not in _NATIVE or file.pixels_length == UNDEFINED_LENGTH or many_deflated:
+        if file.pixels_length == UNDEFINED_LENGTH and file.syntax in _NATIVE:
+            raise InputError(
+                f"{file.path}: compressed pixels in {_syntax_name(file.syntax)}, expected them uncompressed",
+                remedy=EXPORT,
+            )
+        if file.syntax not in _NATIVE or _is_ambiguous(frame):
             raise InputError(
                 f"{file.path}: pixels in {_syntax_name(file.syntax)}, expected uncompressed, RLE, JPEG, JPEG-LS or"
                 " JPEG 2000",
@@ -57,16 +61,17 @@ def check_sizes(frames: Sequence[Frame]) -> None:
             )
 
 
+def _is_ambiguous(frame: Frame) -> bool:
+    """Whether the order of bytes depends on more than the syntax, or every frame would inflate the whole file."""
+    swapped = frame.file.syntax == BIG_ENDIAN and frame.pixels.allocated != 16
+    return swapped or (frame.file.syntax == DEFLATED and frame.file.frames > 1)
+
+
 def read_pixels(frames: Sequence[Frame], notes: list[str]) -> NDArray[Any]:
     """[frame, row, column] in physical units, in the order of `frames`; dtype of `value_dtype`."""
     first = frames[0].pixels
     dtype = value_dtype([f.pixels for f in frames], [f.rescale for f in frames])
-    try:
-        out = np.empty((len(frames), first.rows, first.columns), dtype)
-    except MemoryError:
-        raise ResourceError(
-            f"{frames[0].file.path.parent}: no memory for its voxels", remedy="free memory or crop the volume"
-        ) from None
+    out = np.empty((len(frames), first.rows, first.columns), dtype)
     if len({f.rescale[:2] for f in frames}) > 1:
         notes.append("rescale slope or intercept differ between slices: kept as float32")
     strays = 0

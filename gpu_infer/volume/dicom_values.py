@@ -16,6 +16,7 @@ from ..errors import InputError
 from .dicom_elements import integer, items, number, numbers, raw, text
 
 _INTEGERS = ("uint8", "int8", "int16", "uint16", "int32", "uint32")
+_COLOURS = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _LARGEST = 1e28  # of slope and intercept: products stay inside float32
 _REMEDY = "keep the slices of one acquisition in the folder, or convert the series to .nii.gz"
 _CONVERT = "convert the series to .nii.gz with the values that you mean"
@@ -60,10 +61,10 @@ def pixel_format(elements: Dataset, where: str) -> PixelFormat:
     samples = number(elements, "SamplesPerPixel", where, 1.0)
     photometric = text(elements, "PhotometricInterpretation")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        known = photometric if photometric.replace("_", "").replace(" ", "").isalnum() else "missing"
+        known = photometric if photometric in _COLOURS else "unknown"
         raise InputError(
             f"{where}: colour images, found SamplesPerPixel {samples:g} and PhotometricInterpretation"
-            f" {known[:16]}, expected one MONOCHROME sample per pixel",
+            f" {known}, expected one MONOCHROME sample per pixel",
             remedy="give the original series",
         )
     names = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
@@ -106,15 +107,16 @@ def rescale(elements: Dataset, pixels: PixelFormat, where: str) -> Rescale:
 def check_alike(rescales: Sequence[Rescale], names: Sequence[str], where: str) -> None:
     """Refuse rescale tags or look-up tables in some frames only, and values of several units."""
     missing = [name for name, r in zip(names, rescales, strict=True) if not r.given]
-    if missing and len(missing) < len(names):
+    if missing and any(r[:2] != (1.0, 0.0) for r in rescales):
         raise InputError(
             f"{where}: no RescaleSlope and RescaleIntercept in {len(missing)} of {len(names)} ({missing[0]}),"
             " expected them in all or none",
             remedy=_REMEDY,
         )
-    for name, r in zip(names, rescales, strict=True):
-        if r.unit != rescales[0].unit:
-            raise InputError(f"{where}: units of values differ between {names[0]} and {name}", remedy=_REMEDY)
+    units = {r.unit: name for name, r in zip(names, rescales, strict=True) if r.unit}
+    if len(units) > 1:
+        first, second, *_ = units.values()
+        raise InputError(f"{where}: units of values differ between {first} and {second}", remedy=_REMEDY)
 
 
 def value_dtype(formats: Sequence[PixelFormat], rescales: Sequence[Rescale]) -> np.dtype[Any]:
