@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from ..errors import InputError
 
@@ -96,6 +98,14 @@ def raw(elements: Dataset, keyword: str) -> bytes:
     """The bytes of an element as they are in the file."""
     value = _value(elements, keyword)
     return bytes(value) if isinstance(value, bytes | bytearray) else b""
+
+
+def uid_name(uid: str) -> str:
+    """The standard's name of a class or syntax, "" for every other."""
+    if not re.fullmatch(r"[0-9.]{1,64}", uid):
+        return ""
+    name = UID(uid).name
+    return "" if name == uid else name
 
 
 def mosaic_tiles(elements: Dataset) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import stat
 import struct
 import warnings
@@ -23,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from ..errors import InputError
-from .dicom_elements import KEYWORDS, SIEMENS_MOSAIC, number, text
+from .dicom_elements import KEYWORDS, SIEMENS_MOSAIC, number, text, uid_name
 
 EXPORT = "export the series again, or convert it to .nii.gz"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -56,9 +57,17 @@ class DicomFile:
         return self.pixels_at >= 0
 
     @property
-    def is_identified(self) -> bool:
-        """Whether the data set goes far enough to say what the file is."""
-        return bool(text(self.elements, "SOPClassUID") and self.series)
+    def is_image(self) -> bool:
+        """Whether its class is one of the standard's images, with pixels or cut before them."""
+        return "Image Storage" in uid_name(self.sop_class)
+
+    @property
+    def is_no_image(self) -> bool:
+        """Whether it is for certain no slice: of a standard class without pixels, or of a sound private class."""
+        if uid_name(self.sop_class):
+            return not self.is_image
+        private = re.fullmatch(r"[12](\.\d+)+", self.sop_class) and not self.sop_class.startswith("1.2.840.10008.")
+        return bool(private and text(self.elements, "SOPClassUID") and self.series)
 
     @property
     def series(self) -> str:

@@ -16,7 +16,7 @@ _REMEDY = "copy or export the series again; move the file away if it is no slice
 
 
 def holds_series(folder: Path) -> bool:
-    """Whether a DICOM image lies directly in `folder`. Raises `InputError` if no file there can be read."""
+    """Whether a DICOM image, sound or cut, lies in `folder`. Raises `InputError` if no file there can be read."""
     refusal: InputError | None = None
     readable = False
     with quiet():
@@ -27,7 +27,7 @@ def holds_series(folder: Path) -> bool:
                 refusal = refusal or error
                 continue
             readable = True
-            if file is not None and file.has_pixels:
+            if file is not None and (file.has_pixels or file.is_image):
                 return True
     if refusal is not None and not readable:
         raise refusal
@@ -52,6 +52,8 @@ def read_images(folder: Path, notes: list[str]) -> list[DicomFile]:
         else:
             others.append((path, file, refusal))
     if not images:
+        if cut := next((path for path, file, _ in others if file is not None and file.is_image), None):
+            raise _no_pixels(cut)
         if refusal := next((r for _, _, r in others if r is not None), None):
             raise refusal
         raise InputError(f"{folder}: no DICOM series in this folder", remedy="give the folder that holds the slices")
@@ -98,8 +100,8 @@ def _check_no_slice(
 ) -> None:
     classes = {image.sop_class for image in images}
     if file is not None:  # DICOM without pixels: a report, a structure set, … or a slice that was cut
-        if file.sop_class in classes or (not file.is_identified and _looks_alike(path, images)):
-            raise InputError(f"{path}: truncated or damaged slice: no pixels in it", remedy=_REMEDY)
+        if file.sop_class in classes or (not file.is_no_image and _looks_alike(path, images)):
+            raise _no_pixels(path)
         return
     if not _looks_alike(path, images):
         return
@@ -108,6 +110,10 @@ def _check_no_slice(
     raise InputError(
         f"{path}: looks like a slice of the series, found {_size(path)} bytes that are no DICOM file", remedy=_REMEDY
     )
+
+
+def _no_pixels(path: Path) -> InputError:
+    return InputError(f"{path}: truncated or damaged slice: no pixels in it", remedy=_REMEDY)
 
 
 def _looks_alike(path: Path, images: Sequence[DicomFile]) -> bool:
@@ -122,11 +128,11 @@ def _named_alike(path: Path, images: Sequence[DicomFile]) -> bool:
 
 
 def _pattern(name: str) -> str:
-    """The name with numbers made alike: IM0007.dcm and IM0123.dcm differ in nothing else."""
+    """The name with numbers and UIDs made alike: IM0007.dcm and IM0123.dcm differ in nothing else."""
     stem, dot, suffix = name.rpartition(".")
     if re.fullmatch(r"(?=.*\d)[0-9A-Fa-f-]{6,}", stem or suffix):
         return f"#{dot}{suffix.lower()}" if stem else "#"
-    return re.sub(r"\d+", "#", name).lower()
+    return re.sub(r"\d+(\.\d+)*", "#", name).lower()
 
 
 def _sized_alike(path: Path, images: Sequence[DicomFile]) -> bool:

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from ..errors import InputError
-from .dicom_elements import items, mosaic_tiles, numbers, text, words
+from .dicom_elements import items, mosaic_tiles, numbers, text, uid_name, words
 from .dicom_file import DicomFile
 from .dicom_slices import Groups, Plane, plane
 from .dicom_values import PixelFormat, Rescale, pixel_format, rescale
@@ -142,5 +141,4 @@ def _check_pixels(file: DicomFile) -> None:
 
 
 def _class_name(file: DicomFile) -> str:
-    name = UID(file.sop_class).name
-    return "unknown" if name == file.sop_class else name
+    return uid_name(file.sop_class) or "unknown"

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import UID
 
 from ..errors import InputError
 from .child import call_in_child
 from .dicom_codec import CODECS, Encoded, decode
+from .dicom_elements import uid_name
 from .dicom_file import BIG_ENDIAN, DEFLATED, EXPLICIT, EXPORT, IMPLICIT, UNDEFINED_LENGTH
 from .dicom_frames import Frame
 from .dicom_values import fill, stored_integers, value_dtype
@@ -120,5 +120,4 @@ def _decoded(frames: Sequence[Frame]) -> list[NDArray[Any]]:
 
 
 def _syntax_name(syntax: str) -> str:
-    name = UID(syntax).name
-    return "an unknown transfer syntax" if name == syntax else name
+    return uid_name(syntax) or "an unknown transfer syntax"
