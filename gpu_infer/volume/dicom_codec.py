@@ -68,6 +68,8 @@ def _streams(job: Encoded) -> list[bytes]:
         data = file.read(job.size - job.pixels_at)
     try:
         return list(generate_frames(data, number_of_frames=job.frames))
+    except MemoryError:
+        raise
     except Exception:  # the items of a damaged stream
         raise InputError(f"{job.path}: truncated or damaged slice: broken compressed pixels", remedy=_DAMAGED) from None
 

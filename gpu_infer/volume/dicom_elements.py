@@ -11,7 +11,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from ..errors import InputError
+from ..errors import GpuInferError, InputError
 
 KEYWORDS = (
     *("ImageType", "SOPClassUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "Units"),
@@ -87,6 +87,8 @@ def items(elements: Dataset, keyword: str, where: str) -> list[Dataset]:
     try:
         value = elements[tag].value
         found = list(value) if value else []
+    except (GpuInferError, MemoryError):
+        raise
     except Exception:  # nested items of any kind of damage, parsed only now
         found = [None]
     if not all(isinstance(item, Dataset) for item in found):

@@ -23,7 +23,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from ..errors import InputError
+from ..errors import GpuInferError, InputError
 from .dicom_elements import KEYWORDS, SIEMENS_MOSAIC, number, text, uid_name
 
 EXPORT = "export the series again, or convert it to .nii.gz"
@@ -59,7 +59,7 @@ class DicomFile:
     @property
     def is_image(self) -> bool:
         """Whether its class is one of the standard's images, with pixels or cut before them."""
-        return "Image Storage" in uid_name(self.sop_class)
+        return _is_image(self.sop_class)
 
     @property
     def is_no_image(self) -> bool:
@@ -79,7 +79,8 @@ class DicomFile:
             stream = _inflated(file) if self.syntax == DEFLATED else file
             stream.seek(self.pixels_at + skip)
             out = bytearray(max(min(count, self.size - self.pixels_at - skip), 0))
-            return out[: stream.readinto(out)]  # type: ignore[attr-defined]
+            del out[stream.readinto(out) :]  # type: ignore[attr-defined]
+            return out
 
 
 def read_file(path: Path) -> DicomFile | None:
@@ -94,7 +95,7 @@ def read_file(path: Path) -> DicomFile | None:
             return None
         try:
             return _parse(path, file, at, size)
-        except InputError:
+        except (GpuInferError, MemoryError):  # an interrupt is one, too
             raise
         except Exception:  # a parser meets bytes of any kind; what it says may quote the patient's data
             raise InputError(f"{path}: damaged DICOM header", remedy=EXPORT) from None
@@ -128,6 +129,10 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         ) from None
 
 
+def _is_image(sop_class: str) -> bool:
+    return "Image Storage" in uid_name(sop_class)
+
+
 def _starts_like_dataset(head: bytes) -> bool:
     """Files without preamble begin with an element of group 2 or 8 and a length of at most a few bytes."""
     if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00"):
@@ -153,7 +158,9 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
         specific_tags=_TAGS,
     )
     tag, begin, length = _pixel_element(stream, little, bool(elements.original_encoding[0]))
-    sop_class = text(elements, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
+    classes = [text(elements, "SOPClassUID"), text(meta, "MediaStorageSOPClassUID")]
+    # The one that says image, if one of them is damaged: a cut slice must not pass for something else.
+    sop_class = next((c for c in classes if _is_image(c)), classes[0] or classes[1])
     frames = number(elements, "NumberOfFrames", str(path)) or 1.0
     if not 1 <= frames <= _MAX_FRAMES or frames != int(frames):
         raise InputError(f"{path}: NumberOfFrames {frames:g}, expected 1 to {_MAX_FRAMES}", remedy=EXPORT)
