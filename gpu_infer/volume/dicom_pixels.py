@@ -14,7 +14,7 @@ from .dicom_codec import CODECS, Encoded, decode
 from .dicom_elements import uid_name
 from .dicom_file import BIG_ENDIAN, DEFLATED, EXPLICIT, EXPORT, IMPLICIT, UNDEFINED_LENGTH
 from .dicom_frames import Frame
-from .dicom_values import fill, stored_integers, value_dtype
+from .dicom_values import fill, has_strays, stored_integers, value_dtype
 
 _NATIVE = {IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN}
 _MAX_RATIO, _SLACK = 1000, 1 << 20  # what a codec makes of a byte at most, and of a file of a few bytes
@@ -77,7 +77,7 @@ def read_pixels(frames: Sequence[Frame], notes: list[str]) -> NDArray[Any]:
     strays = 0
     for n, stored in _stored(frames):
         clean = stored_integers(stored, frames[n].pixels)
-        strays += clean is not stored and not np.array_equal(clean, stored)
+        strays += has_strays(stored, clean, frames[n].pixels)
         fill(out[n], clean, frames[n].rescale)
     if strays:
         notes.append(f"bits outside those in use (BitsStored, HighBit) are set in {strays} slices: not part of values")

@@ -144,6 +144,16 @@ def stored_integers(data: NDArray[Any], pixels: PixelFormat) -> NDArray[Any]:
     return (data << above) >> (above + below)  # the shift to the right carries the sign of signed integers
 
 
+def has_strays(data: NDArray[Any], clean: NDArray[Any], pixels: PixelFormat) -> bool:
+    """Whether bits outside those in use say anything; copies of the sign above it do not."""
+    if clean is data or np.array_equal(clean, data):
+        return False
+    unsigned = data.astype(f"u{data.itemsize}")
+    in_use = ((1 << pixels.stored) - 1) << (pixels.high + 1 - pixels.stored)
+    outside = (unsigned & np.array(~in_use & ((1 << pixels.allocated) - 1), unsigned.dtype)) != 0
+    return bool((outside & (clean != data)).any())
+
+
 def fill(out: NDArray[Any], stored: NDArray[Any], scaling: Rescale) -> None:
     """Write slope · stored + intercept to `out`, an array of `value_dtype`."""
     if scaling.limits is not None:

@@ -72,6 +72,7 @@ def test_high_bit_differs(tmp_path: Path) -> None:
     shifted = {"HighBit": 15}  # 12 bits in use, the upper ones
     folder = write(tmp_path / "s", [(data, {}), (data << 4, shifted)])
     np.testing.assert_array_equal(values(folder), [data.astype(int) - 1024] * 2)
+    assert read_volume(folder).warnings == ()
 
 
 def test_bits_outside_those_in_use(tmp_path: Path) -> None:
@@ -87,6 +88,7 @@ def test_twelve_signed_bits(tmp_path: Path) -> None:
     data = np.array([[-2048, -1, 0, 1, 2047]] * ROWS, np.int16)
     folder = write(tmp_path / "s", [(data, {"PixelRepresentation": 1}), (data & 0xFFF, {"PixelRepresentation": 1})])
     np.testing.assert_array_equal(values(folder), [data - 1024] * 2)
+    assert read_volume(folder).warnings == ()
 
 
 @pytest.mark.parametrize(
