@@ -9,7 +9,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
 from ..errors import InputError
-from .dicom_elements import items, mosaic_tiles, numbers, text, uid_name, words
+from .dicom_elements import items, mosaic_tiles, number, numbers, text, uid_name, words
 from .dicom_file import DicomFile
 from .dicom_slices import Groups, Plane, plane
 from .dicom_values import PixelFormat, Rescale, pixel_format, rescale
@@ -70,6 +70,12 @@ def enhanced_frames(file: DicomFile) -> list[Frame]:
             remedy=_CONVERT,
         )
     _check_pixels(file)
+    parts = number(file.elements, "InConcatenationTotalNumber", where, 1.0)
+    if parts != 1:
+        part = number(file.elements, "InConcatenationNumber", where, 1.0)
+        raise InputError(
+            f"{where}: part {part:g} of a concatenation of {parts:g} files, expected a whole volume", remedy=_CONVERT
+        )
     pixels = pixel_format(file.elements, where)
     per_frame = items(file.elements, "PerFrameFunctionalGroupsSequence", where)
     if len(per_frame) != (count := file.frames):

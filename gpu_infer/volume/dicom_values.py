@@ -87,6 +87,8 @@ def rescale(elements: Dataset, pixels: PixelFormat, where: str) -> Rescale:
     """
     slope, intercept = (number(elements, name, where) for name in ("RescaleSlope", "RescaleIntercept"))
     unit = text(elements, "RescaleType") or text(elements, "Units")
+    if number(elements, "DoseGridScaling", where) is not None:
+        raise InputError(f"{where}: doses scaled by DoseGridScaling, expected an image", remedy="give the image series")
     table = items(elements, "ModalityLUTSequence", where)
     given = slope is not None or intercept is not None
     if table:

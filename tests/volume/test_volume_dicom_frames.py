@@ -189,9 +189,14 @@ def other_class(ds: Dataset) -> None:
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.20"
 
 
+def concatenated(ds: Dataset) -> None:
+    ds.InConcatenationNumber, ds.InConcatenationTotalNumber = 2, 3
+
+
 @pytest.mark.parametrize(
     ("edit", "text"),
     [
+        (concatenated, "part 2 of a concatenation of 3 files, expected a whole volume"),
         (tilted, r"gantry tilt of 11\.31°"),
         (turned, "frame 3: orientation differs from frame 1"),
         (two_spacings, "slices missing|uneven slice distance: .* between frame 3 and frame 4"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_series import COLUMNS, ROWS, pixels, refused, write_series, write_slice
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -152,6 +153,7 @@ def test_rescale_missing_changes_nothing_if_the_others_are_the_identity(tmp_path
         ({"SamplesPerPixel": 2}, "SamplesPerPixel 2"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour images, .* PALETTE COLOR"),
         ({"PhotometricInterpretation": "DOE JOHN"}, "PhotometricInterpretation unknown, expected"),
+        ({"DoseGridScaling": 0.001}, "doses scaled by DoseGridScaling"),
         ({"Rows": 0}, "0 rows and 5 columns"),
         ({"Rows": 5}, "truncated or damaged slice: found 40 bytes of pixels, expected 50"),
         ({"Rows": 2}, "found 40 bytes of pixels, expected 20 for 1 frames"),
@@ -207,6 +209,16 @@ def test_modality_lut_of_one_slice_differs(tmp_path: Path) -> None:
 )
 def test_modality_lut_that_is_no_rescale(tmp_path: Path, tags: dict[str, object], text: str) -> None:
     refused(write_series(tmp_path / "s", range(2), **tags), text)
+
+
+@pytest.mark.parametrize(("vr", "count"), [("US", 16), ("IS", "16"), ("LO", "16")])
+def test_mosaics_without_their_image_type(tmp_path: Path, vr: str, count: object) -> None:
+    folder = write_series(tmp_path / "s", [0])
+    ds = dcmread(folder / "IM000")
+    ds.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+    ds.add_new(0x0019100A, vr, count)
+    ds.save_as(folder / "IM000")
+    refused(folder, "IM000: mosaic")
 
 
 def test_mosaics(tmp_path: Path) -> None:
