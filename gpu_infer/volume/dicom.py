@@ -61,7 +61,7 @@ def _read(folder: Path) -> Volume:
 def _check_one_acquisition(files: list[DicomFile], folder: Path) -> None:
     """All positions in one frame of reference, all values displayed alike (a mixture was edited slice by slice)."""
     for keyword in ("FrameOfReferenceUID", "PhotometricInterpretation", "Modality"):
-        values = {value: file.path.name for file in files if (value := text(file.elements, keyword))}
+        values = {value: file.name for file in files if (value := text(file.elements, keyword))}
         if len(values) > 1:
             first, second, *_ = values.values()
             raise InputError(

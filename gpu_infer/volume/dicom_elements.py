@@ -39,8 +39,8 @@ def text(elements: Dataset, keyword: str) -> str:
 
 def words(elements: Dataset, keyword: str) -> tuple[str, ...]:
     """The values of a text element."""
-    found = text(elements, keyword)
-    return tuple(part.strip() for part in found.split("\\")) if found else ()
+    joined = text(elements, keyword)
+    return tuple(part.strip() for part in joined.split("\\")) if joined else ()
 
 
 def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
@@ -54,8 +54,8 @@ def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
     vr = dictionary_VR(keyword)
     try:
         if vr in _TEXT:
-            found = _decoded(value).replace("_", "?")  # Python takes 1_0 for a number
-            values = [float(part) for part in found.split("\\") if part.strip()]
+            decoded = _decoded(value).replace("_", "?")  # Python takes 1_0 for a number
+            values = [float(part) for part in decoded.split("\\") if part.strip()]
         else:
             values = [float(v) for v in _array(elements, keyword, value, _BINARY[vr])]
     except (ValueError, TypeError, OverflowError):
@@ -87,14 +87,14 @@ def items(elements: Dataset, keyword: str, where: str) -> list[Dataset]:
         return []
     try:
         value = elements[tag].value
-        found = list(value) if value else []
+        sequence = list(value) if value else []
     except (GpuInferError, MemoryError):
         raise
     except Exception:  # nested items of any kind of damage, parsed only now
-        found = [None]
-    if not all(isinstance(item, Dataset) for item in found):
+        sequence = [None]
+    if not all(isinstance(item, Dataset) for item in sequence):
         raise InputError(f"{where}: {keyword} is damaged, expected a sequence", remedy=_REMEDY)
-    return found
+    return sequence
 
 
 def raw(elements: Dataset, keyword: str) -> bytes:
@@ -121,8 +121,8 @@ def mosaic_tiles(elements: Dataset) -> int:
 
 
 def _digits(value: bytes) -> int:
-    found = _decoded(value)
-    return int(found) if found.isdecimal() and len(found) < 6 else 0
+    digits = _decoded(value)
+    return int(digits) if digits.isdecimal() and len(digits) < 6 else 0
 
 
 def _value(elements: Dataset, keyword: str) -> Any:

@@ -53,6 +53,10 @@ class DicomFile:
     size: int
 
     @property
+    def name(self) -> str:
+        return printable(self.path.name)
+
+    @property
     def has_pixels(self) -> bool:
         return self.pixels_at >= 0
 
@@ -99,6 +103,11 @@ def read_file(path: Path) -> DicomFile | None:
             raise
         except Exception:  # a parser meets bytes of any kind; what it says may quote the patient's data
             raise InputError(f"{path}: damaged DICOM header", remedy=EXPORT) from None
+
+
+def printable(name: str) -> str:
+    """A file's name for a line of text: no line breaks and no bytes that are not UTF-8."""
+    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .dicom_elements import text
-from .dicom_file import DicomFile, quiet, read_file
+from .dicom_file import DicomFile, printable, quiet, read_file
 
 _LISTED = 50  # files that a warning names
 _UNFINISHED = (".part", ".partial", ".tmp", ".filepart", ".crdownload", ".download")
@@ -61,7 +61,7 @@ def read_images(folder: Path, notes: list[str]) -> list[DicomFile]:
     for path, file, refusal in others:
         _check_no_slice(path, file, refusal, images)
     if others:
-        names = [path.name for path, _, _ in others[:_LISTED]]
+        names = [printable(path.name) for path, _, _ in others[:_LISTED]]
         more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
         notes.append(f"{len(others)} files are no DICOM images and were passed over: {', '.join(names)}{more}")
     return images
@@ -83,7 +83,7 @@ def _check_one_series(folder: Path, images: Sequence[DicomFile]) -> None:
     if len(series) == 1:
         return
     listed = "; ".join(
-        f"series {n} of {len(series)} ({_modality(files[0])}, {len(files)} files, first file {files[0].path.name})"
+        f"series {n} of {len(series)} ({_modality(files[0])}, {len(files)} files, first file {files[0].name})"
         for n, files in enumerate(list(series.values())[:10], 1)
     )
     raise InputError(f"{folder}: {len(series)} DICOM series: {listed}", remedy="keep one series in the folder")

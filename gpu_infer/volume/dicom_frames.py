@@ -54,7 +54,7 @@ def single_frame(file: DicomFile) -> Frame:
         )
     pixels = pixel_format(file.elements, where)
     groups = Groups(file.elements, file.elements, file.elements)
-    place = plane(groups, (pixels.columns, pixels.rows), where, file.path.name)
+    place = plane(groups, (pixels.columns, pixels.rows), where, file.name)
     return Frame(file, 0, place, pixels, rescale(file.elements, pixels, where))
 
 
@@ -137,8 +137,8 @@ def _several(where: str, count: int, keyword: str) -> InputError:
 
 def _group(own: Dataset, common: Dataset, keyword: str, where: str) -> Dataset:
     """The frame's functional group, or the one that all frames share; empty if there is none."""
-    found = items(own, keyword, where) or items(common, keyword, where)
-    return found[0] if found else Dataset()
+    groups = items(own, keyword, where) or items(common, keyword, where)
+    return groups[0] if groups else Dataset()
 
 
 def _check_pixels(file: DicomFile) -> None:

@@ -29,11 +29,11 @@ def check_sizes(frames: Sequence[Frame]) -> None:
             continue
         file, count = frame.file, frame.file.frames
         expected = count * frame.pixels.nbytes
-        there = file.size - file.pixels_at
+        available = file.size - file.pixels_at
         if file.syntax in CODECS:
-            if expected > _MAX_RATIO * there + _SLACK:
+            if expected > _MAX_RATIO * available + _SLACK:
                 raise InputError(
-                    f"{file.path}: found {there} bytes of compressed pixels, expected {expected} bytes after decoding",
+                    f"{file.path}: found {available} compressed bytes, expected {expected} after decoding",
                     remedy=EXPORT,
                 )
             continue
@@ -48,10 +48,10 @@ def check_sizes(frames: Sequence[Frame]) -> None:
                 " JPEG 2000",
                 remedy=_DECOMPRESS,
             )
-        found = min(there, file.pixels_length)
-        if found < expected:
+        available = min(available, file.pixels_length)
+        if available < expected:
             raise InputError(
-                f"{file.path}: truncated or damaged slice: found {found} bytes of pixels, expected {expected}",
+                f"{file.path}: truncated or damaged slice: found {available} bytes of pixels, expected {expected}",
                 remedy=EXPORT,
             )
         if file.pixels_length >= expected + frame.pixels.nbytes:

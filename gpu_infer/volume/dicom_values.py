@@ -53,7 +53,7 @@ class Rescale(NamedTuple):
     intercept: float = 0.0
     unit: str = ""
     limits: tuple[int, int] | None = None
-    given: bool = False
+    is_present: bool = False
 
 
 def pixel_format(elements: Dataset, where: str) -> PixelFormat:
@@ -90,9 +90,9 @@ def rescale(elements: Dataset, pixels: PixelFormat, where: str) -> Rescale:
     if number(elements, "DoseGridScaling", where) is not None:
         raise InputError(f"{where}: doses scaled by DoseGridScaling, expected an image", remedy="give the image series")
     table = items(elements, "ModalityLUTSequence", where)
-    given = slope is not None or intercept is not None
+    is_present = slope is not None or intercept is not None
     if table:
-        if given and (slope, intercept) != (1.0, 0.0):
+        if is_present and (slope, intercept) != (1.0, 0.0):
             raise InputError(f"{where}: both a Modality LUT and a rescale, expected one of them", remedy=_CONVERT)
         return _line(table, pixels, unit, where)
     slope = 1.0 if slope is None else slope
@@ -103,12 +103,12 @@ def rescale(elements: Dataset, pixels: PixelFormat, where: str) -> Rescale:
             f" and numbers below {_LARGEST:g}",
             remedy="repair the header",
         )
-    return Rescale(slope, intercept, unit, None, given)
+    return Rescale(slope, intercept, unit, None, is_present)
 
 
 def check_alike(rescales: Sequence[Rescale], names: Sequence[str], where: str) -> None:
     """Refuse rescale tags or look-up tables in some frames only, and values of several units."""
-    missing = [name for name, r in zip(names, rescales, strict=True) if not r.given]
+    missing = [name for name, r in zip(names, rescales, strict=True) if not r.is_present]
     if missing and any(r[:2] != (1.0, 0.0) for r in rescales):
         raise InputError(
             f"{where}: no RescaleSlope and RescaleIntercept in {len(missing)} of {len(names)} ({missing[0]}),"

@@ -71,6 +71,14 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_names_that_break_lines(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "s", range(2))
+    (folder / "a\nb").touch()
+    (folder / os.fsdecode(b"\xff.txt")).touch()
+    (warning,) = read_volume(folder).warnings
+    assert warning == "2 files are no DICOM images and were passed over: a?b, ?.txt"
+
+
 def test_many_other_files(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "s", range(2))
     for n in range(60):
