@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from ..errors import InputError
@@ -26,6 +27,7 @@ CODECS = {_RLE, *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 9
 """Transfer syntaxes that GDCM decodes: RLE, JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000."""
 
 _SLICE = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture: a class without a rescale of its own
+_SMALL = 4096  # pixels: GDCM refuses sound RLE streams of a few bytes, and pydicom takes long for large ones
 _DAMAGED = "export the series again, or convert it to .nii.gz"
 
 
@@ -75,6 +77,8 @@ def _streams(job: Encoded) -> list[bytes]:
 
 
 def _decode(job: Encoded, stream: bytes) -> NDArray[Any]:
+    if job.syntax == _RLE and job.rows * job.columns <= _SMALL:
+        return _decode_small(job, stream)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     file = os.memfd_create("gpu_infer-slice")
@@ -98,7 +102,25 @@ def _decode(job: Encoded, stream: bytes) -> NDArray[Any]:
     return stored
 
 
+def _decode_small(job: Encoded, stream: bytes) -> NDArray[Any]:
+    plain = _plain_dataset(job, stream)
+    plain.BitsStored, plain.HighBit = job.allocated, job.allocated - 1
+    try:
+        stored: NDArray[Any] = pixel_array(plain, raw=True).reshape(job.rows, job.columns)
+    except MemoryError:
+        raise
+    except Exception:  # whatever a damaged stream does to the decoder
+        raise InputError(f"{job.path}: truncated or damaged slice: RLE cannot be decoded", remedy=_DAMAGED) from None
+    return stored
+
+
 def _plain_file(job: Encoded, stream: bytes) -> bytes:
+    out = io.BytesIO()
+    _plain_dataset(job, stream).save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def _plain_dataset(job: Encoded, stream: bytes) -> Dataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(_SLICE), UID("1.2.3")
     meta.TransferSyntaxUID = UID(job.syntax)
@@ -110,6 +132,4 @@ def _plain_file(job: Encoded, stream: bytes) -> bytes:
     ds.BitsStored, ds.HighBit, ds.PixelRepresentation = job.stored, job.high, int(job.signed)
     ds.PixelData = encapsulate([stream])
     ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
-    out = io.BytesIO()
-    ds.save_as(out, enforce_file_format=True)
-    return out.getvalue()
+    return ds

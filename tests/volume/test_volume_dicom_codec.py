@@ -118,6 +118,18 @@ def test_compressed_slices_with_rescales_of_their_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_volume(folder).data[0], scaled)
 
 
+def test_small_rle(tmp_path: Path) -> None:
+    """Slices of 4 × 5 pixels, which GDCM refuses."""
+    folder = to_rle(write_series(tmp_path / "s", range(3)))
+    np.testing.assert_array_equal(read_volume(folder).data, hounsfield(range(3)))
+
+
+def test_large_rle(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 4096, (80, 72)).astype(np.uint16)
+    folder = to_rle(write_series(tmp_path / "s", range(2), Rows=80, Columns=72, PixelData=data.tobytes()))
+    np.testing.assert_array_equal(read_volume(folder).data[0], np.stack([data.T.astype(int) - 1024] * 2, axis=-1))
+
+
 def write_enhanced_rle(path: Path, numbers: list[int]) -> None:
     def widen(ds: Dataset) -> None:
         ds.Rows, ds.Columns = SIZE
