@@ -55,7 +55,7 @@ def decode(jobs: Sequence[Encoded]) -> tuple[dict[str, Any], list[NDArray[Any]]]
     for job in jobs:
         if job.path != path:
             path, streams = job.path, _streams(job)
-        if job.number >= len(streams):
+        if len(streams) != job.frames:
             raise InputError(
                 f"{path}: truncated or damaged slice: found {len(streams)} compressed frames, expected {job.frames}",
                 remedy=_DAMAGED,

@@ -14,7 +14,7 @@ from .dicom_codec import CODECS, Encoded, decode
 from .dicom_elements import uid_name
 from .dicom_file import BIG_ENDIAN, DEFLATED, EXPLICIT, EXPORT, IMPLICIT, UNDEFINED_LENGTH
 from .dicom_frames import Frame
-from .dicom_values import fill, has_strays, stored_integers, value_dtype
+from .dicom_values import fill, has_strays, stored_integers
 
 _NATIVE = {IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN}
 _MAX_RATIO, _SLACK = 1000, 1 << 20  # what a codec makes of a byte at most, and of a file of a few bytes
@@ -67,13 +67,18 @@ def _is_ambiguous(frame: Frame) -> bool:
     return swapped or (frame.file.syntax == DEFLATED and frame.file.frames > 1)
 
 
-def read_pixels(frames: Sequence[Frame], notes: list[str]) -> NDArray[Any]:
+def working_bytes(frames: Sequence[Frame]) -> int:
+    """Memory that `read_pixels` takes in passing, in this process and its child, more than what it returns."""
+    largest = max(f.pixels.nbytes for f in frames)
+    passing = largest + 2 * 8 * largest // min(f.pixels.allocated // 8 for f in frames)  # float64 of one frame, twice
+    compressed = [f for f in frames if f.file.syntax in CODECS]
+    return passing + (2 * min(_BATCH, sum(f.pixels.nbytes for f in compressed)) + _codec_bytes(compressed))
+
+
+def read_pixels(frames: Sequence[Frame], dtype: np.dtype[Any], notes: list[str]) -> NDArray[Any]:
     """[frame, row, column] in physical units, in the order of `frames`; dtype of `value_dtype`."""
     first = frames[0].pixels
-    dtype = value_dtype([f.pixels for f in frames], [f.rescale for f in frames])
     out = np.empty((len(frames), first.rows, first.columns), dtype)
-    if len({f.rescale[:2] for f in frames}) > 1:
-        notes.append("rescale slope or intercept differ between slices: kept as float32")
     strays = 0
     for n, stored in _stored(frames):
         clean = stored_integers(stored, frames[n].pixels)
@@ -110,13 +115,17 @@ def _decoded(frames: Sequence[Frame]) -> list[NDArray[Any]]:
         Encoded(str(f.file.path), f.file.pixels_at, f.file.size, f.file.syntax, f.number, f.file.frames, *f.pixels)
         for f in frames
     ]
-    # Twice a frame for the codec, and the largest file with a copy of it.
-    memory = sum(f.pixels.nbytes for f in frames) + 8 * frames[0].pixels.nbytes + 4 * max(f.file.size for f in frames)
+    memory = sum(f.pixels.nbytes for f in frames) + _codec_bytes(frames)
     _, arrays = call_in_child(decode, jobs, path=frames[0].file.path.parent, memory=memory)
     shapes = [(f.pixels.rows, f.pixels.columns) for f in frames]
     if [a.shape for a in arrays] != shapes or [a.dtype for a in arrays] != [f.pixels.dtype for f in frames]:
         raise InputError(f"{frames[0].file.path.parent}: decoded pixels do not fit the headers", remedy=EXPORT)
     return list(arrays)
+
+
+def _codec_bytes(frames: Sequence[Frame]) -> int:
+    """Memory that a codec takes: some frames, and the largest file with copies of it."""
+    return 8 * max((f.pixels.nbytes for f in frames), default=0) + 4 * max((f.file.size for f in frames), default=0)
 
 
 def _syntax_name(syntax: str) -> str:

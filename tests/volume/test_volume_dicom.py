@@ -22,7 +22,8 @@ from dicom_series import (
 )
 from scipy.spatial.transform import Rotation
 
-from gpu_infer.volume.dicom import holds_series
+from gpu_infer.errors import InputError
+from gpu_infer.volume.dicom import holds_series, read_series
 from gpu_infer.volume.read import read_volume
 
 OBLIQUE = tuple(Rotation.from_rotvec([0.3, -0.2, 0.1]).as_matrix().T[:2].ravel())
@@ -60,6 +61,19 @@ def test_agrees_with_the_series_reader(tmp_path: Path) -> None:
     np.testing.assert_allclose(spacing, image.GetSpacing(), atol=1e-9)
     np.testing.assert_allclose(origin, image.GetOrigin(), atol=1e-9)
     np.testing.assert_allclose(direction, image.GetDirection(), atol=1e-9)
+
+
+def test_series_before_its_pixels(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "s", range(3))
+    series = read_series(folder)
+    assert series.geometry.shape == (COLUMNS, ROWS, 3)
+    assert series.dtype == np.int16
+    assert [file.name for file in series.files] == ["IM000", "IM007", "IM014"]
+    assert series.extra < 1 << 20
+    np.testing.assert_array_equal(series.load([]), hounsfield(range(3)))
+    (folder / "IM007").write_bytes((folder / "IM007").read_bytes()[:-1])
+    with pytest.raises(InputError, match="IM007: became shorter while it was read"):
+        series.load([])
 
 
 def test_one_slice(tmp_path: Path) -> None:

@@ -163,6 +163,18 @@ def test_fewer_compressed_frames_than_said(tmp_path: Path) -> None:
     refused(tmp_path, "truncated or damaged slice: found 2 compressed frames, expected 3")
 
 
+def test_more_compressed_frames_than_said(tmp_path: Path) -> None:
+    path = tmp_path / "e.dcm"
+    write_enhanced_rle(path, [0, 1, 2])
+
+    def hide(ds: Dataset) -> None:
+        ds.NumberOfFrames = 2
+        ds.PerFrameFunctionalGroupsSequence = ds.PerFrameFunctionalGroupsSequence[:2]
+
+    edit(path, hide)
+    refused(tmp_path, "found 3 compressed frames, expected 2")
+
+
 def test_damaged_stream(tmp_path: Path) -> None:
     folder = to_itk_codec(write(tmp_path / "s", 3), "JPEG2000")
     path = folder / "IM007"
