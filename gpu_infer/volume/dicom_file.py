@@ -5,6 +5,7 @@ pydicom finds the elements; their bytes are converted here, so that no value of 
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import re
@@ -23,7 +24,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from ..errors import GpuInferError, InputError
+from ..errors import GpuInferError, InputError, ResourceError
 from .dicom_elements import KEYWORDS, SIEMENS_MOSAIC, number, text, uid_name
 
 EXPORT = "export the series again, or convert it to .nii.gz"
@@ -90,7 +91,7 @@ class DicomFile:
 def read_file(path: Path) -> DicomFile | None:
     """The DICOM file `path`, None for what is no DICOM file.
 
-    Raises `InputError` for a damaged header and for what cannot be opened.
+    Raises `InputError` for a damaged header and for what cannot be opened, `ResourceError` without descriptors.
     """
     with _opened(path) as (file, size):
         head = file.read(132)
@@ -133,6 +134,10 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         with path.open("rb") as file:
             yield file, status.st_size
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise ResourceError(
+                f"{path}: cannot be read: {error.strerror}", remedy="allow more open files or memory"
+            ) from None
         raise InputError(
             f"{path}: cannot be read: {error.strerror}", remedy="check the file and its permissions"
         ) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dicom_series import CT, RT_STRUCTURES, dataset, hounsfield, refused, write_series, write_slice
 
-from gpu_infer.errors import InputError
+from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.volume.choose import choose_input
 from gpu_infer.volume.dicom import holds_series
 from gpu_infer.volume.read import read_volume
@@ -135,6 +135,20 @@ def test_slice_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Path, "open", denied)
     refused(folder, "IM007: cannot be read: Permission denied")
+
+
+def test_too_few_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_series(tmp_path / "s", range(3))
+    opened = Path.open
+
+    def scarce(path: Path, *args: object) -> object:
+        if path.name == "IM014":
+            raise OSError(24, "Too many open files", str(path))
+        return opened(path, *args)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", scarce)
+    with pytest.raises(ResourceError, match="IM014: cannot be read: Too many open files"):
+        read_volume(folder)
 
 
 def test_folder_of_slices_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
