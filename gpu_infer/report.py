@@ -18,7 +18,7 @@ from typing import Any
 
 from . import __version__
 
-PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "tritonclient", "pydantic")
+PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic")
 
 
 class Report:

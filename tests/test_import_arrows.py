@@ -65,6 +65,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tritonclient": ("triton/",),
     "SimpleITK": ("volume/", "writers/", "demo"),
     "nibabel": ("volume/", "writers/", "demo"),
+    "pydicom": ("volume/dicom",),
     "unearth": ("source_distribution",),
     "debugpy": ("debugger",),
     "typer": ("cli/",),
@@ -141,7 +142,7 @@ def test_triton_takes_only_the_protocol_of_a_backend() -> None:
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:
     """`--help` must be quick: nothing that takes long to import is loaded before a command runs."""
-    heavy = {"numpy", "numba", "SimpleITK", "nibabel", "tritonclient", "pydantic", "scipy", "unearth"}
+    heavy = {"numpy", "numba", "SimpleITK", "nibabel", "tritonclient", "pydantic", "scipy", "unearth", "pydicom"}
     code = "import sys, gpu_infer.cli.main; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not heavy & set(done.stdout.split())

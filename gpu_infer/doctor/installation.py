@@ -9,7 +9,7 @@ from importlib import metadata
 from ..resources import resource_folder
 from .check import Check
 
-REQUIRED = ("numpy", "numba", "SimpleITK", "nibabel", "tritonclient", "pydantic", "typer", "rich")
+REQUIRED = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic", "typer", "rich")
 
 
 def check_python() -> Check:

@@ -1,163 +1,115 @@
-"""A folder with one DICOM series, read by GDCM, its slices checked to be one regular grid.
+"""A folder with one DICOM series, its slices or frames checked to be one regular grid of values of one kind.
 
-GDCM would stack whatever it is given; a missing slice or a tilted gantry would then shift labels in the
-patient, so both are refused here.
+A missing slice, a tilted gantry or one slice with another rescale would shift labels in the patient: all are refused
+or read as the slice itself says. pydicom parses the headers, native pixels are read here, GDCM decodes compressed ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
+import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import InputError
-from .checks import narrow
-from .dicom_slices import Slice, ordered, thickness
-from .itk import grid, pixels
-from .itk_log import collected, itk_reason
+from ..errors import InputError, ResourceError
+from .dicom_elements import text
+from .dicom_file import DicomFile, quiet
+from .dicom_folder import holds_series, read_images
+from .dicom_frames import Frame, enhanced_frames, is_multi_frame, single_frame
+from .dicom_pixels import check_sizes, read_pixels, working_bytes
+from .dicom_slices import arrange
+from .dicom_values import check_alike, value_dtype
+from .geometry import Geometry
 from .volume import Volume
 
-# Multi-frame classes whose frames carry positions: enhanced CT, MR, PET and their legacy-converted forms.
-_ENHANCED = {
-    "1.2.840.10008.5.1.4.1.1.2.1",
-    "1.2.840.10008.5.1.4.1.1.4.1",
-    "1.2.840.10008.5.1.4.1.1.130",
-    "1.2.840.10008.5.1.4.1.1.2.2",
-    "1.2.840.10008.5.1.4.1.1.4.4",
-    "1.2.840.10008.5.1.4.1.1.128.1",
-}
-_MEDIA_CLASS = b"\x02\x00\x02\x00UI"  # (0002,0002), explicit VR little endian as all file meta information
-_EXPORT = "export the series again, or convert it to .nii.gz"
+__all__ = ["Series", "holds_series", "read_dicom", "read_series"]
 
 
-def holds_series(folder: Path) -> bool:
-    """Whether GDCM finds an image series directly in `folder`."""
-    return bool(_series(folder, []))
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One series, checked as far as that goes without its pixels, and with all that its pixels will need.
+
+    geometry  shape (I, J, K) and affine.
+    dtype     of the voxels in physical units.
+    frames    in ascending order along the normal.
+    warnings  one line each.
+    """
+
+    geometry: Geometry
+    dtype: np.dtype[Any]
+    frames: tuple[Frame, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(frame.file.path for frame in self.frames))
+
+    @property
+    def extra(self) -> int:
+        """Bytes of memory that reading takes in passing, more than the voxels."""
+        return working_bytes(self.frames)
+
+    def load(self, remarks: list[str]) -> NDArray[Any]:
+        """Voxels [1, I, J, K]; warnings go into `remarks`. Raises `InputError`."""
+        with quiet():
+            return read_pixels(self.frames, self.dtype, remarks).transpose(2, 1, 0)[None]
 
 
 def read_dicom(folder: Path) -> Volume:
     """Volume of the one series in `folder`; file names and extensions do not matter.
 
-    Values are in physical units (slope and intercept applied by GDCM; dtype is what holds them). Raises
-    `InputError` for several series (listing them), missing or doubled slices, a tilted gantry, colour, and
-    unreadable slices.
+    Values are in physical units, slope and intercept applied slice by slice: the smallest integer dtype that holds
+    what the stored bits can say, float32 if slopes or intercepts differ or are no integers. Slices are in ascending
+    order along their normal. Raises `InputError` as `read_series` does, and for pixels that cannot be decoded.
+    """
+    remarks: list[str] = []
+    series = read_series(folder)
+    try:
+        data = series.load(remarks)
+    except MemoryError:
+        raise ResourceError(f"{folder}: no memory for its voxels", remedy="free memory or crop the volume") from None
+    return Volume(data, series.geometry, folder, "dicom", warnings=(*series.warnings, *remarks), files=series.files)
+
+
+def read_series(folder: Path) -> Series:
+    """The one series in `folder`, from its headers alone.
+
+    Raises `InputError` for several series (listing them), missing or doubled slices, a tilted gantry, colour, values
+    that are no linear rescale, several volumes in one file, files that look like slices but are none, and unreadable
+    or truncated slices.
     """
     notes: list[str] = []
-    found = _series(folder, notes)
-    if not found:
-        raise InputError(f"{folder}: no DICOM series in this folder", remedy="give the folder that holds the slices")
-    headers = {uid: [_header(file) for file in files] for uid, files in found.items()}
-    if len(headers) > 1:
-        listed = "; ".join(_describe(uid, slices) for uid, slices in headers.items())
-        raise InputError(f"{folder}: {len(headers)} DICOM series: {listed}", remedy="keep one series in the folder")
-    slices = next(iter(headers.values()))
-    _check_none_left_out(folder, slices)
-    files = tuple(s.path for s in slices)
-    if any(s.samples != 1 for s in slices):
-        raise InputError(f"{folder}: colour images, expected one sample per pixel", remedy="give the original series")
-    if any(s.frames > 1 for s in slices):
-        image = _multi_frame(folder, slices, notes)
-    else:
-        slices = ordered(slices, folder)
-        files = tuple(s.path for s in slices)
-        image = _stack(folder, slices, notes)
-    geometry, _ = grid(image, folder)
-    i, j, k = geometry.shape
-    data, changed = narrow(pixels(image).reshape(1, k, j, i).transpose(0, 3, 2, 1), folder)
-    return Volume(data, geometry, folder, "dicom", warnings=(*notes, *changed), files=files)
-
-
-def _series(folder: Path, notes: list[str]) -> dict[str, tuple[Path, ...]]:
-    with collected([]):  # GDCM's only remark here is that a folder holds no series
-        uids = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    with collected(notes):
-        names = {uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid) for uid in uids}
-    return {uid: tuple(map(Path, files)) for uid, files in names.items()}
-
-
-def _header(path: Path) -> Slice:
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        with collected([]):
-            reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{path}: not readable as a DICOM image: {itk_reason(error)}", remedy=_EXPORT) from None
-    tags = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
-    size = reader.GetSize()
-    return Slice(path, tags, (size[0], size[1]), size[2] if len(size) > 2 else 1, int(reader.GetNumberOfComponents()))
-
-
-def _describe(uid: str, slices: Sequence[Slice]) -> str:
-    tags = slices[0].tags
-    short = uid if len(uid) <= 20 else f"…{uid[-17:]}"
-    name = tags.get("0008|103e") or "no description"
-    return f"{short} {tags.get('0008|0060', '?')} {name!r} ({len(slices)} files)"
-
-
-def _check_none_left_out(folder: Path, slices: Sequence[Slice]) -> None:
-    """GDCM passes over files that it cannot parse: a truncated last slice would go unnoticed."""
-    read = {s.path.name for s in slices}
-    classes = {s.tags.get("0008|0016", "") for s in slices}
-    for path in sorted(folder.iterdir()):
-        if path.name not in read and path.is_file() and _media_class(path) in classes:
-            raise InputError(f"{path}: truncated or damaged slice, GDCM cannot read it", remedy=_EXPORT)
-
-
-def _media_class(path: Path) -> str | None:
-    """SOP class that the file meta information names; None for what is no DICOM file."""
-    with path.open("rb") as file:
-        head = file.read(1024)
-    at = head.find(_MEDIA_CLASS)
-    if head[128:132] != b"DICM" or at < 0:
-        return None
-    length = int.from_bytes(head[at + 6 : at + 8], "little")
-    return head[at + 8 : at + 8 + length].decode("latin-1").strip("\0 ")
-
-
-def _multi_frame(folder: Path, slices: Sequence[Slice], notes: list[str]) -> Any:
-    first = slices[0]
-    if len(slices) > 1 or first.tags.get("0008|0016") not in _ENHANCED:
-        raise InputError(
-            f"{first.path}: multi-frame class {first.tags.get('0008|0016', '?')}, {len(slices)} files,"
-            " expected one enhanced CT, MR or PET file",
-            remedy="convert the series to .nii.gz",
-        )
-    image = _execute(sitk.ImageFileReader(), [str(first.path)], folder, notes)
-    # GDCM says 1×1×1 mm when it cannot derive spacing from the frames' positions.
-    if image.GetSpacing() == (1.0, 1.0, 1.0):
-        raise InputError(
-            f"{first.path}: {first.frames} frames without regular spacing (missing, unordered or uneven)",
-            remedy="convert the series to .nii.gz",
-        )
-    notes.append("multi-frame DICOM: positions and rescaling as GDCM derives them, frames not checked one by one")
-    return image
-
-
-def _stack(folder: Path, slices: Sequence[Slice], notes: list[str]) -> Any:
-    reader = sitk.ImageSeriesReader()
-    scalings = {(s.number("0028|1053", 1.0), s.number("0028|1052", 0.0)) for s in slices}
-    if len(scalings) > 1:
-        # ITK takes the first slice's type for all; integers would cut the others' fractions off.
-        reader.SetOutputPixelType(sitk.sitkFloat32)
+    with quiet():
+        files = read_images(folder, notes)
+        multi = [file for file in files if is_multi_frame(file)]
+        if multi and len(files) > 1:
+            raise InputError(
+                f"{multi[0].path}: multi-frame file and {len(files) - 1} other images, expected one enhanced file"
+                " alone",
+                remedy="keep one of them in the folder, or convert the series to .nii.gz",
+            )
+        where = multi[0].path if multi else folder
+        frames = enhanced_frames(multi[0]) if multi else [single_frame(file) for file in files]
+    _check_one_acquisition(files, folder)
+    rescales = [frame.rescale for frame in frames]
+    check_alike(rescales, [frame.plane.name for frame in frames], str(where))
+    if len({rescale[:2] for rescale in rescales}) > 1:
         notes.append("rescale slope or intercept differ between slices: kept as float32")
-    image = _execute(reader, [str(s.path) for s in slices], folder, notes)
-    if len(slices) == 1:  # no distance to take, and GDCM puts 1 mm whatever the thickness
-        image.SetSpacing((*image.GetSpacing()[:2], thickness(slices[0], notes)))
-    return image
+    order, geometry = arrange([frame.plane for frame in frames], where, notes)
+    check_sizes(frames)
+    dtype = value_dtype([frame.pixels for frame in frames], rescales)
+    return Series(geometry, dtype, tuple(frames[n] for n in order), tuple(notes))
 
 
-def _execute(reader: Any, files: list[str], folder: Path, notes: list[str]) -> Any:
-    reader.SetImageIO("GDCMImageIO")
-    if isinstance(reader, sitk.ImageSeriesReader):
-        reader.SetFileNames(files)
-    else:
-        reader.SetFileName(files[0])
-    try:
-        with collected(notes):
-            return reader.Execute()
-    except RuntimeError as error:
-        raise InputError(f"{folder}: pixels cannot be read: {itk_reason(error)}", remedy=_EXPORT) from None
+def _check_one_acquisition(files: list[DicomFile], folder: Path) -> None:
+    """All positions in one frame of reference, all values displayed alike (a mixture was edited slice by slice)."""
+    for keyword in ("FrameOfReferenceUID", "PhotometricInterpretation", "Modality"):
+        values = {value: file.name for file in files if (value := text(file.elements, keyword))}
+        if len(values) > 1:
+            first, second, *_ = values.values()
+            raise InputError(
+                f"{folder}: {keyword} differs between {first} and {second}",
+                remedy="keep the slices of one acquisition in the folder",
+            )

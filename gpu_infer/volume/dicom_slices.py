@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from ..errors import InputError
-
-POSITION, ORIENTATION, SPACING = "0020|0032", "0020|0037", "0028|0030"
+from .checks import check_geometry
+from .dicom_elements import number, numbers
+from .geometry import Geometry
 
 _PARALLEL = 1e-3  # difference of direction cosines between slices
 _STEP_TOLERANCE = 1e-2  # deviation of a slice from its place, as a part of the slice distance …
@@ -19,111 +21,138 @@ _ROUNDING_MM = 0.05 + 1e-6  # … but positions are often written with one decim
 _TILT = 1e-3  # drift across the slices per mm along the normal: 0.06 degrees
 
 
-@dataclass(frozen=True)
-class Slice:
-    """One file: `tags` by "gggg|eeee", `size` in columns and rows."""
+class Plane(NamedTuple):
+    """One slice or frame. `where` begins error lines, `name` stands inside them; mm, LPS+, columns × rows.
 
-    path: Path
-    tags: dict[str, str]
+    A position without three numbers, cosines without six and a spacing without two are refused in `arrange`.
+    """
+
+    where: str
+    name: str
     size: tuple[int, int]
-    frames: int
-    samples: int
-
-    def number(self, tag: str, default: float) -> float:
-        try:
-            return float(self.tags[tag].split("\\")[0])
-        except (KeyError, ValueError):
-            return default
-
-    def numbers(self, tag: str, count: int, name: str) -> NDArray[np.float64]:
-        """Raises `InputError` when the tag does not hold `count` finite numbers."""
-        text = self.tags.get(tag, "")
-        try:
-            values = np.array([float(v) for v in text.split("\\")])
-        except ValueError:
-            values = np.empty(0)
-        if values.size != count or not np.isfinite(values).all():
-            raise InputError(
-                f"{self.path}: {name} is {text!r}, expected {count} numbers",
-                remedy="give a series of axial, coronal or sagittal slices, without localizers and reports",
-            )
-        return values
+    position: tuple[float, ...]
+    cosines: tuple[float, ...]
+    spacing: tuple[float, ...]
+    thickness: float
+    between: float
 
 
-def ordered(slices: Sequence[Slice], folder: Path) -> list[Slice]:
-    """Slices in ascending order along the normal (row × column direction).
+class Groups(NamedTuple):
+    """The data sets that hold a plane's position, its orientation and its measures."""
 
-    Raises `InputError` for slices that differ in size, spacing or orientation, for two at one position, for a
+    position: Dataset
+    orientation: Dataset
+    measures: Dataset
+
+
+def plane(groups: Groups, size: tuple[int, int], where: str, name: str) -> Plane:
+    return Plane(
+        where,
+        name,
+        size,
+        numbers(groups.position, "ImagePositionPatient", where),
+        numbers(groups.orientation, "ImageOrientationPatient", where),
+        numbers(groups.measures, "PixelSpacing", where),
+        number(groups.measures, "SliceThickness", where) or 0.0,
+        number(groups.measures, "SpacingBetweenSlices", where) or 0.0,
+    )
+
+
+def arrange(planes: Sequence[Plane], where: Path, notes: list[str]) -> tuple[list[int], Geometry]:
+    """Indices of `planes` in ascending order along the normal (row × column direction), and their grid.
+
+    Raises `InputError` for planes that differ in size, spacing or orientation, for two at one position, for a
     gap, for uneven distances and for a stack that is not perpendicular to its slices (gantry tilt).
     """
-    cosines = slices[0].numbers(ORIENTATION, 6, "ImageOrientationPatient")
-    spacing = slices[0].numbers(SPACING, 2, "PixelSpacing")
-    if not (spacing > 0).all():
+    first = planes[0]
+    for one in planes:
+        _check_numbers(one)
+    if min(first.spacing) <= 0:
         raise InputError(
-            f"{slices[0].path}: PixelSpacing {tuple(spacing.tolist())} mm, expected positive numbers",
+            f"{first.where}: PixelSpacing {first.spacing} mm, expected positive numbers", remedy="repair the header"
+        )
+    cosines, spacing = np.array(first.cosines), np.array(first.spacing)
+    _check_alike(planes, cosines, spacing)
+    row, column = (v / (np.linalg.norm(v) or 1.0) for v in (cosines[:3], cosines[3:]))
+    normal = np.cross(row, column)
+    lengths = [float(np.linalg.norm(v)) for v in (cosines[:3], cosines[3:], normal)]
+    if max(abs(length - 1.0) for length in lengths) > _PARALLEL:
+        raise InputError(
+            f"{first.where}: ImageOrientationPatient {first.cosines}, expected orthonormal axes",
             remedy="repair the header",
         )
-    _check_alike(slices, cosines, spacing)
-    normal = np.cross(cosines[:3], cosines[3:])
-    if abs(np.linalg.norm(normal) - 1.0) > _PARALLEL:
-        raise InputError(
-            f"{slices[0].path}: ImageOrientationPatient {tuple(cosines.tolist())}, expected orthonormal axes",
-            remedy="repair the header",
-        )
-    positions = np.array([s.numbers(POSITION, 3, "ImagePositionPatient") for s in slices])
+    normal /= lengths[2]
+    positions = np.array([one.position for one in planes])
     order = np.argsort(positions @ normal, kind="stable")
-    arranged = [slices[n] for n in order]
-    if len(arranged) == 1:
-        return arranged
-    _check_steps(arranged, positions[order], normal, folder)
-    return arranged
+    if len(planes) == 1:
+        step = _thickness(first, notes)
+    else:
+        step = _step([planes[n] for n in order], positions[order], normal, where)
+    columns, rows = first.size
+    geometry = Geometry.from_itk(
+        (columns, rows, len(planes)),
+        (float(spacing[1]), float(spacing[0]), step),
+        tuple(positions[order[0]]),
+        tuple(np.column_stack([row, column, normal]).ravel()),
+    )
+    check_geometry(geometry, where)
+    return [int(n) for n in order], geometry
 
 
-def thickness(lone: Slice, notes: list[str]) -> float:
-    """mm along the normal of a slice without neighbours: SpacingBetweenSlices, else SliceThickness, else 1."""
-    for tag in ("0018|0088", "0018|0050"):
-        if (value := lone.number(tag, 0.0)) > 0 and np.isfinite(value):
+def _check_numbers(one: Plane) -> None:
+    expected = (("ImagePositionPatient", one.position, 3), ("ImageOrientationPatient", one.cosines, 6))
+    for keyword, values, count in (*expected, ("PixelSpacing", one.spacing, 2)):
+        if len(values) != count:
+            raise InputError(
+                f"{one.where}: {keyword} has {len(values)} values, expected {count} numbers",
+                remedy="give a series of axial, coronal or sagittal slices, without localizers and reports",
+            )
+
+
+def _thickness(lone: Plane, notes: list[str]) -> float:
+    """mm along the normal of a slice without neighbours."""
+    for value in (lone.between, lone.thickness):
+        if value > 0:
             return value
     notes.append("one slice without thickness: 1 mm assumed")
     return 1.0
 
 
-def _check_alike(slices: Sequence[Slice], cosines: NDArray[np.float64], spacing: NDArray[np.float64]) -> None:
-    first = slices[0]
+def _check_alike(planes: Sequence[Plane], cosines: NDArray[np.float64], spacing: NDArray[np.float64]) -> None:
+    first = planes[0]
     remedy = "keep the slices of one stack in the folder, without localizers"
-    for other in slices[1:]:
+    for other in planes[1:]:
         if other.size != first.size:
             raise InputError(
-                f"{other.path}: {other.size} pixels, expected {first.size} as in {first.path.name}",
-                remedy=remedy,
+                f"{other.where}: {other.size} pixels, expected {first.size} as in {first.name}", remedy=remedy
             )
-        if np.abs(other.numbers(ORIENTATION, 6, "ImageOrientationPatient") - cosines).max() > _PARALLEL:
-            raise InputError(f"{other.path}: orientation differs from {first.path.name}", remedy=remedy)
-        if not np.allclose(other.numbers(SPACING, 2, "PixelSpacing"), spacing, rtol=1e-4):
-            raise InputError(f"{other.path}: PixelSpacing differs from {first.path.name}", remedy=remedy)
+        if np.abs(np.array(other.cosines) - cosines).max() > _PARALLEL:
+            raise InputError(f"{other.where}: orientation differs from {first.name}", remedy=remedy)
+        if not np.allclose(other.spacing, spacing, rtol=1e-4):
+            raise InputError(f"{other.where}: PixelSpacing differs from {first.name}", remedy=remedy)
 
 
-def _check_steps(
-    slices: Sequence[Slice], positions: NDArray[np.float64], normal: NDArray[np.float64], folder: Path
-) -> None:
+def _step(planes: Sequence[Plane], positions: NDArray[np.float64], normal: NDArray[np.float64], where: Path) -> float:
+    """mm between neighbours of the sorted `planes`."""
     along = positions @ normal
     steps = np.diff(along)
     step = float(np.median(steps))
     near = max(_STEP_TOLERANCE * step, 1e-3)
-    if (twice := int(np.argmin(steps))) >= 0 and steps[twice] < near:
+    twice = int(np.argmin(steps))
+    if steps[twice] < near:
         raise InputError(
-            f"{folder}: two slices at one position: {slices[twice].path.name}, {slices[twice + 1].path.name}",
+            f"{where}: two slices at one position: {planes[twice].name}, {planes[twice + 1].name}",
             remedy="keep one phase, echo or time point in the folder",
         )
-    even = (along[-1] - along[0]) / (len(slices) - 1)
-    off = np.abs(along - along[0] - even * np.arange(len(slices)))
+    even = float(along[-1] - along[0]) / (len(planes) - 1)
+    off = np.abs(along - along[0] - even * np.arange(len(planes)))
     if off.max() > max(_STEP_TOLERANCE * even, _ROUNDING_MM):
         worst = int(np.argmax(np.abs(steps - step)))
-        a, b = slices[worst].path.name, slices[worst + 1].path.name
         lost = round(steps[worst] / step) - 1
         what = f"{lost} slices missing" if lost > 0 else "uneven slice distance"
         raise InputError(
-            f"{folder}: {what}: {steps[worst]:.3f} mm between {a} and {b}, expected {step:.3f} mm",
+            f"{where}: {what}: {steps[worst]:.3f} mm between {planes[worst].name} and {planes[worst + 1].name},"
+            f" expected {step:.3f} mm",
             remedy="export the whole series, or resample it to even distances",
         )
     drift = positions - positions[0] - np.outer(along - along[0], normal)
@@ -132,6 +161,7 @@ def _check_steps(
     if tilt > max(_TILT * length, _ROUNDING_MM):
         degrees = np.degrees(np.arctan2(tilt, length))
         raise InputError(
-            f"{folder}: gantry tilt of {degrees:.2f}°: slices shift by {tilt:.2f} mm over {length:.1f} mm",
+            f"{where}: gantry tilt of {degrees:.2f}°: slices shift by {tilt:.2f} mm over {length:.1f} mm",
             remedy="resample the series to an upright grid: convert it with tilt correction",
         )
+    return even

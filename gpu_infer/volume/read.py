@@ -112,22 +112,19 @@ def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
 
 
 def _dicom(folder: Path) -> VolumeHeader:
-    """A series is read at once: its slices have to be opened one by one to know the grid."""
-    from .dicom import read_dicom
+    from .dicom import read_series
 
-    volume = read_dicom(folder)
+    series = read_series(folder)
     return VolumeHeader(
-        volume.geometry,
-        volume.channels,
-        volume.data.dtype,
-        folder,
-        volume.files,
-        volume.format,
-        lambda _: volume.data,
-        volume.slope,
-        volume.inter,
-        volume.warnings,
-        held=volume.nbytes,
+        geometry=series.geometry,
+        channels=1,
+        dtype=series.dtype,
+        path=folder,
+        files=series.files,
+        format="dicom",
+        load=series.load,
+        warnings=series.warnings,
+        extra=series.extra,
     )
 
 

@@ -141,7 +141,7 @@ def test_two_series(case: Case) -> None:
             ds.RescaleSlope, ds.RescaleIntercept = 1, 0
             ds.PixelData = np.zeros((4, 4), np.int16).tobytes()
             ds.save_as(case.input / f"{series}-{k}.dcm", enforce_file_format=True)
-    case.refuse(3, "series 0", "series 1")
+    case.refuse(3, "series 1 of 2 (CT, 3 files, first file 0-0.dcm)", "series 2 of 2")
 
 
 def test_unknown_transform(case: Case) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from gpu_infer.errors import InputError
+from gpu_infer.volume.read import read_volume
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
@@ -38,6 +43,21 @@ def pixel_tags(ds: Dataset) -> None:
 
 def pixels(number: int) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 4000, (ROWS, COLUMNS)).astype(np.uint16)
+
+
+def hounsfield(numbers: range | list[int]) -> np.ndarray:
+    """[1, I, J, K] values of slices that `write_slice` wrote."""
+    return np.stack([pixels(n).astype(int) - 1024 for n in numbers]).transpose(2, 1, 0)[None]
+
+
+def refused(folder: Path, text: str) -> str:
+    """The one line of the error that refuses `folder`; it matches `text`."""
+    with pytest.raises(InputError, match=text) as caught:
+        read_volume(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
 
 
 def normal(cosines: tuple[float, ...]) -> np.ndarray:
@@ -78,7 +98,8 @@ def write_series(folder: Path, numbers: range | list[int], **tags: object) -> Pa
     return folder
 
 
-def write_enhanced(path: Path, numbers: list[int]) -> None:
+def write_enhanced(path: Path, numbers: list[int], edit: Callable[[Dataset], object] = lambda ds: None) -> None:
+    """Frames as `write_slice` writes slices; `edit` changes the data set before it is saved."""
     ds = dataset(ENHANCED_CT, "1.2.826.0.1.7")
     pixel_tags(ds)
     ds.NumberOfFrames = len(numbers)
@@ -98,4 +119,5 @@ def write_enhanced(path: Path, numbers: list[int]) -> None:
         frames.append(frame)
     ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
     ds.PixelData = np.stack([pixels(n) for n in numbers]).tobytes()
+    edit(ds)
     ds.save_as(path, enforce_file_format=True)
