@@ -75,7 +75,7 @@ def test_loops_are_nested_and_counted() -> None:
 def test_the_straight_path_leaves_loops_out() -> None:
     code = parse(LISTING)["walk"]
     assert [i.name for i in straight_path(code)] == ["S2R", "ISETP", "EXIT", "EXIT"]
-    assert [i.name for i in straight_path(code, lean=True)] == ["S2R", "ISETP", "EXIT"]
+    assert [i.name for i in straight_path(code, None)] == ["S2R", "ISETP", "EXIT"]
 
 
 def test_a_jump_table_leads_to_every_case() -> None:
@@ -110,7 +110,7 @@ def test_classes() -> None:
 
 def _kernel(text: str, name: str) -> KernelCode:
     code = parse(text)[name]
-    return KernelCode("module", Function(name, 32, 0, 8, 19), Resources(), code, loops_of(code))
+    return KernelCode("module", Function(name, 32, 0, 8, 19, 256), Resources(), code, loops_of(code))
 
 
 def test_a_hot_loop_is_known_by_what_it_stores() -> None:
