@@ -51,7 +51,7 @@ def test_rows_are_launched_as_predicted(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_warp_meets_as_many_ends_of_runs_as_the_histogram_is_taken_to() -> None:
-    """Packs of 16 labels, eight per thread, 256 threads apart; a warp does as many turns per word as its busiest lane."""
+    """Packs of 16 labels, eight per thread, 256 threads apart; a warp turns as often per word as its busiest lane."""
     threads, packs = 256, 8
     per_block = threads * packs * 16
     labels = blobs(Geometry.of(*FULL).grid).ravel()

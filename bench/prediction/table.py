@@ -22,7 +22,7 @@ BEGIN, END = "<!-- predicted: written by bench.machine_code -->", "<!-- /predict
 
 ASSUMPTIONS = (
     f"Taken for granted: of the histogram's labels, which change every 24 voxels, a warp meets {ENDS_PER_PACK} ends of "
-    "runs per 16 labels of each lane (with labels that do not change it meets none and needs a ninth of the "
+    "runs per 16 labels of each lane (with labels that do not change it meets none and needs a sixth of the "
     "instructions); a voxel of a component is joined with three neighbours in one attempt each. The strided reads of "
     "convert and the bytes that they fetch in vain are not modelled."
 )

@@ -122,6 +122,15 @@ def test_a_hot_loop_is_known_by_what_it_stores() -> None:
     assert cost(HotLoop("walk", r"LDG\.8", through="IMAD"), kernel).instructions == 5  # around the store
 
 
+def test_a_hot_loop_is_known_by_its_depth() -> None:
+    kernel = _kernel(LISTING, "walk")
+    inner = cost(HotLoop("walk", "STG", depth=2), kernel)
+    assert [len(loop.lean) for loop in inner.enclosing] == [3]
+    assert str(HotLoop("walk", "STG", depth=2)) == "walk: STG, depth 2"
+    with pytest.raises(LookupError, match="no loop of walk fits"):
+        cost(HotLoop("walk", "STG", depth=3), kernel)
+
+
 def test_a_hot_loop_that_is_not_there_is_refused() -> None:
     with pytest.raises(LookupError, match=r"no loop of walk fits the hot loop walk: RED, 4 B: describe it anew"):
         cost(HotLoop("walk", "RED", 4), _kernel(LISTING, "walk"))
@@ -150,3 +159,8 @@ def test_blocks_per_multiprocessor(registers: int, warps: int, blocks: int) -> N
 
 def test_shared_memory_bounds_the_blocks() -> None:
     assert blocks_per_multiprocessor(20, shared=47 << 10) == 4
+
+
+def test_smaller_blocks_take_fewer_registers() -> None:
+    """65536 / (128 · 80) = 6.4."""
+    assert blocks_per_multiprocessor(80, threads=128) == 6
