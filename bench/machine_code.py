@@ -69,7 +69,9 @@ def _predict(arguments: argparse.Namespace) -> None:
         return
     before = json.loads(arguments.before.read_text(encoding="utf-8")) if arguments.before else None
     version = ".".join(map(str, nvrtc(arguments.cuda).version))
-    paragraph = textwrap.fill(table.notes(version), 120, break_long_words=False, break_on_hyphens=False)
+    paragraph = textwrap.fill(
+        table.notes(version, compared=before is not None), 120, break_long_words=False, break_on_hyphens=False
+    )
     text = f"{table.markdown(numbers, before)}\n{paragraph}\n"
     if arguments.readme:
         table.write_readme(text)

@@ -27,6 +27,8 @@ ASSUMPTIONS = (
     "convert and the bytes that they fetch in vain are not modelled."
 )
 
+COMPARED = "The number before ⇒ is that of the kernels before their last change. "
+
 COLUMNS = (
     "row",
     "registers → blocks per SM",
@@ -110,8 +112,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def notes(version: str) -> str:
-    """What the table's numbers mean, as a paragraph."""
+def notes(version: str, *, compared: bool = False) -> str:
+    """What the table's numbers mean, as a paragraph; `compared` with those of earlier kernels."""
     cards = " and ".join(_described(card) for card in CARDS)
     return (
         "Predicted, not measured: `python -m bench.machine_code --predict` counts the instructions of the hot loops in "
@@ -119,7 +121,7 @@ def notes(version: str) -> str:
         f"without a card's name are of the {H200.name}. Per output: instructions of a thread. A row is expected to "
         f"take the longest of its issue and float64 floors over {REACHED_ISSUE}, its bandwidth floor over "
         f"{REACHED_BANDWIDTH}, and the time in which the loads under way bring its bytes; the word in brackets says "
-        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. {ASSUMPTIONS} Cards: {cards}."
+        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. {COMPARED if compared else ''}{ASSUMPTIONS} Cards: {cards}."
     )
 
 
