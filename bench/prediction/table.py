@@ -121,7 +121,8 @@ def notes(version: str, *, compared: bool = False) -> str:
         f"without a card's name are of the {H200.name}. Per output: instructions of a thread. A row is expected to "
         f"take the longest of its issue and float64 floors over {REACHED_ISSUE}, its bandwidth floor over "
         f"{REACHED_BANDWIDTH}, and the time in which the loads under way bring its bytes; the word in brackets says "
-        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. {COMPARED if compared else ''}{ASSUMPTIONS} Cards: {cards}."
+        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. "
+        f"{COMPARED if compared else ''}{ASSUMPTIONS} Cards: {cards}."
     )
 
 

@@ -50,6 +50,7 @@ def voxel_rows(g: Geometry, multiprocessors: int) -> list[Row]:
         over_rows("masked scale", "masked_f4_f4", r"STG\.32", 8, 16),
         over_rows("threshold", "threshold_f4_1", r"STG\.8", 5, 16),
         over_rows("extent of a mask", "extent_f4", r"LDG\.32", 4, 16),
+        Row("take (arrays)", 8 * voxels, 4 * voxels, voxels, 16, (_take(g),)),
         Row("convert (arrays)", 6 * voxels, 2 * voxels, voxels, 8, (_convert(g),)),
     ]
 
@@ -102,18 +103,29 @@ def _tiles(size: int) -> list[int]:
     return [min(TURNED_TILE, size - begin) for begin in range(0, size, TURNED_TILE)]
 
 
+def _take(g: Geometry) -> Launch:
+    """Planes in another order: the last two axes are one, along which nothing is looked up."""
+    i, j, k = g.shape
+    return _walk_rows("take_4", r"LDG\.32", rows=i, length=j * k, axes=1)
+
+
 def _convert(g: Geometry) -> Launch:
-    """The file's voxels along its slowest axis: one by one. A row is taken apart along the other two axes."""
-    kernel, (i, j, k) = "convert_i2_f4", g.shape
-    rows, wide = i * j, -(-k // ARRAY_COLUMNS)
-    blocks = -(-rows * wide // ARRAY_WARPS)
-    elements = rows * UNDER_WAY * -(-k // (UNDER_WAY * LANES))
+    """The file's voxels along its slowest axis: one by one."""
+    i, j, k = g.shape
+    return _walk_rows("convert_i2_f4", r"LDG\.16", rows=i * j, length=k, axes=2)
+
+
+def _walk_rows(kernel: str, reads: str, *, rows: int, length: int, axes: int) -> Launch:
+    """Rows in pieces, of which a warp has one; the number of a row is taken apart along the `axes` before the last."""
+    pieces = [min(ARRAY_COLUMNS, length - begin) for begin in range(0, length, ARRAY_COLUMNS)]
+    turns = rows * sum(-(-size // (UNDER_WAY * LANES)) for size in pieces)
+    blocks = -(-rows * len(pieces) // ARRAY_WARPS)
     return Launch(
         kernel,
         blocks,
         (
-            Part(HotLoop(kernel, r"STG\.32", 4), elements),
-            Part(HotLoop(kernel, "MUFU"), 2 * blocks * ARRAY_WARPS),
+            Part(HotLoop(kernel, r"STG\.32", 4), UNDER_WAY * turns),
+            Part(HotLoop(kernel, "MUFU"), axes * blocks * ARRAY_WARPS),
         ),
-        through=r"LDG\.16|MUFU",
+        through=f"{reads}|MUFU",
     )
