@@ -91,6 +91,7 @@ def _prepare(s: Scene) -> list[Work]:
     scaled, mask = backend.empty(turned.shape, np.float32), backend.empty(turned.shape, np.uint8)
     backend.prepare(s.stored, turned, None, same, same)
     voxels = int(np.prod(s.shape))
+    turned_over = backend.index_line(np.arange(s.shape[0])[::-1])
     return [
         Work(
             "prepare, linear to 1 mm",
@@ -106,6 +107,7 @@ def _prepare(s: Scene) -> list[Work]:
         Work("masked scale", lambda: backend.masked_affine(turned, scaled, WINDOW), 2 * turned.nbytes),
         Work("threshold", lambda: backend.threshold(turned, mask, 0.0), turned.nbytes + mask.nbytes),
         Work("extent of a mask", lambda: backend.extent(turned, 0.0), turned.nbytes),
+        Work("take (arrays)", lambda: backend.take(turned, scaled, [None, turned_over, None, None]), 2 * turned.nbytes),
         Work("convert (arrays)", lambda: backend.convert(s.stored, scaled), voxels * (2 + 4)),
     ]
 

@@ -69,7 +69,9 @@ def _predict(arguments: argparse.Namespace) -> None:
         return
     before = json.loads(arguments.before.read_text(encoding="utf-8")) if arguments.before else None
     version = ".".join(map(str, nvrtc(arguments.cuda).version))
-    paragraph = textwrap.fill(table.notes(version), 120, break_long_words=False, break_on_hyphens=False)
+    paragraph = textwrap.fill(
+        table.notes(version, compared=before is not None), 120, break_long_words=False, break_on_hyphens=False
+    )
     text = f"{table.markdown(numbers, before)}\n{paragraph}\n"
     if arguments.readme:
         table.write_readme(text)
@@ -100,7 +102,7 @@ def _show(arguments: argparse.Namespace) -> None:
         sys.stdout.write(json.dumps([describe(code) for code in matches], indent=1) + "\n")
         return
     version = ".".join(map(str, nvrtc(arguments.cuda).version))
-    say(f"sm_{arguments.architecture}, NVRTC {version}; blocks of 256 threads")
+    say(f"sm_{arguments.architecture}, NVRTC {version}")
     for code in matches:
         sys.stdout.write("\n".join(lines(describe(code))) + "\n")
 
@@ -112,7 +114,8 @@ def describe(code: KernelCode) -> dict[str, Any]:
         "kernel": code.name,
         "module": code.module,
         "registers": resources.registers,
-        "blocks_per_multiprocessor": blocks_per_multiprocessor(resources.registers),
+        "blocks_per_multiprocessor": blocks_per_multiprocessor(resources.registers, threads=resources.threads),
+        "threads": resources.threads,
         "stack_bytes": resources.stack,
         "shared_bytes": code.reported.shared,
         "parameter_bytes": resources.parameters,
@@ -137,7 +140,7 @@ def lines(kernel: dict[str, Any]) -> list[str]:
     """The same for people."""
     blocks = kernel["blocks_per_multiprocessor"]
     head = (
-        f"{kernel['kernel']}: {kernel['registers']} registers ({blocks} blocks per SM), "
+        f"{kernel['kernel']}: {kernel['registers']} registers ({blocks} blocks of {kernel['threads']} threads per SM), "
         f"{kernel['shared_bytes']} B shared, {kernel['parameter_bytes']} B parameters, "
         f"{kernel['instructions']} instructions"
     )

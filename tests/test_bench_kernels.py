@@ -66,6 +66,7 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert moved["finish, argmax"] == 2 * (2 * grid * 4) + grid
     assert moved["finish, scores"] == 3 * (2 * grid * 4)
     assert moved["masked moments"] == 4 * voxels
+    assert (moved["take (arrays)"], moved["convert (arrays)"]) == (8 * voxels, 6 * voxels)
     assert (moved["threshold"], moved["extent of a mask"]) == (5 * voxels, 4 * voxels)
     assert moved["lookup in 8 grids"] == 16 * grid
     assert moved["histogram of 8 grids"] == 8 * grid

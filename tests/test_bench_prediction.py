@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
+import numpy as np
 import pytest
 from cudasim.simulated import simulated_cupy
 
-from bench.kernel_work import RESTORED, scene, works
+from bench.kernel_work import RESTORED, blobs, scene, works
+from bench.kernels import FULL
 from bench.prediction.cards import H200, Card
 from bench.prediction.floors import Prediction
+from bench.prediction.geometry import Geometry
+from bench.prediction.label_rows import ENDS_PER_PACK
 from bench.prediction.rows import Launch, Row
 from bench.prediction.table import BEGIN, END, all_rows, markdown, write_readme
 
@@ -18,29 +23,46 @@ SHAPE, WINDOW = (72, 40, 36), (24, 16, 20)
 
 @pytest.mark.slow
 def test_rows_are_launched_as_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    launches: list[tuple[str, int, int]] = []
-    launched: dict[str, tuple[int, list[tuple[str, int, int]]]] = {}
+    launches: list[tuple[str, int, int, int]] = []
+    launched: dict[str, tuple[int, list[tuple[str, int, int, int]]]] = {}
     with simulated_cupy() as gpu:
-        from gpu_infer.backends.gpu_device import Device
+        from gpu_infer.backends.gpu_device import BLOCK, Device
 
         launch = Device.launch
 
         def record(self: Any, module: str, kind: str, blocks: int, *arguments: Any, **options: Any) -> None:
-            launches.append((kind, blocks, options.get("shared", 0)))
+            launches.append((kind, blocks, prod(options.get("block", BLOCK)), options.get("shared", 0)))
             launch(self, module, kind, blocks, *arguments, **options)
 
         monkeypatch.setattr(Device, "launch", record)
-        for work in works(scene(gpu.GpuBackend(), SHAPE, WINDOW)):
+        backend = gpu.GpuBackend()
+        multiprocessors = backend._device.multiprocessors
+        for work in works(scene(backend, SHAPE, WINDOW)):
             if work.renew is not None:
                 work.renew()
             launches.clear()
             work.call()
             launched[work.name] = (work.nbytes, launches[:: RESTORED if work.name == "restore" else 1])
     predicted = {
-        row.name: (row.nbytes, [(launch.kernel, launch.blocks, launch.shared) for launch in row.launches])
-        for row in all_rows(SHAPE, WINDOW)
+        row.name: (row.nbytes, [(each.kernel, each.blocks, each.threads, each.shared) for each in row.launches])
+        for row in all_rows(SHAPE, WINDOW, multiprocessors)
     }
     assert predicted == launched
+
+
+def test_a_warp_meets_as_many_ends_of_runs_as_the_histogram_is_taken_to() -> None:
+    """Packs of 16 labels, eight per thread, 256 threads apart; a warp turns as often per word as its busiest lane."""
+    threads, packs = 256, 8
+    per_block = threads * packs * 16
+    labels = blobs(Geometry.of(*FULL).grid).ravel()
+    turns = []
+    for block in range(0, labels.size // per_block, 100):
+        read = labels[block * per_block :][:per_block].reshape(packs, threads, 16)
+        last = np.concatenate([np.zeros((1, threads), np.uint8), read[:-1, :, -1]])
+        before = np.concatenate([last[..., None], read[..., :-1]], axis=2)
+        ends = (read != before).reshape(packs, threads // 32, 32, 4, 4).sum(axis=4)
+        turns.append(ends.max(axis=2).sum(axis=2).mean())
+    assert pytest.approx(np.mean(turns), rel=0.05) == ENDS_PER_PACK
 
 
 def _prediction(card: Card, *, issue_s: float, bandwidth_s: float, latency_s: float = 0.0) -> Prediction:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from bench.prediction.cards import LATENCY_S, REACHED_BANDWIDTH, REACHED_ISSUE, Card
-from bench.prediction.rows import WARPS_PER_BLOCK, Launch, Part, Row
-from bench.sass.hot_loops import cost
+from bench.prediction.rows import Launch, Part, Row
+from bench.sass.hot_loops import cost, matches
 from bench.sass.kernel_code import KernelCode
 from bench.sass.loops import straight_path
 from bench.sass.occupancy import blocks_per_multiprocessor
+from bench.sass.paths import is_access
 
 Codes = Mapping[str, KernelCode]
 
@@ -41,7 +43,7 @@ class Prediction:
 
     @property
     def per_warp(self) -> float:
-        return self.instructions / sum(launch.blocks * WARPS_PER_BLOCK for launch in self.row.launches)
+        return self.instructions / sum(launch.warps for launch in self.row.launches)
 
     @property
     def expected_s(self) -> float:
@@ -73,11 +75,15 @@ def predict(row: Row, card: Card, codes: Codes) -> Prediction:
     code = _code(largest.kernel, codes)
     shared = code.reported.shared + largest.shared
     blocks = blocks_per_multiprocessor(
-        code.resources.registers, warps=card.warps, shared=shared, shared_size=card.shared
+        code.resources.registers,
+        threads=largest.threads,
+        warps=card.warps,
+        shared=shared,
+        shared_size=card.shared,
     )
     counts = [instructions(launch, codes) for launch in row.launches]
     total, doubles = (sum(column) for column in zip(*counts, strict=True))
-    warps = min(blocks, largest.blocks / card.multiprocessors) * WARPS_PER_BLOCK * card.multiprocessors
+    warps = min(blocks, largest.blocks / card.multiprocessors) * largest.warps_per_block * card.multiprocessors
     return Prediction(
         row,
         card,
@@ -94,8 +100,8 @@ def predict(row: Row, card: Card, codes: Codes) -> Prediction:
 def instructions(launch: Launch, codes: Codes) -> tuple[float, float]:
     """(all, float64 ones) of the warps of one launch."""
     code = _code(launch.kernel, codes)
-    warps = launch.blocks * WARPS_PER_BLOCK
-    total, doubles = float(warps * len(straight_path(code.code, lean=launch.early))), 0.0
+    seeks = None if launch.early else partial(matches, launch.through) if launch.through else is_access
+    total, doubles = float(launch.warps * len(straight_path(code.code, seeks))), 0.0
     for part in launch.parts:
         own, double = _part(part, code)
         total += own

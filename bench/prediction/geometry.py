@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from bench.kernel_work import SPACING, TARGET, Shape
 from gpu_infer.backends.base import Tables
-from gpu_infer.backends.gpu_tables import DeviceTables, Walk, plan_walk
-from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table, resampled_size
+from gpu_infer.backends.gpu_tables import DeviceTables, Walk
+from gpu_infer.backends.resampling import linear_table, nearest_table, resampled_size
 
 LANES, GROUPS, UNDER_WAY = 32, 8, 4
 """As the constants of kernels/common.cuh."""
@@ -20,20 +21,26 @@ LANES, GROUPS, UNDER_WAY = 32, 8, 4
 
 @dataclass(frozen=True)
 class Strided:
-    """Shape and strides (bytes) of an array [C, X, Y, Z]; it has no memory."""
+    """Shape, strides (bytes) and dtype of an array [C, X, Y, Z]; it has no memory."""
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     @staticmethod
-    def last_fastest(shape: Shape, itemsize: int, channels: int = 1) -> Strided:
+    def last_fastest(shape: Shape, kind: DTypeLike, channels: int = 1) -> Strided:
         x, y, z = shape
-        return Strided((channels, x, y, z), tuple(itemsize * n for n in (x * y * z, y * z, z, 1)))
+        return _strided((channels, x, y, z), (x * y * z, y * z, z, 1), kind)
 
     @staticmethod
-    def first_fastest(shape: Shape, itemsize: int) -> Strided:
+    def first_fastest(shape: Shape, kind: DTypeLike) -> Strided:
         x, y, z = shape
-        return Strided((1, x, y, z), tuple(itemsize * n for n in (x * y * z, 1, x, x * y)))
+        return _strided((1, x, y, z), (x * y * z, 1, x, x * y), kind)
+
+
+def _strided(shape: tuple[int, ...], steps: tuple[int, ...], kind: DTypeLike) -> Strided:
+    dtype = np.dtype(kind)
+    return Strided(shape, tuple(dtype.itemsize * step for step in steps), dtype)
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,6 @@ class Geometry:
     def scores_back(self) -> Tables:
         return _tables(linear_table, self.grid, self.shape)
 
-    def same(self) -> Tables:
-        x, y, z = (identity_table(n) for n in self.shape)
-        return (x, y, z)
-
 
 def _tables(make: Any, old: Shape, new: Shape) -> Tables:
     x, y, z = (make(a, b) for a, b in zip(old, new, strict=True))
@@ -73,40 +76,55 @@ def _tables(make: Any, old: Shape, new: Shape) -> Tables:
 class TileCounts:
     """Sums over the tiles of one launch that stages planes; `walk` says how it is launched.
 
-    tiles               blocks of p and q, along o: `depth` outputs, `between` of them with a weight
-    columns, chunks     staged samples in warps that read along p: of all q; and turns of the loop over p of all warps
-    packed              staged samples in warps that count p and q together
-    outputs             in warps along q
+    planes    inputs of (p, q) under each block of p and q
+    depth     outputs along o, `between` of them with a weight
+    outputs   in warps along q
     """
 
     walk: Walk
-    tiles: int
+    planes: tuple[tuple[int, int], ...]
     depth: int
     between: int
-    columns: int
-    chunks: int
-    packed: int
     outputs: int
 
+    @property
+    def tiles(self) -> int:
+        return len(self.planes)
 
-def count_tiles(source: Strided, out: Strided, tables: Tables, itemsize: int, **options: Any) -> TileCounts:
-    """ValueError if the launch has no tiles."""
+    @property
+    def blocks(self) -> int:
+        return self.tiles * -(-self.depth // self.walk.slices)
+
+    @property
+    def columns(self) -> int:
+        """Staged samples in warps along p, of all q."""
+        return sum(lanes(rows) * columns for rows, columns in self.planes)
+
+    @property
+    def quads(self) -> int:
+        """Four rows of outputs of a staged column, in warps along q."""
+        return sum(self.walk.high // 4 * lanes(columns) for _, columns in self.planes)
+
+    @property
+    def pairs(self) -> int:
+        """Turns of all warps over two warps of staged columns."""
+        return sum(-(-lanes(columns) // 2) * GROUPS for _, columns in self.planes)
+
+
+def count_tiles(plan: Callable[[DeviceTables], Walk]) -> TileCounts:
+    """`plan` plans the launch. ValueError if it has no tiles."""
     device = DeviceTables(lambda host: host)
-    walk = plan_walk(source, out, tables, itemsize, device, **options)
+    walk = plan(device)
     if not walk.tile:
         raise ValueError("no tile fits into shared memory: the row has no staged plane")
     o, p, q = walk.tables
-    of_p, of_q = device.spans(p, walk.tile).count, device.spans(q, walk.tile).count
-    planes = list(itertools.product(of_p.tolist(), of_q.tolist()))
+    of_p, of_q = device.spans(p, walk.high).count, device.spans(q, walk.tile).count
     wide = [min(walk.tile, len(q) - begin) for begin in range(0, len(q), walk.tile)]
     return TileCounts(
         walk,
-        tiles=len(planes),
+        planes=tuple(itertools.product(of_p.tolist(), of_q.tolist())),
         depth=len(o),
         between=int(np.count_nonzero(o.weight)),
-        columns=sum(lanes(a) * b for a, b in planes),
-        chunks=sum(lanes(a) * GROUPS for a, _ in planes),
-        packed=sum(math.ceil(a * b / (LANES * GROUPS)) * GROUPS for a, b in planes),
         outputs=len(p) * sum(lanes(n) for n in wide),
     )
 

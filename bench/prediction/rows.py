@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from bench.sass.hot_loops import HotLoop
 
-WARPS_PER_BLOCK = 8
-
 
 @dataclass(frozen=True)
 class Part:
@@ -21,13 +19,27 @@ class Part:
 
 @dataclass(frozen=True)
 class Launch:
-    """blocks of 256 threads; shared: dynamic bytes per block; early: nearly all threads leave at once."""
+    """blocks of `threads`, with `shared` dynamic bytes each.
+
+    early    nearly all threads leave at once
+    through  as that of a hot loop, for the path from the kernel's begin to its end
+    """
 
     kernel: str
     blocks: int
     parts: tuple[Part, ...] = ()
     shared: int = 0
     early: bool = False
+    threads: int = 256
+    through: str = ""
+
+    @property
+    def warps(self) -> int:
+        return self.blocks * self.warps_per_block
+
+    @property
+    def warps_per_block(self) -> int:
+        return self.threads // 32
 
 
 @dataclass(frozen=True)

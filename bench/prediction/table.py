@@ -9,7 +9,7 @@ from bench.kernel_work import Shape
 from bench.prediction.cards import CARDS, H200, L4, REACHED_BANDWIDTH, REACHED_ISSUE, Card
 from bench.prediction.floors import Prediction, predict
 from bench.prediction.geometry import Geometry
-from bench.prediction.label_rows import label_rows
+from bench.prediction.label_rows import ENDS_PER_PACK, label_rows
 from bench.prediction.rows import Row
 from bench.prediction.voxel_rows import voxel_rows
 from bench.prediction.window_rows import window_rows
@@ -19,6 +19,15 @@ from gpu_infer.backends.gpu_source import MODULES
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- predicted: written by bench.machine_code -->", "<!-- /predicted -->"
+
+ASSUMPTIONS = (
+    f"Taken for granted: of the histogram's labels, which change every 24 voxels, a warp meets {ENDS_PER_PACK} ends of "
+    "runs per 16 labels of each lane (with labels that do not change it meets none and needs a sixth of the "
+    "instructions); a voxel of a component is joined with three neighbours in one attempt each. The strided reads of "
+    "convert and the bytes that they fetch in vain are not modelled."
+)
+
+COMPARED = "The number before ⇒ is that of the kernels before their last change. "
 
 COLUMNS = (
     "row",
@@ -33,26 +42,30 @@ COLUMNS = (
 )
 
 
-def all_rows(shape: Shape, window: Shape) -> list[Row]:
-    """The rows of bench.kernels in its order."""
+def all_rows(shape: Shape, window: Shape, multiprocessors: int) -> list[Row]:
+    """The rows of bench.kernels in its order, as a card with so many multiprocessors gets them."""
     geometry = Geometry.of(shape, window)
-    return [*voxel_rows(geometry), *window_rows(geometry), *label_rows(geometry)]
+    return [*voxel_rows(geometry, multiprocessors), *window_rows(geometry), *label_rows(geometry)]
 
 
 def hot_loops(shape: Shape, window: Shape) -> list[HotLoop]:
     """Every hot loop of the rows, once."""
-    parts = (part for row in all_rows(shape, window) for launch in row.launches for part in launch.parts)
+    parts = (
+        part
+        for row in all_rows(shape, window, H200.multiprocessors)
+        for launch in row.launches
+        for part in launch.parts
+    )
     return list(dict.fromkeys(part.loop for part in parts))
 
 
 def predictions(shape: Shape, window: Shape, major: int) -> dict[str, dict[str, Any]]:
     """Row → {"bytes", card's name → numbers}, for JSON, with the kernels as NVRTC of CUDA `major` compiles them."""
-    rows = all_rows(shape, window)
-    table: dict[str, dict[str, Any]] = {row.name: {"bytes": row.nbytes} for row in rows}
+    table: dict[str, dict[str, Any]] = {}
     for card in CARDS:
         codes = {n: code for module in MODULES for n, code in module_code(module, card.architecture, major).items()}
-        for row in rows:
-            table[row.name][card.name] = _numbers(predict(row, card, codes))
+        for row in all_rows(shape, window, card.multiprocessors):
+            table.setdefault(row.name, {"bytes": row.nbytes})[card.name] = _numbers(predict(row, card, codes))
     return table
 
 
@@ -99,8 +112,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def notes(version: str) -> str:
-    """What the table's numbers mean, as a paragraph."""
+def notes(version: str, *, compared: bool = False) -> str:
+    """What the table's numbers mean, as a paragraph; `compared` with those of earlier kernels."""
     cards = " and ".join(_described(card) for card in CARDS)
     return (
         "Predicted, not measured: `python -m bench.machine_code --predict` counts the instructions of the hot loops in "
@@ -108,7 +121,8 @@ def notes(version: str) -> str:
         f"without a card's name are of the {H200.name}. Per output: instructions of a thread. A row is expected to "
         f"take the longest of its issue and float64 floors over {REACHED_ISSUE}, its bandwidth floor over "
         f"{REACHED_BANDWIDTH}, and the time in which the loads under way bring its bytes; the word in brackets says "
-        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. Cards: {cards}."
+        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. "
+        f"{COMPARED if compared else ''}{ASSUMPTIONS} Cards: {cards}."
     )
 
 

@@ -16,19 +16,20 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _FUNCTION = 2  # of a symbol's type
 _SIZED = 4  # of an attribute's format
-_FRAME_SIZE, _CBANK_PARAM_SIZE, _REGISTER_COUNT = 0x11, 0x19, 0x2F
+_MAX_THREADS, _FRAME_SIZE, _CBANK_PARAM_SIZE, _REGISTER_COUNT = 0x05, 0x11, 0x19, 0x2F
 
 
 @dataclass(frozen=True)
 class Function:
     """registers per thread; stack (bytes per thread) and parameters in bytes; instructions of 16 bytes each, padding
-    included."""
+    included; threads of a block, as the source's launch bounds state them (0: they do not)."""
 
     name: str
     registers: int
     stack: int
     parameters: int
     instructions: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def kernels(cubin: bytes) -> dict[str, Function]:
             stack=common[_FRAME_SIZE, number],
             parameters=int.from_bytes(own.get(_CBANK_PARAM_SIZE, b""), "little"),
             instructions=by_name[f".text.{name}"].size // 16,
+            threads=int.from_bytes(own.get(_MAX_THREADS, b"")[:4], "little"),
         )
     return functions
 

@@ -7,11 +7,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from bench.sass import mix
 from bench.sass.disassembly import Code, Instruction
 from bench.sass.kernel_code import KernelCode
 from bench.sass.loops import Loop, turn_of
+
+
+def matches(pattern: str, instruction: Instruction) -> bool:
+    """Whether the class or the opcode begins with `pattern`."""
+    return any(re.match(pattern, name) for name in (mix.group(instruction), instruction.opcode))
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class HotLoop:
     event       pattern of the class of instructions that every item has, "STG" or "STS.32", see `mix.group`
     item_bytes  bytes that one item moves by them, per thread; 0: an item is one such instruction
     loads       LDG instructions per item, if that tells variants apart
+    depth       of the loop, 1 for one that is in no other, if that tells variants apart
     through     pattern of the classes or opcodes of which the path through the loop has the most, if not of all loads
                 and stores: it chooses the cases of a switch
     """
@@ -29,10 +36,13 @@ class HotLoop:
     event: str
     item_bytes: int = 0
     loads: int | None = None
+    depth: int | None = None
     through: str = ""
 
     def __str__(self) -> str:
         variant = "" if self.loads is None else f", {self.loads} loads"
+        if self.depth is not None:
+            variant += f", depth {self.depth}"
         event = self.event.replace("\\", "")
         size = f", {self.item_bytes} B" if self.item_bytes else ""
         return f"{self.kernel}: {event}{size}{variant}"
@@ -41,11 +51,7 @@ class HotLoop:
         """Instructions of one turn of `loop` on the path that is asked for."""
         if not self.through:
             return loop.path
-        return turn_of(code, loop, self._is_sought)
-
-    def _is_sought(self, instruction: Instruction) -> bool:
-        names = (mix.group(instruction), instruction.opcode)
-        return any(re.match(self.through, name) for name in names)
+        return turn_of(code, loop, partial(matches, self.through))
 
     def items(self, turn: list[Instruction]) -> float:
         """Items of one turn."""
@@ -67,6 +73,8 @@ def cost(hot: HotLoop, code: KernelCode) -> Cost:
     """LookupError if no loop of the kernel has the event."""
     costs = []
     for chain in _chains(code.loops):
+        if hot.depth not in (None, len(chain)):
+            continue
         turn = hot.turn(code.code, chain[-1])
         items, loads = hot.items(turn), sum(i.name == "LDG" for i in turn)
         if items == 0 or (hot.loads is not None and loads != hot.loads * items):

@@ -122,9 +122,10 @@ def turn_of(code: Code, loop: Loop, seeks: Callable[[Instruction], bool] | None)
     return instructions_of(code, blocks, set(path).difference(*(inner.blocks for inner in loop.inner)))
 
 
-def straight_path(code: Code, *, lean: bool = False) -> list[Instruction]:
-    """What every thread executes outside of loops, on the best path from the kernel's begin to its end."""
+def straight_path(code: Code, seeks: Callable[[Instruction], bool] | None = is_access) -> list[Instruction]:
+    """What every thread executes outside of loops, on the path from the kernel's begin to its end that `best_path`
+    finds."""
     blocks = blocks_of(code)
-    path = best_path(code, blocks, 0, range(len(blocks)), None, None if lean else is_access)
+    path = best_path(code, blocks, 0, range(len(blocks)), None, seeks)
     looping = frozenset().union(*(loop.blocks for loop in loops_of(code)))
     return instructions_of(code, blocks, frozenset(path) - looping)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bench.kernels import FULL
-from bench.prediction.table import hot_loops
+from bench.prediction.cards import H200
+from bench.prediction.table import all_rows, hot_loops
 from bench.sass.budgets import TOLERANCE, count_instructions, largest
 from bench.sass.disassembly import find_nvdisasm
 from bench.sass.kernel_code import KernelCode, module_code
@@ -41,6 +42,7 @@ STRUCTS = {
     "components_": arguments.COMPONENTS,
     "take_": arguments.ARRAYS,
     "linear_": arguments.ARRAYS,
+    "convert_": arguments.ARRAYS,
     "divide": arguments.DIVIDE,
 }
 """The argument of the kernels whose name begins so."""
@@ -117,6 +119,13 @@ def test_resources_are_those_that_the_assembler_reports(module: dict[str, Kernel
         assert kernel.resources.registers == kernel.reported.registers, kernel.name
         assert kernel.resources.stack == kernel.reported.stack, kernel.name
         assert kernel.resources.instructions == len(kernel.code.instructions), kernel.name
+
+
+@pytest.mark.slow
+def test_rows_have_blocks_of_the_size_that_kernels_are_bounded_to(module: dict[str, KernelCode]) -> None:
+    launches = [launch for row in all_rows(*FULL, H200.multiprocessors) for launch in row.launches]
+    threads = {launch.kernel: launch.threads for launch in launches if launch.kernel in module}
+    assert threads == {name: module[name].resources.threads for name in threads}
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_loops_are_nested_and_counted() -> None:
 def test_the_straight_path_leaves_loops_out() -> None:
     code = parse(LISTING)["walk"]
     assert [i.name for i in straight_path(code)] == ["S2R", "ISETP", "EXIT", "EXIT"]
-    assert [i.name for i in straight_path(code, lean=True)] == ["S2R", "ISETP", "EXIT"]
+    assert [i.name for i in straight_path(code, None)] == ["S2R", "ISETP", "EXIT"]
 
 
 def test_a_jump_table_leads_to_every_case() -> None:
@@ -110,7 +110,7 @@ def test_classes() -> None:
 
 def _kernel(text: str, name: str) -> KernelCode:
     code = parse(text)[name]
-    return KernelCode("module", Function(name, 32, 0, 8, 19), Resources(), code, loops_of(code))
+    return KernelCode("module", Function(name, 32, 0, 8, 19, 256), Resources(), code, loops_of(code))
 
 
 def test_a_hot_loop_is_known_by_what_it_stores() -> None:
@@ -120,6 +120,15 @@ def test_a_hot_loop_is_known_by_what_it_stores() -> None:
     assert [len(loop.lean) for loop in stored.enclosing] == [3]
     assert cost(HotLoop("walk", r"LDG\.8", loads=1), kernel).instructions == 8
     assert cost(HotLoop("walk", r"LDG\.8", through="IMAD"), kernel).instructions == 5  # around the store
+
+
+def test_a_hot_loop_is_known_by_its_depth() -> None:
+    kernel = _kernel(LISTING, "walk")
+    inner = cost(HotLoop("walk", "STG", depth=2), kernel)
+    assert [len(loop.lean) for loop in inner.enclosing] == [3]
+    assert str(HotLoop("walk", "STG", depth=2)) == "walk: STG, depth 2"
+    with pytest.raises(LookupError, match="no loop of walk fits"):
+        cost(HotLoop("walk", "STG", depth=3), kernel)
 
 
 def test_a_hot_loop_that_is_not_there_is_refused() -> None:
@@ -150,3 +159,8 @@ def test_blocks_per_multiprocessor(registers: int, warps: int, blocks: int) -> N
 
 def test_shared_memory_bounds_the_blocks() -> None:
     assert blocks_per_multiprocessor(20, shared=47 << 10) == 4
+
+
+def test_smaller_blocks_take_fewer_registers() -> None:
+    """65536 / (128 · 80) = 6.4."""
+    assert blocks_per_multiprocessor(80, threads=128) == 6
