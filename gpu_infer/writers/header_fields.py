@@ -1,0 +1,49 @@
+"""The text header of a MetaImage as a reader splits it: enough to recognise one and to find its voxels."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from ..errors import ResourceError
+
+DATA_FILE = "ElementDataFile"
+_LIMIT = 1 << 16
+_REQUIRED = ("NDims", "DimSize", "ElementType")
+
+
+def read_fields(path: Path) -> dict[str, str] | None:
+    """Fields by key up to `ElementDataFile`, which ends a header; None for anything but a MetaImage header.
+
+    Never waits: a FIFO or a device is no header either. Raises `OSError` for a file that cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        head = file.read(_LIMIT)
+    fields: dict[str, str] = {}
+    for line in head.split(b"\n"):
+        key, separator, value = line.decode("utf-8", "surrogateescape").partition("=")
+        if not separator:
+            return None
+        fields[key.strip()] = value.strip()
+        if key.strip() == DATA_FILE:
+            return fields if all(name in fields for name in _REQUIRED) else None
+    return None
+
+
+def check_header(path: Path, fields: dict[str, str], nbytes: int) -> None:
+    """Raise `ResourceError` unless a reader of `path` finds these fields and `nbytes` of voxels."""
+    found = read_fields(path)
+    if found != fields:
+        raise ResourceError(
+            f"{path.name}: the header reads back as {found}, expected {fields}", remedy="check the disk, and run again"
+        )
+    size = (path.parent / fields[DATA_FILE]).stat().st_size
+    if size != nbytes:
+        raise ResourceError(
+            f"{fields[DATA_FILE]}: {size} bytes, expected {nbytes} as {path.name} says",
+            remedy="check the disk, and run again",
+        )

@@ -1,0 +1,151 @@
+"""The places that a run's files take, and what may stand there before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ..errors import ConfigError, InputError
+from ..volume.volume import Volume
+from .atomic import check_is_file, explained
+from .names import label_map_names, published_name, voxel_stem
+from .recognise import is_copy, is_header, is_meta, is_preview, is_render_settings, is_voxels
+from .stages import SUFFIX
+
+META_NAME = "config.meta"
+RENDER_NAME = "config_render.json"
+PREVIEW_NAME = "preview.png"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One file that will be written.
+
+    kind    what an older output here is, for the error line
+    option  that gives the folder
+    is_ours  whether a regular file at `path` is an older output
+    source  the file that is copied to `path`; one that lies there already needs no copy
+    """
+
+    path: Path
+    kind: str
+    option: str
+    is_ours: Callable[[Path], bool]
+    source: Path | None = None
+
+
+def metaimage_places(folder: Path, name: str, option: str) -> list[Place]:
+    """Header and voxels of a MetaImage; `.zraw` is replaced only if an older header names it."""
+    header = folder / f"{name}.mhd"
+    voxels = folder / f"{voxel_stem(name)}.raw"
+    return [
+        Place(header, "a MetaImage header", option, is_header),
+        Place(voxels, f"the voxels of {header.name}", option, partial(is_voxels, header=header)),
+    ]
+
+
+def label_map_places(folder: Path, base: str, fields: Sequence[str]) -> list[Place]:
+    """The label maps of `fields` in the output folder."""
+    names = label_map_names(base, list(fields)).values()
+    return [place for name in names for place in metaimage_places(folder, name, "output")]
+
+
+def publish_places(
+    folder: Path, base: str, masks: Sequence[str], copies: Iterable[Path], render_settings: Path
+) -> list[Place]:
+    """The publish folder: the volume, the label maps `masks` by name, `copies` as they are, the renderer's files."""
+    density, *_ = places = metaimage_places(folder, published_name(base), "publish")
+    for mask in published_masks(base, masks):
+        places += metaimage_places(folder, mask, "publish")
+    for file in copies:
+        is_ours = partial(is_copy, source=file, density=density.path)
+        places.append(Place(folder / file.name, "a copy of the input", "publish", is_ours, file))
+    settings = folder / RENDER_NAME
+    places.append(Place(settings, "settings of a renderer", "publish", is_render_settings, render_settings))
+    places.append(Place(folder / META_NAME, "a config.meta of a renderer", "publish", is_meta))
+    return places
+
+
+def published_masks(base: str, masks: Sequence[str]) -> list[str]:
+    """Name without extension of each label map in the publish folder."""
+    names = [base] if len(masks) == 1 else masks
+    return [published_name(f"{name}.out") for name in names]
+
+
+def copied_files(volume: Volume) -> tuple[Path, ...]:
+    """Files of the input that are published as they are."""
+    return (volume.files or (volume.path,)) if volume.format == "nifti" else ()
+
+
+def preview_place(path: Path) -> Place:
+    return Place(path, "a preview of an older run", "output", is_preview)
+
+
+def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
+    """Raise an error for the first place that cannot be taken; nothing is changed.
+
+    inputs  every file that the run reads; none of them is replaced, under whatever name it is found
+
+    Raises `ConfigError` for a folder, link, device or another program's file, and for a file of `inputs`;
+    `InputError` for a name that the file system does not take.
+    """
+    protected = {_identity(file.stat()): file for file in inputs if file.exists()}
+    for place in places:
+        check_name(place)
+        try:
+            status = place.path.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise explained(error, place.path.parent) from error
+        if is_in_place(place):
+            continue
+        source = protected.get(_identity(status))
+        if source is not None:
+            found = "is the input itself" if source == place.path else f"is the input file {source}"
+            raise ConfigError(
+                f"{place.path}: {found} (or an older result taken for it) and would be replaced",
+                remedy=f"give another folder with --{place.option}, or name the input file with --input",
+            )
+        check_is_file(place.path)
+        try:
+            is_ours = place.is_ours(place.path)
+        except OSError as error:
+            raise explained(error, place.path) from error
+        if not is_ours:
+            raise ConfigError(
+                f"{place.path}: found a file of another program, expected none or {place.kind}",
+                remedy=f"move it away, or give another folder with --{place.option}",
+            )
+
+
+def check_name(place: Place) -> None:
+    """Raise `InputError` for a name or path that is too long, also in the hidden folder where the file is made."""
+    folder, name = place.path.parent, place.path.name
+    for path in (place.path, folder / f"{'x' * 80}{SUFFIX}" / name):
+        try:
+            path.lstat()
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                continue
+            longest, nbytes = os.pathconf("/", "PC_NAME_MAX"), len(os.fsencode(name))
+            found, most = (nbytes, longest) if nbytes > longest else (len(os.fsencode(path)), "what the system takes")
+            raise InputError(
+                f"{place.path}: {found} bytes in the name of the input's output, expected at most {most}",
+                remedy=f"rename the input, or give another folder with --{place.option}",
+            ) from None
+
+
+def is_in_place(place: Place) -> bool:
+    """Whether the file to copy lies in its place already, under this name or as another link to it."""
+    if place.source is None or place.path.is_symlink():
+        return False
+    return place.path.is_file() and place.source.is_file() and place.path.samefile(place.source)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
