@@ -9,9 +9,10 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..volume.choose import base_name
 from ..volume.volume import Volume
+from .atomic import explained
 from .names import label_map_names
-from .places import PREVIEW_NAME, check_places, copied_files, label_map_places, preview_place, publish_places
-from .stages import find_stages, folder_lock
+from .places import PREVIEW_NAME, Place, check_places, copied_files, label_map_places, preview_place, publish_places
+from .stages import folder_lock
 from .unfinished import settle_moves
 
 
@@ -41,17 +42,28 @@ def check_outputs(
     Older outputs whose replacement was killed half-way come back first. Raises what `check_places` raises.
     """
     base = base_name(volume.path)
+    inputs = volume.files or (volume.path,)
     places = label_map_places(output, base, fields)
     if preview:
         places.append(preview_place(output / PREVIEW_NAME))
+    try:
+        _check_folder(output, places, inputs)
+    except OSError as error:
+        raise explained(error, output) from error
     if publish is not None:
         masks = list(label_map_names(base, list(fields)).values())
-        places += publish_places(publish, base, masks, copied_files(volume), render_settings)
-    for folder in (output, publish):
-        if folder is not None and find_stages(folder):
-            with suppress(OSError), folder_lock(folder):
-                settle_moves(folder)
-    check_places(places, volume.files or (volume.path,))
+        places = publish_places(publish, base, masks, copied_files(volume), render_settings)
+        with suppress(OSError):  # nothing is replaced in a folder that cannot be used; publishing says so
+            _check_folder(publish, places, inputs)
+
+
+def _check_folder(folder: Path, places: Sequence[Place], inputs: Sequence[Path]) -> None:
+    if folder.is_dir():
+        with folder_lock(folder):  # no other run's move is seen half-way
+            settle_moves(folder)
+            check_places(places, inputs)
+    else:  # made later
+        check_places(places, inputs)
 
 
 def _is_same(output: Path, publish: Path) -> bool:

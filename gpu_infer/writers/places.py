@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, InputError
 from ..volume.volume import Volume
-from .atomic import check_is_file, explained
+from .atomic import check_is_file
 from .names import label_map_names, published_name, voxel_stem
 from .recognise import is_copy, is_header, is_meta, is_preview, is_render_settings, is_voxels
 from .stages import SUFFIX
@@ -91,7 +91,7 @@ def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
     inputs  every file that the run reads; none of them is replaced, under whatever name it is found
 
     Raises `ConfigError` for a folder, link, device or another program's file, and for a file of `inputs`;
-    `InputError` for a name that the file system does not take.
+    `InputError` for a name that the file system does not take; `OSError` for what cannot be looked at.
     """
     protected = {_identity(file.stat()): file for file in inputs if file.exists()}
     for place in places:
@@ -100,8 +100,6 @@ def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
             status = place.path.lstat()
         except FileNotFoundError:
             continue
-        except OSError as error:
-            raise explained(error, place.path.parent) from error
         if is_in_place(place):
             continue
         source = protected.get(_identity(status))
@@ -112,11 +110,7 @@ def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
                 remedy=f"give another folder with --{place.option}, or name the input file with --input",
             )
         check_is_file(place.path)
-        try:
-            is_ours = place.is_ours(place.path)
-        except OSError as error:
-            raise explained(error, place.path) from error
-        if not is_ours:
+        if not place.is_ours(place.path):
             raise ConfigError(
                 f"{place.path}: found a file of another program, expected none or {place.kind}",
                 remedy=f"move it away, or give another folder with --{place.option}",
