@@ -15,10 +15,15 @@ from .names import voxel_stem
 from .stages import folder_lock
 
 
+def check_present(files: Iterable[Path]) -> None:
+    """Raise `InputError` for a file that is gone."""
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: removed since it was read", remedy="run again, and leave the input alone")
+
+
 def copy_file(source: Path, target: Path) -> None:
-    """Copy bytes and permissions; `InputError` if `source` is gone."""
-    if not source.is_file():
-        raise InputError(f"{source}: removed since it was read", remedy="run again, and leave the input alone")
+    """Copy bytes and permissions."""
     shutil.copyfile(source, target)
     target.chmod(stat.S_IMODE(source.stat().st_mode) & 0o777)
 

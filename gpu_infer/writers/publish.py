@@ -17,7 +17,7 @@ from ..volume.choose import base_name
 from ..volume.volume import Volume
 from .atomic import check_space, staging
 from .atomic import publish as move_into_place
-from .copies import common_permissions, copy_file, copy_mask
+from .copies import check_present, common_permissions, copy_file, copy_mask
 from .folders import make_folder
 from .metaimage import HEADER_BYTES, write_pair
 from .names import published_name
@@ -53,7 +53,8 @@ def publish(
 
     All files appear together or none does; older ones of the same names are replaced. An input that lies in `folder`
     stays as it is. The input's voxels have its permissions, the segmentation those of `mask_mhd`. Raises ConfigError
-    (settings, folder, dialect, a file of another program), InputError (the mask's header), ResourceError (disk).
+    (settings, folder, dialect, a file of another program), InputError (the mask's header, an input that is gone),
+    ResourceError (disk).
     """
     if dialect not in ("v1", "v2", "both"):
         raise ConfigError(f"publish dialect {dialect!r} unknown", remedy="choose v1, v2 or both")
@@ -62,6 +63,7 @@ def publish(
     masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
     mask_names = [base_name(mask) for mask in masks]
     copies = copied_files(volume)
+    check_present(copies)
     places = publish_places(folder, base, mask_names, copies, render_settings)
     make_folder(folder)
     present = {place.path.name for place in places if is_in_place(place)}
