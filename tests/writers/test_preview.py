@@ -212,7 +212,7 @@ def test_a_preview_of_ours_is_replaced_and_no_other(tmp_path: Path) -> None:
     case = volume(np.zeros((5, 4, 3)))
     write_preview(case, np.zeros((5, 4, 3), np.uint8), path)
     first = path.read_bytes()
-    assert first[33:62] == b"\0\0\0\x12tEXtSoftware\0gpu_infer" + zlib.crc32(b"tEXtSoftware\0gpu_infer").to_bytes(4)
+    assert first[33:63] == b"\0\0\0\x12tEXtSoftware\0gpu_infer" + zlib.crc32(b"tEXtSoftware\0gpu_infer").to_bytes(4)
     write_preview(case, np.ones((5, 4, 3), np.uint8), path)
     assert path.read_bytes() != first
     sitk.WriteImage(sitk.Image([4, 4], sitk.sitkVectorUInt8, 3), path)
