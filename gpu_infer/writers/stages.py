@@ -61,10 +61,14 @@ def make_stage(folder: Path, name: str) -> tuple[Path, int | None]:
     with folder_lock(folder):
         stage = Path(tempfile.mkdtemp(prefix=f".{prefix}.", suffix=SUFFIX, dir=folder))
         handle: int | None = None
-        with suppress(OSError):
-            handle = os.open(stage, os.O_RDONLY)
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        (stage / MARK).touch()
+        try:
+            with suppress(OSError):
+                handle = os.open(stage, os.O_RDONLY)
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            (stage / MARK).touch()
+        except BaseException:  # an interrupt, or a full disk
+            remove_stage(stage)
+            raise
     return stage, handle
 
 

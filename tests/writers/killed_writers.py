@@ -135,14 +135,16 @@ def at_random_moments(root: Path, moments: int, seed: int, size: int) -> dict[st
     chance = random.Random(seed)
     ends: Counter[str] = Counter()
     wrong: list[str] = []
+    case = Case(root / "usual", size, into_input=False)
+    began = time.perf_counter()
+    in_child(lambda: case.write(2))
+    usual = time.perf_counter() - began
     for turn in range(moments):
         folder = root / str(turn)
         case = Case(folder, size, into_input=turn % 2 == 1)
         case.write(1)
         expected = case.files()
-        began = time.perf_counter()
-        in_child(lambda case=case: case.write(2))
-        delay = chance.random() * 1.1 * (time.perf_counter() - began)
+        delay = chance.random() * 1.1 * usual
         number = chance.choice(SIGNALS)
 
         def kill(pid: int, delay: float = delay, number: int = number) -> None:
