@@ -35,7 +35,7 @@ def copy_mask(mhd: Path, stage: Path, name: str) -> list[str]:
     belong together. Raises `InputError` for a header without voxels in its folder.
     """
     with folder_lock(mhd.parent):
-        fields = read_fields(mhd) if mhd.is_file() else None
+        fields = read_fields(mhd)
         data = mhd.parent / fields[DATA_FILE] if fields else None
         if fields is None or data is None or not data.is_file():
             found = (

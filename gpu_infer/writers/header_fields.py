@@ -16,9 +16,12 @@ _REQUIRED = ("NDims", "DimSize", "ElementType")
 def read_fields(path: Path) -> dict[str, str] | None:
     """Fields by key up to `ElementDataFile`, which ends a header; None for anything but a MetaImage header.
 
-    Never waits: a FIFO or a device is no header either. Raises `OSError` for a file that cannot be read.
+    Never waits: a FIFO, a device or nothing at all is no header either. Raises `OSError` for what cannot be read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return None

@@ -28,7 +28,7 @@ def is_header(path: Path) -> bool:
 
 def is_voxels(path: Path, header: Path) -> bool:
     """The voxels that the MetaImage `header` in the same folder names."""
-    fields = read_fields(header) if header.is_file() else None
+    fields = read_fields(header)
     return fields is not None and fields[DATA_FILE] == path.name
 
 
@@ -75,7 +75,7 @@ def copies_comment(files: Iterable[Path]) -> str:
 
 def is_copy(path: Path, source: Path, density: Path) -> bool:
     """A copy that was published with the MetaImage `density`, or one that is equal to `source`."""
-    fields = read_fields(density) if density.is_file() else None
+    fields = read_fields(density)
     comment = (fields or {}).get("Comment", "")
     if comment.startswith(_COPIES) and _mark(path.name, path.stat().st_size) in comment.split():
         return True

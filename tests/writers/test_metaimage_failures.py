@@ -19,6 +19,7 @@ from gpu_infer.volume.read import read_volume
 from gpu_infer.writers import atomic, metaimage, stages
 from gpu_infer.writers.folders import still_there
 from gpu_infer.writers.metaimage import check_folder, write_metaimage
+from gpu_infer.writers.recognise import is_voxels
 from gpu_infer.writers.unfinished import find_unfinished
 
 GRID = Geometry((40, 30, 20), np.diag([1.0, 2, 3, 1]))
@@ -209,3 +210,10 @@ def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (read_volume(tmp_path / "seg.mhd").data == 2).all()
     (tmp_path / ".seg.abcdefgh.partial").mkdir()
     assert find_unfinished(tmp_path).dead == []  # nobody can know
+
+
+def test_an_older_header_that_another_run_is_replacing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It disappears between a look at it and reading it."""
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    assert not is_voxels(tmp_path / "seg.zraw", tmp_path / "seg.mhd")
+    write_metaimage(labels(1), GRID, tmp_path, "seg")
