@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ from ..errors import ResourceError
 
 DATA_FILE = "ElementDataFile"
 _LIMIT = 1 << 16
+_NO_FILE = {errno.ENOENT, errno.ENXIO, errno.ELOOP, errno.ENOTDIR}  # nothing, a socket, links in a circle
 _REQUIRED = ("NDims", "DimSize", "ElementType")
 
 
@@ -20,12 +22,14 @@ def read_fields(path: Path) -> dict[str, str] | None:
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+    except OSError as error:
+        if error.errno in _NO_FILE:
             return None
-        head = file.read(_LIMIT)
+        raise
+    try:
+        head = os.read(handle, _LIMIT) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+    finally:
+        os.close(handle)
     fields: dict[str, str] = {}
     for line in head.split(b"\n"):
         key, separator, value = line.decode("utf-8", "surrogateescape").partition("=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,13 @@ def test_voxels_of_another_size(tmp_path: Path) -> None:
 def test_what_is_no_header(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.mhd").write_text(text)
     assert read_fields(tmp_path / "a.mhd") is None
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for name in ("nothing", "folder", "loop", "fifo", "socket"):
+            assert read_fields(tmp_path / name) is None
