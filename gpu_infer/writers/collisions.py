@@ -11,7 +11,16 @@ from ..volume.choose import base_name
 from ..volume.volume import Volume
 from .atomic import explained
 from .names import label_map_names
-from .places import PREVIEW_NAME, Place, check_places, copied_files, label_map_places, preview_place, publish_places
+from .places import (
+    PREVIEW_NAME,
+    Place,
+    check_name,
+    check_places,
+    copied_files,
+    label_map_places,
+    preview_place,
+    publish_places,
+)
 from .stages import folder_lock
 from .unfinished import settle_moves
 
@@ -39,7 +48,8 @@ def check_outputs(
     volume  the input; all its files are compared, by device and inode, with every file that will be written
     fields  of the label maps
 
-    Older outputs whose replacement was killed half-way come back first. Raises what `check_places` raises.
+    Older outputs whose replacement was killed half-way come back first. Raises what `check_name` and
+    `check_places` raise.
     """
     base = base_name(volume.path)
     inputs = volume.files or (volume.path,)
@@ -58,6 +68,8 @@ def check_outputs(
 
 
 def _check_folder(folder: Path, places: Sequence[Place], inputs: Sequence[Path]) -> None:
+    for place in places:
+        check_name(place)
     if folder.is_dir():
         with folder_lock(folder):  # no other run's move is seen half-way
             settle_moves(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from ..volume.volume import Volume
 from .atomic import check_is_file
 from .names import label_map_names, published_name, voxel_stem
 from .recognise import is_copy, is_header, is_meta, is_preview, is_render_settings, is_voxels
-from .stages import SUFFIX
+from .stages import HIDDEN_BYTES
 
 META_NAME = "config.meta"
 RENDER_NAME = "config_render.json"
@@ -90,12 +89,11 @@ def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
 
     inputs  every file that the run reads; none of them is replaced, under whatever name it is found
 
-    Raises `ConfigError` for a folder, link, device or another program's file, and for a file of `inputs`;
-    `InputError` for a name that the file system does not take; `OSError` for what cannot be looked at.
+    Raises `ConfigError` for a folder, link, device or another program's file, and for a file of `inputs`; `OSError` for
+    what cannot be looked at.
     """
     protected = {_identity(file.stat()): file for file in inputs if file.exists()}
     for place in places:
-        check_name(place)
         try:
             status = place.path.lstat()
         except FileNotFoundError:
@@ -119,19 +117,18 @@ def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
 
 def check_name(place: Place) -> None:
     """Raise `InputError` for a name or path that is too long, also in the hidden folder where the file is made."""
-    folder, name = place.path.parent, place.path.name
-    for path in (place.path, folder / f"{'x' * 80}{SUFFIX}" / name):
-        try:
-            path.lstat()
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                continue
-            longest, nbytes = os.pathconf("/", "PC_NAME_MAX"), len(os.fsencode(name))
-            found, most = (nbytes, longest) if nbytes > longest else (len(os.fsencode(path)), "what the system takes")
+    folder, name = place.path.parent.absolute(), place.path.name
+    existing = next((path for path in (folder, *folder.parents) if _exists(path)), Path("/"))
+    path = folder / f"{'x' * HIDDEN_BYTES}" / name
+    for found, kind, most in (
+        (len(os.fsencode(name)), "name", os.pathconf(existing, "PC_NAME_MAX")),
+        (len(os.fsencode(path)) + 1, "path", os.pathconf(existing, "PC_PATH_MAX")),
+    ):
+        if found > most:
             raise InputError(
-                f"{place.path}: {found} bytes in the name of the input's output, expected at most {most}",
+                f"{place.path}: {found} bytes in the {kind} of the input's output, expected at most {most}",
                 remedy=f"rename the input, or give another folder with --{place.option}",
-            ) from None
+            )
 
 
 def is_in_place(place: Place) -> bool:
@@ -139,6 +136,13 @@ def is_in_place(place: Place) -> bool:
     if place.source is None or place.path.is_symlink():
         return False
     return place.path.is_file() and place.source.is_file() and place.path.samefile(place.source)
+
+
+def _exists(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError:  # its path is too long, or one above it closed to this user
+        return False
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

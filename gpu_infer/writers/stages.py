@@ -33,6 +33,9 @@ _PATTERN = f".*.{'?' * 8}{SUFFIX}"
 _PREFIX_BYTES = 64
 """Of an output's name in that of its hidden folder: a name of 255 bytes is a name, with more added it is none."""
 
+HIDDEN_BYTES = 1 + _PREFIX_BYTES + 1 + 8 + len(SUFFIX)
+"""At most, in the name of a hidden folder."""
+
 _WAIT_S = 60.0
 """Locks are held for some renames; a longer wait means that another program holds the folder."""
 

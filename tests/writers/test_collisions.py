@@ -206,6 +206,17 @@ def test_names_that_are_too_long(case: Case) -> None:
         case.check(case.of(case.root / f"in/{'ü' * 125}.nii"), "b", "a-field", published=False)
 
 
+def test_names_in_folders_that_are_made_later(case: Case) -> None:
+    case.folder = case.root / "later/pub"
+    with pytest.raises(InputError, match=r"x\.out\.mhd: 256 bytes in the name"):
+        case.check(case.of(case.root / f"in/{'x' * 248}.mhd"))
+    for _ in range(25):
+        case.folder /= "y" * 200
+    with pytest.raises(InputError, match=r"\d+ bytes in the path of .*at most 4096 .*--publish"):
+        case.check()
+    case.check(published=False)
+
+
 def test_the_longest_names_are_written(case: Case) -> None:
     volume = case.of(case.root / f"in/{'x' * 243}.mhd")
     case.check(volume)
