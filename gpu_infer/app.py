@@ -38,8 +38,9 @@ from .volume.choose import base_name, check_exists
 from .volume.header import VolumeHeader
 from .volume.read import read_header, read_voxels
 from .volume.volume import Volume
-from .writers.collisions import check_folders, check_input_kept
-from .writers.label_maps import label_map_names, write_label_maps
+from .writers.collisions import check_folders, check_outputs
+from .writers.folders import still_there
+from .writers.label_maps import write_label_maps
 from .writers.metaimage import check_folder
 
 log = logging.getLogger(__name__)
@@ -129,8 +130,14 @@ class _Operator:
             for message in header.warnings:  # logged by the reader, with the file's name
                 self._report.warn(message)
             check_stored(header.nbytes + header.extra - header.held, path)
-            for name in {base_name(path), *label_map_names(base_name(path), list(pipeline.outputs)).values()}:
-                check_input_kept(header.files or (path,), name, settings.output, settings.publish)
+            check_outputs(
+                header,
+                list(pipeline.outputs),
+                settings.output,
+                settings.publish,
+                _render_settings(settings.config),
+                preview=settings.preview,
+            )
 
         with self._stage("device"):
             backend = pending.result()
@@ -167,7 +174,8 @@ class _Operator:
 
         with self._stage("write"):
             maps = {output.field: (labels[output.field], output.dtype) for output in config.outputs}
-            written = write_label_maps(maps, volume.geometry, settings.output, base_name(path))
+            with still_there(settings.output):
+                written = write_label_maps(maps, volume.geometry, settings.output, base_name(path))
         voxel_ml = abs(float(np.linalg.det(volume.geometry.affine[:3, :3]))) / 1000.0
         described = []
         for output in config.outputs:

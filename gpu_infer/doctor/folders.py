@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, GpuInferError
 from .check import Check
+
+if TYPE_CHECKING:
+    from ..writers.unfinished import Cleaned
 
 
 def check_input(path: Path) -> Check:
@@ -43,19 +47,44 @@ def check_writable(name: str, folder: Path) -> Check:
 
 def check_unfinished(name: str, folder: Path, *, clean: bool) -> list[Check]:
     """What runs that were killed while they wrote left in `folder`; no check where there is nothing."""
-    from ..writers.unfinished import find_unfinished, remove
+    from ..writers.unfinished import clean as remove_unfinished
+    from ..writers.unfinished import find_unfinished
 
-    found = find_unfinished(folder)
-    if not found:
-        return []
-    listed = ", ".join(map(str, found))
-    if not clean:
-        return [Check(name, "warn", f"left by a killed run: {listed}", "gpu-infer doctor --clean removes it")]
     try:
-        remove(found)
+        unfinished = find_unfinished(folder)
+        checks = []
+        if unfinished.dead and not clean:
+            remedy = "gpu-infer doctor --clean puts older outputs back and removes it"
+            checks.append(Check(name, "warn", f"left by a killed run: {_listed(unfinished.dead)}", remedy))
+        elif unfinished.dead:
+            checks += _cleaned(name, remove_unfinished(folder))
+    except GpuInferError as error:
+        return [Check(name, "fail", error.message, error.remedy, error.exit_code)]
     except OSError as error:
         return [Check(name, "fail", f"{error.filename}: {error.strerror}", "delete it as its owner or as root", 5)]
-    return [Check(name, "ok", f"removed: {listed}")]
+    if unfinished.living:
+        checks.append(Check(name, "ok", f"written to by a run that goes on: {_listed(unfinished.living)}"))
+    if unfinished.foreign:
+        owners = ", ".join(sorted({str(path.lstat().st_uid) for path in unfinished.foreign}))
+        found = f"of another user (uid {owners}), perhaps left by a killed run: {_listed(unfinished.foreign)}"
+        checks.append(Check(name, "warn", found, "run gpu-infer doctor as that user or as root"))
+    return checks
+
+
+def _cleaned(name: str, cleaned: Cleaned) -> list[Check]:
+    checks = []
+    if cleaned.restored:
+        checks.append(Check(name, "ok", f"older output put back: {_listed(cleaned.restored)}"))
+    if cleaned.removed:
+        checks.append(Check(name, "ok", f"removed: {_listed(cleaned.removed)}"))
+    if cleaned.stuck:
+        found = f"not removed, of another user or with older outputs whose place is taken: {_listed(cleaned.stuck)}"
+        checks.append(Check(name, "fail", found, "move what is in its folder `replaced`, then delete it", 5))
+    return checks
+
+
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def _parts(error: Exception, code: int) -> tuple[str, str | None, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from .driver import check_driver_library
 
 if TYPE_CHECKING:
     from ..spec.config import Config
+    from ..triton.client import Control
     from ..triton.endpoints import Endpoints
+    from ..triton.leftovers import Leftover
     from ..triton.model import ModelInfo
     from ..triton.server import Server
 
@@ -156,23 +159,26 @@ def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check
 
 def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
     """Segments of dead processes in /dev/shm, and regions of theirs that the server still holds."""
-    from ..triton.leftovers import clean as remove
     from ..triton.leftovers import find_leftovers
+    from ..triton.segment_users import foreign_segments
 
     client = server.client() if server is not None else None
     try:
         found = find_leftovers(client)
-        if not found:
+        foreign = foreign_segments()
+        if not found and not foreign:
             return [Check("leftovers", "ok", "none")]
+        if not found:
+            listed = ", ".join(map(str, foreign))
+            return [Check("leftovers", "ok", f"none of this user; of others, whose runs may live: {listed}")]
         listed = ", ".join(str(item) for item in found)
         if not clean:
             return [Check("leftovers", "warn", listed, "gpu-infer doctor --clean removes them")]
         if client is None:
             # Their regions may still be registered; without the files nothing could find them any more.
-            remedy = "start the server or name it with --triton, then --clean again; or delete the files"
+            remedy = "start the server, or name it with --triton (local if the run did), and --clean again"
             return [Check("leftovers", "warn", f"not removed, no server to ask about them: {listed}", remedy)]
-        remove(found, client)
-        return [Check("leftovers", "ok", f"removed: {listed}")]
+        return clean_leftovers(found, client)
     except GpuInferError as error:
         return [_failure("leftovers", error)]
     except OSError as error:
@@ -180,6 +186,26 @@ def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
     finally:
         if client is not None:
             client.close()
+
+
+def clean_leftovers(leftovers: Sequence[Leftover], client: Control) -> list[Check]:
+    """Remove what no server needs any more.
+
+    A segment that the server of `client` does not know but a process maps is registered with another server: that one
+    must be asked, and finds its region by the segment alone.
+    """
+    from ..triton.leftovers import clean
+    from ..triton.segment_users import mapped_by
+
+    users = {item.name: mapped_by(item.path) if item.region is None else [] for item in leftovers}
+    removable = [item for item in leftovers if not users[item.name]]
+    used = [f"{item}, used by process {', '.join(users[item.name])}" for item in leftovers if users[item.name]]
+    clean(removable, client)
+    checks = [Check("leftovers", "ok", f"removed: {', '.join(map(str, removable))}")] if removable else []
+    if used:
+        remedy = "name the server that this process is with --triton, and --clean again"
+        checks.append(Check("leftovers", "warn", f"not removed, unknown to {client.url}: {'; '.join(used)}", remedy))
+    return checks
 
 
 def _dims(dims: tuple[int, ...]) -> str:

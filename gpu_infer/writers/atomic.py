@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ConfigError, GpuInferError, ResourceError
-
-SUFFIX = ".partial"
-"""Of the hidden folders in which files are made before they appear."""
+from .journal import Journal, discard, undo
+from .stages import ASIDE, folder_lock, make_stage
+from .unfinished import settle_moves
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
+_KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "FIFO"), (stat.S_ISSOCK, "socket"))
 
 
 @contextmanager
 def staging(folder: Path, name: str) -> Iterator[Path]:
     """A hidden folder inside `folder` to write into; gone after the block, however that ends.
 
-    It is locked meanwhile: what a killed process leaves is not (`unfinished`).
+    It is locked meanwhile, so that `unfinished` can tell it from that of a killed process. It stays if it holds the
+    only copy of an older file that could not be put back.
 
-    An `OSError` of the block becomes `ResourceError` (disk full) or `ConfigError` (missing, read-only),
-    naming `folder`.
+    An `OSError` of the block becomes `ResourceError` (disk full, folder removed) or `ConfigError` (read-only), naming
+    `folder`; one before it `ConfigError`, too, if `folder` is missing.
     """
     try:
-        stage = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=SUFFIX, dir=folder))
+        stage, lock = make_stage(folder, name)
     except OSError as error:
         raise explained(error, folder) from error
-    lock: int | None = None
     try:
-        with suppress(OSError):  # a file system without locks; nobody then takes the folder for a dead one's
-            lock = os.open(stage, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_SH)
         yield stage
     except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise ResourceError(
+                f"{folder}: removed while {name} was written into it",
+                remedy="run again, and leave the folder alone meanwhile",
+            ) from error
         raise explained(error, folder) from error
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        with suppress(OSError):
+            discard(stage)
         if lock is not None:
             os.close(lock)
 
@@ -58,35 +60,54 @@ def check_folder(folder: Path) -> None:
         pass
 
 
-def publish(stage: Path, names: Sequence[str], folder: Path, *, obsolete: Sequence[str] = ()) -> None:
+def publish(
+    stage: Path,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    obsolete: Sequence[str] = (),
+    check: Callable[[], None] | None = None,
+) -> None:
     """Move the finished files `names` from `stage` to `folder`; the last one makes the others valid.
 
     Older files of these names (and of `obsolete`) step aside first, that one first of all, so that at no time
-    an old header stands beside new voxels; when a step fails they come back.
+    an old header stands beside new voxels; when a step fails they come back. One writer at a time does this in a
+    folder; each first undoes what a killed one had begun.
+
+    check  called before the first file moves, when nobody else moves files into `folder`; it may raise
     """
     for name in names:
         sync(stage / name)
-    aside = stage / "replaced"
-    aside.mkdir()
-    moved: list[str] = []
-    placed: list[str] = []
-    try:
-        for name in [*reversed(names), *obsolete]:
-            if (folder / name).exists():
-                moved.append(name)  # noted first: an interrupt may come between the two
-                (folder / name).rename(aside / name)
-        for name in names:
-            placed.append(name)
-            (stage / name).rename(folder / name)
-    except BaseException:
-        for name in reversed(placed):
+    with folder_lock(folder):
+        settle_moves(folder)
+        if check is not None:
+            check()
+        older = [name for name in (*reversed(names), *obsolete) if os.path.lexists(folder / name)]
+        for name in older:
+            check_is_file(folder / name)
+        Journal.begin(stage, names)
+        (stage / ASIDE).mkdir()
+        try:
+            for name in older:
+                (folder / name).rename(stage / ASIDE / name)
+            for name in names:
+                (stage / name).rename(folder / name)
+        except BaseException:
             with suppress(OSError):
-                (folder / name).unlink()
-        for name in reversed(moved):
-            with suppress(OSError):
-                (aside / name).rename(folder / name)
-        raise
+                undo(stage, folder)
+            raise
     sync(folder)
+
+
+def check_is_file(path: Path) -> None:
+    """Raise `ConfigError` if `path` is a folder, a link or a device: what stands there was not written by a run."""
+    mode = path.lstat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "special file")
+        raise ConfigError(
+            f"{path}: found a {kind}, expected no file or an older output",
+            remedy="move it away, or give another folder",
+        )
 
 
 def sync(path: Path) -> None:

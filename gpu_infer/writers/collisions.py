@@ -2,36 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..volume.choose import base_name
+from ..volume.header import VolumeHeader
+from .atomic import explained
+from .names import label_map_names
+from .places import (
+    PREVIEW_NAME,
+    Place,
+    check_name,
+    check_places,
+    copied_files,
+    label_map_places,
+    preview_place,
+    publish_places,
+)
+from .stages import folder_lock
+from .unfinished import settle_moves
 
 
 def check_folders(output: Path, publish: Path | None) -> None:
     """ConfigError where both are one folder: the published volume has the name of the label map."""
-    if publish is not None and publish.resolve() == output.resolve():
+    if publish is not None and (publish.resolve() == output.resolve() or _is_same(output, publish)):
         raise ConfigError(
             f"{publish}: output and publish folder are the same, and both hold a <name>.mhd",
             remedy="give two folders, or publish nothing with --publish ''",
         )
 
 
-def check_input_kept(files: Iterable[Path], name: str, output: Path, publish: Path | None) -> None:
-    """ConfigError where a file of the input would be replaced by one that is written.
+def check_outputs(
+    volume: VolumeHeader,
+    fields: Sequence[str],
+    output: Path,
+    publish: Path | None,
+    render_settings: Path,
+    *,
+    preview: bool = False,
+) -> None:
+    """Raise an error before the inference for each reason for which a file could not be written after it.
 
-    files  all files of the input volume
-    name   base name of what is written: <name>.mhd and .raw into `output`, the same and <name>.out.* into `publish`
+    volume  the input; all its files are compared, by device and inode, with every file that will be written
+    fields  of the label maps
+
+    Older outputs whose replacement was killed half-way come back first. Raises what `check_name` and
+    `check_places` raise.
     """
-    kept = {path.resolve() for path in files}
-    folders: list[tuple[str, Path, tuple[str, ...]]] = [("output", output, (".mhd", ".raw", ".zraw"))]
+    base = base_name(volume.path)
+    inputs = volume.files or (volume.path,)
+    places = label_map_places(output, base, fields)
+    if preview:
+        places.append(preview_place(output / PREVIEW_NAME))
+    try:
+        _check_folder(output, places, inputs)
+    except OSError as error:
+        raise explained(error, output) from error
     if publish is not None:
-        folders.append(("publish", publish, (".mhd", ".raw", ".zraw", ".out.mhd", ".out.raw")))
-    for option, folder, suffixes in folders:
-        for suffix in suffixes:
-            target = folder / f"{name}{suffix}"
-            if target.resolve() in kept:
-                raise ConfigError(
-                    f"{target}: is the input itself (or an older result taken for it) and would be replaced",
-                    remedy=f"give another folder with --{option}, or name the input file with --input",
-                )
+        masks = list(label_map_names(base, list(fields)).values())
+        places = publish_places(publish, base, masks, copied_files(volume), render_settings)
+        with suppress(OSError):  # nothing is replaced in a folder that cannot be used; publishing says so
+            _check_folder(publish, places, inputs)
+
+
+def _check_folder(folder: Path, places: Sequence[Place], inputs: Sequence[Path]) -> None:
+    for place in places:
+        check_name(place)
+    if folder.is_dir():
+        with folder_lock(folder):  # no other run's move is seen half-way
+            settle_moves(folder)
+            check_places(places, inputs)
+    else:  # made later
+        check_places(places, inputs)
+
+
+def _is_same(output: Path, publish: Path) -> bool:
+    try:
+        return output.samefile(publish)
+    except OSError:  # one of them is made later
+        return False

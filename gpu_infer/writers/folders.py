@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from ..errors import ConfigError, ResourceError
 from .atomic import explained
 
 
@@ -13,3 +16,20 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explained(error, folder) from error
+
+
+@contextmanager
+def still_there(folder: Path) -> Iterator[None]:
+    """For a block that writes into a folder that was checked before: one that is gone is no fault of the options.
+
+    A `ConfigError` of the block becomes a `ResourceError` if `folder` does not exist any more.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if folder.is_dir():
+            raise
+        raise ResourceError(
+            f"{folder}: removed while the run went on, expected the folder that was there at its start",
+            remedy="run again, and leave the folder alone meanwhile",
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,12 @@ from numpy.typing import DTypeLike, NDArray
 from ..volume.geometry import Geometry
 from .atomic import check_space, publish, staging
 from .labels import fit_labels
-from .metaimage import write_metaimage
+from .metaimage import HEADER_BYTES, write_pair
+from .names import label_map_names
+from .places import check_places, label_map_places
+from .recognise import is_voxels
 
 Pair = tuple[Path, Path]
-
-
-def label_map_names(base: str, fields: list[str]) -> dict[str, str]:
-    """File name without extension by field: the base name itself for one field, `<base>.<field>` for several."""
-    return {field: base if len(fields) == 1 else f"{base}.{field}" for field in fields}
 
 
 def write_label_maps(
@@ -26,16 +25,16 @@ def write_label_maps(
 ) -> dict[str, Pair]:
     """Write labels [I, J, K] by field as MetaImages in their dtypes; the header and the voxels of each.
 
-    Raises what `fit_labels` and `write_metaimage` raise; then no file has changed.
+    Raises what `fit_labels` and `write_metaimage` raise; then no file of the folder is another one.
     """
     names = label_map_names(base, list(maps))
     fitted = {field: fit_labels(labels, dtype) for field, (labels, dtype) in maps.items()}
-    if len(fitted) == 1:
-        return {f: write_metaimage(array, geometry, folder, names[f]) for f, array in fitted.items()}
-    check_space(folder, sum(array.nbytes + 4096 for array in fitted.values()))
+    check_space(folder, sum(array.nbytes + HEADER_BYTES for array in fitted.values()))
     with staging(folder, base) as stage:
-        staged = {f: write_metaimage(array, geometry, stage, names[f]) for f, array in fitted.items()}
+        staged = {f: write_pair(array, geometry, stage, names[f]) for f, array in fitted.items()}
         in_order = [raw.name for _, raw in staged.values()] + [mhd.name for mhd, _ in staged.values()]
-        obsolete = [f"{names[f]}.zraw" for f in fitted]
-        publish(stage, in_order, folder, obsolete=obsolete)
+        packed = [(raw.with_suffix(".zraw").name, folder / mhd.name) for mhd, raw in staged.values()]
+        obsolete = [name for name, header in packed if is_voxels(folder / name, header)]
+        check = partial(check_places, label_map_places(folder, base, list(maps)))
+        publish(stage, in_order, folder, obsolete=obsolete, check=check)
     return {f: (folder / mhd.name, folder / raw.name) for f, (mhd, raw) in staged.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,10 +19,14 @@ from numpy.typing import NDArray
 
 from ..volume.geometry import Geometry
 from .atomic import check_folder, check_space, publish, staging
+from .header_fields import DATA_FILE, check_header
 from .labels import fit_labels, output_dtype
+from .names import voxel_stem
+from .places import Place, check_places
+from .recognise import is_header, is_voxels
 from .scaled import ScaledVoxels
 
-__all__ = ["check_folder", "fit_labels", "header_text", "write_metaimage"]
+__all__ = ["check_folder", "fit_labels", "header_fields", "write_metaimage"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,9 @@ _ELEMENT_TYPES = {
     "float32": "MET_FLOAT",
     "float64": "MET_DOUBLE",
 }
+HEADER_BYTES = 4096
+"""More than any header takes."""
+
 _CHUNK = 1 << 24
 _ORTHOGONAL = 1e-4  # dot product of unit axes; above it readers that assume a rotation misplace voxels
 
@@ -48,36 +56,68 @@ def write_metaimage(
               when its first axis is the fastest in memory; ScaledVoxels are computed while they are written
     geometry  shape equal to the array's; written in LPS mm so that float64 numbers come back as they were
     compress  zlib into `name.zraw` instead of `name.raw`
-    name      of the header; a % or a leading LIST, which MetaImage gives a meaning, is changed in the voxels' name
+    name      of the header; what MetaImage cannot say or gives a meaning is changed in the voxels' name (`names`)
 
-    Raises `ConfigError` for a dtype that MetaImage readers do not take and for a folder that is missing or
-    read-only, `ResourceError` for a full disk; nothing is left behind then, and an older output is untouched.
-    `ValueError` when array and geometry do not belong together.
+    Raises `ConfigError` for a dtype that MetaImage readers do not take, for a folder that is missing or read-only,
+    and for a file in either place that is no older MetaImage, `ResourceError` for a full disk; nothing is left behind
+    then, and an older output is untouched. `ValueError` when array and geometry do not belong together.
+    """
+    output_dtype(array.dtype)
+    if not name or Path(name).name != name:
+        raise ValueError(f"{name!r} is not a file name")
+    header = folder / f"{name}.mhd"
+    if not compress:
+        check_space(folder, array.nbytes + HEADER_BYTES)
+    with staging(folder, name) as stage:
+        staged, voxels = write_pair(array, geometry, stage, name, compress=compress)
+        other = voxels.with_suffix(".raw" if compress else ".zraw").name
+        obsolete = [other] if is_voxels(folder / other, header) else []
+        places = [Place(header, "a MetaImage header", "output", is_header)]
+        places.append(
+            Place(folder / voxels.name, f"the voxels of {header.name}", "output", partial(is_voxels, header=header))
+        )
+        publish(stage, [voxels.name, staged.name], folder, obsolete=obsolete, check=partial(check_places, places))
+    return header, folder / voxels.name
+
+
+def write_pair(
+    array: NDArray[Any] | ScaledVoxels,
+    geometry: Geometry,
+    stage: Path,
+    name: str,
+    *,
+    compress: bool = False,
+    comment: str | None = None,
+) -> tuple[Path, Path]:
+    """Write `stage/name.mhd` and its voxels into a folder that nobody else uses; the two paths.
+
+    comment  of the header, at most 254 bytes: MetaIO does not look at its length
+
+    The header is read back. Raises `ConfigError` (dtype), `ResourceError` (header or voxels are not what was
+    written) and `OSError`.
     """
     dtype = output_dtype(array.dtype)
     if array.shape != geometry.shape:
         raise ValueError(f"array of shape {array.shape} for a grid of shape {geometry.shape}")
-    if not name or Path(name).name != name:
-        raise ValueError(f"{name!r} is not a file name")
-    suffixes = ("zraw", "raw") if compress else ("raw", "zraw")
-    header = f"{name}.mhd"
-    voxels, other = (f"{_data_stem(name)}.{suffix}" for suffix in suffixes)
-    if not compress:
-        check_space(folder, array.nbytes + 4096)
-    with staging(folder, name) as stage:
-        with (stage / voxels).open("wb") as file:
-            packed = _write_voxels(array, dtype.newbyteorder("<"), file, compress)
-        text = header_text(geometry, dtype, voxels, compressed_bytes=packed if compress else None)
-        (stage / header).write_text(text, encoding="ascii" if text.isascii() else "utf-8")
-        # A header that is replaced may have pointed at the other kind of voxels.
-        obsolete = [other] if (folder / header).exists() else []
-        publish(stage, [voxels, header], folder, obsolete=obsolete)
-    return folder / header, folder / voxels
+    header, voxels = stage / f"{name}.mhd", stage / f"{voxel_stem(name)}.{'zraw' if compress else 'raw'}"
+    with voxels.open("wb") as file:
+        nbytes = _write_voxels(array, dtype.newbyteorder("<"), file, compress)
+    fields = header_fields(geometry, dtype, voxels.name, compressed_bytes=nbytes if compress else None)
+    if comment is not None:
+        fields = {"ObjectType": fields["ObjectType"], "Comment": comment, **fields}
+    write_header(header, fields, nbytes)
+    return header, voxels
 
 
-def header_text(
+def write_header(path: Path, fields: dict[str, str], nbytes: int) -> None:
+    """Write a header whose voxels, `nbytes` in its folder, are there already, and read it back."""
+    path.write_text("".join(f"{key} = {value}\n" for key, value in fields.items()), encoding="utf-8")
+    check_header(path, fields, nbytes)
+
+
+def header_fields(
     geometry: Geometry, dtype: np.dtype[Any], data_file: str, *, compressed_bytes: int | None = None
-) -> str:
+) -> dict[str, str]:
     """The .mhd for a grid whose voxels are in `data_file`, ElementDataFile last as the format demands.
 
     TransformMatrix holds the direction of the first axis, then of the second and third: ITK's direction
@@ -88,7 +128,7 @@ def header_text(
     matrix = np.asarray(direction).reshape(3, 3)
     if np.abs(matrix.T @ matrix - np.eye(3)).max() > _ORTHOGONAL:
         logger.warning("%s: sheared axes; readers that assume a rotation will misplace voxels", data_file)
-    lines = {
+    return {
         "ObjectType": "Image",
         "NDims": "3",
         "BinaryData": "True",
@@ -102,15 +142,8 @@ def header_text(
         "ElementSpacing": _numbers(spacing),
         "DimSize": " ".join(map(str, geometry.shape)),
         "ElementType": _ELEMENT_TYPES[dtype.name],
-        "ElementDataFile": data_file,
+        DATA_FILE: data_file,
     }
-    return "".join(f"{key} = {value}\n" for key, value in lines.items())
-
-
-def _data_stem(name: str) -> str:
-    """`name` as it may stand in ElementDataFile: readers take LIST… for a list and % for a pattern of file names."""
-    stem = name.replace("%", "_")
-    return f"_{stem}" if stem.upper().startswith("LIST") else stem
 
 
 def _write_voxels(array: NDArray[Any] | ScaledVoxels, dtype: np.dtype[Any], file: BinaryIO, compress: bool) -> int:

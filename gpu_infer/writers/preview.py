@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..volume.volume import Volume
 from .atomic import publish, staging
+from .places import check_places, preview_place
 from .raster import Rgb, draw_letter, halve, resize, resize_labels, tint
+from .recognise import PNG_MARK, PNG_SIGNATURE
 
 # Level and width in HU between a lung and a soft-tissue window: vessels in the lung and the chest wall both show.
 CT_WINDOW = (-400.0, 1600.0)
@@ -138,5 +143,14 @@ def _write_png(page: NDArray[np.uint8], path: Path) -> None:
     import SimpleITK as sitk
 
     with staging(path.parent, path.stem) as stage:
-        sitk.WriteImage(sitk.GetImageFromArray(page, isVector=True), str(stage / path.name))
-        publish(stage, [path.name], path.parent)
+        png = stage / path.name
+        sitk.WriteImage(sitk.GetImageFromArray(page, isVector=True), str(png))
+        png.write_bytes(_mark(png.read_bytes()))
+        publish(stage, [path.name], path.parent, check=partial(check_places, [preview_place(path)]))
+
+
+def _mark(png: bytes) -> bytes:
+    """With a text chunk behind the first one (length, IHDR and 13 bytes, checksum): see `recognise.is_preview`."""
+    start = len(PNG_SIGNATURE) + 4 + 4 + 13 + 4
+    chunk = struct.pack(">I", len(PNG_MARK) - 4) + PNG_MARK + struct.pack(">I", zlib.crc32(PNG_MARK))
+    return png[:start] + chunk + png[start:]

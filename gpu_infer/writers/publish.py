@@ -6,26 +6,29 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError
 from ..volume.choose import base_name
 from ..volume.volume import Volume
+from .atomic import check_space, staging
 from .atomic import publish as move_into_place
-from .atomic import staging
+from .copies import check_present, common_permissions, copy_file, copy_mask
 from .folders import make_folder
-from .metaimage import write_metaimage
+from .metaimage import HEADER_BYTES, write_pair
+from .names import published_name
+from .places import META_NAME, check_places, copied_files, is_in_place, publish_places, published_masks
+from .recognise import copies_comment
 from .render_settings import FILE_NAME, load_render_settings
 from .scaled import ScaledVoxels
 
 logger = logging.getLogger(__name__)
 
 Dialect = Literal["v1", "v2", "both"]
-META_NAME = "config.meta"
-_DATA_FILE = "ElementDataFile"
 _AS_STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32")
 
 
@@ -48,30 +51,51 @@ def publish(
     config.meta               names of the above for `model_name`; dialect v1 (density, seg_masks), v2 (data: file and
                               order) or both in one file
 
-    All files appear together or none does; older ones of the same names are replaced. Raises ConfigError (settings,
-    folder, dialect), InputError (the mask's header), ResourceError (disk).
+    All files appear together or none does; older ones of the same names are replaced. An input that lies in `folder`
+    stays as it is. The input's voxels have its permissions, the segmentation those of `mask_mhd`. Raises ConfigError
+    (settings, folder, dialect, a file of another program), InputError (the mask's header, an input that is gone),
+    ResourceError (disk).
     """
     if dialect not in ("v1", "v2", "both"):
         raise ConfigError(f"publish dialect {dialect!r} unknown", remedy="choose v1, v2 or both")
     load_render_settings(render_settings)
-    name = base_name(volume.path)
+    base = base_name(volume.path)
     masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
-    outs = [f"{name}.out"] if len(masks) == 1 else [f"{base_name(mask)}.out" for mask in masks]
+    mask_names = [base_name(mask) for mask in masks]
+    copies = copied_files(volume)
+    check_present(copies)
+    places = publish_places(folder, base, mask_names, copies, render_settings)
     make_folder(folder)
-    with staging(folder, name) as stage:
-        density, voxels = write_metaimage(_physical(volume), volume.geometry, stage, name)
+    present = {place.path.name for place in places if is_in_place(place)}
+    with staging(folder, base) as stage:
+        density, voxels = _write_density(volume, stage, published_name(base), copies)
         names = [voxels.name, density.name]
-        if volume.format == "nifti":
-            names += [_copy(file, stage) for file in volume.files or (volume.path,)]
+        for file in copies:
+            names.append(file.name)
+            if file.name not in present:
+                copy_file(file, stage / file.name)
+        outs = published_masks(base, mask_names)
         for mask, out in zip(masks, outs, strict=True):
-            names += _copy_mask(mask, stage, out)
-        shutil.copyfile(render_settings, stage / FILE_NAME)
+            names += copy_mask(mask, stage, out)
+        if FILE_NAME not in present:
+            shutil.copyfile(render_settings, stage / FILE_NAME)
         meta = _meta(density.name, [f"{out}.mhd" for out in outs], model_name, dialect)
         text = json.dumps(meta, indent=4, sort_keys=True) + "\n"
         (stage / META_NAME).write_text(text, encoding="utf-8")
-        names = list(dict.fromkeys([*names, FILE_NAME, META_NAME]))
-        move_into_place(stage, names, folder)
-    return [folder / each for each in names]
+        names += [FILE_NAME, META_NAME]
+        moved = [name for name in names if name not in present]
+        move_into_place(stage, moved, folder, check=partial(check_places, places, volume.files))
+    return [folder / name for name in names]
+
+
+def _write_density(volume: Volume, stage: Path, name: str, copies: Sequence[Path]) -> tuple[Path, Path]:
+    voxels = _physical(volume)
+    check_space(stage, voxels.nbytes + HEADER_BYTES)
+    pair = write_pair(voxels, volume.geometry, stage, name, comment=copies_comment(copies) if copies else None)
+    if sources := [file for file in volume.files or (volume.path,) if file.is_file()]:
+        for path in pair:
+            path.chmod(common_permissions(sources))
+    return pair
 
 
 def _meta(density: str, masks: list[str], model_name: str, dialect: Dialect) -> dict[str, Any]:
@@ -81,25 +105,6 @@ def _meta(density: str, masks: list[str], model_name: str, dialect: Dialect) -> 
     if dialect != "v1":
         meta["data"] = [{"file": density, "order": "DXYZ"}, *({"file": mask, "order": "MXYZ"} for mask in masks)]
     return meta
-
-
-def _copy(file: Path, stage: Path) -> str:
-    shutil.copyfile(file, stage / file.name)
-    return file.name
-
-
-def _copy_mask(mhd: Path, stage: Path, name: str) -> list[str]:
-    """Copy a MetaImage under a new name, voxels first; its header is changed in ElementDataFile alone."""
-    lines = mhd.read_text(encoding="utf-8").splitlines()
-    where = [i for i, line in enumerate(lines) if line.partition("=")[0].strip() == _DATA_FILE]
-    data = Path(lines[where[-1]].partition("=")[2].strip()) if where else Path()
-    if not (mhd.parent / data).is_file():
-        raise InputError(f"{mhd}: {_DATA_FILE} {str(data)!r} is not a file beside it", remedy="write the mask again")
-    renamed = f"{name}{data.suffix}"
-    shutil.copyfile(mhd.parent / data, stage / renamed)
-    lines[where[-1]] = f"{_DATA_FILE} = {renamed}"
-    (stage / f"{name}.mhd").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [renamed, f"{name}.mhd"]
 
 
 def _physical(volume: Volume) -> NDArray[Any] | ScaledVoxels:

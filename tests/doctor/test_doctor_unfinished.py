@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from gpu_infer.doctor.folders import check_unfinished
 from gpu_infer.writers.atomic import staging
-from gpu_infer.writers.unfinished import find_unfinished
+from gpu_infer.writers.unfinished import Unfinished, find_unfinished
 
 WRITER = """
 import sys, time
@@ -26,12 +26,6 @@ with staging(Path(sys.argv[1]), "ct") as stage:
 """
 
 
-def aged(path: Path) -> Path:
-    """Made an hour ago."""
-    os.utime(path, (time.time() - 3600,) * 2)
-    return path
-
-
 @pytest.fixture
 def writer(tmp_path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -40,33 +34,77 @@ def writer(tmp_path: Path) -> subprocess.Popen[str]:
 def test_a_killed_run(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
     with writer:
         assert writer.stdout is not None
-        stage = aged(Path(writer.stdout.readline().strip()))
-        assert find_unfinished(tmp_path) == []  # it runs
+        stage = Path(writer.stdout.readline().strip())
+        assert find_unfinished(tmp_path) == Unfinished(living=[stage])
+        (check,) = check_unfinished("output", tmp_path, clean=True)
+        assert (check.status, check.found) == ("ok", f"written to by a run that goes on: {stage}")
+        assert (stage / "ct.raw").exists()
         writer.send_signal(signal.SIGKILL)
-    assert find_unfinished(tmp_path) == [stage]
+    assert find_unfinished(tmp_path) == Unfinished(dead=[stage])  # at once, however young it is
 
     (check,) = check_unfinished("output", tmp_path, clean=False)
     assert (check.status, check.found) == ("warn", f"left by a killed run: {stage}")
-    assert check.remedy == "gpu-infer doctor --clean removes it"
+    assert check.remedy == "gpu-infer doctor --clean puts older outputs back and removes it"
     (check,) = check_unfinished("output", tmp_path, clean=True)
     assert (check.status, check.found) == ("ok", f"removed: {stage}")
     assert list(tmp_path.iterdir()) == []
     assert check_unfinished("output", tmp_path, clean=True) == []
 
 
-def test_what_is_not_ours_or_not_old_enough_stays(tmp_path: Path) -> None:
-    aged_file = tmp_path / ".notes.abcdefgh.partial"
-    aged_file.write_text("a file")
-    aged(aged_file)
-    (tmp_path / ".young.abcdefgh.partial").mkdir()
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    (tmp_path / ".notes.abcdefgh.partial").write_text("a file")
+    (tmp_path / ".backup.abcdefgh.partial").mkdir()
+    (tmp_path / ".backup.abcdefgh.partial/photo.jpg").write_bytes(b"mine")
     target = tmp_path / "elsewhere"
     target.mkdir()
-    aged(target)
     (tmp_path / ".link.abcdefgh.partial").symlink_to(target)
     (tmp_path / ".own.partial").mkdir()
-    aged(tmp_path / ".own.partial")
+    before = sorted(tmp_path.rglob("*"))
     with staging(tmp_path, "mine") as stage:
-        aged(stage)
-        assert find_unfinished(tmp_path) == []
-    assert find_unfinished(tmp_path / "missing") == []
-    assert not stage.exists()
+        assert find_unfinished(tmp_path) == Unfinished(living=[stage])
+    assert check_unfinished("output", tmp_path, clean=True) == []
+    assert sorted(tmp_path.rglob("*")) == before
+    assert find_unfinished(tmp_path / "missing") == Unfinished()
+
+
+def test_an_older_output_in_the_folder_of_a_killed_run_comes_back(tmp_path: Path) -> None:
+    """As version 0.1.0 left it: no journal, and the older header nowhere else."""
+    aside = tmp_path / ".ct.abcdefgh.partial/replaced"
+    aside.mkdir(parents=True)
+    (aside / "ct.mhd").write_text("older")
+    put_back, removed = check_unfinished("output", tmp_path, clean=True)
+    assert put_back.found == f"older output put back: {tmp_path / 'ct.mhd'}"
+    assert removed.found == f"removed: {aside.parent}"
+    assert [p.name for p in tmp_path.iterdir()] == ["ct.mhd"]
+    assert (tmp_path / "ct.mhd").read_text() == "older"
+
+
+def test_an_only_copy_whose_place_is_taken_stays(tmp_path: Path) -> None:
+    aside = tmp_path / ".ct.abcdefgh.partial/replaced"
+    aside.mkdir(parents=True)
+    (aside / "ct.mhd").write_text("older")
+    (tmp_path / "ct.mhd").write_text("somebody's")
+    (check,) = check_unfinished("output", tmp_path, clean=True)
+    assert (check.status, check.exit_code) == ("fail", 5)
+    assert check.found.endswith(f"whose place is taken: {aside.parent}")
+    assert (aside / "ct.mhd").read_text() == "older"
+    assert (tmp_path / "ct.mhd").read_text() == "somebody's"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_of_another_user(tmp_path: Path) -> None:
+    stage = tmp_path / ".ct.abcdefgh.partial"
+    stage.mkdir(mode=0o700)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            os.setuid(12345)
+            (check,) = check_unfinished("output", tmp_path, clean=True)
+            is_right = check.status == "warn" and "of another user (uid 0)" in check.found
+            code = 0 if is_right else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert stage.exists()

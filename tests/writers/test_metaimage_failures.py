@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,11 @@ import pytest
 from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
-from gpu_infer.writers import atomic, metaimage
+from gpu_infer.writers import atomic, metaimage, stages
+from gpu_infer.writers.folders import still_there
 from gpu_infer.writers.metaimage import check_folder, write_metaimage
+from gpu_infer.writers.recognise import is_voxels
+from gpu_infer.writers.unfinished import find_unfinished
 
 GRID = Geometry((40, 30, 20), np.diag([1.0, 2, 3, 1]))
 
@@ -163,3 +168,52 @@ def test_folder_without_permission(tmp_path: Path) -> None:
 def test_check_folder_leaves_nothing(tmp_path: Path) -> None:
     check_folder(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_disappears_while_it_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def removed(*_: object) -> None:
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(metaimage, "check_header", removed)
+    with pytest.raises(ResourceError, match=r"out: removed while seg was written into it \(run again") as caught:
+        write_metaimage(labels(1), GRID, folder, "seg")
+    assert caught.value.exit_code == 5
+
+
+def test_folder_that_was_there_at_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(ResourceError, match="out: removed while the run went on"), still_there(folder):
+        write_metaimage(labels(1), GRID, folder, "seg")
+    (tmp_path / "seg.mhd").mkdir()
+    with pytest.raises(ConfigError, match=r"seg\.mhd: found a folder"), still_there(tmp_path):
+        write_metaimage(labels(1), GRID, tmp_path, "seg")
+
+
+def test_folder_that_another_program_has_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "_WAIT_S", 0.05)
+    with stages.folder_lock(tmp_path), pytest.raises(ResourceError, match="locked by another program") as caught:
+        write_metaimage(labels(1), GRID, tmp_path, "seg")
+    assert "lslocks" in str(caught.value)
+    write_metaimage(labels(1), GRID, tmp_path, "seg")
+
+
+def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    write_metaimage(labels(1), GRID, tmp_path, "seg")
+    write_metaimage(labels(2), GRID, tmp_path, "seg")
+    assert (read_volume(tmp_path / "seg.mhd").data == 2).all()
+    (tmp_path / ".seg.abcdefgh.partial").mkdir()
+    assert find_unfinished(tmp_path).dead == []  # nobody can know
+
+
+def test_an_older_header_that_another_run_is_replacing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It disappears between a look at it and reading it."""
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    assert not is_voxels(tmp_path / "seg.zraw", tmp_path / "seg.mhd")
+    write_metaimage(labels(1), GRID, tmp_path, "seg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,19 @@ def test_tint_marks_the_inner_outline_only() -> None:
     edge = (rgb == PALETTE[0]).all(axis=2)
     np.testing.assert_array_equal(edge, (labels == 1) & ~ndimage.binary_erosion(labels == 1))
     np.testing.assert_allclose(halve(np.arange(12, dtype=np.float32).reshape(2, 2, 3)), [[[4.5, 5.5, 6.5]]])
+
+
+def test_a_preview_of_ours_is_replaced_and_no_other(tmp_path: Path) -> None:
+    """The mark is a text chunk, which any reader of PNG passes over or shows."""
+    path = tmp_path / "preview.png"
+    case = volume(np.zeros((5, 4, 3)))
+    write_preview(case, np.zeros((5, 4, 3), np.uint8), path)
+    first = path.read_bytes()
+    assert first[33:63] == b"\0\0\0\x12tEXtSoftware\0gpu_infer" + zlib.crc32(b"tEXtSoftware\0gpu_infer").to_bytes(4)
+    write_preview(case, np.ones((5, 4, 3), np.uint8), path)
+    assert path.read_bytes() != first
+    sitk.WriteImage(sitk.Image([4, 4], sitk.sitkVectorUInt8, 3), path)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"preview\.png: found a file of another program, expected none or a preview"):
+        write_preview(case, np.zeros((5, 4, 3), np.uint8), path)
+    assert path.read_bytes() == before

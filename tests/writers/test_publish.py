@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +152,52 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, image: Any, mask: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
         publish(volume(tmp_path / "case.nrrd", image), mask, "m", tmp_path / "file" / "p", SETTINGS)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_published_copies_keep_the_permissions(tmp_path: Path, image: Any, mask: Path, mode: int) -> None:
+    source = write_nifti(volume(tmp_path, image), tmp_path / "input", "case.nii.gz")
+    source.chmod(mode)
+    for file in (mask, mask.with_suffix(".raw")):
+        file.chmod(0o600)
+    for _ in range(2):  # an older copy without the right to write is replaced, too
+        publish(read_volume(source), mask, "m", tmp_path / "p", SETTINGS)
+        modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "p").iterdir()}
+        assert {modes.pop(name) for name in ("case.nii.gz", "case.mhd", "case.raw")} == {mode}
+        assert {modes.pop(name) for name in ("case.out.mhd", "case.out.raw")} == {0o600}
+        assert set(modes) == {"config.meta", "config_render.json"}
+
+
+def test_voxels_of_several_files_are_as_private_as_the_most_private(tmp_path: Path, image: Any, mask: Path) -> None:
+    files = (tmp_path / "case.mhd", tmp_path / "case.bin")
+    for file, mode in zip(files, (0o644, 0o660), strict=True):
+        file.touch()
+        file.chmod(mode)
+    case = Volume(image[None], GEOMETRY, files[0], "metaimage", files=files)
+    publish(case, mask, "m", tmp_path / "p", SETTINGS)
+    assert stat.S_IMODE((tmp_path / "p/case.raw").stat().st_mode) == 0o640
+
+
+def test_a_label_map_that_is_replaced_meanwhile_is_published_whole(
+    tmp_path: Path, image: Any, mask: Path, labels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run of the same name ends between reading the header and copying the voxels."""
+    copy = shutil.copyfileobj
+
+    def replace_first(source: Any, target: Any, length: int) -> None:
+        write_metaimage(np.ones((9, 9, 9), np.uint8), Geometry((9, 9, 9), np.eye(4)), mask.parent, "case")
+        copy(source, target, length)
+
+    monkeypatch.setattr(shutil, "copyfileobj", replace_first)
+    publish(volume(tmp_path / "case.nrrd", image), mask, "m", tmp_path / "p", SETTINGS)
+    seg = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p/case.out.mhd"))).T
+    np.testing.assert_array_equal(seg, labels)
+
+
+def test_an_input_that_is_gone(tmp_path: Path, image: Any, mask: Path) -> None:
+    source = write_nifti(volume(tmp_path, image), tmp_path / "input", "case.nii.gz")
+    case = read_volume(source)
+    source.unlink()
+    with pytest.raises(InputError, match=r"case\.nii\.gz: removed since it was read"):
+        publish(case, mask, "m", tmp_path / "p", SETTINGS)
+    assert not (tmp_path / "p").exists()

@@ -1,0 +1,86 @@
+"""Whether a file in an output's place is an older output, which may be replaced, or somebody else's."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import GpuInferError
+from .header_fields import DATA_FILE, read_fields
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_MARK = b"tEXtSoftware\0gpu_infer"
+"""Type and content of the chunk behind the size of each preview.png."""
+
+_PNG_HEAD = 128
+_META_LIMIT = 1 << 20
+_COPIES = "gpu_infer copies"
+
+
+def is_header(path: Path) -> bool:
+    """A MetaImage header, by whichever program."""
+    return read_fields(path) is not None
+
+
+def is_voxels(path: Path, header: Path) -> bool:
+    """The voxels that the MetaImage `header` in the same folder names."""
+    fields = read_fields(header)
+    return fields is not None and fields[DATA_FILE] == path.name
+
+
+def is_preview(path: Path) -> bool:
+    """A PNG with the mark of this program."""
+    with path.open("rb") as file:
+        head = file.read(_PNG_HEAD)
+    return head.startswith(PNG_SIGNATURE) and PNG_MARK in head
+
+
+def is_meta(path: Path) -> bool:
+    """A config.meta: an object with the keys of one of the dialects."""
+    if path.stat().st_size > _META_LIMIT:
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"name", "settings"} <= content.keys() <= {
+        *("name", "settings", "density", "seg_masks", "data"),
+    }
+
+
+def is_render_settings(path: Path) -> bool:
+    """A config_render.json that the renderer would take."""
+    from .render_settings import load_render_settings
+
+    if path.stat().st_size > _META_LIMIT:
+        return False
+    try:
+        load_render_settings(path)
+    except (GpuInferError, RecursionError):
+        return False
+    return True
+
+
+def copies_comment(files: Iterable[Path]) -> str:
+    """Comment in a published header by which `is_copy` recognises the files that are copied with it.
+
+    Digests rather than names: MetaIO copies a Comment into 255 bytes without a look at its length.
+    """
+    return " ".join([_COPIES, *(_mark(file.name, file.stat().st_size) for file in files)])
+
+
+def is_copy(path: Path, source: Path, density: Path) -> bool:
+    """A copy that was published with the MetaImage `density`, or one that is equal to `source`."""
+    fields = read_fields(density)
+    comment = (fields or {}).get("Comment", "")
+    if comment.startswith(_COPIES) and _mark(path.name, path.stat().st_size) in comment.split():
+        return True
+    return filecmp.cmp(path, source, shallow=False)
+
+
+def _mark(name: str, nbytes: int) -> str:
+    return f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}:{nbytes}"
