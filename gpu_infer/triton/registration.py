@@ -94,6 +94,25 @@ class Registration:
             self._end(self._unregister(drain_s, timeout))
         return self._gone
 
+    def try_close(self, timeout: float = 10.0) -> bool:
+        """Unregister if no request uses the region; whether the server says that it has let go.
+
+        A server that refuses connections has not said so: a proxy in front of it may have ended. Never raises a
+        ServerError.
+        """
+        client = self._server.client()
+        try:
+            client.unregister_region(self.name, self.kind, timeout)
+        except ServerError as error:
+            log.debug("region %s stays: %s", self.name, error.message)
+            return False
+        finally:
+            client.close()
+        with self._lock:
+            self.closed = True
+        self._end(True)
+        return True
+
     def _end(self, gone: bool) -> None:
         """Note whether the server has let go, and give back what told of the region if so."""
         with self._lock:
