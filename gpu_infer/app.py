@@ -210,7 +210,7 @@ class _Operator:
             if pipeline.grid_decided_by_voxels:
                 job = narrowed(job, config, pipeline, settings, volume, fields[pipeline.input_field].shape)
         with self._stage("infer"):
-            ring, planned = open_slots(job, transport, backend, settings.deadline_s)
+            ring, planned = open_slots(job, transport, backend, settings.deadline_s, settings.wait_s)
             with ring:
                 if planned is not job:
                     self._tell(job := planned)

@@ -187,6 +187,7 @@ def settle(
         full_batch=model.max_batch if model.fixed_batch else 0,
         gpu=room.gpu,
         device_slots=room.device_slots,
+        spare=True,
         chains=trace.peak_bytes,
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
         program=max(resident_bytes() - volume.nbytes, 0) + KERNELS + (STAGING if room.gpu else 0),

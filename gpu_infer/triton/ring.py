@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any
@@ -119,19 +118,16 @@ class SlotRing:
         self._next = (self._next + 1) % self.slots
         return slot
 
-    def submit(self, slot: Slot, n: int, tag: Any = None, refill: Callable[[Slot], None] | None = None) -> None:
+    def submit(self, slot: Slot, n: int, tag: Any = None) -> None:
         """Send the first `n` windows of the slot, FILLING → IN_FLIGHT.
 
         What fills the slot must be visible to other processes by now (`Backend.fence`).
-
-        refill  writes the slot's input once more, if the request has to be sent again from other memory; without it
-                the input is copied, which is right for models that do not write to their input
         """
         self._check_open()
         if not 1 <= n <= self.batch:
             raise ValueError(f"n must be 1 to {self.batch}, not {n}")
         slot.move(SlotState.FILLING, SlotState.IN_FLIGHT)
-        slot.n, slot.tag, slot.refill = n, tag, refill
+        slot.n, slot.tag = n, tag
         self._send(slot)
 
     def wait(self, slot: Slot) -> Any:

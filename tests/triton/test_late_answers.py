@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -105,7 +106,8 @@ def run_and_cut(client: Client, ring: SlotRing, windows: Any, *, cuts: int = 1, 
             take()
         slot = ring.acquire()
         client.fill(slot, window)
-        ring.submit(slot, 1, refill=(lambda slot, window=window: client.fill(slot, window)) if refill else None)
+        slot.refill = partial(client.fill, window=window) if refill else None
+        ring.submit(slot, 1)
         waiting.append(slot)
     while waiting:
         take()
