@@ -150,6 +150,10 @@ class Control(Protocol):
 
     def infer(self, request: InferRequest, timeout: float) -> InferReply: ...
 
+    def abort(self) -> None:
+        """End the call in progress with ConnectionLost; from any thread, without waiting."""
+        ...
+
     def close(self) -> None:
         """Close the connection; more than once without harm. Only by the thread that made the client."""
         ...

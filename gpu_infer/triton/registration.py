@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Collection
 from typing import Protocol
 
 from ..errors import DeadlineError, ServerError
@@ -21,8 +22,8 @@ from .server import Server
 log = logging.getLogger(__name__)
 
 DRAIN_S = 30.0  # how long an end waits for requests that still use the region
-EXIT_TIMEOUT_S = 3.0  # of a call, and of a wait for a busy region, while the interpreter ends
-EXIT_TOTAL_S = 15.0  # after which the end of the interpreter leaves what remains to doctor --clean
+EXIT_TIMEOUT_S = 2.0  # of a call, and of a wait for a busy region, while the interpreter ends
+EXIT_TOTAL_S = 3.0  # after which the end of the interpreter leaves what remains to doctor --clean
 
 
 class DeviceArena(Arena, Protocol):
@@ -47,6 +48,7 @@ class Registration:
         self._marker = -1
         self._marked = False
         self._gone = False
+        self.reported = False
         self.owner = os.getpid()
         self.renewals = 0
         self.closed = False
@@ -139,7 +141,8 @@ class Registration:
             pass  # the name is random: it is ours, from a call whose answer was lost
 
     def _unregister(self, drain_s: float, timeout: float) -> bool:
-        """Whether the server has let go of the region, or has ended."""
+        """Whether the server has let go of the region, or has ended; that it stays is logged as a warning once."""
+        level = logging.DEBUG if self.reported else logging.WARNING
         until = time.monotonic() + drain_s
         for _ in range(2):  # a connection may break while its server lives, and so is made once more
             client = self._server.client()
@@ -147,13 +150,14 @@ class Registration:
                 self._drain(client, until, timeout)
                 return True
             except RegionBusy:
-                log.warning(
-                    "region %s stays on the server at %s, which still works on a request after %g s: "
-                    "remove it later with gpu-infer doctor --clean",
+                log.log(
+                    level,
+                    "region %s stays on the server at %s, which still works on a request: "
+                    "remove it with gpu-infer doctor --clean once that has ended",
                     self.name,
                     self._server.url,
-                    drain_s,
                 )
+                self.reported = True
                 return False
             except SharedMemoryOff:
                 return True  # as it never knew the region, or was started anew
@@ -166,13 +170,16 @@ class Registration:
                 client.close()
         if isinstance(failure, ConnectionLost) and nobody_listens(self._server.url, timeout):
             # A server that has ended has forgotten the region with everything else.
-            log.info("region %s went with its server: %s", self.name, failure.message)
+            level = min(level, logging.INFO)
+            log.log(level, "region %s went with its server: %s", self.name, failure.message)
             return True
-        log.warning(
+        log.log(
+            level,
             "region %s could not be unregistered, remove it later with gpu-infer doctor --clean: %s",
             self.name,
             failure.message,
         )
+        self.reported = True
         return False
 
     def _drain(self, client: Control, until: float, timeout: float) -> None:
@@ -196,9 +203,14 @@ class Registration:
         return name
 
 
-def _close_all() -> None:
+def close_unreported() -> None:
+    """Take back the regions whose end was interrupted, and warn of those that stay."""
+    _close_all([registration for registration in _live if not registration.reported])
+
+
+def _close_all(registrations: Collection[Registration] | None = None) -> None:
     until = time.monotonic() + EXIT_TOTAL_S
-    for registration in list(_live):
+    for registration in list(_live if registrations is None else registrations):
         left = min(EXIT_TIMEOUT_S, until - time.monotonic())
         if left > 0 and registration.owner == os.getpid():  # not in a forked child
             registration.close(drain_s=left, timeout=left)

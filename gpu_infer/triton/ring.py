@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 __all__ = ["ALIGNMENT", "Slot", "SlotRing", "SlotState", "probe_output_channels"]
 
 
-FAILED_DRAIN_S = 4.0
-"""Seconds that the end of a failed run waits for requests in flight. With what follows it stays below the 10 s after
-which Docker kills a container that does not end."""
+FAILED_DRAIN_S = 3.0
+"""Seconds that the end of a failed run waits for requests in flight. With what follows it stays below 8 s; Docker kills
+a container after 10."""
 
 FAILED_CALL_S = 1.0  # of a call to the server during that end
 CALL_S = 10.0
@@ -167,7 +167,7 @@ class SlotRing:
     def close(self, *, failed: bool = False) -> None:
         """Wait for what is in flight, unregister, free. More than once without harm.
 
-        failed  the run is over: wait 4 s at most, and with inline data not at all
+        failed  the run is over: wait 3 s at most, and with inline data not at all
         """
         if self._closed:
             return
@@ -193,9 +193,10 @@ class SlotRing:
                 worker.abort()
         elif busy:
             log.warning(
-                "waiting up to %.0f s for %d requests in flight at %s, which use shared memory",
+                "waiting up to %.0f s for %d request%s in flight at %s, since the server may write to their memory",
                 until - time.monotonic(),
                 len(busy),
+                "s" if len(busy) > 1 else "",
                 self._transport.server.url,
             )
 

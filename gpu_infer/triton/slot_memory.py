@@ -16,6 +16,7 @@ from .registration import Registration
 from .transport import Transport, release
 
 POLL_S = 0.2
+LEAST_DRAIN_S = 0.5  # for one region, also if requests have used up the time
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +80,11 @@ class SlotArenas:
         """
         try:
             for memory in self._older:
-                release(memory.arena, memory.registration, max(1.0, until - time.monotonic()), call_s)
+                release(memory.arena, memory.registration, max(LEAST_DRAIN_S, until - time.monotonic()), call_s)
         finally:
             self._older.clear()
-            left = until - time.monotonic()
-            release(self.current.arena, self.current.registration, max(1.0, left), call_s)
+            left = max(LEAST_DRAIN_S, until - time.monotonic())
+            release(self.current.arena, self.current.registration, left, call_s)
 
     def _give_back_idle(self, in_use: Collection[SlotMemory]) -> bool:
         """Give back older arenas that nobody uses any more; whether none is left."""
