@@ -34,6 +34,7 @@ from .client import (
 )
 from .endpoints import ControlName
 from .failures import Subject, connection_lost, deadline, refusal
+from .lasting_threads import LastingThread
 
 CONNECT_TIMEOUT_S = 10.0
 RECEIVE_BYTES = 1 << 20
@@ -215,5 +216,9 @@ class HttpClient:
 
 
 def end_thread() -> None:
-    """Give back the event loop of a thread that used HTTP clients; the last thing such a thread does."""
-    gevent.get_hub().destroy(destroy_loop=True)
+    """Give back the event loop of a thread that used HTTP clients; the last thing such a thread does.
+
+    A lasting thread has it for the next client: what gevent leaves of a loop is never freed.
+    """
+    if not isinstance(threading.current_thread(), LastingThread):
+        gevent.get_hub().destroy(destroy_loop=True)

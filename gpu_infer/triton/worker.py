@@ -1,4 +1,4 @@
-"""The thread of one slot: sends its requests and hands over reply or error."""
+"""The worker of one slot: sends its requests in a thread of its own and hands over reply or error."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..errors import ServerError
 from .client import Control, InferReply, InferRequest
 from .failures import ConnectionLost, RegionUnknown
+from .lasting_threads import run_in_thread
 from .registration import Registration
 from .server import Server
 
@@ -42,22 +43,37 @@ class _Job(NamedTuple):
     future: Future[InferReply]
 
 
-class SlotWorker(threading.Thread):
-    """One request at a time over a connection of its own, which only this thread touches."""
+class SlotWorker:
+    """One request at a time over a connection of its own, which only the worker's thread touches."""
 
     def __init__(self, number: int, server: Server, counters: Counters, *, deadline_s: float) -> None:
-        # Daemon: a request that hangs must not keep the interpreter from ending.
-        super().__init__(name=f"slot-{number}", daemon=True)
+        self.number = number
         self._server = server
         self._counters = counters
         self._deadline_s = deadline_s
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._client: Control | None = None
         self._connected = False
+        self._started = False
+        self._ended = threading.Event()
         self._stopping = threading.Event()
         self._owner = os.getpid()
         self.in_flight = False
         _live.add(self)
+
+    def start(self) -> None:
+        """Begin to serve; RuntimeError if the process can have no more threads."""
+        run_in_thread(self._run)
+        self._started = True
+
+    def is_alive(self) -> bool:
+        """Whether the worker serves, or has a request in flight."""
+        return self._started and not self._ended.is_set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, `timeout` seconds at most."""
+        if self._started:
+            self._ended.wait(timeout)
 
     def send(self, request: InferRequest, registration: Registration | None) -> Future[InferReply]:
         """Start one inference; the future carries the reply or a ServerError.
@@ -79,21 +95,16 @@ class SlotWorker(threading.Thread):
         if client is not None and self.in_flight:
             client.abort()
 
-    def run(self) -> None:
-        try:
-            self._serve()
-        finally:
-            if self._connected:
-                self._server.end_thread()
-
-    def _serve(self) -> None:
-        """Work off the jobs; a frame of its own, since what `run` holds outlives the event loop of the thread."""
+    def _run(self) -> None:
         try:
             while (job := self._jobs.get()) is not None:
                 self._work(job)
-                del job
+                del job  # the last messages are tens of megabytes
         finally:
             self._drop_client()
+            if self._connected:
+                self._server.end_thread()
+            self._ended.set()
 
     def _work(self, job: _Job) -> None:
         try:
