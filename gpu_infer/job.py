@@ -79,12 +79,18 @@ def plan_job(
         input_name=inferer.input_name,
         output_name=inferer.output_name,
         batch=settings.batch_size or inferer.batch_size,
+        wait_s=settings.wait_s,
     )
     room = room_of(backend, transport.control, transport.data)
     job, channels = settle(config, pipeline, settings, volume, model, room), None
     if job.fit.channels_out == -1:
         channels = probe_output_channels(
-            transport, model, job.fit.window, job.fit.channels_in, channels_last=job.channels_last
+            transport,
+            model,
+            job.fit.window,
+            job.fit.channels_in,
+            channels_last=job.channels_last,
+            deadline_s=settings.deadline_s,
         )
         job = settle(config, pipeline, settings, volume, model, room, channels_out=channels)
     transport.make_room(job.load.arena)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ModelError, ServerError
 from .arena import Arena
-from .client import InferReply
+from .client import LONGEST_S, InferReply
 from .failures import ConnectionLost
 from .fit import check_fit
 from .model import ModelInfo
@@ -35,7 +35,6 @@ a container after 10."""
 
 FAILED_CALL_S = 1.0  # of a call to the server during that end
 CALL_S = 10.0
-LONGEST_S = 1e8  # of a request; gRPC takes a longer one, some 3 years, for one that is over already
 
 
 class SlotRing:

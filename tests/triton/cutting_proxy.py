@@ -21,6 +21,7 @@ class CuttingProxy:
         self._answer = answer
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._sockets: list[socket.socket] = []
+        self._cut_next = False
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -37,6 +38,10 @@ class CuttingProxy:
             for each in [client] if self._answer else [client, server]:
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
+
+    def cut_next(self) -> None:
+        """End the next connection as soon as it is made."""
+        self._cut_next = True
 
     def __enter__(self) -> CuttingProxy:
         return self
@@ -58,6 +63,10 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._cut_next:
+                self._cut_next = False
+                client.close()
+                continue
             try:
                 server = socket.create_connection(self._upstream)
             except OSError:
