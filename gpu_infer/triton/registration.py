@@ -39,7 +39,10 @@ _live: set[Registration] = set()
 
 
 class Registration:
-    """Registers when made (ServerError where the server refuses). Safe to use from several threads."""
+    """Registers when made (ServerError where the server refuses). Safe to use from several threads.
+
+    lost  a request that names the region has no answer, so that a server behind a proxy may still work on it
+    """
 
     def __init__(self, server: Server, arena: SystemArena | DeviceArena) -> None:
         self._server = server
@@ -49,6 +52,7 @@ class Registration:
         self._marked = False
         self._gone = False
         self.reported = False
+        self.lost = False
         self.owner = os.getpid()
         self.renewals = 0
         self.closed = False
@@ -168,7 +172,9 @@ class Registration:
                 break
             finally:
                 client.close()
-        if isinstance(failure, ConnectionLost) and nobody_listens(self._server.url, timeout):
+        # GPU memory serves the next case, and what refuses connections may be a proxy whose server still writes to it.
+        in_doubt = self.lost and self.kind == "cuda"
+        if isinstance(failure, ConnectionLost) and not in_doubt and nobody_listens(self._server.url, timeout):
             # A server that has ended has forgotten the region with everything else.
             level = min(level, logging.INFO)
             log.log(level, "region %s went with its server: %s", self.name, failure.message)

@@ -259,10 +259,10 @@ class SlotRing:
         assert slot.memory is not None
         try:
             return slot.future.result()
-        except ModelError:
-            raise  # an answer: the server is done with the slot
         except Exception as error:
-            slot.lost = slot.memory.registration is not None
+            # Also errors that look like the model's: a gateway or a reset stream may stand behind them.
+            if slot.memory.registration is not None:
+                slot.lost = slot.memory.registration.lost = True
             if not isinstance(error, ConnectionLost) or last_try:
                 raise
             if self._closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from test_ring_states import ring_of
 from triton_fakes import FakeServer
 
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
+from gpu_infer.triton import registration as module
 from gpu_infer.triton.failures import ConnectionLost, RegionBusy
 from gpu_infer.triton.ring import SlotRing, SlotState
 from gpu_infer.triton.transport import DataName
@@ -68,7 +70,9 @@ def test_late_scores_do_not_change_the_request_that_was_sent_again(server: FakeS
 
 
 @pytest.mark.parametrize("data", SHARED)
-@pytest.mark.parametrize("error", [DeadlineError("late"), ConnectionLost("lost"), ServerError("odd")])
+@pytest.mark.parametrize(
+    "error", [DeadlineError("late"), ConnectionLost("lost"), ServerError("odd"), ModelError("504")]
+)
 def test_a_slot_without_an_answer_gets_other_memory(server: FakeServer, data: DataName, error: Exception) -> None:
     """Also after the error was raised, for callers that go on."""
     with ring_of(server, data, slots=1, retries=0) as ring:
@@ -82,16 +86,6 @@ def test_a_slot_without_an_answer_gets_other_memory(server: FakeServer, data: Da
         assert lost.sink is not None
         assert later.sink is not None
         assert lost.sink.name != later.sink.name
-
-
-def test_an_answer_of_the_model_frees_the_slot(server: FakeServer) -> None:
-    with ring_of(server, slots=1) as ring:
-        server.script = [ModelError("boom")]
-        slot = send(ring, 1.0)
-        with pytest.raises(ModelError, match="boom"):
-            ring.wait(slot)
-        assert value_of(ring, send(ring, 2.0)) == 2.0
-        assert ring.counters()["reregistrations"] == 0
 
 
 def test_memory_is_used_again_once_the_server_has_let_go(server: FakeServer) -> None:
@@ -178,3 +172,25 @@ def test_the_refill_of_a_slot_is_preferred_to_a_copy(server: FakeServer) -> None
         slot.refill = refill
         ring.submit(slot, 2)
         assert value_of(ring, slot) == 7.0
+
+
+@pytest.mark.parametrize("data", SHARED)
+@pytest.mark.parametrize("lost", [True, False])
+def test_gpu_memory_of_a_lost_request_is_not_used_for_the_next_case(
+    server: FakeServer, data: DataName, lost: bool
+) -> None:
+    """What refuses connections may be a proxy that has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server.url = f"127.0.0.1:{listener.getsockname()[1]}"
+    ring = ring_of(server, data, slots=1, retries=0)
+    if lost:
+        server.script = [ConnectionLost("lost")]
+        slot = send(ring, 1.0)
+        with pytest.raises(ConnectionLost):
+            ring.wait(slot)
+    arena: Any = ring._arena
+    server.unregister_errors = [ConnectionLost("connection refused") for _ in range(2)]
+    ring.close()
+    assert arena.keep_file == (lost and data == "cuda_shm")
+    module._close_all()
+    server.regions.clear()
