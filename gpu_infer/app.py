@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from .backends.pending import PendingBackend, begin_backend
 from .errors import ConfigError, GpuInferError, Interrupted
 from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, MaskFinisher, ScoreFinisher
 from .inferers.scan_window import scan_window
-from .job import Job, check_stored, narrowed, plan_job
+from .job import Job, check_stored, model_name, narrowed, plan_job
 from .nan_scores import explain_nan_scores
 from .progress import Progress, ProgressCallback, silent
 from .report import Report, label_volumes
@@ -30,6 +31,7 @@ from .spec.config import Config
 from .spec.load import load_config
 from .transforms.plan import Pipeline
 from .triton.endpoints import Endpoints
+from .triton.reconnect import try_again
 from .triton.ring import SlotRing
 from .triton.server import Server
 from .triton.transport import Transport, choose_transport, data_choices
@@ -143,7 +145,14 @@ class _Operator:
             backend = pending.result()
             if (start_case := getattr(backend, "start_case", None)) is not None:
                 start_case()  # the GPU's memory and kernels outlive a run, its counters do not
-            transport = self._stack.enter_context(choose_transport(server, backend, choices))
+            again = partial(
+                try_again,
+                server=server,
+                model=model_name(config, settings),
+                version=config.inferer.model_version or "",
+                wait_s=settings.wait_s,
+            )
+            transport = self._stack.enter_context(again(lambda: choose_transport(server, backend, choices)))
         data["device"] = backend.name
         data["triton"] = {
             "url": server.url,
@@ -153,7 +162,7 @@ class _Operator:
         }
 
         with self._stage("plan"):
-            job = plan_job(config, pipeline, settings, header, transport, backend)
+            job = again(lambda: plan_job(config, pipeline, settings, header, transport, backend))
         data["triton"] |= transport.chosen()
         data["plan"] = {"stages": pipeline.describe(), "steps": []}
         data["model"] = {"name": job.model.name, "version": job.model.version, "platform": job.model.platform}
@@ -234,7 +243,13 @@ class _Operator:
             if pipeline.grid_decided_by_voxels:
                 job = narrowed(job, config, pipeline, settings, header, fields[pipeline.input_field].shape)
         with self._stage("infer"):
-            ring, planned = open_slots(job, transport, backend, settings.deadline_s)
+            ring, planned = try_again(
+                lambda: open_slots(job, transport, backend, settings.deadline_s, settings.wait_s),
+                server=transport.server,
+                model=job.model.name,
+                version=job.model.version,
+                wait_s=settings.wait_s,
+            )
             with ring:
                 if planned is not job:
                     self._tell(job := planned)

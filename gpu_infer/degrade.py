@@ -16,8 +16,9 @@ Step = tuple[str, Load]
 def degrade(load: Load, host: int | None, device: int | None = None) -> tuple[Load, list[str]]:
     """Step down until both sides fit into their free bytes (None: not limited); each step is named.
 
-    CPU: slab on, fewer slots, smaller batches. GPU: fewer slots, smaller batches, slab on, accumulator on the host. A
-    step that would not lower a peak that is too high is left out. Labels do not depend on any of them.
+    CPU: slab on, no spare slots, fewer slots, smaller batches. GPU: no spare slots, fewer slots, smaller batches, slab
+    on, accumulator on the host. A step that would not lower a peak that is too high is left out. Labels do not depend
+    on any of them.
 
     Raises ResourceError when none is left.
     """
@@ -36,6 +37,8 @@ def _steps(load: Load) -> Iterator[Step]:
     slab = [] if load.slab else [("slab accumulator switched on", replace(load, slab=True))]
     if not load.gpu:
         yield from slab
+    if load.spare_arena:
+        yield "no spare slots, so that a lost connection ends the run", replace(load, spare=False)
     if load.slots > 1:
         yield f"slots {load.slots} → {load.slots - 1}", replace(load, slots=load.slots - 1)
     if load.batch > 1:

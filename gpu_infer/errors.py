@@ -58,6 +58,6 @@ class DeviceError(ResourceError):
 
 
 class Interrupted(GpuInferError):
-    """Ctrl-C or SIGTERM."""
+    """SIGTERM, SIGINT (Ctrl-C), SIGHUP or SIGQUIT."""
 
     exit_code = 130

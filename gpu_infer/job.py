@@ -80,12 +80,18 @@ def plan_job(
         input_name=inferer.input_name,
         output_name=inferer.output_name,
         batch=settings.batch_size or inferer.batch_size,
+        wait_s=settings.wait_s,
     )
     room = room_of(backend, transport.control, transport.data)
     job, channels = settle(config, pipeline, settings, volume, model, room), None
     if job.fit.channels_out == -1:
         channels = probe_output_channels(
-            transport, model, job.fit.window, job.fit.channels_in, channels_last=job.channels_last
+            transport,
+            model,
+            job.fit.window,
+            job.fit.channels_in,
+            channels_last=job.channels_last,
+            deadline_s=settings.deadline_s,
         )
         job = settle(config, pipeline, settings, volume, model, room, channels_out=channels)
     transport.make_room(job.load.arena)
@@ -198,6 +204,7 @@ def settle(
         full_batch=model.max_batch if model.fixed_batch else 0,
         gpu=room.gpu,
         device_slots=room.device_slots,
+        spare=True,
         chains=max(trace.peak_bytes, volume.extra),  # voxels are read before the first transform
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
         program=max(resident_bytes() - volume.held, 0) + KERNELS + (STAGING if room.gpu else 0),

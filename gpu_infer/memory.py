@@ -54,6 +54,8 @@ class Load:
     copies       of every slot that its requests hold, 0 with shared memory
     full_batch   windows that a slot holds whatever the batch, where the model's batch axis is fixed; else 0
     host_sums    on a GPU: windows are blended on the host
+    spare        there is room for a second set of slots, which is made after a lost connection (shared memory only:
+                 the server may still write to the first one)
     """
 
     stored: int
@@ -75,6 +77,7 @@ class Load:
     gpu: bool = False
     device_slots: bool = False
     host_sums: bool = False
+    spare: bool = False
 
     @property
     def slot(self) -> int:
@@ -84,6 +87,11 @@ class Load:
     @property
     def arena(self) -> int:
         return self.slots * self.slot
+
+    @property
+    def spare_arena(self) -> int:
+        """A second arena; 0 with inline data, whose slots the server never writes to."""
+        return self.arena if self.spare and not self.copies else 0
 
     @property
     def messages(self) -> int:
@@ -98,9 +106,10 @@ class Load:
     def peak(self) -> int:
         """Of the host: the largest of inference, restore and transforms; the stored volume is kept for publishing."""
         if not self.gpu:
-            infer = self.prepared + self.arena + self.messages + self.importance + self.sums + self.result
+            slots = self.arena + self.spare_arena + self.messages
+            infer = self.prepared + slots + self.importance + self.sums + self.result
             return self.program + self.stored + max(infer, self.result + self.output, self.chains)
-        infer = self.messages + self.importance + (0 if self.device_slots else self.arena)
+        infer = self.messages + self.importance + (0 if self.device_slots else self.arena + self.spare_arena)
         result = 0
         if self.host_sums:
             result = self.result
@@ -112,15 +121,15 @@ class Load:
         """Of the GPU, 0 on the CPU: the largest of prepare, inference, restore and transforms."""
         if not self.gpu:
             return 0
-        infer = self.prepared + (self.arena if self.device_slots else self.slot)
+        infer = self.prepared + (self.device_block if self.device_slots else self.slot)
         if not self.host_sums:
             infer += self.importance + self.sums + self.result
         return TABLES + max(self.stored + self.prepared, infer, self.result + self.computed, self.chains)
 
     @property
     def device_block(self) -> int:
-        """The part of `device_peak` that is one block of its own, registered with the server."""
-        return self.arena if self.gpu and self.device_slots else 0
+        """The part of `device_peak` in blocks that are registered with the server: the arena, and the spare one."""
+        return self.arena + self.spare_arena if self.gpu and self.device_slots else 0
 
     def lines(self) -> list[str]:
         """Every part of the plan with its size, and the peak; of a run on a GPU the host's first, then the GPU's."""
@@ -139,6 +148,7 @@ class Load:
             "stored volume": self.stored,
             **({} if self.gpu else {"prepared volume": self.prepared}),
             **({} if self.device_slots else {self._slots_name: self.arena}),
+            **({} if self.device_slots else self._spare_parts()),
             **({"requests with voxels in them": self.messages} if self.messages else {}),
             **({"a slot's scores on the host": self.slot} if self.host_sums and self.device_slots else {}),
             **({self._sums_name: self.sums} if here else {}),
@@ -157,6 +167,7 @@ class Load:
             (self._slots_name if self.device_slots else "a slot on its way"): (
                 self.arena if self.device_slots else self.slot
             ),
+            **(self._spare_parts() if self.device_slots else {}),
             **({self._sums_name: self.sums} if here else {}),
             **({"importance map": self.importance} if here and self.importance else {}),
             "result on the model grid": self.result,
@@ -164,6 +175,9 @@ class Load:
             "largest transform": self.chains,
         }
         return {f"GPU: {name}": size for name, size in parts.items()}
+
+    def _spare_parts(self) -> dict[str, int]:
+        return {"spare slots, after a lost connection": self.spare_arena} if self.spare_arena else {}
 
     @property
     def _slots_name(self) -> str:

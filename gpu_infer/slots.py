@@ -8,13 +8,20 @@ from .triton.ring import SlotRing
 from .triton.transport import Transport
 
 
-def open_slots(job: Job, transport: Transport, backend: Backend, deadline_s: float) -> tuple[SlotRing, Job]:
+def open_slots(
+    job: Job, transport: Transport, backend: Backend, deadline_s: float, reconnect_s: float
+) -> tuple[SlotRing, Job]:
     """The ring, to be closed by the caller, and `job`: another object where the way of the voxels changed only now.
 
     That happens where memory that was free for the plan is taken by somebody else meanwhile; the plan is made again
-    then, and may mean fewer slots or smaller batches. Raises what `SlotRing` and `replanned` raise.
+    then, and may mean fewer slots or smaller batches.
+
+    deadline_s   seconds for one request
+    reconnect_s  seconds to wait for a server that went away
+
+    Raises what `SlotRing` and `replanned` raise.
     """
-    ring = _ring(job, transport, deadline_s)
+    ring = _ring(job, transport, deadline_s, reconnect_s)
     try:
         again = replanned(job, transport, backend)
         if again is job:
@@ -23,10 +30,10 @@ def open_slots(job: Job, transport: Transport, backend: Backend, deadline_s: flo
         ring.close()
         raise
     ring.close()
-    return _ring(again, transport, deadline_s), again
+    return _ring(again, transport, deadline_s, reconnect_s), again
 
 
-def _ring(job: Job, transport: Transport, deadline_s: float) -> SlotRing:
+def _ring(job: Job, transport: Transport, deadline_s: float, reconnect_s: float) -> SlotRing:
     return SlotRing(
         transport,
         job.model,
@@ -36,5 +43,7 @@ def _ring(job: Job, transport: Transport, deadline_s: float) -> SlotRing:
         batch=job.load.batch,
         slots=job.load.slots,
         deadline_s=deadline_s,
+        reconnect_s=reconnect_s,
+        spare=job.load.spare,
         channels_last=job.channels_last,
     )

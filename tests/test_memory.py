@@ -115,6 +115,32 @@ def test_sums_on_the_host() -> None:
     assert replace(moved, output=5000).peak == 11 + 100 + 50 + 5000
 
 
+def test_spare_slots_by_hand() -> None:
+    """A second arena, on the side on which the first one lies; none with inline data."""
+    spare = replace(LOAD, spare=True)
+    assert spare.spare_arena == spare.arena == 360
+    assert spare.peak == LOAD.peak + 360
+    assert replace(spare, copies=3).peak == LOAD.peak + 3 * 360
+    gpu = replace(GPU, spare=True)
+    assert (gpu.device_peak, gpu.peak) == (GPU.device_peak + 360, GPU.peak)
+    assert gpu.device_block == 2 * 360
+    shared = replace(gpu, device_slots=False)
+    assert shared.peak == 11 + 100 + 2 * 360 + 7
+    assert shared.device_peak == replace(GPU, device_slots=False).device_peak
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_spare_slots_are_given_up_before_slots(gpu: bool) -> None:
+    load = replace(GPU if gpu else LOAD, slab=True, spare=True, stored=10)
+    free = (load.device_peak if gpu else load.peak) - 1
+    lighter, steps = degrade(load, None if gpu else free, free if gpu else None)
+    assert lighter == replace(load, spare=False)
+    assert [step.split(": ")[-1] for step in steps] == ["no spare slots, so that a lost connection ends the run"]
+    name = "spare slots, after a lost connection"
+    assert [(name in line, "GPU: " in line) for line in load.lines() if name in line] == [(True, gpu)]
+    assert not any(name in line for line in lighter.lines())
+
+
 def test_lines_name_both_sides() -> None:
     def found(load: Load) -> list[str]:
         return [line.rsplit(maxsplit=2)[0].strip() for line in load.lines()]
@@ -188,7 +214,7 @@ def test_105_classes_with_the_slab_do_not_grow_with_depth(tmp_path: Path, gpu: b
     assert found[800].full_accumulator == 2 * found[400].full_accumulator
     slab, stored, prepared, result = found[400].sums, 512 * 512 * 400, 512 * 512 * 400 * 4, 512 * 512 * 400
     peak = found[400].device_peak - TABLES if gpu else found[400].peak - found[400].program - stored
-    assert peak == prepared + found[400].arena + slab + result
+    assert peak == prepared + 2 * found[400].arena + slab + result  # a second arena, after a lost connection
 
 
 def many_classes(folder: Path, depth: int, room: Room) -> Load:

@@ -12,11 +12,13 @@ rule     how scores [K, X, Y, Z] come from an input [C, X, Y, Z] with x = channe
 classes  K of nearest and last
 layout   first (default) or last: where the channel axis is
 delay_s  sleep that long in each execute
+sleeps_once  a first voxel above 1 is a number of seconds: sleep that long the first time that any instance meets it
 fails    raise in execute
 lies     leave the last slice of the answer out
 """
 
 import json
+import os
 import time
 
 import numpy as np
@@ -61,6 +63,8 @@ class TritonPythonModel:
         self.classes = int(said.get("classes", 2))
         self.delay = float(said.get("delay_s", 0))
         self.fails = said.get("fails") == "true"
+        self.sleeps_once = said.get("sleeps_once") == "true"
+        self.folder = args["model_repository"]
         self.lies = said.get("lies") == "true"
         self.channels_last = said.get("layout") == "last"
         self.batched = config["max_batch_size"] > 0
@@ -75,6 +79,8 @@ class TritonPythonModel:
     def answer(self, request):
         x = to_numpy(pb_utils.get_input_tensor_by_name(request, "NV_MODEL_INPUT")).astype(np.float32)
         x = x if self.batched else x[None]
+        if self.sleeps_once:
+            self.sleep_once(float(x.flat[0]))
         if self.channels_last:
             x = np.moveaxis(x, -1, 1)
         out = scores(self.rule, x, self.classes)
@@ -86,6 +92,15 @@ class TritonPythonModel:
         if self.rule == "extra":
             tensors.append(self.tensor("NV_MODEL_EXTRA", x))
         return pb_utils.InferenceResponse(output_tensors=tensors)
+
+    def sleep_once(self, seconds):
+        """Instances are processes: a file tells them what another one has met."""
+        if seconds > 1:
+            try:
+                os.close(os.open(f"{self.folder}/slept-{seconds:.6f}", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return
+            time.sleep(seconds)
 
     def tensor(self, name, values):
         values = values if self.batched else values[0]

@@ -23,10 +23,17 @@ def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> Run
     from .progress import show_progress
     from .signals import raise_if_interrupted
 
-    with show_progress(bar=bar) as progress:
+    try:
+        with show_progress(bar=bar) as progress:
 
-        def step(told: Progress) -> None:
-            raise_if_interrupted()
-            progress(told)
+            def step(state: Progress) -> None:
+                raise_if_interrupted()
+                progress(state)
 
-        return run(settings, step)
+            return run(settings, step)
+    except BaseException:
+        # Here rather than when the interpreter ends: the error is the last line that is written.
+        from ..triton.registration import close_unreported
+
+        close_unreported()
+        raise

@@ -114,7 +114,11 @@ Require = Annotated[
 ]
 Wait = Annotated[
     float | None,
-    typer.Option("--wait", help="Seconds to wait for the server; default 600.", rich_help_panel=_SERVER),
+    typer.Option(
+        "--wait",
+        help="Seconds to wait for the server, also after a lost connection; default 600.",
+        rich_help_panel=_SERVER,
+    ),
 ]
 Deadline = Annotated[
     float | None,

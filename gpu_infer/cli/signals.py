@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as an exception, so that every `finally` on the way out runs."""
+"""SIGTERM, SIGINT, SIGHUP and SIGQUIT as an exception, so that every `finally` on the way out runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 from ..errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_FROM_TERMINAL = (signal.SIGHUP, signal.SIGQUIT)
+"""Taken unless they are ignored: `nohup` has a run go on after its terminal has closed."""
 
 
 class InterruptSwitch:
-    """While active, the first signal raises `Interrupted` in the main thread; the next one kills."""
+    """While active, the first signal raises `Interrupted` in the main thread; the next one kills, but for SIGHUP."""
 
     exit_code = Interrupted.exit_code
 
@@ -29,7 +31,8 @@ class InterruptSwitch:
     def __enter__(self) -> InterruptSwitch:
         # Only the main thread may set handlers; a caller in another one keeps its own.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            taken = [number for number in _FROM_TERMINAL if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in (*_SIGNALS, *taken)}
             InterruptSwitch._active = self
             self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
@@ -45,8 +48,9 @@ class InterruptSwitch:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signalled = signal.Signals(number)
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        for each in self._before:
+            # A terminal that closes may send SIGHUP twice, itself and through its shell.
+            signal.signal(each, signal.SIG_IGN if each is signal.SIGHUP else signal.SIG_DFL)
         self.raise_again()
 
     def _unraisable(self, dropped: sys.UnraisableHookArgs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..backends.base import Backend
@@ -47,14 +48,18 @@ def scan_window(
         done += len(group)
         progress(Progress("infer", done, len(visits)))
 
+    def fill_slot(slot: Slot, group: Sequence[Window]) -> None:
+        for row, run in runs(group, lambda window: window.mirror):
+            backend.gather(volume, [w.start for w in run], mirrored(slot.input[row:], run[0].mirror), fill)
+        backend.fence()  # the server reads the slot from another process
+
     for first in range(0, len(visits), batch):
         group = visits[first : first + batch]
         if len(in_flight) == ring.slots:
             drain_oldest()
         slot = ring.acquire()
-        for row, run in runs(group, lambda window: window.mirror):
-            backend.gather(volume, [w.start for w in run], mirrored(slot.input[row:], run[0].mirror), fill)
-        backend.fence()  # the server reads the slot from another process
+        fill_slot(slot, group)
+        slot.refill = partial(fill_slot, group=group)
         ring.submit(slot, len(group))
         in_flight.append((slot, group))
     while in_flight:

@@ -18,6 +18,7 @@ from .endpoints import ControlName
 RegionKind = Literal["system", "cuda"]
 
 CALL_TIMEOUT_S = 10.0  # for everything but inference: such calls take milliseconds, registering a big region a second
+LONGEST_S = 1e8  # of an inference: gRPC takes a longer one, some 3 years, for one that is over already
 MESSAGE_LIMIT = 2**31 - 1  # bytes of one protobuf message
 
 
@@ -149,6 +150,10 @@ class Control(Protocol):
     def registered_regions(self, timeout: float = CALL_TIMEOUT_S) -> dict[str, RegionInfo]: ...
 
     def infer(self, request: InferRequest, timeout: float) -> InferReply: ...
+
+    def abort(self) -> None:
+        """End the call in progress with ConnectionLost; from any thread, without waiting."""
+        ...
 
     def close(self) -> None:
         """Close the connection; more than once without harm. Only by the thread that made the client."""

@@ -197,5 +197,8 @@ class GrpcClient:
         data = result.as_numpy(request.output_name) if request.sink is None else None
         return InferReply(tuple(output.shape), output.datatype, data)
 
+    def abort(self) -> None:
+        self._client.close()
+
     def close(self) -> None:
         self._client.close()

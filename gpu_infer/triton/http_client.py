@@ -34,6 +34,7 @@ from .client import (
 )
 from .endpoints import ControlName
 from .failures import Subject, connection_lost, deadline, refusal
+from .lasting_threads import LastingThread
 
 CONNECT_TIMEOUT_S = 10.0
 RECEIVE_BYTES = 1 << 20
@@ -48,6 +49,8 @@ class HttpClient:
         self.url = url
         self._thread = threading.get_ident()
         self._client: Any = None
+        self._lock = threading.Lock()
+        self._cut: Any = None  # wakes the event loop of the client's thread, during a call
         # An interrupt (Ctrl-C, or what a signal handler raises) reaches the caller; gevent need not print it too.
         hub = gevent.get_hub()
         hub.NOT_ERROR = tuple({*hub.NOT_ERROR, KeyboardInterrupt, GpuInferError})
@@ -68,6 +71,10 @@ class HttpClient:
         client = self._connected()
         limit = gevent.Timeout(timeout)
         limit.start()
+        cut = gevent.get_hub().loop.async_(ref=False)
+        cut.start(gevent.getcurrent().throw, ConnectionAbortedError("the request was cut off"))
+        with self._lock:
+            self._cut = cut
         try:
             return call(client)
         except gevent.Timeout as reached:
@@ -85,6 +92,10 @@ class HttpClient:
             raise
         finally:
             limit.close()
+            with self._lock:
+                self._cut = None
+            cut.stop()
+            cut.close()
 
     def _drop(self) -> None:
         """Leave a connection in an unknown state behind; the next call opens a new one."""
@@ -194,11 +205,20 @@ class HttpClient:
         data = result.as_numpy(request.output_name) if request.sink is None else None
         return InferReply(tuple(map(int, output["shape"])), output["datatype"], data)
 
+    def abort(self) -> None:
+        with self._lock:
+            if self._cut is not None:
+                self._cut.send()
+
     def close(self) -> None:
         if self._client is not None and threading.get_ident() == self._thread:
             self._drop()
 
 
 def end_thread() -> None:
-    """Give back the event loop of a thread that used HTTP clients; the last thing such a thread does."""
-    gevent.get_hub().destroy(destroy_loop=True)
+    """Give back the event loop of a thread that used HTTP clients; the last thing such a thread does.
+
+    A lasting thread has it for the next client: what gevent leaves of a loop is never freed.
+    """
+    if not isinstance(threading.current_thread(), LastingThread):
+        gevent.get_hub().destroy(destroy_loop=True)

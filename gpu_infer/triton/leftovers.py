@@ -71,15 +71,19 @@ def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> 
 def clean(leftovers: Sequence[Leftover], client: Control | None = None, *, busy_s: float = 10.0) -> None:
     """Unregister each region by its name, then remove its file: a failure leaves something to find.
 
-    A region that the server still works on, for a request of the dead owner, is waited for: `busy_s` at most.
-    Raises what the client raises (RegionBusy after that wait), ResourceError where a file cannot be removed,
-    ValueError for a region without a client.
+    A region that the server still works on, for a request of the dead owner, is waited for: `busy_s` at most, for all
+    of them together. Raises what the client raises, RegionBusy at the end for those that stay; ResourceError where a
+    file cannot be removed; ValueError for a region without a client.
     """
+    until = time.monotonic() + busy_s
+    busy = []
     for leftover in leftovers:
         if leftover.region is not None:
             if client is None:
                 raise ValueError(f"{leftover.name} is registered: pass the client of its server")
-            _unregister(client, leftover.region, busy_s)
+            if not _unregister(client, leftover.region, until):
+                busy.append(leftover.name)
+                continue
         try:
             leftover.path.unlink(missing_ok=True)
         except OSError as error:
@@ -88,16 +92,23 @@ def clean(leftovers: Sequence[Leftover], client: Control | None = None, *, busy_
                 remedy="remove it as its owner or as root",
             ) from None
         log.info("removed %s", leftover)
+    if busy and client is not None:
+        raise RegionBusy(
+            f"not removed, still in use after {busy_s:g} s: {', '.join(busy)}: the server at {client.url} works on a "
+            "request of a process that has ended",
+            remedy="come again with --clean once the server has ended that request, or after restarting the server",
+        )
 
 
-def _unregister(client: Control, region: RegionInfo, busy_s: float) -> None:
-    until = time.monotonic() + busy_s
+def _unregister(client: Control, region: RegionInfo, until: float) -> bool:
+    """Whether the region is gone before the monotonic clock shows `until`; at least one try."""
     while True:
         try:
-            return client.unregister_region(region.name, region.kind)
+            client.unregister_region(region.name, region.kind)
+            return True
         except RegionBusy:
             if time.monotonic() >= until:
-                raise
+                return False
             time.sleep(0.1)
 
 

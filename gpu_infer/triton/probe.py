@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ModelError
-from .client import InferRequest
+from .client import LONGEST_S, InferRequest
 from .fit import check_fit, split_dims, tensor_shape
 from .model import ModelInfo
 from .transport import Transport
@@ -44,7 +44,7 @@ def probe_output_channels(
                 source=np.zeros(shape, model.input.dtype),
                 output_name=model.output.name,
             ),
-            deadline_s,
+            min(deadline_s, LONGEST_S),
         )
     finally:
         client.close()

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Collection
 from typing import Protocol
 
 from ..errors import DeadlineError, ServerError
@@ -21,8 +22,8 @@ from .server import Server
 log = logging.getLogger(__name__)
 
 DRAIN_S = 30.0  # how long an end waits for requests that still use the region
-EXIT_TIMEOUT_S = 3.0  # of a call, and of a wait for a busy region, while the interpreter ends
-EXIT_TOTAL_S = 15.0  # after which the end of the interpreter leaves what remains to doctor --clean
+EXIT_TIMEOUT_S = 2.0  # of a call, and of a wait for a busy region, while the interpreter ends
+EXIT_TOTAL_S = 3.0  # after which the end of the interpreter leaves what remains to doctor --clean
 
 
 class DeviceArena(Arena, Protocol):
@@ -38,7 +39,10 @@ _live: set[Registration] = set()
 
 
 class Registration:
-    """Registers when made (ServerError where the server refuses). Safe to use from several threads."""
+    """Registers when made (ServerError where the server refuses). Safe to use from several threads.
+
+    lost  a request that names the region has no answer, so that a server behind a proxy may still work on it
+    """
 
     def __init__(self, server: Server, arena: SystemArena | DeviceArena) -> None:
         self._server = server
@@ -47,6 +51,8 @@ class Registration:
         self._marker = -1
         self._marked = False
         self._gone = False
+        self.reported = False
+        self.lost = False
         self.owner = os.getpid()
         self.renewals = 0
         self.closed = False
@@ -94,6 +100,25 @@ class Registration:
             self._end(self._unregister(drain_s, timeout))
         return self._gone
 
+    def try_close(self, timeout: float = 10.0) -> bool:
+        """Unregister if no request uses the region; whether the server says that it has let go.
+
+        A server that refuses connections has not said so: a proxy in front of it may have ended. Never raises a
+        ServerError.
+        """
+        client = self._server.client()
+        try:
+            client.unregister_region(self.name, self.kind, timeout)
+        except ServerError as error:
+            log.debug("region %s stays: %s", self.name, error.message)
+            return False
+        finally:
+            client.close()
+        with self._lock:
+            self.closed = True
+        self._end(True)
+        return True
+
     def _end(self, gone: bool) -> None:
         """Note whether the server has let go, and give back what told of the region if so."""
         with self._lock:
@@ -120,7 +145,8 @@ class Registration:
             pass  # the name is random: it is ours, from a call whose answer was lost
 
     def _unregister(self, drain_s: float, timeout: float) -> bool:
-        """Whether the server has let go of the region, or has ended."""
+        """Whether the server has let go of the region, or has ended; that it stays is logged as a warning once."""
+        level = logging.DEBUG if self.reported else logging.WARNING
         until = time.monotonic() + drain_s
         for _ in range(2):  # a connection may break while its server lives, and so is made once more
             client = self._server.client()
@@ -128,13 +154,14 @@ class Registration:
                 self._drain(client, until, timeout)
                 return True
             except RegionBusy:
-                log.warning(
-                    "region %s stays on the server at %s, which still works on a request after %g s: "
-                    "remove it later with gpu-infer doctor --clean",
+                log.log(
+                    level,
+                    "region %s stays on the server at %s, which still works on a request: "
+                    "remove it with gpu-infer doctor --clean once that has ended",
                     self.name,
                     self._server.url,
-                    drain_s,
                 )
+                self.reported = True
                 return False
             except SharedMemoryOff:
                 return True  # as it never knew the region, or was started anew
@@ -145,15 +172,20 @@ class Registration:
                 break
             finally:
                 client.close()
-        if isinstance(failure, ConnectionLost) and nobody_listens(self._server.url, timeout):
+        # GPU memory serves the next case, and what refuses connections may be a proxy whose server still writes to it.
+        in_doubt = self.lost and self.kind == "cuda"
+        if isinstance(failure, ConnectionLost) and not in_doubt and nobody_listens(self._server.url, timeout):
             # A server that has ended has forgotten the region with everything else.
-            log.info("region %s went with its server: %s", self.name, failure.message)
+            level = min(level, logging.INFO)
+            log.log(level, "region %s went with its server: %s", self.name, failure.message)
             return True
-        log.warning(
+        log.log(
+            level,
             "region %s could not be unregistered, remove it later with gpu-infer doctor --clean: %s",
             self.name,
             failure.message,
         )
+        self.reported = True
         return False
 
     def _drain(self, client: Control, until: float, timeout: float) -> None:
@@ -177,9 +209,14 @@ class Registration:
         return name
 
 
-def _close_all() -> None:
+def close_unreported() -> None:
+    """Take back the regions whose end was interrupted, and warn of those that stay."""
+    _close_all([registration for registration in _live if not registration.reported])
+
+
+def _close_all(registrations: Collection[Registration] | None = None) -> None:
     until = time.monotonic() + EXIT_TOTAL_S
-    for registration in list(_live):
+    for registration in list(_live if registrations is None else registrations):
         left = min(EXIT_TIMEOUT_S, until - time.monotonic())
         if left > 0 and registration.owner == os.getpid():  # not in a forked child
             registration.close(drain_s=left, timeout=left)

@@ -2,68 +2,43 @@
 
 from __future__ import annotations
 
-import enum
-import math
+import logging
 import time
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError, ServerError
-from .client import InferReply, InferRequest, RegionSlice
-from .fit import check_fit, tensor_shape
+from .arena import Arena
+from .client import LONGEST_S, InferReply
+from .failures import ConnectionLost
+from .fit import check_fit
 from .model import ModelInfo
 from .probe import probe_output_channels
-from .transport import Transport, release
+from .reconnect import await_server
+from .slot import Slot, SlotState
+from .slot_layout import ALIGNMENT, SlotLayout
+from .slot_memory import SlotArenas
+from .transport import Transport
 from .worker import Counters, SlotWorker
 
-__all__ = ["Slot", "SlotRing", "SlotState", "probe_output_channels"]
+log = logging.getLogger(__name__)
 
-ALIGNMENT = 4096  # bytes; a page, so that no two areas share one
-
-
-class SlotState(enum.Enum):
-    """FREE → FILLING → IN_FLIGHT → READY → FREE."""
-
-    FREE = "free"
-    FILLING = "filling"
-    IN_FLIGHT = "in flight"
-    READY = "ready"
+__all__ = ["ALIGNMENT", "Slot", "SlotRing", "SlotState", "probe_output_channels"]
 
 
-class Slot:
-    """An input and an output area of the ring's block.
+FAILED_DRAIN_S = 3.0
+"""Seconds that the end of a failed run waits for requests in flight. With what follows it stays below 8 s; Docker kills
+a container after 10."""
 
-    input   [B, C, R0, R1, R2] in the model's input dtype, to be written between `acquire` and `submit`
-    output  [B, K, R0, R1, R2] in the model's output dtype, to be read between `wait` and `release`
-    tag     whatever the caller gave to `submit`
-    """
-
-    def __init__(self, number: int, input_: Any, output: Any, input_at: int, output_at: int) -> None:
-        self.number = number
-        self.input = input_
-        self.output = output
-        self.input_at = input_at  # bytes from the start of the block
-        self.output_at = output_at
-        self.tag: Any = None
-        self.n = 0
-        self.state = SlotState.FREE
-        self.future: Future[InferReply] | None = None
-
-    def move(self, expected: SlotState, to: SlotState) -> None:
-        """Change state, or RuntimeError when the slot is not in the expected one."""
-        if self.state is not expected:
-            raise RuntimeError(f"slot {self.number} is {self.state.value}, expected {expected.value}")
-        self.state = to
-
-    def __repr__(self) -> str:
-        return f"Slot({self.number}, {self.state.value})"
+FAILED_CALL_S = 1.0  # of a call to the server during that end
+CALL_S = 10.0
 
 
 class SlotRing:
-    """`slots` slots of `batch` windows each in one block; one request in flight per slot.
+    """`slots` slots of `batch` windows each in one arena; one request in flight per slot.
 
     window        (R0, R1, R2), the spatial size of a tile
     channels_out  K as it will be, also where the model's dims leave it open (see `probe_output_channels`)
@@ -71,6 +46,8 @@ class SlotRing:
     channels_last the model's tensors are [B, R0, R1, R2, C]; slots show them transposed to [B, C, R0, R1, R2]
     reconnect_s   seconds to wait for a server that went away; retries: how often one request is sent again
                   after that
+    spare         there is memory for a second arena: with shared memory, a request whose connection was lost is
+                  sent again from areas that the server has never seen
 
     Only one thread may use the ring. Raises ModelError when model and sizes do not fit, ResourceError or
     ServerError when the block cannot be made.
@@ -91,6 +68,7 @@ class SlotRing:
         reconnect_s: float = 60.0,
         retries: int = 1,
         drain_s: float = 30.0,
+        spare: bool = True,
     ) -> None:
         if slots < 1 or batch < 1:
             raise ValueError(f"slots and batch must be at least 1, not {slots} and {batch}")
@@ -101,38 +79,24 @@ class SlotRing:
                 remedy=f"set batch_size to at most {model.max_batch}",
             )
         self.slots = slots
-        # A model with a fixed batch axis gets full requests; rows past n hold old windows, whose results
-        # nobody reads.
-        self.batch = model.max_batch if model.fixed_batch else batch
         self._transport = transport
         self._model = model
         self._drain_s = drain_s
-        self._channels_last = channels_last
-        self._in_shape = tensor_shape(channels_in, window, channels_last)
-        self._out_shape = tensor_shape(channels_out, window, channels_last)
+        self._layout = SlotLayout(model, window, channels_in, channels_out, batch, channels_last)
+        self.batch = self._layout.batch
+        self._reconnect_s = reconnect_s
+        self._retries = retries
         self._counters = Counters()
         self._next = 0
         self._closed = False
-        in_area = _aligned(self._nbytes(self._in_shape, model.input.dtype, self.batch))
-        out_area = _aligned(self._nbytes(self._out_shape, model.output.dtype, self.batch))
-        self._arena, self._registration = transport.arena(slots * (in_area + out_area))
+        self._arenas = SlotArenas(transport, slots * self._layout.slot_bytes, spare=spare)
         self._slots: list[Slot] = []
         self._workers: list[SlotWorker] = []
         try:
             for k in range(slots):
-                at = k * (in_area + out_area)
-                source = self._arena.view(at, (self.batch, *self._in_shape), model.input.dtype)
-                sink = self._arena.view(at + in_area, (self.batch, *self._out_shape), model.output.dtype)
-                self._slots.append(Slot(k, self._shown(source), self._shown(sink), at, at + in_area))
-                worker = SlotWorker(
-                    k,
-                    transport.server,
-                    self._registration,
-                    self._counters,
-                    deadline_s=deadline_s,
-                    reconnect_s=reconnect_s,
-                    retries=retries,
-                )
+                self._slots.append(self._layout.slot(k))
+                self._place(self._slots[k])
+                worker = SlotWorker(k, transport.server, self._counters, deadline_s=min(deadline_s, LONGEST_S))
                 worker.start()
                 self._workers.append(worker)
         except BaseException:
@@ -145,6 +109,11 @@ class SlotRing:
         self._check_open()
         slot = self._slots[self._next]
         slot.move(SlotState.FREE, SlotState.FILLING)
+        try:
+            self._leave_lost_areas(slot)
+        except BaseException:
+            slot.state = SlotState.FREE
+            raise
         self._next = (self._next + 1) % self.slots
         return slot
 
@@ -158,7 +127,7 @@ class SlotRing:
             raise ValueError(f"n must be 1 to {self.batch}, not {n}")
         slot.move(SlotState.FILLING, SlotState.IN_FLIGHT)
         slot.n, slot.tag = n, tag
-        slot.future = self._workers[slot.number].send(self._request(slot, n))
+        self._send(slot)
 
     def wait(self, slot: Slot) -> Any:
         """[n, K, R0, R1, R2], IN_FLIGHT → READY; the array is the slot's own memory until `release`.
@@ -167,18 +136,21 @@ class SlotRing:
         """
         if slot.state is not SlotState.IN_FLIGHT or slot.future is None:
             raise RuntimeError(f"slot {slot.number} is {slot.state.value}, expected in flight")
+        retries = self._retries
         try:
-            reply = slot.future.result()
-            self._check_reply(reply, slot.n)
+            while (reply := self._reply(slot, last_try=retries == 0)) is None:
+                retries -= 1
+                self._send_again(slot)
+            self._layout.check_reply(reply, slot.n)
         except CancelledError:
             slot.state = SlotState.FREE
             raise ServerError("the ring was closed while a request was in flight") from None
-        except Exception:
+        except BaseException:
             slot.state = SlotState.FREE
             raise
         if reply.data is not None:
             # Into the slot's own memory: kernels then see one kind of array, aligned and writable.
-            slot.output[: slot.n] = self._shown(self._batched(reply.data))[: slot.n]
+            slot.output[: slot.n] = self._layout.scores(reply)[: slot.n]
         slot.move(SlotState.IN_FLIGHT, SlotState.READY)
         return slot.output[: slot.n]
 
@@ -188,37 +160,57 @@ class SlotRing:
             slot.state = SlotState.FREE
         else:
             slot.move(SlotState.READY, SlotState.FREE)
-        slot.tag = None
+        slot.tag = slot.refill = None
 
-    # -- the end, and what is told of it -----------------------------------------------------------------
-    def close(self) -> None:
-        """Wait for what is in flight (`drain_s` at most), unregister, free. More than once without harm."""
+    # -- the end, and counts for the report --------------------------------------------------------------
+    def close(self, *, failed: bool = False) -> None:
+        """Wait for what is in flight, unregister, free. More than once without harm.
+
+        failed  the run is over: wait 3 s at most, and with inline data not at all
+        """
         if self._closed:
             return
         self._closed = True
-        until = time.monotonic() + self._drain_s
+        until = time.monotonic() + (FAILED_DRAIN_S if failed else self._drain_s)
         try:
             for worker in self._workers:
                 worker.stop()
+            if failed:
+                self._end_requests(until)
             for worker in self._workers:
                 worker.join(max(0.0, until - time.monotonic()))
         finally:
             for slot in self._slots:
-                slot.input = slot.output = None  # the last views of the block, where the caller kept none
-            release(self._arena, self._registration, max(1.0, until - time.monotonic()))
+                slot.input = slot.output = slot.refill = None  # the last views of the arena, if the caller has none
+            self._arenas.close(until, FAILED_CALL_S if failed else CALL_S)
+
+    def _end_requests(self, until: float) -> None:
+        """Cut off inline requests, which no memory depends on; say that shared memory is waited for."""
+        busy = [worker for worker in self._workers if worker.in_flight]
+        if self._arenas.current.registration is None:
+            for worker in busy:
+                worker.abort()
+        elif busy:
+            log.warning(
+                "waiting up to %.0f s for %d request%s in flight at %s, since the server may write to their memory",
+                until - time.monotonic(),
+                len(busy),
+                "s" if len(busy) > 1 else "",
+                self._transport.server.url,
+            )
 
     def counters(self) -> dict[str, Any]:
-        """For the report: data choice and what was left, requests, retries, bytes, seconds in flight."""
-        found = self._counters
-        with found.lock:
+        """For the report: data transport and those skipped, requests, retries, bytes, seconds in flight."""
+        counters = self._counters
+        with counters.lock:
             return {
                 **self._transport.chosen(),
-                "requests": found.requests,
-                "retries": found.retries,
-                "reregistrations": self._registration.renewals if self._registration is not None else 0,
-                "bytes_shm": found.shm_bytes,
-                "bytes_inline": found.inline_bytes,
-                "seconds_in_flight": round(found.in_flight_s, 6),
+                "requests": counters.requests,
+                "retries": counters.retries,
+                "reregistrations": self._arenas.renewals(),
+                "bytes_shm": counters.shm_bytes,
+                "bytes_inline": counters.inline_bytes,
+                "seconds_in_flight": round(counters.in_flight_s, 6),
             }
 
     def __enter__(self) -> SlotRing:
@@ -227,66 +219,73 @@ class SlotRing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(failed=error is not None)
 
     # -- inside ------------------------------------------------------------------------------------------
-    def _request(self, slot: Slot, n: int) -> InferRequest:
-        sent = self.batch if self._model.fixed_batch else n
-        in_bytes = self._nbytes(self._in_shape, self._model.input.dtype, sent)
-        out_bytes = self._nbytes(self._out_shape, self._model.output.dtype, sent)
-        shape = self._with_batch(self._in_shape, sent)
-        source: Any
-        sink = None
-        if self._registration is None:
-            source = self._arena.view(slot.input_at, shape, self._model.input.dtype)
-        else:
-            source = RegionSlice(self._registration.name, slot.input_at, in_bytes)
-            sink = RegionSlice(self._registration.name, slot.output_at, out_bytes)
+    @property
+    def _arena(self) -> Arena:
+        return self._arenas.current.arena
+
+    def _place(self, slot: Slot) -> None:
+        """Give the slot its areas in the current arena."""
+        slot.memory = memory = self._arenas.current
+        slot.input, slot.output = self._layout.views(slot, memory.arena)
+        slot.lost = False
+
+    def _leave_lost_areas(self, slot: Slot) -> None:
+        """Move the slot out of areas that the server may write to, and out of an arena that others had to leave."""
+        if slot.lost and slot.memory is self._arenas.current:
+            others = [other for other in self._slots if other is not slot and other.state is not SlotState.FREE]
+            in_use = {other.memory for other in others if other.memory is not None}
+            self._arenas.renew(in_use, self._reconnect_s)
+        if slot.memory is not self._arenas.current:
+            self._place(slot)
+
+    def _send(self, slot: Slot) -> None:
+        assert slot.memory is not None
+        sent = self._layout.sent(slot.n)
+        nbytes = self._layout.bytes_in(sent) + self._layout.bytes_out(sent)
         with self._counters.lock:
-            if self._registration is None:
-                self._counters.inline_bytes += in_bytes + out_bytes
+            if slot.memory.registration is None:
+                self._counters.inline_bytes += nbytes
             else:
-                self._counters.shm_bytes += in_bytes + out_bytes
-        return InferRequest(
-            model=self._model.name,
-            version=self._model.version,
-            input_name=self._model.input.name,
-            datatype=self._model.input.datatype,
-            shape=shape,
-            source=source,
-            output_name=self._model.output.name,
-            sink=sink,
-        )
+                self._counters.shm_bytes += nbytes
+        request = self._layout.request(slot, slot.memory)
+        slot.future = self._workers[slot.number].send(request, slot.memory.registration)
 
-    def _check_reply(self, reply: InferReply, n: int) -> None:
-        """A reply tells shape and type also when the voxels went to a region: they must be as planned."""
-        model = self._model
-        expected = self._with_batch(self._out_shape, self.batch if model.fixed_batch else n)
-        if reply.shape != expected or reply.datatype != model.output.datatype:
-            raise ModelError(
-                f"model {model.name} answered {model.output.name} as {reply.datatype or 'nothing'} "
-                f"{list(reply.shape)}, expected {model.output.datatype} {list(expected)}",
-                remedy="the model must keep the input's spatial size and the channels that its configuration declares",
-            )
+    def _reply(self, slot: Slot, *, last_try: bool) -> InferReply | None:
+        """The reply, waited for; None after a lost connection, if the request may be sent again."""
+        assert slot.future is not None
+        assert slot.memory is not None
+        try:
+            return slot.future.result()
+        except Exception as error:
+            # Also errors that look like the model's: a gateway or a reset stream may stand behind them.
+            if slot.memory.registration is not None:
+                slot.lost = slot.memory.registration.lost = True
+            if not isinstance(error, ConnectionLost) or last_try:
+                raise
+            if self._closed:
+                raise ServerError(f"{error.message}: sending it again was given up, the ring is closed") from error
+            log.warning("%s: waiting up to %g s for the server", error.message, self._reconnect_s)
+            return None
 
-    def _with_batch(self, shape: tuple[int, ...], n: int) -> tuple[int, ...]:
-        return shape if self._model.batch_axis == "none" else (n, *shape)
-
-    def _batched(self, array: Any) -> Any:
-        return array[None] if self._model.batch_axis == "none" else array
-
-    def _shown(self, array: Any) -> Any:
-        """[B, C, R0, R1, R2] of the model's own layout."""
-        return array.transpose(0, 4, 1, 2, 3) if self._channels_last else array
+    def _send_again(self, slot: Slot) -> None:
+        """Wait for the server, and send the slot's windows from areas that no lost request names."""
+        await_server(self._transport.server, self._model.name, self._model.version, self._reconnect_s)
+        if slot.lost:
+            before = slot.input
+            self._leave_lost_areas(slot)
+            if slot.refill is not None:
+                slot.refill(slot)
+            else:
+                slot.input[...] = before
+                if not isinstance(before, np.ndarray):
+                    self._transport.backend.fence()
+        with self._counters.lock:
+            self._counters.retries += 1
+        self._send(slot)
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the ring is closed")
-
-    @staticmethod
-    def _nbytes(shape: tuple[int, ...], dtype: np.dtype[Any], n: int) -> int:
-        return n * math.prod(shape) * dtype.itemsize
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT

@@ -16,6 +16,7 @@ from .model import ModelInfo
 log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 5.0  # of one readiness call; a server that takes longer is asked again until the wait ends
+LEAST_TIMEOUT_S = 0.5  # of such a call at the end of the wait
 LOG_EVERY_S = 10.0
 
 
@@ -61,7 +62,7 @@ class Server:
         while True:
             check()
             for name, url in candidates:
-                answer = _ask(name, url)
+                answer = _ask(name, url, started + wait_s)
                 if isinstance(answer, Server):
                     for (left, address), reason in answers.items():
                         if (left, address) != (name, url):
@@ -140,39 +141,37 @@ class Server:
             time.sleep(0.5)
 
 
-def wait_until_ready(
-    client: Control, model: str, version: str, wait_s: float, stopped: Callable[[], bool] = lambda: False
-) -> None:
-    """Wait for a server that went away, and its model, to be back.
-
-    DeadlineError after `wait_s`, ServerError as soon as `stopped()` says that nobody waits any more.
-    """
-    started = time.monotonic()
+def wait_until_ready(client: Control, model: str, version: str, wait_s: float) -> None:
+    """Wait for a server that went away, and its model, to be back; DeadlineError after `wait_s`."""
+    until = time.monotonic() + wait_s
     last = "no answer"
     while True:
         try:
-            if client.server_ready(PROBE_TIMEOUT_S) and client.model_ready(model, version, PROBE_TIMEOUT_S):
+            if client.server_ready(_call_s(until)) and client.model_ready(model, version, _call_s(until)):
                 return
             last = f"model {model} is not ready"
         except (ConnectionLost, DeadlineError, ModelError) as error:
             last = error.message
-        if stopped():
-            raise ServerError(f"waiting for Triton at {client.url} was given up")
-        if time.monotonic() - started >= wait_s:
+        if time.monotonic() >= until:
             raise DeadlineError(
                 f"connection to Triton at {client.url} was lost and it was not back within {wait_s:g} s: {last}",
-                remedy="restart the server and run again; its log may say why it went away",
+                remedy="restart the server and run again, or wait longer (--wait); its log may say why it went away",
             )
         time.sleep(0.2)
 
 
-def _ask(name: ControlName, url: str) -> Server | str:
+def _call_s(until: float) -> float:
+    """Seconds that a readiness call may take if the wait ends when the monotonic clock shows `until`."""
+    return min(PROBE_TIMEOUT_S, max(LEAST_TIMEOUT_S, until - time.monotonic()))
+
+
+def _ask(name: ControlName, url: str, until: float) -> Server | str:
     """The server behind one address, or what keeps it from being used."""
     client = make_client(name, url)
     try:
-        if client.server_ready(PROBE_TIMEOUT_S):
-            return Server(name, url, client.server_version(PROBE_TIMEOUT_S))
-        if client.server_live(PROBE_TIMEOUT_S):
+        if client.server_ready(_call_s(until)):
+            return Server(name, url, client.server_version(_call_s(until)))
+        if client.server_live(_call_s(until)):
             return "live but not ready: a model is loading or failed to load"
         return "not live yet"
     except ServerError as error:

@@ -108,6 +108,13 @@ class Transport:
         """
         return self._first_that_works(lambda: self._block(nbytes))
 
+    def fresh_arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
+        """Another arena for the data transport in use; never steps down, as the plan holds for this one.
+
+        Raises what making and registering it raise.
+        """
+        return self._block(nbytes)
+
     def client(self) -> Control:
         """A new client for the calling thread."""
         return self.server.client()
@@ -205,11 +212,14 @@ class Transport:
             release(arena, registration)
 
 
-def release(arena: Arena, registration: Registration | None, drain_s: float = 30.0) -> None:
-    """Unregister, then free: in this order, so that nothing is registered that has no owner."""
+def release(arena: Arena, registration: Registration | None, drain_s: float = 30.0, call_s: float = 10.0) -> None:
+    """Unregister, then free: in this order, so that nothing is registered that has no owner.
+
+    drain_s  seconds to wait for requests that use the region; call_s: seconds that one call to the server may take
+    """
     try:
         if registration is not None:
-            registration.close(drain_s)
+            registration.close(drain_s, call_s)
     finally:
         arena.close()
 

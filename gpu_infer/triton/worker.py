@@ -1,9 +1,8 @@
-"""The thread behind one slot: sends its requests, mends what can be mended, hands over reply or error."""
+"""The worker of one slot: sends its requests in a thread of its own and hands over reply or error."""
 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import queue
 import threading
@@ -11,17 +10,17 @@ import time
 import weakref
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..errors import ServerError
 from .client import Control, InferReply, InferRequest
 from .failures import ConnectionLost, RegionUnknown
+from .lasting_threads import run_in_thread
 from .registration import Registration
-from .server import Server, wait_until_ready
+from .server import Server
 
-log = logging.getLogger(__name__)
-
-EXIT_WAIT_S = 3.0
-"""Seconds that the end of the process waits for requests in flight of rings that nobody closed."""
+EXIT_WAIT_S = 1.0
+"""Seconds that the end of the process waits for slots whose requests it has cut off."""
 
 _live: weakref.WeakSet[SlotWorker] = weakref.WeakSet()
 
@@ -38,37 +37,51 @@ class Counters:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
-class SlotWorker(threading.Thread):
-    """One request at a time over a connection of its own, which only this thread touches."""
+class _Job(NamedTuple):
+    request: InferRequest
+    registration: Registration | None
+    future: Future[InferReply]
 
-    def __init__(
-        self,
-        number: int,
-        server: Server,
-        registration: Registration | None,
-        counters: Counters,
-        *,
-        deadline_s: float,
-        reconnect_s: float,
-        retries: int,
-    ) -> None:
-        # Daemon: a request that hangs must not keep the interpreter from ending.
-        super().__init__(name=f"slot-{number}", daemon=True)
+
+class SlotWorker:
+    """One request at a time over a connection of its own, which only the worker's thread touches."""
+
+    def __init__(self, number: int, server: Server, counters: Counters, *, deadline_s: float) -> None:
+        self.number = number
         self._server = server
-        self._registration = registration
         self._counters = counters
         self._deadline_s = deadline_s
-        self._reconnect_s = reconnect_s
-        self._retries = retries
-        self._jobs: queue.SimpleQueue[tuple[InferRequest, Future[InferReply]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._client: Control | None = None
+        self._connected = False
+        self._started = False
+        self._ended = threading.Event()
         self._stopping = threading.Event()
         self._owner = os.getpid()
+        self.in_flight = False
         _live.add(self)
 
-    def send(self, request: InferRequest) -> Future[InferReply]:
-        """Start one inference; the future carries the reply or a ServerError."""
+    def start(self) -> None:
+        """Begin to serve; RuntimeError if the process can have no more threads."""
+        run_in_thread(self._run)
+        self._started = True
+
+    def is_alive(self) -> bool:
+        """Whether the worker serves, or has a request in flight."""
+        return self._started and not self._ended.is_set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, `timeout` seconds at most."""
+        if self._started:
+            self._ended.wait(timeout)
+
+    def send(self, request: InferRequest, registration: Registration | None) -> Future[InferReply]:
+        """Start one inference; the future carries the reply or a ServerError.
+
+        registration  of the region that the request names, None for inline data
+        """
         future: Future[InferReply] = Future()
-        self._jobs.put((request, future))
+        self._jobs.put(_Job(request, registration, future))
         return future
 
     def stop(self) -> None:
@@ -76,41 +89,54 @@ class SlotWorker(threading.Thread):
         self._stopping.set()
         self._jobs.put(None)
 
-    def run(self) -> None:
-        client: Control | None = None
+    def abort(self) -> None:
+        """Cut the connection of the request in flight; from any thread, does not wait."""
+        client = self._client
+        if client is not None and self.in_flight:
+            client.abort()
+
+    def _run(self) -> None:
         try:
             while (job := self._jobs.get()) is not None:
-                request, future = job
-                try:
-                    client = client or self._server.client()
-                    future.set_result(self._infer(client, request))
-                except BaseException as error:  # it belongs to whoever waits for the slot
-                    future.set_exception(error)
+                self._work(job)
+                del job  # the last messages are tens of megabytes
         finally:
-            if client is not None:
-                client.close()
+            self._drop_client()
+            if self._connected:
                 self._server.end_thread()
+            self._ended.set()
 
-    def _infer(self, client: Control, request: InferRequest) -> InferReply:
-        """Try, and again after a lost connection (`retries` times) or a lost registration (once)."""
-        retries_left, renewals_left = self._retries, 1
+    def _work(self, job: _Job) -> None:
+        try:
+            job.future.set_result(self._infer(job.request, job.registration))
+        except BaseException as error:  # it belongs to whoever waits for the slot
+            job.future.set_exception(error)
+            if isinstance(error, ConnectionLost):
+                self._drop_client()  # the next try begins with a new connection
+
+    def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _infer(self, request: InferRequest, registration: Registration | None) -> InferReply:
+        """Send the request, and once more if the server has forgotten the region."""
+        renewals_left = 1
         while True:
-            seen = self._registration.renewals if self._registration is not None else 0
+            seen = registration.renewals if registration is not None else 0
             started = time.monotonic()
+            self._client = client = self._client or self._server.client()
+            self._connected = True
+            self.in_flight = True
             try:
                 return client.infer(request, self._deadline_s)
-            except ConnectionLost as error:
-                if retries_left == 0 or self._stopping.is_set():
-                    raise
-                retries_left -= 1
-                log.warning("%s: waiting up to %g s for the server", error.message, self._reconnect_s)
-                wait_until_ready(client, request.model, request.version, self._reconnect_s, self._stopping.is_set)
             except RegionUnknown as error:
-                if self._registration is None or renewals_left == 0 or self._stopping.is_set():
+                if registration is None or renewals_left == 0 or self._stopping.is_set():
                     raise ServerError(error.message, remedy=error.remedy) from error
                 renewals_left -= 1
-                self._registration.renew(client, seen)
+                registration.renew(client, seen)
             finally:
+                self.in_flight = False
                 with self._counters.lock:
                     self._counters.requests += 1
                     self._counters.in_flight_s += time.monotonic() - started
@@ -123,6 +149,7 @@ def _join_all() -> None:
     workers = [worker for worker in list(_live) if worker._owner == os.getpid() and worker.is_alive()]
     for worker in workers:
         worker.stop()
+        worker.abort()
     until = time.monotonic() + EXIT_WAIT_S
     for worker in workers:
         worker.join(max(0.0, until - time.monotonic()))

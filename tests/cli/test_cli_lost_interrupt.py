@@ -11,7 +11,7 @@ from gpu_infer.cli.signals import InterruptSwitch, raise_if_interrupted
 from gpu_infer.errors import Interrupted
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_dropped_interrupt_comes_back(number: signal.Signals) -> None:
     with InterruptSwitch() as switch:
         raise_if_interrupted()  # nothing has come yet
@@ -24,3 +24,25 @@ def test_a_dropped_interrupt_comes_back(number: signal.Signals) -> None:
         with pytest.raises(Interrupted, match=number.name):
             raise_if_interrupted()
     raise_if_interrupted()  # no switch, no interrupt
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    """As `nohup` has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with InterruptSwitch() as switch:
+            os.kill(os.getpid(), signal.SIGHUP)
+            raise_if_interrupted()
+            assert switch.signalled is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_closes_may_say_so_twice() -> None:
+    with InterruptSwitch() as switch:
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert switch.signalled is signal.SIGHUP
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # another one ends the process

@@ -200,8 +200,10 @@ def test_the_device_holds_no_more_than_planned(tmp_path: Path, triton_server: An
         require="cuda_shm",
     ).data
     voxels = data["memory"]["planned_device_peak_bytes"] - TABLES
+    windows = data["tiles"]["slots"] * data["tiles"]["batch"]
+    spare = windows * (1 + 5) * 4 * 64**3  # a second arena of 1 channel in and 5 out, made after a lost connection
     found = data["gpu"]["peak_device_bytes"]
-    assert 0.8 * voxels < found <= voxels + (4 << 20)  # pages of the slots and of the pool are TABLES' part
+    assert 0.8 * (voxels - spare) < found <= voxels - spare + (4 << 20)  # pages of slots and pool are TABLES' part
     assert any(line.startswith("GPU peak") for line in data["plan"]["memory"])
 
 
@@ -269,11 +271,12 @@ def test_gaussian_weights_and_mirrors(
 
 
 STEPS: list[tuple[str, dict[str, Any]]] = [
-    ("slots 3 → 2", {"slots": 2}),
-    ("slots 2 → 1", {"slots": 1}),
-    ("batch 2 → 1", {"slots": 1, "batch": 1}),
-    ("slab accumulator switched on", {"slots": 1, "batch": 1, "slab": True}),
-    ("accumulator on the host", {"slots": 1, "batch": 1, "slab": True, "host_sums": True}),
+    ("no spare slots, so that a lost connection ends the run", {"spare": False}),
+    ("slots 3 → 2", {"spare": False, "slots": 2}),
+    ("slots 2 → 1", {"spare": False, "slots": 1}),
+    ("batch 2 → 1", {"spare": False, "slots": 1, "batch": 1}),
+    ("slab accumulator switched on", {"spare": False, "slots": 1, "batch": 1, "slab": True}),
+    ("accumulator on the host", {"spare": False, "slots": 1, "batch": 1, "slab": True, "host_sums": True}),
 ]
 """The steps of a GPU in their order, each with what the plan is afterwards."""
 

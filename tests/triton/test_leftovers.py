@@ -71,6 +71,20 @@ def test_a_cuda_regions_marker(tmp_path: Path) -> None:
     assert not server.regions
 
 
+def test_a_busy_region_does_not_keep_the_others(tmp_path: Path) -> None:
+    server = FakeServer()
+    for _ in range(2):
+        name, fd = create_locked(tmp_path)
+        os.close(fd)
+        server.regions[name] = RegionInfo(name, "system", f"/{name}", 1)
+    busy, free = find_leftovers(server.client(), tmp_path)
+    server.unregister_errors = [RegionBusy("in use")]
+    with pytest.raises(RegionBusy, match=f"{busy.name}: the server at fake:1 .*come again with --clean once"):
+        clean([busy, free], server.client(), busy_s=0)
+    assert list(server.regions) == [busy.name]
+    assert [path.name for path in tmp_path.iterdir()] == [busy.name]
+
+
 def test_a_busy_region_is_waited_for(tmp_path: Path) -> None:
     name, fd = create_locked(tmp_path)
     os.close(fd)

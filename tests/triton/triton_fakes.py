@@ -21,7 +21,7 @@ from gpu_infer.triton.client import (
     RegionSlice,
     TensorMetadata,
 )
-from gpu_infer.triton.failures import RegionExists, RegionUnknown
+from gpu_infer.triton.failures import ConnectionLost, RegionExists, RegionUnknown
 from gpu_infer.triton.model import ModelInfo, TensorInfo
 from gpu_infer.triton.regions import HostArena
 
@@ -63,6 +63,23 @@ class FakeServer:
 
     def end_thread(self) -> None:
         self.log.append("thread ended")
+
+    def late_scores(self, value: float) -> Callable[[], None]:
+        """Loses the connection of the next inference; what is returned writes its scores, all `value`, when called."""
+
+        def lose() -> None:
+            raise ConnectionLost("UNAVAILABLE: the socket was closed")
+
+        self.script.append(lose)
+
+        def write() -> None:
+            sink = self.requests[number].sink
+            assert sink is not None
+            if sink.name in self.memory:
+                self.memory[sink.name][sink.offset : sink.offset + sink.nbytes].view(np.float32)[:] = value
+
+        number = len(self.requests) + len(self.script) - 1
+        return write
 
     def restart(self) -> None:
         """Forget every region, as a restarted server does."""
@@ -159,6 +176,9 @@ class FakeClient:
         if part.name not in self.server.regions:
             raise RegionUnknown(f"Unable to find shared memory region: '{part.name}'")
         return self.server.memory[part.name][part.offset : part.offset + part.nbytes]
+
+    def abort(self) -> None:
+        self.server.log.append("aborted")
 
     def close(self) -> None:
         self.closed = True

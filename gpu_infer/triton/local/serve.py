@@ -113,6 +113,9 @@ class LocalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop the server; at once after an error, since a request may keep it from ending by itself."""
+        if error is not None:
+            self.kill()
         self.stop()
 
     def start(self) -> None:

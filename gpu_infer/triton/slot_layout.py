@@ -1,0 +1,114 @@
+"""Where a slot's tensors lie, and the requests that name them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..errors import ModelError
+from .arena import Arena
+from .client import InferReply, InferRequest, RegionSlice
+from .fit import tensor_shape
+from .model import ModelInfo
+from .slot import Slot
+from .slot_memory import SlotMemory
+
+ALIGNMENT = 4096  # bytes; a page, so that no two areas share one
+
+
+class SlotLayout:
+    """Shapes and bytes of slots of `batch` windows, an input area followed by an output area.
+
+    The model's tensors are [B, C, R0, R1, R2], or [B, R0, R1, R2, C] with channels_last; slots show them as
+    [B, C, R0, R1, R2].
+    """
+
+    def __init__(
+        self,
+        model: ModelInfo,
+        window: tuple[int, int, int],
+        channels_in: int,
+        channels_out: int,
+        batch: int,
+        channels_last: bool,
+    ) -> None:
+        self._model = model
+        self._channels_last = channels_last
+        # A model with a fixed batch axis gets full requests; rows past n hold old windows, whose results
+        # are not read.
+        self.batch = model.max_batch if model.fixed_batch else batch
+        self._in_shape = tensor_shape(channels_in, window, channels_last)
+        self._out_shape = tensor_shape(channels_out, window, channels_last)
+        self._in_area = _aligned(self.bytes_in(self.batch))
+        self.slot_bytes = self._in_area + _aligned(self.bytes_out(self.batch))
+
+    def bytes_in(self, n: int) -> int:
+        """Bytes of `n` input windows."""
+        return n * math.prod(self._in_shape) * self._model.input.dtype.itemsize
+
+    def bytes_out(self, n: int) -> int:
+        """Bytes of `n` output windows."""
+        return n * math.prod(self._out_shape) * self._model.output.dtype.itemsize
+
+    def sent(self, n: int) -> int:
+        """Windows that a request for `n` of them carries."""
+        return self.batch if self._model.fixed_batch else n
+
+    def slot(self, number: int) -> Slot:
+        """Slot `number` of an arena, without memory yet."""
+        at = number * self.slot_bytes
+        return Slot(number, at, at + self._in_area)
+
+    def views(self, slot: Slot, arena: Arena) -> tuple[Any, Any]:
+        """The slot's input [B, C, R0, R1, R2] and output [B, K, R0, R1, R2] in `arena`."""
+        source = arena.view(slot.input_at, (self.batch, *self._in_shape), self._model.input.dtype)
+        sink = arena.view(slot.output_at, (self.batch, *self._out_shape), self._model.output.dtype)
+        return self._show(source), self._show(sink)
+
+    def scores(self, reply: InferReply) -> Any:
+        """[B, K, R0, R1, R2]: the voxels that an inline reply carries."""
+        assert reply.data is not None
+        return self._show(reply.data[None] if self._model.batch_axis == "none" else reply.data)
+
+    def request(self, slot: Slot, memory: SlotMemory) -> InferRequest:
+        """The request for the slot's first `n` windows."""
+        sent = self.sent(slot.n)
+        shape = self._with_batch(self._in_shape, sent)
+        source: Any
+        sink = None
+        if memory.registration is None:
+            source = memory.arena.view(slot.input_at, shape, self._model.input.dtype)
+        else:
+            source = RegionSlice(memory.registration.name, slot.input_at, self.bytes_in(sent))
+            sink = RegionSlice(memory.registration.name, slot.output_at, self.bytes_out(sent))
+        return InferRequest(
+            model=self._model.name,
+            version=self._model.version,
+            input_name=self._model.input.name,
+            datatype=self._model.input.datatype,
+            shape=shape,
+            source=source,
+            output_name=self._model.output.name,
+            sink=sink,
+        )
+
+    def check_reply(self, reply: InferReply, n: int) -> None:
+        """A reply tells shape and type also when the voxels went to a region: they must be as planned."""
+        model = self._model
+        expected = self._with_batch(self._out_shape, self.sent(n))
+        if reply.shape != expected or reply.datatype != model.output.datatype:
+            raise ModelError(
+                f"model {model.name} answered {model.output.name} as {reply.datatype or 'nothing'} "
+                f"{list(reply.shape)}, expected {model.output.datatype} {list(expected)}",
+                remedy="the model must keep the input's spatial size and the channels that its configuration declares",
+            )
+
+    def _with_batch(self, shape: tuple[int, ...], n: int) -> tuple[int, ...]:
+        return shape if self._model.batch_axis == "none" else (n, *shape)
+
+    def _show(self, array: Any) -> Any:
+        return array.transpose(0, 4, 1, 2, 3) if self._channels_last else array
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,124 @@
+"""The end of a run while the server works on a request that it does not give up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from operator_helpers import config, write_config, write_nifti
+
+from gpu_infer.triton.local.serve import LocalServer
+
+pytestmark = pytest.mark.slow
+
+MODELS = Path(__file__).parents[1] / "models"
+MODEL_SLEEPS_S = 25.0
+ENDS_WITHIN_S = 8.0
+"""Docker kills a container that does not end 10 s after SIGTERM: the one promise here that is a time."""
+
+WAYS = [(control, data) for control in ("grpc", "http") for data in ("system_shm", "inline")]
+
+
+@pytest.fixture
+def sleeping(tmp_path: Path) -> Iterator[LocalServer]:
+    """A server whose model sleeps on the first request."""
+    shutil.copytree(MODELS / "sleeps_once", tmp_path / "models/sleeps_once", ignore=shutil.ignore_patterns("__pyc*"))
+    with LocalServer(tmp_path / "models") as server:
+        yield server
+        server.kill()
+
+
+def started(root: Path, *options: str) -> subprocess.Popen[str]:
+    volume = np.zeros((16, 16, 16), np.float32)
+    volume[0, 0, 0] = MODEL_SLEEPS_S
+    write_nifti(root / "input" / "scan.nii", volume, np.eye(4))
+    path = write_config(root / "config", config("sleeps_once", roi_size=[16, 16, 16]))
+    arguments = ["run", "--input", root / "input", "--output", root / "output", "--logs", root / "logs"]
+    arguments += ["--config", path, "--wait", "10", *options]
+    command = [sys.executable, "-m", "gpu_infer", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def until_it_sleeps(root: Path) -> None:
+    end = time.monotonic() + 60
+    while not list((root / "models" / "sleeps_once").glob("slept-*")):
+        assert time.monotonic() < end, "no request arrived"
+        time.sleep(0.05)
+
+
+def ended(process: subprocess.Popen[str], number: int | None) -> tuple[list[str], float]:
+    """Lines on stderr, and seconds from the signal to the end."""
+    began = time.monotonic()
+    if number is not None:
+        process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    return stderr.splitlines(), time.monotonic() - began
+
+
+@pytest.mark.parametrize(("control", "data"), WAYS)
+def test_a_signal_ends_it_within_seconds(tmp_path: Path, sleeping: Any, control: str, data: str) -> None:
+    address = sleeping.grpc if control == "grpc" else sleeping.http
+    process = started(tmp_path, "--triton", address, "--control", control, "--require", data)
+    until_it_sleeps(tmp_path)
+    lines, seconds = ended(process, signal.SIGTERM)
+    assert process.returncode == 130
+    assert lines[-1].startswith("gpu-infer: error: interrupted by SIGTERM"), lines
+    assert seconds < ENDS_WITHIN_S
+    said = [line for line in lines if "1 request in flight at" in line and "waiting up to 3 s" in line]
+    stays = [line for line in lines if "remove it with gpu-infer doctor --clean once that has ended" in line]
+    assert (len(said), len(stays)) == ((1, 1) if data == "system_shm" else (0, 0))
+    if data == "inline":
+        assert seconds < 3.0  # nothing to wait for
+    else:
+        arguments = ["doctor", "--clean", "--triton", address, "--output", str(tmp_path)]
+        busy = subprocess.run(
+            [sys.executable, "-m", "gpu_infer", *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert "come again" in busy.stdout, busy.stdout
+        assert busy.returncode == 4
+        sleeping.kill()
+        for path in Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"):
+            path.unlink()
+
+
+@pytest.mark.parametrize("data", ["system_shm", "inline"])
+def test_a_deadline_ends_it_within_seconds(tmp_path: Path, sleeping: Any, data: str) -> None:
+    process = started(tmp_path, "--triton", sleeping.grpc, "--control", "grpc", "--data", data, "--deadline", "2")
+    until_it_sleeps(tmp_path)
+    lines, seconds = ended(process, None)
+    assert process.returncode == 4
+    assert "did not end within 2 s" in lines[-1], lines
+    assert seconds < 2.0 + ENDS_WITHIN_S
+    sleeping.kill()
+    for path in Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT], ids=["HUP", "QUIT"])
+def test_hangup_and_quit_end_it_as_sigterm_does(tmp_path: Path, sleeping: Any, number: signal.Signals) -> None:
+    process = started(tmp_path, "--triton", sleeping.grpc, "--control", "grpc", "--data", "inline")
+    until_it_sleeps(tmp_path)
+    lines, _ = ended(process, number)
+    assert process.returncode == 130
+    assert lines[-1].startswith(f"gpu-infer: error: interrupted by {number.name}"), lines
+    assert os.listdir(tmp_path / "output") == []  # noqa: PTH208
+
+
+def test_a_local_server_ends_with_the_run(tmp_path: Path) -> None:
+    shutil.copytree(MODELS / "sleeps_once", tmp_path / "models/sleeps_once", ignore=shutil.ignore_patterns("__pyc*"))
+    process = started(tmp_path, "--triton", "local", "--models", str(tmp_path / "models"))
+    until_it_sleeps(tmp_path)
+    lines, seconds = ended(process, signal.SIGTERM)
+    assert process.returncode == 130
+    assert lines[-1].startswith("gpu-infer: error: interrupted by SIGTERM"), lines
+    assert seconds < ENDS_WITHIN_S
+    assert not list(Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"))

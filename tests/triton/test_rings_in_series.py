@@ -1,0 +1,42 @@
+"""A process that makes a ring for case after case does not grow."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from real_server import WAYS, WINDOW, infer_all, opened, ring_on
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_leftovers")]
+
+RUNS = 20
+MESSAGE = 4 * 9 * 8 * 7 * 3  # bytes of one window in and out
+
+
+@pytest.mark.parametrize(("control", "data"), WAYS)
+def test_no_run_leaves_a_message_or_a_thread(triton_server: Any, control: str, data: str) -> None:
+    windows = np.ones((4, 1, *WINDOW), np.float32)
+
+    def run() -> None:
+        with opened(triton_server, control, data) as transport, ring_on(transport, slots=2) as ring:
+            infer_all(ring, windows, 1)
+
+    tracemalloc.start()
+    try:
+        for _ in range(RUNS):  # what is loaded and cached on first use
+            run()
+        gc.collect()
+        threads = threading.active_count()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(RUNS):
+            run()
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < RUNS * MESSAGE / 4
+    assert threading.active_count() <= threads + 2  # a thread may not be idle yet when the next ring asks for one
