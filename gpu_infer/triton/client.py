@@ -129,6 +129,10 @@ class Control(Protocol):
 
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]: ...
 
+    def load_model(self, model: str, timeout: float) -> None:
+        """Let the server load `model`, every version that its policy names; returns when it is ready."""
+        ...
+
     def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
         """Let the server map the POSIX segment `key` ("/name"); RegionExists when the name is taken."""
         ...
