@@ -79,6 +79,8 @@ def plan_job(
         input_name=inferer.input_name,
         output_name=inferer.output_name,
         batch=settings.batch_size or inferer.batch_size,
+        wait_s=settings.wait_s,
+        load=settings.load_model,
     )
     room = room_of(backend, transport.control, transport.data)
     job, channels = settle(config, pipeline, settings, volume, model, room), None
