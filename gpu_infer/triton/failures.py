@@ -113,7 +113,7 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
     status   Triton's or gRPC's word, or an HTTP code: "NOT_FOUND", "404"; what: the call, for the message
     subject  "model": an answer that fits nothing more special is a ModelError; "server": a ServerError
     """
-    line = one_line(text)
+    line = one_line(text or "") or f"refused with status {status or 'unknown'}, without a text"
     message = f"{what} at {url}: {line}"
     if "Unable to find shared memory region" in line:
         return RegionUnknown(

@@ -296,3 +296,12 @@ def test_a_server_starts_with_the_umask_of_one_user(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         process.wait(30)
     assert (tmp_path / "umask").read_text().strip() == "0077"
+
+
+def test_regions_are_closed_to_others(shm: Path) -> None:
+    prefix = "triton_gpu_infer_7_"
+    for name in (f"{prefix}a", f"{prefix}b", "triton_gpu_infer_77_a"):
+        (shm / name).touch(0o644)
+    guard.protect_regions(prefix, shm)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in shm.iterdir()}
+    assert modes == {f"{prefix}a": 0o600, f"{prefix}b": 0o600, "triton_gpu_infer_77_a": 0o644}

@@ -7,9 +7,10 @@ stubs. Its standard output gets the server's pid on one line. A death signal alo
 the starting *thread* ends, does not reach the stubs and leaves their shared-memory regions behind.
 A server that is killed before it can end by itself leaves an empty /tmp/python_env_XXXXXX: the Python backend makes it
 under that fixed name (no TMPDIR), tells nobody which is its own, and other servers have theirs beside it.
-The server's regions are readable by its user alone, for they hold voxels. Their names begin with a word that is this
-guard's own: other containers may share /dev/shm and have the same pids, so that a file whose lock this guard holds, not
-its pid, says that it lives (`segments` removes what a killed guard leaves).
+The server's regions hold voxels and are for its user alone. The Python backend gives them mode 0644 whatever the umask
+says (Boost calls fchmod), so the guard takes the rights away from others as soon as it sees a region. Their names begin
+with a word that is this guard's own: other containers may share /dev/shm and have the same pids, so that a file whose
+lock this guard holds, not its pid, says that it lives (`segments` removes what a killed guard leaves).
 LOG is a temporary file to remove with an owner that is gone, "" for none; an owner that sends a byte sees to it itself.
 """
 
@@ -31,7 +32,7 @@ from types import FrameType
 SHM_FOLDER = Path("/dev/shm")
 SHM_PREFIX = "triton_gpu_infer_"
 OWNER = "owner"
-_POLL_S = 0.1
+_POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,6 +52,14 @@ def take_prefix() -> tuple[str, int]:
             if path.stat().st_ino == os.fstat(fd).st_ino:
                 return prefix, fd
         os.close(fd)  # a cleaner came between creation and lock: take another name
+
+
+def protect_regions(prefix: str, folder: Path = SHM_FOLDER) -> None:
+    """Let nobody but their user read the regions whose names begin with `prefix`."""
+    for path in folder.glob(prefix + "*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
 
 
 def remove_regions(prefix: str, folder: Path = SHM_FOLDER) -> None:
@@ -87,6 +96,7 @@ def main(arguments: list[str]) -> int:
     sys.stdout.flush()
     try:
         while server.poll() is None and not stopping:
+            protect_regions(prefix)
             # Any byte and the end of the pipe mean the same to the server: stop.
             if select.select([0], [], [], _POLL_S)[0]:
                 stopping, told = True, bool(os.read(0, 1))
