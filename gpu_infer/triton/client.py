@@ -18,6 +18,7 @@ from .endpoints import ControlName
 RegionKind = Literal["system", "cuda"]
 
 CALL_TIMEOUT_S = 10.0  # for everything but inference: such calls take milliseconds, registering a big region a second
+LONGEST_S = 1e8  # of an inference: gRPC takes a longer one, some 3 years, for one that is over already
 MESSAGE_LIMIT = 2**31 - 1  # bytes of one protobuf message
 
 
@@ -113,10 +114,8 @@ class Control(Protocol):
     name: ControlName
     url: str
 
-    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool: ...
-
-    def server_ready(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        """Whether the server takes requests; raises ConnectionLost where there is none."""
+    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
+        """Whether the server answers, whatever its models do; raises ConnectionLost if there is none."""
         ...
 
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str: ...

@@ -17,6 +17,7 @@ from . import answers
 from .access import Access
 from .client import (
     CALL_TIMEOUT_S,
+    LONGEST_S,
     MESSAGE_LIMIT,
     InferReply,
     InferRequest,
@@ -84,7 +85,7 @@ class GrpcClient:
     ) -> T:
         """What `read` makes of the answer of `call(headers=…, client_timeout=…)`."""
         try:
-            answer = call(headers=self._headers, client_timeout=timeout)
+            answer = call(headers=self._headers, client_timeout=min(timeout, LONGEST_S))
         except InferenceServerException as error:
             status = (error.status() or "").removeprefix("StatusCode.")
             text = error.message()
@@ -102,9 +103,6 @@ class GrpcClient:
 
     def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
         return self._call("liveness", "server", timeout, self._client.is_server_live, bool)
-
-    def server_ready(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return self._call("readiness", "server", timeout, self._client.is_server_ready, bool)
 
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str:
         return self._call(

@@ -154,9 +154,6 @@ class HttpClient:
     def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
         return self._is("liveness", "server", timeout, "v2/health/live")
 
-    def server_ready(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return self._is("readiness", "server", timeout, "v2/health/ready")
-
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str:
         def read(document: Any) -> str:
             return answers.text(answers.mapping(document, "the metadata").get("version"), "the server's version")
