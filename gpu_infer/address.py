@@ -14,12 +14,12 @@ def server_address(settings: Settings, inferer: InfererSpec | None) -> tuple[End
     `control` was asked for.
     """
     if settings.explicit_triton:
-        endpoints = Endpoints(settings.triton_http, settings.triton_grpc, settings.triton_either)
+        endpoints = Endpoints(settings.triton_http, settings.triton_grpc, settings.triton_either, settings.access)
         return endpoints, settings.control
     address = inferer.address if inferer is not None else None
     if inferer is None or address is None:
-        return Endpoints(either=DEFAULT_TRITON), settings.control
+        return Endpoints(either=DEFAULT_TRITON, access=settings.access), settings.control
     control = settings.control
     if control == "auto" and inferer.protocol is not None:
         control = inferer.protocol
-    return Endpoints(either=address), control
+    return Endpoints(either=address, access=settings.access), control

@@ -81,6 +81,7 @@ def plan_job(
         output_name=inferer.output_name,
         batch=settings.batch_size or inferer.batch_size,
         wait_s=settings.wait_s,
+        load=settings.load_model,
     )
     room = room_of(backend, transport.control, transport.data)
     job, channels = settle(config, pipeline, settings, volume, model, room), None

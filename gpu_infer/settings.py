@@ -10,14 +10,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
 from .choices import Control, Data, Device, PublishDialect, Require
 from .errors import ConfigError
 from .resources import resource_folder
+from .triton.access import Access
+from .triton.access_environment import ACCESS_OPTIONS, access_from_environment
 from .triton.endpoints import parse_uri
+from .triton.model_name import check_model_name
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,8 @@ class Settings:
     preview          write preview.png beside the label map
     allow_foreign_data_files
                      data files that the input's header names may lie outside the header's folder
+    load_model       have a server with explicit model control load the model, unless it is ready
+    access           certificates and headers of connections to Triton
     debug_port       TCP port on which to wait for a debugger before running, None: do not
     """
 
@@ -85,6 +90,8 @@ class Settings:
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
     allow_foreign_data_files: bool = False
+    load_model: bool = False
+    access: Access = field(default_factory=Access)
     debug_port: int | None = None
 
     def __post_init__(self) -> None:
@@ -114,6 +121,8 @@ class Settings:
                     f"{_option(name)}: found {seconds:g}, expected a positive number of seconds",
                     remedy="every wait has an end: give a large number instead of none",
                 )
+        if self.model_name is not None:
+            check_model_name(self.model_name)
         if self.roi_size is not None and (len(self.roi_size) != 3 or min(self.roi_size) < 1):
             raise ConfigError(
                 f"--roi: found {self.roi_size}, expected 3 positive integers",
@@ -129,14 +138,15 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
         """Settings of `environ`, with every override that is not None put on top.
 
-        Overrides are the fields of this class and two more: `triton` ("HOST:PORT", which replaces every
-        address of the environment, or "local") and `models` (the repository for "local", default: the
-        packaged one). Paths may be strings; `publish=""` publishes nothing; `roi_size` may be "320,320,64".
+        Overrides are the fields of this class and some more: `triton` ("HOST:PORT", which replaces every
+        address of the environment, or "local"), `models` (the repository for "local", default: the packaged
+        one) and the files of `access`: `tls_ca`, `tls_cert`, `tls_key`, `headers`. Paths may be strings;
+        `publish=""` publishes nothing; `roi_size` may be "320,320,64".
 
         Raises ConfigError naming the variable or option.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
-        unknown = set(given) - {f.name for f in fields(cls)} - {"triton", "models"}
+        unknown = set(given) - {f.name for f in fields(cls)} - {"triton", "models", *ACCESS_OPTIONS}
         if unknown:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
 
@@ -152,6 +162,13 @@ class Settings:
             if name in given and not str(given[name]).strip():
                 raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
         triton, models = given.pop("triton", None), given.pop("models", None)
+        files = {name: given.pop(name) for name in ACCESS_OPTIONS if name in given}
+        if triton == "local" and files:
+            raise ConfigError(
+                f"{_option(next(iter(files)))} contradicts --triton local", remedy="a local server needs no credentials"
+            )
+        if triton != "local":
+            values["access"] = access_from_environment(environ, **files)
         values |= _triton(environ, triton) | given
         if triton == "local":
             repository = Path(models or _packaged("models"))

@@ -36,3 +36,11 @@ def test_order(
     expected: tuple[Endpoints, str],
 ) -> None:
     assert server_address(_settings(environ, **options), inferer) == expected
+
+
+def test_every_address_carries_what_connections_need() -> None:
+    headers = {"GPU_INFER_TRITON_HEADERS": "x: 1"}
+    for environ, inferer in (({}, None), ({}, INFERER), ({"NVIDIA_CLARA_TRTISURI": "https://near:1"}, SILENT)):
+        settings = _settings(environ | headers)
+        assert server_address(settings, inferer)[0].access == settings.access
+        assert settings.access.headers == (("x", "1"),)

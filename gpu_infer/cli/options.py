@@ -86,8 +86,9 @@ Triton = Annotated[
     str | None,
     typer.Option(
         "--triton",
-        metavar="HOST:PORT|local",
-        help="Server; local: start one for this run. (env NVIDIA_CLARA_TRTISURI, the config, localhost:8000)",
+        metavar="ADDRESS|local",
+        help="Server: host:port, or https:// or grpcs:// and that; local: start one for this run. "
+        "(env NVIDIA_CLARA_TRTISURI, the config, localhost:8000)",
         rich_help_panel=_SERVER,
     ),
 ]
@@ -111,6 +112,44 @@ Data = Annotated[
 Require = Annotated[
     RequireChoice | None,
     typer.Option("--require", help="Fail rather than use another way for the voxels.", rich_help_panel=_SERVER),
+]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca",
+        parser=path,
+        help="Authorities that may sign the server's certificate, PEM. (env GPU_INFER_TLS_CA, the system's)",
+        rich_help_panel=_SERVER,
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert",
+        parser=path,
+        help="The client's own certificate, PEM. (env GPU_INFER_TLS_CERT)",
+        rich_help_panel=_SERVER,
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key", parser=path, help="Its key, PEM, no password. (env GPU_INFER_TLS_KEY)", rich_help_panel=_SERVER
+    ),
+]
+Headers = Annotated[
+    Path | None,
+    typer.Option(
+        "--headers",
+        parser=path,
+        metavar="FILE",
+        help='Headers for the server, one "Name: value" a line. (env GPU_INFER_TRITON_HEADERS_FILE, …_HEADERS)',
+        rich_help_panel=_SERVER,
+    ),
+]
+Load = Annotated[
+    bool | None,
+    typer.Option("--load", help="Have a server with explicit model control load the model.", rich_help_panel=_SERVER),
 ]
 Wait = Annotated[
     float | None,

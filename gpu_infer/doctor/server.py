@@ -86,6 +86,7 @@ def _check_model(settings: Settings, config: Config | None, server: Server, *, f
             input_name=inferer.input_name if inferer else None,
             output_name=inferer.output_name if inferer else None,
             wait_s=settings.wait_s,
+            load=settings.load_model,
         )
     except GpuInferError as error:
         return [_failure("model", error)]

@@ -114,10 +114,8 @@ class Control(Protocol):
     name: ControlName
     url: str
 
-    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool: ...
-
-    def server_ready(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        """Whether the server takes requests; raises ConnectionLost where there is none."""
+    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
+        """Whether the server answers, whatever its models do; raises ConnectionLost if there is none."""
         ...
 
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str: ...
@@ -129,6 +127,10 @@ class Control(Protocol):
     def model_config(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelConfig: ...
 
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]: ...
+
+    def load_model(self, model: str, timeout: float) -> None:
+        """Let the server load `model`, every version that its policy names; returns when it is ready."""
+        ...
 
     def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
         """Let the server map the POSIX segment `key` ("/name"); RegionExists when the name is taken."""

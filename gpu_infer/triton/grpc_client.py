@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+import grpc  # type: ignore[import-untyped]
 import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from . import answers
+from .access import Access
 from .client import (
     CALL_TIMEOUT_S,
+    LONGEST_S,
     MESSAGE_LIMIT,
     InferReply,
     InferRequest,
@@ -21,16 +27,29 @@ from .client import (
     RegionInfo,
     RegionKind,
     RegionSlice,
-    TensorMetadata,
     check_message_size,
     checked_region_name,
 )
-from .endpoints import ControlName
-from .failures import Subject, connection_lost, deadline, refusal
+from .endpoints import ControlName, tls_protocol, without_scheme
+from .failures import Subject, connection_lost, deadline, malformed, refusal
 
+T = TypeVar("T")
+
+_SERVICE = "inference.GRPCInferenceService"
+_LIMITS = {
+    "methodConfig": [
+        {"name": [{"service": _SERVICE}], "maxResponseMessageBytes": answers.ANSWER_LIMIT},
+        {"name": [{"service": _SERVICE, "method": "ModelInfer"}], "maxResponseMessageBytes": MESSAGE_LIMIT},
+    ]
+}
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.service_config", json.dumps(_LIMITS)),
+    ("grpc.service_config_disable_resolution", 1),  # a DNS record has no say in these limits
+    # Nothing compressed is asked for, and nothing inflated: a small answer stays a small one.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
+    ("grpc.per_message_decompression", 0),
     # One connection per client: shared subchannels would share their back-off after a restart too.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 200),
@@ -43,97 +62,125 @@ CHANNEL_OPTIONS = [
 ]
 
 
+# An answer that is no message becomes our error; grpc need not print a traceback of it, too.
+logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
+
+
 class GrpcClient:
     """One channel with its own connection; see `client.Control`."""
 
     name: ControlName = "grpc"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, access: Access | None = None) -> None:
+        access = access or Access()
         self.url = url
-        self._client = triton.InferenceServerClient(url, channel_args=CHANNEL_OPTIONS)
+        credentials = grpc.ssl_channel_credentials(*access.pem()) if tls_protocol(url) is not None else None
+        self._headers = dict(access.headers) or None
+        self._client = triton.InferenceServerClient(
+            without_scheme(url), creds=credentials, channel_args=CHANNEL_OPTIONS
+        )
 
-    def _call(self, what: str, subject: Subject, timeout: float, call: Callable[[], Any]) -> Any:
+    def _call(
+        self, what: str, subject: Subject, timeout: float, call: Callable[..., Any], read: Callable[[Any], T]
+    ) -> T:
+        """What `read` makes of the answer of `call(headers=…, client_timeout=…)`."""
         try:
-            return call()
+            answer = call(headers=self._headers, client_timeout=min(timeout, LONGEST_S))
         except InferenceServerException as error:
             status = (error.status() or "").removeprefix("StatusCode.")
             text = error.message()
             if status == "DEADLINE_EXCEEDED":
                 raise deadline(what, self.url, timeout) from None
+            if status == "INTERNAL" and "deserializing response" in (text or ""):
+                raise malformed(what, self.url, "no message of its kind, or a compressed one") from None
             raise refusal(what, self.url, status, text, subject) from None
         except ValueError as error:  # grpc's word for a call on a closed channel
             raise connection_lost(what, self.url, error) from None
+        try:
+            return read(answer)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise malformed(what, self.url, error) from None
 
     def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return bool(
-            self._call("liveness", "server", timeout, lambda: self._client.is_server_live(client_timeout=timeout))
-        )
-
-    def server_ready(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return bool(
-            self._call("readiness", "server", timeout, lambda: self._client.is_server_ready(client_timeout=timeout))
-        )
+        return self._call("liveness", "server", timeout, self._client.is_server_live, bool)
 
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str:
-        found = self._call(
-            "metadata", "server", timeout, lambda: self._client.get_server_metadata(client_timeout=timeout)
+        return self._call(
+            "metadata",
+            "server",
+            timeout,
+            self._client.get_server_metadata,
+            lambda found: answers.text(found.version, "the server's version"),
         )
-        return str(found.version)
 
     def model_ready(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> bool:
-        return bool(
-            self._call(
-                f"readiness of model {model}",
-                "model",
-                timeout,
-                lambda: self._client.is_model_ready(model, version, client_timeout=timeout),
-            )
+        return self._call(
+            f"readiness of model {model}",
+            "model",
+            timeout,
+            lambda **options: self._client.is_model_ready(model, version, **options),
+            bool,
         )
 
     def model_metadata(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelMetadata:
-        found = self._call(
+        def read(found: Any) -> ModelMetadata:
+            inputs, outputs = (
+                tuple(answers.tensor(t.name, t.datatype, t.shape) for t in tensors)
+                for tensors in (found.inputs, found.outputs)
+            )
+            return answers.metadata(model, found.name, found.versions, found.platform, inputs, outputs)
+
+        return self._call(
             f"metadata of model {model}",
             "model",
             timeout,
-            lambda: self._client.get_model_metadata(model, version, client_timeout=timeout),
-        )
-        return ModelMetadata(
-            found.name,
-            tuple(found.versions),
-            found.platform,
-            tuple(TensorMetadata(t.name, t.datatype, tuple(t.shape)) for t in found.inputs),
-            tuple(TensorMetadata(t.name, t.datatype, tuple(t.shape)) for t in found.outputs),
+            lambda **options: self._client.get_model_metadata(model, version, **options),
+            read,
         )
 
     def model_config(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelConfig:
-        config = self._call(
+        def read(found: Any) -> ModelConfig:
+            config = found.config
+            return ModelConfig(
+                answers.whole(config.max_batch_size, "max_batch_size", 0),
+                answers.text(config.backend or config.platform, "the backend"),
+                bool(config.model_transaction_policy.decoupled),
+                frozenset(answers.text(t.name, "an input's name") for t in config.input if t.optional),
+            )
+
+        return self._call(
             f"configuration of model {model}",
             "model",
             timeout,
-            lambda: self._client.get_model_config(model, version, client_timeout=timeout),
-        ).config
-        return ModelConfig(
-            config.max_batch_size,
-            config.backend or config.platform,
-            bool(config.model_transaction_policy.decoupled),
-            frozenset(tensor.name for tensor in config.input if tensor.optional),
+            lambda **options: self._client.get_model_config(model, version, **options),
+            read,
         )
 
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]:
-        found = self._call(
+        return self._call(
             "repository index",
             "server",
             timeout,
-            lambda: self._client.get_model_repository_index(client_timeout=timeout),
+            self._client.get_model_repository_index,
+            lambda found: [answers.entry(m.name, m.version, m.state, m.reason) for m in found.models],
         )
-        return [ModelEntry(m.name, m.version, m.state, m.reason) for m in found.models]
+
+    def load_model(self, model: str, timeout: float) -> None:
+        self._call(
+            f"loading model {model}",
+            "model",
+            timeout,
+            lambda **options: self._client.load_model(model, **options),
+            lambda _: None,
+        )
 
     def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
         self._call(
             f"registering {key}",
             "server",
             timeout,
-            lambda: self._client.register_system_shared_memory(name, key, nbytes, client_timeout=timeout),
+            lambda **options: self._client.register_system_shared_memory(name, key, nbytes, **options),
+            lambda _: None,
         )
 
     def register_cuda_region(
@@ -144,7 +191,8 @@ class GrpcClient:
             f"registering CUDA block {name}",
             "server",
             timeout,
-            lambda: self._client.register_cuda_shared_memory(name, handle, device, nbytes, client_timeout=timeout),
+            lambda **options: self._client.register_cuda_shared_memory(name, handle, device, nbytes, **options),
+            lambda _: None,
         )
 
     def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
@@ -154,23 +202,25 @@ class GrpcClient:
             if kind == "system"
             else self._client.unregister_cuda_shared_memory
         )
-        self._call(f"unregistering {name}", "server", timeout, lambda: forget(name, client_timeout=timeout))
+        self._call(
+            f"unregistering {name}", "server", timeout, lambda **options: forget(name, **options), lambda _: None
+        )
 
     def registered_regions(self, timeout: float = CALL_TIMEOUT_S) -> dict[str, RegionInfo]:
-        system = self._call(
+        regions = self._call(
             "listing shared memory",
             "server",
             timeout,
-            lambda: self._client.get_system_shared_memory_status(client_timeout=timeout),
+            self._client.get_system_shared_memory_status,
+            lambda found: [answers.region(r.name, "system", r.key, r.byte_size) for r in found.regions.values()],
         )
-        cuda = self._call(
+        regions += self._call(
             "listing CUDA shared memory",
             "server",
             timeout,
-            lambda: self._client.get_cuda_shared_memory_status(client_timeout=timeout),
+            self._client.get_cuda_shared_memory_status,
+            lambda found: [answers.region(r.name, "cuda", "", r.byte_size) for r in found.regions.values()],
         )
-        regions = [RegionInfo(r.name, "system", r.key, r.byte_size) for r in system.regions.values()]
-        regions += [RegionInfo(r.name, "cuda", "", r.byte_size) for r in cuda.regions.values()]
         return {region.name: region for region in regions}
 
     def infer(self, request: InferRequest, timeout: float) -> InferReply:
@@ -183,22 +233,36 @@ class GrpcClient:
         sink = triton.InferRequestedOutput(request.output_name)
         if request.sink is not None:
             sink.set_shared_memory(request.sink.name, request.sink.nbytes, request.sink.offset)
-        result = self._call(
+        return self._call(
             f"inference of model {request.model}",
             "model",
             timeout,
-            lambda: self._client.infer(
-                request.model, [source], request.version, outputs=[sink], client_timeout=timeout
-            ),
+            lambda **options: self._client.infer(request.model, [source], request.version, outputs=[sink], **options),
+            lambda result: _reply(result.get_response(), request.output_name, request.sink is None),
         )
-        output = result.get_output(request.output_name)
-        if output is None:
-            return InferReply((), "", None)
-        data = result.as_numpy(request.output_name) if request.sink is None else None
-        return InferReply(tuple(output.shape), output.datatype, data)
 
     def abort(self) -> None:
         self._client.close()
 
     def close(self) -> None:
         self._client.close()
+
+
+def _reply(message: Any, output_name: str, inline: bool) -> InferReply:
+    """Of a ModelInferResponse, whose raw contents lie in the order of the outputs that are not in a region."""
+    reply, raw = InferReply((), "", None), 0
+    for output in message.outputs:
+        in_region = "shared_memory_region" in output.parameters
+        if output.name == output_name:
+            if reply.datatype:
+                raise answers.Malformed(f"output {output_name} twice")
+            sizes = answers.shape(output.shape, output_name, 0)
+            datatype = answers.text(output.datatype, f"the datatype of {output_name}")
+            if inline and raw >= len(message.raw_output_contents):
+                raise answers.Malformed(f"output {output_name} has no bytes")
+            content = message.raw_output_contents[raw] if inline else b""
+            reply = InferReply(
+                sizes, datatype, answers.array(content, datatype, sizes, output_name) if inline else None
+            )
+        raw += not in_region
+    return reply

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ssl
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import gevent  # type: ignore[import-untyped]
 import numpy as np
 import tritonclient.http as triton
-from tritonclient.utils import InferenceServerException
 
 from ..errors import GpuInferError
+from . import answers
+from .access import Access
 from .client import (
     CALL_TIMEOUT_S,
+    MESSAGE_LIMIT,
     InferReply,
     InferRequest,
     ModelConfig,
@@ -28,16 +32,18 @@ from .client import (
     RegionInfo,
     RegionKind,
     RegionSlice,
-    TensorMetadata,
     check_message_size,
     checked_region_name,
 )
 from .endpoints import ControlName
-from .failures import Subject, connection_lost, deadline, refusal
+from .failures import DENIED, Subject, access_denied, connection_lost, deadline, malformed, refusal
+from .http_connection import HttpAnswer, HttpConnection
 from .lasting_threads import LastingThread
 
-CONNECT_TIMEOUT_S = 10.0
-RECEIVE_BYTES = 1 << 20
+T = TypeVar("T")
+
+_OK = http.client.OK
+_Send = Callable[[HttpConnection], HttpAnswer]
 
 
 class HttpClient:
@@ -45,29 +51,26 @@ class HttpClient:
 
     name: ControlName = "http"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, access: Access | None = None) -> None:
         self.url = url
+        self._access = access or Access()
         self._thread = threading.get_ident()
-        self._client: Any = None
+        self._client: HttpConnection | None = None
         self._lock = threading.Lock()
         self._cut: Any = None  # wakes the event loop of the client's thread, during a call
         # An interrupt (Ctrl-C, or what a signal handler raises) reaches the caller; gevent need not print it too.
         hub = gevent.get_hub()
         hub.NOT_ERROR = tuple({*hub.NOT_ERROR, KeyboardInterrupt, GpuInferError})
 
-    def _connected(self) -> Any:
+    def _connected(self) -> HttpConnection:
         if threading.get_ident() != self._thread:
             raise RuntimeError("an HTTP client belongs to the thread that made it")
         if self._client is None:
-            # No network timeout: the call's deadline bounds all its reads together, a socket's each one.
-            self._client = triton.InferenceServerClient(
-                self.url, connection_timeout=CONNECT_TIMEOUT_S, network_timeout=None
-            )
-            # Outputs are tens of megabytes; reading them by the library's 4 KiB costs a quarter of the time.
-            self._client._client_stub.block_size = RECEIVE_BYTES
+            self._client = HttpConnection(self.url, self._access)
         return self._client
 
-    def _call(self, what: str, subject: Subject, timeout: float, call: Callable[[Any], Any]) -> Any:
+    def _call(self, what: str, subject: Subject, timeout: float, send: _Send, read: Callable[[HttpAnswer], T]) -> T:
+        """What `read` makes of the answer; the deadline holds for both."""
         client = self._connected()
         limit = gevent.Timeout(timeout)
         limit.start()
@@ -76,14 +79,18 @@ class HttpClient:
         with self._lock:
             self._cut = cut
         try:
-            return call(client)
+            answer = send(client)
         except gevent.Timeout as reached:
             self._drop()
             if reached is not limit:
                 raise
             raise deadline(what, self.url, timeout) from None
-        except InferenceServerException as error:
-            raise refusal(what, self.url, error.status() or "", error.message(), subject) from None
+        except answers.Malformed as error:
+            self._drop()
+            raise malformed(what, self.url, error) from None
+        except ssl.SSLCertVerificationError as error:
+            self._drop()
+            raise access_denied(what, self.url, error) from None
         except (OSError, http.client.HTTPException) as error:
             self._drop()
             raise connection_lost(what, self.url, error) from None
@@ -96,6 +103,11 @@ class HttpClient:
                 self._cut = None
             cut.stop()
             cut.close()
+        try:
+            return read(answer)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            self._drop()
+            raise malformed(what, self.url, error) from None
 
     def _drop(self) -> None:
         """Leave a connection in an unknown state behind; the next call opens a new one."""
@@ -103,84 +115,116 @@ class HttpClient:
         if client is not None:
             client.close()
 
-    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return bool(self._call("liveness", "server", timeout, lambda c: c.is_server_live()))
+    def _is(self, what: str, subject: Subject, timeout: float, path: str) -> bool:
+        """Whether the answer to a GET is 200."""
 
-    def server_ready(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return bool(self._call("readiness", "server", timeout, lambda c: c.is_server_ready()))
+        def read(answer: HttpAnswer) -> bool:
+            if str(answer.status) in DENIED:
+                raise self._refusal(what, subject, answer)
+            return answer.status == _OK
+
+        return self._call(what, subject, timeout, lambda c: c.get(path, answers.ANSWER_LIMIT), read)
+
+    def _ask(
+        self,
+        what: str,
+        subject: Subject,
+        timeout: float,
+        path: str,
+        read: Callable[[Any], T],
+        document: dict[str, Any] | None = None,
+    ) -> T:
+        """What `read` makes of the JSON that a GET, or the POST of a document, brings."""
+
+        def send(client: HttpConnection) -> HttpAnswer:
+            if document is None:
+                return client.get(path, answers.ANSWER_LIMIT)
+            return client.post_document(path, document, answers.ANSWER_LIMIT)
+
+        def read_answer(answer: HttpAnswer) -> T:
+            if answer.status != _OK:
+                raise self._refusal(what, subject, answer)
+            return read(answers.decoded(answer.body))
+
+        return self._call(what, subject, timeout, send, read_answer)
+
+    def _order(
+        self, what: str, timeout: float, path: str, document: dict[str, Any], subject: Subject = "server"
+    ) -> None:
+        """POST a document; the answer's status says everything."""
+
+        def read(answer: HttpAnswer) -> None:
+            if answer.status != _OK:
+                raise self._refusal(what, subject, answer)
+
+        self._call(what, subject, timeout, lambda c: c.post_document(path, document, answers.ANSWER_LIMIT), read)
+
+    def _refusal(self, what: str, subject: Subject, answer: HttpAnswer) -> GpuInferError:
+        return refusal(what, self.url, str(answer.status), answer.refusal_text(), subject)
+
+    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
+        return self._is("liveness", "server", timeout, "v2/health/live")
 
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str:
-        return str(self._call("metadata", "server", timeout, lambda c: c.get_server_metadata())["version"])
+        def read(document: Any) -> str:
+            return answers.text(answers.mapping(document, "the metadata").get("version"), "the server's version")
+
+        return self._ask("metadata", "server", timeout, "v2", read)
 
     def model_ready(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> bool:
-        return bool(
-            self._call(f"readiness of model {model}", "model", timeout, lambda c: c.is_model_ready(model, version))
-        )
+        return self._is(f"readiness of model {model}", "model", timeout, f"{_path(model, version)}/ready")
 
     def model_metadata(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelMetadata:
-        found = self._call(
-            f"metadata of model {model}", "model", timeout, lambda c: c.get_model_metadata(model, version)
-        )
-
-        def tensors(key: str) -> tuple[TensorMetadata, ...]:
-            return tuple(
-                TensorMetadata(t["name"], t["datatype"], tuple(map(int, t["shape"]))) for t in found.get(key, [])
-            )
-
-        return ModelMetadata(
-            found["name"],
-            tuple(found.get("versions", [])),
-            found.get("platform", ""),
-            tensors("inputs"),
-            tensors("outputs"),
+        return self._ask(
+            f"metadata of model {model}",
+            "model",
+            timeout,
+            _path(model, version),
+            lambda document: answers.json_metadata(model, document),
         )
 
     def model_config(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelConfig:
-        config = self._call(
-            f"configuration of model {model}", "model", timeout, lambda c: c.get_model_config(model, version)
-        )
-        return ModelConfig(
-            int(config.get("max_batch_size", 0)),
-            config.get("backend") or config.get("platform", ""),
-            bool(config.get("model_transaction_policy", {}).get("decoupled", False)),
-            frozenset(tensor["name"] for tensor in config.get("input", []) if tensor.get("optional")),
+        return self._ask(
+            f"configuration of model {model}", "model", timeout, f"{_path(model, version)}/config", answers.json_config
         )
 
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]:
-        found = self._call("repository index", "server", timeout, lambda c: c.get_model_repository_index())
-        return [
-            ModelEntry(m["name"], str(m.get("version", "")), m.get("state", ""), m.get("reason", "")) for m in found
-        ]
+        return self._ask("repository index", "server", timeout, "v2/repository/index", answers.json_index, {})
+
+    def load_model(self, model: str, timeout: float) -> None:
+        path = f"v2/repository/models/{quote(model, safe='')}/load"
+        self._order(f"loading model {model}", timeout, path, {}, "model")
 
     def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
-        self._call(
-            f"registering {key}",
-            "server",
-            timeout,
-            lambda c: c.register_system_shared_memory(name, key, nbytes),
-        )
+        document = {"key": key, "offset": 0, "byte_size": nbytes}
+        self._order(f"registering {key}", timeout, f"{_region_path('system', name)}/register", document)
 
     def register_cuda_region(
         self, name: str, ipc_handle: bytes, device: int, nbytes: int, timeout: float = CALL_TIMEOUT_S
     ) -> None:
-        handle = base64.b64encode(ipc_handle).decode()
-        self._call(
-            f"registering CUDA block {name}",
-            "server",
-            timeout,
-            lambda c: c.register_cuda_shared_memory(name, handle, device, nbytes),
-        )
+        handle = {"b64": base64.b64encode(ipc_handle).decode()}
+        document = {"raw_handle": handle, "device_id": device, "byte_size": nbytes}
+        self._order(f"registering CUDA block {name}", timeout, f"{_region_path('cuda', name)}/register", document)
 
     def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
         checked_region_name(name)
-        method = f"unregister_{kind}_shared_memory"
-        self._call(f"unregistering {name}", "server", timeout, lambda c: getattr(c, method)(name))
+        self._order(f"unregistering {name}", timeout, f"{_region_path(kind, name)}/unregister", {})
 
     def registered_regions(self, timeout: float = CALL_TIMEOUT_S) -> dict[str, RegionInfo]:
-        system = self._call("listing shared memory", "server", timeout, lambda c: c.get_system_shared_memory_status())
-        cuda = self._call("listing CUDA shared memory", "server", timeout, lambda c: c.get_cuda_shared_memory_status())
-        regions = [RegionInfo(r["name"], "system", r["key"], int(r["byte_size"])) for r in system]
-        regions += [RegionInfo(r["name"], "cuda", "", int(r["byte_size"])) for r in cuda]
+        regions = self._ask(
+            "listing shared memory",
+            "server",
+            timeout,
+            "v2/systemsharedmemory/status",
+            lambda document: answers.json_regions(document, "system"),
+        )
+        regions += self._ask(
+            "listing CUDA shared memory",
+            "server",
+            timeout,
+            "v2/cudasharedmemory/status",
+            lambda document: answers.json_regions(document, "cuda"),
+        )
         return {region.name: region for region in regions}
 
     def infer(self, request: InferRequest, timeout: float) -> InferReply:
@@ -193,17 +237,20 @@ class HttpClient:
         sink = triton.InferRequestedOutput(request.output_name, binary_data=True)
         if request.sink is not None:
             sink.set_shared_memory(request.sink.name, request.sink.nbytes, request.sink.offset)
-        result = self._call(
-            f"inference of model {request.model}",
-            "model",
-            timeout,
-            lambda c: c.infer(request.model, [source], request.version, outputs=[sink]),
+        inline = request.sink is None
+        body, header_length = triton.InferenceServerClient.generate_request_body([source], outputs=[sink])
+        path, limit = (
+            f"{_path(request.model, request.version)}/infer",
+            MESSAGE_LIMIT if inline else answers.ANSWER_LIMIT,
         )
-        output = result.get_output(request.output_name)
-        if output is None:
-            return InferReply((), "", None)
-        data = result.as_numpy(request.output_name) if request.sink is None else None
-        return InferReply(tuple(map(int, output["shape"])), output["datatype"], data)
+        what = f"inference of model {request.model}"
+
+        def read(answer: HttpAnswer) -> InferReply:
+            if answer.status != _OK:
+                raise self._refusal(what, "model", answer)
+            return answers.json_reply(answer.body, answer.header_length, request.output_name, inline)
+
+        return self._call(what, "model", timeout, lambda c: c.post(path, body, header_length, limit), read)
 
     def abort(self) -> None:
         with self._lock:
@@ -222,3 +269,12 @@ def end_thread() -> None:
     """
     if not isinstance(threading.current_thread(), LastingThread):
         gevent.get_hub().destroy(destroy_loop=True)
+
+
+def _path(model: str, version: str) -> str:
+    path = f"v2/models/{quote(model, safe='')}"
+    return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
+def _region_path(kind: RegionKind, name: str) -> str:
+    return f"v2/{kind}sharedmemory/region/{quote(name, safe='')}"

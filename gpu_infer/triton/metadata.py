@@ -28,8 +28,9 @@ def model_info(
     max_batch_size > 0             a leading batch axis of up to that many windows
     max_batch_size 0, 5 dims       an explicit batch axis: its own size where fixed, else `batch` (default 1)
     max_batch_size 0, 4 dims       no batch axis, one window a request
-    Raises ModelError for a decoupled model, several inputs or outputs of which none is chosen by name, a
-    datatype other than FP32 and FP16, and dims that are not channels and three axes.
+    Of several inputs, the only one that is not optional is taken. Raises ModelError for a decoupled model, several
+    inputs or outputs of which none is chosen by name, a datatype other than FP32 and FP16, and dims that are not
+    channels and three axes.
     """
     name = metadata.name
     if config.decoupled:
@@ -37,6 +38,9 @@ def model_info(
             f"model {name} is decoupled (it may answer any number of times), expected one answer a request",
             remedy="serve it without model_transaction_policy { decoupled: true }",
         )
+    needed = tuple(tensor for tensor in metadata.inputs if tensor.name not in config.optional_inputs)
+    if input_name is None and len(needed) == 1:
+        input_name = needed[0].name
     source = _choose(name, "input", metadata.inputs, input_name)
     sink = _choose(name, "output", metadata.outputs, output_name)
     unfed = [t.name for t in metadata.inputs if t is not source and t.name not in config.optional_inputs]
@@ -79,8 +83,9 @@ def _choose(model: str, role: str, tensors: tuple[TensorMetadata, ...], wanted: 
         raise ModelError(
             f"model {model} has {len(tensors)} {role}s, expected one: {names}",
             remedy=f"choose one with inferer.args.{role}_name"
-            if tensors and role == "output"
-            else "serve the model with exactly one input",
+            + ("; all others must be optional" if role == "input" else "")
+            if tensors
+            else f"serve a model with one {role}",
         )
     return tensors[0]
 

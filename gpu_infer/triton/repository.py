@@ -9,6 +9,7 @@ from ..errors import ModelError
 from .client import ModelConfig, ModelMetadata, TensorMetadata
 from .metadata import model_info
 from .model import ModelInfo
+from .model_name import check_model_name
 
 
 def model_in_repository(
@@ -22,8 +23,10 @@ def model_in_repository(
 ) -> ModelInfo | None:
     """What `repository/name/config.pbtxt` says, as the server would tell it; None where there is no such file.
 
-    Raises ModelError for a file that does not parse or a model that does not fit (see `metadata.model_info`).
+    Raises ConfigError for a name that no folder can have, ModelError for a file that does not parse or a model that
+    does not fit (see `metadata.model_info`).
     """
+    check_model_name(name, version)
     path = repository / name / "config.pbtxt"
     if not path.is_file():
         return None
@@ -48,6 +51,7 @@ def model_in_repository(
         max_batch_size=parsed.max_batch_size,
         backend=parsed.backend,
         decoupled=parsed.model_transaction_policy.decoupled,
+        optional_inputs=frozenset(tensor.name for tensor in parsed.input if tensor.optional),
     )
     return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
 

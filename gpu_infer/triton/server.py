@@ -6,12 +6,15 @@ import logging
 import time
 from collections.abc import Callable
 
-from ..errors import ConfigError, DeadlineError, ModelError, ServerError
+from ..errors import DeadlineError, ModelError, ServerError
+from .access import Access
 from .client import Control
-from .endpoints import ControlName, Endpoints
-from .failures import ConnectionLost, one_line
+from .endpoints import ControlName, Endpoints, tls_protocol
+from .failures import AccessDenied, ConnectionLost, one_line
 from .metadata import model_info
 from .model import ModelInfo
+from .model_name import check_model_name
+from .model_state import await_model
 
 log = logging.getLogger(__name__)
 
@@ -20,24 +23,25 @@ LEAST_TIMEOUT_S = 0.5  # of such a call at the end of the wait
 LOG_EVERY_S = 10.0
 
 
-def make_client(control: ControlName, url: str) -> Control:
-    """A client of one protocol for the calling thread."""
+def make_client(control: ControlName, url: str, access: Access | None = None) -> Control:
+    """A client of one protocol for the calling thread; ConfigError for certificates that cannot be used."""
     if control == "grpc":
         from .grpc_client import GrpcClient
 
-        return GrpcClient(url)
+        return GrpcClient(url, access)
     from .http_client import HttpClient
 
-    return HttpClient(url)
+    return HttpClient(url, access)
 
 
 class Server:
     """A reachable server. Holds no connection: `client()` makes one for the thread that calls it."""
 
-    def __init__(self, control: ControlName, url: str, version: str) -> None:
+    def __init__(self, control: ControlName, url: str, version: str, access: Access | None = None) -> None:
         self.control = control
         self.url = url
         self.version = version
+        self._access = access
 
     @classmethod
     def connect(
@@ -49,27 +53,42 @@ class Server:
         interval_s: float = 0.5,
         check: Callable[[], None] = lambda: None,
     ) -> Server:
-        """The first endpoint whose server is ready, asked every `interval_s` seconds for at most `wait_s`.
+        """The first endpoint whose server is live, asked every `interval_s` seconds for at most `wait_s`.
+
+        Whether a server is ready depends on all its models; `model` waits for the one that a run needs.
 
         check  called before each round; what it raises ends the wait
         Raises DeadlineError that names every address tried and what it answered last, ConfigError when no
-        address speaks the protocol asked for.
+        address speaks the protocol asked for or a certificate cannot be used, AccessDenied when every address
+        refuses us or shows a certificate that is not trusted.
         """
         candidates = endpoints.candidates(control)
+        access = endpoints.access
+        if access.headers:
+            open_urls = [url for _, url in candidates if tls_protocol(url) is None]
+            if open_urls:
+                log.warning("%s: headers (%s) are sent without encryption", open_urls[0], access.header_names)
         answers: dict[tuple[ControlName, str], str] = {}
         started = time.monotonic()
         next_log = LOG_EVERY_S
         while True:
             check()
+            denials: list[AccessDenied] = []
             for name, url in candidates:
-                answer = _ask(name, url, started + wait_s)
+                try:
+                    answer = _ask(name, url, access, started + wait_s)
+                except AccessDenied as error:
+                    denials.append(error)
+                    answer = error.message
                 if isinstance(answer, Server):
                     for (left, address), reason in answers.items():
                         if (left, address) != (name, url):
                             log.info("control %s at %s not used: %s", left, address, reason)
-                    log.info("Triton %s is ready at %s (%s)", answer.version, url, name)
+                    log.info("Triton %s is live at %s (%s)", answer.version, url, name)
                     return answer
                 answers[name, url] = answer
+            if len(denials) == len(candidates):
+                raise denials[0]
             waited = time.monotonic() - started
             if waited >= wait_s:
                 break
@@ -84,7 +103,7 @@ class Server:
 
     def client(self) -> Control:
         """A new client for the calling thread, which also closes it."""
-        return make_client(self.control, self.url)
+        return make_client(self.control, self.url, self._access)
 
     def end_thread(self) -> None:
         """What a thread that used `client()` does last, after closing it."""
@@ -102,43 +121,27 @@ class Server:
         output_name: str | None = None,
         batch: int | None = None,
         wait_s: float = 60.0,
+        load: bool = False,
     ) -> ModelInfo:
         """The model's one input and one output, as `metadata.model_info` explains.
 
-        Waits up to `wait_s` for a model that is there but not ready. Raises ModelError for a model that is
-        missing (listing those that the server has), not ready in time, decoupled, or not of one input and one
-        output.
+        Waits up to `wait_s` for a model that is being loaded. `load`: have the server load it unless it is ready.
+        Raises ConfigError for a name or version that no model can have; ModelError for a model that is missing
+        (listing those that the server has), was never loaded, failed to load, is not ready in time, decoupled, or
+        not of one input and one output.
         """
-        if not name:
-            raise ConfigError("no model name given", remedy="set inferer.args.model_name, or pass --model")
+        check_model_name(name, version)
         client = self.client()
         try:
-            self._await_model(client, name, version, wait_s)
+            if load and not client.model_ready(name, version):
+                log.info("loading model %s", name)
+                client.load_model(name, wait_s)
+            await_model(client, name, version, wait_s)
             metadata = client.model_metadata(name, version)
             config = client.model_config(name, version)
         finally:
             client.close()
         return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
-
-    def _await_model(self, client: Control, name: str, version: str, wait_s: float) -> None:
-        asked = f"model {name}" + (f" version {version}" if version else "")
-        started = time.monotonic()
-        while not client.model_ready(name, version):
-            entries = client.model_index()
-            mine = [entry for entry in entries if entry.name == name]
-            if not mine or (version and all(entry.version not in ("", version) for entry in mine)):
-                have = ", ".join(sorted({f"{e.name} {e.version}".strip() for e in entries})) or "none"
-                raise ModelError(
-                    f"{asked} is not on the server at {self.url}, which has: {have}",
-                    remedy="correct inferer.args.model_name (--model), or add the model to the server's repository",
-                )
-            if time.monotonic() - started >= wait_s:
-                state = "; ".join(f"{e.state or 'unknown state'} {e.reason}".strip() for e in mine)
-                raise ModelError(
-                    f"{asked} at {self.url} is not ready after {wait_s:g} s: {one_line(state)}",
-                    remedy="see the server's log for why it does not load",
-                )
-            time.sleep(0.5)
 
 
 def wait_until_ready(client: Control, model: str, version: str, wait_s: float) -> None:
@@ -147,7 +150,7 @@ def wait_until_ready(client: Control, model: str, version: str, wait_s: float) -
     last = "no answer"
     while True:
         try:
-            if client.server_ready(_call_s(until)) and client.model_ready(model, version, _call_s(until)):
+            if client.server_live(_call_s(until)) and client.model_ready(model, version, _call_s(until)):
                 return
             last = f"model {model} is not ready"
         except (ConnectionLost, DeadlineError, ModelError) as error:
@@ -165,15 +168,15 @@ def _call_s(until: float) -> float:
     return min(PROBE_TIMEOUT_S, max(LEAST_TIMEOUT_S, until - time.monotonic()))
 
 
-def _ask(name: ControlName, url: str, until: float) -> Server | str:
-    """The server behind one address, or what keeps it from being used."""
-    client = make_client(name, url)
+def _ask(name: ControlName, url: str, access: Access, until: float) -> Server | str:
+    """The server behind one address, or what keeps it from being used; raises AccessDenied."""
+    client = make_client(name, url, access)
     try:
-        if client.server_ready(_call_s(until)):
-            return Server(name, url, client.server_version(_call_s(until)))
         if client.server_live(_call_s(until)):
-            return "live but not ready: a model is loading or failed to load"
+            return Server(name, url, client.server_version(_call_s(until)), access)
         return "not live yet"
+    except AccessDenied:
+        raise
     except ServerError as error:
         return error.message
     finally:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.triton.access import Access
 from gpu_infer.triton.endpoints import Endpoints, parse_uri
 
 
@@ -18,6 +21,8 @@ from gpu_infer.triton.endpoints import Endpoints, parse_uri
         ("10.0.0.7:65535", ("10.0.0.7", 65535)),
         ("[::1]:8001", ("::1", 8001)),
         ("[fe80::1%eth0]:8001", ("fe80::1%eth0", 8001)),
+        ("https://triton.example:443", ("triton.example", 443)),
+        ("grpcs://[::1]:8001", ("::1", 8001)),
     ],
 )
 def test_parse_uri(uri: str, expected: tuple[str, int]) -> None:
@@ -29,6 +34,9 @@ def test_parse_uri(uri: str, expected: tuple[str, int]) -> None:
     [
         ("http://localhost:8000", "has a scheme"),
         ("grpc://h:1", "has a scheme"),
+        ("https://https://h:1", "has a scheme"),
+        ("https://h:1/v2", "more than a host and a port"),
+        ("grpcs://h", "has no port"),
         ("localhost", "has no port"),
         ("localhost:", "has no port"),
         ("[::1]", "has no port"),
@@ -76,3 +84,28 @@ def test_no_address_for_the_protocol_asked_for() -> None:
         Endpoints()
     with pytest.raises(ConfigError, match="has a scheme"):
         Endpoints(http="http://h:8000")
+
+
+def test_a_password_in_an_address_does_not_show() -> None:
+    for uri in ("https://user:secret@h:1", "user:secret@h:1", "http://user:secret@h:1/v2"):
+        with pytest.raises(ConfigError) as caught:
+            parse_uri(uri)
+        assert "user:***@h:1" in caught.value.message
+        assert "secret" not in str(caught.value)
+
+
+def test_tls_says_the_protocol() -> None:
+    assert Endpoints(either="https://h:1").candidates() == [("http", "https://h:1")]
+    assert Endpoints(either="grpcs://h:1").candidates() == [("grpc", "grpcs://h:1")]
+    assert Endpoints(http="https://h:1", grpc="h:2").candidates() == [("grpc", "h:2"), ("http", "https://h:1")]
+    with pytest.raises(ConfigError, match="control grpc was asked for, but only http https://h:1 is given"):
+        Endpoints(either="https://h:1").candidates("grpc")
+    with pytest.raises(ConfigError, match="'grpcs://h:1' is of grpc, expected one of http"):
+        Endpoints(http="grpcs://h:1")
+
+
+def test_certificates_belong_to_tls() -> None:
+    access = Access(ca=Path("ca.pem"))
+    assert Endpoints(either="https://h:1", access=access).access is access
+    with pytest.raises(ConfigError, match="'h:1' has no TLS, to which --tls-ca"):
+        Endpoints(either="h:1", access=access)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from gpu_infer.errors import ConfigError, ResourceError, ServerError
+from gpu_infer.triton.local import guard, segments
 from gpu_infer.triton.local import install as install_module
-from gpu_infer.triton.local import segments
 from gpu_infer.triton.local.guard import region_prefix
 from gpu_infer.triton.local.install import (
     REQUIREMENTS,
@@ -246,12 +246,62 @@ def test_many_reasons_are_one_line(tmp_path: Path) -> None:
     assert len(failure_reason(log)) == 400
 
 
-def test_leftovers_of_dead_guards_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "SHM_FOLDER", tmp_path)
-    dead = 2**22 + 5  # above the kernel's largest pid
-    theirs = tmp_path / f"{region_prefix(dead)}x"
-    ours = tmp_path / f"{region_prefix(1)}test-local-install"
-    theirs.touch()
-    ours.touch()
-    assert remove_leftovers() == [theirs.name]
-    assert list(tmp_path.iterdir()) == [ours]
+@pytest.fixture
+def shm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own in place of /dev/shm."""
+    for module in (guard, segments):
+        monkeypatch.setattr(module, "SHM_FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_leftovers_of_dead_guards_only(shm: Path) -> None:
+    """Neither pid says anything: this one is alive, and a guard in another container may have any."""
+    dead, fd = guard.take_prefix()
+    os.close(fd)
+    living, lock = guard.take_prefix()
+    without_owner = f"{region_prefix(os.getpid())}{'0' * 16}_"
+    for prefix in (dead, living, without_owner):
+        (shm / f"{prefix}region").touch()
+    (shm / f"{region_prefix(1)}of-an-older-version").touch()
+    try:
+        removed = remove_leftovers()
+    finally:
+        os.close(lock)
+    assert set(removed) == {f"{dead}owner", f"{dead}region", f"{without_owner}region"}
+    assert {path.name for path in shm.iterdir()} == {
+        f"{living}owner",
+        f"{living}region",
+        f"{region_prefix(1)}of-an-older-version",
+    }
+
+
+def test_a_guard_removes_its_own_regions_alone(shm: Path) -> None:
+    """Of two guards with one pid, as two containers have them."""
+    mine, first = guard.take_prefix()
+    theirs, second = guard.take_prefix()
+    for prefix in (mine, theirs):
+        (shm / f"{prefix}region").touch()
+    guard.remove_regions(mine, shm)
+    os.close(first)
+    os.close(second)
+    assert {path.name for path in shm.iterdir()} == {f"{theirs}owner", f"{theirs}region"}
+    assert (shm / f"{theirs}owner").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_starts_with_the_umask_of_one_user(tmp_path: Path) -> None:
+    script = tmp_path / "server.sh"
+    script.write_text(f"#!/bin/sh\numask > {tmp_path}/umask\n")
+    script.chmod(0o700)
+    command = [sys.executable, guard.__file__, "1", "", str(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        process.wait(30)
+    assert (tmp_path / "umask").read_text().strip() == "0077"
+
+
+def test_regions_are_closed_to_others(shm: Path) -> None:
+    prefix = "triton_gpu_infer_7_"
+    for name in (f"{prefix}a", f"{prefix}b", "triton_gpu_infer_77_a"):
+        (shm / name).touch(0o644)
+    guard.protect_regions(prefix, shm)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in shm.iterdir()}
+    assert modes == {f"{prefix}a": 0o600, f"{prefix}b": 0o600, "triton_gpu_infer_77_a": 0o644}

@@ -102,6 +102,7 @@ def test_serves_until_stopped_and_leaves_nothing(repository: Path) -> None:
         assert "Started HTTPService" in log.read_text()
         guard = guard_of(server)
         assert regions(guard)
+        assert {(SHM_FOLDER / name).stat().st_mode & 0o077 for name in regions(guard)} == {0}
         assert processes_about(repository)
     assert not server.running
     assert not alive(pid)

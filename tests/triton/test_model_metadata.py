@@ -80,6 +80,17 @@ def test_a_second_input_is_refused_even_when_one_is_named() -> None:
     assert model_info(metadata(inputs=two), optional, input_name="T1").input.dims[0] == 3
 
 
+def test_an_optional_input_is_passed_over() -> None:
+    two = tensors((-1, 1, 8, 8, 8), (-1, 3, 8, 8, 8))
+    first = ModelConfig(4, "python", False, frozenset({"T0"}))
+    assert model_info(metadata(inputs=two), first).input.name == "T1"
+    both = ModelConfig(4, "python", False, frozenset({"T0", "T1"}))
+    with pytest.raises(ModelError, match="has 2 inputs, expected one: T0, T1") as caught:
+        model_info(metadata(inputs=two), both)
+    assert "inferer.args.input_name" in (caught.value.remedy or "")
+    assert model_info(metadata(inputs=two), both, input_name="T0").input.name == "T0"
+
+
 def test_refusals() -> None:
     with pytest.raises(ModelError, match="decoupled"):
         model_info(metadata(), ModelConfig(4, "python", True))

@@ -34,13 +34,13 @@ FLAG = "start the server with --allow-client-shm=true"
 
 
 class Grpc(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Ready, but for shared memory."""
+    """Live, but without shared memory."""
 
     status: grpc.StatusCode
     text = TEXTS[0]
 
-    def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return service_pb2.ServerReadyResponse(ready=True)
+    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerLiveResponse(live=True)
 
     def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         return service_pb2.ServerMetadataResponse(name="triton", version="2.69.0")

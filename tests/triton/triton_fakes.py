@@ -96,9 +96,6 @@ class FakeClient:
         self.closed = False
 
     def server_live(self, timeout: float = 1.0) -> bool:
-        return True
-
-    def server_ready(self, timeout: float = 1.0) -> bool:
         return self.server.ready
 
     def server_version(self, timeout: float = 1.0) -> str:

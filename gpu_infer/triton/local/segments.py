@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
+import os
+import re
 import shutil
 from pathlib import Path
 
-from .guard import SHM_FOLDER, SHM_PREFIX
+from .guard import OWNER, SHM_FOLDER, SHM_PREFIX, remove_regions
 
 log = logging.getLogger(__name__)
+
+_PREFIX = re.compile(rf"{SHM_PREFIX}\d+_[0-9a-f]{{16}}_")
 
 # The Python backend moves tensors to its stub through /dev/shm: a lung tile takes 26 MB in and 52 MB out.
 _COMFORT = 256 << 20
 
 
 def remove_leftovers() -> list[str]:
-    """Remove regions of the Python backend whose guard was killed with SIGKILL; returns their names."""
+    """Remove regions of the Python backend whose guard was killed with SIGKILL; returns their names.
+
+    A guard lives as long as the lock of its own file is held, in whatever container: pids prove nothing. Regions of
+    other users, and files that no guard has named, are not touched.
+    """
+    names = [path.name for path in SHM_FOLDER.glob(SHM_PREFIX + "*")]
     removed = []
-    for path in SHM_FOLDER.glob(SHM_PREFIX + "*"):
-        pid = path.name.removeprefix(SHM_PREFIX).split("_")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            try:
-                path.unlink(missing_ok=True)
-            except PermissionError:  # another user's
-                continue
-            removed.append(path.name)
+    for prefix in sorted({match.group() for name in names if (match := _PREFIX.match(name))}):
+        try:
+            lock = _lock(SHM_FOLDER / (prefix + OWNER))
+        except OSError:  # its guard lives, or is another user's
+            continue
+        try:
+            mine = sorted(path.name for path in SHM_FOLDER.glob(prefix + "*"))
+            with contextlib.suppress(PermissionError):  # another user's
+                remove_regions(prefix, SHM_FOLDER)
+                removed += mine
+        finally:
+            if lock is not None:
+                os.close(lock)
     return removed
+
+
+def _lock(path: Path) -> int | None:
+    """A descriptor that holds the lock of a guard's file; None without the file, which a guard removes last.
+
+    Raises OSError if another process holds the lock or the file is another user's.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def warn_when_small() -> None:

@@ -176,6 +176,7 @@ class LocalServer:
             assert self._guard.stdout is not None
             self.pid = int(self._guard.stdout.readline() or 0) or None
             if self._wait_ready(ports[0]):
+                guard.protect_regions(guard.region_prefix(self._guard.pid))  # before anybody here sends a voxel
                 return True
             reason = failure_reason(self._log, start_of_log)
             taken = port_was_taken(self._log, start_of_log)
