@@ -8,6 +8,7 @@ from pathlib import Path
 from .errors import ConfigError, ModelError
 from .job import settle
 from .memory import Room
+from .redaction import redact
 from .resources import resource_folder
 from .settings import Settings
 from .spec.config import Config
@@ -21,13 +22,18 @@ from .volume.volume import Volume
 
 
 def plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
-    """Lines that say how the configuration will run; for a volume, also every stage's shape and the peak memory.
+    """Lines that say how the configuration will run, without values of `{VAR}`; for a volume, also every stage's
+    shape and the peak memory.
 
     models  model repository that must hold the model; None: the packaged one. Where that does not hold it,
             windows and memory are left to the run, and a line says so.
 
     Raises ConfigError, InputError or ModelError for what is wrong.
     """
+    return [redact(line) for line in _plan(settings, volume_path, models)]
+
+
+def _plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
     config = load_config(settings.config, os.environ)
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots

@@ -98,13 +98,13 @@ def test_more_windows_than_memory_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_window_of_any_size_is_refused_for_its_memory(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="need .* GiB"):
+    with pytest.raises(ResourceError, match=r"need .* GiB"):
         plan_with(tmp_path, roi_size=[10**6] * 3)
 
 
 @pytest.mark.parametrize("step_size", [1e-9, 5e-324])
 def test_steps_of_no_size(step_size: float) -> None:
-    with pytest.raises(ConfigError, match="step_size .*expected at most 1048576"):
+    with pytest.raises(ConfigError, match=r"step_size .*expected at most 1048576"):
         make_grid((64, 64, 48), (32, 32, 32), window_mode("nnunet", {"step_size": step_size}))
 
 

@@ -41,7 +41,7 @@ def doctor(
     from ..doctor.check import exit_code
     from ..doctor.examine import examine
     from ..settings import Settings
-    from .console import say_json
+    from .console import as_json, say
 
     logging_setup.configure(None, debug=debug)
     settings = Settings.from_environment(
@@ -72,7 +72,7 @@ def doctor(
     if json:
         from dataclasses import asdict
 
-        say_json([asdict(check) for check in checks])
+        say(as_json([asdict(check) for check in checks]))
     else:
         _table(checks)
     code = exit_code(checks)

@@ -88,9 +88,8 @@ class WindowGrid:
     @property
     def list_bytes(self) -> int:
         """Bytes of the host that `distinct`, `visits` and `windows` take once a scan lists them."""
-        return (
-            self.distinct_count * (_WINDOW_BYTES + _VISIT_BYTES * len(self.mirrors)) + _START_BYTES * self.window_count
-        )
+        per_window = _WINDOW_BYTES + _VISIT_BYTES * len(self.mirrors)
+        return self.distinct_count * per_window + self.window_count * _START_BYTES
 
     @property
     def windows(self) -> list[Shape3]:

@@ -35,14 +35,16 @@ def _version(value: Any) -> str | None:
         text = str(value).strip()
         if text == "-1":  # "latest", as TensorRT Inference Server clients wrote it
             return None
-        if text.isdecimal():
+        if text.isascii() and text.isdecimal() and len(text) <= 19:  # Triton's versions have 64 bits
             return text
     raise ValueError("expected a version number, or -1 for the latest")
 
 
 def _port(value: Any) -> int:
-    if not isinstance(value, bool) and str(value).strip().isdecimal() and 1 <= int(value) <= 65535:
-        return int(value)
+    text = str(value).strip()
+    digits = not isinstance(value, bool) and text.isascii() and text.isdecimal() and len(text) <= 5
+    if digits and 1 <= int(text) <= 65535:
+        return int(text)
     raise ValueError("expected a port from 1 to 65535")
 
 

@@ -12,7 +12,7 @@ MOST_SAMPLES = 1 << 20
 
 
 def check_grid(place: str, before: Shape3, after: Shape3) -> None:
-    """ConfigError if `after` (X, Y, Z) has more than `MOST_SAMPLES` along an axis; it gives the memory of one channel."""
+    """ConfigError if `after` (X, Y, Z) exceeds `MOST_SAMPLES` along an axis; it gives the memory of one channel."""
     if max(after) > MOST_SAMPLES:
         gib = math.prod(after) * 4 // (1 << 30)
         size = f"{gib} GiB" if gib < 10**12 else f"about 10^{len(str(gib)) - 1} GiB"
