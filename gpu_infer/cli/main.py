@@ -64,8 +64,8 @@ def container_main() -> int:
 def guarded(body: Callable[[], int | None]) -> int:
     """Run `body` and turn its end into an exit code; every failure is one line on stderr.
 
-    `body` returns None or an exit code. SIGTERM and Ctrl-C raise `errors.Interrupted` in the main thread, so that everything is cleaned up on the
-    way out; a second signal ends the process at once.
+    `body` returns None or an exit code. SIGTERM and Ctrl-C raise `errors.Interrupted` in the main thread, so that
+    everything is cleaned up on the way out; a second signal ends the process at once.
     """
     streams.prepare()
     with InterruptSwitch() as switch:
