@@ -68,12 +68,12 @@ def test_a_reader_that_went_away(tmp_path: Path, pipe: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "utf-8"])
 def test_characters_that_an_encoding_lacks(tmp_path: Path, encoding: str) -> None:
     done = command(tmp_path, "$RUN", PYTHONIOENCODING=encoding)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
-    assert {"ascii": "k\\xfchn.mhd", "utf-8": "kühn.mhd"}.get(encoding, "labels") in done.stdout
+    assert ("kühn.mhd" if encoding == "utf-8" else "k\\xfchn.mhd") in done.stdout
 
 
 def gpu_infer(shell: str) -> subprocess.CompletedProcess[str]:
