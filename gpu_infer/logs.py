@@ -67,6 +67,12 @@ class LogFileHandler(logging.FileHandler):
 
     _reported = False
 
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # the base class opens a delayed file outside of its own guard
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not self._reported:
             self._reported = True
@@ -96,6 +102,7 @@ def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bo
     except (KeyboardInterrupt, Interrupted):
         raise
     except BaseException as error:  # factories of others' code, SystemExit included
+        logging.getLogger().handlers.clear()  # some may be closed already
         cause = error.__cause__ or error
         raise ConfigError(
             f"{path}: {error}: {cause}" if cause is not error else f"{path}: {error}",
