@@ -20,7 +20,7 @@ from gpu_infer.errors import GpuInferError
 LONGEST_S = 5.0
 """Of a case, after which it counts as a hang; the process then prints its stacks and ends."""
 
-SLACK_BYTES = 96 << 20
+SLACK_BYTES = 128 << 20
 """Memory of a case beside twice its files: libraries that are loaded late, and the allocator's own."""
 
 Case = Callable[[random.Random, Path], Callable[[], object]]

@@ -15,6 +15,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PATHS = [str(HERE), str(HERE.parents[1]), str(HERE.parent / "volume")]
+"""On which a fuzzer finds this folder's modules, the package and the maker of DICOM files."""
+
 START = """
 import sys
 from importlib import import_module
@@ -36,7 +39,7 @@ def kinds() -> list[str]:
 
 def run(kind: str, seconds: float, seed: int) -> bool:
     """Whether no case of the fuzzer broke a rule."""
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1]), str(HERE.parent / "volume")])
+    path = os.pathsep.join(PATHS)
     command = [sys.executable, "-c", START, f"fuzz_{kind}", str(seconds), str(seed)]
     try:
         done = subprocess.run(
