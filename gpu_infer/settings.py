@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from .choices import Control, Data, Device, PublishDialect, Require
+from .choices import MOST_SLOTS, Control, Data, Device, PublishDialect, Require
 from .errors import ConfigError
 from .resources import resource_folder
 from .triton.endpoints import parse_uri
@@ -28,9 +28,6 @@ DEFAULT_DEBUG_PORT = 5678
 
 DEFAULT_DEBUG_HOST = "127.0.0.1"
 """Whoever reaches a debugger's port runs code as this user: no other machine does, unless an address is given."""
-
-MOST_SLOTS = 256
-"""Requests in flight; each has a thread and a connection of its own."""
 
 _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
 _CHOICES: dict[str, tuple[str, ...]] = {

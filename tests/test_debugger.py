@@ -79,6 +79,11 @@ def test_digits_that_are_none(roi: str) -> None:
         Settings.from_environment({}, config="c", roi_size=roi)
 
 
+def test_more_slots_than_threads_make_sense() -> None:
+    with pytest.raises(ConfigError, match="--slots: found 257, expected at most 256"):
+        Settings.from_environment({}, config="c", slots=257)
+
+
 @pytest.mark.parametrize("threads", ["0", "-1", "many", "1.5"])
 def test_threads_that_numba_refuses(threads: str) -> None:
     with pytest.raises(ConfigError, match="NUMBA_NUM_THREADS: found"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +41,7 @@ def doctor(
     from .. import logs as logging_setup
     from ..doctor.check import exit_code
     from ..doctor.examine import examine
+    from ..redaction import redact
     from ..settings import Settings
     from .console import as_json, say
 
@@ -69,9 +71,8 @@ def doctor(
     }
     named = [name for name, given in options_given.items() if given or os.environ.get(variables[name])]
     checks = examine(settings, named, clean=clean)
+    checks = [replace(c, found=redact(c.found), remedy=c.remedy and redact(c.remedy)) for c in checks]
     if json:
-        from dataclasses import asdict
-
         say(as_json([asdict(check) for check in checks]))
     else:
         _table(checks)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
+from gpu_infer.choices import MOST_SLOTS
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import MODES, TAKES, Blend, ModeName, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text, number
@@ -84,6 +85,12 @@ PerAxis = Annotated[tuple[float, float, float], BeforeValidator(_per_axis)]
 """One number for all axes, or three; a tuple of three either way."""
 
 
+def _slots(value: int) -> int:
+    if value > MOST_SLOTS:
+        raise ValueError(f"expected at most {MOST_SLOTS}")
+    return value
+
+
 def _output_type(value: Any) -> str:
     if value != "RAW":
         raise ValueError('expected "RAW", the only kind of output')
@@ -111,7 +118,7 @@ class InfererArguments(Arguments):
     mirror_axes: Annotated[tuple[int, ...], BeforeValidator(_axes)] | None = None
     cval: Number | None = None
     output_type: Annotated[Literal["RAW"], BeforeValidator(_output_type)] = "RAW"
-    slots: PositiveInteger | None = None
+    slots: Annotated[PositiveInteger, AfterValidator(_slots)] | None = None
     input_name: Text | None = None
     output_name: Text | None = None
 

@@ -61,6 +61,7 @@ def refusal(folder: Path, document: Any, environ: dict[str, str] | None = None) 
         (lung(inferer=component("TRTISScanWindowInferer", model_name="m", port="\u0661" * 4)), "port: expected a port"),
         (lung(inferer=component("TRTISScanWindowInferer", model_name="m", model_version="9" * 5000)), "model_version"),
         (lung(inferer=component("TRTISScanWindowInferer", model_name="m", batch_size="9" * 5000)), "batch_size"),
+        (lung(inferer=component("TRTISScanWindowInferer", model_name="m", slots=257)), "slots: expected at most 256"),
     ],
 )
 def test_numbers_depth_and_lists_in_the_place_of_names(tmp_path: Path, document: Any, words: str) -> None:
