@@ -1,11 +1,12 @@
-"""Errors of the operating system that mean a lack of something, wherever they come up: exit 5, with a remedy."""
+"""Errors of the operating system that mean a lack of something, wherever they come up: one line with a remedy."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from pathlib import Path
 
-from ..errors import ResourceError
+from ..errors import ConfigError, GpuInferError, ResourceError
 
 _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n), at least 256 are needed",
@@ -24,8 +25,10 @@ _TEXTS = {
 """Parts of messages of errors that carry no number: the dynamic linker's, for example."""
 
 
-def shortage(error: BaseException) -> ResourceError | None:
-    """The error as a lack of descriptors, space or memory, if it or a cause of it is one."""
+def shortage(error: BaseException) -> GpuInferError | None:
+    """The error as a lack of descriptors, space, memory or a working folder, if it or a cause of it is one."""
+    if isinstance(error, FileNotFoundError) and not _has_working_folder():
+        return ConfigError("the working folder was removed", remedy="change to a folder that exists")
     for cause in _chain(error):
         if isinstance(cause, MemoryError):
             number = errno.ENOMEM
@@ -36,6 +39,14 @@ def shortage(error: BaseException) -> ResourceError | None:
             message = str(cause) or "out of memory"
             return ResourceError(message, remedy=_REMEDIES[number])
     return None
+
+
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
