@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .degrade import GIB
 from .errors import ConfigError, ModelError
 from .job import settle
 from .memory import Room
@@ -55,6 +56,12 @@ def _plan(settings: Settings, volume_path: Path | None, models: Path | None = No
         return [*lines, f"model {name}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
     job = settle(config, pipeline, settings, volume, model, _room(settings))
     lines += job.lines()
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if job.load.peak > machine:
+        lines.append(
+            f"warning: the peak is {job.load.peak / GIB:.1f} GiB, this machine has {machine / GIB:.1f} GiB: "
+            "check the target and the spacing in the file"
+        )
     if pipeline.grid_decided_by_voxels:
         lines.append("the grid is decided by voxel values: shapes, windows and memory are upper bounds")
     if job.fit.channels_out == -1:

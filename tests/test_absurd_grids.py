@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from gpu_infer import dry_run
 from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.inferers.modes import window_mode
 from gpu_infer.inferers.windows import make_grid
@@ -125,3 +126,14 @@ def test_lists_take_what_is_counted() -> None:
     allocated = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert allocated < grid.list_bytes < 1.5 * allocated
+
+
+def test_validate_warns_of_a_peak_beyond_the_machine(tmp_path: Path) -> None:
+    content = json.loads((resource_folder("config") / "config_inference.json").read_text())
+    target = to("ScaleToShape", target_shape=[10**6] * 3)
+    content["pre_transforms"] = [{"name": "LoadNifti", "args": {"fields": "image"}}, target]
+    content["inferer"]["args"] = {"model_name": "classes5", "roi_size": [1, 1, 1]}
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.eye(4)), tmp_path / "a.nii")
+    lines = dry_run.plan(Settings.from_environment({}, config=tmp_path / "c.json"), tmp_path / "a.nii", MODELS)
+    assert any(line.startswith("warning: the peak is 3") and "this machine has" in line for line in lines), lines
