@@ -31,12 +31,13 @@ FAKE_STAMP := $(FAKE)/.fake-cuda-done
 FAKE_PYTHON ?= $(shell for p in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) python3.11; do \
 	$$p -c '' 2>/dev/null && { echo $$p; exit; }; done)
 
-.PHONY: help setup test fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench \
+.PHONY: help setup test fuzz fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench \
 	gpu-bundle gpu-bundle-simpleitk prove-container rehearse-gpu-check
 
 help:
 	@echo "make demo    the operator on a real chest CT with a Triton that it starts itself"
 	@echo "make test    every test, the slow ones included, with coverage (WORKERS=0: one after the other)"
+	@echo "make fuzz    hostile input for SECONDS=60 from SEED=1: no crash, hang or unknown error (FUZZ_KINDS=headers: one kind)"
 	@echo "make setup   the environment in $(VENV) (PYTHON=... chooses the interpreter)"
 	@echo "make lint    ruff and mypy        make format  ruff's formatter"
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
@@ -54,6 +55,13 @@ $(STAMP): pyproject.toml
 		echo "$(PYTHON) cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,nvrtc]'
 	@touch $@
+
+# Hostile configurations, headers, compressed files, series and answers: tests/fuzz. The same SEED gives the same cases.
+SECONDS ?= 60
+SEED ?= 1
+FUZZ_KINDS ?=
+fuzz: setup
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --seed $(SEED) $(FUZZ_KINDS)
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)

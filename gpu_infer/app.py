@@ -72,6 +72,14 @@ def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResu
         with ExitStack() as stack:
             result = _Operator(settings, report, stack, progress or silent).run()
         report.finish("done")
+    except SystemExit as end:  # only code that the configuration names ends the process
+        refusal = ConfigError(
+            f"code that the configuration names called sys.exit({end.code!r})",
+            remedy="a component raises an exception to fail",
+        )
+        report.finish("failed", str(refusal))
+        _write_report(report, settings.logs)
+        raise refusal from end
     except BaseException as error:
         report.finish("failed", str(error) if isinstance(error, GpuInferError) else repr(error))
         _write_report(report, settings.logs)

@@ -31,7 +31,13 @@ def cache_folder(override: Path | None = None) -> Path:
     home = _home()
     if home is not None and _usable(home):
         return home
-    folder = Path(tempfile.gettempdir()) / f"gpu_infer-{os.getuid()}"
+    try:
+        folder = Path(tempfile.gettempdir()) / f"gpu_infer-{os.getuid()}"
+    except OSError as error:  # none of TMPDIR, /tmp, /var/tmp and the current folder can be written
+        raise ConfigError(
+            f"neither {home or 'a home folder'} nor a temporary folder can be written",
+            remedy=f"point TMPDIR and {CACHE_VARIABLE} at a writable folder",
+        ) from error
     if not _usable(folder) or folder.stat().st_uid != os.getuid():
         raise ConfigError(
             f"neither {home or 'a home folder'} nor {folder} can be written",
@@ -62,6 +68,6 @@ def _expanded(folder: Path) -> Path:
 def _usable(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null character in the name
         return False
     return os.access(folder, os.W_OK | os.X_OK)

@@ -9,3 +9,6 @@ Data = Literal["auto", "cuda_shm", "system_shm", "inline"]
 Require = Literal["cuda_shm", "system_shm", "inline"]
 Device = Literal["auto", "cpu", "gpu"]
 PublishDialect = Literal["v1", "v2", "both"]
+
+MOST_SLOTS = 256
+"""Requests in flight; each has a thread and a connection of its own."""

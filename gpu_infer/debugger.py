@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 log = logging.getLogger(__name__)
 
 
-def wait_for_debugger(port: int) -> bool:
-    """Listen on TCP `port` of every address (a container's port is reached from outside) until one attaches.
+def wait_for_debugger(port: int, host: str, wait_s: float) -> bool:
+    """Listen on TCP `port` of the address `host` until a debugger attaches, at most `wait_s` seconds.
 
-    Returns False, with a warning, where debugpy is not installed or the port cannot be had: a run does not
-    fail for want of a debugger.
+    A warning says what is open: whoever reaches the port runs code as this user. Returns False, with a warning, if
+    debugpy is not installed, the port cannot be had or nothing attached: a run does not fail for want of a debugger.
     """
     try:
         import debugpy
@@ -19,10 +20,24 @@ def wait_for_debugger(port: int) -> bool:
         log.warning("DEBUG_VSCODE is set but debugpy is not installed: running without it (pip install debugpy)")
         return False
     try:
-        debugpy.listen(("0.0.0.0", port))
-    except (OSError, RuntimeError) as error:
-        log.warning("DEBUG_VSCODE: cannot listen on port %d (%s): running without a debugger", port, error)
+        debugpy.listen((host, port))
+    except (OSError, RuntimeError, ValueError) as error:
+        log.warning("DEBUG_VSCODE: cannot listen on %s:%d (%s): running without a debugger", host, port, error)
         return False
-    log.info("waiting for a debugger on port %d", port)
-    debugpy.wait_for_client()
+    log.warning(
+        "DEBUG_VSCODE: waiting up to %g s for a debugger on %s:%d; whoever reaches this port runs code as this user",
+        wait_s,
+        host,
+        port,
+    )
+    limit = threading.Timer(min(wait_s, threading.TIMEOUT_MAX), debugpy.wait_for_client.cancel)
+    limit.daemon = True
+    limit.start()
+    try:
+        debugpy.wait_for_client()
+    finally:
+        limit.cancel()
+    if not debugpy.is_client_connected():
+        log.warning("DEBUG_VSCODE: no debugger attached within %g s: running without one", wait_s)
+        return False
     return True

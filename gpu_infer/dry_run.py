@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .degrade import GIB
 from .errors import ConfigError, ModelError
 from .job import settle
 from .memory import Room
+from .redaction import redact
 from .resources import resource_folder
 from .settings import Settings
 from .spec.config import Config
@@ -21,13 +23,18 @@ from .volume.read import read_header
 
 
 def plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
-    """Lines that say how the configuration will run; for a volume, also every stage's shape and the peak memory.
+    """Lines that say how the configuration will run, without values of `{VAR}`; for a volume, also every stage's
+    shape and the peak memory.
 
     models  model repository that must hold the model; None: the packaged one. Where that does not hold it,
             windows and memory are left to the run, and a line says so.
 
     Raises ConfigError, InputError or ModelError for what is wrong.
     """
+    return [redact(line) for line in _plan(settings, volume_path, models)]
+
+
+def _plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
     config = load_config(settings.config, os.environ)
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
@@ -51,6 +58,12 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
         return [*lines, f"model {name}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
     job = settle(config, pipeline, settings, volume, model, _room(settings))
     lines += job.lines()
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if job.load.peak > machine:
+        lines.append(
+            f"warning: the peak is {job.load.peak / GIB:.1f} GiB, this machine has {machine / GIB:.1f} GiB: "
+            "check the target and the spacing in the file"
+        )
     if pipeline.grid_decided_by_voxels:
         lines.append("the grid is decided by voxel values: shapes, windows and memory are upper bounds")
     if job.fit.channels_out == -1:

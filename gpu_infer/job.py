@@ -12,7 +12,7 @@ import numpy as np
 from .backends.base import Backend
 from .backends.host_memory import free_host_bytes
 from .backends.labels import label_dtype
-from .degrade import degrade
+from .degrade import GIB, degrade
 from .errors import ConfigError, ResourceError
 from .inferers.accumulator import accumulator_shape
 from .inferers.fit import Fit, fit_model
@@ -22,6 +22,7 @@ from .memory import INLINE_COPIES, KERNELS, STAGING, Load, Room, resident_bytes
 from .settings import Settings
 from .spec.config import Config
 from .transforms.plan import Pipeline
+from .transforms.trace import Trace
 from .triton.model import ModelInfo
 from .triton.ring import probe_output_channels
 from .triton.transport import Transport
@@ -45,7 +46,7 @@ class Job:
     steps: list[str]
 
     def lines(self) -> list[str]:
-        distinct, windows = len(self.grid.distinct), len(self.grid.windows)
+        distinct, windows = self.grid.distinct_count, self.grid.window_count
         repeated = "" if distinct == windows else f" ({windows} with repeats)"
         return [
             f"model {self.model.name} version {self.model.version}: {self.fit.channels_in} → "
@@ -179,13 +180,14 @@ def settle(
     )
     if channels_out is not None:
         fit = Fit(fit.window, fit.batch, fit.channels_in, channels_out)
+    _check_free(volume, shape, trace, room)
     mode = inferer.window_mode(settings.mode)
     grid = make_grid(shape, fit.window, mode)
     gaussian = mode.blend != "constant"
     classes = max(fit.channels_out, 1)
     if fit.channels_out > 0:
         trace = pipeline.trace(volume.channels, volume.geometry, volume.dtype, model.input.dtype, fit.channels_out)
-    visits = len(grid.distinct) * len(grid.mirrors)
+    visits = grid.distinct_count * len(grid.mirrors)
     batch = min(fit.batch, visits)
     summed = classes + (gaussian and pipeline.finisher != "argmax")  # the weights' sums are one channel more
     computed = len(config.outputs) * _bytes(volume.geometry.shape, label_dtype(classes))
@@ -208,7 +210,7 @@ def settle(
         spare=True,
         chains=max(trace.peak_bytes, volume.extra),  # voxels are read before the first transform
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
-        program=max(resident_bytes() - volume.held, 0) + KERNELS + (STAGING if room.gpu else 0),
+        program=max(resident_bytes() - volume.held, 0) + KERNELS + (STAGING if room.gpu else 0) + grid.list_bytes,
     )
     # interpreter and libraries are in memory already
     host = None if room.host is None else room.host + resident_bytes()
@@ -220,6 +222,18 @@ def settle(
             remedy=error.remedy,
         ) from None
     return Job(model, fit, mode, grid, load, trace.channels_last, steps)
+
+
+def _check_free(volume: VolumeHeader, shape: Shape3, trace: Trace, room: Room) -> None:
+    """ResourceError if the transforms alone need more than is free: before windows are laid over a grid of any size."""
+    free = room.device if room.gpu else room.host
+    if free is not None and trace.peak_bytes > free:
+        raise ResourceError(
+            f"{volume.path}: {_by(volume.geometry.shape)} becomes {_by(shape)} for the model: the transforms alone "
+            f"need {trace.peak_bytes / GIB:.1f} GiB of {'the GPU' if room.gpu else 'memory'}, "
+            f"{free / GIB:.1f} GiB are free",
+            remedy="check the target and the spacing in the file, or give the run more memory",
+        )
 
 
 def narrowed(

@@ -6,18 +6,26 @@ logs folder; where that cannot be written, file handlers are left out with a war
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import logging
 import logging.config
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from .errors import ConfigError
+from .errors import ConfigError, Interrupted
+from .redaction import redact
+from .regular_file import read_bytes
 from .resources import resource_folder
 
 FILE_NAME = "logging_config.json"
+
+_STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
+"""Log files that may be pipes."""
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +48,42 @@ class StderrHandler(logging.StreamHandler[TextIO]):
     def stream(self, _: TextIO) -> None:
         raise AttributeError("the stream is always sys.stderr")
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say nothing: a terminal or pipe that is gone has no place for it, and the run goes on."""
+
+
+class _HideValues(logging.Filter):
+    """Puts a variable's name in place of each value that `{VAR}` filled in."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = redact(record.exc_text or logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+class LogFileHandler(logging.FileHandler):
+    """File handler that says once on stderr if the file cannot be written, instead of a traceback for every line."""
+
+    _reported = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # the base class opens a delayed file outside of its own guard
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not self._reported:
+            self._reported = True
+            reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                sys.stderr.write(f"gpu-infer: warning: {self.baseFilename} cannot be written: {reason}\n")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk: `handleError` has said so
+            super().close()
+
 
 def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bool = False) -> Path | None:
     """Set up logging for this process; returns the first log file, None where there is only the console.
@@ -55,12 +99,17 @@ def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bo
     unwritable = _place_files(settings, logs)
     try:
         logging.config.dictConfig(settings)
-    except (ValueError, TypeError, AttributeError, ImportError) as error:
+    except (KeyboardInterrupt, Interrupted):
+        raise
+    except BaseException as error:  # factories of others' code, SystemExit included
+        logging.getLogger().handlers.clear()  # some may be closed already
         cause = error.__cause__ or error
         raise ConfigError(
             f"{path}: {error}: {cause}" if cause is not error else f"{path}: {error}",
             remedy="expected a configuration for Python's logging.config.dictConfig, version 1",
         ) from error
+    for handler in {*logging.getLogger().handlers, *logging.getLogger("gpu_infer").handlers}:
+        handler.addFilter(_HideValues())
     if debug:
         logging.getLogger("gpu_infer").setLevel(logging.DEBUG)
     if unwritable is not None and logs is not None:
@@ -83,7 +132,7 @@ def debugging() -> bool:
 
 
 def _find(config_folder: Path | None) -> Path:
-    if config_folder is not None and (config_folder / FILE_NAME).is_file():
+    if config_folder is not None and os.path.lexists(config_folder / FILE_NAME):
         return config_folder / FILE_NAME
     try:
         return resource_folder("config") / FILE_NAME
@@ -93,10 +142,12 @@ def _find(config_folder: Path | None) -> Path:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(read_bytes(path).decode("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", remedy="check its permissions") from error
-    except ValueError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}", remedy="give a file that this user may read"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid JSON: {error}", remedy="mend the file or delete it") from error
     if not isinstance(settings, dict):
         raise ConfigError(
@@ -138,9 +189,16 @@ def _problem(target: Path) -> str | None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Opening is the only sure test: access bits say nothing of read-only file systems or odd uids.
-        os.close(os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
-    except OSError as error:
-        return f"{target} cannot be written: {error.strerror}"
+        # O_NONBLOCK: a FIFO would wait for a reader.
+        descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except (OSError, ValueError) as error:
+        fifo = getattr(error, "errno", None) == errno.ENXIO
+        return f"{target} cannot be written: {'it is a FIFO' if fifo else getattr(error, 'strerror', None) or error}"
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode) and str(target) not in _STANDARD_STREAMS:
+            return f"{target} cannot be written: it is a FIFO"
+    finally:
+        os.close(descriptor)
     return None
 
 

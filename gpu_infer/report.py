@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import resource
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .redaction import redact, redact_all
+
+_PATHS = {"input", "output", "outputs", "published", "started", "versions"}
+"""Keys of files and facts, which say what is on the disk; in every other one, a variable's name hides its value."""
 
 PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic")
 
@@ -56,7 +61,9 @@ class Report:
     def finish(self, status: str, error: str | None = None) -> None:
         self.data["status"] = status
         if error is not None:
-            self.data["error"] = error
+            self.data["error"] = redact(error)
+        for key in self.data.keys() - _PATHS:
+            self.data[key] = redact_all(self.data[key])
         self.data["seconds"] = round(time.perf_counter() - self._began, 4)
         self.data["peak_rss_bytes"] = peak_resident_bytes()
         if self._hash is not None:
@@ -66,9 +73,11 @@ class Report:
         """Write report.json into `folder` (made if missing), whole or not at all. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
-        temporary = folder / f".report.{os.getpid()}.json"
+        # a name of its own: process ids repeat across containers that share the folder
+        temporary = folder / f".report.{os.getpid()}-{secrets.token_hex(8)}.json"
         try:
-            temporary.write_text(json.dumps(self.data, indent=2, default=str) + "\n", encoding="utf-8")
+            with temporary.open("x", encoding="utf-8") as stream:
+                stream.write(json.dumps(self.data, indent=2, default=str) + "\n")
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from .choices import Control, Data, Device, PublishDialect, Require
+from .choices import MOST_SLOTS, Control, Data, Device, PublishDialect, Require
 from .errors import ConfigError
 from .resources import resource_folder
 from .triton.access import Access
@@ -28,6 +28,9 @@ DEFAULT_TRITON = "localhost:8000"
 """Where Triton is looked for when neither an option, nor the environment, nor the configuration says."""
 
 DEFAULT_DEBUG_PORT = 5678
+
+DEFAULT_DEBUG_HOST = "127.0.0.1"
+"""Whoever reaches a debugger's port runs code as this user: no other machine does, unless an address is given."""
 
 _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -63,7 +66,8 @@ class Settings:
                      data files that the input's header names may lie outside the header's folder
     load_model       have a server with explicit model control load the model, unless it is ready
     access           certificates and headers of connections to Triton
-    debug_port       TCP port on which to wait for a debugger before running, None: do not
+    debug_port       TCP port on which to wait for a debugger before running, at most `wait_s`; None: do not
+    debug_host       address of this machine on which that port is open
     """
 
     input: Path
@@ -93,6 +97,7 @@ class Settings:
     load_model: bool = False
     access: Access = field(default_factory=Access)
     debug_port: int | None = None
+    debug_host: str = DEFAULT_DEBUG_HOST
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -109,6 +114,10 @@ class Settings:
             )
         if self.slots is not None and self.slots < 1:
             raise ConfigError(f"--slots: found {self.slots}, expected at least 1", remedy="2 keep the server busy")
+        if self.slots is not None and self.slots > MOST_SLOTS:
+            raise ConfigError(
+                f"--slots: found {self.slots}, expected at most {MOST_SLOTS}", remedy="2 keep the server busy"
+            )
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(
                 f"--batch-size: found {self.batch_size}, expected at least 1",
@@ -157,7 +166,9 @@ class Settings:
             "publish": environ.get("NVIDIA_CLARA_PUBLISHING", "/publish").strip(),
             "config": _value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
             "debug_port": _debug_port(environ),
+            "debug_host": _value(environ, "DEBUG_VSCODE_HOST") or DEFAULT_DEBUG_HOST,
         }
+        _check_threads(environ)
         for name in ("input", "output", "logs", "config"):
             if name in given and not str(given[name]).strip():
                 raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
@@ -237,7 +248,7 @@ def _triton(environ: Mapping[str, str], option: str | None) -> dict[str, str | N
 
 def _roi(text: str) -> tuple[int, ...]:
     parts = re.split(r"[,x\s]+", text.strip().strip("[]()"))
-    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+    if len(parts) != 3 or not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
         raise ConfigError(
             f"--roi: found {text!r}, expected 3 positive integers",
             remedy="write for example --roi 320,320,64",
@@ -245,11 +256,21 @@ def _roi(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def _check_threads(environ: Mapping[str, str]) -> None:
+    """ConfigError for a number of threads that Numba refuses when it is imported."""
+    text = _value(environ, "NUMBA_NUM_THREADS")
+    if text is not None and not re.fullmatch("0*[1-9][0-9]{0,4}", text):
+        raise ConfigError(
+            f"NUMBA_NUM_THREADS: found {text!r}, expected a whole number from 1 to 99999",
+            remedy="leave it unset to use every CPU",
+        )
+
+
 def _debug_port(environ: Mapping[str, str]) -> int | None:
     if (_value(environ, "DEBUG_VSCODE") or "false").lower() in ("0", "false", "no", "off"):
         return None
     text = _value(environ, "DEBUG_VSCODE_PORT") or str(DEFAULT_DEBUG_PORT)
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise ConfigError(
             f"DEBUG_VSCODE_PORT: found {text!r}, expected a port number",
             remedy=f"the usual one is {DEFAULT_DEBUG_PORT}",

@@ -71,3 +71,18 @@ def test_a_device_that_cannot_be_used(run: Any, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ConfigError, match="device gpu: CuPy cannot be imported"):
         run(device="gpu")
+
+
+def test_code_that_exits_while_the_run_is_on_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(*_: object) -> None:
+        sys.exit(0)
+
+    monkeypatch.setattr("gpu_infer.app.load_config", ends)
+    settings = Settings.from_environment(
+        {}, input=tmp_path, output=tmp_path / "out", logs=tmp_path / "logs", publish="", config=tmp_path / "c.json"
+    )
+    with pytest.raises(ConfigError, match=r"called sys\.exit\(0\)"):
+        app.run(settings)
+    report = json.loads((tmp_path / "logs" / "report.json").read_text())
+    assert report["status"] == "failed"
+    assert "called sys.exit(0)" in report["error"]

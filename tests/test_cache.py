@@ -54,3 +54,15 @@ def test_a_folder_asked_for_must_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=f"cache folder {tmp_path}/file/x cannot be written"):
         cache_folder(tmp_path / "file" / "x")
+
+
+def test_no_temporary_folder_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.delenv("GPU_INFER_CACHE", raising=False)
+    monkeypatch.setattr("gpu_infer.cache._home", lambda: None)
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(ConfigError, match="nor a temporary folder can be written") as caught:
+        cache_folder()
+    assert "TMPDIR" in str(caught.value)

@@ -16,6 +16,8 @@ LAYERS: dict[str, int] = {
     "": 0,
     "__init__": 4,  # names the library for type checkers; imports it when asked
     "errors": 0,
+    "redaction": 0,
+    "regular_file": 0,
     "resources": 0,
     "choices": 0,
     "progress": 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,3 +107,43 @@ def test_bad_configuration(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         logs.configure(None, tmp_path)
     assert caught.value.remedy
+
+
+def test_a_fifo_as_log_file_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "gpu_infer.log")
+    assert logs.configure(tmp_path) is None
+    assert "gpu_infer.log cannot be written: it is a FIFO" in capsys.readouterr().err
+    reader = os.open(tmp_path / "gpu_infer.log", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert logs.configure(tmp_path) is None
+    finally:
+        os.close(reader)
+
+
+def test_a_fifo_as_logging_configuration_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "logging_config.json")
+    with pytest.raises(ConfigError, match=r"logging_config.json cannot be read: it is no regular file"):
+        logs.configure(None, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"version": ' + "9" * 5000 + "}"])
+def test_a_logging_configuration_beyond_reading(content: str, tmp_path: Path) -> None:
+    (tmp_path / "logging_config.json").write_text(content)
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        logs.configure(None, tmp_path)
+
+
+def test_a_factory_that_ends_the_program_is_an_error(tmp_path: Path) -> None:
+    handlers = {"a": {"()": "sys.exit"}}
+    (tmp_path / "logging_config.json").write_text(json.dumps({"version": 1, "handlers": handlers}))
+    with pytest.raises(ConfigError, match=r"logging_config.json"):
+        logs.configure(None, tmp_path)
+
+
+def test_a_full_disk_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = logs.LogFileHandler("/dev/full")
+    for _ in range(3):
+        handler.handle(logging.makeLogRecord({"msg": "line", "levelno": logging.ERROR}))
+    handler.close()
+    expected = "gpu-infer: warning: /dev/full cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == expected

@@ -10,6 +10,7 @@ is copied to a cache folder that is empty (Numba reads no cache that it cannot w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -31,15 +32,35 @@ def _is_private(folder: Path) -> bool:
     return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
+_NEEDED = 8 << 20
+"""Bytes that must be free: Numba raises if a compiled kernel does not fit."""
+
+
 def _usable(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(folder):
-            return False
-        with tempfile.TemporaryFile(dir=folder):
-            return True
+        return _is_private(folder) and _has_space(folder)
     except OSError:
         return False
+
+
+def _has_space(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            os.posix_fallocate(stream.fileno(), 0, _NEEDED)
+    except OSError:
+        return False
+    return True
+
+
+def _asked_for(folder: Path) -> bool:
+    """Whether the folder that NUMBA_CACHE_DIR names can be used; a warning says that it cannot."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _has_space(folder):
+        return True
+    _log.warning("NUMBA_CACHE_DIR %s cannot be written or is full: kernels are compiled in each process", folder)
+    return False
 
 
 def _candidates() -> list[Path]:
@@ -80,8 +101,8 @@ def seed(folder: Path, compiled: Path) -> bool:
 
 
 def _configure() -> bool:
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return True
+    if asked := os.environ.get("NUMBA_CACHE_DIR"):
+        return _asked_for(Path(asked))
     folder = choose_cache_folder()
     if folder is None:
         _log.warning("no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to save seconds per start")

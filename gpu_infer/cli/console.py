@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import TYPE_CHECKING
+
+from ..errors import ResourceError
+from .streams import write
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+log = logging.getLogger(__name__)
 
 
 def stdout() -> Console:
@@ -16,14 +23,24 @@ def stdout() -> Console:
 
 
 def say(*lines: str) -> None:
-    """Write lines to stdout as they are."""
-    console = stdout()
-    for line in lines:
-        console.print(line)
+    """Write lines to stdout as they are; they are what the command was asked for.
+
+    Raises ResourceError if stdout cannot take them. A reader that went away (`gpu-infer … | head`) has all it wants.
+    """
+    error = write(sys.stdout, "".join(f"{line}\n" for line in lines))
+    if error is not None and not isinstance(error, BrokenPipeError):
+        raise ResourceError(f"stdout cannot be written: {error.strerror}", remedy="send it to another place")
 
 
-def say_json(data: object) -> None:
-    """Write `data` to stdout as indented JSON."""
+def say_done(*lines: str) -> None:
+    """Write lines about files that are complete; a stdout that cannot take them is a warning."""
+    error = write(sys.stdout, "".join(f"{line}\n" for line in lines))
+    if error is not None and not isinstance(error, BrokenPipeError):
+        log.warning("stdout cannot be written: %s (the files are complete)", error.strerror)
+
+
+def as_json(data: object) -> str:
+    """`data` as indented JSON."""
     import json
 
-    say(json.dumps(data, indent=2, default=str))
+    return json.dumps(data, indent=2, default=str)

@@ -31,7 +31,7 @@ def demo(
     from .. import logs
     from ..settings import Settings
     from ..volume.choose import choose_input
-    from .console import say
+    from .console import say_done
     from .execute import execute
     from .run import written
 
@@ -51,7 +51,7 @@ def demo(
     )
     result = execute(settings, debug=debug)
     lung = result.data["labels"].get(LUNG)
-    say(f"lung     {lung['ml']:.0f} ml" if lung else "lung     none found", *written(result))
+    say_done(f"lung     {lung['ml']:.0f} ml" if lung else "lung     none found", *written(result))
 
 
 def _plain_environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,8 +47,9 @@ def doctor(
     from .. import logs as logging_setup
     from ..doctor.check import exit_code
     from ..doctor.examine import examine
+    from ..redaction import redact
     from ..settings import Settings
-    from .console import say_json
+    from .console import as_json, say
 
     logging_setup.configure(None, debug=debug)
     settings = Settings.from_environment(
@@ -81,10 +83,9 @@ def doctor(
     }
     named = [name for name, given in options_given.items() if given or os.environ.get(variables[name])]
     checks = examine(settings, named, clean=clean)
+    checks = [replace(c, found=redact(c.found), remedy=c.remedy and redact(c.remedy)) for c in checks]
     if json:
-        from dataclasses import asdict
-
-        say_json([asdict(check) for check in checks])
+        say(as_json([asdict(check) for check in checks]))
     else:
         _table(checks)
     code = exit_code(checks)

@@ -18,7 +18,7 @@ def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> Run
     if settings.debug_port is not None:
         from ..debugger import wait_for_debugger
 
-        wait_for_debugger(settings.debug_port)
+        wait_for_debugger(settings.debug_port, settings.debug_host, settings.wait_s)
     from ..app import run
     from .progress import show_progress
     from .signals import raise_if_interrupted

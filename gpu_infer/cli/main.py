@@ -8,8 +8,10 @@ from typing import Any
 
 import typer
 
-from ..errors import ConfigError, GpuInferError
-from . import demo, doctor, run, triton, validate, version
+from ..errors import ConfigError, GpuInferError, ResourceError
+from ..redaction import redact
+from . import demo, doctor, run, streams, triton, validate, version
+from .shortage import shortage
 from .signals import InterruptSwitch
 
 app = typer.Typer(
@@ -37,7 +39,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Click's class of usage errors: newer typers carry click under a name of their own, this one is public in all."""
 
 
-def _command_line() -> None:
+def _command_line() -> int:
     """Parse and run; a usage error becomes one line like every other error, rather than a box."""
     try:
         code = app(prog_name="gpu-infer", standalone_mode=False)
@@ -46,11 +48,10 @@ def _command_line() -> None:
         name = "gpu-infer" if context is None else context.command_path
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(context.get_help().rstrip() + "\n")
-            raise SystemExit(2) from error
+            return 2
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         raise ConfigError(f"{name}: {message}", remedy=f"{name} --help lists what there is") from error
-    if code:
-        raise SystemExit(code)
+    return code if isinstance(code, int) else 0
 
 
 def container_main() -> int:
@@ -60,53 +61,59 @@ def container_main() -> int:
     return guarded(run_from_environment)
 
 
-def guarded(body: Callable[[], None]) -> int:
+def guarded(body: Callable[[], int | None]) -> int:
     """Run `body` and turn its end into an exit code; every failure is one line on stderr.
 
-    SIGTERM and Ctrl-C raise `errors.Interrupted` in the main thread, so that everything is cleaned up on the
-    way out; a second signal ends the process at once.
+    `body` returns None or an exit code. SIGTERM and Ctrl-C raise `errors.Interrupted` in the main thread, so that
+    everything is cleaned up on the way out; a second signal ends the process at once.
     """
+    streams.prepare()
     with InterruptSwitch() as switch:
         code = _run(body)
+    code = _flush(code)
     # Code that goes on after a failure (publishing, say) may have caught the interrupt: still 130.
     return switch.exit_code if switch.signalled is not None and code == 0 else code
 
 
-def _run(body: Callable[[], None]) -> int:
+def _run(body: Callable[[], int | None]) -> int:
     try:
-        body()
+        return body() or 0
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.__context__, BrokenPipeError):  # rich ends so, once the reader of a help text went away
+            return 0
+        text = f"code that the configuration names called sys.exit({end.code!r}): nothing is complete"
+        return _fail(end, f"{text} (a component raises an exception to fail)", ConfigError.exit_code)
     except GpuInferError as error:
         return _fail(error, str(error), error.exit_code)
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted", 130)
-    except BrokenPipeError:
-        return _closed_pipe()
-    except Exception as error:
+    except BaseException as error:  # code of others may raise any class
+        if (lack := shortage(error)) is not None:
+            return _fail(lack, str(lack), lack.exit_code)
         return _fail(error, f"unexpected {type(error).__name__}: {error}", 1, unexpected=True)
-    return 0
 
 
 def _fail(error: BaseException, message: str, code: int, *, unexpected: bool = False) -> int:
     from .. import logs
 
-    line = " ".join(message.split())
+    line = redact(" ".join(message.split()))
     kept = logs.record_failure(line, error if unexpected else None)
     if unexpected and not logs.debugging():
         line += " (--debug shows the traceback; the log file has it)" if kept else " (--debug shows the traceback)"
-    sys.stderr.write(f"gpu-infer: error: {line}\n")
+    text = f"gpu-infer: error: {line}\n"
     if logs.debugging():
         import traceback
 
-        traceback.print_exception(error)
+        text += redact("".join(traceback.format_exception(error)))
+    streams.write(sys.stderr, text)
     return code
 
 
-def _closed_pipe() -> int:
-    """The reader of our output went away (`gpu-infer … | head`): not worth a word."""
-    import os
-
-    # Python flushes stdout at exit and would complain again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+def _flush(code: int) -> int:
+    """The exit code once both streams are empty: Python's own flush at the end would replace it by 120."""
+    error = streams.write(sys.stdout, "")
+    if error is not None and not isinstance(error, BrokenPipeError) and code == 0:
+        lack = ResourceError(f"stdout cannot be written: {error.strerror}", remedy="send it to another place")
+        return _fail(lack, str(lack), lack.exit_code)
+    streams.write(sys.stderr, "")
+    return code

@@ -44,7 +44,7 @@ def run(
 ) -> None:
     """Segment one volume: what an option leaves out, the environment and the configuration decide."""
     from ..settings import Settings
-    from .console import say, say_json
+    from .console import as_json, say_done
     from .execute import execute
 
     settings = Settings.from_environment(
@@ -78,10 +78,7 @@ def run(
         roi_size=roi,
     )
     result = execute(settings, debug=debug)
-    if json:
-        say_json(result.data)
-    else:
-        say(*written(result))
+    say_done(*([as_json(result.data)] if json else written(result)))
 
 
 def written(result: RunResult) -> list[str]:

@@ -118,7 +118,7 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     except GpuInferError as error:
         return _failure("fit", error)
     grid = "×".join(map(str, job.grid.shape))
-    found = f"{len(job.grid.distinct)} windows over {grid}, peak {job.load.peak / 2**20:.1f} MiB"
+    found = f"{job.grid.distinct_count} windows over {grid}, peak {job.load.peak / 2**20:.1f} MiB"
     if job.load.gpu:
         found += f", {job.load.device_peak / 2**20:.1f} MiB of the GPU"
     if job.steps:

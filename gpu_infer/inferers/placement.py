@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import math
 
+from ..errors import ConfigError
+
+MOST_STARTS = 1 << 20
+"""Along an axis, where a mode's step can be a part of a voxel."""
+
 _LEAST_OVERLAP = 16
 """Voxels by which neighbouring windows of `clara` overlap at most, where the roi is 64 or longer."""
 
@@ -43,11 +48,20 @@ def monai_starts(size: int, roi: int, overlap: float) -> list[int]:
 def nnunet_starts(size: int, roi: int, step_size: float) -> list[int]:
     """As nnU-Net's sliding window: ceil((size − roi) / (roi·step_size)) + 1 windows, evenly spread from end to end.
 
-    Starts are rounded to voxels, halves to even: (110, 64, 0.5) → [0, 23, 46].
+    Starts are rounded to voxels, halves to even: (110, 64, 0.5) → [0, 23, 46]. ConfigError if there are more than
+    `MOST_STARTS`.
     """
     if size <= roi:
         return [_centred(size, roi)]
-    count = math.ceil((size - roi) / (roi * step_size)) + 1
+    step_voxels = max(roi * step_size, 1e-300)  # the smallest step_size times a roi may be 0
+    steps = (size - roi) / step_voxels
+    if steps > MOST_STARTS:
+        raise ConfigError(
+            f"step_size {step_size:g}: {roi} voxels of an axis of {size} make {steps:.3g} windows along it, "
+            f"expected at most {MOST_STARTS}",
+            remedy="0.5 is usual",
+        )
+    count = math.ceil(steps) + 1
     step = (size - roi) / (count - 1)
     return [round(step * i) for i in range(count)]
 

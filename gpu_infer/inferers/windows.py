@@ -6,6 +6,7 @@ may be negative or reach past the end, because gather and blend clip at both sid
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,15 @@ from ..errors import ConfigError
 from .modes import WindowMode, window_mode
 
 Shape3 = tuple[int, int, int]
+
+_WINDOW_BYTES = 192
+"""Of a distinct window: the object, its start and the entries of the lists that name it."""
+
+_VISIT_BYTES = 112
+"""Of a visit, which shares its window's start."""
+
+_START_BYTES = 80
+"""Of a start in `windows`; the integers belong to the axes."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,22 @@ class WindowGrid:
         rows = list(self.shape)
         rows[self.slab_axis] = min(rows[self.slab_axis], self.roi[self.slab_axis])
         return (rows[0], rows[1], rows[2])
+
+    @property
+    def window_count(self) -> int:
+        """Windows with repeats, by product: nothing is listed."""
+        return math.prod(len(starts) for starts in self.axis_starts)
+
+    @property
+    def distinct_count(self) -> int:
+        """Windows without repeats, by product: nothing is listed."""
+        return math.prod(len(set(starts)) for starts in self.axis_starts)
+
+    @property
+    def list_bytes(self) -> int:
+        """Bytes of the host that `distinct`, `visits` and `windows` take once a scan lists them."""
+        per_window = _WINDOW_BYTES + _VISIT_BYTES * len(self.mirrors)
+        return self.distinct_count * per_window + self.window_count * _START_BYTES
 
     @property
     def windows(self) -> list[Shape3]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpu_infer.errors import GpuInferError
+from gpu_infer.errors import GpuInferError, Interrupted
+from gpu_infer.redaction import Expanded, template
 from gpu_infer.transforms.base import Transform, is_transform
 from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
 
@@ -34,7 +35,7 @@ class Component:
 
     @property
     def label(self) -> str:
-        return self.name or self.path or ""
+        return self.name or str(template(self.path or ""))
 
 
 @dataclass
@@ -86,10 +87,10 @@ class Components:
         label = component.name or cls.__name__
         try:
             transform = build(cls, cls.Args, component.args, place / "args", label)
-        except GpuInferError:
+        except (GpuInferError, KeyboardInterrupt):
             raise
-        except Exception as error:
-            # Code of others: whatever it raises is a mistake in the component that the key names.
+        except BaseException as error:
+            # Code of others: whatever it raises, SystemExit included, is a mistake in the component that the key names.
             raise place.error(f"{label} cannot be made: {type(error).__name__}: {error}") from error
         transform.where = f"{place.file}: {place.path}"
         if component.alias:
@@ -102,10 +103,12 @@ class Components:
         if switch(entry.get("disabled", False), place / "disabled"):
             return None
         alias = entry["ref"]
+        if not isinstance(alias, str):
+            raise (place / "ref").expected("the alias of an earlier component", alias)
         for key in entry:
             if key not in ("ref", "disabled"):
                 raise place.error(f'a reference has no "{key}"', 'write {"ref": "alias"} alone')
-        if isinstance(alias, str) and alias in self.aliases:
+        if alias in self.aliases:
             return self.aliases[alias]
         if alias in self.disabled:
             raise (place / "ref").error(f'the component "{alias}" is disabled', "disable the reference too")
@@ -139,17 +142,24 @@ def _import(component: Component) -> type[Transform]:
     module_name, _, class_name = path.rpartition(".")
     if not module_name or not all(part.isidentifier() for part in path.split(".")):
         raise place.expected('a dotted name such as "package.module.Class"', path)
+    hidden = isinstance(path, Expanded)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a module that calls sys.exit is no end of this program
         reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        if hidden:  # an import error repeats parts of the name
+            module_name, reason = str(template(path)), type(error).__name__
         raise place.error(f'cannot import "{module_name}": {reason}', "put it on PYTHONPATH and mend it") from error
     cls = getattr(module, class_name, None)
     if cls is None:
+        if hidden:
+            raise place.error(f'"{template(path)}" names no class of its module')
         raise place.error(f'module "{module_name}" has no "{class_name}"{nearest(class_name, dir(module))}')
     if not is_transform(cls):
         raise place.error(
-            f'"{path}" is not a transform',
+            f'"{template(path)}" is not a transform',
             "it must be a concrete subclass of Pointwise, Regrid or Barrier from gpu_infer.transforms.base",
         )
     found: type[Transform] = cls

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gpu_infer.redaction import expanded
+
 from .place import Place
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -14,17 +16,20 @@ _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 def expand(value: Any, environ: Mapping[str, str], place: Place) -> Any:
     """`value` with every `{VAR}` in its strings (not in its keys) replaced.
 
-    ConfigError names an undefined one.
+    ConfigError names an undefined one. Such a string is `redaction.Expanded`: messages show the variable's name.
     """
     if isinstance(value, str):
+        values: dict[str, str] = {}
 
         def fill(match: re.Match[str]) -> str:
             name = match.group(1)
             if name not in environ:
                 raise place.error(f"{{{name}}} is not set in the environment", f"set {name}, or write the value itself")
+            values[name] = environ[name]
             return environ[name]
 
-        return _VARIABLE.sub(fill, value)
+        text = _VARIABLE.sub(fill, value)
+        return expanded(text, value, values) if values else value
     if isinstance(value, list):
         return [expand(v, environ, place / n) for n, v in enumerate(value)]
     if isinstance(value, dict):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
+from gpu_infer.choices import MOST_SLOTS
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import MODES, TAKES, Blend, ModeName, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text, number
@@ -35,14 +36,16 @@ def _version(value: Any) -> str | None:
         text = str(value).strip()
         if text == "-1":  # "latest", as TensorRT Inference Server clients wrote it
             return None
-        if text.isdecimal():
+        if text.isascii() and text.isdecimal() and len(text) <= 19:  # Triton's versions have 64 bits
             return text
     raise ValueError("expected a version number, or -1 for the latest")
 
 
 def _port(value: Any) -> int:
-    if not isinstance(value, bool) and str(value).strip().isdecimal() and 1 <= int(value) <= 65535:
-        return int(value)
+    text = str(value).strip()
+    digits = not isinstance(value, bool) and text.isascii() and text.isdecimal() and len(text) <= 5
+    if digits and 1 <= int(text) <= 65535:
+        return int(text)
     raise ValueError("expected a port from 1 to 65535")
 
 
@@ -82,6 +85,12 @@ PerAxis = Annotated[tuple[float, float, float], BeforeValidator(_per_axis)]
 """One number for all axes, or three; a tuple of three either way."""
 
 
+def _slots(value: int) -> int:
+    if value > MOST_SLOTS:
+        raise ValueError(f"expected at most {MOST_SLOTS}")
+    return value
+
+
 def _output_type(value: Any) -> str:
     if value != "RAW":
         raise ValueError('expected "RAW", the only kind of output')
@@ -109,7 +118,7 @@ class InfererArguments(Arguments):
     mirror_axes: Annotated[tuple[int, ...], BeforeValidator(_axes)] | None = None
     cval: Number | None = None
     output_type: Annotated[Literal["RAW"], BeforeValidator(_output_type)] = "RAW"
-    slots: PositiveInteger | None = None
+    slots: Annotated[PositiveInteger, AfterValidator(_slots)] | None = None
     input_name: Text | None = None
     output_name: Text | None = None
 

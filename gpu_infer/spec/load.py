@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.redaction import redact
 from gpu_infer.transforms.base import Load, Transform
 from gpu_infer.transforms.checks import check
 
@@ -39,8 +40,16 @@ T = TypeVar("T")
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     """Read, expand from `environ`, build and check a configuration.
 
-    Raises ConfigError: one line that names the file, the key, what was found and what was expected.
+    Raises ConfigError: one line that names the file, the key, what was found and what was expected. Values of
+    environment variables are not part of it; the variables' names are.
     """
+    try:
+        return _load(path, environ)
+    except ConfigError as error:
+        raise ConfigError(redact(error.message), remedy=error.remedy and redact(error.remedy)) from error.__cause__
+
+
+def _load(path: Path, environ: Mapping[str, str]) -> Config:
     place = Place(path.name)
     document = read_document(path)
     extra = {key: value for key, value in document.items() if key not in _KNOWN}

@@ -39,7 +39,9 @@ def read_outputs(
             _log.info("%s: %s.args.%s has no effect: the writer is always MetaImage", place.file, where.path, key)
         field = _field(args, where / "args" / "field", environ, names)
         if field in [output.field for output in outputs]:
-            raise (where / "args" / "field").error(f'"{field}" is written already', "give every writer another field")
+            raise (where / "args" / "field").error(
+                f"{shown(field)} is written already", "give every writer another field"
+            )
         if "dtype" in args:
             dtype = _dtype(args["dtype"], where / "args" / "dtype", environ)
         else:

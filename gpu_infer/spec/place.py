@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.redaction import template
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Place:
 
 
 def shown(value: Any) -> str:
-    """A value as JSON, cut to a line's length."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """A value as JSON, cut to a line's length; variables of the environment by their names."""
+    text = json.dumps(template(value), ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "…"
 
 

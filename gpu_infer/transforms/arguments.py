@@ -6,9 +6,15 @@ A message starts with "expected …"; spec/messages.py adds the key in front and
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+LARGEST = (1 << 31) - 1
+"""Of whole numbers: sizes, labels and counts fit into 32 bits, as Triton's and ITK's do."""
+
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 
 class Arguments(BaseModel):
@@ -22,7 +28,7 @@ def number(value: Any) -> float:
     if not isinstance(value, bool) and isinstance(value, (int, float, str)):
         try:
             result = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             result = math.nan
         if math.isfinite(result):
             return result
@@ -38,14 +44,16 @@ def _flag(value: Any) -> bool:
 
 
 def _integer(value: Any) -> int:
-    if not isinstance(value, bool):
-        if isinstance(value, int):
-            return value
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-            return int(value)
-    raise ValueError("expected a whole number")
+    result = None
+    if (isinstance(value, str) and _WHOLE.fullmatch(value.strip())) or (
+        isinstance(value, float) and value.is_integer()
+    ):
+        result = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        result = value
+    if result is None or abs(result) > LARGEST:
+        raise ValueError("expected a whole number" if result is None else f"expected a whole number up to {LARGEST}")
+    return result
 
 
 def _positive_integer(value: Any) -> int:

@@ -14,6 +14,7 @@ from gpu_infer.errors import ConfigError
 
 from .base import Barrier, Branch, Crop, Load, Measured, Metadata, Pointwise, Regrid, Restore, Transform
 from .field import FieldState
+from .grid_limit import check_grid
 from .restoration import restore
 from .restored_argmax import in_one_pass, labels_on_loaded_grid
 from .stages import FusedPass, RestoredArgmax, Single, Stage
@@ -172,7 +173,9 @@ def run_restored_argmax(stage: RestoredArgmax, fields: Fields, backend: Backend 
 
 def _run_barrier(transform: Barrier, state: FieldState, backend: Backend | None) -> None:
     if backend is None:
+        before = state.shape
         transform.trace(state)
+        check_grid(transform.place, before, state.shape)
     else:
         shape, steps = state.shape, len(state.history)
         array = transform.apply(state.array, state, backend)

@@ -36,8 +36,8 @@ def without_scheme(uri: str) -> str:
 def parse_uri(uri: str) -> tuple[str, int]:
     """("host", port) of "host:port"; an IPv6 address stands in brackets and is returned without them.
 
-    `https://` and `grpcs://` may stand before it. Raises ConfigError for another scheme, a path, a missing port or a
-    port outside 1…65535.
+    `https://` and `grpcs://` may stand before it. Raises ConfigError for another scheme, a path, a missing port, a port
+    outside 1…65535, and a host name that IDNA refuses.
     """
     text = uri.strip()
     if tls_protocol(text) is not None:
@@ -57,7 +57,14 @@ def parse_uri(uri: str) -> tuple[str, int]:
         raise _refused(uri, "has no port")
     if not host:
         raise _refused(uri, "has no host")
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        reason = str(error.__cause__ or error).rpartition(": ")[2]
+        raise _refused(uri, f"has a host name that no server can have ({reason})") from None
+    if len(host) > 253 or not host.isprintable():
+        raise _refused(uri, "has a host name that no server can have")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise _refused(uri, f"has port {port!r}, expected 1 to 65535")
     return host, int(port)
 

@@ -219,7 +219,7 @@ def load_render_settings(path: Path) -> RenderFile:
         ) from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", remedy="make it readable") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON: {error}", remedy="mend the file") from error
     try:
         return RenderFile.model_validate(content)

@@ -63,3 +63,24 @@ def test_without_any_folder_kernels_are_not_kept(
 def test_a_home_that_cannot_be_found_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba_cache, "user_cache_path", lambda name: Path("~/.cache") / name)
     assert all(folder.is_absolute() for folder in numba_cache._candidates())
+
+
+def test_a_full_folder_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, offset: int, size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert not numba_cache._usable(tmp_path / "cache")
+    assert numba_cache.choose_cache_folder() is None
+
+
+@pytest.mark.parametrize("name", ["file/below", "full"])
+def test_a_folder_of_the_environment_that_cannot_be_used_is_a_warning(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / name))
+    if name == "full":
+        monkeypatch.setattr(numba_cache, "_NEEDED", 1 << 62)
+    assert not numba_cache._configure()
+    assert f"NUMBA_CACHE_DIR {tmp_path / name} cannot be written or is full" in caplog.text

@@ -27,10 +27,8 @@ class HangingClient:
         self._clock.now += timeout
         raise deadline("readiness", self.url, timeout)
 
-    def server_ready(self, timeout: float) -> bool:
+    def server_live(self, timeout: float) -> bool:
         return self._hang(timeout)
-
-    server_live = server_ready
 
     def close(self) -> None:
         pass

@@ -60,7 +60,13 @@ def test_refused(uri: str, found: str) -> None:
     assert "without a scheme" in (caught.value.remedy or "")
 
 
-@given(st.from_regex(r"[a-z0-9][a-z0-9.\-]{0,30}", fullmatch=True), st.integers(1, 65535))
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64, "a.b" * 100, "\u00fc" * 60, "a\x00b", "a\x7fb"])
+def test_host_names_that_no_server_has(host: str) -> None:
+    with pytest.raises(ConfigError, match="has a host name that no server can have"):
+        parse_uri(f"{host}:80")
+
+
+@given(st.from_regex(r"[a-z0-9][a-z0-9\-]{0,15}(\.[a-z0-9\-]{1,14})?", fullmatch=True), st.integers(1, 65535))
 def test_any_host_and_port_come_back(host: str, port: int) -> None:
     assert parse_uri(f"{host}:{port}") == (host, port)
 

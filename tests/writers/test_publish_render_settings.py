@@ -92,3 +92,11 @@ def test_mistakes_are_named(tmp_path: Path, content: Any, message: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config_render\.json: no such file .put config_render\.json beside"):
         load_render_settings(tmp_path / "config_render.json")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a": ' * 2000 + "1" + "}" * 2000, '{"a": ' + "9" * 5000 + "}"])
+def test_nesting_and_numbers_beyond_reading(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "config_render.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=r"config_render\.json: "):
+        load_render_settings(path)

@@ -13,10 +13,8 @@ from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Flag
 from gpu_infer.transforms.base import FieldsArguments, Interpolation, Regrid
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.grid_limit import MOST_SAMPLES, check_grid
 from gpu_infer.volume.geometry import Shape3
-
-MOST_SAMPLES = 1 << 20
-"""Along an axis: no volume has as many, and the tables of one that had would not fit into memory."""
 
 
 class ResampleArguments(FieldsArguments):
@@ -55,12 +53,15 @@ class Resample(Regrid):
         """(X', Y', Z') for a field's current grid."""
 
     def tables(self, field: FieldState) -> tuple[Shape3, Tables]:
-        shape = self.target_shape(field)
-        if max(shape) > MOST_SAMPLES:
+        try:
+            shape = self.target_shape(field)
+        except (OverflowError, ZeroDivisionError):  # more voxels than a float64 can say
             raise ConfigError(
-                f"{self.place}: {field.shape} voxels become {shape}, expected at most {MOST_SAMPLES} along an axis",
+                f"{self.place}: {field.shape} voxels become more than 10^308 along an axis, "
+                f"expected at most {MOST_SAMPLES}",
                 remedy="check the target, and the spacing in the file",
-            )
+            ) from None
+        check_grid(self.place, field.shape, shape)
         make = nearest_table if self.interpolation == "nearest" else linear_table
         x, y, z = (make(n, m, align_corners=self.align_corners) for n, m in zip(field.shape, shape, strict=True))
         return shape, (x, y, z)
