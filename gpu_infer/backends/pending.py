@@ -1,4 +1,4 @@
-"""The backend of a run, made in a thread while the caller waits for the server and reads the volume.
+"""The backend of a run, made in a thread while the caller waits for the server and reads the header.
 
 Creating a CUDA context takes up to a second, and several seconds on a host whose driver has to be initialised first.
 """
