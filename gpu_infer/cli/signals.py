@@ -16,6 +16,10 @@ _FROM_TERMINAL = (signal.SIGHUP, signal.SIGQUIT)
 """Taken unless they are ignored: `nohup` has a run go on after its terminal has closed."""
 
 
+AGAIN_S = 0.05
+"""Seconds after which an interrupt that was dropped is raised again: a wait that has begun meanwhile ends."""
+
+
 class InterruptSwitch:
     """While active, the first signal raises `Interrupted` in the main thread; the next one kills, but for SIGHUP."""
 
@@ -26,6 +30,7 @@ class InterruptSwitch:
     def __init__(self) -> None:
         self.signalled: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._before_alarm: Any = None
         self._hook: Callable[[sys.UnraisableHookArgs], Any] = sys.__unraisablehook__
 
     def __enter__(self) -> InterruptSwitch:
@@ -43,6 +48,7 @@ class InterruptSwitch:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if InterruptSwitch._active is self:
+            self._disarm()
             InterruptSwitch._active = None
             sys.unraisablehook = self._hook
 
@@ -54,9 +60,19 @@ class InterruptSwitch:
         self.raise_again()
 
     def _unraisable(self, dropped: sys.UnraisableHookArgs) -> None:
-        """Where an interrupt was dropped, `raise_if_interrupted` follows: no traceback for it."""
+        """Raise an interrupt that was dropped once more, in a moment; without a traceback for it."""
         if not isinstance(dropped.exc_value, Interrupted):
             self._hook(dropped)
+        elif threading.current_thread() is threading.main_thread():
+            if self._before_alarm is None:
+                self._before_alarm = signal.signal(signal.SIGALRM, lambda number, frame: self.raise_again())
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+
+    def _disarm(self) -> None:
+        if self._before_alarm is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._before_alarm)
+            self._before_alarm = None
 
     def raise_again(self) -> None:
         """Raise `Interrupted` if a signal has come."""

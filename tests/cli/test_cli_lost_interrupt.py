@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -46,3 +47,18 @@ def test_a_terminal_that_closes_may_say_so_twice() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         assert switch.signalled is signal.SIGHUP
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # another one ends the process
+
+
+def test_an_interrupt_that_a_finalizer_dropped_ends_the_next_wait() -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.sigtimedwait([], 0.01)  # let the handler run
+
+    before = signal.getsignal(signal.SIGALRM)
+    with InterruptSwitch() as switch:
+        Finalized()
+        assert switch.signalled is signal.SIGTERM
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            threading.Event().wait(30)
+    assert signal.getsignal(signal.SIGALRM) == before
