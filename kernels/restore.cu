@@ -178,7 +178,7 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
             return static_cast<D>(load(reinterpret_cast<const S*>(at), a.swap != 0));
         };
         D* out = first_out + o * a.dst_strides[1] + row * d_p;
-        if (OUT == 1) {
+        if constexpr (OUT == 1) {
             for (int q = group; q < b.outputs_q; q += LANES) {
                 const unsigned char* column = staged(index_q[q] - b.first_q);
                 for (int p = row; p < b.outputs_p; p += UNDER_WAY * apart) {
@@ -192,45 +192,45 @@ __device__ __forceinline__ void pick_slices(const Pick& a, const Block& b, D* fi
                         });
                 }
             }
-            continue;
-        }
-        const unsigned char* column[OUT];
+        } else {
+            const unsigned char* column[OUT];
 #pragma unroll
-        for (int n = 0; n < OUT; n++) column[n] = staged(source_q[n]);
-        out += group * OUT;
-        const int within = b.outputs_q - group * OUT;
-        if (within >= OUT) {
+            for (int n = 0; n < OUT; n++) column[n] = staged(source_q[n]);
+            out += group * OUT;
+            const int within = b.outputs_q - group * OUT;
+            if (within >= OUT) {
 #pragma unroll(HELD ? 2 : 1)
-            for (int first = 0; first < MOST; first += UNDER_WAY) {
-                if (!HELD) {
+                for (int first = 0; first < MOST; first += UNDER_WAY) {
+                    if (!HELD) {
 #pragma unroll
-                    for (int n = 0; n < UNDER_WAY; n++)
-                        source_p[n] = first + n < rows ? along_p(row + (first + n) * apart) : 0;
+                        for (int n = 0; n < UNDER_WAY; n++)
+                            source_p[n] = first + n < rows ? along_p(row + (first + n) * apart) : 0;
+                    }
+                    unsigned int words[UNDER_WAY];  // of rows beyond the last, anything: shared memory is read at once
+#pragma unroll
+                    for (int n = 0; n < UNDER_WAY; n++) {
+                        words[n] = 0;
+#pragma unroll
+                        for (int m = OUT - 1; m >= 0; m--)
+                            words[n] = (words[n] << 8 * static_cast<int>(sizeof(D)) % 32) +
+                                       static_cast<typename Bits<sizeof(D)>::type>(sample(column[m] + source_p[(HELD ? first : 0) + n]));
+                    }
+#pragma unroll
+                    for (int n = 0; n < UNDER_WAY; n++) {
+                        if (first + n < rows) *reinterpret_cast<unsigned int*>(out) = words[n];
+                        out += out_step;
+                    }
                 }
-                unsigned int words[UNDER_WAY];  // of rows beyond the last, anything: shared memory is read at once
+            } else {
+#pragma unroll 1
+                for (int n = 0; n < rows; n++) {
+                    const int at = along_p(row + n * apart);
 #pragma unroll
-                for (int n = 0; n < UNDER_WAY; n++) {
-                    words[n] = 0;
-#pragma unroll
-                    for (int m = OUT - 1; m >= 0; m--)
-                        words[n] = (words[n] << 8 * static_cast<int>(sizeof(D)) % 32) +
-                                   static_cast<typename Bits<sizeof(D)>::type>(sample(column[m] + source_p[(HELD ? first : 0) + n]));
-                }
-#pragma unroll
-                for (int n = 0; n < UNDER_WAY; n++) {
-                    if (first + n < rows) *reinterpret_cast<unsigned int*>(out) = words[n];
+                    for (int m = 0; m < OUT; m++) {
+                        if (m < within) out[m] = sample(column[m] + at);
+                    }
                     out += out_step;
                 }
-            }
-        } else {
-#pragma unroll 1
-            for (int n = 0; n < rows; n++) {
-                const int at = along_p(row + n * apart);
-#pragma unroll
-                for (int m = 0; m < OUT; m++) {
-                    if (m < within) out[m] = sample(column[m] + at);
-                }
-                out += out_step;
             }
         }
     }

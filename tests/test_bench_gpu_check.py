@@ -223,6 +223,7 @@ def test_the_device_step_loads_every_kernel(capsys: pytest.CaptureFixture[str]) 
             "major": 9,
             "minor": 0,
             "totalGlobalMem": 1 << 30,
+            "multiProcessorCount": 4,
         }
         cuda.runtime.runtimeGetVersion = cuda.runtime.driverGetVersion = lambda: 13000
         exec(gpu_programs.DEVICE, {})
