@@ -267,8 +267,14 @@ def _check_threads(environ: Mapping[str, str]) -> None:
 
 
 def _debug_port(environ: Mapping[str, str]) -> int | None:
-    if (_value(environ, "DEBUG_VSCODE") or "false").lower() in ("0", "false", "no", "off"):
+    wanted = (_value(environ, "DEBUG_VSCODE") or "false").lower()
+    if wanted in ("0", "false", "no", "off"):
         return None
+    if wanted not in ("1", "true", "yes", "on"):  # the port runs code: it opens for nothing else
+        raise ConfigError(
+            f"DEBUG_VSCODE: found {environ['DEBUG_VSCODE']!r}, expected TRUE, 1, FALSE or 0",
+            remedy="leave it unset to run without a debugger",
+        )
     text = _value(environ, "DEBUG_VSCODE_PORT") or str(DEFAULT_DEBUG_PORT)
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise ConfigError(

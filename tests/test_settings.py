@@ -118,6 +118,7 @@ def test_debugger_port() -> None:
         ),
         ({"NVIDIA_TRITON_GRPCURI": "a"}, {}, "NVIDIA_TRITON_GRPCURI: .*'a' has no"),
         ({"NVIDIA_TRITON_HTTPURI": "a:99999"}, {}, "NVIDIA_TRITON_HTTPURI: .*port '99999'"),
+        ({"DEBUG_VSCODE": "banana"}, {}, "DEBUG_VSCODE: found 'banana', expected TRUE, 1, FALSE or 0"),
         ({"DEBUG_VSCODE": "1", "DEBUG_VSCODE_PORT": "x"}, {}, "DEBUG_VSCODE_PORT: found 'x'"),
         ({}, {"triton": "a b:1"}, "--triton: .*'a b:1'"),
         ({}, {"models": "m"}, "--models needs --triton local"),
