@@ -30,6 +30,13 @@ _STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
 log = logging.getLogger(__name__)
 
 
+def _raise_interrupt() -> None:
+    """Raise an interrupt that came while a record was written: `logging` hands every exception to `handleError`."""
+    error = sys.exc_info()[1]
+    if isinstance(error, Interrupted):
+        raise error
+
+
 class StderrHandler(logging.StreamHandler[TextIO]):
     """Console handler that looks up `sys.stderr` for every record.
 
@@ -50,6 +57,7 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Say nothing: a terminal or pipe that is gone has no place for it, and the run goes on."""
+        _raise_interrupt()
 
 
 class _HideValues(logging.Filter):
@@ -74,6 +82,7 @@ class LogFileHandler(logging.FileHandler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        _raise_interrupt()
         if not self._reported:
             self._reported = True
             reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]

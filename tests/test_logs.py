@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gpu_infer import logs
-from gpu_infer.errors import ConfigError
+from gpu_infer.errors import ConfigError, Interrupted
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +147,24 @@ def test_a_full_disk_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     handler.close()
     expected = "gpu-infer: warning: /dev/full cannot be written: No space left on device\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("kind", ["console", "file"])
+def test_an_interrupt_while_a_line_is_written_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Python's logging drops what `emit` raises, and a signal may come in the middle of it."""
+
+    class Interrupting(io.StringIO):
+        def write(self, text: str) -> int:
+            raise Interrupted("interrupted by SIGTERM")
+
+    handler: logging.Handler
+    if kind == "console":
+        handler = logs.StderrHandler()
+        monkeypatch.setattr(sys, "stderr", Interrupting())
+    else:
+        handler = logs.LogFileHandler(tmp_path / "gpu_infer.log", delay=True)
+        monkeypatch.setattr(handler, "_open", Interrupting)
+    with pytest.raises(Interrupted):
+        handler.handle(logging.makeLogRecord({"msg": "a line"}))
