@@ -103,7 +103,7 @@ class CpuBackend:
             checks.integer_prepare(source, out, tables, before, after)
             self._pick(source, tables, out)
             return
-        if source.dtype == np.float16:
+        if _is_half(source.dtype):
             source = source.astype(np.float32, order="K")
         self._resample(native(source), out, tables, before, after)
 
@@ -132,7 +132,7 @@ class CpuBackend:
         checks.moments(array)
         if array.size == 0:
             return Moments(0, 0.0, 0.0)
-        if array.dtype == np.float16:
+        if _is_half(array.dtype):
             array = array.astype(np.float32, order="K")
         view = array.transpose(np.argsort([-abs(s) for s in array.strides], kind="stable"))
         with _LAUNCH:
@@ -161,7 +161,7 @@ class CpuBackend:
         to the last bit. Integers are rounded, halves away from zero; unsigned ones are clipped to their range.
         """
         source = source.view(np.uint8) if source.dtype == np.bool_ else source
-        if source.dtype == np.float16:
+        if _is_half(source.dtype):
             source = source.astype(np.float32, order="K")
         rounds = out.dtype.kind in "iu"
         low, high = (0.0, float(np.iinfo(out.dtype).max)) if out.dtype.kind == "u" else (-np.inf, np.inf)
@@ -310,7 +310,7 @@ class CpuBackend:
         checks.labels(scores.shape[0], scores.shape[1:], labels)
         if labels.size == 0:
             return
-        if scores.dtype == np.float16:
+        if _is_half(scores.dtype):
             scores = scores.astype(np.float32)
         with _LAUNCH:
             finish.argmax_box(*reading(scores), *writing(labels), scores.shape)
@@ -392,6 +392,11 @@ class CpuBackend:
             held[2] |= plane.any(axis=0)
         x, y, z = (held[axes.index(a) - 1] for a in (1, 2, 3))
         return x, y, z
+
+
+def _is_half(dtype: np.dtype[Any]) -> bool:
+    """float16 of either byte order."""
+    return dtype.kind == "f" and dtype.itemsize == 2
 
 
 def _slowest_first(array: NDArray[Any]) -> tuple[int, int, int, int]:

@@ -77,6 +77,7 @@ class HttpConnection:
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str], limit: int) -> HttpAnswer:
         self._pool.begin(HEADER_LIMIT + RECEIVE_BYTES)
+        self._pool.allow_retries(method == "GET")
         response = self._http.request(method, path, body=body, headers=headers)
         coding = response.get("Content-Encoding", "identity")
         if coding != "identity":
@@ -93,6 +94,13 @@ class _BoundedPool:
         self._pool = pool
         self.size = pool.size
         self.left = self._limit = 0
+
+    def allow_retries(self, allowed: bool) -> None:
+        """Whether the library may send a request again whose connection was closed: `size` + 1 times, and never at -1.
+
+        Before 2.6 it does so for a POST, too. The server may still work on the first one, which names the same memory.
+        """
+        self.size = self._pool.size if allowed else -1
 
     def begin(self, limit: int) -> None:
         """Let the connection receive `limit` bytes from now on."""

@@ -146,6 +146,8 @@ class SlotRing:
             slot.state = SlotState.FREE
             raise ServerError("the ring was closed while a request was in flight") from None
         except BaseException:
+            if not slot.future.done():  # interrupted: the server may still write the scores
+                slot.lost = True
             slot.state = SlotState.FREE
             raise
         if reply.data is not None:

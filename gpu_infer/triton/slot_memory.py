@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ..errors import ResourceError, ServerError
@@ -78,13 +79,14 @@ class SlotArenas:
 
         call_s  seconds that one call to the server may take
         """
-        try:
-            for memory in self._older:
-                release(memory.arena, memory.registration, max(LEAST_DRAIN_S, until - time.monotonic()), call_s)
-        finally:
+
+        def end(memory: SlotMemory) -> None:
+            release(memory.arena, memory.registration, max(LEAST_DRAIN_S, until - time.monotonic()), call_s)
+
+        with ExitStack() as stack:  # each, whatever becomes of the others; the older ones first
+            for memory in (self.current, *reversed(self._older)):
+                stack.callback(end, memory)
             self._older.clear()
-            left = max(LEAST_DRAIN_S, until - time.monotonic())
-            release(self.current.arena, self.current.registration, left, call_s)
 
     def _give_back_idle(self, in_use: Collection[SlotMemory]) -> bool:
         """Give back older arenas that nobody uses any more; whether none is left."""

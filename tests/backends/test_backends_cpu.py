@@ -179,3 +179,17 @@ def test_threads_may_call_at_the_same_time() -> None:
 
 def test_an_empty_histogram_has_no_entries() -> None:
     assert CpuBackend().histogram(np.zeros((0, 3, 3), np.uint8)).tolist() == []
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_half_precision_of_either_byte_order(order: str) -> None:
+    backend = CpuBackend()
+    values = np.linspace(-3, 5, 2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(f"{order}f2")
+    out = np.empty(values.shape, np.float32)
+    backend.prepare(values, out, None, ClampedAffine(2.0, 1.0), ClampedAffine())
+    np.testing.assert_array_equal(out, values.astype(np.float32) * np.float32(2) + np.float32(1))
+    count, mean, _ = backend.masked_moments(values, False)
+    assert (count, mean) == (values.size, pytest.approx(values.astype(np.float64).mean()))
+    labels = np.empty(values.shape[1:], np.uint8)
+    backend.argmax(values, labels)
+    np.testing.assert_array_equal(labels, values.astype(np.float32).argmax(axis=0))

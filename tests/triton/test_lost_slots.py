@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,22 @@ def test_gpu_memory_of_a_lost_request_is_not_used_for_the_next_case(
     assert arena.keep_file == (lost and data == "cuda_shm")
     module._close_all()
     server.regions.clear()
+
+
+def test_an_interrupted_wait_leaves_the_slots_memory_alone(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that goes on after Ctrl-C gets other memory: the request is still under way."""
+    with ring_of(server, "system_shm", slots=1) as ring:
+        slot = send(ring, 1.0)
+        before = slot.memory
+        pending = slot.future
+        slot.future = Future()  # never done
+
+        def interrupted(*_: Any, **__: Any) -> Any:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(slot.future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ring.wait(slot)
+        monkeypatch.undo()
+        pending.result(10)
+        assert ring.acquire().memory is not before
