@@ -20,7 +20,7 @@ class ClosingServer:
     def __init__(self) -> None:
         self.requests: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.url = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
