@@ -114,10 +114,13 @@ class MetaHeader:
             spacing = self._numbers(key)
             if spacing.size != dims or not (spacing > 0).all():
                 raise self.wrong(key, f"spacing of {dims} positive numbers")
+            # a slice may be thicker than the distance to the next: no contradiction
+            if "ElementSize" in self.fields and not np.array_equal(self._numbers("ElementSize"), spacing):
+                notes.append("ElementSize differs from ElementSpacing: ElementSpacing is taken")
         else:
             notes.append("no ElementSpacing: 1 mm assumed")
         origin = np.zeros(dims)
-        if key := self._first(_ORIGIN):
+        if key := self._agreed(_ORIGIN):
             origin = self._numbers(key)
             if origin.size != dims:
                 raise self.wrong(key, f"{dims} numbers")
@@ -133,7 +136,7 @@ class MetaHeader:
         return Geometry.from_itk(shape, tuple(spacing[:3]), tuple(origin[:3]), tuple(direction[:3, :3].ravel()))
 
     def _direction(self, dims: int, notes: list[str]) -> NDArray[np.float64]:
-        key = self._first(_MATRIX)
+        key = self._agreed(_MATRIX)
         if key is None:
             notes.append("no TransformMatrix: axes assumed to run to the patient's left, posterior and head (LPS)")
             return np.eye(dims)
@@ -173,6 +176,14 @@ class MetaHeader:
 
     def _first(self, keys: tuple[str, ...]) -> str | None:
         return next((key for key in keys if key in self.fields), None)
+
+    def _agreed(self, keys: tuple[str, ...]) -> str | None:
+        """As `_first`; raises `InputError` if another one has other numbers: readers differ in which they take."""
+        first = self._first(keys)
+        for key in keys:
+            if first and key in self.fields and not np.array_equal(self._numbers(key), self._numbers(first)):
+                raise self.wrong(key, f"the same as {first} = {self.fields[first][:200]}")
+        return first
 
     def _numbers(self, key: str) -> NDArray[np.float64]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ _DTYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+_BYTE_ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 
 
 def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
@@ -78,14 +79,27 @@ def _stored(header: MetaHeader, components: int, allow_foreign: bool) -> StoredV
     if kind is None:
         raise header.wrong("ElementType", f"one of {', '.join(_DTYPES)}")
     files = data_files(header, allow_foreign=allow_foreign)
-    big = header.flag("BinaryDataByteOrderMSB") or header.flag("ElementByteOrderMSB")
-    dtype = np.dtype(kind).newbyteorder(">" if big else "<")
+    dtype = np.dtype(kind)
     count = prod(header.sizes) * components
-    start = header.whole("HeaderSize", 0)
-    if files == (header.path,):
-        start = header.end
+    encoding: Literal["raw", "gzip", "text"] = "gzip" if header.flag("CompressedData") else "raw"
     if not header.flag("BinaryData", default=True):
-        return StoredVoxels(files, dtype.newbyteorder("="), count, "text", max(start, 0))
-    if header.flag("CompressedData"):
-        return StoredVoxels(files, dtype, count, "gzip", max(start, 0))
-    return StoredVoxels(files, dtype, count, "raw", max(start, -1))
+        encoding = "text"
+    elif dtype.itemsize > 1:
+        dtype = dtype.newbyteorder(_byte_order(header))
+    start = header.whole("HeaderSize", 0)
+    if start < -1 or (start == -1 and encoding != "raw"):
+        raise header.wrong("HeaderSize", "0 or more, or -1 with binary voxels that are not compressed")
+    if files == (header.path,):
+        if start:  # ITK counts from the file's first byte
+            raise header.wrong("HeaderSize", "0 with voxels in the header's own file")
+        start = header.end
+    return StoredVoxels(files, dtype, count, encoding, start)
+
+
+def _byte_order(header: MetaHeader) -> Literal["<", ">"]:
+    """Either key has the order, little-endian without both. Raises `InputError` for two that differ."""
+    flags = {key: header.flag(key) for key in _BYTE_ORDERS if header.fields.get(key)}
+    if len(set(flags.values())) > 1:
+        binary, element = _BYTE_ORDERS
+        raise header.wrong(element, f"the same as {binary} = {header.fields[binary][:200]}")
+    return ">" if any(flags.values()) else "<"

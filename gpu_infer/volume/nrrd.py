@@ -15,7 +15,7 @@ from .checks import check_geometry, kept_dtype, kept_extra
 from .files import data_file
 from .header import VolumeHeader
 from .nrrd_grid import nrrd_grid
-from .nrrd_header import NrrdHeader
+from .nrrd_header import FILE_LIST, NrrdHeader
 from .numbered import numbered_names
 from .stored import StoredVoxels
 
@@ -41,7 +41,6 @@ _ENCODINGS: dict[str, Literal["raw", "gzip", "text", "hex"]] = {
     "ascii": "text",
     "hex": "hex",
 }
-_LIST = re.compile(r"LIST(?:\s+([1-4]))?", re.IGNORECASE)
 _NOT_REAL = {"complex", "quaternion", "3d-complex"}
 
 
@@ -114,7 +113,7 @@ def _data_files(header: NrrdHeader, allow_foreign: bool) -> tuple[Path, ...]:
     name = header.fields.get("data file")
     if name is None:
         return (header.path,)
-    if found := _LIST.fullmatch(name):
+    if found := FILE_LIST.fullmatch(name):
         names = list(header.listed)
         _check_count(header, len(names), int(found[1] or 0))
     elif "%" in name:

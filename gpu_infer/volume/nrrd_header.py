@@ -15,6 +15,8 @@ _MAX_VALUE = 1 << 12  # characters of a value that counts
 _MAX_SIZE = 1 << 31
 _MAGIC = re.compile(rb"NRRD000[1-5]\r?\n")
 _BLANK = re.compile(rb"\n\r?\n")
+FILE_LIST = re.compile(r"LIST(?:\s+([1-4]))?")
+"""The value of `data file` in front of a list of files, with the number of axes in each; `list` is a file's name."""
 _SAME = {
     "datafile": "data file",
     "lineskip": "line skip",
@@ -69,9 +71,19 @@ class NrrdHeader:
             if line.startswith(b"#") or not line.strip():
                 continue
             key, value = _field(path, line)
-            if key:
-                fields[key] = value
-            if key == "data file" and value.upper().startswith("LIST"):
+            if not key:
+                continue
+            if key in fields:
+                raise InputError(
+                    f"{path}: {key} is given twice: {fields[key][:200]} and {value[:200]}, expected one line",
+                    remedy=_REMEDY,
+                )
+            fields[key] = value
+            if key == "data file" and value.startswith("LIST"):
+                if not FILE_LIST.fullmatch(value):  # ITK refuses it too, as a list or as a file's name
+                    raise cls(path, fields, end).wrong(
+                        key, "LIST with or without a number of axes, or a file name that does not start with LIST"
+                    )
                 names = (os.fsdecode(each.strip()) for each in lines[number + 1 :])
                 return cls(path, fields, end, tuple(name for name in names if name))
         return cls(path, fields, end)

@@ -29,7 +29,7 @@ class StoredVoxels:
 
     start     byte at which each file's part begins; -1: the part is the end of the file (raw only)
     lines     lines of text behind `start` that are left out
-    skip      bytes left out behind that, counted after decompression
+    skip      bytes left out behind that, counted after decompression, but before text or hex is decoded
     """
 
     files: tuple[Path, ...]
@@ -55,8 +55,10 @@ class StoredVoxels:
             elif self.encoding == "gzip":
                 check_inflatable(path, self.skip, nbytes, start=start)
             else:  # a digit and a blank for a value, two digits for a byte
-                most = (size - start + 1) // 2
-                if most < (self._part if self.encoding == "text" else nbytes):
+                most = max(size - start - self.skip + 1, 0) // 2
+                if self.encoding == "hex":
+                    most //= self.dtype.itemsize
+                if most < self._part:
                     raise self._short(path, most, "at most ")
 
     def read(self, notes: list[str]) -> NDArray[Any]:
@@ -75,7 +77,7 @@ class StoredVoxels:
             fill_inflated(path, self.skip, out, start=start, notes=notes)
         else:
             with open_regular(path) as file:
-                file.seek(start)
+                file.seek(start + self.skip)
                 fill = self._fill_text if self.encoding == "text" else self._fill_hex
                 fill(file, path, out)
 
@@ -102,19 +104,26 @@ class StoredVoxels:
         )
 
     def _fill_text(self, file: BinaryIO, path: Path, out: Bytes) -> None:
-        """Decimal numbers between white space."""
+        """Decimal numbers between white space, which a comma may precede, and nothing after the last one."""
         values, done, rest = out.view(self.dtype), 0, b""
-        while done < values.size:
+        chunk = b" "
+        while chunk:
             chunk = file.read(_CHUNK)
-            words = (rest + chunk).replace(b",", b" ").split()
+            text = rest + chunk
+            words = text.split()
             rest = words.pop() if chunk and words and not chunk[-1:].isspace() else b""
-            words = words[: values.size - done]
+            if b"," in text:  # one inside a word may be a decimal comma: that word is no number
+                words = [word.removesuffix(b",") for word in words if word != b","]
             if long := next((word for word in (*words, rest) if len(word) > _MAX_WORD), None):
                 raise InputError(f"{path}: {long[:20]!r}… among the voxels, expected numbers", remedy=_REMEDY)
-            values[done : done + len(words)] = self._numbers(words, path)
+            numbers = self._numbers(words, path)
+            if done + len(words) > values.size:
+                raise InputError(
+                    f"{path}: more than {values.size} numbers among the voxels, expected {values.size}",
+                    remedy="repair the shape in the header or export the volume again",
+                )
+            values[done : done + len(words)] = numbers
             done += len(words)
-            if not chunk:
-                break
         if done < values.size:
             raise self._short(path, done)
 

@@ -165,6 +165,8 @@ def test_text_voxels_as_itk_reads_them(tmp_path: Path, kind: str) -> None:
         ("1 " * 119 + "40000", "int16 cannot hold"),
         ("1 " * 119 + "1.5", "int16 cannot hold"),
         ("1 " * 119 + "nan", "int16 cannot hold"),
+        ("1 " * 120 + "1", "more than 120 numbers among the voxels, expected 120"),
+        ("1 " * 119 + "1,5", "'1,5'.*, expected numbers as voxels"),
         ("1 " * 119 + "1" * 2_000_000, "among the voxels, expected numbers"),
     ],
 )
@@ -228,3 +230,87 @@ def test_a_matrix_with_lengths_is_read_as_itk_does(tmp_path: Path) -> None:
         x, y, z = image.TransformIndexToPhysicalPoint(index)
         np.testing.assert_allclose(volume.geometry.affine @ (*index, 1), (-x, -y, z, 1))
     assert any("rows have lengths 2, 1, 1" in w for w in volume.warnings)
+
+
+@pytest.mark.parametrize("size", ["1", "-1", "-2", "400"])
+def test_a_header_size_with_voxels_in_the_header_file(tmp_path: Path, size: str) -> None:
+    path = write(tmp_path, "LOCAL", HEAD + f"HeaderSize = {size}\n")
+    with path.open("ab") as file:
+        file.write(VOXELS.tobytes())
+    refused(path, f"HeaderSize = {size}, expected 0")
+
+
+@pytest.mark.parametrize(
+    ("size", "lines"), [(-2, ""), (-1, "CompressedData = True\n"), (-1, "BinaryData = False\n"), (-9, "")]
+)
+def test_a_header_size_that_counts_no_bytes(tmp_path: Path, size: int, lines: str) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
+    path = write(tmp_path, "v.raw", HEAD + f"{lines}HeaderSize = {size}\n")
+    refused(path, f"HeaderSize = {size}, expected 0 or more, or -1 with binary voxels that are not compressed")
+
+
+BYTE_ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("one", "two"), [BYTE_ORDERS, BYTE_ORDERS[::-1]])
+def test_byte_orders_that_contradict_each_other(tmp_path: Path, one: str, two: str, first: bool) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
+    lines = f"{one} = {first}\n{two} = {not first}\n"
+    path = write(tmp_path, "v.raw", HEAD + lines)
+    refused(path, "ElementByteOrderMSB = (True|False), expected the same as BinaryDataByteOrderMSB = (True|False)")
+
+
+@pytest.mark.parametrize("keys", [BYTE_ORDERS, BYTE_ORDERS[:1], BYTE_ORDERS[1:]])
+@pytest.mark.parametrize("big", [True, False])
+def test_byte_orders_as_itk_reads_them(tmp_path: Path, keys: tuple[str, ...], big: bool) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.astype(">i2" if big else "<i2").tobytes())
+    path = write(tmp_path, "v.raw", HEAD + "".join(f"{key} = {big}\n" for key in keys))
+    assert_voxels(path)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(path)), VOXELS)
+
+
+def test_the_order_of_single_bytes_is_no_contradiction(tmp_path: Path) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.astype("u1").tobytes())
+    lines = "BinaryDataByteOrderMSB = False\nElementByteOrderMSB = True\n"
+    path = write(tmp_path, "v.raw", HEAD.replace("MET_SHORT", "MET_UCHAR") + lines)
+    np.testing.assert_array_equal(read_volume(path).data[0].T, sitk.GetArrayFromImage(sitk.ReadImage(path)))
+
+
+PERMUTED, IDENTITY = "0 1 0 1 0 0 0 0 1", "1 0 0 0 1 0 0 0 1"
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("Offset = 1 2 3\nPosition = 4 5 6\n", "Position = 4 5 6, expected the same as Offset = 1 2 3"),
+        ("Origin = 4 5 6\nOffset = 1 2 3\n", "Origin = 4 5 6, expected the same as Offset = 1 2 3"),
+        ("Origin = 4 5 6\nPosition = 1 2 3\n", "Origin = 4 5 6, expected the same as Position = 1 2 3"),
+        ("Origin = 1 2\nPosition = 1 2 3\n", "Origin = 1 2, expected the same as Position = 1 2 3"),
+        (
+            f"Rotation = {IDENTITY}\nTransformMatrix = {PERMUTED}\n",
+            f"Rotation = {IDENTITY}, expected the same as TransformMatrix = {PERMUTED}",
+        ),
+        (f"Orientation = {PERMUTED}\nRotation = {IDENTITY}\n", "Orientation = .*, expected the same as Rotation"),
+    ],
+)
+def test_origins_and_matrices_that_contradict_each_other(tmp_path: Path, lines: str, text: str) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
+    refused(write(tmp_path, "v.raw", HEAD + lines), text)
+
+
+@pytest.mark.parametrize("lines", ["Offset = 1 2 3\nPosition = 1.0 2 3e0\nOrigin = 1 2 3\n", "Origin = 1 2 3\n"])
+def test_origins_that_agree(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
+    path = write(tmp_path, "v.raw", HEAD + lines)
+    assert sitk.ReadImage(path).GetOrigin() == (1, 2, 3)
+    np.testing.assert_array_equal(read_volume(path).geometry.affine[:3, 3], (-1, -2, 3))
+
+
+@pytest.mark.parametrize("size", ["1 2 3", "1 2 5"])
+def test_slices_thicker_than_their_distance_as_itk_reads_them(tmp_path: Path, size: str) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
+    path = write(tmp_path, "v.raw", HEAD + f"ElementSize = {size}\n")
+    volume = read_volume(path)
+    assert volume.geometry.spacing == sitk.ReadImage(path).GetSpacing() == (1, 2, 3)
+    assert any("ElementSize differs" in w for w in volume.warnings) == (size != "1 2 3")

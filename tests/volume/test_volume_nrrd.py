@@ -157,6 +157,106 @@ def test_a_byte_skip_counts_expanded_bytes(tmp_path: Path) -> None:
     assert_as_itk(write(tmp_path, SPACED + "byte skip: 7\n", gzip.compress(b"x" * 7 + VOXELS.tobytes()), "gzip"))
 
 
+TEXT = " ".join(map(str, VOXELS.ravel())).encode()
+HEX = VOXELS.tobytes().hex("\n", 16).encode()
+
+
+@pytest.mark.parametrize(
+    ("lines", "encoding", "voxels"),
+    [
+        ("byte skip: 3\n", "text", b"99 " + TEXT),
+        ("byte skip: 4\n", "text", b"99\n " + TEXT),
+        ("line skip: 1\nbyte skip: 3\n", "text", b"55\n99 " + TEXT),
+        ("byte skip: 5\n", "hex", b"0f0f\n" + HEX),
+        ("line skip: 1\nbyte skip: 2\n", "hex", b"0f0f\nff" + HEX),
+    ],
+    ids=["text", "text over lines", "text after a line", "hex", "hex after a line"],
+)
+def test_skips_in_front_of_text_as_itk_reads_them(tmp_path: Path, lines: str, encoding: str, voxels: bytes) -> None:
+    assert_as_itk(write(tmp_path, SPACED + lines, voxels, encoding))
+    np.testing.assert_array_equal(read_volume(tmp_path / "v.nrrd").data[0], VOXELS.T)
+    (tmp_path / "v.txt").write_bytes(voxels)
+    assert_as_itk(write(tmp_path, SPACED + lines + "data file: v.txt\n", b"", encoding))
+
+
+@pytest.mark.parametrize(("encoding", "voxels"), [("text", TEXT), ("hex", HEX)], ids=["text", "hex"])
+def test_a_skip_beyond_the_text(tmp_path: Path, encoding: str, voxels: bytes) -> None:
+    refused(write(tmp_path, SPACED + "byte skip: 9999\n", voxels, encoding), "truncated: found at most 0 bytes")
+    refused(write(tmp_path, SPACED + "byte skip: 70\n", voxels, encoding), "truncated: found at most [1-4][0-9] bytes")
+
+
+@pytest.mark.parametrize("comma", [b", ", b" , ", b",\n"])
+def test_commas_between_numbers_as_itk_reads_them(tmp_path: Path, comma: bytes) -> None:
+    for end in (b"", b",", comma):
+        assert_as_itk(write(tmp_path, SPACED, TEXT.replace(b" ", comma) + end, "text"))
+
+
+@pytest.mark.parametrize(
+    ("voxels", "text"),
+    [
+        (b"1,5 " + TEXT, "'1,5'.*, expected numbers as voxels"),
+        (b",5 " + TEXT, "',5'.*, expected numbers as voxels"),
+        (TEXT.replace(b" ", b","), "among the voxels, expected numbers"),
+        (TEXT + b" 9", "more than 24 numbers among the voxels, expected 24"),
+        (TEXT + b"\n" * 3_000_000 + b"9", "more than 24 numbers among the voxels, expected 24"),
+        (TEXT + b" end", "'end'.*, expected numbers as voxels"),
+    ],
+    ids=["decimal comma", "comma first", "commas alone", "surplus", "surplus far behind", "word behind"],
+)
+def test_text_that_is_not_one_number_for_each_voxel(tmp_path: Path, voxels: bytes, text: str) -> None:
+    refused(write(tmp_path, SPACED, voxels, "text"), text)
+
+
+def test_white_space_after_the_numbers(tmp_path: Path) -> None:
+    assert_as_itk(write(tmp_path, SPACED, TEXT + b" \n" * 1_000_000, "text"))
+
+
+@pytest.mark.parametrize("name", ["list.raw", "List", "listing"])
+def test_a_data_file_with_a_name_like_a_list(tmp_path: Path, name: str) -> None:
+    """Lines after it are fields; its name is no list for ITK either."""
+    (tmp_path / name).write_bytes(b"abcd" + VOXELS.tobytes())
+    origin = "space origin: (10,20,30)\n"
+    assert origin in SPACED
+    head = SPACED.replace(origin, "") + f"encoding: raw\ndata file: {name}\nbyte skip: 4\n"
+    path = tmp_path / "v.nrrd"
+    path.write_text(f"NRRD0005\n{head}space origin: (40,50,60)\n")
+    assert_as_itk(path)
+    np.testing.assert_array_equal(read_volume(path).geometry.affine[:3, 3], (-40, -50, 60))
+
+
+@pytest.mark.parametrize("name", ["LISTING.raw", "LIST.raw", "LIST x", "LIST 0", "LIST9"])
+def test_names_that_start_with_list(tmp_path: Path, name: str) -> None:
+    """ITK refuses them too."""
+    (tmp_path / name).write_bytes(VOXELS.tobytes())
+    path = write(tmp_path, SPACED + f"data file: {name}\n", b"")
+    with pytest.raises(RuntimeError):
+        sitk.ReadImage(path)
+    refused(path, f"data file: {name}, expected LIST with or without a number of axes")
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("space origin: (1,2,3)\n", r"space origin is given twice: \(10,20,30\) and \(1,2,3\), expected one line"),
+        ("byteskip: 0\nbyte skip: 4\n", "byte skip is given twice: 0 and 4"),
+        ("Type: short\n", "type is given twice: short and short"),
+        ("content: a\ncontent: b\n", "content is given twice: a and b"),
+        (f"content: {'a' * 4000}\ncontent: {'b' * 4000}\n", "content is given twice"),
+    ],
+    ids=["origin", "skip in two spellings", "type in two cases", "content", "long values"],
+)
+def test_fields_that_are_given_twice(tmp_path: Path, lines: str, text: str) -> None:
+    """ITK refuses them too."""
+    path = write(tmp_path, SPACED + lines)
+    with pytest.raises(RuntimeError):
+        sitk.ReadImage(path)
+    refused(path, text)
+
+
+def test_key_value_pairs_may_repeat(tmp_path: Path) -> None:
+    assert_as_itk(write(tmp_path, SPACED + "name:=a\nname:=b\n"))
+
+
 @pytest.mark.parametrize("data", ["LIST\ns0.raw\ns1.raw\ns2.raw\ns3.raw", "s%d.raw 0 3 1", "s%d.raw 0 3 1 2"])
 def test_detached_slices_as_itk_reads_them(tmp_path: Path, data: str) -> None:
     for k, part in enumerate(VOXELS):
