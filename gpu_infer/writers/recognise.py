@@ -19,11 +19,25 @@ PNG_MARK = b"tEXtSoftware\0gpu_infer"
 _PNG_HEAD = 128
 _META_LIMIT = 1 << 20
 _COPIES = "gpu_infer copies"
+_COMMENT = "Comment"
+
+PLAIN_FIELDS = {
+    *("ObjectType", "NDims", "BinaryData", "BinaryDataByteOrderMSB", "CompressedData", "CompressedDataSize"),
+    *("TransformMatrix", "Offset", "CenterOfRotation", "AnatomicalOrientation", "ElementSpacing"),
+    *("DimSize", "ElementType", DATA_FILE),
+}
+"""Fields of our headers, which are those that ITK writes for an image without tags."""
 
 
 def is_header(path: Path) -> bool:
-    """A MetaImage header, by whichever program."""
-    return read_fields(path) is not None
+    """A plain MetaImage header: `PLAIN_FIELDS` alone, and the Comment of a published volume.
+
+    ITK adds tags to an image that it has read, so that a label map which somebody edited there is none.
+    """
+    fields = read_fields(path)
+    if fields is None:
+        return False
+    return fields.keys() <= PLAIN_FIELDS | ({_COMMENT} if fields.get(_COMMENT, "").startswith(_COPIES) else set())
 
 
 def is_voxels(path: Path, header: Path) -> bool:
@@ -76,7 +90,7 @@ def copies_comment(files: Iterable[Path]) -> str:
 def is_copy(path: Path, source: Path, density: Path) -> bool:
     """A copy that was published with the MetaImage `density`, or one that is equal to `source`."""
     fields = read_fields(density)
-    comment = (fields or {}).get("Comment", "")
+    comment = (fields or {}).get(_COMMENT, "")
     if comment.startswith(_COPIES) and _mark(path.name, path.stat().st_size) in comment.split():
         return True
     return filecmp.cmp(path, source, shallow=False)
