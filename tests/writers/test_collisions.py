@@ -21,7 +21,7 @@ from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
 from gpu_infer.writers.preview import write_preview
 from gpu_infer.writers.publish import publish
-from gpu_infer.writers.recognise import is_header
+from gpu_infer.writers.recognise import copies_comment, is_header
 
 SETTINGS = resource_folder("config") / "config_render.json"
 GRID = Geometry((4, 3, 2), np.eye(4))
@@ -208,6 +208,41 @@ def test_another_programs_nifti_in_publish(case: Case) -> None:
     (case.folder / "ct.nii.gz").write_bytes(b"changed by hand")
     with pytest.raises(ConfigError, match="file of another program"):
         case.check(volume)
+
+
+@pytest.mark.parametrize("names", [("ct.nii.gz",), ("ct.hdr", "ct.img")])
+def test_a_published_copy_that_somebody_edited(case: Case, names: tuple[str, ...]) -> None:
+    """Its size and times say nothing: a field of a NIfTI header is changed in place, and `cp -p` keeps times."""
+    volume = case.of(*(case.root / "in" / name for name in names), kind="nifti")
+    case.run(volume)
+    for file in volume.files:
+        file.write_bytes(b"newer voxels")
+    case.check(volume)
+    copy = case.folder / names[-1]
+    status = copy.stat()
+    copy.write_bytes(b"VOXELS")
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(ConfigError, match=rf"pub/{names[-1]}: found a file of another program, expected none or a cop"):
+        case.check(volume)
+    with pytest.raises(ConfigError, match=rf"pub/{names[-1]}: found a file of another program"):
+        case.run(volume)
+    assert copy.read_bytes() == b"VOXELS"
+
+
+def test_an_input_in_the_publish_folder_is_no_copy(case: Case) -> None:
+    """Another case of its name, from another folder, does not replace it."""
+    volume = case.of(case.folder / "ct.nii.gz", kind="nifti")
+    case.run(volume)
+    (case.root / "in/ct.nii.gz").write_bytes(b"another case")
+    other = case.of(case.root / "in/ct.nii.gz", kind="nifti")
+    with pytest.raises(ConfigError, match=r"pub/ct\.nii\.gz: found a file of another program"):
+        case.check(other)
+
+
+def test_the_comment_fits_into_what_metaio_reads(case: Case) -> None:
+    files = [case.root / "in" / f"{'x' * 200}.{ending}" for ending in ("hdr", "img")]
+    case.of(*files)
+    assert len(copies_comment(files)) <= 254
 
 
 @pytest.mark.parametrize("linked", [False, True])
