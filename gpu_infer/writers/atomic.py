@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import ConfigError, GpuInferError, ResourceError
 from .journal import Journal, discard, undo
 from .stages import ASIDE, folder_lock, make_stage
+from .sync import sync
 from .unfinished import settle_moves
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -85,8 +86,9 @@ def publish(
         older = [name for name in (*reversed(names), *obsolete) if os.path.lexists(folder / name)]
         for name in older:
             check_is_file(folder / name)
-        Journal.begin(stage, names)
         (stage / ASIDE).mkdir()
+        Journal.begin(stage, names)
+        sync(folder)  # its entry of the stage, without which the journal is lost
         try:
             for name in older:
                 (folder / name).rename(stage / ASIDE / name)
@@ -108,18 +110,6 @@ def check_is_file(path: Path) -> None:
             f"{path}: found a {kind}, expected no file or an older output",
             remedy="move it away, or give another folder",
         )
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync folders
-            raise
-    finally:
-        os.close(handle)
 
 
 def check_space(folder: Path, nbytes: int) -> None:

@@ -1,8 +1,8 @@
 """What a move into place has done so far, so that one that was killed can be undone or completed.
 
-A stage (`stages`) holds the new files, `replaced/` with the older ones that stepped aside, and this journal, written
-before the first rename. A new file that is no longer in the stage is in its place; when the last one is, the move is
-complete and the older files are of no use. Until then they are the only copies and come back.
+A stage (`stages`) holds the new files, `replaced/` with the older ones that stepped aside, and this journal, on the
+disk before the first rename. A new file that is no longer in the stage is in its place; when the last one is, the move
+is complete and the older files are of no use. Until then they are the only copies and come back.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .stages import ASIDE, remove_stage
+from .sync import sync
 
 logger = logging.getLogger(__name__)
 
 _FILE = ".journal"
+_HEADER = ".mhd"
 
 
 @dataclass(frozen=True)
@@ -31,22 +33,35 @@ class Journal:
 
     @classmethod
     def begin(cls, stage: Path, names: Sequence[str]) -> Journal:
-        """Note down the new files `names` of `stage`."""
+        """Write the journal of the new files `names` of `stage`; it is on the disk afterwards."""
         journal = cls(tuple(names), tuple((stage / name).lstat().st_ino for name in names))
         text = json.dumps({"names": journal.names, "inodes": journal.inodes})
         half = stage / f"{_FILE}.half"
         half.write_text(text, encoding="ascii")
+        sync(half)  # else a power cut leaves the name with nothing, or half of it, behind
         half.replace(stage / _FILE)
+        sync(stage)
         return journal
 
     @classmethod
     def read(cls, stage: Path) -> Journal | None:
-        """The journal of a stage; None if the move never began."""
+        """The journal of a stage; None if the move never began, or if the file is damaged and does not say how far."""
         try:
-            content = json.loads((stage / _FILE).read_text(encoding="ascii"))
-        except FileNotFoundError:
+            return cls._parse((stage / _FILE).read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
-        return cls(tuple(content["names"]), tuple(content["inodes"]))
+
+    @classmethod
+    def _parse(cls, text: str) -> Journal:
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("no object")
+        names, inodes = content.get("names"), content.get("inodes")
+        if not isinstance(names, list) or not isinstance(inodes, list) or not 0 < len(names) == len(inodes):
+            raise ValueError("no names, or not an inode for each")
+        if not all(isinstance(name, str) for name in names) or not all(isinstance(inode, int) for inode in inodes):
+            raise ValueError("names that are no texts, or inodes that are no numbers")
+        return cls(tuple(names), tuple(inodes))
 
     @staticmethod
     def exists(stage: Path) -> bool:
@@ -60,7 +75,8 @@ class Journal:
 def undo(stage: Path, folder: Path) -> list[str]:
     """Take back a move that is not complete; the names of older files that came back into `folder`.
 
-    A file that somebody else has put into a place since then stays there, and the older one in `replaced/`.
+    A file that somebody else has put into a place since then stays there, and the older one in `replaced/`. Without a
+    journal nobody knows whose it is: new voxels, perhaps, so that the older headers stay, too.
     """
     journal = Journal.read(stage)
     if journal is not None:
@@ -71,8 +87,11 @@ def undo(stage: Path, folder: Path) -> list[str]:
             if not os.path.lexists(stage / name) and os.path.lexists(placed) and placed.lstat().st_ino == inode:
                 placed.rename(stage / name)
     back = []
+    is_taken = False
     for name in _in_order(stage, journal):
-        if not os.path.lexists(folder / name):
+        if os.path.lexists(folder / name):
+            is_taken = True
+        elif journal is not None or not is_taken or not name.endswith(_HEADER):
             (stage / ASIDE / name).rename(folder / name)
             back.append(name)
     return back
@@ -98,4 +117,4 @@ def _in_order(stage: Path, journal: Journal | None) -> list[str]:
     except FileNotFoundError:
         return []
     order = {} if journal is None else {name: place for place, name in enumerate(journal.names)}
-    return sorted(names, key=lambda name: (order.get(name, -1), name.endswith(".mhd"), name))
+    return sorted(names, key=lambda name: (order.get(name, -1), name.endswith(_HEADER), name))

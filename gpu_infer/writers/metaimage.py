@@ -59,7 +59,7 @@ def write_metaimage(
     name      of the header; what MetaImage cannot say or gives a meaning is changed in the voxels' name (`names`)
 
     Raises `ConfigError` for a dtype that MetaImage readers do not take, for a folder that is missing or read-only,
-    and for a file in either place that is no older MetaImage, `ResourceError` for a full disk; nothing is left behind
+    and for a file in either place that is no plain MetaImage, `ResourceError` for a full disk; nothing is left behind
     then, and an older output is untouched. `ValueError` when array and geometry do not belong together.
     """
     output_dtype(array.dtype)
@@ -72,7 +72,7 @@ def write_metaimage(
         staged, voxels = write_pair(array, geometry, stage, name, compress=compress)
         other = voxels.with_suffix(".raw" if compress else ".zraw").name
         obsolete = [other] if is_voxels(folder / other, header) else []
-        places = [Place(header, "a MetaImage header", "output", is_header)]
+        places = [Place(header, "a plain MetaImage header", "output", is_header)]
         places.append(
             Place(folder / voxels.name, f"the voxels of {header.name}", "output", partial(is_voxels, header=header))
         )

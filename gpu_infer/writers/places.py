@@ -43,7 +43,7 @@ def metaimage_places(folder: Path, name: str, option: str) -> list[Place]:
     header = folder / f"{name}.mhd"
     voxels = folder / f"{voxel_stem(name)}.raw"
     return [
-        Place(header, "a MetaImage header", option, is_header),
+        Place(header, "a plain MetaImage header", option, is_header),
         Place(voxels, f"the voxels of {header.name}", option, partial(is_voxels, header=header)),
     ]
 

@@ -68,7 +68,8 @@ def publish(
     make_folder(folder)
     present = {place.path.name for place in places if is_in_place(place)}
     with staging(folder, base) as stage:
-        density, voxels = _write_density(volume, stage, published_name(base), copies)
+        copied = [file for file in copies if file.name not in present]
+        density, voxels = _write_density(volume, stage, published_name(base), copied)
         names = [voxels.name, density.name]
         for file in copies:
             names.append(file.name)

@@ -19,11 +19,25 @@ PNG_MARK = b"tEXtSoftware\0gpu_infer"
 _PNG_HEAD = 128
 _META_LIMIT = 1 << 20
 _COPIES = "gpu_infer copies"
+_COMMENT = "Comment"
+
+PLAIN_FIELDS = {
+    *("ObjectType", "NDims", "BinaryData", "BinaryDataByteOrderMSB", "CompressedData", "CompressedDataSize"),
+    *("TransformMatrix", "Offset", "CenterOfRotation", "AnatomicalOrientation", "ElementSpacing"),
+    *("DimSize", "ElementType", DATA_FILE),
+}
+"""Fields of our headers, which are those that ITK writes for an image without tags."""
 
 
 def is_header(path: Path) -> bool:
-    """A MetaImage header, by whichever program."""
-    return read_fields(path) is not None
+    """A plain MetaImage header: `PLAIN_FIELDS` alone, and the Comment of a published volume.
+
+    ITK adds tags to an image that it has read, so that a label map which somebody edited there is none.
+    """
+    fields = read_fields(path)
+    if fields is None:
+        return False
+    return fields.keys() <= PLAIN_FIELDS | ({_COMMENT} if fields.get(_COMMENT, "").startswith(_COPIES) else set())
 
 
 def is_voxels(path: Path, header: Path) -> bool:
@@ -68,19 +82,27 @@ def is_render_settings(path: Path) -> bool:
 def copies_comment(files: Iterable[Path]) -> str:
     """Comment in a published header by which `is_copy` recognises the files that are copied with it.
 
-    Digests rather than names: MetaIO copies a Comment into 255 bytes without a look at its length.
+    Digests rather than names: MetaIO copies a Comment into 255 bytes without a look at its length. Digests rather than
+    sizes and times: a copy that somebody has edited is no copy any more.
     """
-    return " ".join([_COPIES, *(_mark(file.name, file.stat().st_size) for file in files)])
+    return " ".join([_COPIES, *(f"{_name_digest(file)}:{_content_digest(file)}" for file in files)])
 
 
 def is_copy(path: Path, source: Path, density: Path) -> bool:
-    """A copy that was published with the MetaImage `density`, or one that is equal to `source`."""
-    fields = read_fields(density)
-    comment = (fields or {}).get("Comment", "")
-    if comment.startswith(_COPIES) and _mark(path.name, path.stat().st_size) in comment.split():
-        return True
+    """A copy as it was published with the MetaImage `density`, or one that is equal to `source`."""
+    comment = (read_fields(density) or {}).get(_COMMENT, "")
+    if comment.startswith(_COPIES):
+        pairs = [word.partition(":") for word in comment.split()]
+        contents = [content for name, _, content in pairs if name == _name_digest(path)]
+        if contents and _content_digest(path) in contents:
+            return True
     return filecmp.cmp(path, source, shallow=False)
 
 
-def _mark(name: str, nbytes: int) -> str:
-    return f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}:{nbytes}"
+def _name_digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+
+
+def _content_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]

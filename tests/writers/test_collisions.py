@@ -17,9 +17,11 @@ from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.collisions import check_folders, check_outputs
 from gpu_infer.writers.label_maps import write_label_maps
+from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
 from gpu_infer.writers.preview import write_preview
 from gpu_infer.writers.publish import publish
+from gpu_infer.writers.recognise import copies_comment, is_header
 
 SETTINGS = resource_folder("config") / "config_render.json"
 GRID = Geometry((4, 3, 2), np.eye(4))
@@ -95,6 +97,48 @@ def test_plain_metaimages_are_older_outputs(case: Case) -> None:
     assert (sitk.GetArrayFromImage(sitk.ReadImage(case.output / "ct.mhd")) == 1).all()
 
 
+def test_plain_compressed_metaimages_are_older_outputs(case: Case) -> None:
+    sitk.WriteImage(sitk.Image([2, 2, 2], sitk.sitkInt16), case.output / "ct.mhd", True)
+    case.check()
+    case.run()
+    assert sorted(path.name for path in case.output.iterdir()) == ["ct.mhd", "ct.raw", "preview.png"]
+
+
+def test_a_metaimage_that_itk_read_and_wrote_again_is_not_replaced(case: Case) -> None:
+    """ITK adds tags such as ITK_InputFilterName to what it has read: a label map edited by hand, perhaps."""
+    case.run()
+    header = case.output / "ct.mhd"
+    edited = sitk.ReadImage(header)
+    edited[0, 0, 0] = 7
+    sitk.WriteImage(edited, header)
+    before = header.read_bytes(), (case.output / "ct.raw").read_bytes()
+    with pytest.raises(ConfigError, match=r"ct\.mhd: found a file of another program, expected none or a plain Meta"):
+        case.check()
+    with pytest.raises(ConfigError, match=r"ct\.mhd: found a file of another program"):
+        case.run()
+    assert (header.read_bytes(), (case.output / "ct.raw").read_bytes()) == before
+
+
+@pytest.mark.parametrize("folder", ["out", "pub"])
+@pytest.mark.parametrize("field", ["Comment = my own", "Comment = ", "Modality = MET_MOD_CT", "PatientName = x"])
+def test_metaimages_with_fields_of_other_programs_are_not_replaced(case: Case, folder: str, field: str) -> None:
+    case.run()
+    header = case.root / folder / "ct.mhd"
+    header.write_text(f"{field}\n{header.read_text()}")
+    with pytest.raises(ConfigError, match=rf"{folder}/ct\.mhd: found a file of another program, expected none or a pl"):
+        case.check()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_headers_have_plain_fields_alone(case: Case, compress: bool) -> None:
+    header, _ = write_metaimage(np.ones((4, 3, 2), np.uint8), GRID, case.output, "seg", compress=compress)
+    assert is_header(header)
+    published = case.of(case.root / "in/ct.nii.gz", kind="nifti")
+    case.run(published)
+    assert "Comment = gpu_infer copies" in (case.folder / "ct.mhd").read_text()
+    assert is_header(case.folder / "ct.mhd")
+
+
 @pytest.mark.parametrize("name", OUTPUTS)
 @pytest.mark.parametrize("kind", ["folder", "link", "dangling", "FIFO", "file", "empty"])
 def test_what_stands_in_the_place_of_an_output(case: Case, name: str, kind: str) -> None:
@@ -164,6 +208,41 @@ def test_another_programs_nifti_in_publish(case: Case) -> None:
     (case.folder / "ct.nii.gz").write_bytes(b"changed by hand")
     with pytest.raises(ConfigError, match="file of another program"):
         case.check(volume)
+
+
+@pytest.mark.parametrize("names", [("ct.nii.gz",), ("ct.hdr", "ct.img")])
+def test_a_published_copy_that_somebody_edited(case: Case, names: tuple[str, ...]) -> None:
+    """Its size and times say nothing: a field of a NIfTI header is changed in place, and `cp -p` keeps times."""
+    volume = case.of(*(case.root / "in" / name for name in names), kind="nifti")
+    case.run(volume)
+    for file in volume.files:
+        file.write_bytes(b"newer voxels")
+    case.check(volume)
+    copy = case.folder / names[-1]
+    status = copy.stat()
+    copy.write_bytes(b"VOXELS")
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(ConfigError, match=rf"pub/{names[-1]}: found a file of another program, expected none or a cop"):
+        case.check(volume)
+    with pytest.raises(ConfigError, match=rf"pub/{names[-1]}: found a file of another program"):
+        case.run(volume)
+    assert copy.read_bytes() == b"VOXELS"
+
+
+def test_an_input_in_the_publish_folder_is_no_copy(case: Case) -> None:
+    """Another case of its name, from another folder, does not replace it."""
+    volume = case.of(case.folder / "ct.nii.gz", kind="nifti")
+    case.run(volume)
+    (case.root / "in/ct.nii.gz").write_bytes(b"another case")
+    other = case.of(case.root / "in/ct.nii.gz", kind="nifti")
+    with pytest.raises(ConfigError, match=r"pub/ct\.nii\.gz: found a file of another program"):
+        case.check(other)
+
+
+def test_the_comment_fits_into_what_metaio_reads(case: Case) -> None:
+    files = [case.root / "in" / f"{'x' * 200}.{ending}" for ending in ("hdr", "img")]
+    case.of(*files)
+    assert len(copies_comment(files)) <= 254
 
 
 @pytest.mark.parametrize("linked", [False, True])
