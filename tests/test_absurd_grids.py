@@ -22,7 +22,7 @@ from gpu_infer.resources import resource_folder
 from gpu_infer.settings import Settings
 from gpu_infer.spec.load import load_config
 from gpu_infer.triton.repository import model_in_repository
-from gpu_infer.volume.read import read_volume
+from gpu_infer.volume.read import read_header
 
 MODELS = Path(__file__).parent / "models"
 GIB = 1 << 30
@@ -41,7 +41,7 @@ def plan_with(tmp_path: Path, *transforms: dict[str, Any], spacing: float = 1.0,
         config = load_config(path, {})
         model = model_in_repository(MODELS, "classes5")
         assert model is not None
-        volume = read_volume(tmp_path / "a.nii")
+        volume = read_header([tmp_path / "a.nii"])
         settings = Settings.from_environment({}, config=path)
         return settle(config, config.pipeline(), settings, volume, model, Room(host=8 * GIB))
     finally:

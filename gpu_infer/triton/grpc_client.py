@@ -30,6 +30,7 @@ from .client import (
     check_message_size,
     checked_region_name,
 )
+from .descriptors import check_descriptors
 from .endpoints import ControlName, tls_protocol, without_scheme
 from .failures import Subject, connection_lost, deadline, malformed, refusal
 
@@ -73,6 +74,7 @@ class GrpcClient:
 
     def __init__(self, url: str, access: Access | None = None) -> None:
         access = access or Access()
+        check_descriptors()
         self.url = url
         credentials = grpc.ssl_channel_credentials(*access.pem()) if tls_protocol(url) is not None else None
         self._headers = dict(access.headers) or None

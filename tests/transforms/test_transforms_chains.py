@@ -211,6 +211,7 @@ def test_the_prepared_pass_holds_nothing_of_full_size_but_its_output() -> None:
 def test_a_target_that_no_volume_has_is_refused() -> None:
     scale = transform("ScaleByResolution", fields="image", target_resolution=[0.8, 1e-9, 5])
     with pytest.raises(
-        ConfigError, match=r"ScaleByResolution: \(4, 5, 6\) voxels become \(.*\), expected at most 1048576 "
+        ConfigError,
+        match=r"\(4, 5, 6\) voxels become \(.*\), 93 GiB of float32, expected at most 1048576 ",
     ):
         Pipeline([LOAD, scale], [ARGMAX]).prepare(volume_of(np.zeros((4, 5, 6), np.int16)), BACKEND)

@@ -49,7 +49,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(module, "make_client", lambda name, url: HangingClient(clock))
+    monkeypatch.setattr(module, "make_client", lambda name, url, access: HangingClient(clock))
     return clock
 
 

@@ -66,7 +66,7 @@ def test_what_cupy_tells_of_a_card(
 ) -> None:
     from gpu_infer.backends.gpu_cupy import cupy
 
-    found = {"name": name} | ({} if uuid is None else {"uuid": uuid})
+    found = {"name": name, "multiProcessorCount": 4} | ({} if uuid is None else {"uuid": uuid})
     monkeypatch.setattr(cupy.cuda.runtime, "getDeviceProperties", lambda number: found)
     card = simulated.GpuBackend().identity()
     assert (card.name, card.uuid) == (name.decode(), expected)
