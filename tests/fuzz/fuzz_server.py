@@ -226,8 +226,11 @@ def fault_of(call: Callable[[Control], object], client: Control) -> str | None:
 
 
 def main(seconds: float, seed: int) -> int:
-    """Faults in `seconds` of fuzzing, half of them over each protocol; prints each with the number of its case."""
-    faults = 0
+    """Cases in `seconds` of fuzzing, half of them over each protocol.
+
+    RuntimeError if a case has a fault; each is printed with its number.
+    """
+    faults = cases = 0
     for protocol, server in (("http", http_server), ("grpc", grpc_server)):
         until, case = time.monotonic() + seconds / 2, 0
         rng = random.Random(seed)
@@ -240,9 +243,11 @@ def main(seconds: float, seed: int) -> int:
                     faults += 1
                     print(f"{protocol} seed {seed} case {case}: {fault}", file=sys.stderr)  # noqa: T201
                 case += 1
-        print(f"server answers, {protocol}: {case} cases")  # noqa: T201
-    return faults
+        cases += case
+    if faults:
+        raise RuntimeError(f"{faults} of {cases} answers of a server end otherwise than they should")
+    return cases
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2])) > 0)
+    main(float(sys.argv[1]), int(sys.argv[2]))
