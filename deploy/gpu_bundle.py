@@ -47,8 +47,8 @@ CLIENT = "tritonclient[grpc,http]==2.68.0"
 """Its generated code takes the host's gRPC from 1.67.1 on, where the newest clients refuse all before 1.81. None that
 gpu_infer takes asks for less than 1.67; from 2.67 on they take the protobuf 6 that is bundled."""
 
-LARGE = frozenset({"simpleitk", "connected-components-3d"})
-"""In the second bundle only: other formats than NIfTI, and connected components on the CPU."""
+LARGE = frozenset({"simpleitk", "pydicom", "connected-components-3d"})
+"""In the second bundle only: DICOM, and connected components on the CPU."""
 
 TRITON = REQUIREMENTS[0]
 CUCIM = "cucim-cu13>=25.10"
