@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,14 @@ def held_bytes() -> int:
     gc.collect()
     own = [tracemalloc.Filter(False, pattern) for pattern in ("*coverage*", tracemalloc.__file__, __file__)]
     return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(own).traces)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_records() -> Iterator[None]:
+    """pytest keeps every record of a test, and another test may have lowered the level."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize(("control", "data"), WAYS)
