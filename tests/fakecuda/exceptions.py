@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 CUPYS_OWN_KERNELS = "the test lets CuPy fill or add arrays, and only our kernels have a host build"
+CUCIMS_KERNELS = "cuCIM compiles kernels of its own, and only ours have a host build"
 SYSTEM_REGIONS = "Triton opens the fake's device memory as system shared memory and answers accordingly"
 
 NO_GPU_IN_TRITON = "Triton's process does not find the fake driver, so that its models compute on the CPU"
@@ -22,6 +23,8 @@ EXCEPTIONS: dict[str, str] = {
     f"{CONTRACT}::test_gather_hanging_over_both_sides": CUPYS_OWN_KERNELS,
     f"{CONTRACT}::test_finish_argmax_takes_the_lowest_of_a_tie_and_clears_the_box": CUPYS_OWN_KERNELS,
     "tests/library/test_library_device_gpu.py::test_a_stream_of_the_callers_own": CUPYS_OWN_KERNELS,
+    "tests/backends/test_gpu_second_opinion.py::test_half_pixel_resampling": CUCIMS_KERNELS,
+    "tests/backends/test_gpu_second_opinion.py::test_largest_components": CUCIMS_KERNELS,
     f"{REGIONS}::test_a_handle_of_nothing_is_refused": SYSTEM_REGIONS,
     f"{REGIONS}::test_a_name_is_registered_once": SYSTEM_REGIONS,
     "tests/test_bench_models.py::test_the_device_computes_in_the_slot": NO_GPU_IN_TRITON,
