@@ -66,8 +66,8 @@ def check_unfinished(name: str, folder: Path, *, clean: bool) -> list[Check]:
         checks.append(Check(name, "ok", f"written to by a run that goes on: {_listed(unfinished.living)}"))
     if unfinished.foreign:
         owners = ", ".join(sorted({str(path.lstat().st_uid) for path in unfinished.foreign}))
-        found = f"of another user (uid {owners}), perhaps left by a killed run: {_listed(unfinished.foreign)}"
-        checks.append(Check(name, "warn", found, "run gpu-infer doctor as that user or as root"))
+        message = f"of another user (uid {owners}), perhaps left by a killed run: {_listed(unfinished.foreign)}"
+        checks.append(Check(name, "warn", message, "run gpu-infer doctor as that user or as root"))
     return checks
 
 
@@ -78,8 +78,8 @@ def _cleaned(name: str, cleaned: Cleaned) -> list[Check]:
     if cleaned.removed:
         checks.append(Check(name, "ok", f"removed: {_listed(cleaned.removed)}"))
     if cleaned.stuck:
-        found = f"not removed, of another user or with older outputs whose place is taken: {_listed(cleaned.stuck)}"
-        checks.append(Check(name, "fail", found, "move what is in its folder `replaced`, then delete it", 5))
+        message = f"not removed, of another user or with older outputs whose place is taken: {_listed(cleaned.stuck)}"
+        checks.append(Check(name, "fail", message, "move what is in its folder `replaced`, then delete it", 5))
     return checks
 
 

@@ -99,27 +99,27 @@ def metadata(
 
 
 def json_metadata(asked: str, document: Any) -> ModelMetadata:
-    found = mapping(document, "the metadata")
+    fields = mapping(document, "the metadata")
 
     def tensors(key: str) -> tuple[TensorMetadata, ...]:
-        entries = [mapping(entry, f"an entry of {key}") for entry in sequence(found.get(key, []), key)]
+        entries = [mapping(entry, f"an entry of {key}") for entry in sequence(fields.get(key, []), key)]
         return tuple(
             tensor(e.get("name"), e.get("datatype"), sequence(e.get("shape"), "a tensor's shape")) for e in entries
         )
 
-    versions = sequence(found.get("versions", []), "versions")
+    versions = sequence(fields.get("versions", []), "versions")
     return metadata(
-        asked, found.get("name"), versions, found.get("platform", ""), tensors("inputs"), tensors("outputs")
+        asked, fields.get("name"), versions, fields.get("platform", ""), tensors("inputs"), tensors("outputs")
     )
 
 
 def json_config(document: Any) -> ModelConfig:
-    found = mapping(document, "the configuration")
-    policy = mapping(found.get("model_transaction_policy", {}), "model_transaction_policy")
-    inputs = [mapping(entry, "an input") for entry in sequence(found.get("input", []), "input")]
+    fields = mapping(document, "the configuration")
+    policy = mapping(fields.get("model_transaction_policy", {}), "model_transaction_policy")
+    inputs = [mapping(entry, "an input") for entry in sequence(fields.get("input", []), "input")]
     return ModelConfig(
-        whole(found.get("max_batch_size", 0), "max_batch_size", 0),
-        text(found.get("backend") or found.get("platform") or "", "the backend"),
+        whole(fields.get("max_batch_size", 0), "max_batch_size", 0),
+        text(fields.get("backend") or fields.get("platform") or "", "the backend"),
         _flag(policy.get("decoupled", False), "decoupled"),
         frozenset(
             text(entry.get("name"), "an input's name")
@@ -163,9 +163,9 @@ def json_reply(body: bytes, header: object, output_name: str, inline: bool) -> I
     Raises Malformed unless the bytes are exactly those that the JSON announces.
     """
     length = len(body) if header is None else whole(header, "Inference-Header-Content-Length", 0, len(body))
-    found = mapping(decoded(body[:length]), "the reply")
+    header = mapping(decoded(body[:length]), "the reply")
     offset, reply = length, InferReply((), "", None)
-    for item in sequence(found.get("outputs"), "outputs"):
+    for item in sequence(header.get("outputs"), "outputs"):
         output = mapping(item, "an output")
         name = text(output.get("name"), "an output's name")
         parameters = mapping(output.get("parameters", {}), f"the parameters of {name}")

@@ -40,13 +40,13 @@ class SlotArenas:
         self._nbytes = nbytes
         self._spare = spare
         self._older: list[SlotMemory] = []
-        self._renewals = 0  # of registrations that have been given back
+        self._renewals = 0  # of registrations that the server has ended
         self.current = SlotMemory(*transport.arena(nbytes))
 
     def renew(self, in_use: Collection[SlotMemory], wait_s: float) -> None:
         """Make a fresh arena the current one.
 
-        in_use  memories from which a slot still sends or reads: they are not given back
+        in_use  memories from which a slot still sends or reads: they stay registered
         wait_s  seconds to wait until the server lets go of an older arena, if two of them exist
 
         Raises ServerError if the plan has no memory for it, or if none can be taken.
