@@ -43,7 +43,7 @@ help:
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
 	@echo "make test-fake-cuda  tests of a GPU with the real CuPy, on a CUDA driver without a device, in $(FAKE)"
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
-	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run bench/gpu_check.sh"
+	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run deploy/gpu_check/gpu_check.sh"
 	@echo "make prove-container  the Dockerfile's variants in clean Debian roots (as root, with debootstrap)"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
 
@@ -86,7 +86,7 @@ wheel: setup
 # BUNDLE_ARGS=--without-python for GPU hosts that have libpython3.12.so.1.0
 BUNDLE_ARGS ?=
 gpu-bundle gpu-bundle-simpleitk: setup
-	$(BIN)/python deploy/gpu_bundle.py $(if $(findstring simpleitk,$@),--simpleitk) $(BUNDLE_ARGS) --folder dist
+	$(BIN)/python -m deploy.gpu_check.bundle $(if $(findstring simpleitk,$@),--simpleitk) $(BUNDLE_ARGS) --folder dist
 
 prove-container:
 	tests/container/prove_dockerfile.sh
@@ -107,7 +107,7 @@ test-peers: peers
 
 # Built again when its sources or the kernels change; g++ compiles it.
 fake-cuda: $(FAKE_STAMP)
-	PYTHONPATH=tests $(FAKE_BIN)/python -m fakecuda.build
+	PYTHONPATH=tests/support $(FAKE_BIN)/python -m fakecuda.build
 
 $(FAKE_STAMP): pyproject.toml
 	@test -n "$(FAKE_PYTHON)" || { echo "no Python 3.12 or 3.11 found: install one, or make FAKE_PYTHON=/path/to/python"; exit 1; }
@@ -121,7 +121,7 @@ test-fake-cuda: fake-cuda
 # All of gpu_check.sh from the bundle, as on a lent GPU host, on the fake driver; results and pictures in dist/rehearsal.
 rehearse-gpu-check: gpu-bundle fake-cuda
 	$(FAKE_BIN)/python -m pip install --quiet --disable-pip-version-check onnxruntime matplotlib
-	failed=; for part in 1 2 3; do PYTHON='$(abspath $(FAKE_BIN))/python' bash bench/gpu_check.sh dist/gpu-bundle.tar.xz \
+	failed=; for part in 1 2 3; do PYTHON='$(abspath $(FAKE_BIN))/python' bash deploy/gpu_check/gpu_check.sh dist/gpu-bundle.tar.xz \
 		--rehearse --part $$part --patience 4 --seconds 1500 --work build/gpu_check --results dist/rehearsal || failed=yes; \
 	done; test -z "$$failed"
 

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from bench.measure import peak_of
-from bench.output import Chart, Result, mebibytes, seconds
+from bench.support.measure import peak_of
+from bench.support.output import Chart, Result, mebibytes, seconds
 from gpu_infer.app import run as operate
-from gpu_infer.job import settle
+from gpu_infer.config.load import load_config
+from gpu_infer.planning.run_plan import settle
 from gpu_infer.settings import Settings
-from gpu_infer.spec.load import load_config
-from gpu_infer.transforms.plan import Pipeline
+from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.local.serve import LocalServer
-from gpu_infer.triton.repository import model_in_repository
+from gpu_infer.triton.model.repository import model_in_repository
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.header import VolumeHeader
 
@@ -104,7 +104,7 @@ def _operator_of(source: Path, output: Path, config: Path, url: str) -> Any:
 
 
 def _plan(config: Path, depth: int) -> Any:
-    """The memory plan (`gpu_infer.memory.Load`) of a volume of that depth, without a voxel of it."""
+    """The memory plan (`gpu_infer.planning.memory_plan.Load`) of a volume of that depth, without a voxel of it."""
     shape = (*PLANE, depth)
     data = np.broadcast_to(np.uint8(0), (1, *shape))
     path = Path("labels.mhd")

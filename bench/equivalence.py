@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.output import say
+from bench.support.output import say
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "build" / "equivalence.json"

@@ -17,9 +17,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from bench import ct
-from bench.measure import measure
-from bench.output import RESULTS, Chart, Result, seconds, times
+from bench.support import ct
+from bench.support.measure import measure
+from bench.support.output import RESULTS, Chart, Result, seconds, times
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.metaimage import write_metaimage

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import ct, sides
-from bench.measure import measure, peak_of
-from bench.output import Chart, Result
 from bench.prepare import MONAI, OURS, add_rows
+from bench.sides import chains as sides
+from bench.support import ct
+from bench.support.measure import measure, peak_of
+from bench.support.output import Chart, Result
 
 
 def main() -> None:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.card_state import CardState
-from bench.kernel_clock import COPY_BYTES, LEAD_BYTES, RAMP_AGAIN_S, RAMP_S, SWEEP_BYTES, Clock
-from bench.kernel_peers import peers
-from bench.kernel_work import Scene, Shape, Work, scene, works
-from bench.output import RESULTS, Chart, Result, mebibytes
+from bench.sides.kernel_clock import COPY_BYTES, LEAD_BYTES, RAMP_AGAIN_S, RAMP_S, SWEEP_BYTES, Clock
+from bench.sides.kernel_peers import peers
+from bench.sides.kernel_work import Scene, Shape, Work, scene, works
+from bench.support.output import RESULTS, Chart, Result, mebibytes
+from deploy.gpu_check.card_state import CardState
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
 
@@ -151,7 +151,7 @@ def run(
 
 def _bus_id(backend: Any) -> str:
     """PCI address of the backend's device."""
-    from gpu_infer.backends.gpu_cupy import cupy
+    from gpu_infer.backends.gpu.device.cupy_import import cupy
 
     return str(cupy.cuda.runtime.deviceGetPCIBusId(backend._device.number))
 

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernels import FULL
-from bench.output import say
 from bench.prediction import table
 from bench.sass import budgets, mix
 from bench.sass.disassembly import find_nvdisasm
@@ -32,7 +31,8 @@ from bench.sass.kernel_code import KernelCode, module_code
 from bench.sass.loops import Loop
 from bench.sass.nvrtc import LIBRARIES, library, nvrtc
 from bench.sass.occupancy import blocks_per_multiprocessor
-from gpu_infer.backends.gpu_source import MODULES
+from bench.support.output import say
+from gpu_infer.backends.gpu.compile.source import MODULES
 
 
 def main() -> None:

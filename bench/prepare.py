@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import ct, sides
-from bench.measure import Timing, measure, peak_of
-from bench.output import Chart, Result, mebibytes, seconds, times
+from bench.sides import chains as sides
+from bench.support import ct
+from bench.support.measure import Timing, measure, peak_of
+from bench.support.output import Chart, Result, mebibytes, seconds, times
 
 OURS = "gpu_infer"
 MONAI = "MONAI"

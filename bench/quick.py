@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import ct, files, finish, prepare, readme, startup, transports, whole
+from bench import files, finish, prepare, readme, startup, transports, whole
+from bench.support import ct
 
 
 def main() -> None:

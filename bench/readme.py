@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from bench.output import RESULTS, say
+from bench.support.output import RESULTS, say
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- measured: written by bench.readme -->", "<!-- /measured -->"

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.measure import measure
-from bench.output import Chart, Result, seconds
+from bench.support.measure import measure
+from bench.support.output import Chart, Result, seconds
 
 COMMANDS = {
     "gpu-infer --help": [str(Path(sys.executable).with_name("gpu-infer")), "--help"],

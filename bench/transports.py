@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.output import Chart, Result, mebibytes, seconds
-from bench.served import models_device, served
-from gpu_infer.backends.base import Backend, RingAccumulator
+from bench.support.output import Chart, Result, mebibytes, seconds
+from bench.support.served import models_device, served
+from gpu_infer.backends.base.backend import Backend, RingAccumulator
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
-from gpu_infer.triton.endpoints import Endpoints
+from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.ring import Slot, SlotRing
 from gpu_infer.triton.transport import open_transport

@@ -17,12 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.output import RESULTS, Chart, Result, mebibytes, say, seconds, times
-from bench.served import models_device, served
-from bench.volume_case import CASES, QUICK, ROI, Case, Shape
-from bench.volume_facts import first_case
-from bench.volume_operator import CaseFailed, operator_side
-from bench.volume_peer import LeftOut, PeerMissing, agreement, monai_side, why_left_out
+from bench.sides.volume_case import CASES, QUICK, ROI, Case, Shape
+from bench.sides.volume_facts import first_case
+from bench.sides.volume_operator import CaseFailed, operator_side
+from bench.sides.volume_peer import LeftOut, PeerMissing, agreement, monai_side, why_left_out
+from bench.support.output import RESULTS, Chart, Result, mebibytes, say, seconds, times
+from bench.support.served import models_device, served
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.output import Chart, Result, mebibytes, seconds, times
-from bench.server_time import server_seconds
-from bench.whole_side import MODEL
-from gpu_infer.demo_data import demo_input, fetch_demo_ct
-from gpu_infer.resources import resource_folder
+from bench.sides.whole_side import MODEL
+from bench.support.output import Chart, Result, mebibytes, seconds, times
+from bench.support.server_time import server_seconds
+from gpu_infer.demo.volume import demo_input, fetch_demo_ct
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.local.serve import LocalServer
 
 SIDES = {
@@ -119,7 +119,7 @@ def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalSe
     if side == "operator":
         command = [*operator, "run", *paths, "--logs", str(output), "--publish", "", "--triton", server.grpc]
     else:
-        command = [sys.executable, "-W", "ignore", "-m", "bench.whole_side", side, *paths]
+        command = [sys.executable, "-W", "ignore", "-m", "bench.sides.whole_side", side, *paths]
         command += ["--http", server.http, "--grpc", server.grpc]
     before = server_seconds(server.grpc, MODEL)
     began = time.perf_counter()

@@ -31,8 +31,8 @@ ORIGIN = (0, 0, 0)
 
 def warm_cpu() -> None:
     """Every operation of the CPU backend, on arrays of a few voxels, for every dtype pair of a run."""
-    from gpu_infer.backends.base import RingAccumulator
-    from gpu_infer.backends.cpu import CpuBackend
+    from gpu_infer.backends.base.backend import RingAccumulator
+    from gpu_infer.backends.cpu.backend import CpuBackend
     from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
     from gpu_infer.backends.tables import ClampedAffine
 
@@ -79,7 +79,7 @@ def main(folder: Path) -> int:
     if importlib.util.find_spec("cupy") is None:
         log.info("no CuPy here: no CUDA kernels to compile")
         return 0
-    from gpu_infer.backends.gpu_modules import precompile
+    from gpu_infer.backends.gpu.compile.modules import precompile
 
     started = time.monotonic()
     made = precompile(ARCHITECTURES, folder)

@@ -6,14 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .library.sliding_window import sliding_window_inference as sliding_window_inference
-    from .library.zoom import zoom as zoom
+    from gpu_infer.compat.sliding_window.function import sliding_window_inference as sliding_window_inference
+    from gpu_infer.compat.zoom.function import zoom as zoom
 
 __version__ = "0.1.0"
 
 _LIBRARY = {
-    "sliding_window_inference": "gpu_infer.library.sliding_window",
-    "zoom": "gpu_infer.library.zoom",
+    "sliding_window_inference": "gpu_infer.compat.sliding_window.function",
+    "zoom": "gpu_infer.compat.zoom.function",
 }
 """Functions for users of MONAI and SciPy, imported when they are first asked for: the command line needs none."""
 

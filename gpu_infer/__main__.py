@@ -5,6 +5,6 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from .cli.entry import container, script
+    from gpu_infer.cli.entry import container, script
 
     sys.exit(script() if len(sys.argv) > 1 else container())

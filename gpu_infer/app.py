@@ -13,37 +13,37 @@ from typing import Any
 
 import numpy as np
 
-from .address import server_address
-from .backends.base import Backend
-from .backends.choose import choose_backend
-from .backends.pending import PendingBackend, begin_backend
-from .errors import ConfigError, GpuInferError, Interrupted
-from .inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, MaskFinisher, ScoreFinisher
-from .inferers.scan_window import scan_window
-from .job import Job, check_stored, model_name, narrowed, plan_job
-from .nan_scores import explain_nan_scores
-from .progress import Progress, ProgressCallback, silent
-from .report import Report, label_volumes
-from .resources import resource_folder
-from .settings import Settings
-from .slots import open_slots
-from .spec.config import Config
-from .spec.load import load_config
-from .transforms.plan import Pipeline
-from .triton.endpoints import Endpoints
-from .triton.reconnect import try_again
-from .triton.ring import SlotRing
-from .triton.server import Server
-from .triton.transport import Transport, choose_transport, data_choices
-from .volume.channels import choose_files
-from .volume.choose import base_name, check_exists
-from .volume.header import VolumeHeader
-from .volume.read import read_header, read_voxels
-from .volume.volume import Volume
-from .writers.collisions import check_folders, check_outputs
-from .writers.folders import still_there
-from .writers.label_maps import write_label_maps
-from .writers.metaimage import check_folder
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.choose import choose_backend
+from gpu_infer.backends.pending import PendingBackend, begin_backend
+from gpu_infer.config.config import Config
+from gpu_infer.config.load import load_config
+from gpu_infer.connect import server_address
+from gpu_infer.errors import ConfigError, GpuInferError, Interrupted
+from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, MaskFinisher, ScoreFinisher
+from gpu_infer.inferers.scan_window import scan_window
+from gpu_infer.nan_scores import explain_nan_scores
+from gpu_infer.planning.run_plan import Job, check_stored, model_name, narrowed, plan_job
+from gpu_infer.progress import Progress, ProgressCallback, silent
+from gpu_infer.report import Report, label_volumes
+from gpu_infer.settings import Settings
+from gpu_infer.slots import open_slots
+from gpu_infer.system.resources import resource_folder
+from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.triton.client.endpoints import Endpoints
+from gpu_infer.triton.client.reconnect import try_again
+from gpu_infer.triton.client.server import Server
+from gpu_infer.triton.ring import SlotRing
+from gpu_infer.triton.transport import Transport, choose_transport, data_choices
+from gpu_infer.volume.channels import choose_files
+from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.input_files import base_name, check_exists
+from gpu_infer.volume.read import read_header, read_voxels
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.collisions import check_folders, check_outputs
+from gpu_infer.writers.folders import still_there
+from gpu_infer.writers.label_maps import write_label_maps
+from gpu_infer.writers.metaimage import check_folder
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ class _Operator:
     def _connect(self, config: Config, pending: PendingBackend) -> Server:
         settings = self._settings
         if settings.local_models is not None:
-            from .triton.local.serve import LocalServer
+            from gpu_infer.triton.local.serve import LocalServer
 
             server = self._stack.enter_context(LocalServer(settings.local_models))
             endpoints, control = Endpoints(http=server.http, grpc=server.grpc), str(settings.control)
@@ -335,7 +335,7 @@ class _Operator:
         """Publish folder and preview. A failure here is a warning: the segmentation is already written."""
         settings = self._settings
         if settings.publish is not None:
-            from .writers.publish import publish
+            from gpu_infer.writers.publish import publish
 
             with self._stage("publish"):
                 try:
@@ -353,7 +353,7 @@ class _Operator:
                     self._warn(f"publishing to {settings.publish} failed: {error}")
             result.data["published"] = [str(path) for path in result.published]
         if settings.preview:
-            from .writers.preview import write_preview
+            from gpu_infer.writers.preview import write_preview
 
             with self._stage("preview"):
                 path = settings.output / "preview.png"

@@ -17,10 +17,10 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from .errors import ConfigError, Interrupted
-from .redaction import redact
-from .regular_file import read_bytes
-from .resources import resource_folder
+from gpu_infer.errors import ConfigError, Interrupted
+from gpu_infer.redaction import redact
+from gpu_infer.system.regular_file import read_bytes
+from gpu_infer.system.resources import resource_folder
 
 FILE_NAME = "logging_config.json"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .errors import InputError, ModelError
-from .job import Job
-from .volume.volume import Volume
+from gpu_infer.errors import InputError, ModelError
+from gpu_infer.planning.run_plan import Job
+from gpu_infer.volume.volume import Volume
 
 
 def explain_nan_scores(nans: int, job: Job, volume: Volume) -> str:

@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .redaction import redact, redact_all
+from gpu_infer import __version__
+from gpu_infer.redaction import redact, redact_all
 
 _PATHS = {"input", "output", "outputs", "published", "started", "versions"}
 """Keys of files and facts, which say what is on the disk; in every other one, a variable's name hides its value."""

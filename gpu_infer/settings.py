@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from .choices import MOST_SLOTS, Control, Data, Device, PublishDialect, Require
-from .errors import ConfigError
-from .resources import resource_folder
-from .triton.access import Access
-from .triton.access_environment import ACCESS_OPTIONS, access_from_environment
-from .triton.endpoints import parse_uri
-from .triton.model_name import check_model_name
+from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, PublishDialect, Require
+from gpu_infer.errors import ConfigError
+from gpu_infer.system.resources import resource_folder
+from gpu_infer.triton.client.access import Access
+from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS, access_from_environment
+from gpu_infer.triton.client.endpoints import parse_uri
+from gpu_infer.triton.model.name import check_model_name
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .backends.base import Backend
-from .job import Job, replanned
-from .triton.ring import SlotRing
-from .triton.transport import Transport
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.planning.run_plan import Job, replanned
+from gpu_infer.triton.ring import SlotRing
+from gpu_infer.triton.transport import Transport
 
 
 def open_slots(

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, settings
 from real_device import why_no_device, why_no_triton
 
 from gpu_infer.triton.local.serve import LocalServer
-from gpu_infer.triton.naming import SHM_FOLDER, owner_pid
+from gpu_infer.triton.shm.naming import SHM_FOLDER, owner_pid
 
-TEST_MODELS = Path(__file__).parent / "models"
+TESTS = Path(__file__).parent
+TEST_MODELS = TESTS / "models"
 MODELS_OF_RESTARTS = ("threshold_half", "slow")
 
 # Before OpenMP is loaded: threads that spin while they wait take the processors from other tests and from Triton.
@@ -43,11 +44,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
-        folder = item.path.parent.name
+        folder = item.path.relative_to(TESTS).parts[0]
         if folder in _TOGETHER or _TOGETHER_BY_FIXTURE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("triton"))
         elif folder not in _APART:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
 
 
 @pytest.hookimpl(wrapper=True)

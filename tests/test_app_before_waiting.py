@@ -11,8 +11,8 @@ import pytest
 
 from gpu_infer import app
 from gpu_infer.errors import ConfigError, InputError
-from gpu_infer.resources import resource_folder
 from gpu_infer.settings import Settings
+from gpu_infer.system.resources import resource_folder
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_data_transport_that_does_not_exist(run: Any) -> None:
 
 def test_a_device_that_cannot_be_used(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)
-    for name in [name for name in sys.modules if name.startswith("gpu_infer.backends.gpu")]:
+    for name in [name for name in sys.modules if name.startswith("gpu_infer.backends.gpu.backend")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ConfigError, match="device gpu: CuPy cannot be imported"):
         run(device="gpu")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gpu_infer import logs, redaction
+from gpu_infer.config.location import Place
+from gpu_infer.config.variables import expand
 from gpu_infer.report import Report
-from gpu_infer.spec.environment import expand
-from gpu_infer.spec.place import Place
 
 
 @pytest.fixture(autouse=True)

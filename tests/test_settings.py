@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gpu_infer.errors import ConfigError
-from gpu_infer.resources import resource_folder
 from gpu_infer.settings import Settings
+from gpu_infer.system.resources import resource_folder
 
 
 def test_defaults_are_the_containers() -> None:

@@ -71,7 +71,7 @@ def test_contents(wheel: Path) -> None:
 
 def test_resources_are_the_packaged_ones(environment: Path, tmp_path: Path) -> None:
     code = (
-        "import gpu_infer; from gpu_infer.resources import resource_folder;"
+        "import gpu_infer; from gpu_infer.system.resources import resource_folder;"
         "print(gpu_infer.__file__, resource_folder('config'), resource_folder('models'))"
     )
     done = _run(environment / "python", "-c", code, cwd=tmp_path)

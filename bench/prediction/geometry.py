@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from bench.kernel_work import SPACING, TARGET, Shape
-from gpu_infer.backends.base import Tables
-from gpu_infer.backends.gpu_tables import DeviceTables, Walk
+from bench.sides.kernel_work import SPACING, TARGET, Shape
+from gpu_infer.backends.base.backend import Tables
+from gpu_infer.backends.gpu.tables import DeviceTables, Walk
 from gpu_infer.backends.resampling import linear_table, nearest_table, resampled_size
 
 LANES, GROUPS, UNDER_WAY = 32, 8, 4

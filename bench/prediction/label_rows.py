@@ -6,14 +6,14 @@ from math import prod
 
 import numpy as np
 
-from bench.kernel_work import CLASSES, LABEL_TIMES
-from bench.kernel_work import read as samples_read
 from bench.prediction.geometry import GROUPS, UNDER_WAY, Geometry, Strided, count_tiles, lanes, row_blocks
 from bench.prediction.rows import Launch, Part, Row
 from bench.sass.hot_loops import HotLoop
-from gpu_infer.backends.gpu_packs import PACK, ROW
-from gpu_infer.backends.gpu_pick import pick_walk
-from gpu_infer.backends.gpu_tables import RESTORE_ARGMAX_TILES, interpolated_rows_and_columns, plan_walk
+from bench.sides.kernel_work import CLASSES, LABEL_TIMES
+from bench.sides.kernel_work import read as samples_read
+from gpu_infer.backends.gpu.packs import PACK, ROW
+from gpu_infer.backends.gpu.pick import pick_walk
+from gpu_infer.backends.gpu.tables import RESTORE_ARGMAX_TILES, interpolated_rows_and_columns, plan_walk
 
 CHANNEL_SLICES = 4
 """As restore_argmax.cu's constant of that name."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.kernel_work import Shape
 from bench.prediction.cards import CARDS, H200, L4, REACHED_BANDWIDTH, REACHED_ISSUE, Card
 from bench.prediction.floors import Prediction, predict
 from bench.prediction.geometry import Geometry
@@ -15,7 +14,8 @@ from bench.prediction.voxel_rows import voxel_rows
 from bench.prediction.window_rows import window_rows
 from bench.sass.hot_loops import HotLoop
 from bench.sass.kernel_code import module_code
-from gpu_infer.backends.gpu_source import MODULES
+from bench.sides.kernel_work import Shape
+from gpu_infer.backends.gpu.compile.source import MODULES
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- predicted: written by bench.machine_code -->", "<!-- /predicted -->"

@@ -6,11 +6,11 @@ from math import prod
 
 import numpy as np
 
-from bench.kernel_work import read as samples_read
 from bench.prediction.geometry import GROUPS, LANES, UNDER_WAY, Geometry, Strided, count_tiles, lanes, row_blocks
 from bench.prediction.rows import Launch, Part, Row
 from bench.sass.hot_loops import HotLoop
-from gpu_infer.backends.gpu_tables import PREPARE_TILES, interpolated_rows, plan_walk
+from bench.sides.kernel_work import read as samples_read
+from gpu_infer.backends.gpu.tables import PREPARE_TILES, interpolated_rows, plan_walk
 
 SLICES = 4
 """As the constants of that name in prepare.cu and turn.cu."""

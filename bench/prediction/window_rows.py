@@ -6,10 +6,10 @@ from math import prod
 
 import numpy as np
 
-from bench.kernel_work import BLENDED, CLASSES, GATHERED, box, starts
 from bench.prediction.geometry import Geometry, lanes, row_blocks
 from bench.prediction.rows import Launch, Part, Row
 from bench.sass.hot_loops import HotLoop
+from bench.sides.kernel_work import BLENDED, CLASSES, GATHERED, box, starts
 
 ROWS = 8
 """Rows of j per block, as the constant of that name in blend.cu and finish.cu."""

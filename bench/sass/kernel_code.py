@@ -9,7 +9,7 @@ from bench.sass.cubin import Function, kernels
 from bench.sass.disassembly import Code, disassemble
 from bench.sass.loops import Loop, loops_of
 from bench.sass.nvrtc import Compiled, Resources, compile_once, nvrtc
-from gpu_infer.backends.gpu_source import compile_options, kernel_source
+from gpu_infer.backends.gpu.compile.source import compile_options, kernel_source
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from .base import Start
+from gpu_infer.backends.base.backend import Start
 
 Box = tuple[slice, slice, slice]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ..errors import ConfigError, DeviceError
-from .base import Backend
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.errors import ConfigError, DeviceError
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def choose_backend(device: str) -> Backend:
         else:
             log.info("device: %r", backend)
             return backend
-    from .cpu import CpuBackend
+    from gpu_infer.backends.cpu.backend import CpuBackend
 
     return CpuBackend()
 
@@ -43,8 +43,8 @@ def choose_backend(device: str) -> Backend:
 def _gpu() -> Callable[[], Backend]:
     """What makes the backend, where there is a device."""
     try:
-        from .gpu import shared_backend
-        from .gpu_cupy import check_device
+        from gpu_infer.backends.gpu.backend import shared_backend
+        from gpu_infer.backends.gpu.device.cupy_import import check_device
     except ImportError as error:
         raise ConfigError(
             f"device gpu: CuPy cannot be imported: {error}",

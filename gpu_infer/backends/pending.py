@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from importlib.util import find_spec
 from types import TracebackType
 
-from .base import Backend
-from .choose import choose_backend
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.choose import choose_backend
 
 _HOLDS_A_DEVICE = frozenset({"cupy", "torch"})
 """A program that has imported one of these may have selected a device for its thread, and its driver is up."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .tables import AxisTable
+from gpu_infer.backends.tables import AxisTable
 
 
 def _coordinates(n_in: int, n_out: int, align_corners: bool) -> NDArray[np.float64]:

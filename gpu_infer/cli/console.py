@@ -6,8 +6,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from ..errors import ResourceError
-from .streams import write
+from gpu_infer.cli.streams import write
+from gpu_infer.errors import ResourceError
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ import os
 
 def run_from_environment() -> None:
     """Run once with the settings of the environment, logging plain lines; raises GpuInferError."""
-    from ..settings import Settings
-    from .execute import execute
+    from gpu_infer.cli.execute import execute
+    from gpu_infer.settings import Settings
 
     execute(Settings.from_environment(os.environ), bar=False)

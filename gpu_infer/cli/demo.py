@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from gpu_infer.cli import options
 
 DemoInput = Annotated[
     Path | None,
@@ -28,12 +28,12 @@ def demo(
     debug: options.Debug = False,
 ) -> None:
     """Segment the lungs of a chest CT with a local Triton: downloads the server and the CT on first use."""
-    from .. import logs
-    from ..settings import Settings
-    from ..volume.choose import choose_input
-    from .console import say_done
-    from .execute import execute
-    from .run import written
+    from gpu_infer import logs
+    from gpu_infer.cli.console import say_done
+    from gpu_infer.cli.execute import execute
+    from gpu_infer.cli.run import written
+    from gpu_infer.settings import Settings
+    from gpu_infer.volume.input_files import choose_input
 
     output = output.absolute()
     logs.configure(output / "logs", debug=debug)
@@ -60,8 +60,8 @@ def _plain_environment() -> dict[str, str]:
 
 
 def _install_server() -> None:
-    from ..triton.local.install import install
-    from .progress import show_lines
+    from gpu_infer.cli.progress import show_lines
+    from gpu_infer.triton.local.install import install
 
     with show_lines("installing Triton (once, about 450 MB)") as on_line:
         install(on_line=on_line)
@@ -69,8 +69,8 @@ def _install_server() -> None:
 
 def _fetch_input(folder: Path) -> Path:
     """The demo CT as NIfTI in `folder`, downloaded and converted at most once."""
-    from ..demo_data import demo_input, fetch_demo_ct
-    from .progress import download_bar
+    from gpu_infer.cli.progress import download_bar
+    from gpu_infer.demo.volume import demo_input, fetch_demo_ct
 
     with download_bar("chest CT") as progress:
         nrrd = fetch_demo_ct(progress=progress)

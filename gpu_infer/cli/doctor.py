@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import options
+from gpu_infer.cli import options
 
 if TYPE_CHECKING:
-    from ..doctor.check import Check
+    from gpu_infer.doctor.check import Check
 
 Clean = Annotated[
     bool, typer.Option("--clean", help="Remove what a killed run left in shared memory and in the folders named.")
@@ -44,12 +44,12 @@ def doctor(
     debug: options.Debug = False,
 ) -> None:
     """Check installation, folders, shared memory, GPU and server; name a remedy for each trouble."""
-    from .. import logs as logging_setup
-    from ..doctor.check import exit_code
-    from ..doctor.examine import examine
-    from ..redaction import redact
-    from ..settings import Settings
-    from .console import as_json, say
+    from gpu_infer import logs as logging_setup
+    from gpu_infer.cli.console import as_json, say
+    from gpu_infer.doctor.check import exit_code
+    from gpu_infer.doctor.examine import examine
+    from gpu_infer.redaction import redact
+    from gpu_infer.settings import Settings
 
     logging_setup.configure(None, debug=debug)
     settings = Settings.from_environment(
@@ -97,7 +97,7 @@ def _table(checks: list[Check]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from .console import say, stdout
+    from gpu_infer.cli.console import say, stdout
 
     console = stdout()
     if not console.is_terminal:

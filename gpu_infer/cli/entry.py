@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .leave import leaving
+from gpu_infer.cli.leave import leaving
 
 
 def script() -> int:
@@ -18,12 +18,12 @@ def container() -> int:
 
 
 def _command_line() -> int:
-    from .main import main
+    from gpu_infer.cli.main import main
 
     return main()
 
 
 def _container() -> int:
-    from .main import container_main
+    from gpu_infer.cli.main import container_main
 
     return container_main()

@@ -8,11 +8,11 @@ from typing import Any
 
 import typer
 
-from ..errors import ConfigError, GpuInferError, ResourceError
-from ..redaction import redact
-from . import demo, doctor, run, streams, triton, validate, version
-from .shortage import shortage
-from .signals import InterruptSwitch
+from gpu_infer.cli import demo, doctor, run, streams, triton, validate, version
+from gpu_infer.cli.shortage import shortage
+from gpu_infer.cli.signals import InterruptSwitch
+from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
+from gpu_infer.redaction import redact
 
 app = typer.Typer(
     name="gpu-infer",
@@ -56,7 +56,7 @@ def _command_line() -> int:
 
 def container_main() -> int:
     """The container's main: environment variables in, files out; returns the exit code."""
-    from .container import run_from_environment
+    from gpu_infer.cli.container import run_from_environment
 
     return guarded(run_from_environment)
 
@@ -94,7 +94,7 @@ def _run(body: Callable[[], int | None]) -> int:
 
 
 def _fail(error: BaseException, message: str, code: int, *, unexpected: bool = False) -> int:
-    from .. import logs
+    from gpu_infer import logs
 
     line = redact(" ".join(message.split()))
     kept = logs.record_failure(line, error if unexpected else None)

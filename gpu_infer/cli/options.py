@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ..choices import Control as ControlChoice
-from ..choices import Data as DataChoice
-from ..choices import Device as DeviceChoice
-from ..choices import PublishDialect as DialectChoice
-from ..choices import Require as RequireChoice
+from gpu_infer.choices import Control as ControlChoice
+from gpu_infer.choices import Data as DataChoice
+from gpu_infer.choices import Device as DeviceChoice
+from gpu_infer.choices import PublishDialect as DialectChoice
+from gpu_infer.choices import Require as RequireChoice
 
 _FILES = "Files"
 _SERVER = "Server"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..progress import Progress, ProgressCallback
+from gpu_infer.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from . import options
+from gpu_infer.cli import options
 
 if TYPE_CHECKING:
-    from ..app import RunResult
+    from gpu_infer.app import RunResult
 
 
 def run(
@@ -43,9 +43,9 @@ def run(
     debug: options.Debug = False,
 ) -> None:
     """Segment one volume: what an option leaves out, the environment and the configuration decide."""
-    from ..settings import Settings
-    from .console import as_json, say_done
-    from .execute import execute
+    from gpu_infer.cli.console import as_json, say_done
+    from gpu_infer.cli.execute import execute
+    from gpu_infer.settings import Settings
 
     settings = Settings.from_environment(
         os.environ,

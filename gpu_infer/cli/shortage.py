@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import ConfigError, GpuInferError, ResourceError
+from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
 
 _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n), at least 256 are needed",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
-from ..errors import Interrupted
+from gpu_infer.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FROM_TERMINAL = (signal.SIGHUP, signal.SIGQUIT)

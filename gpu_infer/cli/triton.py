@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from gpu_infer.cli import options
 
 app = typer.Typer(help="A local Triton server in its own environment.", no_args_is_help=True)
 
@@ -27,10 +27,10 @@ GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="0:
 @app.command("install")
 def install(cache: Cache = None, debug: options.Debug = False) -> None:
     """Install the server into the user's cache folder; a second call finds it there."""
-    from .. import logs
-    from ..triton.local.install import install as install_server
-    from .console import say
-    from .progress import show_lines
+    from gpu_infer import logs
+    from gpu_infer.cli.console import say
+    from gpu_infer.cli.progress import show_lines
+    from gpu_infer.triton.local.install import install as install_server
 
     logs.configure(None, debug=debug)
     with show_lines("installing Triton") as on_line:
@@ -46,11 +46,11 @@ def serve(
     debug: options.Debug = False,
 ) -> None:
     """Serve a model repository on this machine until Ctrl-C or SIGTERM; installs the server if needed."""
-    from .. import logs
-    from ..resources import resource_folder
-    from ..triton.local.serve import LocalServer, serve_foreground
-    from .console import say
-    from .progress import show_lines
+    from gpu_infer import logs
+    from gpu_infer.cli.console import say
+    from gpu_infer.cli.progress import show_lines
+    from gpu_infer.system.resources import resource_folder
+    from gpu_infer.triton.local.serve import LocalServer, serve_foreground
 
     def announce(server: LocalServer) -> None:
         say(f"http     {server.http}", f"grpc     {server.grpc}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from gpu_infer.cli import options
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", parser=options.path, help="A config_inference.json.")]
 Volume = Annotated[
@@ -33,9 +33,9 @@ def validate(
     debug: options.Debug = False,
 ) -> None:
     """Print the pipeline as it will run, or say what is wrong with it. Needs no server."""
-    from .. import logs
-    from ..settings import Settings
-    from .console import say
+    from gpu_infer import logs
+    from gpu_infer.cli.console import say
+    from gpu_infer.settings import Settings
 
     logs.configure(None, debug=debug)
     settings = Settings.from_environment(
@@ -49,6 +49,6 @@ def validate(
         slab=slab,
         roi_size=roi,
     )
-    from ..dry_run import plan
+    from gpu_infer.planning.dry_run import plan
 
     say(*plan(settings, input, models), f"{config}: valid")

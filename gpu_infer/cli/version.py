@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .console import say
+from gpu_infer.cli.console import say
 
 
 def version() -> None:
     """Print the version."""
-    from .. import __version__
+    from gpu_infer import __version__
 
     say(f"gpu-infer {__version__}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .check import Check
+from gpu_infer.doctor.check import Check
 
 NAME = "libcuda.so"
 VERSIONED = "libcuda.so.1"

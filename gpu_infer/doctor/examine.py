@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..settings import Settings
-from .check import Check
-from .folders import check_input, check_unfinished, check_writable
-from .host import check_gpu, check_shared_memory
-from .installation import check_packages, check_python, check_resources
+from gpu_infer.doctor.check import Check
+from gpu_infer.doctor.folders import check_input, check_unfinished, check_writable
+from gpu_infer.doctor.host import check_gpu, check_shared_memory
+from gpu_infer.doctor.installation import check_packages, check_python, check_resources
+from gpu_infer.settings import Settings
 
 
 def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = False) -> list[Check]:
@@ -17,7 +17,7 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
     folders  which of "input", "output", "publish" and "logs" the user named; the others are not looked at
     clean    remove what killed runs left in those folders, in shared memory and on the server
     """
-    from .server import check_server
+    from gpu_infer.doctor.server import check_server
 
     checks = [check_python(), check_packages(), check_resources()]
     for name in folders:

@@ -7,16 +7,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError, GpuInferError
-from .check import Check
+from gpu_infer.doctor.check import Check
+from gpu_infer.errors import ConfigError, GpuInferError
 
 if TYPE_CHECKING:
-    from ..writers.unfinished import Cleaned
+    from gpu_infer.writers.unfinished import Cleaned
 
 
 def check_input(path: Path) -> Check:
     """The file that a run would choose."""
-    from ..volume.choose import choose_input
+    from gpu_infer.volume.input_files import choose_input
 
     try:
         return Check("input", "ok", str(choose_input(path)))
@@ -47,8 +47,8 @@ def check_writable(name: str, folder: Path) -> Check:
 
 def check_unfinished(name: str, folder: Path, *, clean: bool) -> list[Check]:
     """What runs that were killed while they wrote left in `folder`; no check where there is nothing."""
-    from ..writers.unfinished import clean as remove_unfinished
-    from ..writers.unfinished import find_unfinished
+    from gpu_infer.writers.unfinished import clean as remove_unfinished
+    from gpu_infer.writers.unfinished import find_unfinished
 
     try:
         unfinished = find_unfinished(folder)

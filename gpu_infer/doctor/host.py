@@ -8,8 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ..errors import GpuInferError
-from .check import Check
+from gpu_infer.doctor.check import Check
+from gpu_infer.errors import GpuInferError
 
 SHM = Path("/dev/shm")
 SHM_COMFORTABLE = 512 << 20
@@ -60,7 +60,7 @@ def check_gpu() -> Check:
         found += f"; {VISIBLE}={os.environ[VISIBLE]}"
     if importlib.util.find_spec("cupy") is None:
         return Check(name, "warn", f"{found}; cupy is not installed", "pip install 'gpu-infer[cuda12]' (or cuda13)")
-    from ..backends.choose import choose_backend
+    from gpu_infer.backends.choose import choose_backend
 
     try:
         choose_backend("gpu")

@@ -6,8 +6,8 @@ import platform
 import sys
 from importlib import metadata
 
-from ..resources import resource_folder
-from .check import Check
+from gpu_infer.doctor.check import Check
+from gpu_infer.system.resources import resource_folder
 
 REQUIRED = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic", "typer", "rich")
 

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ..errors import GpuInferError
-from ..settings import Settings
-from .check import Check
-from .driver import check_driver_library
+from gpu_infer.doctor.check import Check
+from gpu_infer.doctor.driver import check_driver_library
+from gpu_infer.errors import GpuInferError
+from gpu_infer.settings import Settings
 
 if TYPE_CHECKING:
-    from ..spec.config import Config
-    from ..triton.client import Control
-    from ..triton.endpoints import Endpoints
-    from ..triton.leftovers import Leftover
-    from ..triton.model import ModelInfo
-    from ..triton.server import Server
+    from gpu_infer.config.config import Config
+    from gpu_infer.triton.client.endpoints import Endpoints
+    from gpu_infer.triton.client.protocol import Control
+    from gpu_infer.triton.client.server import Server
+    from gpu_infer.triton.model.info import ModelInfo
+    from gpu_infer.triton.shm.leftovers import Leftover
 
 
 def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) -> list[Check]:
@@ -29,7 +29,7 @@ def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) 
     """
     config, checks = _check_config(settings)
     if settings.local_models is not None:
-        from ..triton.local.install import installed
+        from gpu_infer.triton.local.install import installed
 
         runtime = installed()
         checks += check_driver_library(os.environ if runtime is None else runtime.environment())
@@ -49,7 +49,7 @@ def _failure(name: str, error: GpuInferError) -> Check:
 
 
 def _check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
-    from ..spec.load import load_config
+    from gpu_infer.config.load import load_config
 
     try:
         config = load_config(settings.config, os.environ)
@@ -59,16 +59,16 @@ def _check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
 
 
 def _connect(settings: Settings, config: Config | None, stack: ExitStack) -> tuple[Server, Endpoints]:
-    from ..triton.endpoints import Endpoints
-    from ..triton.server import Server
+    from gpu_infer.triton.client.endpoints import Endpoints
+    from gpu_infer.triton.client.server import Server
 
     if settings.local_models is not None:
-        from ..triton.local.serve import LocalServer
+        from gpu_infer.triton.local.serve import LocalServer
 
         local = stack.enter_context(LocalServer(settings.local_models))
         endpoints, control = Endpoints(http=local.http, grpc=local.grpc), str(settings.control)
     else:
-        from ..address import server_address
+        from gpu_infer.connect import server_address
 
         endpoints, control = server_address(settings, config.inferer if config is not None else None)
     return Server.connect(endpoints, control, wait_s=settings.wait_s), endpoints
@@ -103,10 +103,10 @@ def _check_model(settings: Settings, config: Config | None, server: Server, *, f
 
 def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     """Whether the input suits the model, and the run this host's memory."""
-    from ..backends.choose import choose_backend
-    from ..job import room_of, settle
-    from ..volume.channels import choose_files
-    from ..volume.read import read_header
+    from gpu_infer.backends.choose import choose_backend
+    from gpu_infer.planning.run_plan import room_of, settle
+    from gpu_infer.volume.channels import choose_files
+    from gpu_infer.volume.read import read_header
 
     try:
         pipeline = config.pipeline()
@@ -128,8 +128,8 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
 
 def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check:
     """The same ladder as a run goes down, by the same steps; no voxel travels."""
-    from ..backends.choose import choose_backend
-    from ..triton.transport import open_transport
+    from gpu_infer.backends.choose import choose_backend
+    from gpu_infer.triton.transport import open_transport
 
     try:
         backend = choose_backend(settings.device)
@@ -160,8 +160,8 @@ def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check
 
 def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
     """Segments of dead processes in /dev/shm, and regions of theirs that the server still holds."""
-    from ..triton.leftovers import find_leftovers
-    from ..triton.segment_users import foreign_segments
+    from gpu_infer.triton.shm.leftovers import find_leftovers
+    from gpu_infer.triton.shm.segment_users import foreign_segments
 
     client = server.client() if server is not None else None
     try:
@@ -195,8 +195,8 @@ def clean_leftovers(leftovers: Sequence[Leftover], client: Control) -> list[Chec
     A segment that the server of `client` does not know but a process maps is registered with another server: that one
     must be asked, and finds its region by the segment alone.
     """
-    from ..triton.leftovers import clean
-    from ..triton.segment_users import mapped_by
+    from gpu_infer.triton.shm.leftovers import clean
+    from gpu_infer.triton.shm.segment_users import mapped_by
 
     users = {item.name: mapped_by(item.path) if item.region is None else [] for item in leftovers}
     removable = [item for item in leftovers if not users[item.name]]

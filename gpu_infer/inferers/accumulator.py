@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.base import Backend, RingAccumulator, Start
-from ..backends.checks import float32
-from ..backends.labels import label_dtype
-from .windows import Window, WindowGrid, runs
+from gpu_infer.backends.base.backend import Backend, RingAccumulator, Start
+from gpu_infer.backends.base.checks import float32
+from gpu_infer.backends.labels import label_dtype
+from gpu_infer.inferers.windows import Window, WindowGrid, runs
 
 
 def accumulator_shape(grid: WindowGrid, channels: int, slab: bool) -> tuple[int, int, int, int]:

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from .importance import monai_gaussian, nnunet_gaussian
-from .placement import clara_starts, monai_starts, nnunet_starts
+from gpu_infer.errors import ConfigError
+from gpu_infer.inferers.importance import monai_gaussian, nnunet_gaussian
+from gpu_infer.inferers.placement import clara_starts, monai_starts, nnunet_starts
 
 ModeName = Literal["clara", "monai", "nnunet"]
 Blend = Literal["constant", "gaussian"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from ..errors import ConfigError
+from gpu_infer.errors import ConfigError
 
 MOST_STARTS = 1 << 20
 """Along an axis, where a mode's step can be a part of a voxel."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..backends.base import Backend
-from ..progress import Progress, ProgressCallback, silent
-from ..triton.ring import Slot, SlotRing
-from .accumulator import Accumulator, mirrored
-from .windows import Window, WindowGrid, runs
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.inferers.accumulator import Accumulator, mirrored
+from gpu_infer.inferers.windows import Window, WindowGrid, runs
+from gpu_infer.progress import Progress, ProgressCallback, silent
+from gpu_infer.triton.ring import Slot, SlotRing
 
 
 def scan_window(

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from .modes import WindowMode, window_mode
+from gpu_infer.errors import ConfigError
+from gpu_infer.inferers.modes import WindowMode, window_mode
 
 Shape3 = tuple[int, int, int]
 

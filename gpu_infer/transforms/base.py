@@ -20,12 +20,11 @@ import inspect
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
-from gpu_infer.backends.base import Array, Backend, Start, Tables
+from gpu_infer.backends.base.backend import Array, Backend, Start, Tables
 from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.transforms.arguments import Arguments, Names
+from gpu_infer.transforms.field import FieldState, Kind
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
-
-from .arguments import Arguments, Names
-from .field import FieldState, Kind
 
 Interpolation = Literal["linear", "nearest"]
 

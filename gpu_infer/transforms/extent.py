@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.base.backend import Array, Backend
 
 Extent = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Point = tuple[int, int, int]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpu_infer.backends.base import Array
+from gpu_infer.backends.base.backend import Array
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
 
 Kind = Literal["image", "scores", "labels"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import DTypeLike
 
-from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.base.backend import Array, Backend
 
 
 def empty_like(array: Array, dtype: DTypeLike, backend: Backend) -> Array:

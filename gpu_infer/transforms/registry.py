@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import re
 
-from .base import Transform
-from .intensity.center_data import CenterData
-from .intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
-from .intensity.scale_intensity_range import ScaleIntensityRange
-from .io.copy_properties import CopyProperties
-from .io.load_nifti import LoadNifti
-from .labels.argmax_across_channels import ArgmaxAcrossChannels
-from .labels.fetch_extreme_points import FetchExtremePoints
-from .labels.keep_largest_cc import KeepLargestCC
-from .labels.split_across_channels import SplitAcrossChannels
-from .labels.split_based_on_brats_classes import SplitBasedOnBratsClasses
-from .labels.split_based_on_label import SplitBasedOnLabel
-from .labels.threshold_across_channels import ThresholdAcrossChannels
-from .labels.threshold_values import ThresholdValues
-from .spatial.convert_to_channels import ConvertToChannelsFirst, ConvertToChannelsLast
-from .spatial.crop_fixed_size_center import CropFixedSizeCenter
-from .spatial.crop_foreground_object import CropForegroundObject
-from .spatial.restore_original_shape import RestoreOriginalShape
-from .spatial.scale_by_factor import ScaleByFactor
-from .spatial.scale_by_resolution import ScaleByResolution, ScaleBySpacing
-from .spatial.scale_to_shape import ScaleToShape
-from .spatial.symmetric_padder_div import SymmetricPadderDiv
+from gpu_infer.transforms.base import Transform
+from gpu_infer.transforms.intensity.center_data import CenterData
+from gpu_infer.transforms.intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
+from gpu_infer.transforms.intensity.scale_intensity_range import ScaleIntensityRange
+from gpu_infer.transforms.io.copy_properties import CopyProperties
+from gpu_infer.transforms.io.load_nifti import LoadNifti
+from gpu_infer.transforms.labels.argmax_across_channels import ArgmaxAcrossChannels
+from gpu_infer.transforms.labels.fetch_extreme_points import FetchExtremePoints
+from gpu_infer.transforms.labels.keep_largest_cc import KeepLargestCC
+from gpu_infer.transforms.labels.split_across_channels import SplitAcrossChannels
+from gpu_infer.transforms.labels.split_based_on_brats_classes import SplitBasedOnBratsClasses
+from gpu_infer.transforms.labels.split_based_on_label import SplitBasedOnLabel
+from gpu_infer.transforms.labels.threshold_across_channels import ThresholdAcrossChannels
+from gpu_infer.transforms.labels.threshold_values import ThresholdValues
+from gpu_infer.transforms.spatial.convert_to_channels import ConvertToChannelsFirst, ConvertToChannelsLast
+from gpu_infer.transforms.spatial.crop_fixed_size_center import CropFixedSizeCenter
+from gpu_infer.transforms.spatial.crop_foreground_object import CropForegroundObject
+from gpu_infer.transforms.spatial.restore_original_shape import RestoreOriginalShape
+from gpu_infer.transforms.spatial.scale_by_factor import ScaleByFactor
+from gpu_infer.transforms.spatial.scale_by_resolution import ScaleByResolution, ScaleBySpacing
+from gpu_infer.transforms.spatial.scale_to_shape import ScaleToShape
+from gpu_infer.transforms.spatial.symmetric_padder_div import SymmetricPadderDiv
 
 TRANSFORMS: dict[str, type[Transform]] = {
     cls.name: cls

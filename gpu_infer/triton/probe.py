@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ModelError
-from .client import LONGEST_S, InferRequest
-from .fit import check_fit, split_dims, tensor_shape
-from .model import ModelInfo
-from .transport import Transport
+from gpu_infer.errors import ModelError
+from gpu_infer.triton.client.protocol import LONGEST_S, InferRequest
+from gpu_infer.triton.model.fit import check_fit, split_dims, tensor_shape
+from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.transport import Transport
 
 
 def probe_output_channels(

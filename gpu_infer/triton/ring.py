@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError, ServerError
-from .arena import Arena
-from .client import LONGEST_S, InferReply
-from .failures import ConnectionLost
-from .fit import check_fit
-from .model import ModelInfo
-from .probe import probe_output_channels
-from .reconnect import await_server
-from .slot import Slot, SlotState
-from .slot_layout import ALIGNMENT, SlotLayout
-from .slot_memory import SlotArenas
-from .transport import Transport
-from .worker import Counters, SlotWorker
+from gpu_infer.errors import ModelError, ServerError
+from gpu_infer.triton.client.failures import ConnectionLost
+from gpu_infer.triton.client.protocol import LONGEST_S, InferReply
+from gpu_infer.triton.client.reconnect import await_server
+from gpu_infer.triton.model.fit import check_fit
+from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.probe import probe_output_channels
+from gpu_infer.triton.shm.arena import Arena
+from gpu_infer.triton.slot import Slot, SlotState
+from gpu_infer.triton.slot_layout import ALIGNMENT, SlotLayout
+from gpu_infer.triton.slot_memory import SlotArenas
+from gpu_infer.triton.transport import Transport
+from gpu_infer.triton.worker import Counters, SlotWorker
 
 log = logging.getLogger(__name__)
 

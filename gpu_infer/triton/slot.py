@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from .client import InferReply
-from .slot_memory import SlotMemory
+from gpu_infer.triton.client.protocol import InferReply
+from gpu_infer.triton.slot_memory import SlotMemory
 
 
 class SlotState(enum.Enum):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..errors import ModelError
-from .arena import Arena
-from .client import InferReply, InferRequest, RegionSlice
-from .fit import tensor_shape
-from .model import ModelInfo
-from .slot import Slot
-from .slot_memory import SlotMemory
+from gpu_infer.errors import ModelError
+from gpu_infer.triton.client.protocol import InferReply, InferRequest, RegionSlice
+from gpu_infer.triton.model.fit import tensor_shape
+from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.shm.arena import Arena
+from gpu_infer.triton.slot import Slot
+from gpu_infer.triton.slot_memory import SlotMemory
 
 ALIGNMENT = 4096  # bytes; a page, so that no two areas share one
 

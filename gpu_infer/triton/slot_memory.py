@@ -11,10 +11,10 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ..errors import ResourceError, ServerError
-from .arena import Arena
-from .registration import Registration
-from .transport import Transport, release
+from gpu_infer.errors import ResourceError, ServerError
+from gpu_infer.triton.shm.arena import Arena
+from gpu_infer.triton.shm.registration import Registration
+from gpu_infer.triton.transport import Transport, release
 
 POLL_S = 0.2
 LEAST_DRAIN_S = 0.5  # for one region, also if requests have used up the time

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar, cast
 
-from ..backends.base import Backend
-from ..errors import ConfigError, DeadlineError, DeviceError, GpuInferError, ResourceError, ServerError
-from .arena import Arena
-from .client import Control
-from .endpoints import ControlName, Endpoints
-from .failures import ConnectionLost, SharedMemoryOff, one_line, says_shared_memory_is_off
-from .regions import HostArena, SystemArena, check_space
-from .registration import DeviceArena, Registration
-from .server import Server
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.errors import ConfigError, DeadlineError, DeviceError, GpuInferError, ResourceError, ServerError
+from gpu_infer.triton.client.endpoints import ControlName, Endpoints
+from gpu_infer.triton.client.failures import ConnectionLost, SharedMemoryOff, one_line, says_shared_memory_is_off
+from gpu_infer.triton.client.protocol import Control
+from gpu_infer.triton.client.server import Server
+from gpu_infer.triton.shm.arena import Arena
+from gpu_infer.triton.shm.host_arenas import HostArena, SystemArena, check_space
+from gpu_infer.triton.shm.registration import DeviceArena, Registration
 
 T = TypeVar("T")
 

@@ -12,12 +12,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import ServerError
-from .client import Control, InferReply, InferRequest
-from .failures import ConnectionLost, RegionUnknown
-from .lasting_threads import run_in_thread
-from .registration import Registration
-from .server import Server
+from gpu_infer.errors import ServerError
+from gpu_infer.triton.client.failures import ConnectionLost, RegionUnknown
+from gpu_infer.triton.client.protocol import Control, InferReply, InferRequest
+from gpu_infer.triton.client.server import Server
+from gpu_infer.triton.lasting_threads import run_in_thread
+from gpu_infer.triton.shm.registration import Registration
 
 EXIT_WAIT_S = 1.0
 """Seconds that the end of the process waits for slots whose requests it has cut off."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..errors import InputError
-from .choose import EXTENSIONS, check_exists, choose_input, extension
-from .files import unreadable
+from gpu_infer.errors import InputError
+from gpu_infer.volume.files import unreadable
+from gpu_infer.volume.input_files import EXTENSIONS, check_exists, choose_input, extension
 
 
 def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:

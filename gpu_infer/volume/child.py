@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import GpuInferError, InputError, ResourceError
+from gpu_infer.errors import GpuInferError, InputError, ResourceError
 
 Answer = tuple[dict[str, Any], list[NDArray[Any]]]
 """What a function in the child returns: values that JSON can say, and arrays."""

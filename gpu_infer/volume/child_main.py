@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GpuInferError
+from gpu_infer.errors import GpuInferError
 
 _PR_SET_PDEATHSIG = 1
 _SLACK = 256 << 20  # bytes above what the call may take: buffers of the library and of this interpreter

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import GpuInferError, InputError, ResourceError
+from gpu_infer.errors import GpuInferError, InputError, ResourceError
 
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _KINDS = {

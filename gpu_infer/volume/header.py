@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Geometry
+from gpu_infer.volume.geometry import Geometry
 
 LoadVoxels = Callable[[list[str]], NDArray[Any]]
 """Read the voxels, [C, I, J, K] in stored index order and dtype; warnings go into the list. Raises `InputError`."""

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, ResourceError
-from .checks import check_finite_voxels, narrow
-from .choose import check_exists, extension
-from .header import VolumeHeader
-from .volume import Volume
+from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.volume.checks import check_finite_voxels, narrow
+from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.input_files import check_exists, extension
+from gpu_infer.volume.volume import Volume
 
 logger = logging.getLogger(__name__)
 
@@ -99,20 +99,20 @@ def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
     if kind is None:
         raise InputError(f"{path}: unsupported extension", remedy="convert the volume to .nii.gz, .mhd or .nrrd")
     if kind in (".mhd", ".mha"):
-        from .metaimage import metaimage_header
+        from gpu_infer.volume.formats.metaimage import metaimage_header
 
         return metaimage_header(path, allow_foreign=allow_foreign)
     if kind == ".nrrd":
-        from .nrrd import nrrd_header
+        from gpu_infer.volume.formats.nrrd import nrrd_header
 
         return nrrd_header(path, allow_foreign=allow_foreign)
-    from .nifti import nifti_header
+    from gpu_infer.volume.formats.nifti import nifti_header
 
     return nifti_header(path, allow_foreign=allow_foreign)
 
 
 def _dicom(folder: Path) -> VolumeHeader:
-    from .dicom import read_series
+    from gpu_infer.volume.formats.dicom.series import read_series
 
     series = read_series(folder)
     return VolumeHeader(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Geometry
+from gpu_infer.volume.geometry import Geometry
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import ConfigError, GpuInferError, ResourceError
-from .journal import Journal, discard, undo
-from .stages import ASIDE, folder_lock, make_stage
-from .sync import sync
-from .unfinished import settle_moves
+from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
+from gpu_infer.writers.journal import Journal, discard, undo
+from gpu_infer.writers.stages import ASIDE, folder_lock, make_stage
+from gpu_infer.writers.sync import sync
+from gpu_infer.writers.unfinished import settle_moves
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}

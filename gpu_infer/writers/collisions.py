@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import ConfigError
-from ..volume.choose import base_name
-from ..volume.header import VolumeHeader
-from .atomic import explained
-from .names import label_map_names
-from .places import (
+from gpu_infer.errors import ConfigError
+from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.input_files import base_name
+from gpu_infer.writers.atomic import explained
+from gpu_infer.writers.names import label_map_names
+from gpu_infer.writers.places import (
     PREVIEW_NAME,
     Place,
     check_name,
@@ -21,8 +21,8 @@ from .places import (
     preview_place,
     publish_places,
 )
-from .stages import folder_lock
-from .unfinished import settle_moves
+from gpu_infer.writers.stages import folder_lock
+from gpu_infer.writers.unfinished import settle_moves
 
 
 def check_folders(output: Path, publish: Path | None) -> None:

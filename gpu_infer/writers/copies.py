@@ -8,11 +8,11 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import InputError
-from .header_fields import DATA_FILE, read_fields
-from .metaimage import write_header
-from .names import voxel_stem
-from .stages import folder_lock
+from gpu_infer.errors import InputError
+from gpu_infer.writers.header_fields import DATA_FILE, read_fields
+from gpu_infer.writers.metaimage import write_header
+from gpu_infer.writers.names import voxel_stem
+from gpu_infer.writers.stages import folder_lock
 
 
 def check_present(files: Iterable[Path]) -> None:

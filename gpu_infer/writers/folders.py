@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ConfigError, ResourceError
-from .atomic import explained
+from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.writers.atomic import explained
 
 
 def make_folder(folder: Path) -> None:

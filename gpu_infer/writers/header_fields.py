@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import ResourceError
+from gpu_infer.errors import ResourceError
 
 DATA_FILE = "ElementDataFile"
 _LIMIT = 1 << 16

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .stages import ASIDE, remove_stage
-from .sync import sync
+from gpu_infer.writers.stages import ASIDE, remove_stage
+from gpu_infer.writers.sync import sync
 
 logger = logging.getLogger(__name__)
 

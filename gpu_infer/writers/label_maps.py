@@ -9,13 +9,13 @@ from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
-from ..volume.geometry import Geometry
-from .atomic import check_space, publish, staging
-from .labels import fit_labels
-from .metaimage import HEADER_BYTES, write_pair
-from .names import label_map_names
-from .places import check_places, label_map_places
-from .recognise import is_voxels
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.writers.atomic import check_space, publish, staging
+from gpu_infer.writers.metaimage import HEADER_BYTES, write_pair
+from gpu_infer.writers.names import label_map_names
+from gpu_infer.writers.output_dtype import fit_labels
+from gpu_infer.writers.places import check_places, label_map_places
+from gpu_infer.writers.recognise import is_voxels
 
 Pair = tuple[Path, Path]
 

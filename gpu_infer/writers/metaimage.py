@@ -17,14 +17,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..volume.geometry import Geometry
-from .atomic import check_folder, check_space, publish, staging
-from .header_fields import DATA_FILE, check_header
-from .labels import fit_labels, output_dtype
-from .names import voxel_stem
-from .places import Place, check_places
-from .recognise import is_header, is_voxels
-from .scaled import ScaledVoxels
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.writers.atomic import check_folder, check_space, publish, staging
+from gpu_infer.writers.header_fields import DATA_FILE, check_header
+from gpu_infer.writers.names import voxel_stem
+from gpu_infer.writers.output_dtype import fit_labels, output_dtype
+from gpu_infer.writers.places import Place, check_places
+from gpu_infer.writers.recognise import is_header, is_voxels
+from gpu_infer.writers.scaled import ScaledVoxels
 
 __all__ = ["check_folder", "fit_labels", "header_fields", "write_metaimage"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..volume.volume import Volume
-from .atomic import publish, staging
-from .folders import make_folder
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.atomic import publish, staging
+from gpu_infer.writers.folders import make_folder
 
 
 def write_nifti(volume: Volume, folder: Path, name: str) -> Path:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..errors import ConfigError, InputError
-from ..volume.header import VolumeHeader
-from ..volume.volume import Volume
-from .atomic import check_is_file
-from .names import label_map_names, published_name, voxel_stem
-from .recognise import is_copy, is_header, is_meta, is_preview, is_render_settings, is_voxels
-from .stages import HIDDEN_BYTES
+from gpu_infer.errors import ConfigError, InputError
+from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.atomic import check_is_file
+from gpu_infer.writers.names import label_map_names, published_name, voxel_stem
+from gpu_infer.writers.recognise import is_copy, is_header, is_meta, is_preview, is_render_settings, is_voxels
+from gpu_infer.writers.stages import HIDDEN_BYTES
 
 META_NAME = "config.meta"
 RENDER_NAME = "config_render.json"

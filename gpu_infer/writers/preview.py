@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from ..volume.volume import Volume
-from .atomic import publish, staging
-from .places import check_places, preview_place
-from .raster import Rgb, draw_letter, halve, resize, resize_labels, tint
-from .recognise import PNG_MARK, PNG_SIGNATURE
+from gpu_infer.errors import ConfigError
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.atomic import publish, staging
+from gpu_infer.writers.places import check_places, preview_place
+from gpu_infer.writers.raster import Rgb, draw_letter, halve, resize, resize_labels, tint
+from gpu_infer.writers.recognise import PNG_MARK, PNG_SIGNATURE
 
 # Level and width in HU between a lung and a soft-tissue window: vessels in the lung and the chest wall both show.
 CT_WINDOW = (-400.0, 1600.0)

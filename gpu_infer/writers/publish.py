@@ -12,19 +12,19 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from ..volume.choose import base_name
-from ..volume.volume import Volume
-from .atomic import check_space, staging
-from .atomic import publish as move_into_place
-from .copies import check_present, common_permissions, copy_file, copy_mask
-from .folders import make_folder
-from .metaimage import HEADER_BYTES, write_pair
-from .names import published_name
-from .places import META_NAME, check_places, copied_files, is_in_place, publish_places, published_masks
-from .recognise import copies_comment
-from .render_settings import FILE_NAME, load_render_settings
-from .scaled import ScaledVoxels
+from gpu_infer.errors import ConfigError
+from gpu_infer.volume.input_files import base_name
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.atomic import check_space, staging
+from gpu_infer.writers.atomic import publish as move_into_place
+from gpu_infer.writers.copies import check_present, common_permissions, copy_file, copy_mask
+from gpu_infer.writers.folders import make_folder
+from gpu_infer.writers.metaimage import HEADER_BYTES, write_pair
+from gpu_infer.writers.names import published_name
+from gpu_infer.writers.places import META_NAME, check_places, copied_files, is_in_place, publish_places, published_masks
+from gpu_infer.writers.recognise import copies_comment
+from gpu_infer.writers.render_settings import FILE_NAME, load_render_settings
+from gpu_infer.writers.scaled import ScaledVoxels
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import GpuInferError
-from .header_fields import DATA_FILE, read_fields
+from gpu_infer.errors import GpuInferError
+from gpu_infer.writers.header_fields import DATA_FILE, read_fields
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_MARK = b"tEXtSoftware\0gpu_infer"
@@ -68,7 +68,7 @@ def is_meta(path: Path) -> bool:
 
 def is_render_settings(path: Path) -> bool:
     """A config_render.json that the renderer would take."""
-    from .render_settings import load_render_settings
+    from gpu_infer.writers.render_settings import load_render_settings
 
     if path.stat().st_size > _META_LIMIT:
         return False

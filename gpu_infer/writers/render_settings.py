@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel, to_pascal
 from pydantic_core import PydanticCustomError
 
-from ..errors import ConfigError
+from gpu_infer.errors import ConfigError
 
 FILE_NAME = "config_render.json"
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import ResourceError
+from gpu_infer.errors import ResourceError
 
 SUFFIX = ".partial"
 """Ending of the hidden folders' names."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .journal import Journal, discard, undo
-from .stages import ASIDE, claim, find_stages, folder_lock
+from gpu_infer.writers.journal import Journal, discard, undo
+from gpu_infer.writers.stages import ASIDE, claim, find_stages, folder_lock
 
 
 @dataclass

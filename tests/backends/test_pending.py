@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from gpu_infer.backends import pending
-from gpu_infer.backends.cpu import CpuBackend
+from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.pending import PendingBackend, begin_backend
 from gpu_infer.errors import ConfigError, DeadlineError
-from gpu_infer.triton.endpoints import Endpoints
-from gpu_infer.triton.server import Server
+from gpu_infer.triton.client.endpoints import Endpoints
+from gpu_infer.triton.client.server import Server
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from gpu_infer import __version__
-from gpu_infer.backends.numba_cache import KERNELS_VARIABLE
+from gpu_infer.backends.cpu.kernels.cache import KERNELS_VARIABLE
+from gpu_infer.config.load import load_config
 from gpu_infer.settings import Settings
-from gpu_infer.spec.load import load_config
-from gpu_infer.triton.repository import model_in_repository
+from gpu_infer.triton.model.repository import model_in_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"

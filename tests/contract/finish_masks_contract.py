@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from windows_contract import full_ring, random, unrolled
 
-from gpu_infer.backends.base import Backend, RingAccumulator
+from gpu_infer.backends.base.backend import Backend, RingAccumulator
 from gpu_infer.inferers.windows import make_grid
 
 SHAPE = (6, 7, 8)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from prepare_contract import LAYOUTS, SOURCE_DTYPES, few, laid_out, values
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 
 ALL_DTYPES = [*SOURCE_DTYPES, "i8", "u8"]
 OUT_DTYPES = ["u1", "u2", "i2", "f2", "i4", "f4", "i8", "f8"]

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 
 SIZES = (1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1023, 1024, 1025, 2048, 3100)
 """Around the labels of a word, of a lane, of a row of a warp and of several."""

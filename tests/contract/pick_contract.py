@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from prepare_contract import few, nearest_tables
 
-from gpu_infer.backends.base import Backend, Tables
+from gpu_infer.backends.base.backend import Backend, Tables
 from gpu_infer.backends.tables import AxisTable
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gpu_infer.backends.base import Backend, Tables
+from gpu_infer.backends.base.backend import Backend, Tables
 from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
 

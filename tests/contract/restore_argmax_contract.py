@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prepare_contract import ATOL, LAYOUTS, laid_out, linear_tables, nearest_tables, zoomed
 
-from gpu_infer.backends.base import Backend, Tables
+from gpu_infer.backends.base.backend import Backend, Tables
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
 
 few = settings(

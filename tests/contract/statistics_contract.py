@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prepare_contract import LAYOUTS, SOURCE_DTYPES, few, laid_out, values
 from scipy import ndimage
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.tables import ClampedAffine
 
 

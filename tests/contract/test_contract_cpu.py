@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from backend_contract import BackendContract
 
-from gpu_infer.backends.base import Backend
-from gpu_infer.backends.cpu import CpuBackend
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.cpu.backend import CpuBackend
 
 
 @pytest.fixture(scope="module")

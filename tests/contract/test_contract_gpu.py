@@ -7,7 +7,7 @@ import pytest
 from backend_contract import BackendContract
 from statistics_contract import StatisticsContract
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ConfigError
 
 pytestmark = pytest.mark.gpu
@@ -18,7 +18,7 @@ if importlib.util.find_spec("cupy") is None:
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    from gpu_infer.backends.gpu import GpuBackend
+    from gpu_infer.backends.gpu.backend import GpuBackend
 
     try:
         yield GpuBackend()

@@ -7,7 +7,7 @@ from backend_contract import BackendContract
 from cudasim.simulated import simulated_cupy
 from statistics_contract import StatisticsContract
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base import Backend, RingAccumulator
+from gpu_infer.backends.base.backend import Backend, RingAccumulator
 from gpu_infer.inferers.windows import WindowGrid, make_grid
 
 few = settings(

@@ -142,7 +142,7 @@ def under_asan(*arguments: str) -> subprocess.CompletedProcess[str]:
         "CUDASIM_ASAN": "1",
         "LD_PRELOAD": library.stdout.strip(),
         "ASAN_OPTIONS": "detect_leaks=0",
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": str(TESTS / "support"),
     }
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environ, cwd=TESTS.parent

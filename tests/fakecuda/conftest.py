@@ -13,6 +13,6 @@ collect_ignore_glob = [] if is_fake() else ["test_*.py"]
 @pytest.fixture
 def backend() -> Any:
     """A GPU backend of this test's own, with memory and pinned buffers that nothing has used."""
-    from gpu_infer.backends.gpu import GpuBackend
+    from gpu_infer.backends.gpu.backend import GpuBackend
 
     return GpuBackend()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fakecuda.control import PinnedArray, calls, pending
 
-from gpu_infer.backends.gpu_source import MODULES
+from gpu_infer.backends.gpu.compile.source import MODULES
 
 pytestmark = pytest.mark.gpu
 

@@ -10,7 +10,7 @@ from fakecuda.exceptions import EXCEPTIONS, expect_failures
 
 pytestmark = pytest.mark.gpu
 
-FILE = "tests/triton/test_cuda_regions.py"
+FILE = "tests/triton/shm/test_cuda_regions.py"
 
 
 class Item(SimpleNamespace):

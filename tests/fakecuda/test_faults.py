@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from fakecuda.control import PinnedArray
 
-from gpu_infer.backends import gpu_staging
-from gpu_infer.backends.gpu_ring import LARGEST
+from gpu_infer.backends.gpu.device import staging as gpu_staging
+from gpu_infer.backends.gpu.device.upload_buffer import LARGEST
 
 CHUNK = 4096
 

@@ -12,7 +12,7 @@ MIB = 1 << 20
 
 def test_the_limit_of_cupys_own_pool_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """`free_bytes` counts the device's memory, and a plan that fits there is carried out."""
-    from gpu_infer.backends.gpu import GpuBackend
+    from gpu_infer.backends.gpu.backend import GpuBackend
 
     monkeypatch.setenv("CUPY_GPU_MEMORY_LIMIT", str(MIB))
     backend = GpuBackend()

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import change_bytes, run_cases, workplace
+from fuzz_cases import change_bytes, run_cases, workplace
 
 from gpu_infer import logs
-from gpu_infer.job import settle
-from gpu_infer.memory import Room
-from gpu_infer.resources import resource_folder
+from gpu_infer.config.load import load_config
+from gpu_infer.planning.memory_plan import Room
+from gpu_infer.planning.run_plan import settle
 from gpu_infer.settings import Settings
-from gpu_infer.spec.load import load_config
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.registry import TRANSFORMS
-from gpu_infer.triton.repository import model_in_repository
+from gpu_infer.triton.model.repository import model_in_repository
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.render_settings import load_render_settings

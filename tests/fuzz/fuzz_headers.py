@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from cases import change_bytes, run_cases, workplace
+from fuzz_cases import change_bytes, run_cases, workplace
 
 from gpu_infer.volume.read import read_volume
 

@@ -12,21 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+from canned_http import canned, response
 from tritonclient.grpc import service_pb2
 
 from gpu_infer.errors import ConfigError, ServerError
-from gpu_infer.triton.client import Control, InferReply, InferRequest
-from gpu_infer.triton.grpc_client import GrpcClient
-from gpu_infer.triton.http_client import HttpClient
-from gpu_infer.triton.metadata import model_info
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "triton"))
-from canned_http import canned, response
+from gpu_infer.triton.client.grpc_client import GrpcClient
+from gpu_infer.triton.client.http_client import HttpClient
+from gpu_infer.triton.client.protocol import Control, InferReply, InferRequest
+from gpu_infer.triton.model.metadata import model_info
 
 TIMEOUT_S = 0.3
 SLOW_S = 5.0

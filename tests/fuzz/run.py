@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PATHS = [str(HERE), str(HERE.parents[1]), str(HERE.parent / "volume")]
+PATHS = [str(HERE), str(HERE.parents[1]), str(HERE.parent / "support")]
 """On which a fuzzer finds this folder's modules, the package and the maker of DICOM files."""
 
 START = """

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fuzz_cases as cases
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import cases
 import run as runner
 
 from gpu_infer.errors import GpuInferError, InputError
@@ -56,7 +52,7 @@ def test_a_process_that_dies_or_hangs_is_reported(
 ) -> None:
     (tmp_path / "fuzz_dies.py").write_text("import os\ndef main(seconds, seed):\n    os.abort()\n")
     (tmp_path / "fuzz_hangs.py").write_text(
-        "import cases, time\n"
+        "import fuzz_cases as cases, time\n"
         "cases.LONGEST_S = 0.2\n"
         "def main(seconds, seed):\n"
         "    return cases.run_cases(lambda rng, folder: lambda: time.sleep(30), 1, seed, cases.workplace('hangs'))\n"

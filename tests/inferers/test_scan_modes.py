@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from local_ring import LocalRing, position_dependent_model
 from numpy.typing import NDArray
-from test_scan_window import LocalRing, position_dependent_model
 
-from gpu_infer.backends.cpu import CpuBackend
+from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, MaskFinisher, ScoreFinisher
 from gpu_infer.inferers.modes import WindowMode, window_mode
 from gpu_infer.inferers.scan_window import scan_window

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench import volume, volume_peer
-from bench.served import served
-from bench.volume_case import Case
-from bench.volume_peer import LeftOut, monai_side
-from gpu_infer.backends.cpu import CpuBackend
+from bench import volume
+from bench.sides import volume_peer
+from bench.sides.volume_case import Case
+from bench.sides.volume_peer import LeftOut, monai_side
+from bench.support.served import served
+from gpu_infer.backends.cpu.backend import CpuBackend
 
 CT, LABELS = Case((64, 64, 48)), Case((40, 36, 34), many=True)
 ROI = (48, 48, 32)

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cudasim.stand_in import module as stand_in  # noqa: E402
 
-from gpu_infer.backends import gpu_arguments  # noqa: E402
-from gpu_infer.backends.gpu_modules import Kernels, compile_cubin  # noqa: E402
-from gpu_infer.backends.gpu_source import MODULES  # noqa: E402
+from gpu_infer.backends.gpu import kernel_arguments as gpu_arguments  # noqa: E402
+from gpu_infer.backends.gpu.compile.modules import Kernels, compile_cubin  # noqa: E402
+from gpu_infer.backends.gpu.compile.source import MODULES  # noqa: E402
 from gpu_infer.errors import ConfigError  # noqa: E402
 
 BACKENDS = Path(gpu_arguments.__file__).parent

@@ -12,7 +12,7 @@ import torch
 from monai.data import MetaTensor
 from peers_ours import BACKEND, finished, prepared
 
-from gpu_infer.backends.base import RingAccumulator
+from gpu_infer.backends.base.backend import RingAccumulator
 from gpu_infer.inferers.accumulator import MaskFinisher
 from gpu_infer.inferers.windows import make_grid
 from gpu_infer.transforms.labels.threshold_across_channels import ThresholdAcrossChannels

@@ -15,10 +15,10 @@ import pytest
 from triton_fakes import DeviceBackend, FakeServer, HostBackend
 
 from gpu_infer.errors import DeadlineError, Interrupted
-from gpu_infer.triton import registration as module
-from gpu_infer.triton.failures import RegionBusy
-from gpu_infer.triton.leftovers import find_leftovers
-from gpu_infer.triton.naming import SHM_FOLDER
+from gpu_infer.triton.client.failures import RegionBusy
+from gpu_infer.triton.shm import registration as module
+from gpu_infer.triton.shm.leftovers import find_leftovers
+from gpu_infer.triton.shm.naming import SHM_FOLDER
 from gpu_infer.triton.transport import Transport, release
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -131,7 +131,7 @@ def tell():
     print(list(server.regions), os.path.exists(f"/dev/shm/{{name}}"))
 atexit.register(tell)
 from triton_fakes import DeviceBackend, FakeServer
-from gpu_infer.triton.failures import RegionBusy
+from gpu_infer.triton.client.failures import RegionBusy
 from gpu_infer.triton.transport import Transport, release
 server = FakeServer()
 arena, registration = Transport(server, DeviceBackend(server), ("cuda_shm",)).arena(1 << 20)
@@ -143,7 +143,7 @@ release(arena, registration, 30.0)
 
 
 def test_a_process_that_is_interrupted_leaves_nothing() -> None:
-    code = PROGRAM.format(folder=str(Path(__file__).parent))
+    code = PROGRAM.format(folder=str(Path(__file__).parents[1] / "support"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "[] False\n", done.stderr
     assert done.returncode == -signal.SIGINT

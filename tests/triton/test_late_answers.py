@@ -23,7 +23,7 @@ from real_server import WINDOW, regions_left
 from triton_fakes import HostBackend
 
 from gpu_infer.errors import ServerError
-from gpu_infer.triton.endpoints import Endpoints
+from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import DataName, Transport, open_transport

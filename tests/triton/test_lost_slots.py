@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_ring_states import ring_of
+from ring_on_fakes import ring_of
 from triton_fakes import FakeServer
 
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
-from gpu_infer.triton import registration as module
-from gpu_infer.triton.failures import ConnectionLost, RegionBusy
+from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy
 from gpu_infer.triton.ring import SlotRing, SlotState
+from gpu_infer.triton.shm import registration as module
 from gpu_infer.triton.transport import DataName
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")

@@ -15,7 +15,7 @@ import pytest
 from real_server import WAYS, WINDOW, infer_all, opened, regions_left, ring_on
 
 from gpu_infer.errors import DeadlineError, ServerError
-from gpu_infer.triton.leftovers import clean, find_leftovers
+from gpu_infer.triton.shm.leftovers import clean, find_leftovers
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_leftovers")]
 
@@ -79,7 +79,11 @@ print("ready", flush=True)
 
 def _client(server: Any, control: str, then: str) -> subprocess.Popen[str]:
     code = CLIENT.format(
-        folder=str(Path(__file__).parent), http=server.http, grpc=server.grpc, control=control, then=then
+        folder=str(Path(__file__).parents[1] / "support"),
+        http=server.http,
+        grpc=server.grpc,
+        control=control,
+        then=then,
     )
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code],

@@ -17,10 +17,10 @@ from triton_fakes import FakeClient, FakeServer, HostBackend
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gpu_infer.errors import ServerError
-from gpu_infer.triton.endpoints import Endpoints
-from gpu_infer.triton.failures import ConnectionLost, SharedMemoryOff, refusal
-from gpu_infer.triton.leftovers import clean, find_leftovers
-from gpu_infer.triton.naming import SHM_FOLDER, create_locked
+from gpu_infer.triton.client.endpoints import Endpoints
+from gpu_infer.triton.client.failures import ConnectionLost, SharedMemoryOff, refusal
+from gpu_infer.triton.shm.leftovers import clean, find_leftovers
+from gpu_infer.triton.shm.naming import SHM_FOLDER, create_locked
 from gpu_infer.triton.transport import Transport, open_transport, release
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import ConfigError, InputError
-from gpu_infer.resources import resource_folder
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.collisions import check_folders, check_outputs

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gpu_infer.doctor.folders import check_unfinished
-from gpu_infer.resources import resource_folder
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume

@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
-from gpu_infer.writers.labels import OUTPUT_DTYPES
 from gpu_infer.writers.metaimage import fit_labels, write_metaimage
+from gpu_infer.writers.output_dtype import OUTPUT_DTYPES
 
 SHAPE = (5, 4, 3)
 

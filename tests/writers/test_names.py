@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_infer.errors import ResourceError
-from gpu_infer.resources import resource_folder
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume

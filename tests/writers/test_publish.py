@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import ConfigError, InputError
-from gpu_infer.resources import resource_folder
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume

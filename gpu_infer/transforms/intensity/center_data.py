@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
-from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.arguments import Number
 from gpu_infer.transforms.base import FieldsArguments, Measured
 from gpu_infer.transforms.field import FieldState
-
-from .moments import measured
+from gpu_infer.transforms.intensity.moments import measured
 
 
 class CenterData(Measured):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gpu_infer.backends.base import Array, Backend, Moments
+from gpu_infer.backends.base.backend import Array, Backend, Moments
 from gpu_infer.errors import InputError
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.field import FieldState

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.base import Barrier
 from gpu_infer.transforms.field import FieldState
-
-from .moments import measured
+from gpu_infer.transforms.intensity.moments import measured
 
 
 class NormalizeNonzeroIntensities(Barrier):

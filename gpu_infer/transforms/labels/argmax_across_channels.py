@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.labels import label_dtype
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import ChannelReduction

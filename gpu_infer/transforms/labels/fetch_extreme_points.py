@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.transforms.arguments import Arguments, Text
 from gpu_infer.transforms.base import Branch
 from gpu_infer.transforms.extent import Point, extreme_points

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.transforms.arguments import LabelIds
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.transforms.arguments import Arguments, Names, Text
 from gpu_infer.transforms.base import Branch
 from gpu_infer.transforms.field import FieldState

@@ -8,8 +8,7 @@ from typing import Any
 from pydantic import field_validator
 
 from gpu_infer.transforms.arguments import Arguments, Names, Text
-
-from .split_masks import SplitMasks
+from gpu_infer.transforms.labels.split_masks import SplitMasks
 
 REGIONS: dict[str, tuple[int, ...]] = {"TC": (1, 4), "WT": (1, 2, 4), "ET": (4,)}
 """BraTS labels: 1 necrotic core, 2 oedema, 4 enhancing tumour. Tumour core, whole tumour, enhancing tumour."""

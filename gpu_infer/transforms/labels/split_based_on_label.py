@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpu_infer.transforms.arguments import Arguments, Names, Text
-
-from .split_masks import SplitMasks
+from gpu_infer.transforms.labels.split_masks import SplitMasks
 
 
 class SplitBasedOnLabel(SplitMasks):

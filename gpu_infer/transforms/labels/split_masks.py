@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import Branch
 from gpu_infer.transforms.field import FieldState

@@ -8,7 +8,7 @@ from abc import abstractmethod
 import numpy as np
 from pydantic import ValidationInfo, field_validator
 
-from gpu_infer.backends.base import Array, Backend
+from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Flag
 from gpu_infer.transforms.base import ChannelMask, FieldsArguments

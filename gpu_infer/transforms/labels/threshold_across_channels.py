@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gpu_infer.transforms.arguments import Numbers
-
-from .threshold import Threshold, ThresholdArguments
+from gpu_infer.transforms.labels.threshold import Threshold, ThresholdArguments
 
 
 class ThresholdAcrossChannels(Threshold):

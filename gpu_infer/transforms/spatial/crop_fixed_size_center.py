@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_infer.backends.base import Start
+from gpu_infer.backends.base.backend import Start
 from gpu_infer.transforms.arguments import Triple
 from gpu_infer.transforms.base import Crop, FieldsArguments
 from gpu_infer.transforms.field import FieldState

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from gpu_infer.backends.base import Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Arguments, Margin, Names, Number, Text
 from gpu_infer.transforms.base import Branch

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from gpu_infer.backends.base import Tables
+from gpu_infer.backends.base.backend import Tables
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Flag

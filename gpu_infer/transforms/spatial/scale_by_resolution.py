@@ -5,9 +5,8 @@ from __future__ import annotations
 from gpu_infer.backends.resampling import resampled_size
 from gpu_infer.transforms.arguments import PositiveTriple
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.spatial.resample import Resample, ResampleArguments
 from gpu_infer.volume.geometry import Shape3
-
-from .resample import Resample, ResampleArguments
 
 
 def _shape(field: FieldState, target: tuple[float, float, float]) -> Shape3:

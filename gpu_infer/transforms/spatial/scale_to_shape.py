@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gpu_infer.transforms.arguments import Shape
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.spatial.resample import Resample, ResampleArguments
 from gpu_infer.volume.geometry import Shape3
-
-from .resample import Resample, ResampleArguments
 
 
 class ScaleToShape(Resample):

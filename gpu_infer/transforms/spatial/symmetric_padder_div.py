@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpu_infer.backends.base import Array, Backend, Start
+from gpu_infer.backends.base.backend import Array, Backend, Start
 from gpu_infer.transforms.arguments import Triple
 from gpu_infer.transforms.base import Barrier, FieldsArguments
+from gpu_infer.transforms.chain.restore import put
 from gpu_infer.transforms.field import FieldState
-from gpu_infer.transforms.restoration import put
 from gpu_infer.volume.geometry import Shape3
 
 

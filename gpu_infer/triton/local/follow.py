@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from . import keeper
+from gpu_infer.triton.local import keeper
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...cache import cache_folder
-from ...errors import ConfigError, ResourceError, ServerError
-from ..failures import one_line
-from .follow import OnLine, follow
-from .runtime import MARKER, TRITON_VERSION, Runtime, server_folder
+from gpu_infer.errors import ConfigError, ResourceError, ServerError
+from gpu_infer.system.cache import cache_folder
+from gpu_infer.triton.client.failures import one_line
+from gpu_infer.triton.local.follow import OnLine, follow
+from gpu_infer.triton.local.runtime import MARKER, TRITON_VERSION, Runtime, server_folder
 
 log = logging.getLogger(__name__)
 

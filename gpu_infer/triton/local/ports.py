@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from ...errors import ConfigError
+from gpu_infer.errors import ConfigError
 
 ADDRESS = "127.0.0.1"
 

@@ -6,8 +6,8 @@ import http.client
 import re
 from pathlib import Path
 
-from ..failures import one_line
-from .ports import ADDRESS
+from gpu_infer.triton.client.failures import one_line
+from gpu_infer.triton.local.ports import ADDRESS
 
 _LAST_LINES = 5
 _MODELS_TOLD = 3

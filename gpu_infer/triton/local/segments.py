@@ -10,7 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
-from .guard import OWNER, SHM_FOLDER, SHM_PREFIX, remove_regions
+from gpu_infer.triton.local.guard import OWNER, SHM_FOLDER, SHM_PREFIX, remove_regions
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from ...errors import ConfigError, DeadlineError, ServerError
-from ..failures import SMALL_POOL
-from . import guard
-from .follow import OnLine
-from .install import install, installed
-from .ports import ADDRESS, choose_ports
-from .ready import failure_reason, is_ready, port_was_taken
-from .segments import remove_leftovers, warn_when_small
+from gpu_infer.errors import ConfigError, DeadlineError, ServerError
+from gpu_infer.triton.client.failures import SMALL_POOL
+from gpu_infer.triton.local import guard
+from gpu_infer.triton.local.follow import OnLine
+from gpu_infer.triton.local.install import install, installed
+from gpu_infer.triton.local.ports import ADDRESS, choose_ports
+from gpu_infer.triton.local.ready import failure_reason, is_ready, port_was_taken
+from gpu_infer.triton.local.segments import remove_leftovers, warn_when_small
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,144 @@
+"""What the GPU check finds on the host: packages and their versions, GPU, driver."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from deploy.gpu_check.memory import memory_facts
+from deploy.gpu_check.programs import COUNT_DEVICES
+
+LEAST_CUPY = "13.6"
+_VARIANTS = ("cupy", "onnxruntime")
+"""Packages whose distributions name what they were built for: cupy-cuda13x, onnxruntime-gpu."""
+_SHOWN = ("gpu-infer", "numpy", "numba", "tritonclient", "grpcio", "protobuf", "onnxruntime", "SimpleITK")
+
+# Each is imported in a process of its own checking: a package that does not fit another says so only then.
+IMPORTS = """
+import importlib, json, sys
+wrong = {}
+for name in sys.argv[1:]:
+    try:
+        module = importlib.import_module(name)
+        if name == "numba":
+            import numpy
+            total = module.njit(lambda x: x.sum())(numpy.ones(8))
+            assert total == 8, f"a jitted sum of eight ones is {total}"
+    except Exception as error:
+        wrong[name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+print(json.dumps(wrong))
+"""
+MODULES = {
+    "numpy": "numpy",
+    "numba": "numba",
+    "scipy": "scipy.ndimage",
+    "scikit-image": "skimage.measure",
+    "onnxruntime": "onnxruntime",
+    "cupy": "cupy",
+    "grpcio": "grpc",
+    "pytest": "pytest",
+    "hypothesis": "hypothesis",
+}
+"""What is imported to see that it works."""
+
+
+def least_versions() -> dict[str, str]:
+    """Lowest versions of the host's packages: of CuPy, of gRPC as the bundle's tritonclient was generated for, and what
+    gpu_infer requires of others."""
+    from packaging.requirements import Requirement
+
+    least = {"cupy": LEAST_CUPY}
+    for line in importlib.metadata.requires("gpu-infer") or ():
+        requirement = Requirement(line)
+        floors = [clause.version for clause in requirement.specifier if clause.operator == ">="]
+        if requirement.marker is None and floors:
+            least[requirement.name.lower()] = floors[0]
+    if (generated := generated_for()) is not None:
+        least["grpcio"] = generated
+    return least
+
+
+def generated_for() -> str | None:
+    """The gRPC version that tritonclient's generated code asks for when it is imported; found without importing it."""
+    found = importlib.util.find_spec("tritonclient")
+    for folder in found.submodule_search_locations or () if found else ():
+        stub = Path(folder, "grpc", "service_pb2_grpc.py")
+        if stub.is_file() and (line := re.search(r"GRPC_GENERATED_VERSION = '([^']+)'", stub.read_text())):
+            return line[1]
+    return None
+
+
+def shortcomings(expected: Iterable[str], there: dict[str, str], least: dict[str, str]) -> list[str]:
+    """One line per package that is missing or too old, with the remedy.
+
+    there  version by distribution, names in lower case with hyphens
+    """
+    from packaging.version import Version
+
+    lines = []
+    for name in sorted(expected):
+        versions = [
+            v for found, v in there.items() if found == name or (name in _VARIANTS and found.startswith(f"{name}-"))
+        ]
+        floor = least.get(name)
+        wanted = f"'{_to_install(name)}{f'>={floor}' if floor else ''}'"
+        if not versions:
+            lines.append(f"{name} is not installed: pip install {wanted}")
+        elif floor and max(map(Version, versions)) < Version(floor):
+            lines.append(f"{name} is {max(versions, key=Version)}, {floor} or newer is needed: pip install {wanted}")
+    return lines
+
+
+def _to_install(name: str) -> str:
+    return {"cupy": "cupy-cuda13x"}.get(name, name)
+
+
+def installed() -> dict[str, str]:
+    """Version by distribution, names in lower case with hyphens."""
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:  # the first on the path is the one that is imported
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+    return found
+
+
+def count_devices(timeout_s: float = 60.0) -> int:
+    """CUDA devices that the driver counts, asked in a process of its own; 0 without a driver."""
+    command = [sys.executable, "-c", COUNT_DEVICES]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return 0
+    return int(answer.stdout) if answer.returncode == 0 else 0
+
+
+def facts() -> dict[str, Any]:
+    """The host, in the words of its own tools."""
+    query = "name,uuid,driver_version,memory.total,mig.mode.current,persistence_mode,clocks.max.mem,power.limit"
+    gpu = None
+    if smi := shutil.which("nvidia-smi"):
+        done = subprocess.run([smi, f"--query-gpu={query}", "--format=csv,noheader"], capture_output=True, text=True)
+        rows = [line.split(", ") for line in done.stdout.splitlines() if line]
+        gpu = [dict(zip(query.split(","), row, strict=False)) for row in rows]
+    there = installed()
+    shown = [name.lower() for name in _SHOWN]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory": memory_facts(),
+        "python": platform.python_version(),
+        "versions": {n: v for n, v in sorted(there.items()) if n in shown or n.startswith(("cupy", "cucim"))},
+    }

@@ -1,0 +1,76 @@
+"""Where the GPU check writes the JSON of a call and, next to it, its packed logs, named after the call's part."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+TAIL_BYTES = 1 << 20
+"""Of each file: the end of a log tells why."""
+ARCHIVE_BYTES = 15 << 20
+"""Hosts that are lent for minutes hand back files under 16 MiB."""
+
+
+def results_file(results: Path, part: int | None) -> Path:
+    """The JSON of a call: `results` if it ends in .json, else gpu_check.json in that folder; part 2 adds `-2`.
+
+    Calls of different parts so never write the same file.
+    """
+    path = results if results.suffix == ".json" else results / "gpu_check.json"
+    return path if part is None else path.with_name(f"{path.stem}-{part}{path.suffix}")
+
+
+def logs_file(json_file: Path) -> Path:
+    return json_file.with_name(f"{json_file.stem}-logs.tgz")
+
+
+def pack_logs(work: Path, bundle: Path, archive: Path, *, limit: int = ARCHIVE_BYTES, tail: int = TAIL_BYTES) -> Path:
+    """Logs, test report, the runs' reports and the benches' results in one archive of at most `limit` bytes.
+
+    Of a longer file only its end is packed; the share is halved until the archive is small enough.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w:gz") as tar:
+            for path, name in _files(work, bundle):
+                data = path.read_bytes()
+                if len(data) > tail and path.suffix != ".png":
+                    data = b"(the beginning is left out)\n" + data[-tail:]
+                info = tarfile.TarInfo(name)
+                info.size, info.mtime = len(data), int(path.stat().st_mtime)
+                tar.addfile(info, io.BytesIO(data))
+        if content.tell() <= limit or tail < 1024:
+            break
+        tail //= 2
+    archive.write_bytes(content.getvalue())
+    return archive
+
+
+def _files(work: Path, bundle: Path) -> Iterator[tuple[Path, str]]:
+    unpacked = (bundle / "manifest.json").stat().st_ctime  # older results came with the bundle
+    patterns = ((work, "logs/*"), (work, "tests.xml"), (work, "job/*/logs/*"), (bundle, "bench/results/*"))
+    for folder, pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            if path.is_file() and path.stat().st_mtime >= unpacked:
+                yield path, str(path.relative_to(folder))
+
+
+def main() -> None:
+    """Pack the logs of a call; gpu_check.sh does so however the check ends."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.gpu_check.results", description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--part", type=int)
+    arguments = parser.parse_args()
+    archive = logs_file(results_file(arguments.results, arguments.part))
+    pack_logs(arguments.work, Path(__file__).resolve().parents[2], archive)
+    sys.stdout.write(f"gpu_check: logs in {archive}\n")
+
+
+if __name__ == "__main__":
+    main()

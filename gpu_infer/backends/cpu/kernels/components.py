@@ -1,0 +1,96 @@
+"""The largest connected component of each label. cc3d finds the components, of all labels at once; what is left is to
+measure them and to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from gpu_infer.backends.cpu.kernels.cache import CACHE
+from gpu_infer.backends.cpu.kernels.strided import frozen
+
+_NEIGHBOURS = {1: 6, 2: 18, 3: 26}
+"""Neighbours of a voxel that share a face, an edge, a corner."""
+
+
+@njit(nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+def _measure(labels: Any, components: Any, origin: Any, steps: Any, sizes: Any, ids: Any, first: Any) -> None:
+    """Per component: voxels, label, and the lowest origin + i·steps[0] + j·steps[1] + k·steps[2] of its voxels.
+
+    labels, components  [I, J, K], read run by run; sizes int64, ids of the labels' type, first int64 [components + 1]
+    """
+    n_i, n_j, n_k = components.shape
+    for i in range(n_i):
+        for j in range(n_j):
+            base = origin + i * steps[0] + j * steps[1]
+            since = 0
+            for k in range(1, n_k + 1):
+                if k == n_k or components[i, j, k] != components[i, j, since]:
+                    component = components[i, j, since]
+                    ids[component] = labels[i, j, since]
+                    sizes[component] += k - since
+                    lowest = base + min(since * steps[2], (k - 1) * steps[2])
+                    first[component] = min(first[component], lowest)
+                    since = k
+
+
+@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+def _choose(components: Any, kept: Any, out: Any, out_offset: Any, out_strides: Any) -> None:
+    """out[i, j, k] = kept[components[i, j, k]]."""
+    n_i, n_j, n_k = components.shape
+    d_i, d_j, d_k = out_strides
+    for i in prange(n_i):
+        for j in range(n_j):
+            at = out_offset + i * d_i + j * d_j
+            for k in range(n_k):
+                out[np.uintp(at + k * d_k)] = kept[components[i, j, k]]
+
+
+class Components:
+    """The components of a label map [X, Y, Z], seen with its memory's fastest axis last."""
+
+    def __init__(self, labels: NDArray[Any], connectivity: int) -> None:
+        import cc3d  # the one user of this library
+
+        x, y, z = labels.shape
+        self._axes = tuple(int(a) for a in np.argsort([-abs(s) for s in labels.strides], kind="stable"))
+        # backwards axes are read forwards, since connectivity does not mind
+        self._flips = tuple(slice(None, None, -1 if labels.strides[a] < 0 else 1) for a in self._axes)
+        # cc3d only reads, yet takes no read-only memory
+        plain = np.require(self.seen(labels), requirements=["C", "W", "A"])
+        found = cc3d.connected_components(plain, connectivity=_NEIGHBOURS[connectivity], out_dtype=np.uint32)
+        self._labels, self._components = frozen(plain), frozen(found)
+        steps = np.array([y * z, z, 1], np.int64)[list(self._axes)]
+        origin = 0
+        for axis, flip in enumerate(self._flips):
+            if flip.step == -1:
+                origin += int(steps[axis]) * (self._labels.shape[axis] - 1)
+                steps[axis] *= -1
+        count = int(self._components.max()) + 1
+        self.sizes = np.zeros(count, np.int64)
+        self.ids = np.zeros(count, labels.dtype)
+        self.first = np.full(count, x * y * z, np.int64)
+        _measure(self._labels, self._components, origin, steps, self.sizes, self.ids, self.first)
+
+    def seen(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An array [X, Y, Z] through the axes and directions of this object."""
+        return array.transpose(self._axes)[self._flips]
+
+    def kept(self, only: Sequence[int] | None) -> NDArray[Any]:
+        """By component, its label where it stays, else 0."""
+        order = np.lexsort((self.first, -self.sizes, self.ids))
+        ids = self.ids[order]
+        largest = order[np.append(True, ids[1:] != ids[:-1])]
+        stays = np.zeros(self.ids.size, np.bool_)
+        stays[largest] = True
+        if only is not None:
+            stays |= ~np.isin(self.ids, list(only))
+        return np.where(stays, self.ids, 0).astype(self.ids.dtype)
+
+    def choose(self, kept: NDArray[Any], out: Any) -> None:
+        """Write `kept` by component into the flat view `out` of `seen(array)`."""
+        _choose(self._components, frozen(kept), *out)

@@ -1,0 +1,105 @@
+"""Mean and deviation of an array, and a function for what is not 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from gpu_infer.backends.cpu.kernels.cache import CACHE
+
+_JOBS = 64
+"""Pieces that threads share; a fixed number, so that sums do not depend on how many threads there are."""
+
+
+@njit(nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+def _merged(n_a: Any, mean_a: Any, m2_a: Any, n_b: Any, mean_b: Any, m2_b: Any) -> Any:
+    """Count, mean and summed squared deviation of two sets together (Chan, Golub and LeVeque, 1979)."""
+    n = n_a + n_b
+    apart = mean_b - mean_a
+    return n, mean_a + apart * n_b / n, m2_a + m2_b + apart * apart * n_a * n_b / n
+
+
+@njit(nogil=True, cache=CACHE, fastmath={"reassoc", "nsz"})  # type: ignore[untyped-decorator]
+def _line(src: Any, a: Any, step: Any, n: Any, nonzero_only: Any) -> Any:
+    """Count and sum of the line that begins at `a`; sums may be taken in any order, so that the loop is vectorised."""
+    count = 0.0
+    total = 0.0
+    for k in range(n):
+        x = np.float64(src[np.uintp(a + k * step)])
+        count += 0.0 if nonzero_only and x == 0.0 else 1.0
+        total += x
+    return count, total
+
+
+@njit(nogil=True, cache=CACHE, fastmath={"reassoc", "nsz"})  # type: ignore[untyped-decorator]
+def _squares(src: Any, a: Any, step: Any, n: Any, nonzero_only: Any, centre: Any) -> Any:
+    """Summed squared distance of the line's values from `centre`."""
+    total = 0.0
+    for k in range(n):
+        x = np.float64(src[np.uintp(a + k * step)])
+        apart = 0.0 if nonzero_only and x == 0.0 else x - centre
+        total += apart * apart
+    return total
+
+
+@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+def moments(src: Any, src_offset: Any, src_strides: Any, shape: Any, nonzero_only: Any) -> Any:
+    """(count, mean, summed squared deviation), float64, of src[c, i, j, k] over `shape`, or of those that are not 0.
+
+    Each line is read twice, the second time from the cache: deviations are taken from the line's own mean, so that a
+    large mean does not cancel a small deviation.
+    """
+    n_c, n_i, n_j, n_k = shape
+    s_c, s_i, s_j, s_k = src_strides
+    lines = n_c * n_i * n_j
+    parts = np.zeros((_JOBS, 3), np.float64)
+    for job in prange(_JOBS):
+        count, mean, m2 = 0.0, 0.0, 0.0
+        for line in range(job * lines // _JOBS, (job + 1) * lines // _JOBS):
+            j = line % n_j
+            i = line // n_j % n_i
+            c = line // n_j // n_i
+            a = src_offset + c * s_c + i * s_i + j * s_j
+            n, total = _line(src, a, s_k, n_k, nonzero_only)
+            if n > 0.0:
+                centre = total / n
+                squares = _squares(src, a, s_k, n_k, nonzero_only, centre)
+                count, mean, m2 = _merged(count, mean, m2, n, centre, squares)
+        parts[job, 0], parts[job, 1], parts[job, 2] = count, mean, m2
+    count, mean, m2 = 0.0, 0.0, 0.0
+    for job in range(_JOBS):
+        if parts[job, 0] > 0.0:
+            count, mean, m2 = _merged(count, mean, m2, parts[job, 0], parts[job, 1], parts[job, 2])
+    return count, mean, m2
+
+
+@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+def affine_nonzero(
+    src: Any,
+    src_offset: Any,
+    src_strides: Any,
+    out: Any,
+    out_offset: Any,
+    out_strides: Any,
+    shape: Any,
+    function: Any,
+) -> None:
+    """out[c, i, j, k] = min(max(scale·x + shift, low), high) of x = src[c, i, j, k] where it is not 0, else 0."""
+    n_c, n_i, n_j, n_k = shape
+    s_c, s_i, s_j, s_k = src_strides
+    d_c, d_i, d_j, d_k = out_strides
+    scale, shift, low, high = function
+    for row in prange(n_c * n_i):
+        c = row // n_i
+        i = row % n_i
+        for j in range(n_j):
+            a = src_offset + c * s_c + i * s_i + j * s_j
+            at = out_offset + c * d_c + i * d_i + j * d_j
+            for k in range(n_k):
+                x = src[np.uintp(a + k * s_k)]
+                y = x * scale + shift
+                y = low if y < low else y
+                y = high if y > high else y
+                out[np.uintp(at + k * d_k)] = y if x != 0 else np.float32(0.0)

@@ -1,0 +1,144 @@
+"""The GPU backend: CuPy arrays, the kernels of kernels/*.cu. Twin of `cpu.py`, which is the definition.
+
+Work is queued on a stream of the backend's own. A caller's current stream is joined at entry and exit of every
+method, so that arrays may be used in between as any CuPy array. Methods return before the work is done; `fence` and
+`download` wait. Operations may be called from any thread.
+
+Only this package knows CuPy, and they are imported only when the GPU is chosen.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.backends.gpu.arrays import ArrayOperations
+from gpu_infer.backends.gpu.device.counters import Counters
+from gpu_infer.backends.gpu.device.device import Device
+from gpu_infer.backends.gpu.device.identity import Identity, identity_of
+from gpu_infer.backends.gpu.device.memory import DeviceBlock
+from gpu_infer.backends.gpu.labels import LabelOperations
+from gpu_infer.backends.gpu.masks import MaskOperations
+from gpu_infer.backends.gpu.prepare import PrepareOperations
+from gpu_infer.backends.gpu.windows import WindowOperations
+
+log = logging.getLogger(__name__)
+
+TIE_BAND = 1e-5
+"""Voxels whose best and second-best summed scores differ by no more are counted as ties, and those with a mean score
+that differs by no more from its cut: there a model's own rounding decides, and the twins may differ where the model ran
+on different devices."""
+
+
+class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations):
+    """`Backend` on the current CUDA device. ConfigError where there is none, DeviceError where it cannot be used."""
+
+    name = "gpu"
+
+    def __init__(self, *, tie_band: float = TIE_BAND) -> None:
+        super().__init__(Device(), tie_band)
+        self.device = self._device.number
+
+    def __repr__(self) -> str:
+        return f"GpuBackend(device={self.device}, sm_{self._device.kernels.architecture})"
+
+    def identity(self) -> Identity:
+        """Which card this is, in words that can be compared with another process's. DeviceError where CUDA fails."""
+        with self._device.section("identity"):
+            return identity_of(self.device)
+
+    def warm_up(self) -> None:
+        """Load every kernel, compiling what no cache holds, and pin the memory that copies go through."""
+        with self._device.section("warm_up"):
+            self._device.kernels.load_all()
+            place = self._device.allocate((1,), np.uint8)
+            for way in (self._device.staging, self._device.ring):
+                way.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
+
+    def start_case(self) -> None:
+        """Count from here on, and measure the peak of memory from what is in use now."""
+        with self._device.section("start_case"):
+            self._device.counters = Counters(
+                allocations_before=self._device.memory.allocations,
+                compiled_before=self._device.kernels.compiled,
+                loaded_before=self._device.kernels.loaded,
+            )
+            self._device.memory.forget_peak()
+            if self._tallies is not None:
+                self._tallies.data.memset_async(0, self._tallies.nbytes, self._device.stream)
+
+    def counters(self) -> dict[str, int | float]:
+        """Since `start_case`, or since the backend was made: see `gpu_counters.Counters`."""
+        tied = 0
+        if self._tallies is not None:
+            with self._device.section("counters"):
+                tied = int(self._device.small_download(self._tallies)[0])
+        memory, kernels = self._device.memory, self._device.kernels
+        return {
+            **self._device.counters.summary(memory.allocations, kernels.compiled, kernels.loaded),
+            "peak_device_bytes": memory.peak,
+            "tied_voxels": tied,
+            "tie_band": self.tie_band,
+        }
+
+    # -- memory -------------------------------------------------------------------------------------------------
+    def upload(self, host: NDArray[Any]) -> Array:
+        """See `Backend.upload`; gaps between elements do not go up. ResourceError where memory is short."""
+        with self._device.section("upload"):
+            self._device.counters.bytes_up += host.nbytes
+            return self._device.uploaded(host)
+
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Raises ResourceError where the device has not that much memory."""
+        with self._device.section("empty"):
+            return self._device.allocate(shape, dtype)
+
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+        """Raises ResourceError where the device has not that much memory."""
+        with self._device.section("zeros"):
+            return self._device.zeroed(shape, dtype)
+
+    def download(self, array: Array) -> NDArray[Any]:
+        """See `Backend.download`. Waits for the work before it."""
+        if isinstance(array, np.ndarray):
+            return array
+        with self._device.section("download"):
+            self._device.counters.bytes_down += array.nbytes
+            return self._device.downloaded(self._dense(array))
+
+    def free_bytes(self) -> int:
+        with self._device.section("free_bytes"):
+            return self._device.memory.free_bytes()
+
+    def reserve(self, nbytes: int, *, beside: int = 0) -> None:
+        """Take `nbytes` from the driver at once, so that the operations of a case allocate nothing.
+
+        beside  bytes of a `device_block` that will be made later, for which room is left
+        """
+        with self._device.section("reserve"):
+            self._device.memory.reserve(nbytes, beside)
+
+    def device_block(self, nbytes: int) -> DeviceBlock:
+        """Memory of its own that another process can open. ResourceError where the device has not that much."""
+        with self._device.section("device_block"):
+            return self._device.memory.block(nbytes)
+
+    def fence(self) -> None:
+        """Wait for an event behind everything queued here, not for the device."""
+        self._device.wait()
+
+
+@functools.cache
+def shared_backend() -> GpuBackend:
+    """The backend of this process: its arena, kernels and pinned memory serve one case after the other."""
+    return GpuBackend()
+
+
+if TYPE_CHECKING:
+    _fulfils: Backend = GpuBackend()

@@ -1,0 +1,170 @@
+"""Compiled kernels: from a folder where an earlier process or the image build left them, else by NVRTC.
+
+NVRTC is called directly and not through `cupy.RawModule`, which adds options of its own (denormals flushed to zero).
+`GPU_INFER_KERNELS` names a folder of cubins that is read before the user's cache; it may be read-only. A file in it
+says which NVRTC made them, so that the library itself is only needed where one is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from gpu_infer.backends.gpu.compile.source import MODULES, compile_options, cubin_name, kernel_source
+from gpu_infer.backends.gpu.device.cupy_import import cupy
+from gpu_infer.errors import ConfigError
+from gpu_infer.system.private_folder import private_folder
+
+log = logging.getLogger(__name__)
+
+FOLDER_VARIABLE = "GPU_INFER_KERNELS"
+
+MADE_BY = "nvrtc-version"
+"""File in that folder: the compiler's version, "12.9", which is part of the cubins' names."""
+
+
+class Kernels:
+    """The kernels of one device; made once per process, safe to use from any thread.
+
+    ConfigError where they are not all compiled and there is no compiler: before anything has begun, not in a case.
+
+    compiled  modules that this process had to compile
+    loaded    modules that it loaded, compiled here or before
+    """
+
+    def __init__(self, architecture: str) -> None:
+        if any(_given_path(module, architecture) is None for module in MODULES):
+            compiler_version(architecture)
+        self.architecture = architecture
+        self.compiled = 0
+        self.loaded = 0
+        self._modules: dict[str, Any] = {}
+        self._functions: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def get(self, module: str, name: str) -> Any:
+        """The kernel `name`, to be called as kernel(grid, block, args, shared_mem=bytes) on the current stream."""
+        found = self._functions.get((module, name))
+        if found is None:
+            with self._lock:
+                if module not in self._modules:
+                    self._modules[module] = self._load(module)
+                found = self._modules[module].get_function(name)
+                self._functions[module, name] = found
+        return found
+
+    def load_all(self) -> None:
+        """Have every module ready, so that nothing is compiled later."""
+        with self._lock:
+            for module in MODULES:
+                if module not in self._modules:
+                    self._modules[module] = self._load(module)
+
+    def _load(self, module: str) -> Any:
+        given = _given_path(module, self.architecture)
+        cubin = (_read(given) if given else None) or self._kept_or_compiled(module)
+        self.loaded += 1
+        loaded = cupy.cuda.function.Module()
+        loaded.load(cubin)
+        return loaded
+
+    def _kept_or_compiled(self, module: str) -> bytes:
+        name = cubin_name(module, self.architecture, compiler_version(self.architecture))
+        folders = (_given_folder(), _own_folder())
+        cubin = next((data for folder in folders if folder is not None and (data := _read(folder / name))), None)
+        if cubin is None:
+            log.info("compiling %s.cu for sm_%s", module, self.architecture)
+            cubin = compile_cubin(module, self.architecture)
+            self.compiled += 1
+            if folders[1] is None or not _write(folders[1] / name, cubin):
+                log.warning("compiled kernels cannot be kept: set %s to a folder that holds them", FOLDER_VARIABLE)
+        return cubin
+
+
+def compiler_version(architecture: str = "") -> tuple[int, int]:
+    """NVRTC's (major, minor). ConfigError where CuPy finds none; what it raises then differs between its releases."""
+    try:
+        major, minor = cupy.cuda.nvrtc.getVersion()
+    except (RuntimeError, ImportError, OSError) as error:
+        kernels = f"the kernels for sm_{architecture}" if architecture else "the kernels"
+        raise ConfigError(
+            f"CuPy finds no NVRTC, which compiles {kernels}: {(str(error).splitlines() or [''])[0]}",
+            remedy='pip install "gpu-infer[cuda13]" (or [cuda12], as CuPy is), set '
+            f"{FOLDER_VARIABLE} to a folder of kernels compiled for this GPU, or run with --device cpu",
+        ) from error
+    return int(major), int(minor)
+
+
+def compile_cubin(module: str, architecture: str) -> bytes:
+    """Machine code of one module for sm_<architecture>; needs no device. ConfigError where the compiler refuses."""
+    nvrtc = cupy.cuda.nvrtc
+    program = nvrtc.createProgram(kernel_source(module), f"{module}.cu", (), ())
+    try:
+        nvrtc.compileProgram(program, compile_options(architecture))
+        cubin: bytes = nvrtc.getCUBIN(program)
+    except nvrtc.NVRTCError as error:
+        found = nvrtc.getProgramLog(program).strip().splitlines()
+        version = ".".join(map(str, nvrtc.getVersion()))
+        raise ConfigError(
+            f"{module}.cu cannot be compiled for sm_{architecture} by NVRTC {version}: {found[0] if found else error}",
+            remedy="install the CuPy of a CUDA release that knows this GPU, or run with --device cpu",
+        ) from error
+    finally:
+        nvrtc.destroyProgram(program)
+    return cubin
+
+
+def precompile(architectures: Iterable[str], folder: Path) -> list[Path]:
+    """Compile every module for every architecture ("90") into `folder`, for `GPU_INFER_KERNELS`; needs no device."""
+    version = compiler_version()
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for architecture in architectures:
+        for module in MODULES:
+            path = folder / cubin_name(module, architecture, version)
+            path.write_bytes(compile_cubin(module, architecture))
+            made.append(path)
+    (folder / MADE_BY).write_text(f"{version[0]}.{version[1]}\n", encoding="ascii")
+    return made
+
+
+def _given_folder() -> Path | None:
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else None
+
+
+def _given_path(module: str, architecture: str) -> Path | None:
+    """The file of that folder for a module, by the compiler that the folder names itself; None where there is none."""
+    folder = _given_folder()
+    made_by = None if folder is None else re.fullmatch(rb"(\d+)\.(\d+)\s*", _read(folder / MADE_BY) or b"")
+    if folder is None or made_by is None:
+        return None
+    path = folder / cubin_name(module, architecture, (int(made_by[1]), int(made_by[2])))
+    return path if path.is_file() else None
+
+
+def _own_folder() -> Path | None:
+    return private_folder("cuda")
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _write(path: Path, data: bytes) -> bool:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""Reading the file: strict JSON, with line and column where it is broken."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from gpu_infer.config.location import Place
+from gpu_infer.errors import ConfigError
+from gpu_infer.system.regular_file import read_bytes
+
+
+class _NotStrictError(ValueError):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise _NotStrictError(f'the key "{key}" stands twice in one object')
+        result[key] = value
+    return result
+
+
+_MOST_DIGITS = 100
+_DEEPEST = 32
+"""Lists and objects in one another; the format needs six."""
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise _NotStrictError(f"a number has {len(text)} digits, expected at most {_MOST_DIGITS}")
+    return int(text)
+
+
+def _real_number(text: str) -> float:
+    if len(text) > 10 * _MOST_DIGITS:
+        raise _NotStrictError(f"a number has {len(text)} characters, expected at most {10 * _MOST_DIGITS}")
+    value = float(text)
+    if math.isinf(value):
+        raise _NotStrictError(f"{text[:40]} is beyond what a number can hold, expected at most 1.8e308")
+    return value
+
+
+def _constant(word: str) -> float:
+    raise _NotStrictError(f"{word} is not a JSON number")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The file's top-level object; ConfigError with line and column where it is not strict JSON."""
+    place = Place(path.name)
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise place.error(f"no such file: {path}", "name the configuration with --config") from None
+    except UnicodeDecodeError as error:
+        raise place.error(f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise place.error(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            "give a config_inference.json that this user may read",
+        ) from None
+    try:
+        document = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_constant,
+            parse_int=_whole_number,
+            parse_float=_real_number,
+        )
+    except json.JSONDecodeError as error:
+        raise place.error(f"line {error.lineno}, column {error.colno}: {error.msg}", "mend the JSON there") from None
+    except _NotStrictError as error:
+        raise place.error(str(error)) from None
+    except RecursionError:
+        raise _too_deep(place) from None
+    _check_depth(document, place)
+    return place.mapping(document)
+
+
+def _check_depth(document: Any, place: Place) -> None:
+    """ConfigError for more levels than `_DEEPEST`, counted without recursion."""
+    level, depth = [document], 0
+    while level:
+        if depth > _DEEPEST:
+            raise _too_deep(place)
+        depth += 1
+        level = [
+            member
+            for value in level
+            if isinstance(value, (list, dict))
+            for member in (value.values() if isinstance(value, dict) else value)
+        ]
+
+
+def _too_deep(place: Place) -> ConfigError:
+    return place.error(f"is nested too deeply, expected at most {_DEEPEST} levels", "take out the needless brackets")

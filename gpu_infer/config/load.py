@@ -1,0 +1,100 @@
+"""`load_config`: from a config_inference.json to a `Config`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gpu_infer.config.annotation_server import annotation_inferer
+from gpu_infer.config.components import Components
+from gpu_infer.config.config import Config
+from gpu_infer.config.document import read_document
+from gpu_infer.config.inferer import InfererSpec, inferer_spec
+from gpu_infer.config.location import Place, shown
+from gpu_infer.config.outputs import read_outputs
+from gpu_infer.errors import ConfigError
+from gpu_infer.redaction import redact
+from gpu_infer.transforms.base import Load, Transform
+from gpu_infer.transforms.chain.checks import check
+
+_log = logging.getLogger(__name__)
+
+_KNOWN = frozenset(
+    {
+        "batch_size",
+        "pre_transforms",
+        "post_transforms",
+        "writers",
+        "writer",
+        "inferer",
+        "inference",
+        "model_loader",
+    }
+)
+T = TypeVar("T")
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read, expand from `environ`, build and check a configuration.
+
+    Raises ConfigError: one line that names the file, the key, what was found and what was expected. Values of
+    environment variables are not part of it; the variables' names are.
+    """
+    try:
+        return _load(path, environ)
+    except ConfigError as error:
+        raise ConfigError(redact(error.message), remedy=error.remedy and redact(error.remedy)) from error.__cause__
+
+
+def _load(path: Path, environ: Mapping[str, str]) -> Config:
+    place = Place(path.name)
+    document = read_document(path)
+    extra = {key: value for key, value in document.items() if key not in _KNOWN}
+    for key in extra:
+        _log.info("%s: the key %r has no effect in inference", place.file, key)
+    if "batch_size" in document and document["batch_size"] != 1:
+        raise (place / "batch_size").error(
+            f"expected 1, one volume per run, found {shown(document['batch_size'])}",
+            "windows per request are inferer.args.batch_size",
+        )
+    components = Components(environ)
+    pre = components.transforms(_required(document, "pre_transforms", place), place / "pre_transforms")
+    post = components.transforms(_required(document, "post_transforms", place), place / "post_transforms")
+    names = _checked(place, check, pre, post)
+    inferer = _inferer(document, place, components, pre)
+    outputs, warnings = read_outputs(document, place, environ, names)
+    config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings)
+    _checked(place, config.pipeline)
+    return config
+
+
+def _required(document: dict[str, Any], key: str, place: Place) -> Any:
+    if key not in document:
+        raise (place / key).error("is missing", "list the components, or [] for none")
+    return document[key]
+
+
+def _checked(place: Place, make: Callable[..., T], *args: Any) -> T:
+    """`make(*args)`, with the file in front of what it refuses: the chains must work together, whatever the volume."""
+    try:
+        return make(*args)
+    except ConfigError as error:
+        prefix = "" if error.message.startswith(place.file) else f"{place.file}: "
+        raise ConfigError(prefix + error.message, remedy=error.remedy) from None
+
+
+def _inferer(document: dict[str, Any], place: Place, components: Components, pre: tuple[Transform, ...]) -> InfererSpec:
+    if "inferer" in document and "inference" in document:
+        raise place.error('"inferer" and "inference" exclude each other', "keep one")
+    if "inference" in document:
+        field = next(f for t in pre if isinstance(t, Load) for f in t.fields)
+        return annotation_inferer(document["inference"], place / "inference", components.environ, field)
+    example = '{"name": "TRTISScanWindowInferer", "args": {"model_name": …}}'
+    if "inferer" not in document:
+        raise (place / "inferer").error("is missing", example)
+    component = components.parse(document["inferer"], place / "inferer")
+    if component is None:
+        raise (place / "inferer").error("is disabled", "a run needs one")
+    return inferer_spec(component)

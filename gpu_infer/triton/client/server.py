@@ -1,0 +1,190 @@
+"""One Triton server: its address, the protocol in use, and what it says of a model."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from gpu_infer.errors import DeadlineError, ModelError, ServerError
+from gpu_infer.triton.client.access import Access
+from gpu_infer.triton.client.endpoints import ControlName, Endpoints, tls_protocol
+from gpu_infer.triton.client.failures import AccessDenied, ConnectionLost, one_line
+from gpu_infer.triton.client.protocol import Control
+from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.metadata import model_info
+from gpu_infer.triton.model.name import check_model_name
+from gpu_infer.triton.model.state import await_model
+
+log = logging.getLogger(__name__)
+
+PROBE_TIMEOUT_S = 5.0  # of one readiness call; a server that takes longer is asked again until the wait ends
+LEAST_TIMEOUT_S = 0.5  # of such a call at the end of the wait
+LOG_EVERY_S = 10.0
+
+
+def make_client(control: ControlName, url: str, access: Access | None = None) -> Control:
+    """A client of one protocol for the calling thread; ConfigError for certificates that cannot be used."""
+    if control == "grpc":
+        from gpu_infer.triton.client.grpc_client import GrpcClient
+
+        return GrpcClient(url, access)
+    from gpu_infer.triton.client.http_client import HttpClient
+
+    return HttpClient(url, access)
+
+
+class Server:
+    """A reachable server. Holds no connection: `client()` makes one for the thread that calls it."""
+
+    def __init__(self, control: ControlName, url: str, version: str, access: Access | None = None) -> None:
+        self.control = control
+        self.url = url
+        self.version = version
+        self._access = access
+
+    @classmethod
+    def connect(
+        cls,
+        endpoints: Endpoints,
+        control: str = "auto",
+        *,
+        wait_s: float = 600.0,
+        interval_s: float = 0.5,
+        check: Callable[[], None] = lambda: None,
+    ) -> Server:
+        """The first endpoint whose server is live, asked every `interval_s` seconds for at most `wait_s`.
+
+        Whether a server is ready depends on all its models; `model` waits for the one that a run needs.
+
+        check  called before each round; what it raises ends the wait
+        Raises DeadlineError that names every address tried and what it answered last, ConfigError when no
+        address speaks the protocol asked for or a certificate cannot be used, AccessDenied when every address
+        refuses us or shows a certificate that is not trusted.
+        """
+        candidates = endpoints.candidates(control)
+        access = endpoints.access
+        if access.headers:
+            open_urls = [url for _, url in candidates if tls_protocol(url) is None]
+            if open_urls:
+                log.warning("%s: headers (%s) are sent without encryption", open_urls[0], access.header_names)
+        answers: dict[tuple[ControlName, str], str] = {}
+        started = time.monotonic()
+        next_log = LOG_EVERY_S
+        while True:
+            check()
+            denials: list[AccessDenied] = []
+            for name, url in candidates:
+                try:
+                    answer = _ask(name, url, access, started + wait_s)
+                except AccessDenied as error:
+                    denials.append(error)
+                    answer = error.message
+                if isinstance(answer, Server):
+                    for (left, address), reason in answers.items():
+                        if (left, address) != (name, url):
+                            log.info("control %s at %s not used: %s", left, address, reason)
+                    log.info("Triton %s is live at %s (%s)", answer.version, url, name)
+                    return answer
+                answers[name, url] = answer
+            if len(denials) == len(candidates):
+                raise denials[0]
+            waited = time.monotonic() - started
+            if waited >= wait_s:
+                break
+            if waited >= next_log:
+                log.info("waiting for Triton, %.0f of %g s: %s", waited, wait_s, _told(answers))
+                next_log += LOG_EVERY_S
+            time.sleep(max(0.0, min(interval_s, wait_s - waited)))
+        raise DeadlineError(
+            f"no Triton server ready within {wait_s:g} s: {_told(answers)}",
+            remedy="start the server, or correct the address (NVIDIA_CLARA_TRTISURI, --triton host:port)",
+        )
+
+    def client(self) -> Control:
+        """A new client for the calling thread, which also closes it."""
+        return make_client(self.control, self.url, self._access)
+
+    def end_thread(self) -> None:
+        """What a thread that used `client()` does last, after closing it."""
+        if self.control == "http":
+            from gpu_infer.triton.client.http_client import end_thread
+
+            end_thread()
+
+    def model(
+        self,
+        name: str,
+        version: str = "",
+        *,
+        input_name: str | None = None,
+        output_name: str | None = None,
+        batch: int | None = None,
+        wait_s: float = 60.0,
+        load: bool = False,
+    ) -> ModelInfo:
+        """The model's one input and one output, as `metadata.model_info` explains.
+
+        Waits up to `wait_s` for a model that is being loaded. `load`: have the server load it unless it is ready.
+        Raises ConfigError for a name or version that no model can have; ModelError for a model that is missing
+        (listing those that the server has), was never loaded, failed to load, is not ready in time, decoupled, or
+        not of one input and one output.
+        """
+        check_model_name(name, version)
+        client = self.client()
+        try:
+            if load and not client.model_ready(name, version):
+                log.info("loading model %s", name)
+                client.load_model(name, wait_s)
+            await_model(client, name, version, wait_s)
+            metadata = client.model_metadata(name, version)
+            config = client.model_config(name, version)
+        finally:
+            client.close()
+        return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
+
+
+def wait_until_ready(client: Control, model: str, version: str, wait_s: float) -> None:
+    """Wait for a server that went away, and its model, to be back; DeadlineError after `wait_s`."""
+    until = time.monotonic() + wait_s
+    last = "no answer"
+    while True:
+        try:
+            if client.server_live(_call_s(until)) and client.model_ready(model, version, _call_s(until)):
+                return
+            last = f"model {model} is not ready"
+        except (ConnectionLost, DeadlineError, ModelError) as error:
+            last = error.message
+        if time.monotonic() >= until:
+            raise DeadlineError(
+                f"connection to Triton at {client.url} was lost and it was not back within {wait_s:g} s: {last}",
+                remedy="restart the server and run again, or wait longer (--wait); its log may say why it went away",
+            )
+        time.sleep(0.2)
+
+
+def _call_s(until: float) -> float:
+    """Seconds that a readiness call may take if the wait ends when the monotonic clock shows `until`."""
+    return min(PROBE_TIMEOUT_S, max(LEAST_TIMEOUT_S, until - time.monotonic()))
+
+
+def _ask(name: ControlName, url: str, access: Access, until: float) -> Server | str:
+    """The server behind one address, or what keeps it from being used; raises AccessDenied."""
+    client = make_client(name, url, access)
+    try:
+        if client.server_live(_call_s(until)):
+            return Server(name, url, client.server_version(_call_s(until)), access)
+        return "not live yet"
+    except AccessDenied:
+        raise
+    except ServerError as error:
+        return error.message
+    finally:
+        client.close()
+
+
+def _told(answers: dict[tuple[ControlName, str], str]) -> str:
+    return "; ".join(
+        f"{name} {url}: {one_line(answer.rpartition('connection failed: ')[2])}"
+        for (name, url), answer in answers.items()
+    )

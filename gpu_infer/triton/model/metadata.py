@@ -1,0 +1,112 @@
+"""From a server's metadata to the one-input, one-output view that the inferers work with."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from gpu_infer.errors import ModelError
+from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
+from gpu_infer.triton.model.info import ModelInfo, TensorInfo
+
+DTYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype(np.float32), "FP16": np.dtype(np.float16)}
+VOLUME_DIMS = 4  # channels and three spatial axes
+
+
+def model_info(
+    metadata: ModelMetadata,
+    config: ModelConfig,
+    version: str = "",
+    *,
+    input_name: str | None = None,
+    output_name: str | None = None,
+    batch: int | None = None,
+) -> ModelInfo:
+    """The model with its batch axis taken off the dims.
+
+    max_batch_size > 0             a leading batch axis of up to that many windows
+    max_batch_size 0, 5 dims       an explicit batch axis: its own size where fixed, else `batch` (default 1)
+    max_batch_size 0, 4 dims       no batch axis, one window a request
+    Of several inputs, the only one that is not optional is taken. Raises ModelError for a decoupled model, several
+    inputs or outputs of which none is chosen by name, a datatype other than FP32 and FP16, and dims that are not
+    channels and three axes.
+    """
+    name = metadata.name
+    if config.decoupled:
+        raise ModelError(
+            f"model {name} is decoupled (it may answer any number of times), expected one answer a request",
+            remedy="serve it without model_transaction_policy { decoupled: true }",
+        )
+    needed = tuple(tensor for tensor in metadata.inputs if tensor.name not in config.optional_inputs)
+    if input_name is None and len(needed) == 1:
+        input_name = needed[0].name
+    source = _choose(name, "input", metadata.inputs, input_name)
+    sink = _choose(name, "output", metadata.outputs, output_name)
+    unfed = [t.name for t in metadata.inputs if t is not source and t.name not in config.optional_inputs]
+    if unfed:
+        raise ModelError(
+            f"model {name} also wants {', '.join(unfed)} in every request, expected {source.name} alone",
+            remedy="serve the model with one input, or make the others optional",
+        )
+    batch_axis: Literal["leading", "none"] = "leading"
+    max_batch, fixed = config.max_batch_size, False
+    if config.max_batch_size == 0 and len(source.shape) == VOLUME_DIMS:
+        batch_axis, max_batch = "none", 1
+    elif config.max_batch_size == 0:
+        first = source.shape[0] if source.shape else -1
+        fixed = first > 0
+        max_batch = first if fixed else (batch or 1)
+    return ModelInfo(
+        name=name,
+        version=version or _latest(metadata.versions),
+        platform=metadata.platform or config.backend,
+        input=_tensor(name, "input", source, batch_axis),
+        output=_tensor(name, "output", sink, batch_axis),
+        max_batch=max_batch,
+        batch_axis=batch_axis,
+        fixed_batch=fixed,
+    )
+
+
+def _choose(model: str, role: str, tensors: tuple[TensorMetadata, ...], wanted: str | None) -> TensorMetadata:
+    names = ", ".join(tensor.name for tensor in tensors) or "none"
+    if wanted is not None:
+        for tensor in tensors:
+            if tensor.name == wanted:
+                return tensor
+        raise ModelError(
+            f"model {model} has no {role} {wanted!r}, it has: {names}",
+            remedy=f"correct inferer.args.{role}_name",
+        )
+    if len(tensors) != 1:
+        raise ModelError(
+            f"model {model} has {len(tensors)} {role}s, expected one: {names}",
+            remedy=f"choose one with inferer.args.{role}_name"
+            + ("; all others must be optional" if role == "input" else "")
+            if tensors
+            else f"serve a model with one {role}",
+        )
+    return tensors[0]
+
+
+def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str) -> TensorInfo:
+    dtype = DTYPES.get(tensor.datatype)
+    if dtype is None:
+        raise ModelError(
+            f"model {model}: {role} {tensor.name} is {tensor.datatype}, expected FP32 or FP16",
+            remedy="export the model with float32 or float16 tensors",
+        )
+    dims = tensor.shape[1:] if batch_axis == "leading" else tensor.shape
+    if len(dims) != VOLUME_DIMS:
+        raise ModelError(
+            f"model {model}: {role} {tensor.name} has dims {list(tensor.shape)}, "
+            "expected channels and three axes" + (" after the batch axis" if batch_axis == "leading" else ""),
+            remedy="serve a 3-D model with dims C,X,Y,Z",
+        )
+    return TensorInfo(tensor.name, dtype, tensor.datatype, dims)
+
+
+def _latest(versions: tuple[str, ...]) -> str:
+    """The version that a request without one reaches: the highest number."""
+    return max(versions, key=lambda v: (v.isdigit(), int(v) if v.isdigit() else 0, v)) if versions else ""

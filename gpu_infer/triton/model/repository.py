@@ -1,0 +1,62 @@
+"""A model as its folder in a model repository describes it, for planning without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gpu_infer.errors import ModelError
+from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
+from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.metadata import model_info
+from gpu_infer.triton.model.name import check_model_name
+
+
+def model_in_repository(
+    repository: Path,
+    name: str,
+    version: str = "",
+    *,
+    input_name: str | None = None,
+    output_name: str | None = None,
+    batch: int | None = None,
+) -> ModelInfo | None:
+    """What `repository/name/config.pbtxt` says, as the server would tell it; None where there is no such file.
+
+    Raises ConfigError for a name that no folder can have, ModelError for a file that does not parse or a model that
+    does not fit (see `metadata.model_info`).
+    """
+    check_model_name(name, version)
+    path = repository / name / "config.pbtxt"
+    if not path.is_file():
+        return None
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2
+
+    parsed = model_config_pb2.ModelConfig()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8"), parsed)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}", remedy="see Triton's model configuration") from error
+    batched = parsed.max_batch_size > 0
+    versions = sorted(p.name for p in (repository / name).iterdir() if p.is_dir() and p.name.isdecimal())
+    metadata = ModelMetadata(
+        name=name,
+        versions=tuple(versions),
+        platform=parsed.platform or parsed.backend,
+        inputs=tuple(_tensor(t, batched, model_config_pb2) for t in parsed.input),
+        outputs=tuple(_tensor(t, batched, model_config_pb2) for t in parsed.output),
+    )
+    config = ModelConfig(
+        max_batch_size=parsed.max_batch_size,
+        backend=parsed.backend,
+        decoupled=parsed.model_transaction_policy.decoupled,
+        optional_inputs=frozenset(tensor.name for tensor in parsed.input if tensor.optional),
+    )
+    return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
+
+
+def _tensor(tensor: Any, batched: bool, schema: Any) -> TensorMetadata:
+    datatype = schema.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    dims = tuple(int(n) for n in tensor.dims)
+    return TensorMetadata(tensor.name, datatype, (-1, *dims) if batched else dims)

@@ -1,0 +1,135 @@
+"""Compressed DICOM pixels, decoded by GDCM. Called in a child process: codecs crash on damaged streams.
+
+GDCM gets a file that was written here, with the stream and the format of its pixels alone: it then returns stored
+integers (it would rescale them, and invert MONOCHROME1), and no other part of a foreign header reaches it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID
+
+from gpu_infer.errors import InputError
+
+_RLE = "1.2.840.10008.1.2.5"
+CODECS = {_RLE, *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91))}
+"""Transfer syntaxes that GDCM decodes: RLE, JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000."""
+
+_SLICE = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture: a class without a rescale of its own
+_SMALL = 4096  # pixels: GDCM refuses sound RLE streams of a few bytes, and pydicom takes long for large ones
+_DAMAGED = "export the series again, or convert it to .nii.gz"
+
+
+class Encoded(NamedTuple):
+    """A compressed frame: its file, where the file's pixels begin, its number of `frames`, and the integers' format."""
+
+    path: str
+    pixels_at: int
+    size: int
+    syntax: str
+    number: int
+    frames: int
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+
+
+def decode(jobs: Sequence[Encoded]) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    """Stored integers [row, column] of every frame. Raises `InputError` for streams that cannot be decoded."""
+    arrays = []
+    path, streams = "", list[bytes]()
+    for job in jobs:
+        if job.path != path:
+            path, streams = job.path, _streams(job)
+        if len(streams) != job.frames:
+            raise InputError(
+                f"{path}: truncated or damaged slice: found {len(streams)} compressed frames, expected {job.frames}",
+                remedy=_DAMAGED,
+            )
+        arrays.append(_decode(job, streams[job.number]))
+    return {}, arrays
+
+
+def _streams(job: Encoded) -> list[bytes]:
+    with Path(job.path).open("rb") as file:
+        file.seek(job.pixels_at)
+        data = file.read(job.size - job.pixels_at)
+    try:
+        return list(generate_frames(data, number_of_frames=job.frames))
+    except MemoryError:
+        raise
+    except Exception:  # the items of a damaged stream
+        raise InputError(f"{job.path}: truncated or damaged slice: broken compressed pixels", remedy=_DAMAGED) from None
+
+
+def _decode(job: Encoded, stream: bytes) -> NDArray[Any]:
+    if job.syntax == _RLE and job.rows * job.columns <= _SMALL:
+        return _decode_small(job, stream)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    file = os.memfd_create("gpu_infer-slice")
+    try:
+        with os.fdopen(file, "wb") as target:
+            target.write(_plain_file(job, stream))
+            target.flush()
+            reader.SetFileName(f"/proc/self/fd/{file}")
+            image = reader.Execute()
+    except RuntimeError:
+        raise InputError(f"{job.path}: truncated or damaged slice: GDCM cannot decode it", remedy=_DAMAGED) from None
+    array = sitk.GetArrayFromImage(image)
+    expected = np.dtype(f"{'i' if job.signed else 'u'}{job.allocated // 8}")
+    if array.size != job.rows * job.columns or array.dtype != expected:
+        raise InputError(
+            f"{job.path}: compressed pixels of {array.dtype} {array.shape}, expected {expected}"
+            f" {(job.rows, job.columns)} as in the header",
+            remedy=_DAMAGED,
+        )
+    stored: NDArray[Any] = array.reshape(job.rows, job.columns)
+    return stored
+
+
+def _decode_small(job: Encoded, stream: bytes) -> NDArray[Any]:
+    plain = _plain_dataset(job, stream)
+    plain.BitsStored, plain.HighBit = job.allocated, job.allocated - 1
+    try:
+        stored: NDArray[Any] = pixel_array(plain, raw=True).reshape(job.rows, job.columns)
+    except MemoryError:
+        raise
+    except Exception:  # whatever a damaged stream does to the decoder
+        raise InputError(f"{job.path}: truncated or damaged slice: RLE cannot be decoded", remedy=_DAMAGED) from None
+    return stored
+
+
+def _plain_file(job: Encoded, stream: bytes) -> bytes:
+    out = io.BytesIO()
+    _plain_dataset(job, stream).save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def _plain_dataset(job: Encoded, stream: bytes) -> Dataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(_SLICE), UID("1.2.3")
+    meta.TransferSyntaxUID = UID(job.syntax)
+    ds = Dataset()
+    ds.file_meta = meta
+    ds.SOPClassUID, ds.SOPInstanceUID = _SLICE, "1.2.3"
+    ds.Modality, ds.SamplesPerPixel, ds.PhotometricInterpretation = "OT", 1, "MONOCHROME2"
+    ds.Rows, ds.Columns, ds.BitsAllocated = job.rows, job.columns, job.allocated
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = job.stored, job.high, int(job.signed)
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    return ds

@@ -1,0 +1,146 @@
+"""Values of DICOM elements as plain numbers and text, whatever a damaged header holds in their place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from gpu_infer.errors import GpuInferError, InputError
+
+KEYWORDS = (
+    *("ImageType", "SOPClassUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "Units"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "DoseGridScaling"),
+    *("InConcatenationNumber", "InConcatenationTotalNumber", "DimensionIndexSequence"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+"""What is read of a file; everything else is passed over."""
+
+SIEMENS_MOSAIC = (0x00190010, 0x0019100A)
+"""Name of Siemens' private group, and NumberOfImagesInMosaic in it."""
+
+_REMEDY = "repair the header, or export the series again"
+_TEXT = ("DS", "IS", "CS", "UI", "LO", "SH")
+_BINARY = {"US": "u2", "UL": "u4", "AT": "u2", "US or SS": "u2", "FD": "f8"}
+
+
+def text(elements: Dataset, keyword: str) -> str:
+    """The element as text without padding; "" if it is absent."""
+    return _decoded(_value(elements, keyword))
+
+
+def words(elements: Dataset, keyword: str) -> tuple[str, ...]:
+    """The values of a text element."""
+    joined = text(elements, keyword)
+    return tuple(part.strip() for part in joined.split("\\")) if joined else ()
+
+
+def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
+    """The values of an element of numbers; () if it is absent or empty. `where` begins the error line.
+
+    Raises `InputError` for what is no finite number.
+    """
+    value = _value(elements, keyword)
+    if not value:
+        return ()
+    vr = dictionary_VR(keyword)
+    try:
+        if vr in _TEXT:
+            decoded = _decoded(value).replace("_", "?")  # Python takes 1_0 for a number
+            values = [float(part) for part in decoded.split("\\") if part.strip()]
+        else:
+            values = [float(v) for v in _array(elements, keyword, value, _BINARY[vr])]
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"{where}: {keyword} is damaged, expected numbers", remedy=_REMEDY) from None
+    if not np.isfinite(values).all():
+        raise InputError(f"{where}: {keyword} holds NaN or infinity, expected finite numbers", remedy=_REMEDY)
+    return tuple(values)
+
+
+def number(elements: Dataset, keyword: str, where: str, default: float | None = None) -> float | None:
+    """The first value of an element of numbers."""
+    values = numbers(elements, keyword, where)
+    return values[0] if values else default
+
+
+def integer(elements: Dataset, keyword: str, where: str) -> int:
+    """A whole number that every image must have. Raises `InputError`."""
+    value = number(elements, keyword, where)
+    if value is None or value != int(value):
+        found = "missing" if value is None else f"{value:g}"
+        raise InputError(f"{where}: {keyword} is {found}, expected a whole number", remedy=_REMEDY)
+    return int(value)
+
+
+def items(elements: Dataset, keyword: str, where: str) -> list[Dataset]:
+    """The items of a sequence; [] if it is absent. Raises `InputError` for a damaged one."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in elements:
+        return []
+    try:
+        value = elements[tag].value
+        sequence = list(value) if value else []
+    except (GpuInferError, MemoryError):
+        raise
+    except Exception:  # nested items of any kind of damage, parsed only now
+        sequence = [None]
+    if not all(isinstance(item, Dataset) for item in sequence):
+        raise InputError(f"{where}: {keyword} is damaged, expected a sequence", remedy=_REMEDY)
+    return sequence
+
+
+def raw(elements: Dataset, keyword: str) -> bytes:
+    """The bytes of an element as they are in the file."""
+    value = _value(elements, keyword)
+    return bytes(value) if isinstance(value, bytes | bytearray) else b""
+
+
+def uid_name(uid: str) -> str:
+    """The standard's name of a class or syntax, "" for every other."""
+    if not re.fullmatch(r"[0-9.]{1,64}", uid):
+        return ""
+    name = UID(uid).name
+    return "" if name == uid else name
+
+
+def mosaic_tiles(elements: Dataset) -> int:
+    """Number of slices that a Siemens mosaic shows as tiles; 0 for every other image."""
+    creator, count = (elements.get_item(tag) if tag in elements else None for tag in SIEMENS_MOSAIC)
+    if count is None or creator is None or not _decoded(creator.value).startswith("SIEMENS MR"):
+        return 0
+    value = count.value if isinstance(count.value, bytes) else b""
+    return int.from_bytes(value, "little") if len(value) == 2 and count.VR != "IS" else _digits(value)
+
+
+def _digits(value: bytes) -> int:
+    digits = _decoded(value)
+    return int(digits) if digits.isdecimal() and len(digits) < 6 else 0
+
+
+def _value(elements: Dataset, keyword: str) -> Any:
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in elements:
+        return None
+    element: Any = elements.get_item(tag)
+    return element.value
+
+
+def _decoded(value: Any) -> str:
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode("ascii", "replace").strip("\0 ")
+    return str(value).strip("\0 ") if isinstance(value, str) else ""
+
+
+def _array(elements: Dataset, keyword: str, value: Any, dtype: str) -> Any:
+    element: Any = elements.get_item(tag_for_keyword(keyword))  # type: ignore[arg-type]
+    if not isinstance(element, RawDataElement):
+        raise ValueError(keyword)
+    return np.frombuffer(value, np.dtype(dtype).newbyteorder("<" if element.is_little_endian else ">"))

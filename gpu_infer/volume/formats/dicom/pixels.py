@@ -1,0 +1,132 @@
+"""Voxels of frames that were proved to be one grid: read slice by slice into one array of physical values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_infer.errors import InputError
+from gpu_infer.volume.child import call_in_child
+from gpu_infer.volume.formats.dicom.codec import CODECS, Encoded, decode
+from gpu_infer.volume.formats.dicom.elements import uid_name
+from gpu_infer.volume.formats.dicom.file import BIG_ENDIAN, DEFLATED, EXPLICIT, EXPORT, IMPLICIT, UNDEFINED_LENGTH
+from gpu_infer.volume.formats.dicom.frames import Frame
+from gpu_infer.volume.formats.dicom.values import fill, has_strays, stored_integers
+
+_NATIVE = {IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN}
+_MAX_RATIO, _SLACK = 1000, 1 << 20  # what a codec makes of a byte at most, and of a file of a few bytes
+_DECOMPRESS = "decompress the series, with gdcmconv --raw or dcmdjpeg"
+_BATCH = 1 << 28  # bytes that one child decodes: they are in memory twice
+
+
+def check_sizes(frames: Sequence[Frame]) -> None:
+    """Prove that the files hold the pixels which their headers declare, before any memory is taken for them."""
+    for frame in frames:
+        if frame.number:  # the file was looked at with its first frame
+            continue
+        file, count = frame.file, frame.file.frames
+        expected = count * frame.pixels.nbytes
+        available = file.size - file.pixels_at
+        if file.syntax in CODECS:
+            if expected > _MAX_RATIO * available + _SLACK:
+                raise InputError(
+                    f"{file.path}: found {available} compressed bytes, expected {expected} after decoding",
+                    remedy=EXPORT,
+                )
+            continue
+        if file.pixels_length == UNDEFINED_LENGTH and file.syntax in _NATIVE:
+            raise InputError(
+                f"{file.path}: compressed pixels in {_syntax_name(file.syntax)}, expected them uncompressed",
+                remedy=EXPORT,
+            )
+        if file.syntax not in _NATIVE or _is_ambiguous(frame):
+            raise InputError(
+                f"{file.path}: pixels in {_syntax_name(file.syntax)}, expected uncompressed, RLE, JPEG, JPEG-LS or"
+                " JPEG 2000",
+                remedy=_DECOMPRESS,
+            )
+        available = min(available, file.pixels_length)
+        if available < expected:
+            raise InputError(
+                f"{file.path}: truncated or damaged slice: found {available} bytes of pixels, expected {expected}",
+                remedy=EXPORT,
+            )
+        if file.pixels_length >= expected + frame.pixels.nbytes:
+            raise InputError(
+                f"{file.path}: found {file.pixels_length} bytes of pixels, expected {expected} for {count} frames",
+                remedy=EXPORT,
+            )
+
+
+def _is_ambiguous(frame: Frame) -> bool:
+    """Whether the order of bytes depends on more than the syntax, or every frame would inflate the whole file."""
+    swapped = frame.file.syntax == BIG_ENDIAN and frame.pixels.allocated != 16
+    return swapped or (frame.file.syntax == DEFLATED and frame.file.frames > 1)
+
+
+def working_bytes(frames: Sequence[Frame]) -> int:
+    """Memory that `read_pixels` takes in passing, in this process and its child, more than what it returns."""
+    largest = max(f.pixels.nbytes for f in frames)
+    passing = largest + 2 * 8 * largest // min(f.pixels.allocated // 8 for f in frames)  # float64 of one frame, twice
+    compressed = [f for f in frames if f.file.syntax in CODECS]
+    return passing + (2 * min(_BATCH, sum(f.pixels.nbytes for f in compressed)) + _codec_bytes(compressed))
+
+
+def read_pixels(frames: Sequence[Frame], dtype: np.dtype[Any], notes: list[str]) -> NDArray[Any]:
+    """[frame, row, column] in physical units, in the order of `frames`; dtype of `value_dtype`."""
+    first = frames[0].pixels
+    out = np.empty((len(frames), first.rows, first.columns), dtype)
+    strays = 0
+    for n, stored in _stored(frames):
+        clean = stored_integers(stored, frames[n].pixels)
+        strays += has_strays(stored, clean, frames[n].pixels)
+        fill(out[n], clean, frames[n].rescale)
+    if strays:
+        notes.append(f"bits outside those in use (BitsStored, HighBit) are set in {strays} slices: not part of values")
+    return out
+
+
+def _stored(frames: Sequence[Frame]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """(number in `frames`, stored integers [row, column]) in any order."""
+    encoded: list[int] = []
+    for n, frame in enumerate(frames):
+        if frame.file.syntax in CODECS:
+            encoded.append(n)
+            continue
+        pixels = frame.pixels
+        data = frame.file.read(pixels.nbytes, frame.number * pixels.nbytes)
+        if len(data) < pixels.nbytes:
+            raise InputError(f"{frame.file.path}: became shorter while it was read", remedy=EXPORT)
+        dtype = pixels.dtype.newbyteorder(">") if frame.file.syntax == BIG_ENDIAN else pixels.dtype
+        yield n, np.frombuffer(data, dtype).reshape(pixels.rows, pixels.columns)
+    if encoded:
+        size = max(1, _BATCH // max(frames[n].pixels.nbytes for n in encoded))
+        for at in range(0, len(encoded), size):
+            batch = encoded[at : at + size]
+            yield from zip(batch, _decoded([frames[n] for n in batch]), strict=True)
+
+
+def _decoded(frames: Sequence[Frame]) -> list[NDArray[Any]]:
+    """Stored integers of compressed frames, decoded by GDCM in a process of its own."""
+    jobs = [
+        Encoded(str(f.file.path), f.file.pixels_at, f.file.size, f.file.syntax, f.number, f.file.frames, *f.pixels)
+        for f in frames
+    ]
+    memory = sum(f.pixels.nbytes for f in frames) + _codec_bytes(frames)
+    _, arrays = call_in_child(decode, jobs, path=frames[0].file.path.parent, memory=memory)
+    shapes = [(f.pixels.rows, f.pixels.columns) for f in frames]
+    if [a.shape for a in arrays] != shapes or [a.dtype for a in arrays] != [f.pixels.dtype for f in frames]:
+        raise InputError(f"{frames[0].file.path.parent}: decoded pixels do not fit the headers", remedy=EXPORT)
+    return list(arrays)
+
+
+def _codec_bytes(frames: Sequence[Frame]) -> int:
+    """Memory that a codec takes: some frames, and the largest file with copies of it."""
+    return 8 * max((f.pixels.nbytes for f in frames), default=0) + 4 * max((f.file.size for f in frames), default=0)
+
+
+def _syntax_name(syntax: str) -> str:
+    return uid_name(syntax) or "an unknown transfer syntax"

@@ -1,0 +1,167 @@
+"""Slices of one DICOM series put in order along their normal, and the proof that they are a regular grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from gpu_infer.errors import InputError
+from gpu_infer.volume.checks import check_geometry
+from gpu_infer.volume.formats.dicom.elements import number, numbers
+from gpu_infer.volume.geometry import Geometry
+
+_PARALLEL = 1e-3  # difference of direction cosines between slices
+_STEP_TOLERANCE = 1e-2  # deviation of a slice from its place, as a part of the slice distance …
+_ROUNDING_MM = 0.05 + 1e-6  # … but positions are often written with one decimal
+_TILT = 1e-3  # drift across the slices per mm along the normal: 0.06 degrees
+
+
+class Plane(NamedTuple):
+    """One slice or frame. `where` begins error lines, `name` stands inside them; mm, LPS+, columns × rows.
+
+    A position without three numbers, cosines without six and a spacing without two are refused in `arrange`.
+    """
+
+    where: str
+    name: str
+    size: tuple[int, int]
+    position: tuple[float, ...]
+    cosines: tuple[float, ...]
+    spacing: tuple[float, ...]
+    thickness: float
+    between: float
+
+
+class Groups(NamedTuple):
+    """The data sets that hold a plane's position, its orientation and its measures."""
+
+    position: Dataset
+    orientation: Dataset
+    measures: Dataset
+
+
+def plane(groups: Groups, size: tuple[int, int], where: str, name: str) -> Plane:
+    return Plane(
+        where,
+        name,
+        size,
+        numbers(groups.position, "ImagePositionPatient", where),
+        numbers(groups.orientation, "ImageOrientationPatient", where),
+        numbers(groups.measures, "PixelSpacing", where),
+        number(groups.measures, "SliceThickness", where) or 0.0,
+        number(groups.measures, "SpacingBetweenSlices", where) or 0.0,
+    )
+
+
+def arrange(planes: Sequence[Plane], where: Path, notes: list[str]) -> tuple[list[int], Geometry]:
+    """Indices of `planes` in ascending order along the normal (row × column direction), and their grid.
+
+    Raises `InputError` for planes that differ in size, spacing or orientation, for two at one position, for a
+    gap, for uneven distances and for a stack that is not perpendicular to its slices (gantry tilt).
+    """
+    first = planes[0]
+    for one in planes:
+        _check_numbers(one)
+    if min(first.spacing) <= 0:
+        raise InputError(
+            f"{first.where}: PixelSpacing {first.spacing} mm, expected positive numbers", remedy="repair the header"
+        )
+    cosines, spacing = np.array(first.cosines), np.array(first.spacing)
+    _check_alike(planes, cosines, spacing)
+    row, column = (v / (np.linalg.norm(v) or 1.0) for v in (cosines[:3], cosines[3:]))
+    normal = np.cross(row, column)
+    lengths = [float(np.linalg.norm(v)) for v in (cosines[:3], cosines[3:], normal)]
+    if max(abs(length - 1.0) for length in lengths) > _PARALLEL:
+        raise InputError(
+            f"{first.where}: ImageOrientationPatient {first.cosines}, expected orthonormal axes",
+            remedy="repair the header",
+        )
+    normal /= lengths[2]
+    positions = np.array([one.position for one in planes])
+    order = np.argsort(positions @ normal, kind="stable")
+    if len(planes) == 1:
+        step = _thickness(first, notes)
+    else:
+        step = _step([planes[n] for n in order], positions[order], normal, where)
+    columns, rows = first.size
+    geometry = Geometry.from_itk(
+        (columns, rows, len(planes)),
+        (float(spacing[1]), float(spacing[0]), step),
+        tuple(positions[order[0]]),
+        tuple(np.column_stack([row, column, normal]).ravel()),
+    )
+    check_geometry(geometry, where)
+    return [int(n) for n in order], geometry
+
+
+def _check_numbers(one: Plane) -> None:
+    expected = (("ImagePositionPatient", one.position, 3), ("ImageOrientationPatient", one.cosines, 6))
+    for keyword, values, count in (*expected, ("PixelSpacing", one.spacing, 2)):
+        if len(values) != count:
+            raise InputError(
+                f"{one.where}: {keyword} has {len(values)} values, expected {count} numbers",
+                remedy="give a series of axial, coronal or sagittal slices, without localizers and reports",
+            )
+
+
+def _thickness(lone: Plane, notes: list[str]) -> float:
+    """mm along the normal of a slice without neighbours."""
+    for value in (lone.between, lone.thickness):
+        if value > 0:
+            return value
+    notes.append("one slice without thickness: 1 mm assumed")
+    return 1.0
+
+
+def _check_alike(planes: Sequence[Plane], cosines: NDArray[np.float64], spacing: NDArray[np.float64]) -> None:
+    first = planes[0]
+    remedy = "keep the slices of one stack in the folder, without localizers"
+    for other in planes[1:]:
+        if other.size != first.size:
+            raise InputError(
+                f"{other.where}: {other.size} pixels, expected {first.size} as in {first.name}", remedy=remedy
+            )
+        if np.abs(np.array(other.cosines) - cosines).max() > _PARALLEL:
+            raise InputError(f"{other.where}: orientation differs from {first.name}", remedy=remedy)
+        if not np.allclose(other.spacing, spacing, rtol=1e-4):
+            raise InputError(f"{other.where}: PixelSpacing differs from {first.name}", remedy=remedy)
+
+
+def _step(planes: Sequence[Plane], positions: NDArray[np.float64], normal: NDArray[np.float64], where: Path) -> float:
+    """mm between neighbours of the sorted `planes`."""
+    along = positions @ normal
+    steps = np.diff(along)
+    step = float(np.median(steps))
+    near = max(_STEP_TOLERANCE * step, 1e-3)
+    twice = int(np.argmin(steps))
+    if steps[twice] < near:
+        raise InputError(
+            f"{where}: two slices at one position: {planes[twice].name}, {planes[twice + 1].name}",
+            remedy="keep one phase, echo or time point in the folder",
+        )
+    even = float(along[-1] - along[0]) / (len(planes) - 1)
+    off = np.abs(along - along[0] - even * np.arange(len(planes)))
+    if off.max() > max(_STEP_TOLERANCE * even, _ROUNDING_MM):
+        worst = int(np.argmax(np.abs(steps - step)))
+        lost = round(steps[worst] / step) - 1
+        what = f"{lost} slices missing" if lost > 0 else "uneven slice distance"
+        raise InputError(
+            f"{where}: {what}: {steps[worst]:.3f} mm between {planes[worst].name} and {planes[worst + 1].name},"
+            f" expected {step:.3f} mm",
+            remedy="export the whole series, or resample it to even distances",
+        )
+    drift = positions - positions[0] - np.outer(along - along[0], normal)
+    tilt = float(np.linalg.norm(drift, axis=1).max())
+    length = float(along[-1] - along[0])
+    if tilt > max(_TILT * length, _ROUNDING_MM):
+        degrees = np.degrees(np.arctan2(tilt, length))
+        raise InputError(
+            f"{where}: gantry tilt of {degrees:.2f}°: slices shift by {tilt:.2f} mm over {length:.1f} mm",
+            remedy="resample the series to an upright grid: convert it with tilt correction",
+        )
+    return even

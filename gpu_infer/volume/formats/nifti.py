@@ -1,0 +1,241 @@
+"""NIfTI-1 and NIfTI-2, single files (.nii, .nii.gz) and .hdr/.img pairs.
+
+nibabel reads and checks the header and decides which affine counts (sform, else qform, else a centred one);
+voxels are read here, in their stored dtype and with the first axis fastest in memory, and are never scaled.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
+from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from gpu_infer.errors import InputError
+from gpu_infer.volume.checks import check_geometry, kept_dtype, kept_extra
+from gpu_infer.volume.files import data_file
+from gpu_infer.volume.formats.spans import read_head
+from gpu_infer.volume.formats.stored import StoredVoxels
+from gpu_infer.volume.geometry import Affine, Geometry, Shape3
+from gpu_infer.volume.header import VolumeHeader
+
+_HEADER_BYTES = 540  # NIfTI-2's; NIfTI-1 needs the first 348 of them
+_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+_FORMS_AGREE_MM = 1e-3
+_MAX_OFFSET = 2.0**62
+_CIFTI_INTENTS = range(3000, 3100)
+_KINDS = (Nifti1Header, Nifti1PairHeader, Nifti2Header, Nifti2PairHeader)
+
+
+def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
+    """Header of a NIfTI file, one channel per entry of the fourth axis.
+
+    slope and inter are the header's scl_slope and scl_inter, 1 and 0 where scl_slope is 0 or NaN. xyzt units
+    of metres or microns are turned into mm. Raises `InputError` for what is broken or outside what is
+    supported: fewer than three axes, more than one axis of channels, RGB, complex, CIFTI-2 and Analyze files,
+    zero spacing, voxels inside the header, truncation.
+    """
+    notes: list[str] = []
+    header = _header(path, notes)
+    shape, channels = _shape(header, path)
+    dtype = _dtype(header, path)
+    with np.errstate(all="ignore"):  # numbers that overflow are refused right after
+        geometry = Geometry(shape, _affine(header, shape, path, notes))
+    check_geometry(geometry, path)
+    try:
+        slope, inter = header.get_slope_inter()
+    except HeaderDataError:
+        raise InputError(
+            f"{path}: scl_slope {header['scl_slope']}, scl_inter {header['scl_inter']}, expected numbers",
+            remedy="repair the header's scaling",
+        ) from None
+    stored = _stored(path, header, dtype, shape, channels, allow_foreign)
+    stored.check()
+
+    def load(remarks: list[str]) -> NDArray[Any]:
+        # The first axis is the fastest in the file, channels are the slowest.
+        return stored.read(remarks).reshape(channels, shape[2], shape[1], shape[0]).transpose(0, 3, 2, 1)
+
+    return VolumeHeader(
+        geometry,
+        channels,
+        kept_dtype(dtype, path),
+        path,
+        _files(path),
+        "nifti",
+        load,
+        slope=1.0 if slope is None else float(slope),
+        inter=0.0 if inter is None else float(inter),
+        warnings=tuple(notes),
+        extra=kept_extra(dtype, stored.count),
+    )
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """Header file first, file with the voxels last; one and the same for a single file."""
+    pair = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix.lower())
+    if pair is None:
+        return (path,)
+    other = path.with_suffix(pair if path.suffix.islower() else pair.upper())
+    return (path, other) if pair == ".img" else (other, path)
+
+
+def _header(path: Path, notes: list[str]) -> Any:
+    source = _files(path)[0]
+    block = _head(source)
+    for kind in _KINDS:
+        if kind.may_contain_header(block):
+            break
+    else:
+        analyze = source.suffix.lower() == ".hdr" and len(block) >= 348
+        raise InputError(
+            f"{source}: {'Analyze' if analyze else 'unknown'} header, expected NIfTI-1 or NIfTI-2",
+            remedy="convert the volume to .nii.gz",
+        )
+    paired = kind in (Nifti1PairHeader, Nifti2PairHeader)
+    if paired and len(_files(path)) == 1:
+        raise InputError(f"{path}: header of a .hdr/.img pair under a single file's name", remedy="rename the pair")
+    try:
+        header = kind(block[: kind.template_dtype.itemsize], check=False)
+        _check_offset(header, source, single=len(_files(path)) == 1)
+        zooms = np.array(header["pixdim"][1:4], dtype=np.float64)
+        header.check_fix(logger=_collector(notes), error_level=40)
+    except (HeaderDataError, ValueError, OverflowError) as error:
+        raise InputError(f"{source}: broken NIfTI header: {_line(error)}", remedy="export the volume again") from None
+    _check_zooms(zooms, header, source)
+    if int(header["intent_code"]) in _CIFTI_INTENTS:
+        raise InputError(f"{path}: a CIFTI-2 file holds surfaces, expected a volume", remedy="give the volume itself")
+    return header
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a plain or compressed file."""
+    head = read_head(path, _HEADER_BYTES, compressed=path.suffix.lower() == ".gz")
+    if len(head) < 348:
+        raise InputError(
+            f"{path}: truncated: found {len(head)} bytes of header, expected 348",
+            remedy="copy or export it again",
+        )
+    return head
+
+
+def _check_offset(header: Any, path: Path, *, single: bool) -> None:
+    """Voxels lie behind the header, and in a single file behind the four bytes that announce extensions."""
+    offset = float(header["vox_offset"])
+    first = header.template_dtype.itemsize + 4 if single else 0
+    if not math.isfinite(offset) or offset < first or offset % 1 or offset > _MAX_OFFSET:
+        raise InputError(
+            f"{path}: vox_offset {offset:g}, expected a whole number of bytes from {first}",
+            remedy="repair vox_offset in the header or export the volume again",
+        )
+
+
+def _check_zooms(zooms: NDArray[np.float64], header: Any, path: Path) -> None:
+    """Refuse what nibabel would mend: spacing of 0 becomes 1 there, a negative one its absolute value."""
+    zooms = zooms[: max(int(header["dim"][0]), 0)]
+    placed_by_zooms = int(header["sform_code"]) <= 0
+    if (zooms == 0).any() or (placed_by_zooms and (zooms < 0).any()):
+        raise InputError(
+            f"{path}: spacing (pixdim) is {tuple(zooms.tolist())} mm, expected positive numbers",
+            remedy="repair pixdim in the header",
+        )
+
+
+def _shape(header: Any, path: Path) -> tuple[Shape3, int]:
+    shape = tuple(int(n) for n in header.get_data_shape())
+    if len(shape) < 3:
+        raise InputError(
+            f"{path}: 2-D file: found shape {shape}, expected three axes",
+            remedy="give a volume, not a single image",
+        )
+    wide = [n for n in shape[3:] if n != 1]
+    if len(wide) > 1:
+        raise InputError(
+            f"{path}: shape {shape}, expected the three axes of space and at most one of channels",
+            remedy="split the file into volumes",
+        )
+    return (shape[0], shape[1], shape[2]), wide[0] if wide else 1
+
+
+def _dtype(header: Any, path: Path) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = header.get_data_dtype()
+    except HeaderDataError as error:
+        raise InputError(f"{path}: {_line(error)}", remedy="save the volume as int16 or float32") from None
+    if dtype.names or dtype.kind not in "iuf":
+        name = "RGB" if dtype.names else dtype.name
+        raise InputError(
+            f"{path}: voxel type {name} (datatype {int(header['datatype'])}), expected real numbers",
+            remedy="save the volume as int16 or float32",
+        )
+    return dtype
+
+
+def _affine(header: Any, shape: Shape3, path: Path, notes: list[str]) -> Affine:
+    try:
+        affine = np.array(header.get_best_affine(), dtype=np.float64)
+    except (HeaderDataError, ValueError) as error:
+        raise InputError(f"{path}: broken orientation: {_line(error)}", remedy="repair qform and sform") from None
+    sform, qform = int(header["sform_code"]), int(header["qform_code"])
+    if sform > 0 and qform > 0:
+        _compare_forms(header, affine, shape, notes)
+    elif sform <= 0 and qform <= 0:
+        notes.append(
+            "neither qform nor sform is set: grid centred on the origin, spacing from pixdim, first axis "
+            "from right to left"
+        )
+    try:
+        unit = header.get_xyzt_units()[0]
+    except KeyError:
+        unit = "unknown"
+        notes.append(f"unknown xyzt_units {int(header['xyzt_units'])}: millimetres assumed")
+    if unit in _MM_PER_UNIT:
+        notes.append(f"spacing is stored in {unit}s: turned into millimetres")
+        affine[:3] *= _MM_PER_UNIT[unit]
+    return affine
+
+
+def _compare_forms(header: Any, affine: Affine, shape: Shape3, notes: list[str]) -> None:
+    try:
+        other = np.array(header.get_qform(), dtype=np.float64)
+    except (HeaderDataError, ValueError) as error:
+        notes.append(f"qform is broken ({_line(error)}): sform is used")
+        return
+    apart = np.linalg.norm(Geometry(shape, affine).corners() - Geometry(shape, other).corners(), axis=1).max()
+    if not apart <= _FORMS_AGREE_MM:  # a NaN disagrees
+        notes.append(f"qform and sform differ by up to {apart:.3g} mm at the volume's corners: sform is used")
+
+
+def _stored(
+    path: Path, header: Any, dtype: np.dtype[Any], shape: Shape3, channels: int, allow_foreign: bool
+) -> StoredVoxels:
+    source = _files(path)[-1]
+    if channels < 1:
+        raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
+    if len(_files(path)) > 1:
+        source = data_file(_files(path)[0], source.name, allow_foreign=allow_foreign)
+    encoding: Literal["raw", "gzip"] = "gzip" if source.suffix.lower() == ".gz" else "raw"
+    count = math.prod(shape) * channels
+    return StoredVoxels((source,), dtype, count, encoding, skip=int(header["vox_offset"]))
+
+
+def _collector(notes: list[str]) -> logging.Logger:
+    """A logger that is registered nowhere and puts nibabel's remarks about a header into `notes`."""
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            notes.append(f"NIfTI header: {record.getMessage()}")
+
+    collector = logging.Logger("nifti header", level=logging.WARNING)
+    collector.addHandler(Collect())
+    return collector
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,178 @@
+"""A span of bytes out of a plain or a compressed file, whole or not at all.
+
+Voxels are read into one writable buffer: no memory map, because a file that shrinks under a map kills the process, and
+no file object between zlib and the buffer, because that copies every byte twice. Reading goes in pieces, so that a
+signal is answered between two of them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.volume.files import file_size, open_regular, unreadable
+
+Bytes = NDArray[np.uint8]
+
+_CHUNK = 1 << 18  # bytes of a compressed file at once
+_BLOCK = 1 << 22  # bytes that one step may expand to
+_PIECE = 1 << 24  # bytes of a plain file at once
+_BEYOND = 1 << 20  # bytes behind the voxels that are inflated to reach the check sum: paddings are shorter
+_EMPTY_MEMBERS = 1000  # gzip members in a row that hold nothing; block-wise packers write one, at the end
+_MAX_OFFSET = 1 << 28  # bytes in front of compressed voxels: header and extensions are shorter
+_GZIP_OR_ZLIB = 47  # zlib's window bits: 15, plus 32 to detect which of the two headers there is
+_MAX_RATIO = 1032  # no deflate stream expands by more
+_REMEDY = "the file is incomplete or damaged: copy or export it again"
+
+
+def read_span(path: Path, offset: int, nbytes: int) -> Bytes:
+    """uint8 [nbytes] from byte `offset` of `path`.
+
+    Raises `InputError` with the bytes found and expected when the file is shorter, `ResourceError` without memory.
+    """
+    check_span(path, offset, nbytes)
+    out = allocate(path, nbytes)
+    fill_span(path, offset, out)
+    return out
+
+
+def check_span(path: Path, offset: int, nbytes: int) -> None:
+    """Raise `InputError` if the plain file `path` has no `nbytes` bytes from `offset`."""
+    size = file_size(path) - offset
+    if size < nbytes:
+        raise _truncated(path, max(size, 0), nbytes)
+
+
+def fill_span(path: Path, offset: int, out: Bytes) -> None:
+    """Read all of `out` [n] from byte `offset` of `path`; raises as `read_span` does."""
+    target, done = out.data, 0
+    with open_regular(path) as file:
+        try:
+            file.seek(offset)
+            while done < len(target) and (count := file.readinto(target[done : done + _PIECE])):  # type: ignore[attr-defined]
+                done += count
+        except OSError as error:
+            raise unreadable(path, error) from None
+    if done < len(target):
+        raise _truncated(path, done, len(target))
+
+
+def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) -> None:
+    """Raise `InputError` if the compressed stream at byte `start` of `path` is too short for the span."""
+    if offset > _MAX_OFFSET:
+        raise InputError(
+            f"{path}: voxels begin {offset} bytes behind the start, expected at most {_MAX_OFFSET}",
+            remedy="repair the header or export the volume again",
+        )
+    most = max(file_size(path) - start, 0) * _MAX_RATIO
+    if most < offset + nbytes:
+        raise _truncated(path, max(most - offset, 0), nbytes, bound="at most ")
+
+
+def inflate_span(path: Path, offset: int, nbytes: int, *, start: int = 0, notes: list[str] | None = None) -> Bytes:
+    """uint8 [nbytes] from byte `offset` of what the gzip or zlib stream at byte `start` of `path` expands to.
+
+    The stream is read to its end, all gzip members of it, so that its check sum is verified as well; if more than 1 MiB
+    follows the span, the rest is left alone. `notes` takes warnings about bytes that are ignored. Raises `InputError`
+    when it is truncated (with bytes found and expected), damaged or not compressed at all.
+    """
+    check_inflatable(path, offset, nbytes, start=start)
+    out = allocate(path, nbytes)
+    fill_inflated(path, offset, out, start=start, notes=notes)
+    return out
+
+
+def fill_inflated(path: Path, offset: int, out: Bytes, *, start: int = 0, notes: list[str] | None = None) -> None:
+    """Inflate all of `out` [n]; as `inflate_span`."""
+    with open_regular(path) as file:
+        _inflate(file, path, start, offset, out, _BEYOND, [] if notes is None else notes)
+
+
+def read_head(path: Path, nbytes: int, *, compressed: bool) -> bytes:
+    """The first bytes of a plain or compressed file, at most `nbytes`. Raises `InputError`."""
+    out = np.zeros(nbytes, np.uint8)
+    with open_regular(path) as file:
+        if not compressed:
+            return file.read(nbytes)
+        count = _inflate(file, path, 0, 0, out, -1, [])
+    return out[:count].tobytes()
+
+
+def allocate(path: Path, nbytes: int) -> Bytes:
+    """uint8 [nbytes]; `ResourceError` without memory."""
+    try:
+        return np.empty(nbytes, np.uint8)
+    except (MemoryError, ValueError):
+        raise ResourceError(
+            f"{path}: no memory for {nbytes / 2**20:.0f} MiB of voxels", remedy="free memory or crop the volume"
+        ) from None
+
+
+def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, beyond: int, notes: list[str]) -> int:
+    """Expand into `out`, leaving out `offset` bytes in front; return the number of bytes put there.
+
+    beyond  bytes, expanded or not, that may follow before the stream is left alone; -1: leave at once, short or not
+    """
+    target = out.data
+    position = -offset  # where the next expanded byte goes in `out`
+    full_at = -1  # where the compressed file was when `out` was full
+    empty = 0  # gzip members in a row that held nothing
+    stream, chunk = zlib.decompressobj(_GZIP_OR_ZLIB), b""
+    try:
+        file.seek(start)
+        while True:
+            if stream.eof:  # zeros may follow (tapes and object stores pad with them), and another member
+                chunk = stream.unused_data.lstrip(b"\0")
+                padded_from = file.tell()
+                # a sparse file may have terabytes of zeros
+                while not chunk and file.tell() - padded_from < _BEYOND and (more := file.read(_CHUNK)):
+                    chunk = more.lstrip(b"\0")
+                if chunk[:1] != b"\x1f":
+                    if chunk:
+                        notes.append("bytes after the compressed stream are ignored")
+                    break
+                empty += 1
+                stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+            elif not chunk:
+                chunk = file.read(_CHUNK)
+            # a header is taken without what follows it
+            block = stream.decompress(chunk, _BLOCK if beyond >= 0 else max(len(target) - position, 1))
+            empty = 0 if block else empty
+            ended = not chunk and not block  # zlib holds no more expanded bytes either
+            chunk = stream.unconsumed_tail
+            low, high = max(-position, 0), min(len(block), len(target) - position)
+            if low < high:
+                target[position + low : position + high] = memoryview(block)[low:high]
+            position += len(block)
+            if position >= len(target) and beyond < 0:
+                return len(target)
+            if position >= len(target):
+                full_at = file.tell() if full_at < 0 else full_at
+                if max(position - len(target), file.tell() - full_at) > beyond or empty > _EMPTY_MEMBERS:
+                    notes.append("more than 1 MiB follows the voxels: ignored, the check sum is not verified")
+                    return len(target)
+            elif empty > _EMPTY_MEMBERS:
+                if beyond < 0:
+                    break
+                raise InputError(f"{path}: more than {_EMPTY_MEMBERS} empty gzip members in a row", remedy=_REMEDY)
+            if ended and not stream.eof:
+                break
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except zlib.error as error:
+        text = str(error).rsplit(": ", 1)[-1]
+        raise InputError(f"{path}: damaged compressed data: {text}", remedy=_REMEDY) from None
+    if beyond >= 0 and position >= len(target) and not stream.eof:
+        raise InputError(f"{path}: truncated: the compressed stream lacks its end and check sum", remedy=_REMEDY)
+    if beyond >= 0 and position < len(target):
+        raise _truncated(path, max(position, 0), len(target))
+    return min(max(position, 0), len(target))
+
+
+def _truncated(path: Path, found: int, expected: int, *, bound: str = "") -> InputError:
+    return InputError(f"{path}: truncated: found {bound}{found} bytes of voxels, expected {expected}", remedy=_REMEDY)

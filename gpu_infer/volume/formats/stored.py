@@ -1,0 +1,168 @@
+"""Voxels as they lie in files: equal parts of one array in one or several files, plain, compressed or as text."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_infer.errors import InputError
+from gpu_infer.volume.files import file_size, open_regular
+from gpu_infer.volume.formats.spans import Bytes, allocate, check_inflatable, check_span, fill_inflated, fill_span
+
+_CHUNK = 1 << 20  # bytes of text at once
+_REMEDY = "the file is incomplete or damaged: copy or export it again"
+_MAX_LINES = 1 << 24  # bytes of lines in front of voxels: they are somebody's text header
+_MAX_WORD = 50  # digits of a float64 that somebody wrote generously
+_EXACT = 2.0**53  # whole numbers that a float64 holds
+_NO_HEX = re.compile(rb"\s+")
+
+
+@dataclass(frozen=True)
+class StoredVoxels:
+    """`count` values of `dtype` in `files`, in order, the same number in each.
+
+    start     byte at which each file's part begins; -1: the part is the end of the file (raw only)
+    lines     lines of text behind `start` that are left out
+    skip      bytes left out behind that, counted after decompression, but before text or hex is decoded
+    """
+
+    files: tuple[Path, ...]
+    dtype: np.dtype[Any]
+    count: int
+    encoding: Literal["raw", "gzip", "text", "hex"] = "raw"
+    start: int = 0
+    lines: int = 0
+    skip: int = 0
+
+    @property
+    def _part(self) -> int:
+        return self.count // len(self.files)
+
+    def check(self) -> None:
+        """Raise `InputError` for a file that is missing, no regular file, or too short for its part."""
+        nbytes = self._part * self.dtype.itemsize
+        for path in self.files:
+            size = file_size(path)
+            start = self._start(path, nbytes)
+            if self.encoding == "raw":
+                check_span(path, start + self.skip, nbytes)
+            elif self.encoding == "gzip":
+                check_inflatable(path, self.skip, nbytes, start=start)
+            else:  # a digit and a blank for a value, two digits for a byte
+                most = max(size - start - self.skip + 1, 0) // 2
+                if self.encoding == "hex":
+                    most //= self.dtype.itemsize
+                if most < self._part:
+                    raise self._short(path, most, "at most ")
+
+    def read(self, notes: list[str]) -> NDArray[Any]:
+        """Flat array [count], writable. Raises `InputError` or `ResourceError`."""
+        nbytes = self._part * self.dtype.itemsize
+        out = allocate(self.files[0], nbytes * len(self.files))
+        for n, path in enumerate(self.files):
+            self._fill(path, out[n * nbytes : (n + 1) * nbytes], notes)
+        return out.view(self.dtype)
+
+    def _fill(self, path: Path, out: Bytes, notes: list[str]) -> None:
+        start = self._start(path, out.size)
+        if self.encoding == "raw":
+            fill_span(path, start + self.skip, out)
+        elif self.encoding == "gzip":
+            fill_inflated(path, self.skip, out, start=start, notes=notes)
+        else:
+            with open_regular(path) as file:
+                file.seek(start + self.skip)
+                fill = self._fill_text if self.encoding == "text" else self._fill_hex
+                fill(file, path, out)
+
+    def _start(self, path: Path, nbytes: int) -> int:
+        if self.start < 0:
+            return max(file_size(path) - nbytes, 0)
+        if not self.lines:
+            return self.start
+        with open_regular(path) as file:
+            file.seek(self.start)
+            at, remaining = self.start, self.lines
+            while at - self.start < _MAX_LINES and (chunk := file.read(_CHUNK)):
+                if (ends := chunk.count(b"\n")) >= remaining:
+                    end = 0
+                    for _ in range(remaining):
+                        end = chunk.index(b"\n", end) + 1
+                    return at + end
+                remaining -= ends
+                at += len(chunk)
+        raise InputError(
+            f"{path}: fewer than {self.lines} lines in the first {_MAX_LINES >> 20} MiB, expected them in front of the "
+            "voxels",
+            remedy=_REMEDY,
+        )
+
+    def _fill_text(self, file: BinaryIO, path: Path, out: Bytes) -> None:
+        """Decimal numbers between white space, which a comma may precede, and nothing after the last one."""
+        values, done, rest = out.view(self.dtype), 0, b""
+        chunk = b" "
+        while chunk:
+            chunk = file.read(_CHUNK)
+            text = rest + chunk
+            words = text.split()
+            rest = words.pop() if chunk and words and not chunk[-1:].isspace() else b""
+            if b"," in text:  # one inside a word may be a decimal comma: that word is no number
+                words = [word.removesuffix(b",") for word in words if word != b","]
+            if long := next((word for word in (*words, rest) if len(word) > _MAX_WORD), None):
+                raise InputError(f"{path}: {long[:20]!r}… among the voxels, expected numbers", remedy=_REMEDY)
+            numbers = self._numbers(words, path)
+            if done + len(words) > values.size:
+                raise InputError(
+                    f"{path}: more than {values.size} numbers among the voxels, expected {values.size}",
+                    remedy="repair the shape in the header or export the volume again",
+                )
+            values[done : done + len(words)] = numbers
+            done += len(words)
+        if done < values.size:
+            raise self._short(path, done)
+
+    def _numbers(self, words: list[bytes], path: Path) -> NDArray[Any]:
+        try:
+            numbers = np.array(words, dtype="S").astype(np.float64) if words else np.empty(0)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}, expected numbers as voxels", remedy=_REMEDY) from None
+        if self.dtype.kind in "iu" and numbers.size:
+            limits = np.iinfo(self.dtype)
+            low, high = max(limits.min, -_EXACT), min(limits.max, _EXACT)
+            if not ((numbers >= low) & (numbers <= high) & (numbers % 1 == 0)).all():
+                raise InputError(
+                    f"{path}: voxels written as text that {self.dtype.name} cannot hold, expected whole numbers from "
+                    f"{low:.0f} to {high:.0f}",
+                    remedy="repair ElementType or type in the header",
+                )
+        with np.errstate(over="ignore"):  # a float32 beyond its range is infinite, and warned about as such
+            return numbers.astype(self.dtype)
+
+    def _fill_hex(self, file: BinaryIO, path: Path, out: Bytes) -> None:
+        """Two hexadecimal digits for a byte."""
+        done, rest = 0, b""
+        while done < out.size and (chunk := file.read(_CHUNK)):
+            digits = rest + _NO_HEX.sub(b"", chunk)
+            even = min(len(digits) & ~1, 2 * (out.size - done))
+            try:
+                block = binascii.unhexlify(digits[:even])
+            except ValueError as error:
+                raise InputError(f"{path}: damaged hexadecimal voxels: {error}", remedy=_REMEDY) from None
+            rest = digits[even:]
+            out[done : done + len(block)] = np.frombuffer(block, np.uint8)
+            done += len(block)
+        if done < out.size:
+            raise self._short(path, done // self.dtype.itemsize)
+
+    def _short(self, path: Path, values: int, bound: str = "") -> InputError:
+        size = self.dtype.itemsize
+        return InputError(
+            f"{path}: truncated: found {bound}{values * size} bytes of voxels, expected {self._part * size}",
+            remedy=_REMEDY,
+        )

@@ -1,0 +1,195 @@
+"""What is particular to the CPU backend: compilation, float16, memory layouts, threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu_infer.backends.base.backend import RingAccumulator
+from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.backends.cpu.kernels import finish, windows
+from gpu_infer.backends.cpu.kernels.labels import count_labels, look_up
+from gpu_infer.backends.cpu.kernels.pick import pick
+from gpu_infer.backends.cpu.kernels.prepare import resample
+from gpu_infer.backends.cpu.kernels.restore_argmax import restore_argmax
+from gpu_infer.backends.cpu.kernels.strided import frozen, native, reading, writing
+from gpu_infer.backends.resampling import linear_table, nearest_table
+from gpu_infer.backends.tables import ClampedAffine
+
+_KERNELS = [
+    resample,
+    pick,
+    windows.copy_box,
+    windows.add_box,
+    finish.argmax_box,
+    finish.argmax_box_and_clear,
+    finish.mean_box_and_clear,
+    count_labels,
+    look_up,
+    restore_argmax,
+]
+_IDENTITY = ClampedAffine()
+
+
+def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: Any) -> None:
+    """All operations once on arrays of `shape`, each passed through `layout` (a view with the same shape)."""
+    x, y, z = shape
+    target = (y + 1, z + 2, x)
+    tables = tuple(linear_table(a, b) for a, b in zip(shape, target, strict=True))
+    back = tuple(nearest_table(b, a) for a, b in zip(shape, target, strict=True))
+    linear_back = tuple(linear_table(b, a) for a, b in zip(shape, target, strict=True))
+    source = layout(np.ones((1, *shape), np.int16))
+    source.flags.writeable = False
+    volume = layout(np.empty((1, *target), np.float32))
+    backend.prepare(source, volume, tables, _IDENTITY, ClampedAffine(0.5))
+    slot = layout(np.zeros((1, 1, 2, 3, 4), np.float32))
+    backend.gather(volume, [(-1, 0, 1)], slot, 0.0)
+    ring = RingAccumulator(layout(np.zeros((1, *target), np.float32)), target)
+    backend.blend(slot, [(-1, 0, 1)], [2], None, ring)
+    backend.blend(slot, [(0, 0, 0)], [1], layout(np.ones((2, 3, 4), np.float32)), ring)
+    labels = layout(np.zeros(target, np.uint8))
+    scores = layout(np.zeros((1, *target), np.float32))
+    counts = [np.ones(n, np.float32) for n in target]
+    backend.finish_scores(ring, (0, 0, 0), (1, 1, 1), counts, scores)
+    backend.finish_masks(ring, (0, 0, 0), (1, 1, 1), counts, np.zeros(1), layout(np.zeros((1, *target), np.uint8)))
+    backend.finish_argmax(ring, (0, 0, 0), target, labels)
+    backend.argmax(scores, labels)
+    backend.restore(labels, back, layout(np.zeros(shape, np.uint8)))
+    backend.restore_argmax(scores, linear_back, layout(np.zeros(shape, np.uint8)))
+    backend.histogram(labels)
+    backend.lookup(labels[None], np.ones(256, np.uint8), layout(np.zeros((1, *target), np.uint8)))
+
+
+def _backwards(array: Any) -> Any:
+    return array[..., ::-1]
+
+
+def _fortran(array: Any) -> Any:
+    return np.asfortranarray(array)
+
+
+def _gapped(array: Any) -> Any:
+    spread = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+    return spread[..., ::2]
+
+
+def test_a_new_shape_or_layout_compiles_nothing() -> None:
+    backend = CpuBackend()
+    _every_operation(backend, (5, 6, 7), np.ascontiguousarray)
+    compiled = [len(kernel.signatures) for kernel in _KERNELS]
+    for shape in [(5, 6, 7), (1, 1, 1), (9, 2, 16), (33, 4, 1)]:
+        for layout in (np.ascontiguousarray, _backwards, _fortran, _gapped):
+            _every_operation(backend, shape, layout)
+    assert [len(kernel.signatures) for kernel in _KERNELS] == compiled
+
+
+def test_each_dtype_pair_is_compiled_once() -> None:
+    for kernel in _KERNELS:
+        pairs = [tuple(str(t.dtype) for t in signature if hasattr(t, "dtype")) for signature in kernel.signatures]
+        assert len(pairs) == len(set(pairs))
+
+
+def test_every_float16_widens_exactly() -> None:
+    half = np.arange(1 << 16, dtype=np.uint16).view(np.float16).reshape(1, 64, 32, 32)
+    slot = np.zeros((1, 1, 64, 32, 32), np.float32)
+    CpuBackend().gather(half, [(0, 0, 0)], slot, 0.0)
+    np.testing.assert_array_equal(slot[0], half.astype(np.float32))
+
+
+def test_float32_narrows_as_numpy_does() -> None:
+    bits = np.random.default_rng(0).integers(0, 1 << 32, 1 << 16, dtype=np.uint32)
+    halves = np.arange(1 << 15, dtype=np.uint16).view(np.float16).astype(np.float32)
+    # exact ties between two neighbours: the bit below the last kept one, alone
+    ties = (halves.view(np.uint32) | np.uint32(1 << 12)).view(np.float32)
+    single = np.concatenate([bits.view(np.float32), ties, -ties]).reshape(1, 64, 64, 32)
+    slot = np.zeros((1, 1, 64, 64, 32), np.float16)
+    CpuBackend().gather(single, [(0, 0, 0)], slot, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.testing.assert_array_equal(slot[0], single.astype(np.float16))
+
+
+def test_big_endian_arrays_become_native_with_their_layout() -> None:
+    big = np.asfortranarray(np.arange(24, dtype=">i2").reshape(2, 3, 4))
+    got = CpuBackend().upload(big)
+    assert got.dtype == np.int16
+    assert got.dtype.isnative
+    assert got.strides == big.strides
+    np.testing.assert_array_equal(got, big)
+    little = np.zeros(3, "<i2")
+    assert native(little) is little
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">f8", "f2"])
+def test_prepare_takes_what_was_never_uploaded(dtype: str) -> None:
+    source = np.arange(60).astype(dtype).reshape(1, 3, 4, 5)
+    out = np.empty((1, 3, 4, 5), np.float32)
+    CpuBackend().prepare(source, out, None, _IDENTITY, _IDENTITY)
+    np.testing.assert_array_equal(out, source.astype(np.float32))
+
+
+def test_unaligned_sources_are_copied_and_unaligned_outputs_refused() -> None:
+    raw = np.zeros(1 + 4 * 60, np.uint8)
+    view = raw[1:].view(np.float32).reshape(1, 3, 4, 5)
+    view[...] = np.arange(60).reshape(1, 3, 4, 5)
+    out = np.empty((1, 3, 4, 5), np.float32)
+    CpuBackend().prepare(view, out, None, _IDENTITY, _IDENTITY)
+    np.testing.assert_array_equal(out, view)
+    with pytest.raises(ValueError, match="must be writable, aligned"):
+        CpuBackend().prepare(out, view, None, _IDENTITY, _IDENTITY)
+
+
+def test_read_only_outputs_are_refused() -> None:
+    out = frozen(np.zeros((1, 3, 4, 5), np.float32))
+    with pytest.raises(ValueError, match="must be writable"):
+        CpuBackend().prepare(np.zeros((1, 3, 4, 5), np.int16), out, None, _IDENTITY, _IDENTITY)
+
+
+def test_a_flat_view_addresses_every_element() -> None:
+    base = np.arange(5 * 6 * 7, dtype=np.int32).reshape(5, 6, 7)
+    for view in (base, base[::-1, 1::2, ::-3], base.transpose(2, 0, 1)[1:, ::-1], np.broadcast_to(base[:1], (3, 6, 7))):
+        flat = reading(view)
+        assert not flat.data.flags.writeable
+        for index in np.ndindex(*view.shape):
+            at = flat.offset + sum(i * s for i, s in zip(index, flat.strides, strict=True))
+            assert flat.data[at] == view[index]
+    flat = writing(base[::-1, :, ::2])
+    flat.data[flat.offset] = -1
+    assert base[4, 0, 0] == -1
+
+
+def test_threads_may_call_at_the_same_time() -> None:
+    backend = CpuBackend()
+    labels = np.random.default_rng(0).integers(0, 9, (64, 64, 64)).astype(np.uint8)
+    expected = np.bincount(labels.ravel())
+    wrong: list[int] = []
+
+    def count() -> None:
+        wrong.extend(i for i in range(30) if not np.array_equal(backend.histogram(labels), expected))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_an_empty_histogram_has_no_entries() -> None:
+    assert CpuBackend().histogram(np.zeros((0, 3, 3), np.uint8)).tolist() == []
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_half_precision_of_either_byte_order(order: str) -> None:
+    backend = CpuBackend()
+    values = np.linspace(-3, 5, 2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(f"{order}f2")
+    out = np.empty(values.shape, np.float32)
+    backend.prepare(values, out, None, ClampedAffine(2.0, 1.0), ClampedAffine())
+    np.testing.assert_array_equal(out, values.astype(np.float32) * np.float32(2) + np.float32(1))
+    count, mean, _ = backend.masked_moments(values, False)
+    assert (count, mean) == (values.size, pytest.approx(values.astype(np.float64).mean()))
+    labels = np.empty(values.shape[1:], np.uint8)
+    backend.argmax(values, labels)
+    np.testing.assert_array_equal(labels, values.astype(np.float32).argmax(axis=0))

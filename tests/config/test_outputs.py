@@ -1,0 +1,60 @@
+"""Which fields a configuration writes, and as what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from config_files import component, load, lung, pre
+
+from gpu_infer.config.config import Output
+
+BRATS: dict[str, Any] = lung(
+    pre_transforms=pre(
+        component("ConvertToChannelsFirst", fields="image"),
+        component("NormalizeNonzeroIntensities", fields="image"),
+    ),
+    post_transforms=[
+        component("ThresholdAcrossChannels", fields="model", threshold=0.5),
+        component("SplitAcrossChannels", field="model", channel_names=["TC", "WT", "ET"]),
+    ],
+    writers=[
+        component("WriteNifti", field="WT", dtype="uint8"),
+        {"name": "WriteNifti", "disabled": True, "args": {"field": "nothing"}},
+        component("WriteNifti", field="{SECOND}", dtype="int16"),
+    ],
+)
+
+
+def test_one_output_per_writer(tmp_path: Path) -> None:
+    config = load(tmp_path, BRATS, {"SECOND": "ET"})
+    assert config.outputs == (Output("WT", np.dtype(np.uint8)), Output("ET", np.dtype(np.int16)))
+    assert config.output_dtype == np.uint8
+    assert config.warnings == ()
+    pipeline = config.pipeline()
+    assert pipeline.outputs == ("WT", "ET")
+    assert pipeline.result_field == "model"
+
+
+def test_outputs_are_part_of_the_hash(tmp_path: Path) -> None:
+    first = load(tmp_path, BRATS, {"SECOND": "ET"}).hash()
+    assert first != load(tmp_path, BRATS, {"SECOND": "TC"}).hash()
+    assert first == load(tmp_path, BRATS, {"SECOND": "ET"}).hash()
+
+
+def test_without_a_writer_the_result_is_written(tmp_path: Path) -> None:
+    for changes in ({"writers": None}, {"writers": [{"name": "W", "disabled": "true"}]}):
+        config = load(tmp_path, lung(**changes))  # type: ignore[arg-type]
+        assert config.outputs == (Output("model", np.dtype(np.uint8)),)
+        assert config.warnings == (
+            "config_inference.json: writers[0].args.dtype is missing: labels are written as uint8",
+        )
+
+
+def test_channels_from_several_files(tmp_path: Path) -> None:
+    files = ["*_t1.nii.gz", "*_t2.nii.gz"]
+    document = lung(pre_transforms=[component("LoadNifti", fields="image", files=files)])
+    document["pre_transforms"] += lung()["pre_transforms"][1:]
+    assert load(tmp_path, document).pipeline().input_files == tuple(files)
+    assert load(tmp_path, lung()).pipeline().input_files == ()

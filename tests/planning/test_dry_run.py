@@ -1,0 +1,75 @@
+"""What `gpu-infer validate` says and refuses, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from gpu_infer.errors import ConfigError, InputError, ModelError
+from gpu_infer.planning.dry_run import plan
+from gpu_infer.settings import Settings
+from gpu_infer.system.resources import resource_folder
+
+MODELS = Path(__file__).parents[1] / "models"
+
+
+def settings(tmp_path: Path, *, inferer: dict[str, Any] | None = None, **options: Any) -> Settings:
+    content = json.loads((resource_folder("config") / "config_inference.json").read_text())
+    content["inferer"]["args"] = {"model_name": "fixed_roi"} if inferer is None else inferer
+    path = tmp_path / "config_inference.json"
+    path.write_text(json.dumps(content))
+    return Settings.from_environment({}, config=path, **options)
+
+
+def volume(tmp_path: Path) -> Path:
+    image = nib.Nifti1Image(np.zeros((20, 21, 22), np.int16), np.diag([0.8, 0.8, 5.0, 1.0]))
+    nib.save(image, tmp_path / "a.nii")
+    return tmp_path / "a.nii"
+
+
+def test_a_mode_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="clarra"):
+        plan(settings(tmp_path, mode="clarra"), None)
+
+
+def test_a_repository_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--models: no folder .*nowhere"):
+        plan(settings(tmp_path), None, tmp_path / "nowhere")
+
+
+def test_a_model_that_the_named_repository_lacks(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model nothing: no .*nothing/config.pbtxt .*fixed_roi"):
+        plan(settings(tmp_path, model_name="nothing"), None, MODELS)
+
+
+def test_without_a_repository_windows_are_left_to_the_run(tmp_path: Path) -> None:
+    lines = plan(settings(tmp_path), volume(tmp_path))
+    assert "model fixed_roi: no config.pbtxt at hand (--models), so windows and peak memory are not known" in lines
+    assert not [line for line in lines if line.startswith("peak")]
+
+
+def test_data_files_elsewhere_need_the_option(tmp_path: Path) -> None:
+    (tmp_path / "v.raw").write_bytes(bytes(20 * 21 * 22))
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in/v.mhd"
+    path.write_text("NDims = 3\nDimSize = 20 21 22\nElementType = MET_UCHAR\nElementDataFile = ../v.raw\n")
+    with pytest.raises(InputError, match="--allow-foreign-data-files"):
+        plan(settings(tmp_path), path)
+    assert any("20×21×22" in line for line in plan(settings(tmp_path, allow_foreign_data_files=True), path))
+
+
+def test_no_model_is_named(tmp_path: Path) -> None:
+    expected = "warning: config_inference.json: inferer.args.model_name is missing: the run needs --model"
+    assert expected in plan(settings(tmp_path, inferer={}), None)
+    assert expected in plan(settings(tmp_path, inferer={}), volume(tmp_path))
+
+
+def test_windows_and_memory_of_a_volume(tmp_path: Path) -> None:
+    lines = plan(settings(tmp_path), volume(tmp_path), MODELS)
+    assert any("1×20×21×22 int16 -> 1×20×21×22 float32" in line for line in lines)
+    assert any(line.startswith("peak") and line.endswith("MiB") for line in lines)

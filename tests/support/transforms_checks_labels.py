@@ -1,0 +1,180 @@
+"""Values and refusals of the transforms that make labels or work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from pydantic import ValidationError
+from scipy import ndimage, special
+from transforms_oracle import AFFINE, ARGMAX, BACKEND, RNG, STORED, accumulated, load, prepared, transform, volume_of
+
+from gpu_infer.errors import ConfigError
+from gpu_infer.transforms.chain.pipeline import Pipeline
+
+LABELS = RNG.integers(0, 5, STORED.shape, dtype=np.uint8)
+
+
+def finished(post: list[Any], result: np.ndarray, outputs: list[str] | None = None) -> dict[str, np.ndarray]:
+    pipeline = Pipeline([load()], post, outputs=outputs)
+    fields = pipeline.prepare(volume_of(STORED, AFFINE), BACKEND)
+    return pipeline.finish_fields(accumulated(pipeline, result) if result.ndim == 4 else result, fields, BACKEND)
+
+
+def check_threshold_values() -> None:
+    scores = RNG.random((1, *STORED.shape), dtype=np.float32)
+    scores[0, 0, 0, 0], scores[0, 0, 0, 1] = 0.5, np.nan
+    got = finished([transform("ThresholdValues", fields="model", threshold=0.5)], scores)["model"]
+    assert got.dtype == np.uint8
+    assert_array_equal(got, scores[0] > 0.5)
+    assert not got[0, 0, :2].any()
+    # an image stays one, and can be scaled
+    scale = transform("ScaleIntensityRange", fields="image", a_min=0, a_max=1, b_min=-1, b_max=1)
+    image = prepared(load(), transform("ThresholdValues", fields="image", threshold=-10.5), scale)
+    assert_array_equal(image[0], np.where(STORED > -10.5, 1.0, -1.0))
+    # labels become one
+    tumour = [*ARGMAX, transform("ThresholdValues", fields="model", threshold=2)]
+    assert_array_equal(finished(tumour, LABELS)["model"], LABELS > 2)
+
+
+def check_sigmoids() -> None:
+    # logits beside those of the threshold, on either side of what float32 can tell
+    for threshold in (0.5, 0.7, 0.3, 1e-6, 1 - 1e-6, 0.123456789):
+        edge = np.float32(special.logit(threshold))
+        logits = np.linspace(-20, 20, STORED.size, dtype=np.float32).reshape(1, *STORED.shape)
+        near = [edge, np.nextafter(edge, np.float32(-99)), np.nextafter(edge, np.float32(99)), np.inf, -np.inf]
+        logits[0, 0, 0, :] = near[: STORED.shape[2]]
+        # the order of logits is that of their sigmoids; asked in float64, in which these differ
+        want = logits[0].astype(np.float64) > special.logit(np.float64(threshold))
+        sure = np.abs(special.expit(logits[0].astype(np.float64)) - threshold) > 1e-12
+        assert_array_equal(want[sure], (special.expit(logits[0].astype(np.float64)) > threshold)[sure])
+        fused = transform("ThresholdValues", fields="model", threshold=threshold, sigmoid=True)
+        alone = transform("ThresholdAcrossChannels", fields="model", threshold=[threshold], sigmoid="true")
+        scale = transform("ScaleIntensityRange", fields="model", a_min=0, a_max=1, b_min=0, b_max=1)
+        for chain in ([fused], [alone], [scale, fused]):
+            assert_array_equal(finished(chain, logits)["model"], want)
+    assert transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True).cuts == (0.0,)
+    with pytest.raises(ConfigError, match="ThresholdValues: takes the sigmoid of scores, 'model' holds labels"):
+        Pipeline([load()], [*ARGMAX, transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True)])
+    for wrong in (0, 1, -0.1, 1.5):
+        with pytest.raises(ValidationError, match="expected a threshold between 0 and 1, as a sigmoid lies"):
+            transform("ThresholdValues", fields="model", threshold=wrong, sigmoid=True)
+    with pytest.raises(ValidationError, match="expected a threshold between 0 and 1"):
+        transform("ThresholdAcrossChannels", fields="model", threshold=[0.5, 1.0], sigmoid=True)
+
+
+def check_threshold_across_channels() -> None:
+    check_sigmoids()
+    scores = RNG.random((3, *STORED.shape), dtype=np.float32)
+    names = ["a", "b", "c"]
+    split = transform("SplitAcrossChannels", field="model", channel_names=names)
+    for threshold, each in ((0.3, (0.3, 0.3, 0.3)), ([0.2, 0.5, 0.9], (0.2, 0.5, 0.9))):
+        masks = transform("ThresholdAcrossChannels", fields="model", threshold=threshold)
+        got = finished([masks, split], scores, names)
+        assert list(got) == names
+        for channel, name in enumerate(names):
+            assert got[name].dtype == np.uint8
+            assert_array_equal(got[name], scores[channel] > np.float32(each[channel]))
+
+
+def check_split_across_channels() -> None:
+    scores = RNG.random((2, *STORED.shape), dtype=np.float32)
+    split = transform("SplitAcrossChannels", field="model", channel_names=["liver", "vessel"])
+    above = transform("ThresholdValues", fields=["vessel", "liver"], threshold=0.4)
+    got = finished([split, above], scores, ["vessel"])
+    assert list(got) == ["vessel"]
+    assert_array_equal(got["vessel"], scores[1] > 0.4)
+
+
+def check_split_based_on_label() -> None:
+    names = ["background", "liver", "tumour"]
+    split = transform("SplitBasedOnLabel", field="model", label_names=names)
+    got = finished([*ARGMAX, split], LABELS, [*names, "model"])
+    assert_array_equal(got["model"], LABELS)
+    for label, name in enumerate(names):
+        assert_array_equal(got[name], label == LABELS)
+
+
+def check_split_based_on_brats_classes() -> None:
+    split = transform("SplitBasedOnBratsClasses", field="model")
+    got = finished([*ARGMAX, split], LABELS, ["TC", "WT", "ET"])
+    assert_array_equal(got["TC"], np.isin(LABELS, (1, 4)))
+    assert_array_equal(got["WT"], np.isin(LABELS, (1, 2, 4)))
+    assert_array_equal(got["ET"], LABELS == 4)
+    split = transform("SplitBasedOnBratsClasses", field="model", class_names=["ET", "WC"])
+    got = finished([*ARGMAX, split], LABELS, ["WC", "ET"])
+    assert_array_equal(got["WC"], np.isin(LABELS, (1, 2, 4)))
+
+
+def largest(labels: np.ndarray, connectivity: int, only: Any = None) -> np.ndarray:
+    """One label after the other with scipy, whose components are numbered in scan order."""
+    out = labels.copy()
+    for label in np.unique(labels[labels > 0]) if only is None else only:
+        parts, count = ndimage.label(labels == label, ndimage.generate_binary_structure(3, connectivity))
+        if count:
+            sizes = np.bincount(parts.ravel())[1:]
+            out[(labels == label) & (parts != 1 + int(np.argmax(sizes)))] = 0
+    return out
+
+
+def check_keep_largest_cc() -> None:
+    blobs = (ndimage.zoom(RNG.random((3, 3, 3)), 3, order=1)[:, :7, :5] * 4).astype(np.uint8)
+    for labels in (LABELS, blobs, np.zeros_like(LABELS), np.full_like(LABELS, 2)):
+        for connectivity in (1, 2, 3):
+            keep = transform("KeepLargestCC", fields="model", connectivity=connectivity)
+            assert_array_equal(finished([*ARGMAX, keep], labels)["model"], largest(labels, connectivity))
+        keep = transform("KeepLargestCC", fields="model", applied_labels=[3, 1])
+        assert_array_equal(finished([*ARGMAX, keep], labels)["model"], largest(labels, 1, (1, 3)))
+
+
+def check_fetch_extreme_points() -> None:
+    labels = np.zeros_like(LABELS)
+    labels[2, 3, 1], labels[5, 1, 4], labels[5, 6, 2] = 1, 2, 1
+    fetch = transform("FetchExtremePoints", image_field="image", label_field="model", points="ends")
+    affine = np.array([[-1.5, 0, 0, 10.0], [0, 0.7, 0, 20.0], [0, 0, 4.0, 30.0], [0, 0, 0, 1]])
+    pipeline = Pipeline([load()], [*ARGMAX, fetch])
+    fields = pipeline.prepare(volume_of(STORED, affine), BACKEND)
+    stored = pipeline.finish(labels, fields, BACKEND)
+    assert_array_equal(stored, labels[::-1])  # nothing changes; the file's first axis runs to the left
+    points = fields["image"].facts["points"]["ends"]
+    # in the file's own indices: 9 voxels along x, seen backwards
+    want = {
+        "x_min": [6, 3, 1],
+        "x_max": [3, 1, 4],
+        "y_min": [3, 1, 4],
+        "y_max": [3, 6, 2],
+        "z_min": [6, 3, 1],
+        "z_max": [3, 1, 4],
+    }
+    assert {p["end"]: p["index"] for p in points} == want
+    assert points[0]["ras_mm"] == [10 - 1.5 * 6, 20 + 0.7 * 3, 30 + 4.0 * 1]
+    empty = pipeline.prepare(volume_of(STORED, affine), BACKEND)
+    pipeline.finish(np.zeros_like(labels), empty, BACKEND)
+    assert empty["image"].facts["points"] == {"ends": []}
+
+
+VALUES: dict[str, Callable[[], None]] = {
+    "ThresholdValues": check_threshold_values,
+    "ThresholdAcrossChannels": check_threshold_across_channels,
+    "SplitAcrossChannels": check_split_across_channels,
+    "SplitBasedOnLabel": check_split_based_on_label,
+    "SplitBasedOnBratsClasses": check_split_based_on_brats_classes,
+    "KeepLargestCC": check_keep_largest_cc,
+    "FetchExtremePoints": check_fetch_extreme_points,
+}
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "ThresholdValues": ({"fields": "model", "threshold": [0.5]}, "expected a finite number"),
+    "ThresholdAcrossChannels": ({"fields": "model", "threshold": []}, "expected a number or a list of numbers"),
+    "SplitAcrossChannels": ({"field": "model", "channel_names": ["a", "a"]}, "expected every name once"),
+    "SplitBasedOnLabel": ({"field": "model", "label_names": {}}, "expected a name or a list of names"),
+    "SplitBasedOnBratsClasses": (
+        {"field": "model", "class_names": ["NCR"]},
+        'expected names out of TC, WT, ET, not "NCR"',
+    ),
+    "KeepLargestCC": ({"fields": "model", "connectivity": 6}, "expected 1 (faces), 2 (edges too) or 3 (corners too)"),
+    "FetchExtremePoints": ({"image_field": "image", "label_field": ""}, "expected a non-empty string"),
+}

@@ -1,0 +1,252 @@
+"""What a pipeline says of itself, and which chains it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from transforms_oracle import affine_of, transform, volume_of
+
+from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.errors import ConfigError, ModelError
+from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.volume.geometry import Geometry
+
+BACKEND = CpuBackend()
+LOAD = transform("LoadNifti", fields="image")
+FIRST = transform("ConvertToChannelsFirst", fields="image")
+SCALE = transform("ScaleByResolution", fields="image", target_resolution=(0.8, 0.8, 5.0))
+RANGE = transform("ScaleIntensityRange", fields="image", a_min=-1500, a_max=500, b_min=0, b_max=1, clip=True)
+ARGMAX = transform("ArgmaxAcrossChannels", fields="model")
+COPY = transform("CopyProperties", fields="model", from_field="image", properties=["affine"])
+RESTORE = transform("RestoreOriginalShape", field="model", src_field="image")
+LINEAR = transform("RestoreOriginalShape", field="model", src_field="image", is_label=False)
+LUNG = ([LOAD, FIRST, SCALE, RANGE], [ARGMAX, COPY, RESTORE])
+
+
+def test_describe_the_lung_configuration() -> None:
+    assert Pipeline(*LUNG).describe() == [
+        "1. image: LoadNifti + ConvertToChannelsFirst + ScaleByResolution(target_resolution=[0.8, 0.8, 5]) + "
+        "ScaleIntensityRange(a_min=-1500, a_max=500, b_min=0, b_max=1, clip=true), one pass",
+        "2. inference: image -> model, ArgmaxAcrossChannels by the accumulator, row by row",
+        "3. model: CopyProperties(from_field=image, properties=[affine]), no voxel touched",
+        "4. model: RestoreOriginalShape(src_field=image)",
+        "5. model: delivered in the file's axis order",
+    ]
+
+
+def test_describe_says_what_is_added() -> None:
+    lines = Pipeline([LOAD, SCALE], [RANGE_ON_MODEL, ARGMAX]).describe()
+    assert lines[1] == "2. inference: image -> model, averaged scores"
+    assert lines[4] == "5. model: back to the file's grid, nearest (no RestoreOriginalShape)"
+
+
+RANGE_ON_MODEL = transform("ScaleIntensityRange", fields="model", a_min=0, a_max=1, b_min=0, b_max=2)
+
+
+def test_trace_of_the_lung_configuration() -> None:
+    """The demo's CT, stored with its axes permuted: 512×512×61 at 0.627×0.627×5 mm gives 401×401×61."""
+    geometry = Geometry((61, 512, 512), affine_of((1, 2, 0), (True, False, True), (5.0, 0.627, 0.627)))
+    trace = Pipeline(*LUNG).trace(1, geometry, np.int16, classes=3)
+    assert (trace.model_shape, trace.model_channels) == ((401, 401, 61), 1)
+    assert trace.model_bytes == 401 * 401 * 61 * 4
+    assert not trace.channels_last
+    assert [s.bytes for s in trace] == [
+        512 * 512 * 61 * 2,
+        401 * 401 * 61 * 4,
+        401 * 401 * 61,
+        0,
+        512 * 512 * 61,
+        0,
+    ]
+    prepare = trace.stages[1]
+    assert (prepare.shape_in, prepare.dtype_in) == ((1, 512, 512, 61), np.int16)
+    assert (prepare.shape_out, prepare.dtype_out) == ((1, 401, 401, 61), np.float32)
+    assert trace.stages[-1].shape_out == (1, 512, 512, 61)
+    assert trace.peak_bytes == 512 * 512 * 61 * 2 + 401 * 401 * 61 * 4
+    assert len(trace) == 6
+
+
+def test_trace_of_scores_half_precision_and_an_implied_restore() -> None:
+    trace = Pipeline([LOAD, SCALE], [RANGE_ON_MODEL, ARGMAX]).trace(
+        2, Geometry((8, 8, 10), np.eye(4)), ">i2", np.float16, classes=300
+    )
+    assert (trace.model_shape, trace.model_channels, trace.channels_last) == ((10, 10, 2), 2, True)
+    assert trace.model_bytes == 2 * 200 * 2
+    result, scaled, argmax, delivered = trace.stages[-4:]
+    assert (result.shape_out, result.dtype_out, result.bytes) == ((300, 10, 10, 2), np.float32, 300 * 200 * 4)
+    assert scaled.shape_out == (300, 10, 10, 2)
+    assert (argmax.shape_out, argmax.dtype_out, argmax.bytes) == ((1, 10, 10, 2), np.uint16, 400)
+    assert (delivered.shape_out, delivered.bytes) == ((1, 8, 8, 10), 8 * 8 * 10 * 2)
+
+
+@pytest.mark.parametrize("chain", [LUNG, ([LOAD, SCALE, SCALE], [LINEAR, ARGMAX]), ([LOAD], [ARGMAX])])
+def test_trace_agrees_with_the_run(chain: Any) -> None:
+    volume = volume_of(np.zeros((2, 9, 8, 7), np.int16), affine_of((2, 0, 1), (False, True, False), (1, 2, 3)))
+    pipeline = Pipeline(*chain)
+    trace = pipeline.trace(2, volume.geometry, np.int16, classes=2)
+    fields = pipeline.prepare(volume, BACKEND)
+    assert trace.model_shape == fields["image"].shape == fields["image"].array.shape[1:]
+    result = (
+        np.zeros(trace.model_shape, np.uint8)
+        if pipeline.finisher == "argmax"
+        else np.zeros((2, *trace.model_shape), np.float32)
+    )
+    labels = pipeline.finish(result, fields, BACKEND)
+    assert labels.shape == volume.geometry.shape
+    assert trace.stages[-1].dtype_out == labels.dtype
+
+
+def test_a_second_scaling_to_the_same_resolution_changes_nothing() -> None:
+    volume = volume_of(np.zeros((9, 8, 7), np.int16), np.diag([1.3, 0.7, 4.1, 1.0]))
+    once = Pipeline([LOAD, SCALE], [ARGMAX]).prepare(volume, BACKEND)["image"]
+    twice = Pipeline([LOAD, SCALE, SCALE], [ARGMAX]).prepare(volume, BACKEND)["image"]
+    assert once.shape == twice.shape == (15, 7, 6)
+    assert once.history == twice.history
+    # nominal spacing keeps the extent
+    np.testing.assert_allclose(np.multiply(once.shape, once.spacing), [9 * 1.3, 8 * 0.7, 7 * 4.1])
+    assert once.properties["spacing"] == pytest.approx((1.3, 0.7, 4.1))
+    assert once.properties["original_shape"] == (9, 8, 7)
+
+
+def test_the_finisher_is_argmax_only_where_it_commutes() -> None:
+    assert Pipeline([LOAD], [COPY, RESTORE, ARGMAX]).finisher == "argmax"
+    assert Pipeline([LOAD], [LINEAR, ARGMAX]).finisher == "scores"
+    assert Pipeline([LOAD], [RANGE_ON_MODEL, ARGMAX]).finisher == "scores"
+    nearest = transform("ScaleByResolution", fields="model", target_resolution=(2, 2, 2), is_label=True)
+    assert Pipeline([LOAD], [nearest, ARGMAX, RESTORE]).finisher == "argmax"
+
+
+def test_the_finisher_makes_masks_only_where_that_commutes() -> None:
+    above = transform("ThresholdValues", fields="model", threshold=0.5)
+    below_zero = transform("ThresholdValues", fields="model", threshold=-0.5)
+    logit = transform("ThresholdValues", fields="model", threshold=0.4, sigmoid=True)
+    assert Pipeline([LOAD], [COPY, RESTORE, above]).finisher == "masks"
+    assert Pipeline([LOAD], [below_zero, RESTORE]).finisher == "masks"
+    # a crop is put back into scores of zero, which these find above
+    assert Pipeline([LOAD], [RESTORE, below_zero]).finisher == "scores"
+    assert Pipeline([LOAD], [RESTORE, logit]).finisher == "scores"
+    assert Pipeline([LOAD], [LINEAR, above]).finisher == "scores"
+    assert Pipeline([LOAD], [RANGE_ON_MODEL, above]).finisher == "scores"
+    # what it does to the other field is not the accumulator's to do
+    both = transform("ThresholdValues", fields=["model", "image"], threshold=0.5)
+    assert Pipeline([LOAD], [both]).finisher == "scores"
+
+
+def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:
+    above = transform("ThresholdValues", fields="model", threshold=0.5)
+    pipeline = Pipeline([LOAD], [above])
+    assert pipeline.cuts(3) == (0.5, 0.5, 0.5)
+    assert (
+        pipeline.describe()[1]
+        == "2. inference: image -> model, ThresholdValues(threshold=0.5) by the accumulator, row by row"
+    )
+    volume = volume_of(np.zeros((4, 5, 6), np.int16))
+    result = next(s for s in pipeline.trace(1, volume.geometry, np.int16, classes=1) if "result" in s.line)
+    assert (result.shape_out, result.dtype_out, result.bytes) == ((1, 4, 5, 6), np.uint8, 120)
+    with pytest.raises(ValueError, match="the inferer delivers uint8 masks, found float32"):
+        pipeline.finish(np.zeros((1, 4, 5, 6), np.float32), pipeline.prepare(volume, BACKEND), BACKEND)
+    with pytest.raises(ValueError, match="only masks have cuts, this pipeline's inferer delivers argmax"):
+        Pipeline([LOAD], [ARGMAX]).cuts(2)
+    three = transform("ThresholdAcrossChannels", fields="model", threshold=[0.1, 0.2, 0.3])
+    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b", "c"])
+    channels = Pipeline([LOAD], [three, split], outputs=["b"])
+    assert channels.cuts(3) == (0.1, 0.2, 0.3)
+    with pytest.raises(ConfigError, match="ThresholdAcrossChannels: is made for 3 channels, 'model' has 2"):
+        channels.check_classes(2)
+
+
+def test_whether_ties_are_counted() -> None:
+    above = transform("ThresholdValues", fields="model", threshold=0.5)
+    tumour = transform("ThresholdValues", fields="model", threshold=1.5)
+    masks = transform("ThresholdAcrossChannels", fields="model", threshold=0.5)
+    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b"])
+    one = transform("ThresholdValues", fields="b", threshold=0.5)
+    for post in ([ARGMAX, RESTORE], [LINEAR, ARGMAX], [RANGE_ON_MODEL, ARGMAX, tumour], [RESTORE, above], [above]):
+        assert Pipeline([LOAD], post).counts_ties
+    assert Pipeline([LOAD], [masks, split], outputs=["b"]).counts_ties
+    for post in ([LINEAR, above], [RANGE_ON_MODEL, above]):
+        assert not Pipeline([LOAD], post).counts_ties
+    assert not Pipeline([LOAD], [split, one], outputs=["b"]).counts_ties
+
+
+def test_names_of_the_fields() -> None:
+    pipeline = Pipeline([transform("LoadNifti", fields="ct")], [transform("ArgmaxAcrossChannels", fields="organs")])
+    assert (pipeline.input_field, pipeline.result_field) == ("ct", "organs")
+    assert Pipeline([LOAD], [ARGMAX], result_field="model").result_field == "model"
+
+
+REFUSED: list[tuple[list[Any], list[Any], str]] = [
+    ([FIRST], [ARGMAX], "pre_transforms: nothing loads the volume (begin with LoadNifti)"),
+    ([LOAD], [LOAD, ARGMAX], "LoadNifti: loads a volume after the inference (move it to pre_transforms)"),
+    (
+        [transform("LoadNifti", fields=["image", "label"])],
+        [ARGMAX],
+        "LoadNifti: one volume is read per run, found the fields image, label (load one field; files with several "
+        "channels become channels of that field)",
+    ),
+    (
+        [LOAD, transform("ScaleByResolution", fields="imag", target_resolution=(1, 1, 1))],
+        [ARGMAX],
+        "ScaleByResolution: unknown field 'imag'; did you mean 'image'? known: image",
+    ),
+    (
+        [LOAD],
+        [ARGMAX, transform("RestoreOriginalShape", field="model", src_field="label")],
+        "RestoreOriginalShape: unknown field 'label'; known: image, model",
+    ),
+    (
+        [LOAD],
+        [COPY, RESTORE],
+        "post_transforms: no transform turns the scores in 'model' into labels (add ArgmaxAcrossChannels, or "
+        "ThresholdValues for a model with one output channel)",
+    ),
+    (
+        [LOAD],
+        [ARGMAX, LINEAR],
+        "RestoreOriginalShape: linear interpolation would mix the label ids of 'model' (set \"is_label\": true)",
+    ),
+    (
+        [LOAD],
+        [ARGMAX, transform("ScaleBySpacing", fields="model", target_spacing=(1, 1, 1))],
+        "ScaleBySpacing: linear interpolation would mix the label ids of 'model' (set \"is_label\": true)",
+    ),
+    (
+        [LOAD],
+        [ARGMAX, RANGE_ON_MODEL],
+        "ScaleIntensityRange: would change the label ids of 'model' (move it before the transform that makes labels)",
+    ),
+    ([LOAD], [ARGMAX, ARGMAX], "ArgmaxAcrossChannels: 'model' holds labels already (leave it out)"),
+    (
+        [LOAD],
+        [transform("CopyProperties", fields="image", from_field="model", properties="affine"), ARGMAX],
+        'CopyProperties: field "model" has no property "affine" (copy it from the field that LoadNifti loads)',
+    ),
+]
+
+
+@pytest.mark.parametrize(("pre", "post", "message"), REFUSED, ids=[m[:50] for _, _, m in REFUSED])
+def test_refuses_chains_that_cannot_work(pre: Any, post: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Pipeline(pre, post)
+    assert str(caught.value) == message
+
+
+def test_refuses_a_result_on_another_grid() -> None:
+    pipeline = Pipeline([LOAD], [ARGMAX])
+    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
+    with pytest.raises(ModelError, match=r"result has the grid \(3, 4, 4\), expected \(3, 4, 5\)"):
+        pipeline.finish(np.zeros((3, 4, 4), np.uint8), fields, BACKEND)
+
+
+def test_refuses_the_argmax_of_one_channel() -> None:
+    pipeline = Pipeline([LOAD], [LINEAR, ARGMAX])
+    pipeline.check_classes(2)
+    with pytest.raises(ConfigError, match="the model has one output channel, whose argmax is always 0"):
+        pipeline.check_classes(1)
+    with pytest.raises(ConfigError, match="one output channel"):
+        Pipeline([LOAD], [ARGMAX]).trace(1, Geometry((3, 4, 5), np.eye(4)), np.int16, classes=1)
+    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
+    with pytest.raises(ConfigError, match="one output channel"):
+        pipeline.finish(np.zeros((1, 3, 4, 5), np.float32), fields, BACKEND)

@@ -1,0 +1,139 @@
+"""What a trace says that a chain holds, against what it takes of a (simulated) device: promise 6 of the README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from cudasim.simulated import simulated_cupy
+from transforms_oracle import accumulated, affine_of, load, transform, volume_of
+
+from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.transforms.chain.pipeline import Pipeline
+
+NAMES = ["a", "b", "c"]
+SLACK = 96 << 10  # tables, tallies, and 512 bytes per array
+VOLUME = volume_of(
+    np.random.default_rng(1).integers(0, 5, (50, 62, 45)).astype(np.int16),
+    affine_of((2, 0, 1), (True, False, True), (1.0, 1.3, 0.9)),
+)
+
+
+def on(name: str, fields: Any = "model", **args: Any) -> Any:
+    return transform(name, fields=fields, **args)
+
+
+def restore(field: str = "model", is_label: bool = True) -> Any:
+    return transform("RestoreOriginalShape", field=field, src_field="image", is_label=is_label)
+
+
+ARGMAX = on("ArgmaxAcrossChannels")
+SCALE = on("ScaleIntensityRange", a_min=0, a_max=1, b_min=0, b_max=2)
+KEEP = on("KeepLargestCC")
+SPLIT_LABELS = transform("SplitBasedOnLabel", field="model", label_names=NAMES)
+SPLIT_CHANNELS = transform("SplitAcrossChannels", field="model", channel_names=NAMES)
+MASKS = on("ThresholdAcrossChannels", threshold=0.7)
+EACH = [restore(name) for name in NAMES]
+KEEP_EACH = on("KeepLargestCC", NAMES)
+
+PRES: dict[str, list[Any]] = {
+    "as it is": [],
+    "smaller": [on("ScaleByFactor", "image", factor=0.6)],
+    "smaller, then a part": [
+        on("ScaleByFactor", "image", factor=0.7),
+        on("CropFixedSizeCenter", "image", size=[20, 24, 16]),
+    ],
+    "larger, padded": [on("ScaleByFactor", "image", factor=1.2), on("SymmetricPadderDiv", "image", div_int=16)],
+    "measured": [on("NormalizeNonzeroIntensities", "image"), on("CropForegroundObject", "image", threshold=0.1)],
+}
+POSTS: dict[str, tuple[list[Any], list[str]]] = {
+    "argmax, restore": ([ARGMAX, restore()], ["model"]),
+    "argmax alone": ([ARGMAX], ["model"]),
+    "argmax, keep, restore, keep": ([ARGMAX, KEEP, restore(), KEEP], ["model"]),
+    "scale, restore, argmax": ([SCALE, restore(), ARGMAX], ["model"]),
+    "scale, linear, argmax": ([SCALE, restore(is_label=False), ARGMAX], ["model"]),
+    "linear, scale, argmax": ([restore(is_label=False), SCALE, ARGMAX], ["model"]),
+    "scale, scale back, argmax": (
+        [on("ScaleByFactor", factor=1.3), on("ScaleByFactor", factor=0.8), ARGMAX, restore()],
+        ["model"],
+    ),
+    "scale, masks, split": ([SCALE, MASKS, SPLIT_CHANNELS, *EACH], ["c", "a"]),
+    "masks, split": ([MASKS, SPLIT_CHANNELS, *EACH], NAMES),
+    "masks, split, keep": ([MASKS, SPLIT_CHANNELS, KEEP_EACH, *EACH], NAMES),
+    "argmax, split": ([ARGMAX, SPLIT_LABELS, *EACH], NAMES),
+    "argmax, restore, split, keep": ([ARGMAX, restore(), SPLIT_LABELS, KEEP_EACH], ["b", "c"]),
+    "scores split, one thresholded": ([SPLIT_CHANNELS, on("ThresholdValues", "b", threshold=0.2)], ["b"]),
+    "scores padded and cropped": (
+        [on("SymmetricPadderDiv", div_int=32), on("CropFixedSizeCenter", size=18), ARGMAX, restore()],
+        ["model"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Iterator[Any]:
+    with simulated_cupy() as module:
+        backend = module.GpuBackend()
+        backend.warm_up()
+        yield backend
+
+
+def measured(pipeline: Pipeline, gpu: Any) -> tuple[int, Any]:
+    """Most bytes of the device during the pre-transforms or the post-transforms, and the labels."""
+    gpu.start_case()
+    fields = pipeline.prepare(VOLUME, gpu)
+    first = gpu.counters()["peak_device_bytes"]
+    shape = fields["image"].shape
+    scores = np.random.default_rng(2).random((3, *shape), dtype=np.float32)
+    pipeline.accept(gpu.upload(accumulated(pipeline, scores)), fields)
+    gpu.start_case()
+    labels = pipeline.deliver(fields, gpu)
+    second = gpu.counters()["peak_device_bytes"]
+    return max(first, second), {name: gpu.download(array) for name, array in labels.items()}
+
+
+@pytest.mark.parametrize("post", POSTS)
+@pytest.mark.parametrize("pre", PRES)
+def test_no_chain_holds_more_than_planned(gpu: Any, pre: str, post: str) -> None:
+    chain, outputs = POSTS[post]
+    pipeline = Pipeline([load(), *PRES[pre]], chain, outputs=outputs)
+    planned = pipeline.trace(1, VOLUME.geometry, np.int16, classes=3).peak_bytes
+    peak, labels = measured(pipeline, gpu)
+    assert list(labels) == outputs
+    assert peak <= planned + SLACK
+    assert peak > 0.6 * planned  # and the plan is no empty promise
+
+
+def test_what_later_transforms_read_is_kept_and_counted() -> None:
+    """Both channels of the image go to the model, one of them is looked at again behind it."""
+    pre = [load(), transform("SplitAcrossChannels", field="image", channel_names=["ct", "mask"])]
+    post = [ARGMAX, restore(), on("ThresholdValues", "mask", threshold=2)]
+    pipeline = Pipeline(pre, post)
+    data = np.random.default_rng(0).integers(0, 5, (2, 6, 7, 8)).astype(np.int16)
+    volume, backend = volume_of(data), CpuBackend()
+    trace = pipeline.trace(2, volume.geometry, np.int16, classes=2)
+    assert trace.kept_bytes == 2 * 6 * 7 * 8 * 4  # a view holds the whole
+    fields = pipeline.prepare(volume, backend)
+    assert fields["ct"].array is None
+    pipeline.accept(np.zeros((6, 7, 8), np.uint8), fields)
+    assert fields["image"].array is None
+    mask = fields["mask"]
+    pipeline.deliver(fields, backend)
+    assert mask.array is None  # read for the last time
+    assert Pipeline([load()], [ARGMAX, restore()]).trace(1, volume.geometry, np.int16).kept_bytes == 0
+    both = Pipeline([load()], [ARGMAX, on("ThresholdValues", "image", threshold=2)])
+    traced = both.trace(2, volume.geometry, np.int16)
+    assert (traced.kept_bytes, traced.model_bytes) == (0, 2 * 6 * 7 * 8 * 4)  # the model's input is kept, and counted
+
+
+def test_an_array_that_a_caller_keeps_would_show(gpu: Any) -> None:
+    """The check above is worth something."""
+    pipeline = Pipeline([load()], POSTS["scale, restore, argmax"][0])
+    planned = pipeline.trace(1, VOLUME.geometry, np.int16, classes=3).peak_bytes
+    fields = pipeline.prepare(VOLUME, gpu)
+    kept = gpu.upload(np.zeros((3, *fields["image"].shape), np.float32))
+    gpu.start_case()
+    pipeline.finish(kept, fields, gpu)
+    assert gpu.counters()["peak_device_bytes"] > planned + SLACK

@@ -1,0 +1,119 @@
+"""Chains of transforms run on our own kernels: an assignment or a comparison of CuPy arrays has CuPy compile one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from cudasim import arrays
+from cudasim.simulated import simulated_cupy
+from transforms_oracle import accumulated, affine_of, load, transform, volume_of
+
+from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.transforms.chain.pipeline import Pipeline
+
+PRE: dict[str, tuple[str, dict[str, Any]]] = {
+    "scale": ("ScaleByFactor", {"factor": [0.7, 1.3, 0.9]}),
+    "scale back": ("ScaleByFactor", {"factor": 1.2, "align_corners": False}),
+    "crop": ("CropFixedSizeCenter", {"size": [9, 7, 8]}),
+    "object": ("CropForegroundObject", {"threshold": 0.5}),
+    "pad": ("SymmetricPadderDiv", {"div_int": 8}),
+    "zscore": ("NormalizeNonzeroIntensities", {}),
+    "above": ("ThresholdValues", {"threshold": 0.3}),
+    "range": ("ScaleIntensityRange", {"a_min": 0, "a_max": 1, "b_min": -1, "b_max": 1, "clip": True}),
+}
+CHAINS = [
+    ["crop", "pad"],
+    ["object", "scale", "range"],
+    ["scale", "crop", "zscore", "pad"],
+    ["zscore", "crop", "scale back", "object"],
+    ["pad", "scale", "crop", "scale back"],
+    ["scale", "above", "object", "range"],
+]
+NAMES = ["a", "b", "c"]
+FETCH = ("FetchExtremePoints", {"image_field": "image", "label_field": "model"})
+RESTORE = ("RestoreOriginalShape", {"field": "model", "src_field": "image"})
+LINEAR = ("RestoreOriginalShape", {"field": "model", "src_field": "image", "is_label": False})
+RESTORE_EACH = [("RestoreOriginalShape", {"field": name, "src_field": "image"}) for name in NAMES]
+ARGMAX = ("ArgmaxAcrossChannels", {"fields": "model"})
+OBJECT = ("CropForegroundObject", {"fields": "model", "pad": 1})
+POSTS: dict[str, tuple[int, list[str], list[tuple[str, dict[str, Any]]]]] = {
+    "threshold": (1, ["model"], [("ThresholdValues", {"fields": "model", "threshold": 1.5}), OBJECT, FETCH, RESTORE]),
+    "threshold restored": (1, ["model"], [RESTORE, ("ThresholdValues", {"fields": "model", "threshold": 0.7})]),
+    "scores restored": (1, ["model"], [LINEAR, ("ThresholdValues", {"fields": "model", "threshold": 0.4})]),
+    "channels": (
+        3,
+        NAMES,
+        [
+            ("ThresholdAcrossChannels", {"fields": "model", "threshold": [1.9, 2.2, 2.5]}),
+            FETCH,
+            OBJECT,
+            ("SplitAcrossChannels", {"field": "model", "channel_names": NAMES}),
+            *RESTORE_EACH,
+        ],
+    ),
+    "labels": (5, NAMES, [ARGMAX, RESTORE, ("SplitBasedOnLabel", {"field": "model", "label_names": NAMES}), FETCH]),
+    "many labels": (
+        300,
+        ["c", "l290"],
+        [ARGMAX, ("SplitBasedOnLabel", {"field": "model", "label_names": [*NAMES, *(f"l{n}" for n in range(3, 295))]})],
+    ),
+    "brats": (5, ["TC", "ET", "WT"], [ARGMAX, FETCH, RESTORE, ("SplitBasedOnBratsClasses", {"field": "model"})]),
+}
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    def refuse(self: Any, key: Any, value: Any) -> None:
+        raise AssertionError("an assignment to an array on the device")
+
+    def refuse_to_compare(self: Any, other: Any) -> bool:
+        raise AssertionError("a comparison of an array on the device")
+
+    monkeypatch.setattr(arrays.ndarray, "__setitem__", refuse)
+    for name in ("__eq__", "__ne__"):  # other operators the stand-in has not
+        monkeypatch.setattr(arrays.ndarray, name, refuse_to_compare)
+    with simulated_cupy() as module:
+        yield module.GpuBackend()
+
+
+@pytest.mark.parametrize("is_label", [True, False])
+@pytest.mark.parametrize("chain", CHAINS, ids="-".join)
+def test_no_kernel_of_cupys_is_needed(gpu: Any, chain: list[str], is_label: bool) -> None:
+    pre = [load(), *(transform(PRE[name][0], fields="image", **PRE[name][1]) for name in chain)]
+    restore = transform("RestoreOriginalShape", field="model", src_field="image", is_label=is_label)
+    argmax = transform("ArgmaxAcrossChannels", fields="model")
+    keep = transform("KeepLargestCC", fields="model")
+    post = [argmax, restore, keep] if is_label else [restore, argmax, keep]
+    volume = volume_of(np.random.default_rng(4).random((12, 11, 13), dtype=np.float32))
+    found = []
+    for backend in (gpu, CpuBackend()):
+        pipeline = Pipeline(pre, post)
+        fields = pipeline.prepare(volume, backend)
+        shape = fields["image"].shape
+        scores = np.random.default_rng(5).normal(size=(3, *shape)).astype(np.float32)
+        result = accumulated(pipeline, scores)
+        found.append(backend.download(pipeline.finish(backend.upload(result), fields, backend)))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert found[0].shape == (12, 11, 13)
+
+
+@pytest.mark.parametrize("name", POSTS)
+def test_nor_for_masks_and_extents(gpu: Any, name: str) -> None:
+    classes, outputs, chain = POSTS[name]
+    pre = [load(), transform("ScaleByFactor", fields="image", factor=[0.7, 1.3, 0.9])]
+    affine = affine_of((2, 0, 1), (True, False, True), (1.0, 2.0, 3.0))
+    volume = volume_of(np.random.default_rng(4).random((12, 11, 13), dtype=np.float32), affine)
+    found, points = [], []
+    for backend in (gpu, CpuBackend()):
+        pipeline = Pipeline(pre, [transform(kind, **args) for kind, args in chain], outputs=outputs)
+        fields = pipeline.prepare(volume, backend)
+        scores = np.random.default_rng(5).normal(size=(classes, *fields["image"].shape)).astype(np.float32)
+        made = pipeline.finish_fields(backend.upload(accumulated(pipeline, scores)), fields, backend)
+        found.append([backend.download(made[output]) for output in outputs])
+        points.append(fields["image"].facts.get("points"))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert all(0 < mask.mean() < 1 and mask.shape == (12, 11, 13) for mask in found[0])
+    assert points[0] == points[1]

@@ -1,0 +1,79 @@
+"""Seconds that users give: nothing waits longer, and large numbers are no small ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from real_server import WINDOW, infer_all, opened, ring_on
+
+from gpu_infer.errors import DeadlineError
+from gpu_infer.triton.client import server as module
+from gpu_infer.triton.client.endpoints import Endpoints
+from gpu_infer.triton.client.failures import deadline
+from gpu_infer.triton.client.server import Server, wait_until_ready
+
+
+class HangingClient:
+    """Every call ends at its time limit, on a clock of the test's own."""
+
+    url = "host:1"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def _hang(self, timeout: float) -> bool:
+        self._clock.now += timeout
+        raise deadline("readiness", self.url, timeout)
+
+    def server_live(self, timeout: float) -> bool:
+        return self._hang(timeout)
+
+    def close(self) -> None:
+        pass
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "make_client", lambda name, url, access: HangingClient(clock))
+    return clock
+
+
+@pytest.mark.parametrize("wait_s", [0.2, 3.0, 6.0, 23.0])
+def test_the_wait_for_a_hanging_server(clock: Clock, wait_s: float) -> None:
+    with pytest.raises(DeadlineError, match=f"no Triton server ready within {wait_s:g} s"):
+        Server.connect(Endpoints(http="host:1", grpc="host:2"), wait_s=wait_s)
+    assert wait_s <= clock.now - 100.0 <= wait_s + 2 * module.LEAST_TIMEOUT_S
+
+
+@pytest.mark.parametrize("wait_s", [0.2, 3.0, 6.0, 23.0])
+def test_the_wait_for_a_server_to_be_back(clock: Clock, wait_s: float) -> None:
+    client: Any = HangingClient(clock)
+    with pytest.raises(DeadlineError, match=f"not back within {wait_s:g} s"):
+        wait_until_ready(client, "toy", "", wait_s)
+    assert wait_s <= clock.now - 100.0 <= wait_s + module.LEAST_TIMEOUT_S
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("control", ["grpc", "http"])
+def test_a_deadline_in_the_far_future(triton_server: Any, control: str) -> None:
+    windows = np.ones((2, 1, *WINDOW), np.float32)
+    with (
+        opened(triton_server, control, wait_s=1e12) as transport,
+        ring_on(transport, deadline_s=1e12, reconnect_s=1e12) as ring,
+    ):
+        assert (infer_all(ring, windows, 1)[:, 1] == 1).all()

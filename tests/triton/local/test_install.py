@@ -1,0 +1,301 @@
+"""The local Triton's environment: what is refused, what counts as installed, what a failure leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpu_infer.errors import ConfigError, ResourceError, ServerError
+from gpu_infer.triton.local import guard, segments
+from gpu_infer.triton.local import install as install_module
+from gpu_infer.triton.local.guard import region_prefix
+from gpu_infer.triton.local.install import REQUIREMENTS, base_python, environment_folder, install, installed
+from gpu_infer.triton.local.ports import choose_ports
+from gpu_infer.triton.local.ready import failure_reason, port_was_taken
+from gpu_infer.triton.local.runtime import MARKER, Runtime
+from gpu_infer.triton.local.segments import remove_leftovers
+from gpu_infer.triton.local.serve import LocalServer
+
+
+def complete(folder: Path, **changes: Any) -> Path:
+    """An environment as `install` would leave it, hollow."""
+    site = folder / "lib" / "site-packages"
+    server = site / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+    for file in (server, folder / "bin" / "python"):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    facts = {"site_packages": str(site), "libraries": ["/libs", ""], "requirements": list(REQUIREMENTS)}
+    (folder / MARKER).write_text(json.dumps(facts | changes))
+    return folder
+
+
+def test_a_complete_environment_is_used_as_it_is(tmp_path: Path) -> None:
+    folder = complete(environment_folder(tmp_path))
+    assert install(tmp_path) == folder
+    found = installed(tmp_path)
+    assert found is not None
+    assert found.folder == folder
+
+
+def test_half_old_and_broken_installs_do_not_count(tmp_path: Path) -> None:
+    assert Runtime.load(tmp_path / "none", REQUIREMENTS) is None
+    half = complete(tmp_path / "half")
+    (half / MARKER).unlink()
+    assert Runtime.load(half, REQUIREMENTS) is None
+    assert Runtime.load(complete(tmp_path / "old", requirements=["nvidia-pytriton==0.6.0"]), REQUIREMENTS) is None
+    broken = complete(tmp_path / "broken")
+    (broken / MARKER).write_text("{")
+    assert Runtime.load(broken, REQUIREMENTS) is None
+    gone = complete(tmp_path / "gone")
+    (gone / "bin" / "python").unlink()  # the Python it was built on was removed
+    assert Runtime.load(gone, REQUIREMENTS) is None
+
+
+def test_environment_variables_put_the_stubs_python_first(tmp_path: Path) -> None:
+    runtime = Runtime.load(complete(tmp_path / "env"), REQUIREMENTS)
+    assert runtime is not None
+    env = runtime.environment({"PATH": "/usr/bin", "PYTHONPATH": "/x", "PYTHONHOME": "/y", "LD_LIBRARY_PATH": "/z"})
+    assert env["PATH"] == f"{tmp_path / 'env' / 'bin'}:/usr/bin"
+    assert env["LD_LIBRARY_PATH"] == f"/libs:{tmp_path}/env/lib/site-packages/nvidia_pytriton.libs:/z"
+    assert not {"PYTHONPATH", "PYTHONHOME"} & set(env)
+
+
+@pytest.mark.parametrize(("machine", "system"), [("aarch64", "linux"), ("x86_64", "darwin")])
+def test_other_platforms_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, machine: str, system: str
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, "platform", system)
+    with pytest.raises(ConfigError, match=f"x86-64 Linux, this is {machine} {system} .*--triton HOST:PORT"):
+        install(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_python_without_numpy_1_wheels_looks_for_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "version_info", type("V", (), {"major": 3, "minor": 13})())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"needs Python 3\.11 or 3\.12, this is 3\.13 and PATH has no other"):
+        base_python()
+    other = tmp_path / "python3.12"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    assert base_python() == str(other)
+    assert environment_folder(tmp_path / "cache").name == "triton-2.51-py3.12"
+
+
+@pytest.mark.slow
+def test_without_the_wheel_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    lines: list[str] = []
+    with pytest.raises(ServerError, match=r"pip could not install nvidia-pytriton==0\.7\.0: ERROR: .*PIP_INDEX_URL"):
+        install(tmp_path, lines.append)
+    assert any("nvidia-pytriton" in line for line in lines)
+    assert not environment_folder(tmp_path).exists()
+
+
+def test_a_venv_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(install_module, "base_python", lambda: "/bin/false")
+    monkeypatch.setattr(install_module, "_version_of", lambda _python: "3.11")
+    with pytest.raises(ConfigError, match=r"/bin/false cannot make a virtual environment .*said nothing.*python3-venv"):
+        install(tmp_path)
+    assert not (tmp_path / "triton-2.51-py3.11").exists()
+
+
+def spoken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None:
+    """Let the Python that makes the environment be a script of ours."""
+    python = tmp_path / "python3.11"
+    python.write_text(f"#!/bin/sh\n{body}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(install_module, "base_python", lambda: str(python))
+
+
+def test_a_venv_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    spoken(monkeypatch, tmp_path, "echo zero; echo one; echo; echo two; echo No module named ensurepip; exit 1")
+    with pytest.raises(ConfigError, match=r": one \| two \| No module named ensurepip \(install .*python3-venv"):
+        install(tmp_path / "cache")
+
+
+def test_a_full_disk_is_no_missing_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    full = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+    spoken(monkeypatch, tmp_path, f"echo '{full}'; echo Traceback; exit 1")
+    folder = tmp_path / "cache" / "triton-2.51-py3.11"
+    with pytest.raises(ResourceError, match=r"No space left on device \(free about 500 MB") as caught:
+        install(tmp_path / "cache")
+    assert caught.value.exit_code == 5
+    assert str(folder) in caught.value.message
+    assert "python3-venv" not in str(caught.value)
+    assert "GPU_INFER_CACHE" in str(caught.value)
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_a_small_disk(tmp_path: Path) -> None:
+    tmp_path.joinpath("small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(tmp_path / "small")]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs needs privileges")
+    try:
+        with pytest.raises(ResourceError, match=r"small/triton-2\.51-py3\.\d+: no space left"):
+            install(tmp_path / "small")
+        assert not environment_folder(tmp_path / "small").exists()
+    finally:
+        subprocess.run(["umount", str(tmp_path / "small")], check=True)
+
+
+@pytest.mark.slow
+def test_an_interrupted_install_leaves_no_environment(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gpu_infer", "triton", "install", "--cache", str(tmp_path)]
+    env = {**os.environ, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        limit = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < limit:
+            if list(environment_folder(tmp_path).glob("lib/python*/site-packages/setuptools/*")):
+                break  # a grandchild, pip below ensurepip, unpacks thousands of files now
+            time.sleep(0.01)
+        process.terminate()
+        _, message = process.communicate(timeout=60)
+    assert process.returncode == 130, message
+    assert not environment_folder(tmp_path).exists()
+    time.sleep(1)
+    assert not environment_folder(tmp_path).exists()
+
+
+def test_repositories_are_checked_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a folder"):
+        LocalServer(tmp_path / "missing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="holds no model folder"):
+        LocalServer(tmp_path / "empty")
+    model = tmp_path / "models" / "lung"
+    model.mkdir(parents=True)
+    (model / "config.pbtxt").touch()
+    with pytest.raises(ConfigError, match=f"is a model, not a model repository .*{tmp_path / 'models'}"):
+        LocalServer(model)
+
+
+def test_ports() -> None:
+    first, second = choose_ports(0, 0)
+    assert first != second
+    assert choose_ports(first) == (first,)
+    with pytest.raises(ConfigError, match="port 70000 is out of range"):
+        choose_ports(70000)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        with pytest.raises(ConfigError, match="cannot be used"):
+            choose_ports(0, held.getsockname()[1])
+
+
+def test_reasons_come_from_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        'I1 a.cc:1] "loading: b:1"\n'
+        "E1122 22:30:57.1 1 model_lifecycle.cc:642] \"failed to load 'b' version 1: Internal: no weights\"\n"
+        "E1122 22:30:57.2 1 x.cc:1] \"Poll failed for model directory 'a': bad config\"\n"
+        "error: creating server: Internal - failed to load all models\n"
+    )
+    reason = failure_reason(log)
+    assert reason == "model 'a' failed to load: bad config; model 'b' failed to load: Internal: no weights"
+    assert not port_was_taken(log)
+    start = log.stat().st_size
+    with log.open("a") as stream:
+        stream.write(
+            "E1122 22:30:57.2 1 main.cc:1] \"failed to start HTTP service: Socket '127.0.0.1:8000' already in use \"\n"
+        )
+    assert port_was_taken(log)
+    assert failure_reason(log, start) == "failed to start HTTP service: Socket '127.0.0.1:8000' already in use"
+    log.write_text("one\ntwo\n")
+    assert failure_reason(log) == "one | two"
+    log.write_text("")
+    assert failure_reason(log) == "its log is empty"
+
+
+def test_many_reasons_are_one_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "".join(
+            f"E1122 22:30:57.1 1 model_lifecycle.cc:642] \"failed to load 'm{n:02}' version 1: {'why ' * 200}\"\n"
+            for n in range(25)
+        )
+    )
+    reason = failure_reason(log)
+    assert reason.count("failed to load") == 3
+    assert reason.startswith("model 'm00' failed to load: why why")
+    assert reason.endswith("; and 22 more")
+    assert len(reason) < 1000
+    log.write_text("x" * 5000)
+    assert len(failure_reason(log)) == 400
+
+
+@pytest.fixture
+def shm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own in place of /dev/shm."""
+    for module in (guard, segments):
+        monkeypatch.setattr(module, "SHM_FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_leftovers_of_dead_guards_only(shm: Path) -> None:
+    """Neither pid says anything: this one is alive, and a guard in another container may have any."""
+    dead, fd = guard.take_prefix()
+    os.close(fd)
+    living, lock = guard.take_prefix()
+    without_owner = f"{region_prefix(os.getpid())}{'0' * 16}_"
+    for prefix in (dead, living, without_owner):
+        (shm / f"{prefix}region").touch()
+    (shm / f"{region_prefix(1)}of-an-older-version").touch()
+    try:
+        removed = remove_leftovers()
+    finally:
+        os.close(lock)
+    assert set(removed) == {f"{dead}owner", f"{dead}region", f"{without_owner}region"}
+    assert {path.name for path in shm.iterdir()} == {
+        f"{living}owner",
+        f"{living}region",
+        f"{region_prefix(1)}of-an-older-version",
+    }
+
+
+def test_a_guard_removes_its_own_regions_alone(shm: Path) -> None:
+    """Of two guards with one pid, as two containers have them."""
+    mine, first = guard.take_prefix()
+    theirs, second = guard.take_prefix()
+    for prefix in (mine, theirs):
+        (shm / f"{prefix}region").touch()
+    guard.remove_regions(mine, shm)
+    os.close(first)
+    os.close(second)
+    assert {path.name for path in shm.iterdir()} == {f"{theirs}owner", f"{theirs}region"}
+    assert (shm / f"{theirs}owner").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_starts_with_the_umask_of_one_user(tmp_path: Path) -> None:
+    script = tmp_path / "server.sh"
+    script.write_text(f"#!/bin/sh\numask > {tmp_path}/umask\n")
+    script.chmod(0o700)
+    command = [sys.executable, guard.__file__, "1", "", str(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        process.wait(30)
+    assert (tmp_path / "umask").read_text().strip() == "0077"
+
+
+def test_regions_are_closed_to_others(shm: Path) -> None:
+    prefix = "triton_gpu_infer_7_"
+    for name in (f"{prefix}a", f"{prefix}b", "triton_gpu_infer_77_a"):
+        (shm / name).touch(0o644)
+    guard.protect_regions(prefix, shm)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in shm.iterdir()}
+    assert modes == {f"{prefix}a": 0o600, f"{prefix}b": 0o600, "triton_gpu_infer_77_a": 0o644}

@@ -1,0 +1,121 @@
+"""The one-input, one-output view of a model, and whether tiles fit it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from triton_fakes import model, tensors
+
+from gpu_infer.errors import ModelError
+from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
+from gpu_infer.triton.model.fit import check_fit
+from gpu_infer.triton.model.metadata import model_info
+
+BATCHED = ModelConfig(max_batch_size=4, backend="python", decoupled=False)
+UNBATCHED = ModelConfig(max_batch_size=0, backend="onnxruntime", decoupled=False)
+
+
+def metadata(
+    inputs: tuple[TensorMetadata, ...] = tensors((-1, 1, 320, 320, 64)),
+    outputs: tuple[TensorMetadata, ...] = tensors((-1, 2, 320, 320, 64)),
+    versions: tuple[str, ...] = ("1",),
+    platform: str = "",
+) -> ModelMetadata:
+    return ModelMetadata("m", versions, platform, inputs, outputs)
+
+
+def test_leading_batch_is_taken_off() -> None:
+    info = model_info(metadata(versions=("2", "10", "9")), BATCHED)
+    assert (info.name, info.version, info.platform) == ("m", "10", "python")
+    assert (info.max_batch, info.batch_axis, info.fixed_batch) == (4, "leading", False)
+    assert info.input.dims == (1, 320, 320, 64)
+    assert info.output.dims == (2, 320, 320, 64)
+    assert info.input.dtype == np.float32
+    assert model_info(metadata(), BATCHED, "7").version == "7"
+
+
+def test_half_precision() -> None:
+    half = tensors((-1, 1, 8, 8, 8), datatype="FP16")
+    info = model_info(metadata(inputs=half), BATCHED)
+    assert (info.input.dtype, info.input.datatype) == (np.float16, "FP16")
+    assert info.output.datatype == "FP32"
+
+
+@pytest.mark.parametrize(
+    ("first", "asked", "expected", "fixed"),
+    [(-1, None, 1, False), (-1, 3, 3, False), (2, None, 2, True), (2, 5, 2, True), (1, None, 1, True)],
+)
+def test_explicit_batch_axis(first: int, asked: int | None, expected: int, fixed: bool) -> None:
+    info = model_info(metadata(tensors((first, 1, 8, 8, 8)), tensors((first, 2, 8, 8, 8))), UNBATCHED, batch=asked)
+    assert (info.max_batch, info.fixed_batch, info.batch_axis) == (expected, fixed, "leading")
+    assert info.input.dims == (1, 8, 8, 8)
+
+
+def test_no_batch_axis() -> None:
+    info = model_info(metadata(tensors((1, 8, 8, 8)), tensors((2, 8, 8, 8))), UNBATCHED)
+    assert (info.max_batch, info.batch_axis) == (1, "none")
+    assert info.input.dims == (1, 8, 8, 8)
+
+
+def test_choosing_by_name() -> None:
+    two = tensors((-1, 2, 8, 8, 8), (-1, 9, 8, 8, 8))
+    with pytest.raises(ModelError, match="has 2 outputs, expected one: T0, T1") as caught:
+        model_info(metadata(outputs=two), BATCHED)
+    assert "output_name" in (caught.value.remedy or "")
+    assert model_info(metadata(outputs=two), BATCHED, output_name="T1").output.dims[0] == 9
+    with pytest.raises(ModelError, match="has no output 'T7', it has: T0, T1"):
+        model_info(metadata(outputs=two), BATCHED, output_name="T7")
+    with pytest.raises(ModelError, match="has no input 'X', it has: T0"):
+        model_info(metadata(), BATCHED, input_name="X")
+
+
+def test_a_second_input_is_refused_even_when_one_is_named() -> None:
+    """Triton wants every input in every request, so naming one of two works only where the other is optional."""
+    two = tensors((-1, 1, 8, 8, 8), (-1, 3, 8, 8, 8))
+    with pytest.raises(ModelError, match="has 2 inputs, expected one: T0, T1"):
+        model_info(metadata(inputs=two), BATCHED)
+    with pytest.raises(ModelError, match="also wants T0 in every request, expected T1 alone"):
+        model_info(metadata(inputs=two), BATCHED, input_name="T1")
+    optional = ModelConfig(4, "python", False, frozenset({"T0"}))
+    assert model_info(metadata(inputs=two), optional, input_name="T1").input.dims[0] == 3
+
+
+def test_an_optional_input_is_passed_over() -> None:
+    two = tensors((-1, 1, 8, 8, 8), (-1, 3, 8, 8, 8))
+    first = ModelConfig(4, "python", False, frozenset({"T0"}))
+    assert model_info(metadata(inputs=two), first).input.name == "T1"
+    both = ModelConfig(4, "python", False, frozenset({"T0", "T1"}))
+    with pytest.raises(ModelError, match="has 2 inputs, expected one: T0, T1") as caught:
+        model_info(metadata(inputs=two), both)
+    assert "inferer.args.input_name" in (caught.value.remedy or "")
+    assert model_info(metadata(inputs=two), both, input_name="T0").input.name == "T0"
+
+
+def test_refusals() -> None:
+    with pytest.raises(ModelError, match="decoupled"):
+        model_info(metadata(), ModelConfig(4, "python", True))
+    with pytest.raises(ModelError, match="input T0 is INT16, expected FP32 or FP16"):
+        model_info(metadata(inputs=tensors((-1, 1, 8, 8, 8), datatype="INT16")), BATCHED)
+    with pytest.raises(ModelError, match=r"output T0 has dims \[-1, 10\], expected channels and three axes"):
+        model_info(metadata(outputs=tensors((-1, 10))), BATCHED)
+    with pytest.raises(ModelError, match=r"input T0 has dims \[3\]"):
+        model_info(metadata(inputs=tensors((3,))), UNBATCHED)
+    with pytest.raises(ModelError, match="has 0 outputs"):
+        model_info(metadata(outputs=()), BATCHED)
+
+
+def test_fit() -> None:
+    check_fit(model(), 1, (8, 8, 8))
+    check_fit(model(dims_in=(-1, 8, 8, 8)), 7, (8, 8, 8))
+    with pytest.raises(ModelError, match="wrong channel count: model toy takes 1 in IN, the volume has 3") as caught:
+        check_fit(model(), 3, (8, 8, 8))
+    assert "the 4th axis of a 4-D file is read as channels" in (caught.value.remedy or "")
+    with pytest.raises(ModelError, match="takes 3 in IN, the volume has 1") as caught:
+        check_fit(model(dims_in=(3, -1, -1, -1)), 1, (8, 8, 8))
+    assert "4-D" not in (caught.value.remedy or "")
+    with pytest.raises(ModelError, match="IN fixed at 16 on axis Y, the window is 8") as caught:
+        check_fit(model(dims_in=(1, 8, 16, 8)), 1, (8, 8, 8))
+    assert caught.value.remedy == "set roi_size to [8, 16, 8]"
+    with pytest.raises(ModelError, match="OUT fixed at 4 on axis X"):
+        check_fit(model(dims_out=(2, 4, -1, -1)), 1, (8, 8, 8))
+    check_fit(model(dims_in=(8, 9, 10, 1), dims_out=(8, 9, 10, 2)), 1, (8, 9, 10), channels_last=True)

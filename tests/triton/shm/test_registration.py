@@ -1,0 +1,193 @@
+"""Memory that a server may still write to is not used again, and what tells of its region stays."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cudasim.simulated import simulated_cupy
+from triton_fakes import DeviceBackend, FakeClient, FakeServer, HostBackend
+
+from gpu_infer.errors import DeadlineError, ServerError
+from gpu_infer.triton.client.failures import ConnectionLost
+from gpu_infer.triton.client.listening import nobody_listens
+from gpu_infer.triton.shm.host_arenas import SystemArena
+from gpu_infer.triton.shm.leftovers import clean, find_leftovers
+from gpu_infer.triton.shm.naming import SHM_FOLDER
+from gpu_infer.triton.transport import Transport, release
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+BLOCK = 4 << 20
+
+
+class LateClient(FakeClient):
+    """Requests arrive, answers do not."""
+
+    server: LateServer
+
+    def register_cuda_region(self, *args: Any, **kwargs: Any) -> None:
+        super().register_cuda_region(*args, **kwargs)
+        self.server.fail("registering")
+
+    def register_system_region(self, *args: Any, **kwargs: Any) -> None:
+        super().register_system_region(*args, **kwargs)
+        self.server.fail("registering")
+
+
+class LateServer(FakeServer):
+    how: type[ServerError] | None = None  # what calls end with; None: they are answered
+
+    def client(self) -> LateClient:
+        return LateClient(self)
+
+    def fail(self, what: str) -> None:
+        if self.how is not None:
+            # As often as anybody may try: nothing is unregistered before `answer`.
+            self.unregister_errors = [self.how(f"unregistering did not end {k}") for k in range(20)]
+            raise self.how(f"{what} did not end")
+
+    def answer(self) -> None:
+        self.how = None
+        self.unregister_errors = []
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Where somebody listens: a proxy, or a server that hangs."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def nobody(address: str) -> str:
+    """Where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return f"127.0.0.1:{port}"
+
+
+def clean_up(server: LateServer) -> list[str]:
+    """Names that a clean-up finds here and on the server, and removes."""
+    server.answer()
+    client = server.client()
+    found = [item for item in find_leftovers(client) if item.region is not None]
+    clean(found, client)
+    assert not server.regions
+    return [item.name for item in found]
+
+
+@pytest.mark.parametrize("how", [DeadlineError, ConnectionLost])
+def test_a_block_whose_registering_was_cut_off_is_not_used_again(address: str, how: type[ServerError]) -> None:
+    with simulated_cupy() as simulated:
+        backend = simulated.GpuBackend()
+        server = LateServer(url=address)
+        server.devices = _AnyHandle()
+        server.how = how
+        with pytest.raises(how if how is ConnectionLost else ServerError, match="registering did not end"):
+            Transport(server, backend, ("cuda_shm",)).arena(BLOCK)  # type: ignore[arg-type]
+        memory = backend._device.memory
+        assert (len(memory._idle), len(memory._lost)) == (0, 1)
+        (name,) = server.regions
+        assert (SHM_FOLDER / name).exists()
+        assert clean_up(server) == [name]
+
+
+@pytest.mark.parametrize("how", [DeadlineError, ConnectionLost])
+def test_a_segment_whose_registering_was_cut_off_keeps_its_file(address: str, how: type[ServerError]) -> None:
+    server = LateServer(url=address)
+    server.how = how
+    with pytest.raises(ServerError, match="registering did not end"):
+        Transport(server, HostBackend(), ("system_shm",)).arena(BLOCK)  # type: ignore[arg-type]
+    (name,) = server.regions
+    assert clean_up(server) == [name]
+
+
+def test_a_registering_that_never_arrived_leaves_nothing(nobody: str) -> None:
+    server = LateServer(url=nobody)
+    server.refuse = {kind: ConnectionLost("connection refused") for kind in ("system", "cuda")}
+    server.unregister_errors = [ConnectionLost("connection refused") for _ in range(20)]
+    for backend, choice in ((HostBackend(), "system_shm"), (DeviceBackend(server), "cuda_shm")):
+        before = set(SHM_FOLDER.glob("gpu_infer-*"))
+        with pytest.raises(ConnectionLost, match="refused"):
+            Transport(server, backend, (choice,)).arena(BLOCK)  # type: ignore[arg-type]
+        assert set(SHM_FOLDER.glob("gpu_infer-*")) == before
+
+
+def test_a_refused_registering_leaves_nothing(address: str) -> None:
+    """An answer: the server does not know the region."""
+    with simulated_cupy() as simulated:
+        backend = simulated.GpuBackend()
+        server = LateServer(url=address)
+        server.refuse["cuda"] = ServerError("failed to register shared memory region: invalid args")
+        with pytest.raises(ServerError, match="invalid args"):
+            Transport(server, backend, ("cuda_shm",)).arena(BLOCK)  # type: ignore[arg-type]
+        assert len(backend._device.memory._idle) == 1
+        assert not backend._device.memory._lost
+
+
+# -- the end of a region that was used -------------------------------------------------------------------------
+def segment(server: FakeServer) -> tuple[SystemArena, Any]:
+    arena, registration = Transport(server, HostBackend(), ("system_shm",)).arena(BLOCK)  # type: ignore[arg-type]
+    assert isinstance(arena, SystemArena)
+    return arena, registration
+
+
+def test_a_lost_connection_is_tried_once_more(address: str) -> None:
+    server = LateServer(url=address)
+    arena, registration = segment(server)
+    server.unregister_errors = [ConnectionLost("reset by peer")]
+    release(arena, registration)
+    assert not server.regions
+    assert not arena.path.exists()
+
+
+def test_a_proxy_that_answers_for_the_server_does_not_make_it_gone(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = LateServer(url=address)
+    arena, registration = segment(server)
+    server.unregister_errors = [ConnectionLost("no healthy upstream") for _ in range(20)]
+    release(arena, registration)
+    assert arena.path.exists()
+    assert "could not be unregistered, remove it later with gpu-infer doctor --clean: no healthy" in caplog.text
+    assert clean_up(server) == [arena.name]
+
+
+def test_a_server_that_refuses_connections_has_forgotten_the_region(
+    nobody: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = LateServer(url=nobody)
+    arena, registration = segment(server)
+    server.unregister_errors = [ConnectionLost("connection refused") for _ in range(20)]
+    release(arena, registration)
+    assert not arena.path.exists()
+    assert "could not be unregistered" not in caplog.text
+
+
+def test_who_listens(address: str, nobody: str) -> None:
+    assert not nobody_listens(address, 1.0)
+    assert nobody_listens(nobody, 1.0)
+    assert nobody_listens(f"localhost:{nobody.rpartition(':')[2]}", 1.0)
+    assert not nobody_listens("no-such-host.invalid:8001", 1.0)
+
+
+def test_a_host_that_is_silent_tells_nothing(monkeypatch: pytest.MonkeyPatch, nobody: str) -> None:
+    def connect(address: Any, timeout: float, **options: Any) -> None:
+        raise ExceptionGroup("create_connection failed", [ConnectionRefusedError(111, "refused"), TimeoutError()])
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert not nobody_listens(nobody, 1.0)
+
+
+class _AnyHandle(dict[bytes, Any]):
+    """Opens every handle."""
+
+    def __missing__(self, handle: bytes) -> Any:
+        class Block:
+            def view(self, *args: Any) -> Any:
+                return None
+
+        return Block()

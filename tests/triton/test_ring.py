@@ -1,0 +1,368 @@
+"""The ring against a server in this process: states, values, retries, and every kind of failure."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ring_on_fakes import WINDOW, ring_of, transport_of
+from triton_fakes import FakeServer, model
+
+from gpu_infer.errors import DeadlineError, ModelError, ServerError
+from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy, RegionUnknown
+from gpu_infer.triton.client.protocol import RegionSlice
+from gpu_infer.triton.ring import ALIGNMENT, SlotRing, SlotState, probe_output_channels
+from gpu_infer.triton.transport import DataName
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+WAYS: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer()
+    yield fake
+    assert not fake.regions
+
+
+@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_values(server: FakeServer, data: DataName, slots: int) -> None:
+    rng = np.random.default_rng(3)
+    with ring_of(server, data, slots=slots) as ring:
+        waiting = []
+        for k in range(12):
+            if len(waiting) == ring.slots:
+                _take(ring, *waiting.pop(0))
+            slot = ring.acquire()
+            n = 1 + k % 2
+            x = rng.random((n, 1, *WINDOW), np.float32)
+            slot.input[:n] = x
+            ring.submit(slot, n, tag=k)
+            waiting.append((slot, x))
+        for slot, x in waiting:
+            _take(ring, slot, x)
+        counters = ring.counters()
+    assert counters["requests"] == 12
+    moved = 18 * 3 * 4 * 5 * 4 * 3  # windows × voxels × bytes × (1 in + 2 out)
+    way = "inline" if data == "inline" else "shm"
+    assert counters[f"bytes_{way}"] == moved
+    assert counters["data"] == data
+    assert counters["retries"] == counters["reregistrations"] == 0
+    assert server.log.count("thread ended") == slots
+
+
+def _take(ring: SlotRing, slot: Any, x: Any) -> None:
+    out = ring.wait(slot)
+    np.testing.assert_array_equal(out[:, 0], np.full_like(x[:, 0], 0.5))
+    np.testing.assert_array_equal(out[:, 1], x[:, 0])
+    assert slot.state is SlotState.READY
+    ring.release(slot)
+    assert slot.state is SlotState.FREE
+
+
+def test_layout(server: FakeServer) -> None:
+    """Areas are page-aligned, do not overlap, and requests name exactly the bytes they use."""
+    with ring_of(server, slots=3) as ring:
+        slots = [ring.acquire() for _ in range(3)]
+        starts = [at for slot in slots for at in (slot.input_at, slot.output_at)]
+        assert starts == [k * ALIGNMENT for k in range(6)]
+        for slot in slots:
+            ring.submit(slot, 1)
+        for slot in slots:
+            ring.wait(slot)
+    request = sorted(server.requests, key=lambda r: cast(RegionSlice, r.source).offset)[1]
+    source, sink = cast(RegionSlice, request.source), request.sink
+    assert (source.offset, source.nbytes) == (2 * ALIGNMENT, 240)
+    assert sink is not None
+    assert (sink.offset, sink.nbytes) == (3 * ALIGNMENT, 480)
+    assert source.name == sink.name
+    assert request.shape == (1, 1, *WINDOW)
+
+
+def test_one_registration_for_the_whole_life(server: FakeServer) -> None:
+    with ring_of(server) as ring:
+        for _ in range(5):
+            slot = ring.acquire()
+            ring.submit(slot, 2)
+            ring.wait(slot)
+            ring.release(slot)
+    assert [line for line in server.log if "register" in line] == ["register system", "unregister system"]
+
+
+def test_wrong_order_is_a_programming_error(server: FakeServer) -> None:
+    with ring_of(server, slots=2) as ring:
+        a, b = ring.acquire(), ring.acquire()
+        assert (a.number, b.number) == (0, 1)
+        with pytest.raises(RuntimeError, match="slot 0 is filling, expected free"):
+            ring.acquire()
+        with pytest.raises(RuntimeError, match="slot 0 is filling, expected in flight"):
+            ring.wait(a)
+        for n in (0, 3):
+            with pytest.raises(ValueError, match="n must be 1 to 2"):
+                ring.submit(a, n)
+        ring.submit(a, 1)
+        with pytest.raises(RuntimeError, match="slot 0 is in flight, expected filling"):
+            ring.submit(a, 1)
+        with pytest.raises(RuntimeError, match="slot 0 is in flight, expected ready"):
+            ring.release(a)
+        ring.wait(a)
+        with pytest.raises(RuntimeError, match="slot 0 is ready, expected in flight"):
+            ring.wait(a)
+        ring.release(a)
+        with pytest.raises(RuntimeError, match="slot 0 is free, expected ready"):
+            ring.release(a)
+        ring.release(b)  # unsent
+    with pytest.raises(RuntimeError, match="the ring is closed"):
+        ring.acquire()
+    ring.close()
+
+
+def test_bad_sizes(server: FakeServer) -> None:
+    with pytest.raises(ModelError, match="takes at most 4 windows a request, asked for 5"):
+        ring_of(server, batch=5)
+    with pytest.raises(ValueError, match="at least 1"):
+        ring_of(server, slots=0)
+    with pytest.raises(ModelError, match="wrong channel count"):
+        ring_of(server, channels_in=2)
+
+
+@pytest.mark.parametrize("data", WAYS)
+def test_without_a_batch_axis(server: FakeServer, data: DataName) -> None:
+    described = model(max_batch=1, batch_axis="none")
+    with ring_of(server, data, described, batch=1) as ring:
+        slot = ring.acquire()
+        slot.input[:] = 3
+        ring.submit(slot, 1)
+        assert ring.wait(slot).shape == (1, 2, *WINDOW)
+        assert (slot.output[0, 1] == 3).all()
+    assert server.requests[0].shape == (1, *WINDOW)
+
+
+@pytest.mark.parametrize("data", WAYS)
+def test_fixed_batch_sends_full_requests(server: FakeServer, data: DataName) -> None:
+    described = model(max_batch=3, fixed_batch=True)
+    with ring_of(server, data, described, batch=2) as ring:
+        slot = ring.acquire()
+        slot.input[:2] = 4
+        ring.submit(slot, 2)
+        out = ring.wait(slot)
+        assert out.shape == (2, 2, *WINDOW)
+        assert (out[:, 1] == 4).all()
+    assert server.requests[0].shape == (3, 1, *WINDOW)
+
+
+@pytest.mark.parametrize("data", WAYS)
+def test_channels_last(server: FakeServer, data: DataName) -> None:
+    server.channels_last = True
+    described = model(dims_in=(*WINDOW, 1), dims_out=(*WINDOW, 2))
+    x = np.arange(2 * 60, dtype=np.float32).reshape(2, 1, *WINDOW)
+    with ring_of(server, data, described, channels_last=True) as ring:
+        slot = ring.acquire()
+        assert slot.input.shape == (2, 1, *WINDOW)
+        slot.input[:] = x
+        ring.submit(slot, 2)
+        out = ring.wait(slot)
+        assert out.shape == (2, 2, *WINDOW)
+        np.testing.assert_array_equal(out[:, 1], x[:, 0])
+    assert server.requests[0].shape == (2, *WINDOW, 1)
+
+
+@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize(
+    "reshape",
+    [lambda a: a[..., :-1], lambda a: a[:, :1], lambda a: a.transpose(0, 1, 3, 2, 4), lambda a: a[0]],
+    ids=["shorter", "fewer channels", "axes swapped", "no batch"],
+)
+def test_a_model_that_answers_another_shape(server: FakeServer, data: DataName, reshape: Any) -> None:
+    server.reshape = reshape
+    with ring_of(server, data) as ring:
+        slot = ring.acquire()
+        ring.submit(slot, 2)
+        with pytest.raises(ModelError, match=r"model toy answered OUT as FP32 \[.*\], expected FP32 \[2, 2, 3, 4, 5\]"):
+            ring.wait(slot)
+        assert slot.state is SlotState.FREE
+
+
+@pytest.mark.parametrize("error", [ModelError("boom"), DeadlineError("late"), ServerError("no"), ValueError("bug")])
+def test_errors_surface_where_one_waits(server: FakeServer, error: Exception) -> None:
+    server.script = [None, error]
+    with ring_of(server) as ring:
+        first, second = ring.acquire(), ring.acquire()
+        ring.submit(first, 1)
+        ring.wait(first)
+        ring.submit(second, 1)
+        with pytest.raises(type(error), match=str(error)):
+            ring.wait(second)
+
+
+def test_lost_connection_is_retried_once(server: FakeServer) -> None:
+    server.script = [ConnectionLost("gone")]
+    with ring_of(server) as ring:
+        slot = ring.acquire()
+        slot.input[:] = 9
+        ring.submit(slot, 2)
+        assert (ring.wait(slot)[:, 1] == 9).all()
+        assert ring.counters()["retries"] == 1
+        server.script = [ConnectionLost("gone"), ConnectionLost("gone again")]
+        ring.release(slot)
+        slot = ring.acquire()
+        ring.submit(slot, 2)
+        with pytest.raises(ConnectionLost, match="gone again"):
+            ring.wait(slot)
+
+
+def test_restarted_server_is_registered_with_again_once_for_all_slots(server: FakeServer) -> None:
+    together = threading.Barrier(3, server.restart)
+
+    def forget() -> None:
+        together.wait(5)
+        raise RegionUnknown("Unable to find shared memory region")
+
+    server.script = [forget] * 3
+    with ring_of(server, slots=3) as ring:
+        slots = [ring.acquire() for _ in range(3)]
+        for slot in slots:
+            slot.input[:] = slot.number
+            ring.submit(slot, 2)
+        for slot in slots:
+            assert (ring.wait(slot)[:, 1] == slot.number).all()
+        counters = ring.counters()
+    assert counters["reregistrations"] == 1
+    assert counters["retries"] == 3
+    assert server.log.count("register system") == 2
+
+
+def test_a_region_that_vanishes_twice_fails(server: FakeServer) -> None:
+    server.script = [RegionUnknown("lost 1"), RegionUnknown("lost 2")]
+    with ring_of(server) as ring:
+        slot = ring.acquire()
+        ring.submit(slot, 1)
+        with pytest.raises(ServerError, match="lost 2"):
+            ring.wait(slot)
+
+
+def test_a_server_that_stays_away(server: FakeServer) -> None:
+    server.script = [ConnectionLost("gone")]
+    server.ready = False
+    with ring_of(server, reconnect_s=0.3) as ring:
+        slot = ring.acquire()
+        ring.submit(slot, 1)
+        with pytest.raises(DeadlineError, match=r"lost and it was not back within 0\.3 s"):
+            ring.wait(slot)
+
+
+def test_close_waits_for_what_is_in_flight(server: FakeServer) -> None:
+    """The region is unregistered only after the request that uses it has ended."""
+    seen = []
+    server.script = [lambda: (time.sleep(0.3), seen.append(len(server.regions)))[0]]
+    ring = ring_of(server)
+    ring.submit(ring.acquire(), 1)
+    ring.close()
+    assert seen == [1]
+    assert not server.regions
+
+
+def test_close_gives_up_reconnecting(server: FakeServer) -> None:
+    server.script = [ConnectionLost("gone")]
+    server.ready = False
+    ring = ring_of(server, reconnect_s=600.0)
+    slot = ring.acquire()
+    ring.submit(slot, 1)
+    time.sleep(0.1)
+    started = time.monotonic()
+    ring.close()
+    assert time.monotonic() - started < 10
+    with pytest.raises(ServerError, match="was given up"):
+        ring.wait(slot)
+
+
+def test_close_waits_for_a_server_that_is_still_busy(server: FakeServer) -> None:
+    ring = ring_of(server)
+    server.unregister_errors = [RegionBusy("in use")] * 3
+    ring.close()
+    assert server.unregister_errors == []
+    assert not server.regions
+
+
+def test_a_failing_construction_leaves_nothing(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpu_infer.triton.worker import SlotWorker
+
+    def no_thread(self: SlotWorker) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(SlotWorker, "start", no_thread)
+    with pytest.raises(RuntimeError, match="new thread"):
+        ring_of(server)
+    assert not server.regions
+
+
+def test_forgotten_ring_is_cleaned_up_at_exit(tmp_path: Path) -> None:
+    """Neither closed nor used as a context manager: the end of the interpreter unregisters and removes."""
+    import subprocess
+    import sys
+
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parents[1] / "support")!r})
+from ring_on_fakes import FakeServer, ring_of
+server = FakeServer()
+ring = ring_of(server)
+import atexit
+from gpu_infer.triton.shm import host_arenas, registration
+atexit.unregister(registration._close_all); atexit.unregister(host_arenas._close_all)
+atexit.register(lambda: print("regions", len(server.regions), server.log[-1]))
+atexit.register(host_arenas._close_all); atexit.register(registration._close_all)
+print(ring._arena.path)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    path, told = done.stdout.splitlines()
+    assert told == "regions 0 unregister system"
+    assert not Path(path).exists()
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(["fill", "take", "drop"]), max_size=30), st.integers(1, 4))
+def test_any_sequence_of_steps_keeps_results_with_their_windows(steps: list[str], slots: int) -> None:
+    server = FakeServer()
+    with ring_of(server, "inline", slots=slots) as ring:
+        flying: list[tuple[Any, float]] = []
+        value = 0.0
+        for step in steps:
+            if step == "take" and flying:
+                slot, expected = flying.pop(0)
+                assert (ring.wait(slot)[:, 1] == expected).all()
+                assert slot.tag == expected
+                ring.release(slot)
+            elif step == "fill" and len(flying) < slots:
+                value += 1
+                slot = ring.acquire()
+                slot.input[:] = value
+                ring.submit(slot, 2, tag=value)
+                flying.append((slot, value))
+
+
+def test_probe_output_channels(server: FakeServer) -> None:
+    transport = transport_of(server)
+    open_k = model(dims_out=(-1, -1, -1, -1))
+    assert probe_output_channels(transport, open_k, WINDOW, 1) == 2
+    assert server.requests[0].shape == (1, 1, *WINDOW)
+    assert probe_output_channels(transport, model(dims_out=(7, -1, -1, -1)), WINDOW, 1) == 7
+    assert len(server.requests) == 1  # known: nobody asked
+    server.reshape = lambda array: array[..., :-1]
+    with pytest.raises(ModelError, match=r"answered OUT as \[1, 2, 3, 4, 4\] to an input of \[1, 1, 3, 4, 5\]"):
+        probe_output_channels(transport, open_k, WINDOW, 1)
+
+
+@pytest.mark.parametrize("axis", ["leading", "none"])
+def test_probe_channels_last(server: FakeServer, axis: str) -> None:
+    server.channels_last = True
+    described = model(dims_in=(-1, -1, -1, 1), dims_out=(-1, -1, -1, -1), batch_axis=axis, max_batch=1)
+    assert probe_output_channels(transport_of(server), described, WINDOW, 1, channels_last=True) == 2
