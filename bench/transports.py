@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.support.output import Chart, Result, mebibytes, seconds
 from bench.support.served import models_device, served
-from gpu_infer.backends.base.backend import Backend, RingAccumulator
+from gpu_infer.backends.base.backend import Backend, RollingSums
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
 from gpu_infer.triton.client.endpoints import Endpoints
@@ -101,7 +101,7 @@ def _tiles(
     server: LocalServer, backend: Backend, control: str, data: str, shape: Shape, slots: int, tiles: int
 ) -> dict[str, Any]:
     tile = backend.upload(np.random.default_rng(1).random((1, *shape), dtype=np.float32))
-    sums = RingAccumulator(backend.zeros((2, *shape), np.float32), shape)
+    sums = RollingSums(backend.zeros((2, *shape), np.float32), shape)
     with _ring(server, backend, control, data, shape, slots) as ring:
         _stream(ring, backend, tile, sums, slots + 1)
         before = ring.counters()
@@ -143,7 +143,7 @@ def _ring(
         yield ring
 
 
-def _stream(ring: SlotRing, backend: Backend, tile: Any, sums: RingAccumulator, tiles: int) -> list[float]:
+def _stream(ring: SlotRing, backend: Backend, tile: Any, sums: RollingSums, tiles: int) -> list[float]:
     """Send `tiles` tiles with every slot in flight; seconds from each request to its answer.
 
     tile  float32 [1, X, Y, Z] and sums of [2, X, Y, Z], both on the backend; slots may be host memory all the same

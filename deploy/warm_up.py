@@ -31,7 +31,7 @@ ORIGIN = (0, 0, 0)
 
 def warm_cpu() -> None:
     """Every operation of the CPU backend, on arrays of a few voxels, for every dtype pair of a run."""
-    from gpu_infer.backends.base.backend import RingAccumulator
+    from gpu_infer.backends.base.backend import RollingSums
     from gpu_infer.backends.cpu.backend import CpuBackend
     from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
     from gpu_infer.backends.tables import ClampedAffine
@@ -45,30 +45,30 @@ def warm_cpu() -> None:
         source = np.zeros((1, *SHAPE), stored)
         turned = source.transpose(0, 3, 2, 1)[:, ::-1]
         for view in (source, turned):
-            cpu.prepare(view, np.zeros((1, *SHAPE), model), None, same, same)
-            cpu.prepare(view, np.zeros((1, *larger), model), linear, same, same)
-            cpu.prepare(view, np.zeros((1, *larger), model), nearest, same, same)
+            cpu.resample(view, np.zeros((1, *SHAPE), model), None, same, same)
+            cpu.resample(view, np.zeros((1, *larger), model), linear, same, same)
+            cpu.resample(view, np.zeros((1, *larger), model), nearest, same, same)
     for model in MODEL:
         volume = np.zeros((1, *SHAPE), model)
         slot = np.zeros((1, 1, *SHAPE), model)
         cpu.gather(volume, [ORIGIN], slot, 0.0)
         for importance, weights in itertools.product((None, np.ones(SHAPE, np.float32)), repeat=2):
-            ring = RingAccumulator(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
+            ring = RollingSums(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
             cpu.blend(slot, [ORIGIN], [1], importance, ring)
             counts, cut = [np.ones(N, np.float32)] * 3, np.zeros(1, np.float32)
             cpu.finish_scores(ring, ORIGIN, SHAPE, counts, np.zeros((1, *SHAPE), np.float32))
             cpu.finish_masks(ring, ORIGIN, SHAPE, counts, cut, np.zeros((1, *SHAPE), np.uint8))
     for label in LABELS:
         labels = np.zeros(SHAPE, label)
-        ring = RingAccumulator(np.zeros((2, *SHAPE), np.float32), SHAPE)
+        ring = RollingSums(np.zeros((2, *SHAPE), np.float32), SHAPE)
         cpu.finish_argmax(ring, ORIGIN, SHAPE, labels)
         cpu.argmax(ring.sums, labels)
         cpu.restore_argmax(ring.sums, linear, np.zeros(larger, label))
         cpu.histogram(labels)
         cpu.lookup(labels[None], np.zeros(np.iinfo(label).max + 1, np.uint8), np.zeros((1, *SHAPE), np.uint8))
         for out in LABELS[LABELS.index(label) :]:
-            cpu.restore(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
-            cpu.restore(labels, nearest, np.zeros(larger, out))
+            cpu.resample_labels(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
+            cpu.resample_labels(labels, nearest, np.zeros(larger, out))
 
 
 def main(folder: Path) -> int:

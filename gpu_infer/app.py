@@ -20,7 +20,7 @@ from gpu_infer.config.config import Config
 from gpu_infer.config.load import load_config
 from gpu_infer.connect import server_address
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted
-from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, Finisher, MaskFinisher, ScoreFinisher
+from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, Finalizer, MaskFinalizer, ScoreFinalizer
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.nan_scores import explain_nan_scores
 from gpu_infer.planning.run_plan import Job, check_stored, model_name, narrowed, plan_job
@@ -151,8 +151,7 @@ class _Operator:
 
         with self._stage("device"):
             backend = pending.result()
-            if (start_case := getattr(backend, "start_case", None)) is not None:
-                start_case()  # the GPU's memory and kernels outlive a run, its counters do not
+            backend.start_run()  # the GPU's memory and kernels outlive a run, its counters do not
             again = partial(
                 try_again,
                 server=server,
@@ -177,8 +176,7 @@ class _Operator:
         for line in pipeline.describe():
             log.info("%s", line)
         self._tell(job)
-        if (reserve := getattr(backend, "reserve", None)) is not None:
-            reserve(job.load.device_peak - job.load.device_block, beside=job.load.device_block)
+        backend.reserve(job.load.device_peak - job.load.device_block, beside=job.load.device_block)
 
         with self._stage("read"):  # the plan has room for the voxels
             volume = read_voxels(header, nan=pipeline.nan)
@@ -211,10 +209,10 @@ class _Operator:
         data["output"] = {key: described[0][key] for key in ("mhd", "raw", "dtype")}
         data["labels"] = described[0]["labels"]
         data["outputs"] = described
-        if (counters := getattr(backend, "counters", None)) is not None:
-            data["gpu"] = counters()
+        if counters := backend.counters():
+            data["gpu"] = dict(counters)
             # the CPU backend, which takes the sums where they are on the host, counts none
-            if not pipeline.counts_ties or (job.load.host_sums and pipeline.finisher != "scores"):
+            if not pipeline.counts_ties or (job.load.host_sums and pipeline.finalizer != "scores"):
                 data["gpu"]["tied_voxels"] = None
 
         first = config.outputs[0].field
@@ -300,18 +298,18 @@ class _Operator:
     ) -> Any:
         """Labels or scores on the model's grid, on `backend`; the sums are given back when it returns."""
         summing = choose_backend("cpu") if job.load.host_sums else backend
-        finisher: Finisher
-        if pipeline.finisher == "argmax":
-            finisher = ArgmaxFinisher(summing, job.grid, job.fit.channels_out)
-        elif pipeline.finisher == "masks":
-            finisher = MaskFinisher(summing, job.grid, pipeline.cuts(job.fit.channels_out))
+        finalizer: Finalizer
+        if pipeline.finalizer == "argmax":
+            finalizer = ArgmaxFinalizer(summing, job.grid, job.fit.channels_out)
+        elif pipeline.finalizer == "masks":
+            finalizer = MaskFinalizer(summing, job.grid, pipeline.cuts(job.fit.channels_out))
         else:
-            finisher = ScoreFinisher(summing, job.grid, job.fit.channels_out)
+            finalizer = ScoreFinalizer(summing, job.grid, job.fit.channels_out)
         accumulator = Accumulator(
             summing,
             job.grid,
             job.fit.channels_out,
-            finisher,
+            finalizer,
             slab=job.load.slab,
             importance=job.mode.importance(job.fit.window),
             device=backend if job.load.host_sums else None,

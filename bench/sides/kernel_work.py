@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_infer.backends.base.backend import RingAccumulator, Start
+from gpu_infer.backends.base.backend import RollingSums, Start
 from gpu_infer.backends.resampling import linear_table, nearest_table, resampled_size
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
 from gpu_infer.inferers.placement import clara_starts
@@ -89,24 +89,24 @@ def _prepare(s: Scene) -> list[Work]:
     backend, same = s.backend, ClampedAffine()
     model, turned = backend.empty((1, *s.grid), np.float32), backend.empty((1, *s.shape), np.float32)
     scaled, mask = backend.empty(turned.shape, np.float32), backend.empty(turned.shape, np.uint8)
-    backend.prepare(s.stored, turned, None, same, same)
+    backend.resample(s.stored, turned, None, same, same)
     voxels = int(np.prod(s.shape))
     turned_over = backend.index_line(np.arange(s.shape[0])[::-1])
     return [
         Work(
             "prepare, linear to 1 mm",
-            lambda: backend.prepare(s.stored, model, s.tables, same, WINDOW),
+            lambda: backend.resample(s.stored, model, s.tables, same, WINDOW),
             read(s.tables) * 2 + model.nbytes,
         ),
         Work(
             "prepare, turn and scale",
-            lambda: backend.prepare(s.stored, turned, None, same, same),
+            lambda: backend.resample(s.stored, turned, None, same, same),
             s.stored.nbytes + turned.nbytes,
         ),
         Work("masked moments", lambda: backend.masked_moments(turned, True), turned.nbytes),
         Work("masked scale", lambda: backend.masked_affine(turned, scaled, WINDOW), 2 * turned.nbytes),
         Work("threshold", lambda: backend.threshold(turned, mask, 0.0), turned.nbytes + mask.nbytes),
-        Work("extent of a mask", lambda: backend.extent(turned, 0.0), turned.nbytes),
+        Work("extent of a mask", lambda: backend.occupied_planes(turned, 0.0), turned.nbytes),
         Work("take (arrays)", lambda: backend.take(turned, scaled, [None, turned_over, None, None]), 2 * turned.nbytes),
         Work("convert (arrays)", lambda: backend.convert(s.stored, scaled), voxels * (2 + 4)),
     ]
@@ -115,12 +115,12 @@ def _prepare(s: Scene) -> list[Work]:
 def _windows(s: Scene) -> list[Work]:
     backend, same = s.backend, ClampedAffine()
     volume = backend.empty((1, *s.grid), np.float32)
-    backend.prepare(s.stored, volume, s.tables, same, WINDOW)
+    backend.resample(s.stored, volume, s.tables, same, WINDOW)
     gathered, blended = starts(s.grid, s.window, GATHERED), starts(s.grid, s.window, BLENDED)
     slot = backend.empty((GATHERED, 1, *s.window), np.float32)
     answers = backend.upload(class_scores(SLOT_WINDOWS, s.window))
     filled = backend.upload(class_scores(1, s.grid)[0])
-    ring = RingAccumulator(backend.zeros((CLASSES, *s.grid), np.float32), s.grid)
+    ring = RollingSums(backend.zeros((CLASSES, *s.grid), np.float32), s.grid)
     labels, scores = backend.empty(s.grid, np.uint8), backend.empty((CLASSES, *s.grid), np.float32)
     masks, cuts = backend.empty(scores.shape, np.uint8), np.full(CLASSES, 0.5, np.float32)
     counts = [np.ones(n, np.float32) for n in s.grid]
@@ -179,7 +179,7 @@ def _labels(s: Scene) -> list[Work]:
 
     def restore() -> None:
         for n in range(RESTORED):
-            backend.restore(many[n * s.grid[0] : (n + 1) * s.grid[0]], s.back, out)
+            backend.resample_labels(many[n * s.grid[0] : (n + 1) * s.grid[0]], s.back, out)
 
     return [
         Work("restore", restore, read(s.back) + whole.nbytes, together=True, times=RESTORED),

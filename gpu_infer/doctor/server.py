@@ -141,10 +141,10 @@ def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check
             require=settings.require,
             wait_s=settings.wait_s,
         ) as transport:
-            left = "".join(f"; not {choice}: {reason}" for choice, reason in transport.left)
+            skipped = "".join(f"; not {choice}: {reason}" for choice, reason in transport.skipped)
             card = transport.card()
             device = backend.name if card is None else f"{backend.name} ({card})"
-            found = f"{transport.data} on the {device}{left}"
+            found = f"{transport.data} on the {device}{skipped}"
             slow = transport.data == "inline" and settings.data != "inline"
     except GpuInferError as error:
         return _failure("voxels", error)

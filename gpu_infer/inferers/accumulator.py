@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Backend, RingAccumulator, Start
+from gpu_infer.backends.base.backend import Backend, RollingSums, Start
 from gpu_infer.backends.base.checks import float32
 from gpu_infer.backends.labels import label_dtype
 from gpu_infer.inferers.windows import Window, WindowGrid, runs
@@ -24,7 +24,7 @@ def mirrored(tiles: Any, axes: tuple[int, ...]) -> Any:
     return tiles[(..., *(slice(None, None, -1 if axis in axes else 1) for axis in range(3)))] if axes else tiles
 
 
-class Finisher(Protocol):
+class Finalizer(Protocol):
     """Takes finished boxes out of the accumulator; `result` is whole once every row has been taken.
 
     weighs  whether it divides: the sum of the windows' weights is then kept at every voxel
@@ -33,10 +33,10 @@ class Finisher(Protocol):
     result: Any
     weighs: bool
 
-    def take(self, ring: RingAccumulator, low: Start, high: Start) -> None: ...
+    def take(self, ring: RollingSums, low: Start, high: Start) -> None: ...
 
 
-class ArgmaxFinisher:
+class ArgmaxFinalizer:
     """Labels [X, Y, Z]: uint8 for up to 256 classes, uint16 beyond. Needs neither softmax nor division by the count."""
 
     weighs = False
@@ -45,11 +45,11 @@ class ArgmaxFinisher:
         self._backend = backend
         self.result = backend.empty(grid.shape, label_dtype(channels))
 
-    def take(self, ring: RingAccumulator, low: Start, high: Start) -> None:
+    def take(self, ring: RollingSums, low: Start, high: Start) -> None:
         self._backend.finish_argmax(ring, low, high, self.result)
 
 
-class ScoreFinisher:
+class ScoreFinalizer:
     """Scores float32 [K, X, Y, Z]: the mean over the windows that cover a voxel, weighed by their importance."""
 
     weighs = True
@@ -59,12 +59,12 @@ class ScoreFinisher:
         self._counts = _counts(grid)
         self.result = backend.empty((channels, *grid.shape), np.float32)
 
-    def take(self, ring: RingAccumulator, low: Start, high: Start) -> None:
+    def take(self, ring: RollingSums, low: Start, high: Start) -> None:
         self._backend.finish_scores(ring, low, high, self._counts, self.result)
 
 
-class MaskFinisher:
-    """Masks uint8 [K, X, Y, Z]: 1 where the score of `ScoreFinisher` exceeds the channel's cut, else 0."""
+class MaskFinalizer:
+    """Masks uint8 [K, X, Y, Z]: 1 where the score of `ScoreFinalizer` exceeds the channel's cut, else 0."""
 
     weighs = True
 
@@ -75,7 +75,7 @@ class MaskFinisher:
         self._cuts = np.array([float32(cut) for cut in cuts], np.float32)
         self.result = backend.empty((len(cuts), *grid.shape), np.uint8)
 
-    def take(self, ring: RingAccumulator, low: Start, high: Start) -> None:
+    def take(self, ring: RollingSums, low: Start, high: Start) -> None:
         self._backend.finish_masks(ring, low, high, self._counts, self._cuts, self.result)
 
 
@@ -86,9 +86,9 @@ def _counts(grid: WindowGrid) -> tuple[NDArray[np.float32], NDArray[np.float32],
 
 
 class Accumulator:
-    """Blends windows in the order of the visits and hands rows to a finisher as soon as no later window touches them.
+    """Blends windows in the order of the visits and hands rows to a finalizer as soon as no later window touches them.
 
-    backend     owns the sums and the finisher's result
+    backend     owns the sums and the finalizer's result
     importance  float32 [R0, R1, R2] on the host, what each voxel of a window counts; None: 1
     device      the backend that owns the outputs, where `backend` is the host's: they are downloaded one by one, and
                 the result is uploaded, so that the device holds neither sums nor result while windows are inferred
@@ -99,7 +99,7 @@ class Accumulator:
         backend: Backend,
         grid: WindowGrid,
         channels: int,
-        finisher: Finisher,
+        finalizer: Finalizer,
         *,
         slab: bool = True,
         importance: NDArray[np.float32] | None = None,
@@ -108,13 +108,13 @@ class Accumulator:
         self._backend = backend
         self._device = device
         self._grid = grid
-        self._finisher = finisher
+        self._finalizer = finalizer
         self._finished = 0  # rows along the slab axis below this one have left
         self._importance = None if importance is None else backend.upload(importance)
         shape = accumulator_shape(grid, channels, slab)
         # constant weights are counted per axis; only a map that is not separable needs a sum per voxel
-        weights = backend.zeros(shape[1:], np.float32) if finisher.weighs and importance is not None else None
-        self._ring = RingAccumulator(backend.zeros(shape, np.float32), grid.shape, weights)
+        weights = backend.zeros(shape[1:], np.float32) if finalizer.weighs and importance is not None else None
+        self._ring = RollingSums(backend.zeros(shape, np.float32), grid.shape, weights)
 
     def add(self, outputs: Any, windows: Sequence[Window]) -> None:
         """Blend outputs [N, K, R0, R1, R2] of `windows`, the next visits in order, as the model gave them."""
@@ -132,9 +132,9 @@ class Accumulator:
             )
 
     def close(self) -> Any:
-        """Finish what is left and return the finisher's result."""
+        """Finish what is left and return the finalizer's result."""
         self._finish_up_to(self._grid.shape[self._grid.slab_axis])
-        result = self._finisher.result
+        result = self._finalizer.result
         return result if self._device is None else self._device.upload(result)
 
     def _finish_up_to(self, row: int) -> None:
@@ -144,5 +144,5 @@ class Accumulator:
             return
         low, high = [0, 0, 0], list(self._grid.shape)
         low[axis], high[axis] = self._finished, row
-        self._finisher.take(self._ring, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        self._finalizer.take(self._ring, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
         self._finished = row

@@ -189,7 +189,7 @@ def settle(
         trace = pipeline.trace(volume.channels, volume.geometry, volume.dtype, model.input.dtype, fit.channels_out)
     visits = grid.distinct_count * len(grid.mirrors)
     batch = min(fit.batch, visits)
-    summed = classes + (gaussian and pipeline.finisher != "argmax")  # the weights' sums are one channel more
+    summed = classes + (gaussian and pipeline.finalizer != "argmax")  # the weights' sums are one channel more
     computed = len(config.outputs) * _bytes(volume.geometry.shape, label_dtype(classes))
     load = Load(
         stored=volume.nbytes,
@@ -248,10 +248,10 @@ def narrowed(
 
 
 def _result_bytes(pipeline: Pipeline, classes: int, shape: Shape3) -> int:
-    """What the finisher makes on the model's grid."""
-    if pipeline.finisher == "argmax":
+    """What the finalizer makes on the model's grid."""
+    if pipeline.finalizer == "argmax":
         return _bytes(shape, label_dtype(classes))
-    return _bytes((classes, *shape), np.uint8 if pipeline.finisher == "masks" else np.float32)
+    return _bytes((classes, *shape), np.uint8 if pipeline.finalizer == "masks" else np.float32)
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:

@@ -239,11 +239,11 @@ class Barrier(Transform):
 
 
 class ChannelReduction(Barrier):
-    """[K, X, Y, Z] scores to a [1, X, Y, Z] label map. Where `finisher` says so, the accumulator does it by itself
+    """[K, X, Y, Z] scores to a [1, X, Y, Z] label map. Where `finalizer` says so, the accumulator does it by itself
     if it comes first, and a linear restore right before it takes it along."""
 
     makes_labels = True
-    finisher: ClassVar[Literal["argmax"] | None] = None
+    finalizer: ClassVar[Literal["argmax"] | None] = None
 
     def check_classes(self, classes: int) -> None:
         """ConfigError where `classes` channels cannot be reduced; by default any number can."""

@@ -14,7 +14,7 @@ def bounding_box(array: Array, value: float, backend: Backend) -> Extent | None:
     """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel; None where
     there are none."""
     ends = []
-    for held in backend.extent(array, value):
+    for held in backend.occupied_planes(array, value):
         found = held.nonzero()[0]
         if not found.size:
             return None

@@ -36,14 +36,6 @@ CHECK = {
 _UNNAMED = "leave --data and --require out: what works is chosen then"
 
 
-class DeviceBackend(Protocol):
-    """A backend with device memory that another process can open."""
-
-    def device_block(self, nbytes: int) -> DeviceArena: ...
-
-    def identity(self) -> DeviceIdentity: ...
-
-
 class DeviceIdentity(Protocol):
     """Which card it is, as str() for messages."""
 
@@ -55,7 +47,7 @@ class Transport:
 
     control  "grpc" or "http"
     data     "cuda_shm", "system_shm" or "inline"; may step down when a block is made, where that is allowed
-    left     (choice, reason) of every better choice that was tried and left
+    skipped  (choice, reason) of every better choice that was tried and rejected
     """
 
     def __init__(
@@ -66,7 +58,7 @@ class Transport:
     ) -> None:
         self.server = server
         self.backend = backend
-        self.left: list[tuple[str, str]] = []
+        self.skipped: list[tuple[str, str]] = []
         self._choices = list(choices)
         self._fixed = len(choices) == 1
 
@@ -80,9 +72,9 @@ class Transport:
 
     def chosen(self) -> dict[str, Any]:
         """The way of the voxels, what was left for it, and the card whose memory it is about, for the report."""
-        left = [{"choice": choice, "reason": reason} for choice, reason in self.left]
+        skipped = [{"choice": choice, "reason": reason} for choice, reason in self.skipped]
         card = self.card()
-        return {"data": self.data, "left": left, **({"gpu": card.summary()} if card is not None else {})}
+        return {"data": self.data, "skipped": skipped, **({"gpu": card.summary()} if card is not None else {})}
 
     def probe(self) -> None:
         """Register a small block, see it listed and take it back; steps down the ladder until that works.
@@ -104,7 +96,7 @@ class Transport:
         """A block for slots and its registration (None for inline data); give both back with `release`.
 
         Raises ResourceError or ServerError where the choice is fixed; otherwise steps down, and says so in
-        `left`.
+        `skipped`.
         """
         return self._first_that_works(lambda: self._block(nbytes))
 
@@ -139,26 +131,24 @@ class Transport:
                     raise  # says nothing of this choice
                 if self._fixed or self.data == "inline":
                     raise _required(self.data, error) from error
-                self.left.append((self.data, one_line(error)))
+                self.skipped.append((self.data, one_line(error)))
                 # On a machine without a GPU the first step down is what everybody expects.
-                expected = self.data == "cuda_shm" and not hasattr(self.backend, "device_block")
+                expected = self.data == "cuda_shm" and not self.backend.has_device_memory
                 del self._choices[0]
                 log.log(
                     logging.INFO if expected else logging.WARNING,
                     "data %s not used, taking %s: %s",
-                    *(self.left[-1][0], self.data, self.left[-1][1]),
+                    *(self.skipped[-1][0], self.data, self.skipped[-1][1]),
                 )
 
     def card(self) -> DeviceIdentity | None:
         """Which card the backend's memory is on; None where it has none, or the card does not answer."""
-        ask = getattr(self.backend, "identity", None)
-        if ask is None:
-            return None
         try:
-            return cast(DeviceIdentity, ask())
+            identity: DeviceIdentity | None = self.backend.identity()
         except ResourceError as error:
-            log.debug("the GPU does not tell its name: %s", error)
+            log.debug("the GPU's identity is not available: %s", error)
             return None
+        return identity
 
     def _check(self) -> str:
         """What to check about the choice; of CUDA memory, on which card it is here."""
@@ -172,14 +162,13 @@ class Transport:
         if self.data == "system_shm":
             arena = SystemArena(nbytes)
         else:
-            make = getattr(self.backend, "device_block", None)
-            if make is None:
+            if not self.backend.has_device_memory:
                 raise ServerError(
                     f"the {self.backend.name} backend has no device memory",
                     remedy=f"use --device gpu, or {_UNNAMED}" if self._fixed else None,
                 )
             try:
-                arena = cast(DeviceBackend, self.backend).device_block(nbytes)
+                arena = cast(DeviceArena, self.backend.device_arena(nbytes))
             except DeviceError as error:
                 raise DeviceError(error.message, remedy=error.remedy or self._check()) from error
         try:

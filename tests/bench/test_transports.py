@@ -11,7 +11,7 @@ from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 
 from bench import transports
 from bench.support.served import MODELS
-from gpu_infer.backends.base.backend import RingAccumulator
+from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.triton.local.serve import LocalServer
 
@@ -56,7 +56,7 @@ def test_the_cpu_takes_them_too(server: LocalServer, control: str, data: str) ->
 def test_answers_are_the_models(server: LocalServer, gpu: Any, control: str, data: str) -> None:
     """The model answers 0.5 everywhere but in one voxel, where it repeats the tile's first."""
     tile = np.random.default_rng(2).random((1, *SHAPE), dtype=np.float32)
-    sums = RingAccumulator(gpu.zeros((2, *SHAPE), np.float32), SHAPE)
+    sums = RollingSums(gpu.zeros((2, *SHAPE), np.float32), SHAPE)
     with transports._ring(server, gpu, control, data, SHAPE, 2) as ring:
         transports._stream(ring, gpu, gpu.upload(tile), sums, 3)
     expected = np.full((2, *SHAPE), 1.5, np.float32)

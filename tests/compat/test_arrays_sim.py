@@ -155,7 +155,7 @@ def test_tensors(backend: Any, torch: Any, dtype: str, device: str | None) -> No
         seen.append((type(window), window.dtype))
         return window
 
-    backend.start_case()
+    backend.start_run()
     found = sliding_window_inference(given, (4, 12), 2, predictor, device=device)
     zoomed = zoom(given, 2, order=0)
     assert backend.counters()["bytes_down"] == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from windows_contract import full_ring, random, unrolled
 
-from gpu_infer.backends.base.backend import Backend, RingAccumulator
+from gpu_infer.backends.base.backend import Backend, RollingSums
 from gpu_infer.inferers.windows import make_grid
 
 SHAPE = (6, 7, 8)
@@ -19,7 +19,7 @@ class FinishMasksContract:
     def test_finish_masks_compares_the_mean_and_clears_the_box(self, backend: Backend) -> None:
         # halves of whole numbers: many scores lie exactly on their cut, which is not above it
         sums = np.random.default_rng(0).integers(-4, 5, (3, *SHAPE)).astype(np.float32)
-        ring = RingAccumulator(backend.upload(sums.copy()), SHAPE)
+        ring = RollingSums(backend.upload(sums.copy()), SHAPE)
         masks = backend.upload(np.full((3, *SHAPE), 99, np.uint8))
         cuts = np.array([0.5, -1.0, 0.0], np.float32)
         twice = [np.full(SHAPE[0], 2, np.float32), *ONES[1:]]
@@ -62,7 +62,7 @@ class FinishMasksContract:
         low, high = [1, 0, 2], [9, 11, 12]
         for first in (0, 2, 3, 7):
             low[axis], high[axis] = first, first + 3
-            ring = RingAccumulator(backend.upload(random((2, *heights), seed=first)), shape)
+            ring = RollingSums(backend.upload(random((2, *heights), seed=first)), shape)
             whole = unrolled(backend, ring).copy()
             masks = backend.zeros((2, *shape), np.uint8)
             counts, cuts = [np.ones(n, np.float32) for n in shape], np.array([0.1, -0.2], np.float32)
@@ -76,7 +76,7 @@ class FinishMasksContract:
         values = [np.nan, np.inf, -np.inf, np.float32(0.3), np.nextafter(np.float32(0.3), np.float32(1)), -0.0]
         backend.take_nan_scores()
         for cut, expected in ((0.3, [0, 1, 0, 0, 1, 0]), (0.0, [0, 1, 0, 1, 1, 0]), (-np.inf, [0, 1, 0, 1, 1, 1])):
-            ring = RingAccumulator(backend.upload(np.array(values, np.float32).reshape(1, 1, 1, 6)), (1, 1, 6))
+            ring = RollingSums(backend.upload(np.array(values, np.float32).reshape(1, 1, 1, 6)), (1, 1, 6))
             masks = backend.zeros((1, 1, 1, 6), np.uint8)
             counts = [np.ones(n, np.float32) for n in (1, 1, 6)]
             backend.finish_masks(ring, (0, 0, 0), (1, 1, 6), counts, np.array([cut], np.float32), masks)
@@ -86,7 +86,7 @@ class FinishMasksContract:
     def test_masks_in_any_memory_order(self, backend: Backend) -> None:
         sums = random((2, *SHAPE))
         for axes in itertools.permutations((1, 2, 3)):
-            ring = RingAccumulator(backend.upload(sums.copy()), SHAPE)
+            ring = RollingSums(backend.upload(sums.copy()), SHAPE)
             stored = backend.zeros((2, *(SHAPE[a - 1] for a in axes)), np.uint8)
             masks = stored.transpose(0, *(1 + axes.index(a) for a in (1, 2, 3)))
             backend.finish_masks(ring, (0, 0, 0), SHAPE, ONES, np.zeros(2, np.float32), masks)
@@ -106,6 +106,6 @@ class FinishMasksContract:
             backend.finish_masks(ring, (0, 0, 0), (7, 7, 8), ONES, cuts, masks)
 
 
-def _ring(backend: Backend, sums: np.ndarray, weights: np.ndarray, weighted: bool) -> RingAccumulator:
+def _ring(backend: Backend, sums: np.ndarray, weights: np.ndarray, weighted: bool) -> RollingSums:
     held = backend.upload(weights.copy()) if weighted else None
-    return RingAccumulator(backend.upload(sums.copy()), sums.shape[1:], held)
+    return RollingSums(backend.upload(sums.copy()), sums.shape[1:], held)

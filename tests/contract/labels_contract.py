@@ -35,7 +35,9 @@ class LabelsContract:
             stored = backend.zeros([target[a] for a in axes], np.uint8)
             order = [axes.index(a) for a in range(3)]
             flips = tuple(slice(None, None, s) for s in steps)
-            backend.restore(backend.upload(labels), nearest_tables((7, 9, 8), target), stored.transpose(order)[flips])
+            backend.resample_labels(
+                backend.upload(labels), nearest_tables((7, 9, 8), target), stored.transpose(order)[flips]
+            )
             np.testing.assert_array_equal(backend.download(stored).transpose(order)[flips], expected)
 
     @few
@@ -50,21 +52,21 @@ class LabelsContract:
     ) -> None:
         labels = random_labels(shape, np.uint16, 1000)
         out = backend.zeros(target[::-1], np.uint16).transpose(2, 1, 0) if fortran else backend.zeros(target, np.uint16)
-        backend.restore(backend.upload(labels), nearest_tables(shape, target, align_corners), out)
+        backend.resample_labels(backend.upload(labels), nearest_tables(shape, target, align_corners), out)
         np.testing.assert_array_equal(backend.download(out), zoomed(labels[None], target, 0, align_corners)[0])
 
     def test_restore_widens(self, backend: Backend) -> None:
         labels = random_labels((6, 6, 6), classes=250)
         out = backend.zeros((9, 4, 6), np.uint16)
-        backend.restore(backend.upload(labels), nearest_tables((6, 6, 6), (9, 4, 6)), out)
+        backend.resample_labels(backend.upload(labels), nearest_tables((6, 6, 6), (9, 4, 6)), out)
         np.testing.assert_array_equal(backend.download(out), zoomed(labels[None], (9, 4, 6), 0)[0])
 
     def test_restore_refuses_what_it_cannot_keep(self, backend: Backend) -> None:
         labels = backend.zeros((4, 4, 4), np.uint16)
         with pytest.raises(ValueError, match="uint8 does not hold every value of uint16"):
-            backend.restore(labels, nearest_tables((4, 4, 4), (8, 8, 8)), backend.zeros((8, 8, 8), np.uint8))
+            backend.resample_labels(labels, nearest_tables((4, 4, 4), (8, 8, 8)), backend.zeros((8, 8, 8), np.uint8))
         with pytest.raises(ValueError, match="nearest tables"):
-            backend.restore(labels, linear_tables((4, 4, 4), (8, 8, 8)), backend.zeros((8, 8, 8), np.uint16))
+            backend.resample_labels(labels, linear_tables((4, 4, 4), (8, 8, 8)), backend.zeros((8, 8, 8), np.uint16))
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     def test_histogram_counts_every_voxel(self, backend: Backend, dtype: Any) -> None:

@@ -45,7 +45,7 @@ class MasksContract:
         backend.threshold(source, out, 1 - share)
         want = array > np.float32(1 - share)
         assert_array_equal(backend.download(out), want)
-        for axis, held in enumerate(backend.extent(source, 1 - share), start=1):
+        for axis, held in enumerate(backend.occupied_planes(source, 1 - share), start=1):
             assert held.dtype == np.bool_
             assert_array_equal(held, want.any(axis=tuple({0, 1, 2, 3} - {axis})))
         table = np.random.default_rng(seed).integers(0, 255, 256, np.uint8)
@@ -62,7 +62,7 @@ class MasksContract:
         assert_array_equal(backend.download(out)[1:, :, ::2], array[cut] > 100)
         assert not backend.download(out)[:, :, 1::2].any()
         assert not backend.download(out)[0].any()
-        held = backend.extent(whole[cut], 900)
+        held = backend.occupied_planes(whole[cut], 900)
         for axis, found in enumerate(held, start=1):
             assert_array_equal(found, (array[cut] > 900).any(axis=tuple({0, 1, 2, 3} - {axis})))
 
@@ -70,10 +70,10 @@ class MasksContract:
     def test_extent_of_every_dtype(self, backend: Backend, dtype: str) -> None:
         array = np.zeros((2, 33, 4, 65), dtype)
         array[0, 32, 1, 5], array[1, 2, 3, 64], array[1, 0, 0, 0] = 7, 8, 3
-        x, y, z = backend.extent(backend.upload(array), 3)
+        x, y, z = backend.occupied_planes(backend.upload(array), 3)
         assert [list(np.flatnonzero(v)) for v in (x, y, z)] == [[2, 32], [1, 3], [5, 64]]
-        assert not any(v.any() for v in backend.extent(backend.upload(array), 8))
-        assert all(v.all() for v in backend.extent(backend.upload(array), -1))
+        assert not any(v.any() for v in backend.occupied_planes(backend.upload(array), 8))
+        assert all(v.all() for v in backend.occupied_planes(backend.upload(array), -1))
 
     def test_no_numbers_are_above_nothing(self, backend: Backend) -> None:
         for dtype in (np.float16, np.float32, np.float64):
@@ -82,7 +82,7 @@ class MasksContract:
             out = backend.empty(array.shape, np.uint8)
             backend.threshold(backend.upload(array), out, -1e9)
             assert [tuple(p) for p in np.argwhere(backend.download(out))] == [(0, 1, 0, 0)]
-            assert [list(v) for v in backend.extent(backend.upload(array), -1e9)] == [
+            assert [list(v) for v in backend.occupied_planes(backend.upload(array), -1e9)] == [
                 [False, True, False],
                 [True],
                 [True, False],
@@ -114,7 +114,7 @@ class MasksContract:
         nothing = backend.empty((1, 3, 0, 2), np.uint8)
         backend.threshold(nothing, nothing, 0)
         backend.lookup(nothing, np.zeros(256, np.uint8), nothing)
-        assert [list(v) for v in backend.extent(nothing, 0)] == [[False] * 3, [], [False] * 2]
+        assert [list(v) for v in backend.occupied_planes(nothing, 0)] == [[False] * 3, [], [False] * 2]
 
     def test_masks_refuse(self, backend: Backend) -> None:
         a, b = backend.zeros((1, 2, 2, 2), np.uint8), backend.zeros((1, 2, 2, 3), np.uint8)
@@ -133,4 +133,4 @@ class MasksContract:
         with pytest.raises(ValueError, match=r"writes uint8, found uint8 .* and uint16"):
             backend.lookup(a, table, wide)
         with pytest.raises(ValueError, match=r"an extent is that of real \[C, X, Y, Z\]"):
-            backend.extent(a[0], 0)
+            backend.occupied_planes(a[0], 0)

@@ -55,10 +55,10 @@ class PickContract:
                     held = backend.zeros((target[2], target[1], target[0] + gap + 4), written)
                     for part in (held.transpose(2, 1, 0), held.transpose(2, 1, 0)[::-1]):
                         out = part[start : start + target[0]]
-                        backend.restore(source, tables, out)
+                        backend.resample_labels(source, tables, out)
                         assert_array_equal(backend.download(out), want)
                     around = backend.zeros((target[2], target[1], target[0] + 8), written).transpose(2, 1, 0)
-                    backend.restore(source, tables, around[start : start + target[0]])
+                    backend.resample_labels(source, tables, around[start : start + target[0]])
                     found = backend.download(around)
                     assert_array_equal(found[start : start + target[0]], want)
                     assert not found[:start].any()
@@ -87,7 +87,7 @@ class PickContract:
         held = backend.zeros(np.moveaxis(np.empty(target), fastest[1], 2).shape, dtype)
         order = [axis for axis in range(3) if axis != fastest[1]] + [fastest[1]]
         out = held.transpose([order.index(axis) for axis in range(3)])
-        backend.restore(stored[cut], (tables[0], tables[1], tables[2]), out)
+        backend.resample_labels(stored[cut], (tables[0], tables[1], tables[2]), out)
         assert_array_equal(backend.download(out), picked(whole[cut], (tables[0], tables[1], tables[2])))
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
@@ -98,5 +98,5 @@ class PickContract:
         for target in ((16, 2, 16), (size, 2, 16), (70, 2, 40)):
             tables = nearest_tables(array.shape, target)
             out = backend.zeros(target[::-1], dtype).transpose(2, 1, 0)
-            backend.restore(backend.upload(array), tables, out)
+            backend.resample_labels(backend.upload(array), tables, out)
             assert_array_equal(backend.download(out), picked(array, tables))

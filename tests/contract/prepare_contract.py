@@ -82,7 +82,7 @@ def prepared(
     dtype: Any = np.float32,
 ) -> NDArray[Any]:
     out = backend.empty((source.shape[0], *target), dtype)
-    backend.prepare(backend.upload(source), out, tables, before, after)
+    backend.resample(backend.upload(source), out, tables, before, after)
     return backend.download(out)
 
 
@@ -125,7 +125,7 @@ class PrepareContract:
         target = (8, 4, 11)
         stored = backend.zeros((2, *(target[a] for a in axes)), np.float32)
         out = stored.transpose(0, *(1 + axes.index(a) for a in range(3)))[:, ::-1, :, ::-1]
-        backend.prepare(backend.upload(source), out, linear_tables((6, 5, 9), target), IDENTITY, IDENTITY)
+        backend.resample(backend.upload(source), out, linear_tables((6, 5, 9), target), IDENTITY, IDENTITY)
         got = backend.download(stored).transpose(0, *(1 + axes.index(a) for a in range(3)))[:, ::-1, :, ::-1]
         np.testing.assert_allclose(got, zoomed(source, target, 1), rtol=0, atol=ATOL)
 

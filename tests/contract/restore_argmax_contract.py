@@ -45,7 +45,7 @@ def in_two(backend: Backend, scores: NDArray[Any], tables: Tables, labels: NDArr
     whole = wide.transpose(0, *(1 + axes.index(a) for a in range(3)))
     back = tuple(slice(None, None, -1 if step < 0 else 1) for step in labels.strides)
     resampled = backend.upload(whole[(slice(None), *back)])
-    backend.prepare(backend.upload(scores), resampled, tables, ClampedAffine(), ClampedAffine())
+    backend.resample(backend.upload(scores), resampled, tables, ClampedAffine(), ClampedAffine())
     out = backend.zeros(labels.shape, labels.dtype)
     backend.argmax(resampled, out)
     return backend.download(out)

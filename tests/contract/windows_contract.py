@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Backend, RingAccumulator
+from gpu_infer.backends.base.backend import Backend, RollingSums
 from gpu_infer.inferers.windows import WindowGrid, make_grid
 
 few = settings(
@@ -50,15 +50,15 @@ def blended(
     return sums
 
 
-def unrolled(backend: Backend, ring: RingAccumulator) -> NDArray[np.float32]:
+def unrolled(backend: Backend, ring: RollingSums) -> NDArray[np.float32]:
     """The ring seen as the whole grid; rows that share a place show the same sum."""
     sums = backend.download(ring.sums)
     x, y, z = (np.arange(n) % h for n, h in zip(ring.shape, sums.shape[1:], strict=True))
     return sums[np.ix_(np.arange(sums.shape[0]), x, y, z)]
 
 
-def full_ring(backend: Backend, channels: int, shape: tuple[int, int, int]) -> RingAccumulator:
-    return RingAccumulator(backend.zeros((channels, *shape), np.float32), shape)
+def full_ring(backend: Backend, channels: int, shape: tuple[int, int, int]) -> RollingSums:
+    return RollingSums(backend.zeros((channels, *shape), np.float32), shape)
 
 
 class WindowsContract:
@@ -154,7 +154,7 @@ class WindowsContract:
             start = [2, 3, 1]
             start[axis] = row
             slot = random((1, 2, *roi), seed=row)
-            ring = RingAccumulator(backend.zeros((2, *heights), np.float32), shape)
+            ring = RollingSums(backend.zeros((2, *heights), np.float32), shape)
             backend.blend(backend.upload(slot), [tuple(start)], [1], None, ring)
             expected = blended(shape, slot, [tuple(start)], [1])
             rows = np.arange(row, min(row + 4, shape[axis]))
@@ -163,7 +163,7 @@ class WindowsContract:
 
     def test_finish_argmax_takes_the_lowest_of_a_tie_and_clears_the_box(self, backend: Backend) -> None:
         scores = np.random.default_rng(0).integers(0, 3, (5, 6, 7, 8)).astype(np.float32)
-        ring = RingAccumulator(backend.upload(scores.copy()), (6, 7, 8))
+        ring = RollingSums(backend.upload(scores.copy()), (6, 7, 8))
         labels = backend.zeros((6, 7, 8), np.uint8)
         labels[...] = 99
         backend.finish_argmax(ring, (1, 0, 2), (5, 7, 6), labels)
@@ -178,11 +178,9 @@ class WindowsContract:
     def test_negative_scores_and_one_channel(self, backend: Backend) -> None:
         scores = -1.0 - np.abs(random((3, 4, 5, 6)))
         labels = backend.zeros((4, 5, 6), np.uint8)
-        backend.finish_argmax(RingAccumulator(backend.upload(scores.copy()), (4, 5, 6)), (0, 0, 0), (4, 5, 6), labels)
+        backend.finish_argmax(RollingSums(backend.upload(scores.copy()), (4, 5, 6)), (0, 0, 0), (4, 5, 6), labels)
         np.testing.assert_array_equal(backend.download(labels), scores.argmax(0))
-        backend.finish_argmax(
-            RingAccumulator(backend.upload(scores[:1].copy()), (4, 5, 6)), (0, 0, 0), (4, 5, 6), labels
-        )
+        backend.finish_argmax(RollingSums(backend.upload(scores[:1].copy()), (4, 5, 6)), (0, 0, 0), (4, 5, 6), labels)
         assert not backend.download(labels).any()
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -194,7 +192,7 @@ class WindowsContract:
         for first in (0, 2, 3, 7):
             low[axis], high[axis] = first, first + 3
             sums = random((3, *heights), seed=first)
-            ring = RingAccumulator(backend.upload(sums.copy()), shape)
+            ring = RollingSums(backend.upload(sums.copy()), shape)
             whole = unrolled(backend, ring).copy()
             labels = backend.zeros(shape, np.uint8)
             backend.finish_argmax(ring, tuple(low), tuple(high), labels)
@@ -228,10 +226,10 @@ class WindowsContract:
         counts = [np.ones(n, np.float32) for n in shape]
         for weights in (None, np.ones(shape, np.float32)):
             on_device = None if weights is None else backend.upload(weights.copy())
-            ring = RingAccumulator(backend.upload(host.copy()), shape, on_device)
+            ring = RollingSums(backend.upload(host.copy()), shape, on_device)
             backend.finish_scores(ring, (0, 0, 0), shape, counts, backend.empty((2, *shape), np.float32))
             assert backend.take_nan_scores() == 3
-        ring = RingAccumulator(backend.upload(host.copy()), shape)
+        ring = RollingSums(backend.upload(host.copy()), shape)
         labels = backend.empty(shape, np.uint8)
         backend.finish_argmax(ring, (0, 0, 0), (2, 4, 5), labels)
         backend.finish_argmax(ring, (2, 0, 0), (3, 4, 5), labels)
@@ -247,7 +245,7 @@ class WindowsContract:
     def test_finish_scores_divides_by_the_counts(self, backend: Backend) -> None:
         grid = make_grid((21, 30, 17), (16, 16, 20))
         sums = random((3, *grid.shape))
-        ring = RingAccumulator(backend.upload(sums.copy()), grid.shape)
+        ring = RollingSums(backend.upload(sums.copy()), grid.shape)
         scores = backend.zeros((3, *grid.shape), np.float32)
         backend.finish_scores(ring, (0, 0, 0), (21, 10, 17), grid.counts, scores)
         assert not backend.download(scores)[:, :, 10:].any()
@@ -264,7 +262,7 @@ class WindowsContract:
         repeats = [1, 2, 3, 1]
         slot = random((4, 2, *roi))
         importance = 0.1 + np.abs(random(roi, seed=1)) if weighted else None
-        ring = RingAccumulator(backend.zeros((2, *shape), np.float32), shape, weights=backend.zeros(shape, np.float32))
+        ring = RollingSums(backend.zeros((2, *shape), np.float32), shape, weights=backend.zeros(shape, np.float32))
         device_importance = None if importance is None else backend.upload(importance)
         backend.blend(backend.upload(slot), starts, repeats, device_importance, ring)
         expected = blended(shape, np.ones((4, 1, *roi), np.float32), starts, repeats, importance)[0]
@@ -273,7 +271,7 @@ class WindowsContract:
     def test_finish_scores_divides_by_the_weights_and_clears_them(self, backend: Backend) -> None:
         shape = (6, 7, 8)
         sums, weights = random((3, *shape)), 0.01 + np.abs(random(shape, seed=1))
-        ring = RingAccumulator(backend.upload(sums.copy()), shape, weights=backend.upload(weights.copy()))
+        ring = RollingSums(backend.upload(sums.copy()), shape, weights=backend.upload(weights.copy()))
         scores = backend.zeros((3, *shape), np.float32)
         unused = [np.full(n, np.nan, np.float32) for n in shape]
         backend.finish_scores(ring, (1, 0, 2), (5, 7, 6), unused, scores)
@@ -288,13 +286,13 @@ class WindowsContract:
 
     def test_no_weight_divides_as_floats_do(self, backend: Backend) -> None:
         sums = np.array([0.0, 1.0, -1.0], np.float32).reshape(1, 1, 1, 3)
-        ring = RingAccumulator(backend.upload(sums), (1, 1, 3), weights=backend.zeros((1, 1, 3), np.float32))
+        ring = RollingSums(backend.upload(sums), (1, 1, 3), weights=backend.zeros((1, 1, 3), np.float32))
         scores = backend.zeros((1, 1, 1, 3), np.float32)
         backend.finish_scores(ring, (0, 0, 0), (1, 1, 3), [np.ones(n, np.float32) for n in (1, 1, 3)], scores)
         np.testing.assert_array_equal(backend.download(scores).ravel(), [np.nan, np.inf, -np.inf])
 
     def test_finish_argmax_clears_weights_too(self, backend: Backend) -> None:
-        ring = RingAccumulator(
+        ring = RollingSums(
             backend.zeros((2, 3, 4, 5), np.float32), (3, 4, 5), weights=backend.upload(np.ones((3, 4, 5), np.float32))
         )
         backend.finish_argmax(ring, (1, 0, 0), (3, 4, 5), backend.zeros((3, 4, 5), np.uint8))
@@ -312,7 +310,7 @@ class WindowsContract:
             start = [2, 3, 1]
             start[axis] = row
             slot = random((1, 2, *roi), seed=row)
-            ring = RingAccumulator(
+            ring = RollingSums(
                 backend.zeros((2, *heights), np.float32), shape, weights=backend.zeros(heights, np.float32)
             )
             backend.blend(backend.upload(slot), [tuple(start)], [2], backend.upload(importance), ring)
@@ -346,7 +344,7 @@ class WindowsContract:
     def test_mistakes_with_windows_are_refused(self, backend: Backend) -> None:
         volume = backend.zeros((1, 8, 8, 8), np.float32)
         slot = backend.zeros((1, 1, 4, 4, 4), np.float32)
-        ring = RingAccumulator(backend.zeros((1, 3, 8, 8), np.float32), (8, 8, 8))
+        ring = RollingSums(backend.zeros((1, 3, 8, 8), np.float32), (8, 8, 8))
         labels = backend.zeros((8, 8, 8), np.uint8)
         with pytest.raises(ValueError, match="2 windows do not fit a slot of 1"):
             backend.gather(volume, [(0, 0, 0), (1, 1, 1)], slot, 0.0)
@@ -357,7 +355,7 @@ class WindowsContract:
         with pytest.raises(ValueError, match="importance must be float32"):
             backend.blend(slot, [(0, 0, 0)], [1], backend.zeros((4, 4, 5), np.float32), ring)
         with pytest.raises(ValueError, match=r"weights must be float32 \(3, 8, 8\)"):
-            backend.blend(slot[:, :, :2], [(0, 0, 0)], [1], None, RingAccumulator(ring.sums, (8, 8, 8), weights=labels))
+            backend.blend(slot[:, :, :2], [(0, 0, 0)], [1], None, RollingSums(ring.sums, (8, 8, 8), weights=labels))
         with pytest.raises(ValueError, match="one repeat per window, found 2 for 1"):
             backend.blend(slot, [(0, 0, 0)], [1, 1], None, ring)
         with pytest.raises(ValueError, match="not inside the grid"):
@@ -372,7 +370,7 @@ class WindowsContract:
 
 def rolling_scan(backend: Backend, grid: WindowGrid, outputs: NDArray[Any]) -> NDArray[Any]:
     """Blend every distinct window into the smallest ring, finishing rows as soon as they are final."""
-    ring = RingAccumulator(backend.zeros((outputs.shape[1], *grid.ring_shape), np.float32), grid.shape)
+    ring = RollingSums(backend.zeros((outputs.shape[1], *grid.ring_shape), np.float32), grid.shape)
     labels = backend.zeros(grid.shape, np.uint8)
     low, high = [0, 0, 0], list(grid.shape)
     for n, window in enumerate(grid.distinct):

@@ -363,7 +363,7 @@ def test_restoring_all_orientations(tmp_path: Path, triton_server: Any, gpu: Any
 
 def test_nothing_of_the_simulated_device_stays(simulated: Any) -> None:
     ours = f"cudasim-{os.getpid()}-*"
-    block = simulated.shared_backend().device_block(1 << 20)
+    block = simulated.shared_backend().device_arena(1 << 20)
     assert list(memory.SHM.glob(ours))
     block.close()
     memory.free_all()

@@ -47,7 +47,7 @@ def test_found_out_before_the_plan(
         result = operate(root, triton_server, config("threshold_half", roi_size=[32, 32, 32]), batch_size=1)
     report = result.data
     assert report["triton"]["data"] == "inline"
-    assert [left["choice"] for left in report["triton"]["left"]] == ["cuda_shm", "system_shm"]
+    assert [item["choice"] for item in report["triton"]["skipped"]] == ["cuda_shm", "system_shm"]
     assert any(line.startswith(COPIES) for line in report["plan"]["memory"])
     assert len(lines_about(caplog.text, "taking inline")) == 1
     assert len(lines_about(caplog.text, " windows of ")) == 1  # one plan, and a true one

@@ -11,7 +11,7 @@ from local_ring import LocalRing, position_dependent_model
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, MaskFinisher, ScoreFinisher
+from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, MaskFinalizer, ScoreFinalizer
 from gpu_infer.inferers.modes import WindowMode, window_mode
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.windows import make_grid
@@ -78,7 +78,7 @@ def test_mean_scores(name: str, given: dict[str, Any], shape: tuple[int, ...], r
     volume = np.random.default_rng(3).random((1, *shape), dtype=np.float32)
     expected = by_hand(volume, roi, mode)
     for slots, batch, slab in [(1, 1, True), (2, 3, False)]:
-        found = scan(volume, roi, mode, ScoreFinisher, slots=slots, batch=batch, slab=slab)
+        found = scan(volume, roi, mode, ScoreFinalizer, slots=slots, batch=batch, slab=slab)
         np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6)
 
 
@@ -87,7 +87,7 @@ def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, given: d
     mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
     volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     choices = [(1, 1, False), (1, 1, True), (2, 2, True), (5, 4, True), (2, 4, False)]
-    seen = [scan(volume, roi, mode, ArgmaxFinisher, slots=s, batch=b, slab=k) for s, b, k in choices]
+    seen = [scan(volume, roi, mode, ArgmaxFinalizer, slots=s, batch=b, slab=k) for s, b, k in choices]
     for labels in seen:
         np.testing.assert_array_equal(labels, seen[0])
     assert np.mean(seen[0] != by_hand(volume, roi, mode).argmax(0)) < 1e-3
@@ -98,11 +98,11 @@ def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, given: d
 def test_masks_are_the_scores_above_their_cuts(name: str, given: dict[str, Any]) -> None:
     mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
     volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
-    scores = scan(volume, roi, mode, ScoreFinisher, slots=1, batch=1, slab=False)
+    scores = scan(volume, roi, mode, ScoreFinalizer, slots=1, batch=1, slab=False)
     cuts = scores[:, 7, 7, 7]  # a score that is its cut is not above it
     for slots, batch, slab in [(1, 1, True), (2, 3, False), (5, 4, True)]:
         found = scan(
-            volume, roi, mode, lambda b, g, _: MaskFinisher(b, g, cuts.tolist()), slots=slots, batch=batch, slab=slab
+            volume, roi, mode, lambda b, g, _: MaskFinalizer(b, g, cuts.tolist()), slots=slots, batch=batch, slab=slab
         )
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, scores > cuts[:, None, None, None])

@@ -10,7 +10,7 @@ from local_ring import LocalRing, position_dependent_model
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinisher, ScoreFinisher, accumulator_shape
+from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, ScoreFinalizer, accumulator_shape
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.windows import make_grid
 from gpu_infer.progress import Progress
@@ -53,8 +53,8 @@ def test_mean_scores(
     volume = np.random.default_rng(sum(shape)).random((1, *shape), dtype=np.float32)
     grid = make_grid(shape, roi)
     ring = LocalRing(position_dependent_model, slots, batch, 1, roi)
-    finisher = ScoreFinisher(backend, grid, 3)
-    accumulator = Accumulator(backend, grid, 3, finisher, slab=slab)
+    finalizer = ScoreFinalizer(backend, grid, 3)
+    accumulator = Accumulator(backend, grid, 3, finalizer, slab=slab)
     scores = scan_window(volume, grid, ring, accumulator, backend, batch=batch)  # type: ignore[arg-type]
     np.testing.assert_allclose(scores, by_the_text(volume, roi, 3), rtol=0, atol=2e-6)
     assert ring.most_in_flight <= slots
@@ -70,7 +70,7 @@ def test_labels_are_bit_identical_for_slots_batches_and_slab() -> None:
     seen = []
     for slots, batch, slab in [(1, 1, False), (1, 1, True), (2, 1, True), (5, 4, True), (2, 2, False)]:
         ring = LocalRing(position_dependent_model, slots, batch, 1, roi)
-        accumulator = Accumulator(backend, grid, 3, ArgmaxFinisher(backend, grid, 3), slab=slab)
+        accumulator = Accumulator(backend, grid, 3, ArgmaxFinalizer(backend, grid, 3), slab=slab)
         seen.append(scan_window(volume, grid, ring, accumulator, backend, batch=batch))  # type: ignore[arg-type]
     for labels in seen:
         np.testing.assert_array_equal(labels, seen[0])
@@ -82,7 +82,7 @@ def test_progress_counts_tiles() -> None:
     backend = CpuBackend()
     grid = make_grid((30, 16, 16), (16, 16, 16))
     told: list[Progress] = []
-    accumulator = Accumulator(backend, grid, 3, ArgmaxFinisher(backend, grid, 3))
+    accumulator = Accumulator(backend, grid, 3, ArgmaxFinalizer(backend, grid, 3))
     volume = np.zeros((1, 30, 16, 16), np.float32)
     ring = LocalRing(position_dependent_model, 2, 1, 1, (16, 16, 16))
     scan_window(volume, grid, ring, accumulator, backend, batch=1, progress=told.append)  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ import torch
 from monai.data import MetaTensor
 from peers_ours import BACKEND, finished, prepared
 
-from gpu_infer.backends.base.backend import RingAccumulator
-from gpu_infer.inferers.accumulator import MaskFinisher
+from gpu_infer.backends.base.backend import RollingSums
+from gpu_infer.inferers.accumulator import MaskFinalizer
 from gpu_infer.inferers.windows import make_grid
 from gpu_infer.transforms.labels.threshold_across_channels import ThresholdAcrossChannels
 
@@ -166,11 +166,11 @@ def test_threshold_of_a_sigmoid(threshold: float, equivalence: Any) -> None:
     expected = mt.AsDiscrete(threshold=threshold)(sigmoid).numpy()
     shape = (17, 14, 11)
     above = ThresholdAcrossChannels(fields="model", threshold=[threshold] * 3, sigmoid=True)
-    finisher = MaskFinisher(BACKEND, make_grid(shape, shape), above.cuts)
-    finisher.take(RingAccumulator(logits.copy(), shape), (0, 0, 0), shape)
+    finalizer = MaskFinalizer(BACKEND, make_grid(shape, shape), above.cuts)
+    finalizer.take(RollingSums(logits.copy(), shape), (0, 0, 0), shape)
     # MONAI's sigmoid is rounded to float32, so that neighbours of the threshold fall onto it
     sure = np.abs(sigmoid.numpy() - threshold) > 1e-7
-    assert np.array_equal(finisher.result[sure], expected[sure])
+    assert np.array_equal(finalizer.result[sure], expected[sure])
     assert sure.mean() > 0.999
     equivalence.record(
         "monai.transforms.Activations(sigmoid), then AsDiscrete(threshold)",

@@ -117,19 +117,19 @@ class DeviceCases:
 
     def test_nothing_but_tables_and_maps_crosses_the_bus(self, backend: Any) -> None:
         image = backend.upload(noise((1, 1, 20, 20, 20), "f4"))
-        backend.start_case()
+        backend.start_run()
         sliding_window_inference(image, (8, 8, 8), 4, lambda window: window, mode="gaussian")
         counted = backend.counters()
         assert counted["bytes_up"] == 4 * 8**3  # the importance map
         assert counted["bytes_down"] == counted["tile_bytes_down"] == counted["tile_bytes_up"] == 0
-        backend.start_case()
+        backend.start_run()
         zoom(image, 1.5, order=1)
         counted = backend.counters()
         assert counted["bytes_up"] == counted["bytes_down"] == 0
 
     def test_another_shape_compiles_nothing(self, backend: Any) -> None:
         backend.warm_up()
-        backend.start_case()
+        backend.start_run()
         for shape, dtype in (((1, 1, 9, 8), "i2"), ((1, 2, 7, 6, 5), "f4"), ((1, 1, 40), "f8")):
             image = backend.upload(noise(shape, dtype))
             sliding_window_inference(image, 4, 3, lambda window: window)

@@ -185,6 +185,10 @@ class HostBackend:
     """The part of a backend that a transport looks at: no device memory."""
 
     name = "cpu"
+    has_device_memory = False
+
+    def identity(self) -> None:
+        return None
 
 
 class DeviceBlock(HostArena):
@@ -206,12 +210,16 @@ class DeviceBackend:
     """A backend with device memory, whose blocks the fake server can open."""
 
     name = "gpu"
+    has_device_memory = True
+
+    def identity(self) -> None:
+        return None
 
     def __init__(self, server: FakeServer) -> None:
         self.server = server
         self.blocks: list[DeviceBlock] = []
 
-    def device_block(self, nbytes: int) -> DeviceBlock:
+    def device_arena(self, nbytes: int) -> DeviceBlock:
         block = DeviceBlock(nbytes, bytes([len(self.blocks)]) * 64)
         self.blocks.append(block)
         self.server.devices[block.ipc_handle] = block

@@ -79,7 +79,7 @@ def check_argmax() -> None:
     pipeline = Pipeline([load()], [identity, *ARGMAX])
     volume = volume_of(STORED, AFFINE)
     labels = pipeline.finish(scores, pipeline.prepare(volume, BACKEND), BACKEND)
-    assert pipeline.finisher == "scores"
+    assert pipeline.finalizer == "scores"
     assert labels.dtype == np.uint8
     assert_array_equal(labels, np.argmax(scores, axis=0))
 

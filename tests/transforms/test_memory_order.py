@@ -30,9 +30,9 @@ def test_axes_and_directions_are_those_of_the_model(axes: tuple[int, ...]) -> No
 class Counting(CpuBackend):
     restored = 0
 
-    def restore(self, *args: Any) -> None:
+    def resample_labels(self, *args: Any) -> None:
         self.restored += 1
-        super().restore(*args)
+        super().resample_labels(*args)
 
 
 @pytest.mark.parametrize("last", ["SplitBasedOnLabel", "KeepLargestCC", "ThresholdValues"])

@@ -41,7 +41,7 @@ def test_one_sigmoid_channel_end_to_end() -> None:
     ]
     restore = transform("RestoreOriginalShape", field="model", src_field="image")
     pipeline = Pipeline(pre, [ABOVE, KEEP, restore])
-    assert pipeline.finisher == "masks"
+    assert pipeline.finalizer == "masks"
     trace = pipeline.trace(1, VOLUME.geometry, np.int16)
     assert trace.stages[3].shape_out == (1, 8, 8, 8)  # the result: one channel, since only that can be written
     assert trace.stages[-1].shape_out == (1, *STORED.shape)

@@ -155,7 +155,7 @@ def test_new_fields() -> None:
     scores = np.random.default_rng(2).random((2, 3, 4, 5), dtype=np.float32)
     split = Split(fields="model", names=["a", "b"])
     pipeline = Pipeline([LOAD], [split, Halve(fields="b"), ARGMAX])
-    assert pipeline.finisher == "scores"
+    assert pipeline.finalizer == "scores"
     fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
     assert_array_equal(pipeline.finish(scores, fields, BACKEND), np.argmax(scores, axis=0))
     assert [s.field for s in pipeline.trace(1, fields["image"].source.geometry, np.int16)][-4:] == [

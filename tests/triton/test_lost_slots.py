@@ -192,7 +192,7 @@ def test_gpu_memory_of_a_lost_request_is_not_used_for_the_next_case(
     arena: Any = ring._arena
     server.unregister_errors = [ConnectionLost("connection refused") for _ in range(2)]
     ring.close()
-    assert arena.keep_file == (lost and data == "cuda_shm")
+    assert arena.in_use_by_server == (lost and data == "cuda_shm")
     module._close_all()
     server.regions.clear()
 

@@ -115,10 +115,10 @@ def opened(endpoints: Endpoints, **options: Any) -> Transport:
 def test_whatever_the_status_the_next_way_is_taken(endpoints: Endpoints) -> None:
     transport = opened(endpoints)
     assert transport.data == "inline"
-    assert [choice for choice, _ in transport.left] == ["cuda_shm", "system_shm"]
-    assert "Client shared memory is disabled." in transport.left[1][1]
-    assert FLAG in transport.left[1][1]
-    assert "check that Triton runs" not in transport.left[1][1]
+    assert [choice for choice, _ in transport.skipped] == ["cuda_shm", "system_shm"]
+    assert "Client shared memory is disabled." in transport.skipped[1][1]
+    assert FLAG in transport.skipped[1][1]
+    assert "check that Triton runs" not in transport.skipped[1][1]
     with pytest.raises(ServerError, match=r"data system_shm cannot be used: .* shared memory is disabled") as caught:
         opened(endpoints, require="system_shm")
     assert FLAG in (caught.value.remedy or "")

@@ -35,8 +35,8 @@ def test_cpu_takes_system_memory_and_says_why_not_cuda(server: FakeServer) -> No
     transport = opened(HostBackend())
     assert transport.data == "system_shm"
     assert transport.control == "grpc"
-    assert [choice for choice, _ in transport.left] == ["cuda_shm"]
-    assert "the cpu backend has no device memory" in transport.left[0][1]
+    assert [choice for choice, _ in transport.skipped] == ["cuda_shm"]
+    assert "the cpu backend has no device memory" in transport.skipped[0][1]
     assert server.log == ["register system", "unregister system"]
     assert not server.regions
 
@@ -44,7 +44,7 @@ def test_cpu_takes_system_memory_and_says_why_not_cuda(server: FakeServer) -> No
 def test_gpu_takes_cuda(server: FakeServer) -> None:
     backend = DeviceBackend(server)
     with opened(backend) as transport:
-        assert (transport.data, transport.left) == ("cuda_shm", [])
+        assert (transport.data, transport.skipped) == ("cuda_shm", [])
         arena, registration = transport.arena(8192)
         assert registration is not None
         assert server.regions[registration.name].kind == "cuda"
@@ -60,7 +60,7 @@ def test_server_that_refuses_shared_memory(server: FakeServer) -> None:
     server.refuse["system"] = ServerError("registering: shared memory is disabled, see --allow-client-shm")
     transport = opened(HostBackend())
     assert transport.data == "inline"
-    assert "--allow-client-shm=true" in transport.left[1][1]
+    assert "--allow-client-shm=true" in transport.skipped[1][1]
     arena, registration = transport.arena(100)
     assert isinstance(arena, HostArena)
     assert registration is None
@@ -71,7 +71,7 @@ def test_remote_server(server: FakeServer) -> None:
     server.refuse["system"] = ServerError("Unable to open shared memory region: '/gpu_infer-1'")
     transport = opened(HostBackend())
     assert transport.data == "inline"
-    assert "--ipc=host" in transport.left[1][1]
+    assert "--ipc=host" in transport.skipped[1][1]
 
 
 @pytest.mark.parametrize("option", ["require", "data"])
@@ -89,7 +89,7 @@ def test_a_named_choice_never_falls_back(server: FakeServer, option: str) -> Non
 def test_named_choices_that_work(server: FakeServer) -> None:
     for name in ("system_shm", "inline"):
         assert opened(HostBackend(), data=name).data == name
-        assert opened(HostBackend(), require=name).left == []
+        assert opened(HostBackend(), require=name).skipped == []
         assert opened(HostBackend(), require=name, data=name).data == name
 
 
@@ -113,7 +113,7 @@ def test_too_little_shared_memory_steps_down_only_where_allowed(server: FakeServ
     with pytest.raises(ResourceError, match="of memory for the slots"):
         transport.arena(huge)  # stepped down, and private memory has no petabyte either
     assert transport.data == "inline"
-    assert "MiB of shared memory" in transport.left[-1][1]
+    assert "MiB of shared memory" in transport.skipped[-1][1]
     assert not server.regions
 
 
@@ -123,7 +123,7 @@ def test_room_is_asked_for_before_the_plan(server: FakeServer) -> None:
     assert transport.data == "system_shm"
     transport.make_room(1 << 50)
     assert transport.data == "inline"
-    assert "of shared memory for the slots: /dev/shm has" in transport.left[-1][1]
+    assert "of shared memory for the slots: /dev/shm has" in transport.skipped[-1][1]
     transport.make_room(1 << 50)  # nothing to ask for
     for option in ("require", "data"):
         with pytest.raises(ResourceError, match=r"shm-size.*, or leave --data and --require out"):
@@ -133,9 +133,9 @@ def test_room_is_asked_for_before_the_plan(server: FakeServer) -> None:
 def test_advice_to_choose_only_where_a_choice_was_named(server: FakeServer) -> None:
     transport = opened(HostBackend())
     transport.make_room(1 << 50)
-    assert [choice for choice, _ in transport.left] == ["cuda_shm", "system_shm"]
-    assert not [reason for _, reason in transport.left if "--data" in reason or "--require" in reason]
-    assert transport.left[0][1] == "the cpu backend has no device memory"
+    assert [choice for choice, _ in transport.skipped] == ["cuda_shm", "system_shm"]
+    assert not [reason for _, reason in transport.skipped if "--data" in reason or "--require" in reason]
+    assert transport.skipped[0][1] == "the cpu backend has no device memory"
     with pytest.raises(ServerError, match=r"no device memory \(use --device gpu, or leave --data and --require out"):
         opened(HostBackend(), data="cuda_shm")
 
@@ -164,7 +164,7 @@ def test_accepted_but_not_listed(server: FakeServer, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(FakeClient, "registered_regions", lambda self, timeout=1.0: {})
     transport = opened(HostBackend())
     assert transport.data == "inline"
-    assert "does not list it" in transport.left[1][1]
+    assert "does not list it" in transport.skipped[1][1]
 
 
 def test_region_that_could_not_be_unregistered_keeps_its_file(server: FakeServer) -> None:

@@ -19,12 +19,12 @@ from gpu_infer.backends.tables import AxisTable, ClampedAffine
 Array = Any  # numpy.ndarray or cupy.ndarray
 Tables = tuple[AxisTable, AxisTable, AxisTable]
 Start = tuple[int, int, int]
-Held = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]
+OccupiedPlanes = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]
 """Host vectors over X, Y and Z."""
 
 
 @dataclass(frozen=True)
-class RingAccumulator:
+class RollingSums:
     """A rolling accumulator over a grid of `shape` (X, Y, Z).
 
     sums   float32 [K, H0, H1, H2]; voxel (x, y, z) of the grid lives at index (x % H0, y % H1, z % H2).
@@ -50,6 +50,7 @@ class Backend(Protocol):
     """One device's operations. All may be asynchronous on the device; `fence` orders them before another process."""
 
     name: str  # "cpu" or "gpu"
+    has_device_memory: bool = False  # whether `device_arena` gives memory that another process can open
 
     # -- memory -------------------------------------------------------------------------------------------------
     def upload(self, host: NDArray[Any]) -> Array:
@@ -72,8 +73,29 @@ class Backend(Protocol):
         """Return when everything written so far can be read by another process."""
         ...
 
+    # -- what only a device has ---------------------------------------------------------------------------------
+    def start_run(self) -> None:
+        """Reset the counters of a run; memory and kernels outlive it. Does nothing on the CPU."""
+        return
+
+    def reserve(self, nbytes: int, *, beside: int = 0) -> None:
+        """Take `nbytes` for a run from the driver in one piece, and leave `beside` bytes free. Nothing on the CPU."""
+        return
+
+    def counters(self) -> dict[str, int | float]:
+        """What a device has counted since `start_run`: bytes over the bus, allocations, ties. Empty on the CPU."""
+        return {}
+
+    def identity(self) -> Any:
+        """Which card this is, in words that can be compared with another process's; None on the CPU."""
+        return None
+
+    def device_arena(self, nbytes: int) -> Any:
+        """Device memory of `nbytes` that another process can open; None on the CPU."""
+        return None
+
     # -- prepare ------------------------------------------------------------------------------------------------
-    def prepare(
+    def resample(
         self, source: Array, out: Array, tables: Tables | None, before: ClampedAffine, after: ClampedAffine
     ) -> None:
         """out[c, x, y, z] = after(resample(before(source))), in one pass.
@@ -87,7 +109,7 @@ class Backend(Protocol):
     def masked_moments(self, array: Array, nonzero_only: bool) -> Moments:
         """Moments of all voxels of [C, X, Y, Z] together, or of those that are not 0; sums in float64.
 
-        array  any dtype that `prepare` reads. A NaN counts as not 0; NaN and infinite voxels make mean or std NaN or
+        array  any dtype that `resample` reads. A NaN counts as not 0; NaN and infinite voxels make mean or std NaN or
         infinite, which the caller looks at. Not asynchronous.
         """
         ...
@@ -114,7 +136,7 @@ class Backend(Protocol):
         starts: Sequence[Start],
         repeats: Sequence[int],
         importance: Array | None,
-        ring: RingAccumulator,
+        ring: RollingSums,
     ) -> None:
         """ring += repeats[n] · importance · slot[n], window by window in the given order, clipped to the grid.
 
@@ -124,7 +146,7 @@ class Backend(Protocol):
         """
         ...
 
-    def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: Array) -> None:
+    def finish_argmax(self, ring: RollingSums, low: Start, high: Start, labels: Array) -> None:
         """labels[box] = argmax over channels (lowest index wins a tie), then the box of the ring is set to zero.
 
         labels  [X, Y, Z] uint8 or uint16 of the whole grid; the box is low ≤ index < high.
@@ -132,7 +154,7 @@ class Backend(Protocol):
         ...
 
     def finish_scores(
-        self, ring: RingAccumulator, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
+        self, ring: RollingSums, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
     ) -> None:
         """scores[:, box] = sums / weights, then the box of the ring (sums and weights) is set to zero.
 
@@ -143,7 +165,7 @@ class Backend(Protocol):
 
     def finish_masks(
         self,
-        ring: RingAccumulator,
+        ring: RollingSums,
         low: Start,
         high: Start,
         counts: Sequence[NDArray[np.float32]],
@@ -167,7 +189,7 @@ class Backend(Protocol):
         ...
 
     # -- labels -------------------------------------------------------------------------------------------------
-    def restore(self, labels: Array, tables: Tables, out: Array) -> None:
+    def resample_labels(self, labels: Array, tables: Tables, out: Array) -> None:
         """out[x, y, z] = labels[tables' nearest index]; out: any strided view of the same or a wider integer dtype."""
         ...
 
@@ -177,7 +199,7 @@ class Backend(Protocol):
         scores  [K, X, Y, Z] float32; labels  [X', Y', Z'] uint8 or uint16, any strides
         tables  one per axis with X', Y', Z' entries
 
-        The labels are those of `prepare` into scores of the labels' memory order and of their `argmax`, to the last
+        The labels are those of `resample` into scores of the labels' memory order and of their `argmax`, to the last
         bit, while K scores per output voxel are never held.
         """
         ...
@@ -201,7 +223,7 @@ class Backend(Protocol):
     def threshold(self, source: Array, out: Array, value: float) -> None:
         """out = 1 where source > value, else 0; NaN gives 0.
 
-        source, out  [C, X, Y, Z]; source of any dtype that `prepare` reads, out of any integer or float dtype
+        source, out  [C, X, Y, Z]; source of any dtype that `resample` reads, out of any integer or float dtype
         value        rounded to float32. Compared in float32 where that holds every number of the source's dtype, else
                      in float64, as NumPy does with a float32 scalar.
         """
@@ -215,7 +237,7 @@ class Backend(Protocol):
         """
         ...
 
-    def extent(self, array: Array, value: float) -> Held:
+    def occupied_planes(self, array: Array, value: float) -> OccupiedPlanes:
         """Which indices along X, Y and Z have a voxel > value in any channel of [C, X, Y, Z]; as `threshold` compares.
 
         Not asynchronous.

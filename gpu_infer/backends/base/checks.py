@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Array, RingAccumulator, Start, Tables
+from gpu_infer.backends.base.backend import Array, RollingSums, Start, Tables
 from gpu_infer.backends.boxes import Box, ring_boxes
 from gpu_infer.backends.tables import ClampedAffine
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
 
 
-def prepare(source: Array, out: Array, tables: Tables | None) -> None:
+def resample(source: Array, out: Array, tables: Tables | None) -> None:
     """source [C, X, Y, Z] of real numbers, out [C, X', Y', Z'], tables that lead from one to the other."""
     if source.ndim != 4 or out.ndim != 4 or source.shape[0] != out.shape[0]:
         raise ValueError(f"prepare takes [C, X, Y, Z] twice with equal C, found {source.shape} and {out.shape}")
@@ -42,7 +42,7 @@ def _tables(tables: Tables, read: Sequence[int], made: Sequence[int]) -> None:
                 raise ValueError(f"axis {axis}: the table reads {index.min()} … {index.max()} of {n_in} samples")
 
 
-def integer_prepare(source: Array, out: Array, tables: Tables, before: ClampedAffine, after: ClampedAffine) -> None:
+def integer_resample(source: Array, out: Array, tables: Tables, before: ClampedAffine, after: ClampedAffine) -> None:
     """Integers are copied, never computed: nearest tables, identity functions, a dtype that holds every value."""
     if not all(table.is_gather for table in tables):
         raise ValueError("an integer output needs nearest tables, these interpolate")
@@ -88,7 +88,7 @@ def lookup(labels: Array, table: NDArray[Any], out: Array) -> None:
         )
 
 
-def extent(array: Array) -> None:
+def occupied_planes(array: Array) -> None:
     """[C, X, Y, Z] of real numbers that kernels read."""
     if array.ndim != 4 or array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
         raise ValueError(f"an extent is that of real [C, X, Y, Z] of up to 8 bytes, found {array.dtype} {array.shape}")
@@ -127,7 +127,7 @@ def blend(
     starts: Sequence[Start],
     repeats: Sequence[int],
     importance: Array | None,
-    ring: RingAccumulator,
+    ring: RollingSums,
 ) -> None:
     """slot [N', K, R0, R1, R2] float32 or float16, importance [R0, R1, R2] float32, ring of K channels."""
     _ring(ring)
@@ -160,21 +160,19 @@ def restore_argmax(scores: Array, tables: Tables, array: Array) -> None:
     _tables(tables, scores.shape[1:], array.shape)
 
 
-def scores(ring: RingAccumulator, counts: Sequence[NDArray[Any]], array: Array) -> None:
+def scores(ring: RollingSums, counts: Sequence[NDArray[Any]], array: Array) -> None:
     """scores float32 [K, X, Y, Z] and one count per index of each axis."""
     _means("scores", np.dtype(np.float32), ring, counts, array)
 
 
-def masks(ring: RingAccumulator, counts: Sequence[NDArray[Any]], cuts: NDArray[Any], array: Array) -> None:
+def masks(ring: RollingSums, counts: Sequence[NDArray[Any]], cuts: NDArray[Any], array: Array) -> None:
     """masks uint8 [K, X, Y, Z], one count per index of each axis, one cut per channel."""
     _means("masks", np.dtype(np.uint8), ring, counts, array)
     if cuts.shape != (ring.sums.shape[0],):
         raise ValueError(f"cuts of shape {cuts.shape} do not fit {ring.sums.shape[0]} channels")
 
 
-def _means(
-    name: str, dtype: np.dtype[Any], ring: RingAccumulator, counts: Sequence[NDArray[Any]], array: Array
-) -> None:
+def _means(name: str, dtype: np.dtype[Any], ring: RollingSums, counts: Sequence[NDArray[Any]], array: Array) -> None:
     expected = (ring.sums.shape[0], *ring.shape)
     if array.shape != expected or array.dtype != dtype:
         raise ValueError(f"{name} must be {dtype} {expected}, found {array.dtype} {array.shape}")
@@ -182,7 +180,7 @@ def _means(
         raise ValueError(f"counts of lengths {[len(c) for c in counts]} do not fit the grid {tuple(ring.shape)}")
 
 
-def box(ring: RingAccumulator, low: Start, high: Start) -> list[tuple[Box, Box]]:
+def box(ring: RollingSums, low: Start, high: Start) -> list[tuple[Box, Box]]:
     """The non-wrapping pieces of low ≤ index < high as (grid, ring); none for an empty box."""
     _ring(ring)
     if not all(0 <= a <= b <= n for a, b, n in zip(low, high, ring.shape, strict=True)):
@@ -191,7 +189,7 @@ def box(ring: RingAccumulator, low: Start, high: Start) -> list[tuple[Box, Box]]
     return ring_boxes((x, y, z), ring.sums.shape[1:])
 
 
-def _ring(ring: RingAccumulator) -> None:
+def _ring(ring: RollingSums) -> None:
     if ring.sums.ndim != 4 or ring.sums.dtype != np.float32:
         raise ValueError(f"a ring is float32 [K, H0, H1, H2], found {ring.sums.dtype} {ring.sums.shape}")
     weights = ring.weights

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpu_infer.backends.base import checks
-from gpu_infer.backends.base.backend import Backend, Held, Moments, RingAccumulator, Start, Tables
+from gpu_infer.backends.base.backend import Backend, Moments, OccupiedPlanes, RollingSums, Start, Tables
 from gpu_infer.backends.boxes import clip, hanging_parts, ring_boxes, shifted
 from gpu_infer.backends.cpu.kernels import finish, statistics, windows
 from gpu_infer.backends.cpu.kernels.components import Components
@@ -42,7 +42,7 @@ _ONE = np.ones((1, 1, 1), np.float32)
 """Stands where a kernel takes importance weights that it does not read."""
 
 
-class CpuBackend:
+class CpuBackend(Backend):
     """`Backend` on the host. Everything is finished when a method returns."""
 
     name = "cpu"
@@ -78,7 +78,7 @@ class CpuBackend:
         """Nothing to wait for: host writes are visible to other processes of this machine."""
 
     # -- prepare -----------------------------------------------------------------------------------
-    def prepare(
+    def resample(
         self,
         source: NDArray[Any],
         out: NDArray[Any],
@@ -93,14 +93,14 @@ class CpuBackend:
 
         Raises ValueError where shapes, dtypes and tables do not go together.
         """
-        checks.prepare(source, out, tables)
+        checks.resample(source, out, tables)
         if out.size == 0:
             return
         if tables is None:
             x, y, z = (identity_table(n) for n in source.shape[1:])
             tables = (x, y, z)
         if out.dtype.kind in "iu":
-            checks.integer_prepare(source, out, tables, before, after)
+            checks.integer_resample(source, out, tables, before, after)
             self._pick(source, tables, out)
             return
         if _is_half(source.dtype):
@@ -191,7 +191,7 @@ class CpuBackend:
         starts: Sequence[Start],
         repeats: Sequence[int],
         importance: NDArray[Any] | None,
-        ring: RingAccumulator,
+        ring: RollingSums,
     ) -> None:
         """See `Backend.blend`: sums += (repeats · importance) · slot, every operation rounded to float32.
 
@@ -225,7 +225,7 @@ class CpuBackend:
             windows.add_box(*reading(values), *writing(sums), values.shape, times, False, *reading(_ONE))
 
     # -- finish ------------------------------------------------------------------------------------
-    def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: NDArray[Any]) -> None:
+    def finish_argmax(self, ring: RollingSums, low: Start, high: Start, labels: NDArray[Any]) -> None:
         """See `Backend.finish_argmax`. Compares with > from channel 0 on: a NaN behind channel 0 never wins.
 
         Raises ValueError where the box leaves the grid or is longer than the ring, or labels do not fit
@@ -241,7 +241,7 @@ class CpuBackend:
 
     def finish_scores(
         self,
-        ring: RingAccumulator,
+        ring: RollingSums,
         low: Start,
         high: Start,
         counts: Sequence[NDArray[np.float32]],
@@ -256,7 +256,7 @@ class CpuBackend:
 
     def finish_masks(
         self,
-        ring: RingAccumulator,
+        ring: RollingSums,
         low: Start,
         high: Start,
         counts: Sequence[NDArray[np.float32]],
@@ -272,7 +272,7 @@ class CpuBackend:
 
     def _finish_means(
         self,
-        ring: RingAccumulator,
+        ring: RollingSums,
         low: Start,
         high: Start,
         counts: Sequence[NDArray[np.float32]],
@@ -316,11 +316,11 @@ class CpuBackend:
             finish.argmax_box(*reading(scores), *writing(labels), scores.shape)
 
     # -- labels ------------------------------------------------------------------------------------
-    def restore(self, labels: NDArray[Any], tables: Tables, out: NDArray[Any]) -> None:
+    def resample_labels(self, labels: NDArray[Any], tables: Tables, out: NDArray[Any]) -> None:
         """See `Backend.restore`. Raises ValueError where tables interpolate or shapes or dtypes do not agree."""
         source, target = labels[np.newaxis], out[np.newaxis]
-        checks.prepare(source, target, tables)
-        checks.integer_prepare(source, target, tables, ClampedAffine(), ClampedAffine())
+        checks.resample(source, target, tables)
+        checks.integer_resample(source, target, tables, ClampedAffine(), ClampedAffine())
         if out.size:
             self._pick(source, tables, target)
 
@@ -379,9 +379,9 @@ class CpuBackend:
         with _LAUNCH:
             look_up(*reading(src), frozen(table), *writing(dst), dst.shape)
 
-    def extent(self, array: NDArray[Any], value: float) -> Held:
+    def occupied_planes(self, array: NDArray[Any], value: float) -> OccupiedPlanes:
         """See `Backend.extent`; plane by plane. Raises ValueError where the array is not real [C, X, Y, Z]."""
-        checks.extent(array)
+        checks.occupied_planes(array)
         axes, constant = _slowest_first(array), checks.float32(value)
         turned = array.transpose(axes)
         held = [np.zeros(n, np.bool_) for n in turned.shape[1:]]

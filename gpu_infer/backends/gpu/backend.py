@@ -36,10 +36,11 @@ that differs by no more from its cut: there a model's own rounding decides, and 
 on different devices."""
 
 
-class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations):
+class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations, Backend):
     """`Backend` on the current CUDA device. ConfigError where there is none, DeviceError where it cannot be used."""
 
     name = "gpu"
+    has_device_memory = True
 
     def __init__(self, *, tie_band: float = TIE_BAND) -> None:
         super().__init__(Device(), tie_band)
@@ -61,9 +62,9 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
             for way in (self._device.staging, self._device.ring):
                 way.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
 
-    def start_case(self) -> None:
+    def start_run(self) -> None:
         """Count from here on, and measure the peak of memory from what is in use now."""
-        with self._device.section("start_case"):
+        with self._device.section("start_run"):
             self._device.counters = Counters(
                 allocations_before=self._device.memory.allocations,
                 compiled_before=self._device.kernels.compiled,
@@ -74,7 +75,7 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
                 self._tallies.data.memset_async(0, self._tallies.nbytes, self._device.stream)
 
     def counters(self) -> dict[str, int | float]:
-        """Since `start_case`, or since the backend was made: see `gpu_counters.Counters`."""
+        """Since `start_run`, or since the backend was made: see `gpu_counters.Counters`."""
         tied = 0
         if self._tallies is not None:
             with self._device.section("counters"):
@@ -119,14 +120,14 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
     def reserve(self, nbytes: int, *, beside: int = 0) -> None:
         """Take `nbytes` from the driver at once, so that the operations of a case allocate nothing.
 
-        beside  bytes of a `device_block` that will be made later, for which room is left
+        beside  bytes of a `device_arena` that will be made later, for which room is left
         """
         with self._device.section("reserve"):
             self._device.memory.reserve(nbytes, beside)
 
-    def device_block(self, nbytes: int) -> DeviceBlock:
+    def device_arena(self, nbytes: int) -> DeviceBlock:
         """Memory of its own that another process can open. ResourceError where the device has not that much."""
-        with self._device.section("device_block"):
+        with self._device.section("device_arena"):
             return self._device.memory.block(nbytes)
 
     def fence(self) -> None:

@@ -28,11 +28,11 @@ _MOST_VOXELS = 1 << 32
 
 
 class LabelOperations(Operations):
-    def restore(self, labels: Array, tables: Tables, out: Array) -> None:
+    def resample_labels(self, labels: Array, tables: Tables, out: Array) -> None:
         """See `Backend.restore`. Raises ValueError where tables interpolate or shapes or dtypes do not agree."""
         source, target = labels[None], out[None]
-        checks.prepare(source, target, tables)
-        checks.integer_prepare(source, target, tables, ClampedAffine(), ClampedAffine())
+        checks.resample(source, target, tables)
+        checks.integer_resample(source, target, tables, ClampedAffine(), ClampedAffine())
         if out.size:
             self._pick(source, tables, target)
 

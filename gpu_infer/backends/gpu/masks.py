@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base import checks
-from gpu_infer.backends.base.backend import Array, Held
+from gpu_infer.backends.base.backend import Array, OccupiedPlanes
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import ROWS, Operations
 from gpu_infer.backends.gpu.packs import packed_lines
@@ -70,9 +70,9 @@ class MaskOperations(Operations):
             )
             self._device.launch("masks", f"lookup_{kind}", _blocks(size), packed)
 
-    def extent(self, array: Array, value: float) -> Held:
+    def occupied_planes(self, array: Array, value: float) -> OccupiedPlanes:
         """See `Backend.extent`. Raises ValueError where the array is not [C, X, Y, Z] of real numbers."""
-        checks.extent(array)
+        checks.occupied_planes(array)
         x, y, z = array.shape[1:]
         if array.size == 0:
             return np.zeros(x, np.bool_), np.zeros(y, np.bool_), np.zeros(z, np.bool_)

@@ -33,19 +33,19 @@ _MOMENT_BLOCKS = 6
 
 
 class PrepareOperations(Operations):
-    def prepare(
+    def resample(
         self, source: Array, out: Array, tables: Tables | None, before: ClampedAffine, after: ClampedAffine
     ) -> None:
         """See `Backend.prepare`. Reads either byte order in place.
 
         Raises ValueError where shapes, dtypes and tables do not go together.
         """
-        checks.prepare(source, out, tables)
+        checks.resample(source, out, tables)
         if out.size == 0:
             return
         if out.dtype.kind in "iu":
             tables = tables or _identity_tables(source)
-            checks.integer_prepare(source, out, tables, before, after)
+            checks.integer_resample(source, out, tables, before, after)
             self._pick(source, tables, out)
         elif (view := copied_view(source, tables)) is not None:
             self._turn(view, out, before, after)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base import checks
-from gpu_infer.backends.base.backend import Array, RingAccumulator, Start
+from gpu_infer.backends.base.backend import Array, RollingSums, Start
 from gpu_infer.backends.boxes import clip
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.device.device import Device
@@ -67,7 +67,7 @@ class WindowOperations(Operations):
         starts: Sequence[Start],
         repeats: Sequence[int],
         importance: Array | None,
-        ring: RingAccumulator,
+        ring: RollingSums,
     ) -> None:
         """See `Backend.blend`: sums += (repeats · importance) · slot, every operation rounded to float32.
 
@@ -86,9 +86,7 @@ class WindowOperations(Operations):
             for n, start in enumerate(starts):
                 self._blend(used[n], start, repeats[n], importance, ring)
 
-    def _blend(
-        self, window: Array, start: Start, repeats: int, importance: Array | None, ring: RingAccumulator
-    ) -> None:
+    def _blend(self, window: Array, start: Start, repeats: int, importance: Array | None, ring: RollingSums) -> None:
         inside = clip(start, window.shape[1:], ring.shape)
         if inside is None:
             return
@@ -116,7 +114,7 @@ class WindowOperations(Operations):
         )
         self._device.launch("blend", f"blend_{code(scores.dtype)}", size[0] * -(-size[1] // ROWS["blend"]), packed)
 
-    def finish_argmax(self, ring: RingAccumulator, low: Start, high: Start, labels: Array) -> None:
+    def finish_argmax(self, ring: RollingSums, low: Start, high: Start, labels: Array) -> None:
         """See `Backend.finish_argmax`. Ties within `tie_band` are counted.
 
         Raises ValueError where the box leaves the grid or is longer than the ring, or labels do not fit their dtype.
@@ -126,7 +124,7 @@ class WindowOperations(Operations):
             self._finish(f"finish_argmax_{code(labels.dtype)}", ring, low, high, labels[None])
 
     def finish_scores(
-        self, ring: RingAccumulator, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
+        self, ring: RollingSums, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
     ) -> None:
         """See `Backend.finish_scores`.
 
@@ -139,7 +137,7 @@ class WindowOperations(Operations):
 
     def finish_masks(
         self,
-        ring: RingAccumulator,
+        ring: RollingSums,
         low: Start,
         high: Start,
         counts: Sequence[NDArray[np.float32]],
@@ -158,7 +156,7 @@ class WindowOperations(Operations):
     def _finish(
         self,
         kind: str,
-        ring: RingAccumulator,
+        ring: RollingSums,
         low: Start,
         high: Start,
         out: Array,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_infer.backends.base.backend import RingAccumulator
+from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.compat.sliding_window.layout import Layout, Sizes
 from gpu_infer.compat.sliding_window.stitching import Stitched
 
@@ -61,5 +61,5 @@ class DeviceStitched(Stitched):
                 [(a, b, c)],
                 [times],
                 None if weights is None else weights[(*index, *missing)],
-                RingAccumulator(target, target.shape[1:]),
+                RollingSums(target, target.shape[1:]),
             )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import RingAccumulator
+from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.compat.sliding_window.layout import Layout, Sizes
 
@@ -98,7 +98,7 @@ class Stitched:
             [(a, b, c)],
             [times],
             None if weights is None else weights[missing],
-            RingAccumulator(target, (x, y, z)),
+            RollingSums(target, (x, y, z)),
         )
 
     def _counts(self) -> list[NDArray[np.float32]]:

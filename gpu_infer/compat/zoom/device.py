@@ -135,5 +135,5 @@ def _in_one_pass(backend: Any, source: Any, out: Any, axes: list[ZoomAxis]) -> b
     sources, outs, identity = source.transpose(order), out.transpose(order), ClampedAffine()
     for index in np.ndindex(*sources.shape[:walked]):
         part = (*index, slice(None) if channels else None, *missing)
-        backend.prepare(sources[part], outs[part], (x, y, z), identity, identity)
+        backend.resample(sources[part], outs[part], (x, y, z), identity, identity)
     return True

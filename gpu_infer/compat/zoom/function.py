@@ -141,7 +141,7 @@ def _in_parallel(source: NDArray[Any], out: NDArray[Any], axes: list[ZoomAxis]) 
         part = (*index, *(np.newaxis,) * missing, ...)
         if in_float32:
             x, y, z = (line.table() for line in lines)
-            backend.prepare(sources[part][np.newaxis], outs[part][np.newaxis], (x, y, z), identity, identity)
+            backend.resample(sources[part][np.newaxis], outs[part][np.newaxis], (x, y, z), identity, identity)
         else:
             tables = [(line.lower, line.upper, line.weight) for line in lines]
             backend.interpolate(sources[part], outs[part], tables)

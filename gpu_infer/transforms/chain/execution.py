@@ -127,7 +127,7 @@ def run_pass(
             state.array = source
         else:
             out = backend.empty((state.channels, *state.shape), dtype)
-            backend.prepare(source, out, made.tables, made.before, made.after)
+            backend.resample(source, out, made.tables, made.before, made.after)
             state.array = out
     state.dtype = dtype
     return view

@@ -38,7 +38,7 @@ class Pipeline:
     input_field   the field that is loaded and goes to the model
     result_field  the field that the model's output becomes
     outputs       the fields that are written, label maps of one channel: the result field unless others are named
-    finisher      "argmax": the inferer delivers labels [X, Y, Z] (the accumulator takes the argmax row by
+    finalizer      "argmax": the inferer delivers labels [X, Y, Z] (the accumulator takes the argmax row by
                   row); "masks": uint8 masks [K, X, Y, Z] (it compares with `cuts` row by row); "scores":
                   float32 scores [K, X, Y, Z]
     """
@@ -58,7 +58,7 @@ class Pipeline:
         self.outputs = tuple(outputs) if outputs else (names.result,)
         check_outputs(names, self.outputs)
         done = _accumulated(self.post, self.result_field)
-        self.finisher: Literal["argmax", "masks", "scores"] = (
+        self.finalizer: Literal["argmax", "masks", "scores"] = (
             "scores" if done is None else "masks" if isinstance(done, ChannelMask) else "argmax"
         )
         self._done = done
@@ -88,9 +88,9 @@ class Pipeline:
         return self._load.nan
 
     def cuts(self, classes: int) -> tuple[float, ...]:
-        """What the scores of a channel are compared with, for each of `classes`, where `finisher` is "masks"."""
+        """What the scores of a channel are compared with, for each of `classes`, where `finalizer` is "masks"."""
         if not isinstance(self._done, ChannelMask):
-            raise ValueError(f"only masks have cuts, this pipeline's inferer delivers {self.finisher}")
+            raise ValueError(f"only masks have cuts, this pipeline's inferer delivers {self.finalizer}")
         cuts = self._done.cuts
         return cuts if len(cuts) > 1 else cuts * classes
 
@@ -170,7 +170,7 @@ class Pipeline:
             drop(fields, needed)
         if state.dtype != wanted:
             out = backend.empty((state.channels, *state.shape), wanted)
-            backend.prepare(state.array, out, None, ClampedAffine(), ClampedAffine())
+            backend.resample(state.array, out, None, ClampedAffine(), ClampedAffine())
             state.array, state.dtype = out, wanted
         return fields
 
@@ -193,7 +193,7 @@ class Pipeline:
     def accept(self, result: Array, fields: dict[str, FieldState]) -> None:
         """Put the inferer's result into `fields`, and drop the arrays that no post-transform reads.
 
-        result  labels [X, Y, Z] where `finisher` is "argmax", masks uint8 [K, X, Y, Z] where it is "masks",
+        result  labels [X, Y, Z] where `finalizer` is "argmax", masks uint8 [K, X, Y, Z] where it is "masks",
                 else float32 scores [K, X, Y, Z], on the model's grid
         fields  what `prepare` returned
 
@@ -202,12 +202,12 @@ class Pipeline:
         number of channels that the chain is not made for; ValueError for scores where masks are expected.
         """
         origin = fields[self.input_field]
-        array = result[None] if self.finisher == "argmax" else result
+        array = result[None] if self.finalizer == "argmax" else result
         if tuple(array.shape[1:]) != origin.shape:
             raise ModelError(f"the model's result has the grid {tuple(array.shape[1:])}, expected {origin.shape}")
-        if self.finisher == "masks" and array.dtype != np.uint8:
+        if self.finalizer == "masks" and array.dtype != np.uint8:
             raise ValueError(f"the inferer delivers uint8 masks, found {array.dtype}")
-        if self.finisher != "argmax":
+        if self.finalizer != "argmax":
             self.check_classes(int(array.shape[0]))
         drop(fields, self._kept)
         state = self._result(origin, int(array.shape[0]))
@@ -252,7 +252,7 @@ class Pipeline:
         if isinstance(self._done, ChannelReduction):
             self._done.check_classes(classes)
         states = self._blank_fields(classes)
-        if self._done is not None and self.finisher == "masks":
+        if self._done is not None and self.finalizer == "masks":
             check_channels(self._done, states[self.result_field])
         for stage in self.post_stages:
             if stage.field in self._before_inference:
@@ -298,7 +298,7 @@ class Pipeline:
         wanted = next((t.channels for t in self.post if t.channels and self.result_field in t.fields), None)
         refused: ConfigError | None = None
         # what a transform wants may be the channels that an argmax before it leaves
-        for classes in dict.fromkeys([wanted, 2, 1] if wanted and self.finisher != "argmax" else [2, 1]):
+        for classes in dict.fromkeys([wanted, 2, 1] if wanted and self.finalizer != "argmax" else [2, 1]):
             try:
                 self.check_classes(classes)
             except ConfigError as error:
@@ -337,9 +337,9 @@ class Pipeline:
         dtypes = {"argmax": label_dtype(classes), "masks": np.dtype(np.uint8), "scores": _FLOAT32}
         return origin.copy(
             name=self.result_field,
-            channels=1 if self.finisher == "argmax" else classes,
-            dtype=dtypes[self.finisher],
-            kind="scores" if self.finisher == "scores" else "labels",
+            channels=1 if self.finalizer == "argmax" else classes,
+            dtype=dtypes[self.finalizer],
+            kind="scores" if self.finalizer == "scores" else "labels",
             channel_axis="first",
             properties={},
             array=None,
@@ -384,7 +384,7 @@ def _accumulated(post: Iterable[Transform], field: str) -> ChannelReduction | Ch
             continue
         if isinstance(transform, (ChannelReduction, ChannelMask)) and transform.fields != (field,):
             return None
-        if isinstance(transform, ChannelReduction) and transform.finisher is not None:
+        if isinstance(transform, ChannelReduction) and transform.finalizer is not None:
             return transform
         if isinstance(transform, ChannelMask):
             return None if restored and min(transform.cuts) < 0 else transform

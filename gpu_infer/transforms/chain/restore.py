@@ -68,7 +68,7 @@ def in_file_order(state: FieldState, backend: Backend) -> Array:
     if not stored.transpose(2, 1, 0).flags.c_contiguous:
         out = file_order(state, state.shape, backend)
         x, y, z = (identity_table(n) for n in state.shape)
-        backend.restore(state.array[0], (x, y, z), out[0])
+        backend.resample_labels(state.array[0], (x, y, z), out[0])
         stored = back.view(out)[0]
     return stored
 
@@ -90,11 +90,11 @@ def put(source: Array, target: Array, backend: Backend) -> None:
     if not source.size:
         return
     if source.dtype == np.float32:
-        backend.prepare(source, target, None, ClampedAffine(), ClampedAffine())
+        backend.resample(source, target, None, ClampedAffine(), ClampedAffine())
     elif source.dtype.kind in "iu":
         x, y, z = (identity_table(n) for n in source.shape[1:])
         for channel in range(source.shape[0]):
-            backend.restore(source[channel], (x, y, z), target[channel])
+            backend.resample_labels(source[channel], (x, y, z), target[channel])
     else:  # of a transform of one's own
         target[...] = source
 
@@ -106,9 +106,9 @@ def resample(state: FieldState, step: Resampled, interpolation: Interpolation, b
     tables: Tables = (x, y, z)
     if np.issubdtype(state.dtype, np.integer):
         for channel in range(state.channels):
-            backend.restore(state.array[channel], tables, out[channel])
+            backend.resample_labels(state.array[channel], tables, out[channel])
     else:
-        backend.prepare(state.array, out, tables, ClampedAffine(), ClampedAffine())
+        backend.resample(state.array, out, tables, ClampedAffine(), ClampedAffine())
     state.array, state.shape = out, step.before
 
 

@@ -97,7 +97,7 @@ def fold(transforms: Iterable[Transform]) -> tuple[Stage, ...]:
     current: dict[str, _Open] = {}
     restored: dict[str, tuple[int, Restore]] = {}  # linear restores with no other work on their field since, and where
     for transform in transforms:
-        joins = isinstance(transform, ChannelReduction) and transform.finisher == "argmax"
+        joins = isinstance(transform, ChannelReduction) and transform.finalizer == "argmax"
         if transform.touches_voxels:
             for field in (*(() if joins else transform.fields), *transform.references):
                 restored.pop(field, None)

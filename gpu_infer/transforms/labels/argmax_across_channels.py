@@ -13,7 +13,7 @@ class ArgmaxAcrossChannels(ChannelReduction):
     """[K, X, Y, Z] scores to a [1, X, Y, Z] map of channel indices; the lowest index wins a tie."""
 
     name = "ArgmaxAcrossChannels"
-    finisher = "argmax"
+    finalizer = "argmax"
 
     def check_classes(self, classes: int) -> None:
         """ConfigError where there is nothing to choose from."""

@@ -58,7 +58,7 @@ class SystemArena:
         if nbytes <= 0:
             raise ValueError(f"nbytes must be positive, not {nbytes}")
         self.nbytes = nbytes
-        self.keep_file = False  # set where the server still knows the region: the file lets `leftovers` find it
+        self.in_use_by_server = False  # set where the server still knows the region: the file lets `leftovers` find it
         self._kept = False
         self._owner = os.getpid()
         self._pages: mmap.mmap | None = None
@@ -98,7 +98,7 @@ class SystemArena:
         if self._fd >= 0:
             # A forked child holds the same descriptor but owns nothing.
             if self._owner == os.getpid() and is_at(self._fd, self.path):
-                self._kept = self.keep_file
+                self._kept = self.in_use_by_server
                 if not self._kept:
                     self.path.unlink(missing_ok=True)
             os.close(self._fd)
@@ -106,7 +106,7 @@ class SystemArena:
         _live.discard(self)
 
     def remove_kept(self) -> None:
-        """Remove the file that `close` left for the sake of `keep_file`; nothing where the segment is still open."""
+        """Remove the file that `close` left because the server still used it, unless the segment is open."""
         if self._fd < 0 and self._kept:
             self.path.unlink(missing_ok=True)
             self._kept = False

@@ -31,7 +31,9 @@ class DeviceArena(Arena, Protocol):
 
     ipc_handle: bytes  # cudaIpcMemHandle_t, 64 bytes
     device: int
-    keep_file: bool  # set where the server still knows the region and may write to it: the memory is not used again
+    in_use_by_server: (
+        bool  # set where the server still knows the region and may write to it: the memory is not used again
+    )
 
 
 # What a server may still know. Held until it does not: an interrupt may drop every other reference.
@@ -61,7 +63,7 @@ class Registration:
             self.name = arena.name
         else:
             self.name = self._mark()
-        arena.keep_file = True  # as long as the server may know the region
+        arena.in_use_by_server = True  # as long as the server may know the region
         _live.add(self)
         client = server.client()
         try:
@@ -124,7 +126,7 @@ class Registration:
         with self._lock:
             if gone:
                 self._gone = True
-                self._arena.keep_file = False
+                self._arena.in_use_by_server = False
                 if isinstance(self._arena, SystemArena):
                     self._arena.remove_kept()
                 if self._marked:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu_infer.backends.base.backend import RingAccumulator
+from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.cpu.kernels import finish, windows
 from gpu_infer.backends.cpu.kernels.labels import count_labels, look_up
@@ -44,10 +44,10 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     source = layout(np.ones((1, *shape), np.int16))
     source.flags.writeable = False
     volume = layout(np.empty((1, *target), np.float32))
-    backend.prepare(source, volume, tables, _IDENTITY, ClampedAffine(0.5))
+    backend.resample(source, volume, tables, _IDENTITY, ClampedAffine(0.5))
     slot = layout(np.zeros((1, 1, 2, 3, 4), np.float32))
     backend.gather(volume, [(-1, 0, 1)], slot, 0.0)
-    ring = RingAccumulator(layout(np.zeros((1, *target), np.float32)), target)
+    ring = RollingSums(layout(np.zeros((1, *target), np.float32)), target)
     backend.blend(slot, [(-1, 0, 1)], [2], None, ring)
     backend.blend(slot, [(0, 0, 0)], [1], layout(np.ones((2, 3, 4), np.float32)), ring)
     labels = layout(np.zeros(target, np.uint8))
@@ -57,7 +57,7 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     backend.finish_masks(ring, (0, 0, 0), (1, 1, 1), counts, np.zeros(1), layout(np.zeros((1, *target), np.uint8)))
     backend.finish_argmax(ring, (0, 0, 0), target, labels)
     backend.argmax(scores, labels)
-    backend.restore(labels, back, layout(np.zeros(shape, np.uint8)))
+    backend.resample_labels(labels, back, layout(np.zeros(shape, np.uint8)))
     backend.restore_argmax(scores, linear_back, layout(np.zeros(shape, np.uint8)))
     backend.histogram(labels)
     backend.lookup(labels[None], np.ones(256, np.uint8), layout(np.zeros((1, *target), np.uint8)))
@@ -126,7 +126,7 @@ def test_big_endian_arrays_become_native_with_their_layout() -> None:
 def test_prepare_takes_what_was_never_uploaded(dtype: str) -> None:
     source = np.arange(60).astype(dtype).reshape(1, 3, 4, 5)
     out = np.empty((1, 3, 4, 5), np.float32)
-    CpuBackend().prepare(source, out, None, _IDENTITY, _IDENTITY)
+    CpuBackend().resample(source, out, None, _IDENTITY, _IDENTITY)
     np.testing.assert_array_equal(out, source.astype(np.float32))
 
 
@@ -135,16 +135,16 @@ def test_unaligned_sources_are_copied_and_unaligned_outputs_refused() -> None:
     view = raw[1:].view(np.float32).reshape(1, 3, 4, 5)
     view[...] = np.arange(60).reshape(1, 3, 4, 5)
     out = np.empty((1, 3, 4, 5), np.float32)
-    CpuBackend().prepare(view, out, None, _IDENTITY, _IDENTITY)
+    CpuBackend().resample(view, out, None, _IDENTITY, _IDENTITY)
     np.testing.assert_array_equal(out, view)
     with pytest.raises(ValueError, match="must be writable, aligned"):
-        CpuBackend().prepare(out, view, None, _IDENTITY, _IDENTITY)
+        CpuBackend().resample(out, view, None, _IDENTITY, _IDENTITY)
 
 
 def test_read_only_outputs_are_refused() -> None:
     out = frozen(np.zeros((1, 3, 4, 5), np.float32))
     with pytest.raises(ValueError, match="must be writable"):
-        CpuBackend().prepare(np.zeros((1, 3, 4, 5), np.int16), out, None, _IDENTITY, _IDENTITY)
+        CpuBackend().resample(np.zeros((1, 3, 4, 5), np.int16), out, None, _IDENTITY, _IDENTITY)
 
 
 def test_a_flat_view_addresses_every_element() -> None:
@@ -186,7 +186,7 @@ def test_half_precision_of_either_byte_order(order: str) -> None:
     backend = CpuBackend()
     values = np.linspace(-3, 5, 2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(f"{order}f2")
     out = np.empty(values.shape, np.float32)
-    backend.prepare(values, out, None, ClampedAffine(2.0, 1.0), ClampedAffine())
+    backend.resample(values, out, None, ClampedAffine(2.0, 1.0), ClampedAffine())
     np.testing.assert_array_equal(out, values.astype(np.float32) * np.float32(2) + np.float32(1))
     count, mean, _ = backend.masked_moments(values, False)
     assert (count, mean) == (values.size, pytest.approx(values.astype(np.float64).mean()))

@@ -13,7 +13,7 @@ from cudasim.simulated import simulated_cupy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpu_infer.backends.base.backend import RingAccumulator
+from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
@@ -46,7 +46,7 @@ def prepared(backend: Any, source: Any, target: Any, dtype: Any, layout: Any, al
     tables = tuple(linear_table(a, b, align_corners) for a, b in zip(source.shape[1:], target, strict=True))
     out = backend.upload(laid_out(np.zeros((source.shape[0], *target), dtype), *layout))
     before, after = ClampedAffine(0.37, -11.3, -400.0, 600.0), ClampedAffine(1 / 3, 0.1)
-    backend.prepare(backend.upload(source), out, tables, before, after)
+    backend.resample(backend.upload(source), out, tables, before, after)
     return backend.download(out)
 
 
@@ -75,7 +75,7 @@ def test_numbers_below_the_normal_range_are_kept(gpu: Any) -> None:
     found = []
     for backend in (CPU, gpu):
         out = backend.zeros((1, 9, 9, 9), np.float32)
-        backend.prepare(backend.upload(source), out, tables, ClampedAffine(), ClampedAffine(0.25))
+        backend.resample(backend.upload(source), out, tables, ClampedAffine(), ClampedAffine(0.25))
         found.append(backend.download(out))
     np.testing.assert_array_equal(found[0], found[1])
     assert (np.abs(found[1]) < 1.1754944e-38).all()
@@ -119,7 +119,7 @@ def test_a_sum_alone_before_resampling_rounds_alike(gpu: Any, target: Any, dtype
     for backend in (CPU, gpu):
         Module.launches.clear()
         out = backend.zeros((2, *target), np.float32)
-        backend.prepare(backend.upload(source), out, tables, ClampedAffine(1.0, shift), ClampedAffine())
+        backend.resample(backend.upload(source), out, tables, ClampedAffine(1.0, shift), ClampedAffine())
         found.append(backend.download(out).tobytes())
     kernel = "turn_tile" if target == (37, 7, 71) else "prepare_tile"
     assert Module.launches[-1] == f"{kernel}_{dtype.strip('>')}_f4"
@@ -151,7 +151,7 @@ def test_copies_round_alike(
     for backend in (CPU, gpu):
         out = backend.upload(laid_out(np.zeros((2, *shape), np.float16 if half else np.float32), *written))
         Module.launches.clear()
-        backend.prepare(backend.upload(source), out, None, before, ClampedAffine(1 / 3, 0.1, -30.0, 150.0))
+        backend.resample(backend.upload(source), out, None, before, ClampedAffine(1 / 3, 0.1, -30.0, 150.0))
         found.append(backend.download(out))
     assert all(name.startswith("turn_") for name in Module.launches)
     np.testing.assert_array_equal(found[0], found[1])
@@ -178,7 +178,7 @@ def test_tables_of_any_weights_round_alike(gpu: Any, share: float, n: int) -> No
     for backend in (CPU, gpu):
         Module.launches.clear()
         out = backend.zeros((2, n, 9, n + 40), np.float32)
-        backend.prepare(backend.upload(source), out, tables, ClampedAffine(1.0, -0.0), ClampedAffine(1.0, -0.0))
+        backend.resample(backend.upload(source), out, tables, ClampedAffine(1.0, -0.0), ClampedAffine(1.0, -0.0))
         found.append(backend.download(out))
     assert Module.launches == ["prepare_tile_f4_f4"]
     np.testing.assert_array_equal(found[0], found[1])
@@ -197,7 +197,7 @@ def test_tables_that_run_backwards(gpu: Any) -> None:
     found = []
     for backend in (CPU, gpu):
         out = backend.zeros((1, n, 2, n), np.float32)
-        backend.prepare(backend.upload(source), out, (back, straight, back), ClampedAffine(), ClampedAffine())
+        backend.resample(backend.upload(source), out, (back, straight, back), ClampedAffine(), ClampedAffine())
         found.append(backend.download(out))
     np.testing.assert_array_equal(found[0], found[1])
 
@@ -249,7 +249,7 @@ def test_integers_are_copied_into_every_wider_type(gpu: Any, stored: str, writte
     swapped = laid_out(plain.astype(np.dtype(stored).newbyteorder()), axes, (1, -1, 1))
     tables = (nearest_table(9, 13), nearest_table(8, 5), nearest_table(70, 66))
     out = gpu.zeros((1, 13, 5, 66), written)
-    gpu.prepare(gpu.upload(swapped), out, tables, ClampedAffine(), ClampedAffine())
+    gpu.resample(gpu.upload(swapped), out, tables, ClampedAffine(), ClampedAffine())
     picked = plain[:, tables[0].lower][:, :, tables[1].lower][:, :, :, tables[2].lower]
     np.testing.assert_array_equal(gpu.download(out), picked.astype(written))
 
@@ -266,7 +266,7 @@ def test_blend_and_both_finishes_round_alike(gpu: Any, weighted: bool, dtype: An
     found = []
     for backend in (CPU, gpu):
         weights = backend.zeros(heights, np.float32) if weighted else None
-        ring = RingAccumulator(backend.zeros((5, *heights), np.float32), shape, weights)
+        ring = RollingSums(backend.zeros((5, *heights), np.float32), shape, weights)
         scores = backend.zeros((5, *shape), np.float32)
         labels = backend.zeros(shape, np.uint8)
         for low in (0, 8):
@@ -305,14 +305,14 @@ def test_orientations_there_and_back(gpu: Any, axes: tuple[int, ...], steps: tup
     found = []
     for backend in (CPU, gpu):
         grid = backend.empty((1, *target), np.float32)
-        backend.prepare(backend.upload(laid_out(stored, axes, steps)), grid, there, ClampedAffine(), ClampedAffine())
+        backend.resample(backend.upload(laid_out(stored, axes, steps)), grid, there, ClampedAffine(), ClampedAffine())
         scores = backend.empty((2, *target), np.float32)
         for c, function in enumerate((ClampedAffine(0.0, 30.0), ClampedAffine())):
-            backend.prepare(grid, scores[c : c + 1], None, function, ClampedAffine())
+            backend.resample(grid, scores[c : c + 1], None, function, ClampedAffine())
         labels = backend.zeros(target, np.uint8)
         backend.argmax(scores, labels)
         out = backend.upload(laid_out(np.zeros((1, 11, 9, 14), np.uint8), axes, steps))
-        backend.restore(labels, back, out[0])
+        backend.resample_labels(labels, back, out[0])
         found.append(backend.download(out))
     np.testing.assert_array_equal(found[0], found[1])
     assert 0 < found[1].mean() < 1
@@ -325,7 +325,7 @@ def test_ties_are_counted_within_the_band() -> None:
         scores[2] = 1.0
         scores[3, 0, 0, :3] = (0.995, 1.0, 0.98)  # within, equal, outside
         scores[0, 1, 1, 1] = np.nan
-        ring = RingAccumulator(backend.upload(scores), (2, 3, 5))
+        ring = RollingSums(backend.upload(scores), (2, 3, 5))
         labels = backend.zeros((2, 3, 5), np.uint8)
         backend.finish_argmax(ring, (0, 0, 0), (2, 3, 5), labels)
         assert backend.counters()["tied_voxels"] == 2
@@ -340,7 +340,7 @@ def test_ties_of_every_thread_and_block_are_counted(order: str, monkeypatch: pyt
     expected = int((best[-1] == best[-2]).sum())
     with simulated_cupy() as module:
         backend = module.GpuBackend()
-        ring = RingAccumulator(backend.upload(scores), scores.shape[1:])
+        ring = RollingSums(backend.upload(scores), scores.shape[1:])
         labels = backend.zeros(scores.shape[1:], np.uint8)
         backend.finish_argmax(ring, (0, 0, 0), scores.shape[1:], labels)
         assert backend.counters()["tied_voxels"] == expected > 5000
@@ -356,7 +356,7 @@ def test_masks_count_voxels_near_a_cut(order: str, monkeypatch: pytest.MonkeyPat
     expected = int(near.any(axis=0).sum())
     with simulated_cupy() as module:
         backend = module.GpuBackend(tie_band=0.25)
-        ring = RingAccumulator(backend.upload(scores), scores.shape[1:])
+        ring = RollingSums(backend.upload(scores), scores.shape[1:])
         counts = [np.ones(n, np.float32) for n in scores.shape[1:]]
         masks = backend.zeros(scores.shape, np.uint8)
         backend.finish_masks(ring, (0, 0, 0), scores.shape[1:], counts, cuts, masks)
@@ -393,7 +393,7 @@ def test_ties_of_restored_scores_are_counted(
     scores = np.random.default_rng(4).random((channels, *shape), dtype=np.float32)
     tables = tuple(linear_table(a, b) for a, b in zip(shape, target, strict=True))
     whole = np.zeros((channels, *target), np.float32)
-    CPU.prepare(scores, whole, tables, ClampedAffine(), ClampedAffine())
+    CPU.resample(scores, whole, tables, ClampedAffine(), ClampedAffine())
     best = np.sort(whole, axis=0)
     expected = int((best[-1] - best[-2] <= np.float32(0.02)).sum()) if channels > 1 else 0
     with simulated_cupy() as module:
@@ -408,6 +408,6 @@ def test_ties_of_restored_scores_are_counted(
 def test_one_channel_has_no_ties() -> None:
     with simulated_cupy() as module:
         backend = module.GpuBackend()
-        ring = RingAccumulator(backend.zeros((1, 2, 3, 4), np.float32), (2, 3, 4))
+        ring = RollingSums(backend.zeros((1, 2, 3, 4), np.float32), (2, 3, 4))
         backend.finish_argmax(ring, (0, 0, 0), (2, 3, 4), backend.zeros((2, 3, 4), np.uint8))
         assert backend.counters()["tied_voxels"] == 0

@@ -51,7 +51,7 @@ def computed(backend: Any, module: str) -> Any:
     source = backend.upload(rng.integers(-999, 999, SHAPE[::-1]).astype(np.int16)).transpose(2, 1, 0)[None]
     tables = tuple(linear_table(a, b) for a, b in zip(SHAPE, TARGET[module], strict=True))
     out = backend.zeros((1, *TARGET[module]), np.float32)
-    backend.prepare(source, out, tables, ClampedAffine(), ClampedAffine())
+    backend.resample(source, out, tables, ClampedAffine(), ClampedAffine())
     return backend.download(out)
 
 

@@ -125,7 +125,7 @@ def test_restores_a_resampled_grid_in_any_order(orientation: int, order: str, ca
     chain = [LOAD, transform("ScaleByResolution", fields="image", target_resolution=(0.7, 1.3, 2.1))]
     post = {"argmax first": [ARGMAX, RESTORE], "restore first": [RESTORE, ARGMAX], "no restore": [ARGMAX]}[order]
     pipeline = Pipeline(chain, post)
-    assert pipeline.finisher == "argmax"
+    assert pipeline.finalizer == "argmax"
     fields = pipeline.prepare(volume, BACKEND)
     small = np.random.default_rng(4).integers(0, 7, fields["image"].shape).astype(np.uint8)
     with caplog.at_level("WARNING"):

@@ -90,7 +90,7 @@ def test_trace_agrees_with_the_run(chain: Any) -> None:
     assert trace.model_shape == fields["image"].shape == fields["image"].array.shape[1:]
     result = (
         np.zeros(trace.model_shape, np.uint8)
-        if pipeline.finisher == "argmax"
+        if pipeline.finalizer == "argmax"
         else np.zeros((2, *trace.model_shape), np.float32)
     )
     labels = pipeline.finish(result, fields, BACKEND)
@@ -111,27 +111,27 @@ def test_a_second_scaling_to_the_same_resolution_changes_nothing() -> None:
 
 
 def test_the_finisher_is_argmax_only_where_it_commutes() -> None:
-    assert Pipeline([LOAD], [COPY, RESTORE, ARGMAX]).finisher == "argmax"
-    assert Pipeline([LOAD], [LINEAR, ARGMAX]).finisher == "scores"
-    assert Pipeline([LOAD], [RANGE_ON_MODEL, ARGMAX]).finisher == "scores"
+    assert Pipeline([LOAD], [COPY, RESTORE, ARGMAX]).finalizer == "argmax"
+    assert Pipeline([LOAD], [LINEAR, ARGMAX]).finalizer == "scores"
+    assert Pipeline([LOAD], [RANGE_ON_MODEL, ARGMAX]).finalizer == "scores"
     nearest = transform("ScaleByResolution", fields="model", target_resolution=(2, 2, 2), is_label=True)
-    assert Pipeline([LOAD], [nearest, ARGMAX, RESTORE]).finisher == "argmax"
+    assert Pipeline([LOAD], [nearest, ARGMAX, RESTORE]).finalizer == "argmax"
 
 
 def test_the_finisher_makes_masks_only_where_that_commutes() -> None:
     above = transform("ThresholdValues", fields="model", threshold=0.5)
     below_zero = transform("ThresholdValues", fields="model", threshold=-0.5)
     logit = transform("ThresholdValues", fields="model", threshold=0.4, sigmoid=True)
-    assert Pipeline([LOAD], [COPY, RESTORE, above]).finisher == "masks"
-    assert Pipeline([LOAD], [below_zero, RESTORE]).finisher == "masks"
+    assert Pipeline([LOAD], [COPY, RESTORE, above]).finalizer == "masks"
+    assert Pipeline([LOAD], [below_zero, RESTORE]).finalizer == "masks"
     # a crop is put back into scores of zero, which these find above
-    assert Pipeline([LOAD], [RESTORE, below_zero]).finisher == "scores"
-    assert Pipeline([LOAD], [RESTORE, logit]).finisher == "scores"
-    assert Pipeline([LOAD], [LINEAR, above]).finisher == "scores"
-    assert Pipeline([LOAD], [RANGE_ON_MODEL, above]).finisher == "scores"
+    assert Pipeline([LOAD], [RESTORE, below_zero]).finalizer == "scores"
+    assert Pipeline([LOAD], [RESTORE, logit]).finalizer == "scores"
+    assert Pipeline([LOAD], [LINEAR, above]).finalizer == "scores"
+    assert Pipeline([LOAD], [RANGE_ON_MODEL, above]).finalizer == "scores"
     # what it does to the other field is not the accumulator's to do
     both = transform("ThresholdValues", fields=["model", "image"], threshold=0.5)
-    assert Pipeline([LOAD], [both]).finisher == "scores"
+    assert Pipeline([LOAD], [both]).finalizer == "scores"
 
 
 def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:

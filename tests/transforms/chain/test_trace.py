@@ -82,13 +82,13 @@ def gpu() -> Iterator[Any]:
 
 def measured(pipeline: Pipeline, gpu: Any) -> tuple[int, Any]:
     """Most bytes of the device during the pre-transforms or the post-transforms, and the labels."""
-    gpu.start_case()
+    gpu.start_run()
     fields = pipeline.prepare(VOLUME, gpu)
     first = gpu.counters()["peak_device_bytes"]
     shape = fields["image"].shape
     scores = np.random.default_rng(2).random((3, *shape), dtype=np.float32)
     pipeline.accept(gpu.upload(accumulated(pipeline, scores)), fields)
-    gpu.start_case()
+    gpu.start_run()
     labels = pipeline.deliver(fields, gpu)
     second = gpu.counters()["peak_device_bytes"]
     return max(first, second), {name: gpu.download(array) for name, array in labels.items()}
@@ -134,6 +134,6 @@ def test_an_array_that_a_caller_keeps_would_show(gpu: Any) -> None:
     planned = pipeline.trace(1, VOLUME.geometry, np.int16, classes=3).peak_bytes
     fields = pipeline.prepare(VOLUME, gpu)
     kept = gpu.upload(np.zeros((3, *fields["image"].shape), np.float32))
-    gpu.start_case()
+    gpu.start_run()
     pipeline.finish(kept, fields, gpu)
     assert gpu.counters()["peak_device_bytes"] > planned + SLACK

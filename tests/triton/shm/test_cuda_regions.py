@@ -70,7 +70,7 @@ def client(request: pytest.FixtureRequest, triton_server: Any) -> Iterator[Contr
 
 @pytest.fixture
 def block(backend: Any) -> Iterator[Any]:
-    made = backend.device_block(1 << 21)
+    made = backend.device_arena(1 << 21)
     yield made
     made.close()
 

@@ -42,7 +42,7 @@ def test_the_memory_of_a_refused_block_is_given_back(backend: Any) -> None:
     free = backend.free_bytes()
     for _ in range(3):
         with pytest.raises(DeviceError, match=r"CUDA IPC cannot export GPU memory: cudaErrorNotSupported"):
-            backend.device_block(5 << 20)
+            backend.device_arena(5 << 20)
     assert backend.free_bytes() == free
     assert not memory._State.segments
     assert backend.counters()["peak_device_bytes"] == 0
@@ -52,7 +52,7 @@ def test_the_ladder_steps_down_and_says_what_to_check(backend: Any) -> None:
     transport = Transport(FakeServer(), backend, LADDER)  # type: ignore[arg-type]
     transport.probe()
     assert transport.data == "system_shm"
-    ((choice, reason),) = transport.left
+    ((choice, reason),) = transport.skipped
     assert choice == "cuda_shm"
     assert reason.startswith("CUDA IPC cannot export GPU memory: cudaErrorNotSupported")
     assert CHECK["cuda_shm"] in reason
@@ -81,6 +81,6 @@ def test_a_gpu_that_failed_before_is_not_taken_for_a_refusal(
     with monkeypatch.context() as patch:
         patch.setattr(cupy.cuda.runtime, "ipcGetMemHandle", broken)
         patch.setattr(cupy.cuda.runtime, "free", broken)
-        with pytest.raises(DeviceError, match="the GPU failed at or before device_block: cudaErrorIllegal") as caught:
-            backend.device_block(1)
+        with pytest.raises(DeviceError, match="the GPU failed at or before device_arena: cudaErrorIllegal") as caught:
+            backend.device_arena(1)
     assert "Xid" in str(caught.value)

@@ -96,7 +96,7 @@ def test_the_number_of_the_card_is_what_is_registered(simulated: Any, monkeypatc
     transport = Transport(FakeServer(), simulated.GpuBackend(), LADDER)  # type: ignore[arg-type]
     transport.probe()
     assert sent == [1]
-    assert f"the client's is device 1: Simulated, {UUID}" in transport.left[0][1]
+    assert f"the client's is device 1: Simulated, {UUID}" in transport.skipped[0][1]
 
 
 def test_the_report_has_the_card(simulated: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Counters:
-    """Since the backend was made, or since `GpuBackend.start_case`.
+    """Since the backend was made, or since `GpuBackend.start_run`.
 
     bytes_up, bytes_down            voxels of `upload` and `download`: the stored volume, the labels; where memory was
                                     so short that sums are taken on the host, scores down and the result up as well

@@ -245,7 +245,7 @@ class DeviceBlock:
 
     nbytes      as asked, rounded up to 2 MiB
     ipc_handle  cudaIpcMemHandle_t, 64 bytes
-    keep_file   set where a server could not be told to let go: it may write late, so that the memory is neither
+    in_use_by_server   set where a server could not be told to let go: it may write late, so that the memory is neither
                 used again nor freed before the process ends
     """
 
@@ -255,7 +255,7 @@ class DeviceBlock:
         self.nbytes = block.nbytes
         self.ipc_handle = block.handle
         self.device = memory.device
-        self.keep_file = False
+        self.in_use_by_server = False
 
     def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """C-ordered device array over the block from `offset` bytes on; ValueError when it does not fit."""
@@ -271,5 +271,5 @@ class DeviceBlock:
     def close(self) -> None:
         """Hand the memory back for the next case; views are dead afterwards. More than once without harm."""
         if self._block is not None:
-            self._memory.give_back(self._block, reuse=not self.keep_file)
+            self._memory.give_back(self._block, reuse=not self.in_use_by_server)
             self._block = None

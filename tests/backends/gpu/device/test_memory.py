@@ -83,8 +83,8 @@ def test_a_slot_with_gaps_is_written_too(gpu: Any) -> None:
 def test_memory_of_one_case_serves_the_next(gpu: Any) -> None:
     def case(shape: tuple[int, int, int]) -> None:
         out = gpu.empty((1, *shape), np.float32)
-        gpu.prepare(gpu.upload(np.zeros((1, *shape), np.int16)), out, None, ClampedAffine(), ClampedAffine())
-        block = gpu.device_block(3 * MIB)
+        gpu.resample(gpu.upload(np.zeros((1, *shape), np.int16)), out, None, ClampedAffine(), ClampedAffine())
+        block = gpu.device_arena(3 * MIB)
         block.view(0, shape, np.float32)
         block.close()
 
@@ -121,7 +121,7 @@ def test_where_memory_is_short_an_array_leaves_no_gap(gpu: Any) -> None:
     del scratch
     scratch = gpu.empty((200 * MIB,), np.uint8)
     assert gpu.counters()["allocations"] == allocations + 1  # of one size, again and again: taken once
-    assert gpu.device_block(2 << 30).nbytes == 2 << 30
+    assert gpu.device_arena(2 << 30).nbytes == 2 << 30
     assert len(tables) == 20
     assert prepared.nbytes + sums.nbytes + scratch.nbytes < 4 << 30
 
@@ -146,7 +146,7 @@ def test_out_of_memory_says_how_much(gpu: Any) -> None:
             make((8 << 30,), np.uint8)
         assert "--device cpu" in str(found.value)
     with pytest.raises(ResourceError, match="cannot allocate 8192 MiB"):
-        gpu.device_block(8 << 30)
+        gpu.device_arena(8 << 30)
     # what fits exactly is still given, though it is no whole number of granules
     rest = device.mem_get_info()[0]
     assert gpu.empty((rest - MIB,), np.uint8).size == rest - MIB
@@ -156,48 +156,48 @@ def test_out_of_memory_says_how_much(gpu: Any) -> None:
 def test_the_pool_gives_way_to_a_block(gpu: Any) -> None:
     gpu.empty((4 << 30,), np.uint8)
     gc.collect()
-    assert gpu.device_block(5 << 30).nbytes == 5 << 30
+    assert gpu.device_arena(5 << 30).nbytes == 5 << 30
 
 
 def test_idle_blocks_give_way_to_arrays(gpu: Any) -> None:
-    gpu.device_block(4 << 30).close()
+    gpu.device_arena(4 << 30).close()
     assert gpu.free_bytes() == device.CAPACITY
     assert gpu.empty((5 << 30,), np.uint8).size == 5 << 30
 
 
 def test_a_block_is_of_its_own_and_rounded_up(gpu: Any) -> None:
-    block = gpu.device_block(5000)
+    block = gpu.device_arena(5000)
     assert (block.nbytes, block.device, len(block.ipc_handle)) == (2 * MIB, 0, 64)
     view = block.view(4096, (2, 3), np.float16)
     view[...] = 1.5
     assert gpu.download(view).tolist() == [[1.5] * 3] * 2
     with pytest.raises(ValueError, match=r"a view of 12 bytes at 2097144 does not fit a block of 2097152 bytes"):
         block.view(2 * MIB - 8, (2, 3), np.float16)
-    other = gpu.device_block(5000)
+    other = gpu.device_arena(5000)
     assert other.ipc_handle != block.ipc_handle
     handle = block.ipc_handle
     block.close()
     block.close()
     with pytest.raises(ValueError, match="closed"):
         block.view(0, (1,), np.uint8)
-    assert gpu.device_block(5000).ipc_handle == handle  # taken up again
+    assert gpu.device_arena(5000).ipc_handle == handle  # taken up again
     with pytest.raises(ValueError, match="positive"):
-        gpu.device_block(0)
+        gpu.device_arena(0)
 
 
 def test_a_block_that_a_server_may_still_write_to_is_not_used_again(gpu: Any, caplog: pytest.LogCaptureFixture) -> None:
-    block = gpu.device_block(2 * MIB)
+    block = gpu.device_arena(2 * MIB)
     handle, free = block.ipc_handle, gpu.free_bytes()
-    block.keep_file = True
+    block.in_use_by_server = True
     block.close()
     assert "2 MiB of GPU memory stay taken" in caplog.text
     assert gpu.free_bytes() == free
-    assert gpu.device_block(2 * MIB).ipc_handle != handle
+    assert gpu.device_arena(2 * MIB).ipc_handle != handle
 
 
 def test_peak_counts_arrays_and_blocks(gpu: Any) -> None:
     array = gpu.empty((MIB,), np.uint8)
-    block = gpu.device_block(2 * MIB)
+    block = gpu.device_arena(2 * MIB)
     assert gpu.counters()["peak_device_bytes"] == 3 * MIB
     block.close()
     del array
@@ -209,12 +209,12 @@ def test_outputs_of_a_foreign_byte_order_are_refused(gpu: Any) -> None:
     out = gpu.upload(np.zeros((1, 2, 2, 2), np.float32))
     foreign = gpu.upload(np.zeros((1, 2, 2, 2), ">f4"))
     with pytest.raises(ValueError, match="found >f4"):
-        gpu.prepare(out, foreign, None, ClampedAffine(), ClampedAffine())
+        gpu.resample(out, foreign, None, ClampedAffine(), ClampedAffine())
     labels = gpu.upload(np.zeros((2, 2, 2), np.uint8))
     with pytest.raises(ValueError, match="native byte order, found >f4"):
         gpu.argmax(foreign, labels)
     with pytest.raises(ValueError, match="dtype >u2 must be of native byte order"):
-        gpu.restore(labels, (identity_table(2),) * 3, gpu.upload(np.zeros((2, 2, 2), ">u2")))
+        gpu.resample_labels(labels, (identity_table(2),) * 3, gpu.upload(np.zeros((2, 2, 2), ">u2")))
 
 
 # -- kernels ------------------------------------------------------------------------------------------------------
