@@ -42,7 +42,7 @@ def run(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Segment one volume: what an option leaves out, the environment and the configuration decide."""
+    """Segment one volume. Without an option, its environment variable counts, then the configuration."""
     from ..settings import Settings
     from .console import as_json, say_done
     from .execute import execute
