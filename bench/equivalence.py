@@ -37,7 +37,7 @@ TAIL = """
 
 No other package has the default window mode, `clara`. It places windows as the Clara operator did, and is tested
 against the description of that rule. It pads at the end of an axis that is shorter than the window, while MONAI and
-nnU-Net pad both sides. Its windows overlap by at most 16 voxels, except the last one, which ends with the volume. To
+nnU-Net pad both sides. Its windows overlap by at most 16 voxels, except the last ones, which end with the volume. To
 compare labels with a MONAI pipeline, choose mode `monai`, and expect the differences of resampling: sizes and
 positions of samples (above, Spacing).
 """
