@@ -80,8 +80,8 @@ def test_every_command_has_a_section() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_section_lists_the_options_of_its_command(command: str) -> None:
-    listed = [option for cells in _rows(command) for option in OPTION.findall(cells[0])]
-    assert sorted(listed) == sorted(_parameters(COMMANDS[command]))
+    options = [option for cells in _rows(command) for option in OPTION.findall(cells[0])]
+    assert sorted(options) == sorted(_parameters(COMMANDS[command]))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -94,8 +94,8 @@ def test_an_option_has_the_variable_that_its_help_names(command: str) -> None:
 
 
 def test_no_sentence_names_an_option_that_does_not_exist() -> None:
-    known = {option for command in COMMANDS.values() for option in _parameters(command)}
-    assert set(OPTION.findall(PAGE)) <= known | {"--help"}
+    names = {option for command in COMMANDS.values() for option in _parameters(command)}
+    assert set(OPTION.findall(PAGE)) <= names | {"--help"}
 
 
 def test_a_row_that_refers_to_run_has_options_of_run() -> None:
@@ -135,8 +135,8 @@ def test_defaults_of_the_other_commands_are_those_of_the_command_line() -> None:
     }.items():
         for option in options:
             default = _parameters(COMMANDS[command])[option].default
-            written = _default(command, option)
-            assert (float(written) if isinstance(default, (int, float)) else Path(written)) == default
+            text = _default(command, option)
+            assert (float(text) if isinstance(default, (int, float)) else Path(text)) == default
 
 
 def test_a_variable_of_the_page_changes_the_settings(tmp_path: Path) -> None:
