@@ -13,9 +13,7 @@ from gpu_infer.cli import options
 if TYPE_CHECKING:
     from gpu_infer.doctor.check import Check
 
-Clean = Annotated[
-    bool, typer.Option("--clean", help="Remove what a killed run left in shared memory and in the folders named.")
-]
+Clean = Annotated[bool, typer.Option("--clean", help="Remove the shared memory and hidden files of killed runs.")]
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -43,7 +41,7 @@ def doctor(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check installation, folders, shared memory, GPU and server; name a remedy for each trouble."""
+    """Check installation, folders, shared memory, GPU and server, and suggest a remedy for each fault."""
     from gpu_infer import logs as logging_setup
     from gpu_infer.cli.console import as_json, say
     from gpu_infer.doctor.check import exit_code
