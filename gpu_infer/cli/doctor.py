@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpu_infer.cli import options
+from gpu_infer.errors import escape
 
 if TYPE_CHECKING:
     from gpu_infer.doctor.check import Check
@@ -46,7 +47,6 @@ def doctor(
     from gpu_infer.cli.console import as_json, say
     from gpu_infer.doctor.check import exit_code
     from gpu_infer.doctor.examine import examine
-    from gpu_infer.redaction import redact
     from gpu_infer.settings import Settings
 
     logging_setup.configure(None, debug=debug)
@@ -81,7 +81,7 @@ def doctor(
     }
     named = [name for name, given in options_given.items() if given or os.environ.get(variables[name])]
     checks = examine(settings, named, clean=clean)
-    checks = [replace(c, found=redact(c.found), remedy=c.remedy and redact(c.remedy)) for c in checks]
+    checks = [replace(c, found=_line(c.found), remedy=c.remedy and _line(c.remedy)) for c in checks]
     if json:
         say(as_json([asdict(check) for check in checks]))
     else:
@@ -89,6 +89,12 @@ def doctor(
     code = exit_code(checks)
     if code:
         raise typer.Exit(code)
+
+
+def _line(text: str) -> str:
+    from gpu_infer.redaction import redact
+
+    return redact(escape(text))
 
 
 def _table(checks: list[Check]) -> None:

@@ -11,7 +11,7 @@ import typer
 from gpu_infer.cli import demo, doctor, run, streams, triton, validate, version
 from gpu_infer.cli.shortage import shortage
 from gpu_infer.cli.signals import InterruptSwitch
-from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
+from gpu_infer.errors import ConfigError, GpuInferError, ResourceError, escape
 from gpu_infer.redaction import redact
 
 app = typer.Typer(
@@ -90,13 +90,14 @@ def _run(body: Callable[[], int | None]) -> int:
     except BaseException as error:  # code of others may raise any class
         if (lack := shortage(error)) is not None:
             return _fail(lack, str(lack), lack.exit_code)
-        return _fail(error, f"unexpected {type(error).__name__}: {error}", 1, unexpected=True)
+        words = " ".join(str(error).split())
+        return _fail(error, f"unexpected {type(error).__name__}: {words}", 1, unexpected=True)
 
 
 def _fail(error: BaseException, message: str, code: int, *, unexpected: bool = False) -> int:
     from gpu_infer import logs
 
-    line = redact(" ".join(message.split()))
+    line = redact(escape(message))
     kept = logs.record_failure(line, error if unexpected else None)
     if unexpected and not logs.debugging():
         line += " (--debug shows the traceback; the log file has it)" if kept else " (--debug shows the traceback)"

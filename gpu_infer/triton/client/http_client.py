@@ -28,6 +28,7 @@ from gpu_infer.triton.client.failures import (
     access_denied,
     connection_lost,
     deadline,
+    is_gateway,
     malformed,
     refusal,
 )
@@ -51,6 +52,7 @@ from gpu_infer.triton.lasting_threads import LastingThread
 T = TypeVar("T")
 
 _OK = http.client.OK
+_JSON_BYTES = 1 << 20  # of an answer's JSON, or of an error's text instead of an output
 _Send = Callable[[HttpConnection], HttpAnswer]
 
 
@@ -127,7 +129,7 @@ class HttpClient:
         """Whether the answer to a GET is 200."""
 
         def read(answer: HttpAnswer) -> bool:
-            if str(answer.status) in DENIED:
+            if str(answer.status) in DENIED or is_gateway(str(answer.status), answer.refusal_text()):
                 raise self._refusal(what, subject, answer)
             return answer.status == _OK
 
@@ -247,10 +249,8 @@ class HttpClient:
             sink.set_shared_memory(request.sink.name, request.sink.nbytes, request.sink.offset)
         inline = request.sink is None
         body, header_length = triton.InferenceServerClient.generate_request_body([source], outputs=[sink])
-        path, limit = (
-            f"{_path(request.model, request.version)}/infer",
-            MESSAGE_LIMIT if inline else answers.ANSWER_LIMIT,
-        )
+        path = f"{_path(request.model, request.version)}/infer"
+        limit = _answer_limit(request)
         what = f"inference of model {request.model}"
 
         def read(answer: HttpAnswer) -> InferReply:
@@ -277,6 +277,15 @@ def end_thread() -> None:
     """
     if not isinstance(threading.current_thread(), LastingThread):
         gevent.get_hub().destroy(destroy_loop=True)
+
+
+def _answer_limit(request: InferRequest) -> int:
+    """Bytes of the answer's body."""
+    if request.sink is not None:
+        return answers.ANSWER_LIMIT
+    if request.output_bytes is None:
+        return MESSAGE_LIMIT
+    return min(MESSAGE_LIMIT, request.output_bytes + _JSON_BYTES)
 
 
 def _path(model: str, version: str) -> str:

@@ -37,6 +37,7 @@ class InferRequest:
 
     source  the input: an array of `shape` and the model's dtype, or where it lies in a region
     sink    where the server writes the output; None: the reply carries it
+    output_bytes  of an output that the reply carries; None: not known before
     """
 
     model: str
@@ -47,6 +48,7 @@ class InferRequest:
     source: NDArray[Any] | RegionSlice
     output_name: str
     sink: RegionSlice | None = None
+    output_bytes: int | None = None
 
 
 @dataclass(frozen=True)
