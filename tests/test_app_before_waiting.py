@@ -13,6 +13,7 @@ from gpu_infer import app
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
+from gpu_infer.triton.client.server import Server
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def wait(*_args: Any, **_options: Any) -> None:
         raise AssertionError("waited for a server")
 
-    monkeypatch.setattr(app.Server, "connect", wait)
+    monkeypatch.setattr(Server, "connect", wait)
     (tmp_path / "input").mkdir()
 
     def call(**settings: Any) -> None:

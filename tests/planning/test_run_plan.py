@@ -12,7 +12,6 @@ import pytest
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.planning.dry_run import plan
-from gpu_infer.planning.memory_plan import Load
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 
@@ -56,8 +55,3 @@ def test_mirrors_are_requests(planned: Any) -> None:
 def test_an_option_against_the_configuration(planned: Any) -> None:
     with pytest.raises(ConfigError, match="step_size belongs to mode nnunet, not to monai"):
         planned("monai", mode="nnunet", step_size=0.25)
-
-
-def test_the_importance_map_counts_where_windows_are_in_memory() -> None:
-    load = Load(1000, 200, 30, 400, 400, 50, 60, 1, 1, True)
-    assert Load(**{**load.__dict__, "importance": 77}).peak == load.peak + 77
