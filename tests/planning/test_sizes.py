@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
+from planned_runs import inputs_of, model_of
 
-from gpu_infer.config.load import load_config
 from gpu_infer.planning.memory_plan import TABLES, MemoryPlan, Placement
-from gpu_infer.planning.run_inputs import RunInputs
 from gpu_infer.planning.run_plan import make_plan
-from gpu_infer.settings import Settings
-from gpu_infer.triton.model.info import ModelInfo, TensorInfo
-from gpu_infer.volume.geometry import Geometry
-from gpu_infer.volume.header import VolumeHeader
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -43,30 +37,5 @@ def test_every_size_of_many_classes(tmp_path: Path) -> None:
 
 def many_classes(folder: Path, depth: int, placement: Placement) -> MemoryPlan:
     """The plan for uint8 512×512×depth and a model of 105 classes."""
-    path = folder / "config_inference.json"
-    path.write_text(CONFIG)
-    config = load_config(path, {})
-    data = np.broadcast_to(np.uint8(0), (1, 512, 512, depth))
-    file = Path("deep.nii")
-    geometry = Geometry((512, 512, depth), np.eye(4))
-    header = VolumeHeader(geometry, 1, data.dtype, file, (file,), "nifti", lambda _: data)
-    tensors = [
-        TensorInfo(name, np.dtype(np.float32), "FP32", (channels, 192, 192, 32))
-        for name, channels in (("INPUT", 1), ("OUTPUT", 105))
-    ]
-    model = ModelInfo("many", "1", "python", tensors[0], tensors[1], 1)
-    settings = Settings.from_environment({}, config=path, output=folder, logs=folder)
-    inputs = RunInputs(settings, config, config.pipeline(), header)
-    return make_plan(inputs, model, placement=placement).memory
-
-
-CONFIG = """{
-  "pre_transforms": [
-    {"name": "LoadNifti", "args": {"fields": "image"}},
-    {"name": "ConvertToChannelsFirst", "args": {"fields": "image"}}
-  ],
-  "post_transforms": [{"name": "ArgmaxAcrossChannels", "args": {"fields": "model"}}],
-  "writers": [{"name": "WriteNifti", "args": {"field": "model", "dtype": "uint8"}}],
-  "inferer": {"name": "TRTISScanWindowInferer", "args": {"model_name": "many"}}
-}
-"""
+    inputs = inputs_of(folder, (512, 512, depth))
+    return make_plan(inputs, model_of(105, (192, 192, 32)), placement=placement).memory
