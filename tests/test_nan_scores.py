@@ -1,4 +1,4 @@
-"""Who is to blame for NaN among the scores."""
+"""NaN among the scores: the file or the model is the cause."""
 
 from __future__ import annotations
 

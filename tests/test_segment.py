@@ -27,7 +27,7 @@ WINDOW = (4, 4, 4)
 
 
 class Transport:
-    """Falls back to inline data as soon as a ring is opened, if told so."""
+    """A transport that may fall back to inline data when a ring is opened."""
 
     control = "grpc"
     server = None
@@ -38,7 +38,7 @@ class Transport:
 
 
 class Ring(LocalRing):
-    """A slot ring whose model says class 1 above 0.5 and class 0 below."""
+    """A slot ring whose model decides for class 1 above 0.5 and for class 0 below."""
 
     opened: list[Ring]
 

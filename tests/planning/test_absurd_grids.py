@@ -1,4 +1,4 @@
-"""Grids of a size that nothing holds: refused by arithmetic, before anything of that size is listed or allocated."""
+"""Grids beyond any memory are refused by arithmetic, before lists or arrays of that size are created."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_a_fallback_that_lowers_nothing_is_skipped() -> None:
         fit(changed(HOST_PLAN, slab=True, output=5000), 4000)
 
 
-def test_a_fixed_batch_axis_leaves_slots_alone_to_give_up() -> None:
+def test_a_fixed_batch_axis_reduces_slots_alone() -> None:
     fixed = changed(HOST_PLAN, slab=True, fixed_batch=8)
     _, lines = fit(fixed, fixed.host_peak - 2 * 8 * 30)
     assert words(lines) == ["slots 3 → 2", "slots 2 → 1"]
@@ -55,7 +55,7 @@ def test_a_fixed_batch_axis_leaves_slots_alone_to_give_up() -> None:
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_spare_slots_are_given_up_before_slots(gpu: bool) -> None:
+def test_spare_slots_go_before_slots(gpu: bool) -> None:
     plan = changed(GPU_PLAN if gpu else HOST_PLAN, slab=True, spare=True, stored=10)
     free = (plan.device_peak if gpu else plan.host_peak) - 1
     lighter, lines = fit(plan, None if gpu else free, free if gpu else None)
@@ -85,7 +85,7 @@ def test_fallbacks_of_a_gpu_in_their_order() -> None:
 
 
 def test_a_host_that_is_short_with_a_gpu() -> None:
-    """Slots without CUDA shared memory are given up for the host; with it nothing on the host can be."""
+    """Without CUDA shared memory fewer slots help the host; with it no fallback does."""
     shared = changed(GPU_PLAN, device_slots=False)
     plan, lines = fit(shared, shared.host_peak - 1, None)
     assert (plan.knobs.slots, plan.knobs.slab, plan.knobs.host_sums) == (2, False, False)

@@ -100,7 +100,7 @@ def test_a_plan_for_inline_data_counts_messages_and_falls_back(tmp_path: Path) -
     assert inline.memory.placement.message_copies == 5
     assert inline.memory.knobs == plan.memory.knobs
     assert inline.fallbacks == []
-    # one slot less is what has to be given up
+    # one slot less suffices
     tight: Any = _Cpu(inline.memory.host_peak - resident_bytes() - inline.memory.slot_bytes)
     reduced = replan_for_transport(plan, transport, tight)
     assert [line.split(": ")[-1] for line in reduced.fallbacks] == ["slots 2 → 1"]
