@@ -15,7 +15,6 @@ from planned_runs import inputs_of, model_of
 from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError
 from gpu_infer.planning.dry_run import plan as dry_run
-from gpu_infer.planning.free_memory import resident_bytes
 from gpu_infer.planning.run_plan import make_plan, replan_for_grid, replan_for_transport
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
@@ -91,7 +90,8 @@ def test_a_plan_for_the_same_transport_stays(tmp_path: Path) -> None:
     assert replan_for_transport(plan, transport, backend) is plan
 
 
-def test_a_plan_for_inline_data_counts_messages_and_falls_back(tmp_path: Path) -> None:
+def test_a_plan_for_inline_data_counts_messages_and_falls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_infer.planning.free_memory.resident_bytes", lambda: 0)
     plan = make_plan(inputs_of(tmp_path, (64, 64, 64)), model_of(2, (32, 32, 32)))
     transport: Any = _Transport()
     transport.data = "inline"
@@ -101,7 +101,7 @@ def test_a_plan_for_inline_data_counts_messages_and_falls_back(tmp_path: Path) -
     assert inline.memory.knobs == plan.memory.knobs
     assert inline.fallbacks == []
     # one slot less suffices
-    tight: Any = _Cpu(inline.memory.host_peak - resident_bytes() - inline.memory.slot_bytes)
+    tight: Any = _Cpu(inline.memory.host_peak - inline.memory.slot_bytes)
     reduced = replan_for_transport(plan, transport, tight)
     assert [line.split(": ")[-1] for line in reduced.fallbacks] == ["slots 2 → 1"]
     assert plan.fallbacks == []
