@@ -19,7 +19,8 @@ from bench.support.measure import peak_of
 from bench.support.output import Chart, Result, mebibytes, seconds
 from gpu_infer.app import run as operate
 from gpu_infer.config.load import load_config
-from gpu_infer.planning.run_plan import settle
+from gpu_infer.planning.run_inputs import RunInputs
+from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.settings import Settings
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.local.serve import LocalServer
@@ -69,7 +70,7 @@ def run(depth: int = 400) -> None:
         report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
         same = bool(np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(report["output"]["mhd"])), labels))
     spent, planned = report["seconds"], report["memory"]["planned_peak_bytes"]
-    accumulators = {n: plan.accumulator for n, plan in plans.items()}
+    accumulators = {n: plan.sizes.slab_accumulator for n, plan in plans.items()}
     limit = accumulators[depth]
     result = Result("classes", f"{CLASSES} classes on 512×512×{depth}, roi 192×192×32", ["what", "found", "allowed"])
     result.rows = [
@@ -104,7 +105,7 @@ def _operator_of(source: Path, output: Path, config: Path, url: str) -> Any:
 
 
 def _plan(config: Path, depth: int) -> Any:
-    """The memory plan (`gpu_infer.planning.memory_plan.Load`) of a volume of that depth, without a voxel of it."""
+    """The `gpu_infer.planning.memory_plan.MemoryPlan` of a volume of that depth, without a voxel of it."""
     shape = (*PLANE, depth)
     data = np.broadcast_to(np.uint8(0), (1, *shape))
     path = Path("labels.mhd")
@@ -113,7 +114,7 @@ def _plan(config: Path, depth: int) -> Any:
     settings = Settings.from_environment({}, input="in", output="out", config=config, publish="")
     model = model_in_repository(MODELS, MODEL)
     assert model is not None
-    return settle(spec, Pipeline(spec.pre, spec.post), settings, volume, model, None).load
+    return make_plan(RunInputs(settings, spec, Pipeline(spec.pre, spec.post), volume), model).memory
 
 
 def _labels(depth: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gpu_infer._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gpu_infer.compat.sliding_window.function import sliding_window_inference as sliding_window_inference
     from gpu_infer.compat.zoom.function import zoom as zoom
 
-__version__ = "0.1.0"
-
 _LIBRARY = {
     "sliding_window_inference": "gpu_infer.compat.sliding_window.function",
     "zoom": "gpu_infer.compat.zoom.function",
 }
-"""Functions for users of MONAI and SciPy, imported when they are first asked for: the command line needs none."""
+"""Functions for users of MONAI and SciPy, imported at first use, because the command line needs none of them."""
 
 __all__ = ["__version__", "sliding_window_inference", "zoom"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _LIBRARY:
-        value = getattr(import_module(_LIBRARY[name]), name)
+        value: object = getattr(import_module(_LIBRARY[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'gpu_infer' has no attribute {name!r}")

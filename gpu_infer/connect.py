@@ -1,17 +1,50 @@
-"""Which server a run talks to: options, environment, configuration, `DEFAULT_TRITON`, in this order."""
+"""Connect to the Triton server of a run: a local one, or one at an address.
+
+The address comes from options, environment, configuration or `DEFAULT_TRITON`, in this order.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.settings import DEFAULT_TRITON, Settings
 from gpu_infer.triton.client.endpoints import Endpoints
+from gpu_infer.triton.client.server import Server
+
+
+def connect(
+    settings: Settings, inferer: InfererSpec | None, stack: ExitStack, check: Callable[[], None] = lambda: None
+) -> Server:
+    """Wait for a server and return it.
+
+    With `settings.local_models`, a local Triton is started first; `stack` stops it.
+
+    Args:
+        settings: Addresses, protocol, and the time to wait.
+        inferer: The configuration's inferer, which may name an address; None without a configuration.
+        stack: Stops a local Triton when it closes.
+        check: Called before each attempt; an exception from it ends the wait.
+
+    Raises:
+        ConfigError, ServerError, DeadlineError: What `LocalServer` and `Server.connect` raise.
+    """
+    if settings.local_models is not None:
+        from gpu_infer.triton.local.serve import LocalServer
+
+        local = stack.enter_context(LocalServer(settings.local_models))
+        endpoints, control = Endpoints(http=local.http, grpc=local.grpc), str(settings.control)
+    else:
+        endpoints, control = server_address(settings, inferer)
+    return Server.connect(endpoints, control, wait_s=settings.wait_s, check=check)
 
 
 def server_address(settings: Settings, inferer: InfererSpec | None) -> tuple[Endpoints, str]:
-    """(endpoints, control) of a server that runs already; `inferer` None: no configuration is at hand.
+    """Endpoints and control of a server that runs already; `inferer` is None without a configuration.
 
-    The configuration's `protocol` belongs to its `ip` and `port`: it counts where these do, and where no
-    `control` was asked for.
+    The configuration's `protocol` belongs to its `ip` and `port`: it counts only with these, and only if the options
+    do not set `control`.
     """
     if settings.explicit_triton:
         endpoints = Endpoints(settings.triton_http, settings.triton_grpc, settings.triton_either, settings.access)

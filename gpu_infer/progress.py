@@ -1,4 +1,4 @@
-"""What a caller is told while a run goes on."""
+"""Progress events of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` steps of a stage; tiles in the stage "infer", 0 of 1 and 1 of 1 in the others."""
+    """`done` of `total` steps of a stage: windows in the stage "infer", 0 of 1 and 1 of 1 in every other stage."""
 
     stage: str
     done: int
@@ -19,4 +19,4 @@ ProgressCallback = Callable[[Progress], None]
 
 
 def silent(_: Progress) -> None:
-    """Tell nobody."""
+    """Ignore progress."""

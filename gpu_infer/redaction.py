@@ -1,4 +1,4 @@
-"""Values that `{VAR}` filled into a configuration: errors, logs and reports show the variable's name in their place."""
+"""Hide values that `{VAR}` filled into a configuration: errors, logs and reports show the variable's name instead."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from typing import Any
 from gpu_infer.errors import escape
 
 SHORTEST = 4
-"""Characters: shorter values (a digit, an axis) would be found everywhere in a text, and no secret is as short."""
+"""Characters of the shortest value that is hidden: a digit occurs in every text, and no secret is as short."""
 
 _SHORT = 8
-"""Characters below which a value must stand alone, not inside a longer word or number."""
+"""Characters below which a value is hidden only if it stands alone, not inside a longer word or number."""
 
 _OWN_WORDS = (
     *("true", "false", "http", "grpc", "clara", "monai", "nnunet", "constant", "gaussian", "linear", "nearest"),
     *("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32"),
 )
-"""Values that configurations choose from; a report must still say them."""
+"""Values that configurations choose from; they are never hidden, because reports need them."""
 
 _templates: dict[str, str] = {}
-"""Text to hide → what stands in its place."""
+"""Text to hide → its replacement."""
 
 
 class Expanded(str):
-    """A string with environment values in it; `template` is what the configuration says."""
+    """A string with values of the environment in it; `template` is the string in the configuration file."""
 
     template: str
 
 
-def expanded(text: str, template: str, values: dict[str, str]) -> Expanded:
-    """`text`, hidden from now on; `values` are those of the variables in `template`."""
+def hide_values(text: str, template: str, values: dict[str, str]) -> Expanded:
+    """Hide `text` and every single value in it from now on.
+
+    values  of the environment, by the names of the variables in `template`
+    """
     result = Expanded(text)
     result.template = template
     for value, name in [(text, template), *((value, f"{{{variable}}}") for variable, value in values.items())]:
@@ -44,7 +47,7 @@ def expanded(text: str, template: str, values: dict[str, str]) -> Expanded:
 
 
 def template(value: Any) -> Any:
-    """`value` as the configuration says it, lists and objects included."""
+    """`value` as it is in the configuration file; lists and objects are converted recursively."""
     if isinstance(value, Expanded):
         return value.template
     if isinstance(value, (list, tuple)):
@@ -55,7 +58,7 @@ def template(value: Any) -> Any:
 
 
 def redact(text: str) -> str:
-    """`text` with the variable's name in place of each value, the longest first."""
+    """Replace every hidden value in `text` by its variable's name, the longest value first."""
     for value in sorted(_templates, key=len, reverse=True):
         if value not in text:
             continue
@@ -68,7 +71,7 @@ def redact(text: str) -> str:
 
 
 def redact_all(value: Any) -> Any:
-    """`redact` on every string of nested lists and objects, keys not included."""
+    """Apply `redact` to every string of nested lists and objects; keys stay as they are."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, (list, tuple)):

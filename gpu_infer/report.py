@@ -1,79 +1,142 @@
-"""report.json: what ran, on what, with what, how long, and what came out."""
+"""report.json: what ran, on which input, with which versions, how long, and the result. docs/report.md lists its keys.
+
+`Report` collects the sections of a run; each section is built by one function below.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import resource
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gpu_infer import __version__
+import numpy as np
+
+from gpu_infer._version import __version__
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.config.config import Config, Output
+from gpu_infer.planning.memory_plan import MemoryPlan
+from gpu_infer.planning.run_plan import RunPlan
+from gpu_infer.progress import Progress, ProgressCallback, silent
 from gpu_infer.redaction import redact, redact_all
+from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.transport import Transport
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.writers.label_maps import Pair
+
+Section = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 _PATHS = {"input", "output", "outputs", "published", "started", "versions"}
-"""Keys of files and facts, which say what is on the disk; in every other one, a variable's name hides its value."""
+"""Keys of files and facts, which show what is on the disk; in all other keys, a variable's name hides its value."""
 
 PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic")
 
 
 class Report:
-    """Collects a run's facts; `data` is what is written."""
+    """Collects a run's sections; `data` is the content of report.json. Also an `Observer` of `segment`."""
 
-    def __init__(self) -> None:
-        self.data: dict[str, Any] = {
+    def __init__(self, progress: ProgressCallback = silent) -> None:
+        """progress  receives the events of the run's stages"""
+        self.progress = progress
+        self.data: Section = {
             "status": "running",
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
             "stages": {},
             "warnings": [],
         }
-        self._began = time.perf_counter()
+        self._start = time.perf_counter()
         self._hash: _FileHash | None = None
+        self._fallbacks: list[str] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage; a stage entered twice adds up."""
-        began = time.perf_counter()
+        """Time a stage and emit its events; the times of a stage that is entered twice are added."""
+        self.progress(Progress(name, 0, 1))
+        start = time.perf_counter()
         try:
             yield
         finally:
-            spent = time.perf_counter() - began
-            self.data["stages"][name] = round(self.data["stages"].get(name, 0.0) + spent, 4)
+            seconds = time.perf_counter() - start
+            self.data["stages"][name] = round(self.data["stages"].get(name, 0.0) + seconds, 4)
+        self.progress(Progress(name, 1, 1))
+
+    def add(self, **sections: Any) -> None:
+        """Add sections by name; a section that exists already is extended."""
+        for name, section in sections.items():
+            existing = self.data.get(name)
+            if isinstance(existing, dict) and isinstance(section, dict):
+                existing.update(section)
+            else:
+                self.data[name] = section
+
+    def add_facts(self, facts: Mapping[str, Any]) -> None:
+        """Add what transforms found, as keys of their own; see `FieldState.facts`."""
+        self.data.update(facts)
+
+    def add_warnings(self, messages: Sequence[str]) -> None:
+        """Add warnings that the log has already."""
+        self.data["warnings"].extend(messages)
 
     def warn(self, message: str) -> None:
-        self.data["warnings"].append(message)
+        """Log a warning and add it."""
+        log.warning("%s", message)
+        self.add_warnings([message])
+
+    def record_plan(self, plan: RunPlan) -> None:
+        """Log the plan and its fallbacks, and add them. A second plan adds its fallbacks to those of the first."""
+        self._fallbacks += plan.fallbacks
+        self.add(
+            plan=plan_section(plan, self._fallbacks),
+            model=model_section(plan.model),
+            memory=memory_section(plan.memory),
+        )
+        for line in plan.lines():
+            log.info("%s", line)
+        for message in plan.fallbacks:
+            self.warn(message)
+
+    def record_inference(self, plan: RunPlan, counters: Mapping[str, Any]) -> None:
+        """Add the windows of a finished inference, and the counters of its requests."""
+        self.add(triton=dict(counters), tiles=windows_section(plan))
 
     def hash_files(self, files: Sequence[Path]) -> None:
-        """Start hashing the input beside the work; the digest is collected when the report is written."""
+        """Start hashing the input in a thread; `finish` adds the digest."""
         self._hash = _FileHash(files)
         self._hash.start()
 
     def finish(self, status: str, error: str | None = None) -> None:
+        """Add status, error, times and memory, and hide the values of `{VAR}`. The report can be written then."""
         self.data["status"] = status
         if error is not None:
             self.data["error"] = redact(error)
         for key in self.data.keys() - _PATHS:
             self.data[key] = redact_all(self.data[key])
-        self.data["seconds"] = round(time.perf_counter() - self._began, 4)
+        self.data["seconds"] = round(time.perf_counter() - self._start, 4)
         self.data["peak_rss_bytes"] = peak_resident_bytes()
         if self._hash is not None:
             self.data.setdefault("input", {})["sha256"] = self._hash.digest(wait=status == "done")
 
     def write(self, folder: Path) -> Path:
-        """Write report.json into `folder` (made if missing), whole or not at all. Raises OSError."""
+        """Write report.json into `folder` (created if missing), whole or not at all. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
-        # a name of its own: process ids repeat across containers that share the folder
+        # the name is random: process ids repeat across containers that share the folder
         temporary = folder / f".report.{os.getpid()}-{secrets.token_hex(8)}.json"
         try:
             with temporary.open("x", encoding="utf-8") as stream:
@@ -85,7 +148,7 @@ class Report:
 
 
 class _FileHash(threading.Thread):
-    """sha256 over the bytes of the files in order; hashing lets go of the interpreter, so it costs no wall time."""
+    """sha256 over the bytes of the files in order; hashing releases the interpreter lock, so it costs no wall time."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__(daemon=True, name="input-hash")
@@ -109,23 +172,98 @@ class _FileHash(threading.Thread):
         return self._digest
 
 
+# -- the sections, in the order of report.json ------------------------------------------------------------------
+
+
 def versions() -> dict[str, str]:
-    """This package, Python, the platform and the packages that shape the result."""
-    found = {"gpu_infer": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    """`versions`: this package, Python, the platform and the packages that shape the result."""
+    section = {"gpu_infer": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            section[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            section[name] = "not installed"
+    return section
 
 
-def peak_resident_bytes() -> int:
-    """The most memory that this process has held; `ru_maxrss` would start from the parent's."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def config_section(config: Config, path: Path) -> Section:
+    """`config`: the file, a hash of what has an effect in it, and the keys that have none."""
+    return {"path": str(path), "sha256": config.hash(), "ignored": sorted(config.extra)}
+
+
+def input_section(header: VolumeHeader) -> Section:
+    """`input`: the volume's files and header. `Report.finish` adds sha256."""
+    return header.describe()
+
+
+def triton_section(transport: Transport) -> Section:
+    """`triton`: the server and how voxels travel. `Report.record_inference` adds the counters of the requests."""
+    server = transport.server
+    return {"url": server.url, "version": server.version, "control": server.control, **transport.chosen()}
+
+
+def plan_section(plan: RunPlan, fallbacks: Sequence[str]) -> Section:
+    """`plan`: the stages, every fallback so far, and the parts of the memory plan."""
+    return {"stages": plan.inputs.pipeline.describe(), "steps": list(fallbacks), "memory": plan.memory.lines()}
+
+
+def model_section(model: ModelInfo) -> Section:
+    """`model`: which model answered."""
+    return {"name": model.name, "version": model.version, "platform": model.platform}
+
+
+def memory_section(memory: MemoryPlan) -> Section:
+    """`memory`: the planned peaks in bytes; the device's only with a GPU."""
+    section = {"planned_peak_bytes": memory.host_peak}
+    if memory.placement.gpu:
+        section["planned_device_peak_bytes"] = memory.device_peak
+    return section
+
+
+def windows_section(plan: RunPlan) -> Section:
+    """`tiles`: the grid of windows and how they were inferred."""
+    knobs, device = plan.memory.knobs, "gpu" if plan.memory.placement.gpu else "cpu"
+    return {
+        "windows": len(plan.grid.windows),
+        "inferred": len(plan.grid.visits),
+        "roi": list(plan.fit.window),
+        "grid": list(plan.grid.shape),
+        "mode": plan.grid.mode,
+        "mode_settings": plan.mode.settings,
+        "batch": knobs.batch,
+        "slots": knobs.slots,
+        "slab": knobs.slab,
+        "accumulator": "host" if knobs.host_sums else device,
+    }
+
+
+def output_sections(
+    outputs: Sequence[Output], files: Mapping[str, Pair], counts: Mapping[str, Sequence[int]], geometry: Geometry
+) -> Section:
+    """`output`, `labels` and `outputs`: the label maps. The first two repeat the first map, also if it is the only one.
+
+    files   by output field: header and voxels
+    counts  by output field: voxels of each label
+    """
+    voxel_ml = abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000.0
+    described: list[Section] = []
+    for output in outputs:
+        mhd, raw = files[output.field]
+        described.append(
+            {
+                "field": output.field,
+                "mhd": str(mhd),
+                "raw": str(raw),
+                "dtype": str(output.dtype),
+                "labels": label_volumes(counts[output.field], voxel_ml),
+            }
+        )
+    first = described[0]
+    return {
+        "output": {key: first[key] for key in ("mhd", "raw", "dtype")},
+        "labels": first["labels"],
+        "outputs": described,
+    }
 
 
 def label_volumes(counts: Sequence[int], voxel_ml: float) -> dict[str, dict[str, float | int]]:
@@ -135,3 +273,20 @@ def label_volumes(counts: Sequence[int], voxel_ml: float) -> dict[str, dict[str,
         for label, count in enumerate(counts)
         if count
     }
+
+
+def gpu_section(backend: Backend, pipeline: Pipeline, memory: MemoryPlan) -> Section:
+    """`gpu`: the counters of a GPU; empty on the CPU."""
+    section: Section = dict(backend.counters())
+    # the CPU backend counts no ties; it decides the labels if the sums are on the host
+    if section and (not pipeline.counts_ties or (memory.knobs.host_sums and pipeline.finalizer != "scores")):
+        section["tied_voxels"] = None
+    return section
+
+
+def peak_resident_bytes() -> int:
+    """`peak_rss_bytes`: this process's own peak; `ru_maxrss` would start from the parent's."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,4 +1,4 @@
-"""What is wrong with the call itself is said before a server is waited for, and before anything is written."""
+"""`app.run` refuses bad options, paths and configurations before it waits for a server and before it writes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from gpu_infer import app
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
+from gpu_infer.triton.client.server import Server
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the operator with the packaged configuration and other settings, where waiting for a server is a failure."""
+    """Run the operator with the packaged configuration and other settings; waiting for a server fails the test."""
 
     def wait(*_args: Any, **_options: Any) -> None:
         raise AssertionError("waited for a server")
 
-    monkeypatch.setattr(app.Server, "connect", wait)
+    monkeypatch.setattr(Server, "connect", wait)
     (tmp_path / "input").mkdir()
 
     def call(*, environ: dict[str, str] | None = None, **settings: Any) -> None:
@@ -43,7 +44,7 @@ def test_a_missing_input(run: Any, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "logs/report.json").read_text())["status"] == "failed"
 
 
-def test_an_empty_folder_is_looked_into_after_the_server(run: Any) -> None:
+def test_an_empty_folder_is_read_after_the_server(run: Any) -> None:
     with pytest.raises(AssertionError, match="waited"):
         run()
 

@@ -1,13 +1,19 @@
-"""Which address wins."""
+"""Which server a run connects to: which address wins, and a local server."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gpu_infer.config.inferer import InfererSpec
-from gpu_infer.connect import server_address
+from gpu_infer.connect import connect, server_address
 from gpu_infer.settings import Settings
 from gpu_infer.triton.client.endpoints import Endpoints
+from gpu_infer.triton.client.server import Server
 
 INFERER = InfererSpec(name="TRTISScanWindowInferer", kind="scan", ip="far", port=9000, protocol="HTTP")
 SILENT = InfererSpec(name="TRTISScanWindowInferer", kind="scan")
@@ -44,3 +50,49 @@ def test_every_address_carries_what_connections_need() -> None:
         settings = _settings(environ | headers)
         assert server_address(settings, inferer)[0].access == settings.access
         assert settings.access.headers == (("x", "1"),)
+
+
+class _LocalServer:
+    http, grpc = "127.0.0.1:1", "127.0.0.1:2"
+    running = 0
+
+    def __init__(self, models: Path) -> None:
+        self.models = models
+
+    def __enter__(self) -> _LocalServer:
+        _LocalServer.running += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _LocalServer.running -= 1
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
+    """Arguments of every `Server.connect`: endpoints, control, seconds to wait, and the check."""
+    calls: list[tuple[Any, ...]] = []
+
+    def note(endpoints: Endpoints, control: str, *, wait_s: float, check: Any) -> str:
+        calls.append((endpoints, control, wait_s, check))
+        return "server"
+
+    monkeypatch.setattr(Server, "connect", note)
+    monkeypatch.setattr("gpu_infer.triton.local.serve.LocalServer", _LocalServer)
+    yield calls
+    assert _LocalServer.running == 0
+
+
+def test_a_server_at_an_address(calls: list[tuple[Any, ...]]) -> None:
+    with ExitStack() as stack:
+        server: Any = connect(_settings(wait_s=7.0), INFERER, stack, check=print)
+        assert server == "server"
+        assert _LocalServer.running == 0
+    assert calls == [(Endpoints(either="far:9000"), "http", 7.0, print)]
+
+
+def test_a_local_server_runs_until_the_stack_closes(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        connect(_settings(triton="local", models=tmp_path), INFERER, stack)
+        assert _LocalServer.running == 1
+    (call,) = calls
+    assert call[:2] == (Endpoints(http="127.0.0.1:1", grpc="127.0.0.1:2"), "auto")

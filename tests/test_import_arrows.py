@@ -16,6 +16,7 @@ LAYERS: dict[str, int] = {
     "": 0,
     "__init__": 4,  # names the library for type checkers; imports it when asked
     "errors": 0,
+    "_version": 0,
     "redaction": 0,
     "choices": 0,
     "progress": 0,
@@ -31,7 +32,8 @@ LAYERS: dict[str, int] = {
     "planning": 3,
     "report": 3,
     "nan_scores": 3,
-    "slots": 3,
+    "segment": 3,
+    "results": 3,
     "connect": 3,
     "app": 3,
     "logs": 3,

@@ -1,4 +1,4 @@
-"""Who is to blame for NaN among the scores."""
+"""NaN among the scores: the file or the model is the cause."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 
 
-def job(shape: tuple[int, int, int], classes: int = 2) -> Any:
+def plan(shape: tuple[int, int, int], classes: int = 2) -> Any:
     return SimpleNamespace(
         model=SimpleNamespace(name="lung"), grid=SimpleNamespace(shape=shape), fit=SimpleNamespace(channels_out=classes)
     )
@@ -28,17 +28,17 @@ def volume(not_finite: int) -> Volume:
 
 def test_a_finite_volume_blames_the_model() -> None:
     with pytest.raises(ModelError, match="model lung answered NaN: 3 of the scores"):
-        explain_nan_scores(3, job((4, 5, 6)), volume(0))
+        explain_nan_scores(3, plan((4, 5, 6)), volume(0))
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 6), (6, 4, 5)])
 @pytest.mark.parametrize("nans", [1, 14])
 def test_nan_that_stays_where_it_was_is_a_warning(shape: tuple[int, int, int], nans: int) -> None:
-    assert "at voxels that are NaN or infinite in the file" in explain_nan_scores(nans, job(shape), volume(7))
+    assert "at voxels that are NaN or infinite in the file" in explain_nan_scores(nans, plan(shape), volume(7))
 
 
 @pytest.mark.parametrize(("nans", "shape"), [(15, (4, 5, 6)), (1, (8, 10, 12))])
 def test_nan_that_spreads_blames_the_file(nans: int, shape: tuple[int, int, int]) -> None:
     with pytest.raises(InputError, match=r'^ct\.nii: 7 voxels are NaN or infinite.*"nan": 0') as caught:
-        explain_nan_scores(nans, job(shape), volume(7))
+        explain_nan_scores(nans, plan(shape), volume(7))
     assert caught.value.exit_code == 3

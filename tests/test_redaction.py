@@ -1,4 +1,4 @@
-"""What stands in the place of values that `{VAR}` filled in, and what is not touched."""
+"""Values of `{VAR}`: which forms of them are replaced by the variable's name, and which texts stay."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_words_of_the_format_stay() -> None:
     assert redaction.redact("control http, HTTP") == "control http, HTTP"
 
 
-def test_quoted_forms_are_found() -> None:
+def test_quoted_forms_are_replaced() -> None:
     value = 'a"b\\c\td'
     fill("{V}", V=value)
     assert redaction.redact(f"{json.dumps(value)} {value!r} {value} {' '.join(value.split())}") == (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpu_infer.config.location import Place
-from gpu_infer.redaction import expanded
+from gpu_infer.redaction import hide_values
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -28,7 +28,7 @@ def expand(value: Any, environ: Mapping[str, str], place: Place) -> Any:
             return environ[name]
 
         text = _VARIABLE.sub(fill, value)
-        return expanded(text, value, values) if values else value
+        return hide_values(text, value, values) if values else value
     if isinstance(value, list):
         return [expand(v, environ, place / n) for n, v in enumerate(value)]
     if isinstance(value, dict):

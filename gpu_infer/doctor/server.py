@@ -14,7 +14,6 @@ from gpu_infer.settings import Settings
 
 if TYPE_CHECKING:
     from gpu_infer.config.config import Config
-    from gpu_infer.triton.client.endpoints import Endpoints
     from gpu_infer.triton.client.protocol import Control
     from gpu_infer.triton.client.server import Server
     from gpu_infer.triton.model.info import ModelInfo
@@ -27,6 +26,8 @@ def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) 
     fit    read the input and settle windows and memory for it, as a run would
     clean  remove leftovers
     """
+    from gpu_infer.connect import connect
+
     config, checks = _check_config(settings)
     if settings.local_models is not None:
         from gpu_infer.triton.local.install import installed
@@ -35,12 +36,12 @@ def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) 
         checks += check_driver_library(os.environ if runtime is None else runtime.environment())
     with ExitStack() as stack:
         try:
-            server, endpoints = _connect(settings, config, stack)
+            server = connect(settings, config.inferer if config is not None else None, stack)
         except GpuInferError as error:
             return [*checks, _failure("triton", error), *_check_leftovers(None, clean)]
         checks.append(Check("triton", "ok", f"version {server.version} at {server.url} over {server.control}"))
         checks += _check_model(settings, config, server, fit=fit)
-        checks.append(_check_data(settings, endpoints, server.control))
+        checks.append(_check_data(settings, server))
         return checks + _check_leftovers(server, clean)
 
 
@@ -56,22 +57,6 @@ def _check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
     except GpuInferError as error:
         return None, [_failure("config", error)]
     return config, [Check("config", "ok", str(settings.config))]
-
-
-def _connect(settings: Settings, config: Config | None, stack: ExitStack) -> tuple[Server, Endpoints]:
-    from gpu_infer.triton.client.endpoints import Endpoints
-    from gpu_infer.triton.client.server import Server
-
-    if settings.local_models is not None:
-        from gpu_infer.triton.local.serve import LocalServer
-
-        local = stack.enter_context(LocalServer(settings.local_models))
-        endpoints, control = Endpoints(http=local.http, grpc=local.grpc), str(settings.control)
-    else:
-        from gpu_infer.connect import server_address
-
-        endpoints, control = server_address(settings, config.inferer if config is not None else None)
-    return Server.connect(endpoints, control, wait_s=settings.wait_s), endpoints
 
 
 def _check_model(settings: Settings, config: Config | None, server: Server, *, fit: bool) -> list[Check]:
@@ -104,48 +89,46 @@ def _check_model(settings: Settings, config: Config | None, server: Server, *, f
 def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     """Whether the input suits the model, and the run this host's memory."""
     from gpu_infer.backends.choose import choose_backend
-    from gpu_infer.planning.run_plan import room_of, settle
+    from gpu_infer.planning.free_memory import free_memory
+    from gpu_infer.planning.memory_plan import placement_of
+    from gpu_infer.planning.run_inputs import RunInputs
+    from gpu_infer.planning.run_plan import make_plan
     from gpu_infer.volume.channels import choose_files
+    from gpu_infer.volume.geometry import format_shape
     from gpu_infer.volume.read import read_header
 
     try:
         pipeline = config.pipeline()
         files = choose_files(settings.input, pipeline.input_files)
-        volume = read_header(files, allow_foreign=settings.allow_foreign_data_files)
+        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
         data = settings.require or (None if settings.data == "auto" else settings.data)
-        room = room_of(choose_backend(settings.device), data=data)
-        job = settle(config, pipeline, settings, volume, model, room)
+        backend = choose_backend(settings.device)
+        inputs = RunInputs(settings, config, pipeline, header)
+        plan = make_plan(inputs, model, free_memory(backend), placement_of(backend, data=data))
     except GpuInferError as error:
         return _failure("fit", error)
-    grid = "×".join(map(str, job.grid.shape))
-    found = f"{job.grid.distinct_count} windows over {grid}, peak {job.load.peak / 2**20:.1f} MiB"
-    if job.load.gpu:
-        found += f", {job.load.device_peak / 2**20:.1f} MiB of the GPU"
-    if job.steps:
-        return Check("fit", "warn", f"{found}; {'; '.join(job.steps)}", "give the run more memory")
+    windows = f"{plan.grid.distinct_count} windows over {format_shape(plan.grid.shape)}"
+    found = f"{windows}, peak {plan.memory.host_peak / 2**20:.1f} MiB"
+    if plan.memory.placement.gpu:
+        found += f", {plan.memory.device_peak / 2**20:.1f} MiB of the GPU"
+    if plan.fallbacks:
+        return Check("fit", "warn", f"{found}; {'; '.join(plan.fallbacks)}", "give the run more memory")
     return Check("fit", "ok", found)
 
 
-def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check:
-    """The same ladder as a run goes down, by the same steps; no voxel travels."""
+def _check_data(settings: Settings, server: Server) -> Check:
+    """Choose the data transport as a run does; no voxel is sent."""
     from gpu_infer.backends.choose import choose_backend
-    from gpu_infer.triton.transport import open_transport
+    from gpu_infer.triton.transport import choose_transport, data_choices
 
     try:
         backend = choose_backend(settings.device)
-        with open_transport(
-            endpoints,
-            backend,
-            control=control,
-            data=settings.data,
-            require=settings.require,
-            wait_s=settings.wait_s,
-        ) as transport:
-            skipped = "".join(f"; not {choice}: {reason}" for choice, reason in transport.skipped)
-            card = transport.card()
-            device = backend.name if card is None else f"{backend.name} ({card})"
-            found = f"{transport.data} on the {device}{skipped}"
-            slow = transport.data == "inline" and settings.data != "inline"
+        transport = choose_transport(server, backend, data_choices(settings.data, settings.require))
+        skipped = "".join(f"; not {choice}: {reason}" for choice, reason in transport.skipped)
+        card = transport.card()
+        device = backend.name if card is None else f"{backend.name} ({card})"
+        found = f"{transport.data} on the {device}{skipped}"
+        slow = transport.data == "inline" and settings.data != "inline"
     except GpuInferError as error:
         return _failure("voxels", error)
     if slow:

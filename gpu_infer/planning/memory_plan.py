@@ -1,194 +1,203 @@
-"""The memory plan: what a run will hold at its peak, printed before it starts; `degrade.py` has the steps down from it.
+"""The memory plan: the bytes that a run needs at its peak, computed and logged before it starts.
 
-A plan has two sides. On the CPU everything lies on the host. On a GPU the host keeps what was read, what is written and
-slots without CUDA shared memory; the device holds the rest. Each side is held against its own free bytes.
+A plan has two sides. On the CPU all arrays are on the host. With a GPU the host has the volume as read, the labels as
+written, and slots without CUDA shared memory; the GPU has all other arrays. Each side is compared with its own free
+bytes; `fallbacks.py` reduces a plan that does not fit.
 """
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
-from pathlib import Path
 
-KERNELS = 192 << 20
-"""Bytes for what a run loads after the plan: compiled kernels, and the compiler where they are not cached yet."""
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.planning.sizes import Sizes
 
 STAGING = 32 << 20
 """Bytes of the pinned buffer between host and GPU."""
 
 TABLES = 32 << 20
-"""Bytes on a GPU beside the arrays of voxels: loaded kernels, tables, and what rounding to pages costs."""
+"""Bytes on a GPU in addition to arrays of voxels: loaded kernels, tables, and the cost of rounding to pages."""
 
 INLINE_COPIES = {"grpc": 5, "http": 3}
-"""Times that a slot's bytes lie in memory once more where voxels travel inside the requests: message, its serialised
-form and the library's buffers, both ways. At most 4.6 and 2.5 were seen."""
+"""Copies of a slot's bytes in memory if voxels travel inside the requests: the message, its serialised form and the
+library's buffers, in both directions. Measured maxima were 4.6 and 2.5."""
 
 
 @dataclass(frozen=True)
-class Room:
-    """Where a run's arrays lie, and the bytes that are free there (None: not limited).
+class Placement:
+    """Where a run's arrays are.
 
-    gpu           voxels are worked on in a GPU's memory
-    device_slots  slots lie there too (CUDA shared memory)
-    copies        of every slot that its requests hold (`INLINE_COPIES`), 0 with shared memory
+    gpu             voxels are processed in a GPU's memory
+    device_slots    slots are in the GPU's memory too (CUDA shared memory)
+    message_copies  copies of every slot inside requests (`INLINE_COPIES`); 0 with shared memory
     """
 
-    host: int | None = None
-    device: int | None = None
     gpu: bool = False
     device_slots: bool = False
-    copies: int = 0
+    message_copies: int = 0
+
+
+ON_HOST = Placement()
+
+
+def placement_of(backend: Backend, control: str = "grpc", data: str | None = None) -> Placement:
+    """Placement of a run on `backend` with the data transport `data` (None: the best that the backend allows)."""
+    gpu = backend.name == "gpu"
+    return Placement(
+        gpu=gpu,
+        device_slots=gpu and data in (None, "cuda_shm"),
+        message_copies=INLINE_COPIES[control] if data == "inline" else 0,
+    )
 
 
 @dataclass(frozen=True)
-class Load:
-    """What decides the peak, all in bytes but for the knobs.
+class Knobs:
+    """What fallbacks may change. Labels do not depend on it.
 
-    program      interpreter, libraries and compiled kernels
-    importance   weights of one window's voxels; the accumulator holds their sums where a mean is taken
-    stored       the volume as read            prepared     the model's input grid
-    tile         one window in and out         accumulator  with the slab; full_accumulator without
-    result       labels or scores on the model grid
-    output       labels on the file's grid, as computed (`computed`, which the GPU holds as well) and as written
-    chains       the largest stage of the pre- and post-transforms
-    copies       of every slot that its requests hold, 0 with shared memory
-    full_batch   windows that a slot holds whatever the batch, where the model's batch axis is fixed; else 0
-    host_sums    on a GPU: windows are blended on the host
-    spare        there is room for a second set of slots, which is made after a lost connection (shared memory only:
-                 the server may still write to the first one)
+    slots      requests in flight
+    batch      windows per request
+    slab       the accumulator has only the rows that one window covers along the slab axis
+    host_sums  on a GPU: windows are blended on the host
+    spare      memory for a second arena after a lost connection; only with shared memory, since the server may still
+               write to the first one
     """
 
-    stored: int
-    prepared: int
-    tile: int
-    accumulator: int
-    full_accumulator: int
-    result: int
-    output: int
     slots: int
     batch: int
     slab: bool
-    copies: int = 0
-    program: int = 0
-    chains: int = 0
-    importance: int = 0
-    computed: int = 0
-    full_batch: int = 0
-    gpu: bool = False
-    device_slots: bool = False
     host_sums: bool = False
     spare: bool = False
 
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The memory that a run needs, computed from sizes, placement and knobs. All results are bytes."""
+
+    sizes: Sizes
+    placement: Placement
+    knobs: Knobs
+
     @property
-    def slot(self) -> int:
+    def slot_bytes(self) -> int:
         """One slot: the windows of a request, in and out."""
-        return (self.full_batch or self.batch) * self.tile
+        return self._slot_windows * self.sizes.window
 
     @property
-    def arena(self) -> int:
-        return self.slots * self.slot
+    def arena_bytes(self) -> int:
+        """The memory of all slots."""
+        return self.knobs.slots * self.slot_bytes
 
     @property
-    def spare_arena(self) -> int:
-        """A second arena; 0 with inline data, whose slots the server never writes to."""
-        return self.arena if self.spare and not self.copies else 0
+    def spare_bytes(self) -> int:
+        """A second arena; 0 with inline data, because the server never writes to such slots."""
+        return self.arena_bytes if self.knobs.spare and not self.placement.message_copies else 0
 
     @property
-    def messages(self) -> int:
-        return self.copies * self.arena
+    def device_arena_bytes(self) -> int:
+        """The part of `device_peak` that is registered with the server: the arena and the spare one."""
+        return self.arena_bytes + self.spare_bytes if self.placement.gpu and self.placement.device_slots else 0
 
     @property
-    def sums(self) -> int:
-        """The accumulator as it will be made."""
-        return self.accumulator if self.slab else self.full_accumulator
+    def message_bytes(self) -> int:
+        """Copies of the slots inside requests."""
+        return self.placement.message_copies * self.arena_bytes
 
     @property
-    def peak(self) -> int:
-        """Of the host: the largest of inference, restore and transforms; the stored volume is kept for publishing."""
-        if not self.gpu:
-            slots = self.arena + self.spare_arena + self.messages
-            infer = self.prepared + slots + self.importance + self.sums + self.result
-            return self.program + self.stored + max(infer, self.result + self.output, self.chains)
-        infer = self.messages + self.importance + (0 if self.device_slots else self.arena + self.spare_arena)
+    def sums_bytes(self) -> int:
+        """The accumulator, with the slab or without."""
+        return self.sizes.slab_accumulator if self.knobs.slab else self.sizes.full_accumulator
+
+    @property
+    def host_peak(self) -> int:
+        """Peak of the host: the largest of inference, restore and transforms.
+
+        The stored volume counts in all of them: it is kept for the publish folder.
+        """
+        sizes, slots = self.sizes, self.arena_bytes + self.spare_bytes
+        if not self.placement.gpu:
+            infer = sizes.prepared + slots + self.message_bytes + sizes.importance + self.sums_bytes + sizes.result
+            return self._program_bytes + sizes.stored + max(infer, sizes.result + sizes.output, sizes.transforms)
+        infer = self.message_bytes + sizes.importance + (0 if self.placement.device_slots else slots)
         result = 0
-        if self.host_sums:
-            result = self.result
-            infer += self.sums + result + (self.slot if self.device_slots else 0)
-        return self.program + self.stored + max(infer, result + self.output)
+        if self.knobs.host_sums:
+            result = sizes.result
+            infer += self.sums_bytes + result + (self.slot_bytes if self.placement.device_slots else 0)
+        return self._program_bytes + sizes.stored + max(infer, result + sizes.output)
 
     @property
     def device_peak(self) -> int:
-        """Of the GPU, 0 on the CPU: the largest of prepare, inference, restore and transforms."""
-        if not self.gpu:
+        """Peak of the GPU, 0 on the CPU: the largest of prepare, inference, restore and transforms."""
+        if not self.placement.gpu:
             return 0
-        infer = self.prepared + (self.device_block if self.device_slots else self.slot)
-        if not self.host_sums:
-            infer += self.importance + self.sums + self.result
-        return TABLES + max(self.stored + self.prepared, infer, self.result + self.computed, self.chains)
-
-    @property
-    def device_block(self) -> int:
-        """The part of `device_peak` in blocks that are registered with the server: the arena, and the spare one."""
-        return self.arena + self.spare_arena if self.gpu and self.device_slots else 0
+        sizes = self.sizes
+        infer = sizes.prepared + (self.device_arena_bytes if self.placement.device_slots else self.slot_bytes)
+        if not self.knobs.host_sums:
+            infer += sizes.importance + self.sums_bytes + sizes.result
+        prepare, restore = sizes.stored + sizes.prepared, sizes.result + sizes.computed
+        return TABLES + max(prepare, infer, restore, sizes.transforms)
 
     def lines(self) -> list[str]:
-        """Every part of the plan with its size, and the peak; of a run on a GPU the host's first, then the GPU's."""
-        if not self.gpu:
-            rows = {**self._host_parts(), "peak": self.peak}
+        """One line for each part of the plan with its size, and one for the peak; the host's first, then the GPU's."""
+        if not self.placement.gpu:
+            rows = {**self._host_parts(), "peak": self.host_peak}
         else:
-            host = {**self._host_parts(), "host peak": self.peak}
+            host = {**self._host_parts(), "host peak": self.host_peak}
             rows = {**host, **self._device_parts(), "GPU peak": self.device_peak}
         width = max(map(len, rows))
         return [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in rows.items()]
 
     def _host_parts(self) -> dict[str, int]:
-        here = not self.gpu or self.host_sums
+        sizes, gpu, device_slots = self.sizes, self.placement.gpu, self.placement.device_slots
+        sums_here = not gpu or self.knobs.host_sums
         return {
-            "program and libraries": self.program,
-            "stored volume": self.stored,
-            **({} if self.gpu else {"prepared volume": self.prepared}),
-            **({} if self.device_slots else {self._slots_name: self.arena}),
-            **({} if self.device_slots else self._spare_parts()),
-            **({"requests with voxels in them": self.messages} if self.messages else {}),
-            **({"a slot's scores on the host": self.slot} if self.host_sums and self.device_slots else {}),
-            **({self._sums_name: self.sums} if here else {}),
-            **({"importance map": self.importance} if self.importance else {}),
-            **({"result on the model grid": self.result} if here else {}),
-            "labels on the file's grid": self.output,
-            **({} if self.gpu else {"largest transform": self.chains}),
+            "program and libraries": self._program_bytes,
+            "stored volume": sizes.stored,
+            **({} if gpu else {"prepared volume": sizes.prepared}),
+            **({} if device_slots else {self._slots_label: self.arena_bytes}),
+            **({} if device_slots else self._spare_part()),
+            **({"requests with voxels in them": self.message_bytes} if self.message_bytes else {}),
+            **({"a slot's scores on the host": self.slot_bytes} if self.knobs.host_sums and device_slots else {}),
+            **({self._sums_label: self.sums_bytes} if sums_here else {}),
+            **({"importance map": sizes.importance} if sizes.importance else {}),
+            **({"result on the model grid": sizes.result} if sums_here else {}),
+            "labels on the file's grid": sizes.output,
+            **({} if gpu else {"largest transform": sizes.transforms}),
         }
 
     def _device_parts(self) -> dict[str, int]:
-        here = not self.host_sums
+        sizes, device_slots = self.sizes, self.placement.device_slots
+        sums_here = not self.knobs.host_sums
         parts = {
             "kernels and tables": TABLES,
-            "uploaded volume": self.stored,
-            "prepared volume": self.prepared,
-            (self._slots_name if self.device_slots else "a slot on its way"): (
-                self.arena if self.device_slots else self.slot
+            "uploaded volume": sizes.stored,
+            "prepared volume": sizes.prepared,
+            (self._slots_label if device_slots else "a slot on its way"): (
+                self.arena_bytes if device_slots else self.slot_bytes
             ),
-            **(self._spare_parts() if self.device_slots else {}),
-            **({self._sums_name: self.sums} if here else {}),
-            **({"importance map": self.importance} if here and self.importance else {}),
-            "result on the model grid": self.result,
-            "labels on the file's grid": self.computed,
-            "largest transform": self.chains,
+            **(self._spare_part() if device_slots else {}),
+            **({self._sums_label: self.sums_bytes} if sums_here else {}),
+            **({"importance map": sizes.importance} if sums_here and sizes.importance else {}),
+            "result on the model grid": sizes.result,
+            "labels on the file's grid": sizes.computed,
+            "largest transform": sizes.transforms,
         }
         return {f"GPU: {name}": size for name, size in parts.items()}
 
-    def _spare_parts(self) -> dict[str, int]:
-        return {"spare slots, after a lost connection": self.spare_arena} if self.spare_arena else {}
+    def _spare_part(self) -> dict[str, int]:
+        return {"spare slots, after a lost connection": self.spare_bytes} if self.spare_bytes else {}
 
     @property
-    def _slots_name(self) -> str:
-        return f"slots ({self.slots} × {self.full_batch or self.batch} tiles)"
+    def _program_bytes(self) -> int:
+        return self.sizes.program + (STAGING if self.placement.gpu else 0)
 
     @property
-    def _sums_name(self) -> str:
-        return f"accumulator ({'slab' if self.slab else 'whole grid'})"
+    def _slot_windows(self) -> int:
+        return self.sizes.fixed_batch or self.knobs.batch
 
+    @property
+    def _slots_label(self) -> str:
+        return f"slots ({self.knobs.slots} × {self._slot_windows} tiles)"
 
-def resident_bytes() -> int:
-    """Memory that this process holds now (resident set size)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+    @property
+    def _sums_label(self) -> str:
+        return f"accumulator ({'slab' if self.knobs.slab else 'whole grid'})"

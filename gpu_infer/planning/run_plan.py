@@ -1,262 +1,200 @@
-"""One run, settled before it starts: model, window grid, batch, slots and memory."""
+"""The run plan: model, window grid, batch, slots and memory, decided before a run starts."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from gpu_infer.backends.base.backend import Backend
-from gpu_infer.backends.labels import label_dtype
-from gpu_infer.config.config import Config
-from gpu_infer.errors import ConfigError, ResourceError
-from gpu_infer.inferers.accumulator import accumulator_shape
+from gpu_infer.errors import ResourceError
 from gpu_infer.inferers.model_fit import Fit, fit_model
 from gpu_infer.inferers.modes import WindowMode
 from gpu_infer.inferers.windows import WindowGrid, make_grid
-from gpu_infer.planning.fallbacks import GIB, degrade
-from gpu_infer.planning.memory_plan import INLINE_COPIES, KERNELS, STAGING, Load, Room, resident_bytes
-from gpu_infer.settings import Settings
-from gpu_infer.system.host_memory import free_host_bytes
-from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.planning.fallbacks import GIB, fit_memory
+from gpu_infer.planning.free_memory import UNLIMITED, FreeMemory, free_memory
+from gpu_infer.planning.memory_plan import ON_HOST, Knobs, MemoryPlan, Placement, placement_of
+from gpu_infer.planning.run_inputs import RunInputs, model_name
+from gpu_infer.planning.sizes import Windows, measure_sizes
 from gpu_infer.transforms.chain.trace import Trace
+from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.transport import Transport
-from gpu_infer.volume.geometry import Shape3
-from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.geometry import Shape3, format_shape
 
 SLOTS = 2
-"""Requests in flight where nobody says: one computes while the other is filled and blended."""
+"""Default number of requests in flight: one is computed while the other is filled and blended."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """`load` carries the batch, slots and slab that memory allows; `steps` names what was given up for it."""
+@dataclass(frozen=True, eq=False)
+class RunPlan:
+    """Everything that is decided before a run.
 
+    memory         with batch, slots and slab as the free memory allows
+    channels_last  the model's windows are [X, Y, Z, C]
+    fallbacks      one line for each step by which the memory plan was reduced
+    """
+
+    inputs: RunInputs
     model: ModelInfo
     fit: Fit
     mode: WindowMode
     grid: WindowGrid
-    load: Load
+    memory: MemoryPlan
     channels_last: bool
-    steps: list[str]
+    fallbacks: list[str]
 
     def lines(self) -> list[str]:
+        """The plan for the log: model, windows, and every part of the memory."""
         distinct, windows = self.grid.distinct_count, self.grid.window_count
         repeated = "" if distinct == windows else f" ({windows} with repeats)"
         return [
             f"model {self.model.name} version {self.model.version}: {self.fit.channels_in} → "
             f"{self.fit.channels_out} channels, {self.model.input.datatype}",
-            f"{distinct} windows{repeated} of {_by(self.fit.window)} over {_by(self.grid.shape)}, "
-            f"mode {self.grid.mode}{self._how()}, batch {self.load.batch}, {self.load.slots} slots",
-            *self.load.lines(),
+            f"{distinct} windows{repeated} of {format_shape(self.fit.window)} over {format_shape(self.grid.shape)}, "
+            f"mode {self.grid.mode}{self._weights()}, batch {self.memory.knobs.batch}, {self.memory.knobs.slots} slots",
+            *self.memory.lines(),
         ]
 
-    def _how(self) -> str:
+    def _weights(self) -> str:
         weights = f", {self.mode.blend} weights" if self.mode.blend != "constant" else ""
         return weights + (f", mirrored in {n} combinations" if (n := len(self.grid.mirrors)) > 1 else "")
 
 
-def plan_job(
-    config: Config,
-    pipeline: Pipeline,
-    settings: Settings,
-    volume: VolumeHeader,
-    transport: Transport,
-    backend: Backend,
-) -> Job:
-    """Ask the server for the model and settle everything; raises ModelError, ConfigError or ResourceError.
+def plan_run(inputs: RunInputs, transport: Transport, backend: Backend) -> RunPlan:
+    """Ask the server for the model and plan the run.
 
-    Where /dev/shm has no space for the slots, `transport` steps down here: the plan then counts what requests hold.
+    If /dev/shm has no space for the slots, `transport` falls back here, and the plan counts what requests hold.
+
+    Raises ModelError, ConfigError or ResourceError.
     """
-    inferer = config.inferer
-    name = model_name(config, settings)
-    model = transport.server.model(
-        name,
-        inferer.model_version or "",
-        input_name=inferer.input_name,
-        output_name=inferer.output_name,
-        batch=settings.batch_size or inferer.batch_size,
-        wait_s=settings.wait_s,
-        load=settings.load_model,
-    )
-    room = room_of(backend, transport.control, transport.data)
-    job, channels = settle(config, pipeline, settings, volume, model, room), None
-    if job.fit.channels_out == -1:
-        channels = probe_output_channels(
+    model = _ask_model(inputs, transport.server)
+    placement = placement_of(backend, transport.control, transport.data)
+    free, channels_out = free_memory(backend), None
+    plan = make_plan(inputs, model, free, placement)
+    if plan.fit.channels_out == -1:
+        channels_out = probe_output_channels(
             transport,
             model,
-            job.fit.window,
-            job.fit.channels_in,
-            channels_last=job.channels_last,
-            deadline_s=settings.deadline_s,
+            plan.fit.window,
+            plan.fit.channels_in,
+            channels_last=plan.channels_last,
+            deadline_s=inputs.settings.deadline_s,
         )
-        job = settle(config, pipeline, settings, volume, model, room, channels_out=channels)
-    transport.make_room(job.load.arena)
-    now = room_of(backend, transport.control, transport.data)
-    if now.copies != room.copies:
-        job = settle(config, pipeline, settings, volume, model, now, channels_out=channels)
-    return job
+        plan = make_plan(inputs, model, free, placement, channels_out)
+    transport.make_room(plan.memory.arena_bytes)
+    new_placement = placement_of(backend, transport.control, transport.data)
+    if new_placement.message_copies != placement.message_copies:
+        plan = make_plan(inputs, model, free_memory(backend), new_placement, channels_out)
+    return plan
 
 
-def replanned(job: Job, transport: Transport, backend: Backend) -> Job:
-    """`job` itself, or with another load where `transport` has stepped down since it was planned.
-
-    Slots then lie on the host, and inline requests hold them once more; the GPU holds less. `steps` are the new ones.
-    Raises ResourceError where the host's memory does not suffice.
-    """
-    room = room_of(backend, transport.control, transport.data)
-    if (room.copies, room.device_slots) == (job.load.copies, job.load.device_slots):
-        return job
-    load = replace(job.load, copies=room.copies, device_slots=room.device_slots)
-    # what the GPU holds by now is no longer free, and the plan for it had more in it
-    load, steps = degrade(load, None if room.host is None else room.host + resident_bytes())
-    return replace(job, load=load, steps=steps)
-
-
-def check_stored(nbytes: int, path: Path) -> None:
-    """Raise ResourceError if the voxels alone, `nbytes`, do not fit what the host has free."""
-    free = free_host_bytes()
-    if nbytes > free:
-        raise ResourceError(
-            f"{path}: its voxels take {nbytes / 2**20:.1f} MiB, {free / 2**20:.1f} MiB of memory are free",
-            remedy="give the process more memory (a container's limit), or crop the volume",
-        )
-
-
-def room_of(backend: Backend, control: str = "grpc", data: str | None = None) -> Room:
-    """What is free now for a run on `backend`, with voxels that travel by `data` (None: the best that it can)."""
-    gpu = backend.name == "gpu"
-    return Room(
-        host=free_host_bytes() if gpu else backend.free_bytes(),
-        device=backend.free_bytes() if gpu else None,
-        gpu=gpu,
-        device_slots=gpu and data in (None, "cuda_shm"),
-        copies=INLINE_COPIES[control] if data == "inline" else 0,
-    )
-
-
-def model_name(config: Config, settings: Settings) -> str:
-    """The model asked for; ConfigError where neither the options nor the configuration name one."""
-    name = settings.model_name or config.inferer.model_name
-    if name is None:
-        raise ConfigError(f"{config.path.name}: inferer.args.model_name is missing", remedy="set it, or pass --model")
-    return name
-
-
-def settle(
-    config: Config,
-    pipeline: Pipeline,
-    settings: Settings,
-    volume: VolumeHeader,
+def make_plan(
+    inputs: RunInputs,
     model: ModelInfo,
-    room: Room | None,
-    *,
+    free: FreeMemory = UNLIMITED,
+    placement: Placement = ON_HOST,
     channels_out: int | None = None,
-    shape: Shape3 | None = None,
-) -> Job:
-    """The job for a known model, without touching a voxel or a server.
+) -> RunPlan:
+    """Plan the run of a known model, without reading a voxel or asking a server.
 
-    room   where arrays lie and what is free there; None: on the host, not limited
-    shape  of the model's grid, where voxels decided it; None: as traced
+    channels_out  classes of the model, if its configuration does not say them
+
+    Raises ModelError, ConfigError or ResourceError.
     """
-    room = room or Room()
-    inferer = config.inferer
-    trace = pipeline.trace(volume.channels, volume.geometry, volume.dtype)
-    shape, channels = shape or trace.model_shape, trace.model_channels
-    simple = inferer.kind == "simple"
-    fit = fit_model(
+    header, trace = inputs.header, inputs.trace()
+    fit = fit_window(inputs, model, trace.model_channels, trace.model_shape, trace.channels_last)
+    if channels_out is not None:
+        fit = replace(fit, channels_out=channels_out)
+    _check_transforms(inputs, trace, free, placement)
+    mode = inputs.config.inferer.window_mode(inputs.settings.mode)
+    grid = make_grid(trace.model_shape, fit.window, mode)
+    if fit.channels_out > 0:
+        trace = inputs.trace(model.input.dtype, fit.channels_out)
+    sizes = measure_sizes(inputs, Windows(model, fit, mode, grid), trace)
+    try:
+        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, fit, grid))
+        memory, fallbacks = fit_memory(memory, free.with_resident())
+    except ResourceError as error:  # the grid shows whether the file has a wrong spacing
+        raise ResourceError(
+            f"{header.path}: {format_shape(header.geometry.shape)} becomes {format_shape(grid.shape)} for the model: "
+            f"{error.message}",
+            remedy=error.remedy,
+        ) from None
+    return RunPlan(inputs, model, fit, mode, grid, memory, trace.channels_last, fallbacks)
+
+
+def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3, channels_last: bool) -> Fit:
+    """Choose window and batch for a prepared volume of `channels` and `shape`.
+
+    Raises ModelError if volume and model do not fit, ConfigError if a roi_size is missing or the batch is too large.
+    """
+    inferer = inputs.config.inferer
+    return fit_model(
         model,
         channels=channels,
         shape=shape,
-        channels_last=trace.channels_last,
-        whole_volume=simple,
-        roi_size=settings.roi_size or inferer.roi_size,
-        batch_size=settings.batch_size or inferer.batch_size,
+        channels_last=channels_last,
+        whole_volume=inferer.kind == "simple",
+        roi_size=inputs.settings.roi_size or inferer.roi_size,
+        batch_size=inputs.batch_size,
     )
-    if channels_out is not None:
-        fit = Fit(fit.window, fit.batch, fit.channels_in, channels_out)
-    _check_free(volume, shape, trace, room)
-    mode = inferer.window_mode(settings.mode)
-    grid = make_grid(shape, fit.window, mode)
-    gaussian = mode.blend != "constant"
-    classes = max(fit.channels_out, 1)
-    if fit.channels_out > 0:
-        trace = pipeline.trace(volume.channels, volume.geometry, volume.dtype, model.input.dtype, fit.channels_out)
+
+
+def choose_knobs(inputs: RunInputs, fit: Fit, grid: WindowGrid) -> Knobs:
+    """The knobs as options and configuration set them, but no larger than the number of windows needs."""
     visits = grid.distinct_count * len(grid.mirrors)
     batch = min(fit.batch, visits)
-    summed = classes + (gaussian and pipeline.finalizer != "argmax")  # the weights' sums are one channel more
-    computed = len(config.outputs) * _bytes(volume.geometry.shape, label_dtype(classes))
-    load = Load(
-        stored=volume.nbytes,
-        prepared=_bytes((channels, *shape), model.input.dtype) + trace.kept_bytes,
-        tile=_bytes((channels, *fit.window), model.input.dtype) + _bytes((classes, *fit.window), model.output.dtype),
-        accumulator=_bytes(accumulator_shape(grid, summed, True), np.float32),
-        full_accumulator=_bytes(accumulator_shape(grid, summed, False), np.float32),
-        result=_result_bytes(pipeline, classes, shape),
-        output=computed + sum(_bytes(volume.geometry.shape, output.dtype) for output in config.outputs),
-        computed=computed,
-        slots=min(settings.slots or inferer.slots or SLOTS, -(-visits // batch)),
-        batch=batch,
-        slab=settings.slab,
-        copies=room.copies,
-        full_batch=model.max_batch if model.fixed_batch else 0,
-        gpu=room.gpu,
-        device_slots=room.device_slots,
-        spare=True,
-        chains=max(trace.peak_bytes, volume.extra),  # voxels are read before the first transform
-        importance=_bytes(fit.window, np.float32) if gaussian else 0,
-        program=max(resident_bytes() - volume.held, 0) + KERNELS + (STAGING if room.gpu else 0) + grid.list_bytes,
+    slots = inputs.settings.slots or inputs.config.inferer.slots or SLOTS
+    return Knobs(slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, spare=True)
+
+
+def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) -> RunPlan:
+    """`plan` itself, or with another memory plan if `transport` fell back since `plan` was made.
+
+    Slots are then on the host, and inline requests hold copies of them; the GPU needs less. `fallbacks` of the result
+    are the new ones. Raises ResourceError if the host's memory does not suffice.
+    """
+    placement = placement_of(backend, transport.control, transport.data)
+    if placement == plan.memory.placement:
+        return plan
+    # The GPU is not compared: this run's arrays already reduce its free bytes, and the first plan needed more of it.
+    host_only = replace(free_memory(backend), device=None).with_resident()
+    memory, fallbacks = fit_memory(replace(plan.memory, placement=placement), host_only)
+    return replace(plan, memory=memory, fallbacks=fallbacks)
+
+
+def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
+    """`plan` on the model's grid that voxel values decided; it is within the planned grid and needs no more memory."""
+    inputs = plan.inputs
+    fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.channels_last)
+    fit = replace(fit, channels_out=plan.fit.channels_out)
+    grid = make_grid(shape, fit.window, plan.mode)
+    most, knobs = choose_knobs(inputs, fit, grid), plan.memory.knobs
+    knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
+    return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))
+
+
+def _ask_model(inputs: RunInputs, server: Server) -> ModelInfo:
+    inferer = inputs.config.inferer
+    return server.model(
+        model_name(inputs.config, inputs.settings),
+        inferer.model_version or "",
+        input_name=inferer.input_name,
+        output_name=inferer.output_name,
+        batch=inputs.batch_size,
+        wait_s=inputs.settings.wait_s,
+        load=inputs.settings.load_model,
     )
-    # interpreter and libraries are in memory already
-    host = None if room.host is None else room.host + resident_bytes()
-    try:
-        load, steps = degrade(load, host, room.device)
-    except ResourceError as error:  # a wrong spacing in the file shows in the grid
-        raise ResourceError(
-            f"{volume.path}: {_by(volume.geometry.shape)} becomes {_by(shape)} for the model: {error.message}",
-            remedy=error.remedy,
-        ) from None
-    return Job(model, fit, mode, grid, load, trace.channels_last, steps)
 
 
-def _check_free(volume: VolumeHeader, shape: Shape3, trace: Trace, room: Room) -> None:
-    """ResourceError if the transforms alone need more than is free: before windows are laid over a grid of any size."""
-    free = room.device if room.gpu else room.host
-    if free is not None and trace.peak_bytes > free:
+def _check_transforms(inputs: RunInputs, trace: Trace, free: FreeMemory, placement: Placement) -> None:
+    """Raise ResourceError if the transforms alone need more than is free, before windows are placed on a huge grid."""
+    header = inputs.header
+    limit = free.device if placement.gpu else free.host
+    if limit is not None and trace.peak_bytes > limit:
         raise ResourceError(
-            f"{volume.path}: {_by(volume.geometry.shape)} becomes {_by(shape)} for the model: the transforms alone "
-            f"need {trace.peak_bytes / GIB:.1f} GiB of {'the GPU' if room.gpu else 'memory'}, "
-            f"{free / GIB:.1f} GiB are free",
+            f"{header.path}: {format_shape(header.geometry.shape)} becomes {format_shape(trace.model_shape)} for the "
+            f"model: the transforms alone need {trace.peak_bytes / GIB:.1f} GiB of "
+            f"{'the GPU' if placement.gpu else 'memory'}, {limit / GIB:.1f} GiB are free",
             remedy="check the target and the spacing in the file, or give the run more memory",
         )
-
-
-def narrowed(
-    job: Job, config: Config, pipeline: Pipeline, settings: Settings, volume: VolumeHeader, shape: Shape3
-) -> Job:
-    """`job` on the grid that the voxels decided, which lies within the one that it was planned for: no more memory."""
-    classes = job.fit.channels_out
-    smaller = settle(config, pipeline, settings, volume, job.model, None, channels_out=classes, shape=shape)
-    batch = min(job.load.batch, smaller.load.batch)
-    slots = min(job.load.slots, smaller.load.slots)
-    return replace(smaller, load=replace(job.load, batch=batch, slots=slots), steps=job.steps)
-
-
-def _result_bytes(pipeline: Pipeline, classes: int, shape: Shape3) -> int:
-    """What the finalizer makes on the model's grid."""
-    if pipeline.finalizer == "argmax":
-        return _bytes(shape, label_dtype(classes))
-    return _bytes((classes, *shape), np.uint8 if pipeline.finalizer == "masks" else np.float32)
-
-
-def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
-    return int(math.prod(shape) * np.dtype(dtype).itemsize)
-
-
-def _by(shape: tuple[int, int, int]) -> str:
-    return "×".join(map(str, shape))

@@ -111,3 +111,8 @@ class Geometry:
         ends = [(-0.5, n - 0.5) for n in self.shape]
         index = np.array([[i, j, k, 1.0] for i in ends[0] for j in ends[1] for k in ends[2]])
         return np.asarray((self.affine @ index.T).T[:, :3])
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """Sizes for messages and logs: (64, 64, 48) becomes "64×64×48"."""
+    return "×".join(map(str, shape))

@@ -61,7 +61,7 @@ def test_doctor_asks_for_local_servers_alone(driver: Path, tmp_path: Path, monke
     def no_server(*_: object) -> None:
         raise server.GpuInferError("no server in this test")
 
-    monkeypatch.setattr(server, "_connect", no_server)
+    monkeypatch.setattr("gpu_infer.connect.connect", no_server)
     asked = {}
     for name, models in (("local", tmp_path), ("remote", None)):
         checks = server.check_server(settings_with(models))

@@ -26,8 +26,8 @@ from real_device import real_gpu
 from gpu_infer import app
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.errors import ResourceError
-from gpu_infer.planning.memory_plan import TABLES
-from gpu_infer.planning.run_plan import Job, plan_job
+from gpu_infer.planning.memory_plan import TABLES, MemoryPlan
+from gpu_infer.planning.run_plan import RunPlan, plan_run
 from gpu_infer.report import Report
 
 pytestmark = pytest.mark.slow
@@ -270,7 +270,7 @@ def test_gaussian_weights_and_mirrors(
     assert found[1].data["gpu"]["tie_band"] == 1e-5
 
 
-STEPS: list[tuple[str, dict[str, Any]]] = [
+FALLBACKS: list[tuple[str, dict[str, Any]]] = [
     ("no spare slots, so that a lost connection ends the run", {"spare": False}),
     ("slots 3 → 2", {"spare": False, "slots": 2}),
     ("slots 2 → 1", {"spare": False, "slots": 1}),
@@ -278,7 +278,7 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     ("slab accumulator switched on", {"spare": False, "slots": 1, "batch": 1, "slab": True}),
     ("accumulator on the host", {"spare": False, "slots": 1, "batch": 1, "slab": True, "host_sums": True}),
 ]
-"""The steps of a GPU in their order, each with what the plan is afterwards."""
+"""The fallbacks of a GPU in their order, each with the knobs of the plan after it."""
 
 
 @pytest.mark.parametrize("finish", ["argmax", "scores", "masks"])
@@ -293,17 +293,17 @@ def test_little_memory_gives_the_same_labels(tmp_path: Path, triton_server: Any,
         chosen["post_transforms"].insert(0, {"name": "ScaleIntensityRange", "args": {"fields": "model", **window}})
     if finish == "masks":
         take_masks(chosen)
-    plans: list[Job] = []
+    plans: list[RunPlan] = []
 
     def run(name: str, device: str = "gpu", capacity: int = memory.CAPACITY) -> Any:
-        def noted(*arguments: Any) -> Job:
-            plans.append(plan_job(*arguments))
+        def noted(*arguments: Any) -> RunPlan:
+            plans.append(plan_run(*arguments))
             return plans[-1]
 
         write_nifti(tmp_path / name / "input/case.nii", stored, AFFINE)
         with simulated_cupy(capacity=capacity), pytest.MonkeyPatch.context() as patch:
             open_segments_as_cuda(patch)
-            patch.setattr(app, "plan_job", noted)
+            patch.setattr(app, "plan_run", noted)
             options = {"require": "cuda_shm"} if device == "gpu" else {}
             return operate(
                 tmp_path / name, triton_server, chosen, device=device, slots=3, batch_size=2, slab=False, **options
@@ -311,19 +311,21 @@ def test_little_memory_gives_the_same_labels(tmp_path: Path, triton_server: Any,
 
     expected = labels_of(run("cpu", "cpu"))
     assert run("ample").data["plan"]["steps"] == []
-    ample = plans[-1].load
-    loads = [replace(ample, **changes) for _, changes in STEPS]
+    ample = plans[-1].memory
+    reduced = [with_knobs(ample, **changes) for _, changes in FALLBACKS]
     if finish == "scores":  # whole scores are held while labels are made of them: that stage is then the peak
-        assert loads.pop().device_peak == loads[-1].device_peak
-    for number, load in enumerate(loads, start=1):
-        result = run(f"step {number}", capacity=load.device_peak)
-        assert [step.split(": ")[-1] for step in result.data["plan"]["steps"]] == [name for name, _ in STEPS[:number]]
-        assert result.data["memory"]["planned_device_peak_bytes"] == load.device_peak
-        assert result.data["gpu"]["peak_device_bytes"] <= load.device_peak
-        assert result.data["tiles"]["accumulator"] == ("host" if load.host_sums else "gpu")
+        assert reduced.pop().device_peak == reduced[-1].device_peak
+    for number, memory_plan in enumerate(reduced, start=1):
+        result = run(f"step {number}", capacity=memory_plan.device_peak)
+        assert [step.split(": ")[-1] for step in result.data["plan"]["steps"]] == [
+            name for name, _ in FALLBACKS[:number]
+        ]
+        assert result.data["memory"]["planned_device_peak_bytes"] == memory_plan.device_peak
+        assert result.data["gpu"]["peak_device_bytes"] <= memory_plan.device_peak
+        assert result.data["tiles"]["accumulator"] == ("host" if memory_plan.knobs.host_sums else "gpu")
         np.testing.assert_array_equal(labels_of(result), expected)
     with pytest.raises(ResourceError, match="of the GPU's memory at the peak with 1 slot and batch 1"):
-        run("too little", capacity=loads[-1].device_peak - 1)
+        run("too little", capacity=reduced[-1].device_peak - 1)
     assert not (tmp_path / "too little/output/case.mhd").exists()
 
 
@@ -336,7 +338,7 @@ def test_sums_on_the_host_with_slots_on_the_host(
         write_nifti(tmp_path / device / "input/case.nii", volume((33, 21, 18)), AFFINE)
         with pytest.MonkeyPatch.context() as patch:
             if device == "gpu":
-                patch.setattr(app, "plan_job", with_sums_on_the_host)
+                patch.setattr(app, "plan_run", with_sums_on_the_host)
             found.append(operate(tmp_path / device, triton_server, content(), device=device, data=data))
     assert_same(found[1], found[0])
     assert found[1].data["gpu"]["tied_voxels"] is None  # the CPU decides, which counts none
@@ -344,9 +346,13 @@ def test_sums_on_the_host_with_slots_on_the_host(
     assert found[1].data["gpu"]["tile_bytes_down"] > 0
 
 
-def with_sums_on_the_host(*arguments: Any) -> Job:
-    job = plan_job(*arguments)
-    return replace(job, load=replace(job.load, host_sums=True))
+def with_sums_on_the_host(*arguments: Any) -> RunPlan:
+    plan = plan_run(*arguments)
+    return replace(plan, memory=with_knobs(plan.memory, host_sums=True))
+
+
+def with_knobs(memory: MemoryPlan, **changes: Any) -> MemoryPlan:
+    return replace(memory, knobs=replace(memory.knobs, **changes))
 
 
 def test_restoring_all_orientations(tmp_path: Path, triton_server: Any, gpu: Any) -> None:

@@ -12,7 +12,7 @@ from operator_helpers import config, operate, write_nifti
 
 from gpu_infer import app
 from gpu_infer.errors import InputError, ResourceError
-from gpu_infer.planning import run_plan as job
+from gpu_infer.planning import free_memory
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +89,7 @@ def test_a_plan_without_memory_reads_no_voxel(
         raise AssertionError("voxels were read")
 
     monkeypatch.setattr(app, "read_voxels", refuse)
-    monkeypatch.setattr(job, "resident_bytes", lambda: 0)
+    monkeypatch.setattr(free_memory, "resident_bytes", lambda: 0)
     monkeypatch.setattr("gpu_infer.backends.cpu.backend.CpuBackend.free_bytes", lambda _: 1 << 20)
     with pytest.raises(ResourceError, match="peak"):
         operate(tmp_path, triton_server, content())
@@ -99,6 +99,6 @@ def test_a_volume_larger_than_the_memory_limit_is_refused(
     tmp_path: Path, triton_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_nan(tmp_path)
-    monkeypatch.setattr(job, "free_host_bytes", lambda: 5000)
+    monkeypatch.setattr(free_memory, "free_host_bytes", lambda: 5000)
     with pytest.raises(ResourceError, match=r"case\.nii\.gz: its voxels take 0\.0 MiB, 0\.0 MiB of memory are free"):
         operate(tmp_path, triton_server, content())

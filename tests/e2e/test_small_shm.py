@@ -13,7 +13,8 @@ import pytest
 from operator_helpers import config, operate, write_nifti
 
 from gpu_infer.errors import ResourceError
-from gpu_infer.planning import run_plan as job_module
+from gpu_infer.planning import run_plan
+from gpu_infer.planning.free_memory import FreeMemory
 from gpu_infer.planning.memory_plan import INLINE_COPIES
 from gpu_infer.triton.shm import host_arenas as regions
 
@@ -88,14 +89,14 @@ def test_memory_that_does_not_suffice_for_requests_means_fewer_slots(
 ) -> None:
     content = config("threshold_half", roi_size=[32, 32, 32])
     roomy = operate(root, triton_server, content, batch_size=1, data="inline")
-    degrade = job_module.degrade
+    fit_memory = run_plan.fit_memory
     free = roomy.data["memory"]["planned_peak_bytes"]
 
-    def tight(load: Any, _host: Any, _device: Any = None) -> Any:
+    def tight(plan: Any, _free: Any) -> Any:
         # what the plan without copies needs, and half of what the requests of two slots hold
-        return degrade(load, load.peak - load.messages // 2 if load.messages else load.peak)
+        return fit_memory(plan, FreeMemory(host=plan.host_peak - plan.message_bytes // 2))
 
-    monkeypatch.setattr(job_module, "degrade", tight)
+    monkeypatch.setattr(run_plan, "fit_memory", tight)
     monkeypatch.setattr(regions, "_free", lambda _folder: PROBE)
     result = operate(root, triton_server, content, batch_size=1)
     assert result.data["tiles"]["slots"] == 1

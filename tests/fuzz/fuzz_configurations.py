@@ -15,14 +15,15 @@ from fuzz_cases import change_bytes, run_cases, workplace
 
 from gpu_infer import logs
 from gpu_infer.config.load import load_config
-from gpu_infer.planning.memory_plan import Room
-from gpu_infer.planning.run_plan import settle
+from gpu_infer.planning.free_memory import FreeMemory
+from gpu_infer.planning.run_inputs import RunInputs
+from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.registry import TRANSFORMS
 from gpu_infer.triton.model.repository import model_in_repository
 from gpu_infer.volume.geometry import Geometry
-from gpu_infer.volume.volume import Volume
+from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.writers.render_settings import load_render_settings
 
 ENVIRONMENT = {"WORD": "some word", "NUMBER": "3", "EMPTY": "", "LONG": "9" * 5000}
@@ -181,9 +182,10 @@ def plan(path: Path) -> None:
     model = model_in_repository(Path(__file__).parents[1] / "models", "classes5")
     assert model is not None
     voxels = np.zeros((1, 64, 64, 48), np.int16)
-    volume = Volume(voxels, Geometry((64, 64, 48), np.diag([0.7, 0.8, 3.0, 1.0])), path, "nifti")
-    settings = Settings.from_environment({}, config=path)
-    settle(config, pipeline, settings, volume, model, Room(host=4 << 30)).lines()
+    geometry = Geometry((64, 64, 48), np.diag([0.7, 0.8, 3.0, 1.0]))
+    header = VolumeHeader(geometry, 1, voxels.dtype, path, (path,), "nifti", lambda _: voxels)
+    inputs = RunInputs(Settings.from_environment({}, config=path), config, pipeline, header)
+    make_plan(inputs, model, FreeMemory(host=4 << 30)).lines()
 
 
 def configure_logs(folder: Path) -> None:

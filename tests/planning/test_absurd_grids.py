@@ -1,4 +1,4 @@
-"""Grids of a size that nothing holds: refused by arithmetic, before anything of that size is listed or allocated."""
+"""Grids beyond any memory are refused by arithmetic, before lists or arrays of that size are created."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.inferers.modes import window_mode
 from gpu_infer.inferers.windows import make_grid
 from gpu_infer.planning import dry_run
-from gpu_infer.planning.memory_plan import Room
-from gpu_infer.planning.run_plan import settle
+from gpu_infer.planning.free_memory import FreeMemory
+from gpu_infer.planning.run_inputs import RunInputs
+from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.model.repository import model_in_repository
@@ -41,9 +42,9 @@ def plan_with(tmp_path: Path, *transforms: dict[str, Any], spacing: float = 1.0,
         config = load_config(path, {})
         model = model_in_repository(MODELS, "classes5")
         assert model is not None
-        volume = read_header([tmp_path / "a.nii"])
         settings = Settings.from_environment({}, config=path)
-        return settle(config, config.pipeline(), settings, volume, model, Room(host=8 * GIB))
+        inputs = RunInputs(settings, config, config.pipeline(), read_header([tmp_path / "a.nii"]))
+        return make_plan(inputs, model, FreeMemory(host=8 * GIB))
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -86,10 +87,10 @@ def test_a_grid_just_below_the_limit_of_an_axis_is_refused_for_its_memory(tmp_pa
 
 def test_windows_are_counted_in_the_plan(tmp_path: Path) -> None:
     # 64 · 64 · 48 windows of one voxel
-    job = plan_with(tmp_path, roi_size=[1, 1, 1])
-    assert job.grid.distinct_count == 196_608
+    plan = plan_with(tmp_path, roi_size=[1, 1, 1])
+    assert plan.grid.distinct_count == 196_608
     smaller = plan_with(tmp_path, roi_size=[32, 32, 32])
-    assert job.load.program - smaller.load.program > 196_608 * 300
+    assert plan.memory.sizes.program - smaller.memory.sizes.program > 196_608 * 300
 
 
 def test_more_windows_than_memory_are_refused(tmp_path: Path) -> None:

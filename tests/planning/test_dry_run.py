@@ -1,4 +1,4 @@
-"""What `gpu-infer validate` says and refuses, without a server."""
+"""The lines and the refusals of `gpu-infer validate`, without a server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_model_that_the_named_repository_lacks(tmp_path: Path) -> None:
         plan(settings(tmp_path, model_name="nothing"), None, MODELS)
 
 
-def test_without_a_repository_windows_are_left_to_the_run(tmp_path: Path) -> None:
+def test_without_a_repository_windows_are_not_known(tmp_path: Path) -> None:
     lines = plan(settings(tmp_path), volume(tmp_path))
     assert "model fixed_roi: no config.pbtxt at hand (--models), so windows and peak memory are not known" in lines
     assert not [line for line in lines if line.startswith("peak")]

@@ -1,18 +1,21 @@
-"""What a window mode means for the plan of a run: requests, slots, memory and the lines that `validate` prints."""
+"""The run plan: what a window mode means for it, and how it changes with the transport and with the grid."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from planned_runs import inputs_of, model_of
 
+from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError
-from gpu_infer.planning.dry_run import plan
-from gpu_infer.planning.memory_plan import Load
+from gpu_infer.planning.dry_run import plan as dry_run
+from gpu_infer.planning.run_plan import make_plan, replan_for_grid, replan_for_transport
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 
@@ -29,7 +32,7 @@ def planned(tmp_path: Path) -> Any:
         path = tmp_path / "config_inference.json"
         path.write_text(json.dumps(content))
         settings = Settings.from_environment({}, config=path, mode=option, output=tmp_path, logs=tmp_path)
-        return plan(settings, tmp_path / "case.nii")
+        return dry_run(settings, tmp_path / "case.nii")
 
     return lines
 
@@ -58,6 +61,75 @@ def test_an_option_against_the_configuration(planned: Any) -> None:
         planned("monai", mode="nnunet", step_size=0.25)
 
 
-def test_the_importance_map_counts_where_windows_are_in_memory() -> None:
-    load = Load(1000, 200, 30, 400, 400, 50, 60, 1, 1, True)
-    assert Load(**{**load.__dict__, "importance": 77}).peak == load.peak + 77
+class _Transport:
+    control, data = "grpc", "system_shm"
+
+
+class _Cpu:
+    name = "cpu"
+
+    def __init__(self, free: int = 1 << 40) -> None:
+        self.free = free
+
+    def free_bytes(self) -> int:
+        return self.free
+
+
+def test_knobs_are_no_larger_than_the_number_of_windows_needs(tmp_path: Path) -> None:
+    model = model_of(2, (8, 8, 8), max_batch=4)
+    many = make_plan(inputs_of(tmp_path, (64, 64, 64), options={"slots": 3}), model).memory.knobs
+    assert (many.slots, many.batch, many.slab, many.spare, many.host_sums) == (3, 4, True, True, False)
+    one = make_plan(inputs_of(tmp_path, (8, 8, 8), options={"slots": 3}), model).memory.knobs
+    assert (one.slots, one.batch) == (1, 1)
+
+
+def test_a_plan_for_the_same_transport_stays(tmp_path: Path) -> None:
+    plan = make_plan(inputs_of(tmp_path, (64, 64, 64)), model_of(2, (8, 8, 8)))
+    transport: Any = _Transport()
+    backend: Any = _Cpu()
+    assert replan_for_transport(plan, transport, backend) is plan
+
+
+def test_a_plan_for_inline_data_counts_messages_and_falls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_infer.planning.free_memory.resident_bytes", lambda: 0)
+    plan = make_plan(inputs_of(tmp_path, (64, 64, 64)), model_of(2, (32, 32, 32)))
+    transport: Any = _Transport()
+    transport.data = "inline"
+    roomy: Any = _Cpu()
+    inline = replan_for_transport(plan, transport, roomy)
+    assert inline.memory.placement.message_copies == 5
+    assert inline.memory.knobs == plan.memory.knobs
+    assert inline.fallbacks == []
+    # one slot less suffices
+    tight: Any = _Cpu(inline.memory.host_peak - inline.memory.slot_bytes)
+    reduced = replan_for_transport(plan, transport, tight)
+    assert [line.split(": ")[-1] for line in reduced.fallbacks] == ["slots 2 → 1"]
+    assert plan.fallbacks == []
+
+
+def test_a_plan_for_a_smaller_grid_keeps_its_memory(tmp_path: Path) -> None:
+    plan = make_plan(inputs_of(tmp_path, (64, 64, 64)), model_of(2, (8, 8, 8), max_batch=4))
+    smaller = replan_for_grid(plan, (8, 8, 20))
+    assert smaller.grid.shape == (8, 8, 20)
+    assert smaller.grid.distinct_count == 3
+    assert (smaller.memory.knobs.batch, smaller.memory.knobs.slots) == (3, 1)
+    assert smaller.memory.sizes == plan.memory.sizes
+    assert (plan.memory.knobs.batch, plan.memory.knobs.slots) == (4, 2)
+
+
+def test_a_simple_inferer_takes_the_window_of_the_smaller_grid(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, (64, 64, 64))
+    path = inputs.config.path
+    path.write_text(path.read_text().replace("TRTISScanWindowInferer", "TRTISSimpleInferer"))
+    config = load_config(path, {})
+    plan = make_plan(replace(inputs, config=config), model_of(2, (-1, -1, -1)))
+    assert plan.fit.window == (64, 64, 64)
+    assert replan_for_grid(plan, (8, 9, 10)).fit.window == (8, 9, 10)
+
+
+def test_classes_that_only_the_server_knows(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, (64, 64, 64))
+    model = model_of(-1, (8, 8, 8))
+    unknown, known = make_plan(inputs, model), make_plan(inputs, model, channels_out=7)
+    assert (unknown.fit.channels_out, known.fit.channels_out) == (-1, 7)
+    assert known.memory.sizes.full_accumulator == 7 * unknown.memory.sizes.full_accumulator

@@ -1,0 +1,43 @@
+"""What a run is planned from, before any server is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gpu_infer.config.config import Config
+from gpu_infer.errors import ConfigError
+from gpu_infer.settings import Settings
+from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.transforms.chain.trace import Trace
+from gpu_infer.volume.header import VolumeHeader
+
+
+@dataclass(frozen=True, eq=False)
+class RunInputs:
+    """Options, configuration, the configuration's chains, and the volume's header."""
+
+    settings: Settings
+    config: Config
+    pipeline: Pipeline
+    header: VolumeHeader
+
+    @property
+    def batch_size(self) -> int | None:
+        """Windows per request by option or configuration; None: as many as the model takes."""
+        return self.settings.batch_size or self.config.inferer.batch_size
+
+    def trace(self, dtype: DTypeLike = np.float32, classes: int | None = None) -> Trace:
+        """Dry run of the chains on this volume's shape; see `Pipeline.trace`."""
+        header = self.header
+        return self.pipeline.trace(header.channels, header.geometry, header.dtype, dtype, classes)
+
+
+def model_name(config: Config, settings: Settings) -> str:
+    """The model's name by option or configuration. Raises ConfigError if neither has one."""
+    name = settings.model_name or config.inferer.model_name
+    if name is None:
+        raise ConfigError(f"{config.path.name}: inferer.args.model_name is missing", remedy="set it, or pass --model")
+    return name

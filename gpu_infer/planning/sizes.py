@@ -1,0 +1,105 @@
+"""Sizes of a run's arrays: the part of the memory plan that no fallback changes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gpu_infer.backends.labels import label_dtype
+from gpu_infer.inferers.accumulator import accumulator_shape
+from gpu_infer.inferers.model_fit import Fit
+from gpu_infer.inferers.modes import WindowMode
+from gpu_infer.inferers.windows import WindowGrid
+from gpu_infer.planning.free_memory import resident_bytes
+from gpu_infer.planning.run_inputs import RunInputs
+from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.transforms.chain.trace import Trace
+from gpu_infer.triton.model.info import ModelInfo
+
+KERNELS = 192 << 20
+"""Bytes that a run loads after the plan: compiled kernels, and the compiler if no cache has them yet."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes in bytes, measured once. Fallbacks and a change of the data transport do not change them.
+
+    program           interpreter, libraries, compiled kernels and the lists of windows
+    stored            the volume as read
+    prepared          the model's input on its own grid, and fields that only the post-transforms read
+    window            one window, in and out
+    slab_accumulator  sums of the rows that one window covers along the slab axis
+    full_accumulator  sums of the whole grid
+    result            labels, masks or scores on the model's grid
+    computed          labels on the file's grid, as computed; the GPU holds them as well
+    output            `computed`, and the labels as written
+    transforms        the largest stage of the pre- and post-transforms
+    importance        weights of one window's voxels; 0 if all voxels weigh the same
+    fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
+    """
+
+    stored: int
+    prepared: int
+    window: int
+    slab_accumulator: int
+    full_accumulator: int
+    result: int
+    output: int
+    program: int = 0
+    computed: int = 0
+    transforms: int = 0
+    importance: int = 0
+    fixed_batch: int = 0
+
+
+class Windows(NamedTuple):
+    """A model, its window, and the grid of windows over the prepared volume."""
+
+    model: ModelInfo
+    fit: Fit
+    mode: WindowMode
+    grid: WindowGrid
+
+
+def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
+    """Compute all sizes from shapes and dtypes; no array is allocated.
+
+    If the number of classes is not known yet, it counts as 1.
+    """
+    model, fit, mode, grid = windows
+    header, outputs = inputs.header, inputs.config.outputs
+    classes = max(fit.channels_out, 1)
+    gaussian = mode.blend != "constant"
+    summed = classes + (gaussian and inputs.pipeline.finalizer != "argmax")  # the sum of weights is one more channel
+    window_in = _bytes((fit.channels_in, *fit.window), model.input.dtype)
+    window_out = _bytes((classes, *fit.window), model.output.dtype)
+    computed = len(outputs) * _bytes(header.geometry.shape, label_dtype(classes))
+    return Sizes(
+        program=max(resident_bytes() - header.held, 0) + KERNELS + grid.list_bytes,
+        stored=header.nbytes,
+        prepared=_bytes((fit.channels_in, *grid.shape), model.input.dtype) + trace.kept_bytes,
+        window=window_in + window_out,
+        slab_accumulator=_bytes(accumulator_shape(grid, summed, True), np.float32),
+        full_accumulator=_bytes(accumulator_shape(grid, summed, False), np.float32),
+        result=_result_bytes(inputs.pipeline, classes, grid),
+        computed=computed,
+        output=computed + sum(_bytes(header.geometry.shape, output.dtype) for output in outputs),
+        transforms=max(trace.peak_bytes, header.extra),  # voxels are read before the first transform
+        importance=_bytes(fit.window, np.float32) if gaussian else 0,
+        fixed_batch=model.max_batch if model.fixed_batch else 0,
+    )
+
+
+def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:
+    """Bytes of the finalizer's result on the model's grid."""
+    if pipeline.finalizer == "argmax":
+        return _bytes(grid.shape, label_dtype(classes))
+    return _bytes((classes, *grid.shape), np.uint8 if pipeline.finalizer == "masks" else np.float32)
+
+
+def _bytes(shape: tuple[int, ...], dtype: DTypeLike) -> int:
+    return int(math.prod(shape) * np.dtype(dtype).itemsize)

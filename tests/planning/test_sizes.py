@@ -1,0 +1,41 @@
+"""Sizes of arrays, by hand, for a volume that no machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from planned_runs import inputs_of, model_of
+
+from gpu_infer.planning.memory_plan import TABLES, MemoryPlan, Placement
+from gpu_infer.planning.run_plan import make_plan
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_105_classes_with_the_slab_do_not_grow_with_depth(tmp_path: Path, gpu: bool) -> None:
+    """On 512×512×400, windows of 192×192×32: float32 [105, 512, 512, 32] as the slab, for every depth."""
+    shallow, deep = (many_classes(tmp_path, depth, Placement(gpu=gpu, device_slots=gpu)) for depth in (400, 800))
+    for plan in (shallow, deep):
+        assert plan.sums_bytes == plan.sizes.slab_accumulator == 105 * 512 * 512 * 32 * 4
+    assert shallow.sizes.full_accumulator == 105 * 512 * 512 * 400 * 4
+    assert deep.sizes.full_accumulator == 2 * shallow.sizes.full_accumulator
+    stored, prepared, result = 512 * 512 * 400, 512 * 512 * 400 * 4, 512 * 512 * 400
+    peak = shallow.device_peak - TABLES if gpu else shallow.host_peak - shallow.sizes.program - stored
+    # a second arena, after a lost connection
+    assert peak == prepared + 2 * shallow.arena_bytes + shallow.sums_bytes + result
+
+
+def test_every_size_of_many_classes(tmp_path: Path) -> None:
+    sizes = many_classes(tmp_path, 400, Placement()).sizes
+    voxels, window = 512 * 512 * 400, 192 * 192 * 32
+    assert sizes.stored == voxels
+    assert sizes.prepared == 4 * voxels
+    assert sizes.window == (1 + 105) * window * 4
+    assert (sizes.result, sizes.computed, sizes.output) == (voxels, voxels, 2 * voxels)
+    assert (sizes.importance, sizes.fixed_batch) == (0, 0)
+
+
+def many_classes(folder: Path, depth: int, placement: Placement) -> MemoryPlan:
+    """The plan for uint8 512×512×depth and a model of 105 classes."""
+    inputs = inputs_of(folder, (512, 512, depth))
+    return make_plan(inputs, model_of(105, (192, 192, 32)), placement=placement).memory
