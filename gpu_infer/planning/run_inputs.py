@@ -39,5 +39,5 @@ def model_name(config: Config, settings: Settings) -> str:
     """The model's name by option or configuration. Raises ConfigError if neither has one."""
     name = settings.model_name or config.inferer.model_name
     if name is None:
-        raise ConfigError(f"{config.path.name}: inferer.args.model_name is missing", remedy="set it, or pass --model")
+        raise ConfigError(f"{config.path}: inferer.args.model_name is missing", remedy="set it, or pass --model")
     return name
