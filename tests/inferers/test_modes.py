@@ -24,8 +24,8 @@ def test_importance_follows_the_mode() -> None:
     assert window_mode("clara").importance(roi) is None
     assert window_mode("monai").importance(roi) is None
     assert window_mode("nnunet", {"blend": "constant"}).importance(roi) is None
-    found = window_mode("monai", {"blend": "gaussian"}).importance(roi)
-    np.testing.assert_array_equal(found, monai_gaussian(roi, scale))
+    importance = window_mode("monai", {"blend": "gaussian"}).importance(roi)
+    np.testing.assert_array_equal(importance, monai_gaussian(roi, scale))
     np.testing.assert_array_equal(window_mode("nnunet").importance(roi), nnunet_gaussian(roi, scale))
 
 
@@ -40,8 +40,8 @@ def test_mirrors_are_all_combinations_in_a_fixed_order() -> None:
 
 
 def test_grids_of_the_modes() -> None:
-    assert make_grid((10, 11, 3), (4, 4, 8), "monai").axis_starts == ((0, 3, 6), (0, 3, 6, 7), (-2,))
-    assert make_grid((110, 64, 61), (64, 64, 64), "nnunet").axis_starts == ((0, 23, 46), (0,), (-1,))
+    assert make_grid((10, 11, 3), (4, 4, 8), window_mode("monai")).axis_starts == ((0, 3, 6), (0, 3, 6, 7), (-2,))
+    assert make_grid((110, 64, 61), (64, 64, 64), window_mode("nnunet")).axis_starts == ((0, 23, 46), (0,), (-1,))
     per_axis = window_mode("monai", {"overlap": (0.0, 0.5, 0.75)})
     assert make_grid((8, 8, 8), (4, 4, 4), per_axis).axis_starts == ((0, 4), (0, 2, 4), (0, 1, 2, 3, 4))
 
