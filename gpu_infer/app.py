@@ -302,7 +302,7 @@ class _Operator:
         if pipeline.finalizer == "argmax":
             finalizer = ArgmaxFinalizer(summing, job.grid, job.fit.channels_out)
         elif pipeline.finalizer == "masks":
-            finalizer = MaskFinalizer(summing, job.grid, pipeline.cuts(job.fit.channels_out))
+            finalizer = MaskFinalizer(summing, job.grid, pipeline.thresholds(job.fit.channels_out))
         else:
             finalizer = ScoreFinalizer(summing, job.grid, job.fit.channels_out)
         accumulator = Accumulator(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
+from transforms_finish import finish
 from transforms_oracle import ARGMAX, BACKEND, STORED, load, prepared, transform, volume_of, zoom
 
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -72,7 +73,7 @@ def check_crop_foreground_object() -> None:
         want[cut] = 3
         back = transform("RestoreOriginalShape", field="model", src_field="image")
         pipeline = Pipeline(pipeline.pre, [*ARGMAX, back])
-        assert_array_equal(pipeline.finish(inside, pipeline.prepare(volume, BACKEND), BACKEND), want)
+        assert_array_equal(finish(pipeline, inside, pipeline.prepare(volume, BACKEND), BACKEND), want)
 
 
 def check_symmetric_padder_div() -> None:

@@ -12,6 +12,7 @@ import transforms_checks_labels
 import transforms_checks_spatial
 from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
+from transforms_finish import finish
 from transforms_oracle import (
     AFFINE,
     ARGMAX,
@@ -78,7 +79,7 @@ def check_argmax() -> None:
     identity = transform("ScaleIntensityRange", fields="model", a_min=0, a_max=1, b_min=0, b_max=1)
     pipeline = Pipeline([load()], [identity, *ARGMAX])
     volume = volume_of(STORED, AFFINE)
-    labels = pipeline.finish(scores, pipeline.prepare(volume, BACKEND), BACKEND)
+    labels = finish(pipeline, scores, pipeline.prepare(volume, BACKEND), BACKEND)
     assert pipeline.finalizer == "scores"
     assert labels.dtype == np.uint8
     assert_array_equal(labels, np.argmax(scores, axis=0))
@@ -100,13 +101,13 @@ def check_restore() -> None:
     small = RNG.integers(0, 5, (17, 4, 4), dtype=np.uint8)
     back = transform("RestoreOriginalShape", field="model", src_field="image")
     pipeline = Pipeline(chain, [*ARGMAX, back])
-    labels = pipeline.finish(small, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
+    labels = finish(pipeline, small, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
     assert_array_equal(labels, zoom(small[None], STORED.shape, order=0)[0])
     # linear restore of scores, then argmax
     scores = RNG.random((3, 17, 4, 4), dtype=np.float32)
     back = transform("RestoreOriginalShape", field="model", src_field="image", is_label=False)
     pipeline = Pipeline(chain, [back, *ARGMAX])
-    labels = pipeline.finish(scores, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
+    labels = finish(pipeline, scores, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
     assert_array_equal(labels, np.argmax(zoom(scores, STORED.shape), axis=0))
 
 

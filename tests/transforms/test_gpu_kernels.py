@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cudasim import arrays
 from cudasim.simulated import simulated_cupy
+from transforms_finish import finish, finish_fields
 from transforms_oracle import accumulated, affine_of, load, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -95,7 +96,7 @@ def test_no_kernel_of_cupys_is_needed(gpu: Any, chain: list[str], is_label: bool
         shape = fields["image"].shape
         scores = np.random.default_rng(5).normal(size=(3, *shape)).astype(np.float32)
         result = accumulated(pipeline, scores)
-        found.append(backend.download(pipeline.finish(backend.upload(result), fields, backend)))
+        found.append(backend.download(finish(pipeline, backend.upload(result), fields, backend)))
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0].shape == (12, 11, 13)
 
@@ -111,7 +112,7 @@ def test_nor_for_masks_and_extents(gpu: Any, name: str) -> None:
         pipeline = Pipeline(pre, [transform(kind, **args) for kind, args in chain], outputs=outputs)
         fields = pipeline.prepare(volume, backend)
         scores = np.random.default_rng(5).normal(size=(classes, *fields["image"].shape)).astype(np.float32)
-        made = pipeline.finish_fields(backend.upload(accumulated(pipeline, scores)), fields, backend)
+        made = finish_fields(pipeline, backend.upload(accumulated(pipeline, scores)), fields, backend)
         found.append([backend.download(made[output]) for output in outputs])
         points.append(fields["image"].facts.get("points"))
     np.testing.assert_array_equal(found[0], found[1])

@@ -8,13 +8,12 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from transforms_finish import finish
 from transforms_oracle import ARGMAX, BACKEND, ORIENTATIONS, affine_of, load, scale_range, transform, volume_of, zoom
 
-from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.transforms.base import Branch, Crop, Load, Metadata, Pointwise, Regrid
-from gpu_infer.transforms.chain.execution import run, run_pass
+from gpu_infer.transforms.chain.fold import fold
+from gpu_infer.transforms.chain.fused_pass import FusedPass
 from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.chain.stages import FusedPass, Single, fold
 
 FLOAT = np.dtype(np.float32)
 RESTORE = transform("RestoreOriginalShape", field="model", src_field="image")
@@ -117,10 +116,8 @@ class Oracle:
 
 def one_by_one(chain: Any, fields: Any) -> None:
     for t in chain:
-        if isinstance(t, (Load, Metadata, Pointwise, Regrid, Crop)):
-            run_pass(FusedPass("image", (t,)), fields, FLOAT, BACKEND, ClampedAffine())
-        else:
-            run(Single(t, None if isinstance(t, Branch) else "image"), fields, FLOAT, BACKEND)
+        (stage,) = fold([t])
+        stage.run(fields, FLOAT, BACKEND)
 
 
 @given(st.lists(steps, max_size=5), st.integers(0, 47), st.integers(0, 2**32 - 1))
@@ -129,7 +126,7 @@ def test_fused_equals_one_by_one_and_numpy(chain: Any, orientation: int, seed: i
     volume = volume_of(data, affine_of(*ORIENTATIONS[orientation], (1.0, 0.9, 2.5)))
     transforms = [load(), *(transform(name, fields="image", **args) for name, args in chain)]
     pipeline = Pipeline(transforms, ARGMAX)
-    single = pipeline._loaded(2, volume.geometry, FLOAT)
+    single = pipeline._loaded(2, FLOAT, pipeline._source(volume.geometry))
     single.array = single.source.orientation.view(data)
     oracle = Oracle(single.array.astype(np.float64))
     for name, args in chain:
@@ -170,7 +167,7 @@ def test_what_survives_comes_back_to_its_place(chain: Any, orientation: int) -> 
     pipeline = Pipeline(pre, [*ARGMAX, RESTORE])
     fields = pipeline.prepare(volume, BACKEND)
     seen = fields["image"].array[0].astype(np.uint8)
-    got = pipeline.finish(seen, fields, BACKEND)
+    got = finish(pipeline, seen, fields, BACKEND)
     assert got.shape == data.shape
     assert_array_equal(got[got != 0], data[got != 0])
     if not any(name == "enlarge" for name, _ in chain):
@@ -200,7 +197,7 @@ def test_a_crop_alone_is_a_view() -> None:
     scores = np.random.default_rng(1).random((1, 4, 4, 4), dtype=np.float32)
     want = np.zeros((4, 4, 4), np.uint8)
     want[1:3, 1:3, 1:3] = scores[0, 1:3, 1:3, 1:3] > 0.5
-    assert_array_equal(pipeline.finish(scores, fields, BACKEND), want)
+    assert_array_equal(finish(pipeline, scores, fields, BACKEND), want)
     assert pipeline.describe()[-2:] == [
         "5. model: back to the file's grid, nearest (no RestoreOriginalShape)",
         "6. model: delivered in the file's axis order",

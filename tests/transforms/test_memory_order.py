@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from transforms_finish import finish, finish_fields
 from transforms_oracle import ARGMAX, affine_of, load, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -51,7 +52,7 @@ def test_what_is_made_of_restored_labels_is_delivered_as_it_is(last: str) -> Non
     fields = pipeline.prepare(volume, backend)
     labels = np.zeros((6, 6, 6), np.uint8)
     labels[2:5, 1:4] = 1
-    got = pipeline.finish_fields(labels, fields, backend)[output]
+    got = finish_fields(pipeline, labels, fields, backend)[output]
     assert backend.restored == 1  # the way back, and no copy behind it
-    plain = Pipeline([load(), scale], [*ARGMAX, restore]).finish(labels, fields, CpuBackend())
+    plain = finish(Pipeline([load(), scale], [*ARGMAX, restore]), labels, fields, CpuBackend())
     assert_array_equal(got, plain)

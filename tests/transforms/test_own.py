@@ -1,4 +1,4 @@
-"""Components of one's own: barriers, crops with undo, new fields."""
+"""Custom transforms: barriers, crops with undo, new fields."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from transforms_finish import finish, finish_fields
 from transforms_oracle import ORIENTATIONS, affine_of, transform, volume_of, zoom
 
 from gpu_infer.backends.base.backend import Array, Backend
@@ -15,9 +16,11 @@ from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Integer, Names
 from gpu_infer.transforms.base import Barrier, Branch, FieldsArguments, Pointwise, is_transform
+from gpu_infer.transforms.chain.fold import fold
+from gpu_infer.transforms.chain.fused_pass import FusedPass
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.transforms.chain.restore import steps_back
-from gpu_infer.transforms.chain.stages import FusedPass, Single, fold
+from gpu_infer.transforms.chain.single import BarrierStage
 from gpu_infer.transforms.field import FieldState, Resampled, Windowed
 
 BACKEND = CpuBackend()
@@ -101,7 +104,7 @@ def test_a_barrier_ends_a_pass_and_metadata_does_not() -> None:
     stages = fold([LOAD, halve, layout, scale, margin, halve, scale, halve, scale])
     assert stages == (
         FusedPass("image", (LOAD, halve, layout, scale)),
-        Single(margin, "image"),
+        BarrierStage(margin, "image"),
         FusedPass("image", (halve, scale, halve)),
         FusedPass("image", (scale,)),
     )
@@ -129,7 +132,7 @@ def test_crops_and_pads_are_undone(orientation: int, cut: int, resampled: str) -
     fields = pipeline.prepare(volume, BACKEND)
     image = fields["image"]
     small = np.random.default_rng(5).integers(1, 9, image.shape).astype(np.uint8)
-    got = image.source.orientation.view(pipeline.finish(small, fields, BACKEND))
+    got = image.source.orientation.view(finish(pipeline, small, fields, BACKEND))
 
     want = small
     for step in reversed(image.history):
@@ -157,7 +160,7 @@ def test_new_fields() -> None:
     pipeline = Pipeline([LOAD], [split, Halve(fields="b"), ARGMAX])
     assert pipeline.finalizer == "scores"
     fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
-    assert_array_equal(pipeline.finish(scores, fields, BACKEND), np.argmax(scores, axis=0))
+    assert_array_equal(finish(pipeline, scores, fields, BACKEND), np.argmax(scores, axis=0))
     assert [s.field for s in pipeline.trace(1, fields["image"].source.geometry, np.int16)][-4:] == [
         "model",
         "b",
@@ -189,4 +192,4 @@ def test_labels_of_another_dtype_are_not_split() -> None:
     volume = volume_of(np.zeros((4, 5, 6), np.int16))
     fields = pipeline.prepare(volume, BACKEND)
     with pytest.raises(ConfigError, match="SplitBasedOnLabel: 'model' holds int16, expected labels of uint8 or uint16"):
-        pipeline.finish_fields(np.zeros((1, 4, 5, 6), np.float32), fields, BACKEND)
+        finish_fields(pipeline, np.zeros((1, 4, 5, 6), np.float32), fields, BACKEND)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transforms_finish import finish
 from transforms_oracle import affine_of, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -93,7 +94,7 @@ def test_trace_agrees_with_the_run(chain: Any) -> None:
         if pipeline.finalizer == "argmax"
         else np.zeros((2, *trace.model_shape), np.float32)
     )
-    labels = pipeline.finish(result, fields, BACKEND)
+    labels = finish(pipeline, result, fields, BACKEND)
     assert labels.shape == volume.geometry.shape
     assert trace.stages[-1].dtype_out == labels.dtype
 
@@ -110,7 +111,7 @@ def test_a_second_scaling_to_the_same_resolution_changes_nothing() -> None:
     assert once.properties["original_shape"] == (9, 8, 7)
 
 
-def test_the_finisher_is_argmax_only_where_it_commutes() -> None:
+def test_the_finalizer_is_argmax_only_where_it_commutes() -> None:
     assert Pipeline([LOAD], [COPY, RESTORE, ARGMAX]).finalizer == "argmax"
     assert Pipeline([LOAD], [LINEAR, ARGMAX]).finalizer == "scores"
     assert Pipeline([LOAD], [RANGE_ON_MODEL, ARGMAX]).finalizer == "scores"
@@ -118,7 +119,7 @@ def test_the_finisher_is_argmax_only_where_it_commutes() -> None:
     assert Pipeline([LOAD], [nearest, ARGMAX, RESTORE]).finalizer == "argmax"
 
 
-def test_the_finisher_makes_masks_only_where_that_commutes() -> None:
+def test_the_finalizer_makes_masks_only_where_that_commutes() -> None:
     above = transform("ThresholdValues", fields="model", threshold=0.5)
     below_zero = transform("ThresholdValues", fields="model", threshold=-0.5)
     logit = transform("ThresholdValues", fields="model", threshold=0.4, sigmoid=True)
@@ -137,7 +138,7 @@ def test_the_finisher_makes_masks_only_where_that_commutes() -> None:
 def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:
     above = transform("ThresholdValues", fields="model", threshold=0.5)
     pipeline = Pipeline([LOAD], [above])
-    assert pipeline.cuts(3) == (0.5, 0.5, 0.5)
+    assert pipeline.thresholds(3) == (0.5, 0.5, 0.5)
     assert (
         pipeline.describe()[1]
         == "2. inference: image -> model, ThresholdValues(threshold=0.5) by the accumulator, row by row"
@@ -146,13 +147,13 @@ def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:
     result = next(s for s in pipeline.trace(1, volume.geometry, np.int16, classes=1) if "result" in s.line)
     assert (result.shape_out, result.dtype_out, result.bytes) == ((1, 4, 5, 6), np.uint8, 120)
     with pytest.raises(ValueError, match="the inferer delivers uint8 masks, found float32"):
-        pipeline.finish(np.zeros((1, 4, 5, 6), np.float32), pipeline.prepare(volume, BACKEND), BACKEND)
-    with pytest.raises(ValueError, match="only masks have cuts, this pipeline's inferer delivers argmax"):
-        Pipeline([LOAD], [ARGMAX]).cuts(2)
+        finish(pipeline, np.zeros((1, 4, 5, 6), np.float32), pipeline.prepare(volume, BACKEND), BACKEND)
+    with pytest.raises(ValueError, match="only masks have thresholds, this pipeline's inferer delivers argmax"):
+        Pipeline([LOAD], [ARGMAX]).thresholds(2)
     three = transform("ThresholdAcrossChannels", fields="model", threshold=[0.1, 0.2, 0.3])
     split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b", "c"])
     channels = Pipeline([LOAD], [three, split], outputs=["b"])
-    assert channels.cuts(3) == (0.1, 0.2, 0.3)
+    assert channels.thresholds(3) == (0.1, 0.2, 0.3)
     with pytest.raises(ConfigError, match="ThresholdAcrossChannels: is made for 3 channels, 'model' has 2"):
         channels.check_classes(2)
 
@@ -237,7 +238,7 @@ def test_refuses_a_result_on_another_grid() -> None:
     pipeline = Pipeline([LOAD], [ARGMAX])
     fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
     with pytest.raises(ModelError, match=r"result has the grid \(3, 4, 4\), expected \(3, 4, 5\)"):
-        pipeline.finish(np.zeros((3, 4, 4), np.uint8), fields, BACKEND)
+        finish(pipeline, np.zeros((3, 4, 4), np.uint8), fields, BACKEND)
 
 
 def test_refuses_the_argmax_of_one_channel() -> None:
@@ -249,4 +250,4 @@ def test_refuses_the_argmax_of_one_channel() -> None:
         Pipeline([LOAD], [ARGMAX]).trace(1, Geometry((3, 4, 5), np.eye(4)), np.int16, classes=1)
     fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
     with pytest.raises(ConfigError, match="one output channel"):
-        pipeline.finish(np.zeros((1, 3, 4, 5), np.float32), fields, BACKEND)
+        finish(pipeline, np.zeros((1, 3, 4, 5), np.float32), fields, BACKEND)

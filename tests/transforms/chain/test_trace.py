@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cudasim.simulated import simulated_cupy
+from transforms_finish import finish
 from transforms_oracle import accumulated, affine_of, load, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -135,5 +136,5 @@ def test_an_array_that_a_caller_keeps_would_show(gpu: Any) -> None:
     fields = pipeline.prepare(VOLUME, gpu)
     kept = gpu.upload(np.zeros((3, *fields["image"].shape), np.float32))
     gpu.start_run()
-    pipeline.finish(kept, fields, gpu)
+    finish(pipeline, kept, fields, gpu)
     assert gpu.counters()["peak_device_bytes"] > planned + SLACK
