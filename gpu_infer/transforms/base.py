@@ -265,7 +265,7 @@ class Regrid(Transform):
         state = fields[field]
         shape, tables = self.tables(state)
         # a grid of the same size is the same grid under either corner convention
-        recipe.resample(tables if shape != state.shape else None)
+        recipe.tables, recipe.resampled = tables if shape != state.shape else None, True
         state.resampled(shape, self.align_corners)
 
 

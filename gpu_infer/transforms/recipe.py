@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpu_infer.backends.base.backend import Array, Start, Tables
+from gpu_infer.backends.base.backend import Start, Tables
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
 from gpu_infer.volume.geometry import Shape3
 
@@ -16,9 +16,10 @@ IDENTITY = ClampedAffine()
 class Recipe:
     """out = after(resample(before(source))), where the source is a window of the field's array.
 
-    window  box of the array, X, Y, Z; None: the whole array
-    tables  one per axis; None: no resampling
-    writes  True if the pass must write a new array even though no value changes and no voxel moves
+    window     box of the array, X, Y, Z; None: the whole array
+    tables     one per axis; None: the grid stays the same
+    resampled  True after the pass's one change of sampling: functions then belong to `after`
+    writes     True if the pass must write a new array even though no value changes and no voxel moves
     """
 
     before: ClampedAffine = IDENTITY
@@ -35,10 +36,6 @@ class Recipe:
         else:
             self.before = self.before.then(function)
 
-    def resample(self, tables: Tables | None) -> None:
-        """Add the pass's one change of sampling; None if the grid stays the same."""
-        self.tables, self.resampled = tables, True
-
     def crop(self, start: Start, shape: Shape3) -> None:
         """Add a crop of the current grid: a smaller window before a resampling, fewer table entries after it."""
         if self.tables is not None:
@@ -51,10 +48,6 @@ class Recipe:
         offset = (0, 0, 0) if self.window is None else tuple(int(s.start) for s in self.window)
         a, b, c = (slice(o + s, o + s + n) for o, s, n in zip(offset, start, shape, strict=True))
         self.window = (a, b, c)
-
-    def source(self, array: Array) -> Array:
-        """The window of `array` [C, X, Y, Z] that the pass reads."""
-        return array if self.window is None else array[(slice(None), *self.window)]
 
     @property
     def is_view(self) -> bool:

@@ -14,6 +14,7 @@ from transforms_oracle import ARGMAX, BACKEND, ORIENTATIONS, affine_of, load, sc
 from gpu_infer.transforms.chain.fold import fold
 from gpu_infer.transforms.chain.fused_pass import FusedPass
 from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.transforms.field import Source
 
 FLOAT = np.dtype(np.float32)
 RESTORE = transform("RestoreOriginalShape", field="model", src_field="image")
@@ -126,7 +127,8 @@ def test_fused_equals_one_by_one_and_numpy(chain: Any, orientation: int, seed: i
     volume = volume_of(data, affine_of(*ORIENTATIONS[orientation], (1.0, 0.9, 2.5)))
     transforms = [load(), *(transform(name, fields="image", **args) for name, args in chain)]
     pipeline = Pipeline(transforms, ARGMAX)
-    single = pipeline._loaded(2, FLOAT, pipeline._source(volume.geometry))
+    source = Source(volume.geometry, volume.geometry.orientation)
+    single = pipeline._loaded(2, FLOAT, source)
     single.array = single.source.orientation.view(data)
     oracle = Oracle(single.array.astype(np.float64))
     for name, args in chain:

@@ -37,7 +37,7 @@ class FusedPass(Stage):
             dtype = state.dtype
         is_view = recipe.is_view and state.dtype == dtype
         if backend is not None:
-            source = recipe.source(state.array)
+            source = state.array if recipe.window is None else state.array[(slice(None), *recipe.window)]
             if is_view:
                 state.array = source
             else:

@@ -8,9 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.labels import label_dtype
-from gpu_infer.errors import ModelError
 from gpu_infer.transforms.base import Barrier, Branch, ChannelMask, ChannelReduction, Transform
 from gpu_infer.transforms.chain.stage import check_channels
 from gpu_infer.transforms.field import DType, FieldState
@@ -26,15 +24,13 @@ class Inference:
     """The model's input field becomes the result field.
 
     finalized  the post-transform that the accumulator does row by row, if any
+    finalizer  what the inferer returns because of it
     """
 
     input_field: str
     result_field: str
     finalized: ChannelReduction | ChannelMask | None
-
-    @property
-    def finalizer(self) -> FinalizerName:
-        return self.finalized.finalizer or "scores" if self.finalized else "scores"
+    finalizer: FinalizerName
 
     def line(self) -> str:
         """Its line in a plan."""
@@ -61,24 +57,12 @@ class Inference:
             array=None,
         )
 
-    def channels_first(self, result: Array, origin: FieldState) -> Array:
-        """`result` as [C, X, Y, Z]; ModelError if its grid is not that of `origin`, ValueError for scores as masks."""
-        array = result[None] if self.finalizer == "argmax" else result
-        if tuple(array.shape[1:]) != origin.shape:
-            raise ModelError(f"the model's result has the grid {tuple(array.shape[1:])}, expected {origin.shape}")
-        if self.finalizer == "masks" and array.dtype != np.uint8:
-            raise ValueError(f"the inferer delivers uint8 masks, found {array.dtype}")
-        return array
-
-    def check_classes(self, classes: int) -> None:
-        """ConfigError if the accumulator cannot make labels or masks of `classes` channels."""
+    def check_classes(self, result: FieldState, classes: int) -> None:
+        """ConfigError if the accumulator cannot make `result`, labels or masks, of `classes` channels."""
         if isinstance(self.finalized, ChannelReduction):
             self.finalized.check_classes(classes)
-
-    def check_masks(self, state: FieldState) -> None:
-        """ConfigError if the masks that the accumulator makes are not those of the result's number of channels."""
-        if self.finalized is not None and self.finalizer == "masks":
-            check_channels(self.finalized, state)
+        elif self.finalized is not None:
+            check_channels(self.finalized, result)
 
 
 def finalized_transform(post: Iterable[Transform], field: str) -> ChannelReduction | ChannelMask | None:

@@ -9,14 +9,14 @@ from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.errors import ModelError
 from gpu_infer.transforms.base import Load, Transform
 from gpu_infer.transforms.chain.checks import check, check_outputs
 from gpu_infer.transforms.chain.fold import fold
-from gpu_infer.transforms.chain.inference import FLOAT32, Inference, finalized_transform
+from gpu_infer.transforms.chain.inference import FLOAT32, FinalizerName, Inference, finalized_transform
 from gpu_infer.transforms.chain.liveness import drop_others, live_after
-from gpu_infer.transforms.chain.outputs import fields_off_grid, is_restored
+from gpu_infer.transforms.chain.outputs import fields_off_grid, is_restored, labels_of_file
 from gpu_infer.transforms.chain.post_chain import PostChain
-from gpu_infer.transforms.chain.stage import Stage
 from gpu_infer.transforms.chain.trace import Trace, Tracer
 from gpu_infer.transforms.field import DType, Fields, FieldState, Source
 from gpu_infer.volume.geometry import Geometry
@@ -51,9 +51,12 @@ class Pipeline:
         self.outputs = tuple(outputs) if outputs else (names.result,)
         check_outputs(names, self.outputs)
         self._load = next(t for t in self.pre if isinstance(t, Load))
-        self._inference = Inference(names.input, names.result, finalized_transform(self.post, names.result))
-        self.finalizer = self._inference.finalizer
+        finalized = finalized_transform(self.post, names.result)
+        self.finalizer: FinalizerName = (finalized.finalizer if finalized else None) or "scores"
+        self._inference = Inference(names.input, names.result, finalized, self.finalizer)
         self.pre_stages = fold(self.pre)
+        own = [s for s in self.pre_stages if s.field in (self.input_field, None) and s.touches_voxels]
+        self._last_pass = own[-1]  # it writes the model's dtype, stages before it write float32
         inputs = {self.input_field, *(name for t in self.pre for name in t.creates)}
         self._post_chain = PostChain(self.post, self._inference, inputs, self.outputs)
         self.post_stages = self._post_chain.stages
@@ -131,11 +134,12 @@ class Pipeline:
             classes = self._post_chain.likely_classes()
         self.check_classes(classes)
         tracer, model_dtype = Tracer(), np.dtype(dtype)
-        state = self._loaded(volume_channels, np.dtype(stored_dtype), self._source(geometry))
+        source = Source(geometry, self._load.orientation(geometry))
+        state = self._loaded(volume_channels, np.dtype(stored_dtype), source)
         tracer.upload(state)
         fields: Fields = {self.input_field: state}
         for stage, live in zip(self.pre_stages, self._pre_live, strict=True):
-            tracer.step(stage, fields, self._pass_dtype(stage, model_dtype), live)
+            tracer.step(stage, fields, model_dtype if stage is self._last_pass else FLOAT32, live)
         if state.dtype != model_dtype:
             tracer.cast(state, model_dtype)
         grid, channels, size, last = state.shape, state.channels, state.nbytes, state.channel_axis == "last"
@@ -157,12 +161,13 @@ class Pipeline:
         function of the first pass.
         """
         model_dtype = np.dtype(dtype)
-        source = self._source(volume.geometry, volume)
+        orientation = self._load.orientation(volume.geometry)
+        source = Source(volume.geometry, orientation, volume.path, volume.slope, volume.inter)
         state = self._loaded(volume.channels, volume.dtype, source)
-        state.array = source.orientation.view(backend.upload(volume.data))
+        state.array = orientation.view(backend.upload(volume.data))
         fields: Fields = {self.input_field: state}
         for stage, live in zip(self.pre_stages, self._pre_live, strict=True):
-            stage.run(fields, self._pass_dtype(stage, model_dtype), backend)
+            stage.run(fields, model_dtype if stage is self._last_pass else FLOAT32, backend)
             drop_others(fields, live)
         if state.dtype != model_dtype:
             out = backend.empty((state.channels, *state.shape), model_dtype)
@@ -186,7 +191,11 @@ class Pipeline:
             ValueError: It holds scores instead of masks.
         """
         origin = fields[self.input_field]
-        array = self._inference.channels_first(result, origin)
+        array = result[None] if self.finalizer == "argmax" else result
+        if tuple(array.shape[1:]) != origin.shape:
+            raise ModelError(f"the model's result has the grid {tuple(array.shape[1:])}, expected {origin.shape}")
+        if self.finalizer == "masks" and array.dtype != np.uint8:
+            raise ValueError(f"the inferer delivers uint8 masks, found {array.dtype}")
         if self.finalizer != "argmax":
             self.check_classes(int(array.shape[0]))
         drop_others(fields, self._post_chain.kept_inputs)
@@ -205,15 +214,16 @@ class Pipeline:
         Raises:
             ConfigError: An output has several channels.
         """
-        return self._post_chain.run(fields, backend)
+        for stage, live in zip(self.post_stages, self._post_chain.live, strict=True):
+            stage.run(fields, FLOAT32, backend)
+            drop_others(fields, live)
+        labels = {}
+        for name in self.outputs:
+            labels[name] = labels_of_file(fields[name], backend)
+            fields[name].array = None
+        return labels
 
     # -- parts ----------------------------------------------------------------------------------------------
-    def _source(self, geometry: Geometry, volume: Volume | None = None) -> Source:
-        orientation = self._load.orientation(geometry)
-        if volume is None:
-            return Source(geometry, orientation)
-        return Source(geometry, orientation, volume.path, volume.slope, volume.inter)
-
     def _loaded(self, channels: int, dtype: DType, source: Source) -> FieldState:
         """State of the input field before the first pre-transform."""
         loaded = source.loaded
@@ -227,8 +237,3 @@ class Pipeline:
             channel_axis="last" if channels > 1 else "none",
             properties=source.properties(),
         )
-
-    def _pass_dtype(self, stage: Stage, model_dtype: DType) -> DType:
-        """The model's dtype for the last stage on the input field's voxels, float32 before it."""
-        own = [s for s in self.pre_stages if s.field in (self.input_field, None) and s.touches_voxels]
-        return model_dtype if own[-1] is stage else FLOAT32

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.chain.fold import fold
 from gpu_infer.transforms.chain.inference import FLOAT32, Inference
-from gpu_infer.transforms.chain.liveness import drop_others, live_after
-from gpu_infer.transforms.chain.outputs import check_label_map, labels_of_file
+from gpu_infer.transforms.chain.liveness import live_after
+from gpu_infer.transforms.chain.outputs import check_label_map
 from gpu_infer.transforms.field import Fields, FieldState, Source
 from gpu_infer.volume.geometry import Geometry, Orientation
 
 
 class PostChain:
-    """From the model's result to label maps.
+    """The stages from the model's result to label maps.
 
     inputs   the fields that exist before the inference
     outputs  the fields that are written
@@ -36,26 +35,14 @@ class PostChain:
         self.kept_inputs = set(outputs).union(*(stage.reads for stage in self.stages)) & inputs
         """Fields from before the inference whose voxels the post-transforms read."""
 
-    def run(self, fields: Fields, backend: Backend) -> dict[str, Array]:
-        """Run all stages on `fields` in place: labels [I, J, K] in the file's order, by output field."""
-        for stage, live in zip(self.stages, self.live, strict=True):
-            stage.run(fields, FLOAT32, backend)
-            drop_others(fields, live)
-        labels = {}
-        for name in self._outputs:
-            labels[name] = labels_of_file(fields[name], backend)
-            fields[name].array = None
-        return labels
-
     def check_classes(self, classes: int) -> None:
         """ConfigError if a model with `classes` output channels cannot give labels with this chain.
 
         A dry run on a small grid. It skips stages that work on a field from before the inference, whose number of
         channels is not known here.
         """
-        self._inference.check_classes(classes)
         fields = self._blank_fields(classes)
-        self._inference.check_masks(fields[self._inference.result_field])
+        self._inference.check_classes(fields[self._inference.result_field], classes)
         for stage in self.stages:
             if stage.field not in self._inputs:
                 stage.run(fields, FLOAT32, None)

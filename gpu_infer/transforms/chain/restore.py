@@ -13,7 +13,7 @@ from gpu_infer.backends.resampling import identity_table, linear_table, nearest_
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.base import Interpolation
 from gpu_infer.transforms.copying import copy_voxels
-from gpu_infer.transforms.field import FieldState, GridStep, Resampled, Windowed
+from gpu_infer.transforms.field import FieldState, GridStep, Windowed
 from gpu_infer.volume.geometry import Orientation, Shape3
 
 
@@ -90,13 +90,9 @@ def undo(
 ) -> None:
     """Undo one step into a new array, which `new_array` (`plain` or `file_order`) makes."""
     if isinstance(step, Windowed):
-        unwindow(state, step, backend, new_array(state, step.before, backend, blank=True))
-    else:
-        _resample(state, step, interpolation, backend, new_array(state, step.before, backend))
-
-
-def _resample(state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array) -> None:
-    """Undo `step` into `out`, which becomes the array of `state`."""
+        _unwindow(state, step, backend, new_array(state, step.before, backend, blank=True))
+        return
+    out = new_array(state, step.before, backend)
     table = nearest_table if interpolation == "nearest" else linear_table
     x, y, z = (table(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True))
     tables: Tables = (x, y, z)
@@ -108,7 +104,7 @@ def _resample(state: FieldState, step: Resampled, interpolation: Interpolation, 
     state.array, state.shape = out, step.before
 
 
-def unwindow(state: FieldState, step: Windowed, backend: Backend, out: Array) -> None:
+def _unwindow(state: FieldState, step: Windowed, backend: Backend, out: Array) -> None:
     """Copy the window to its position in `out`, a background of 0; what a pad added is dropped."""
     inner, outer = [slice(None)], [slice(None)]
     for start, size, whole in zip(step.start, state.shape, step.before, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,14 +39,6 @@ class Single(Stage):
         field = self.field or ", ".join(self.transform.fields)
         return f"{field}: {self.transform.summary()}" + ("" if self.touches_voxels else ", no voxel touched")
 
-    def run(self, fields: Fields, dtype: DType, backend: Backend | None) -> tuple[str, ...]:
-        for name in (self.field,) if self.field else self.transform.fields:
-            check_channels(self.transform, fields[name])
-        return self._run(fields, backend)
-
-    @abstractmethod
-    def _run(self, fields: Fields, backend: Backend | None) -> tuple[str, ...]: ...
-
     def makes_labels_without_ties(self, fields: Fields) -> bool:
         if self.transform.counts_ties or self.transform.outcome("scores") != "labels":
             return False
@@ -60,7 +51,9 @@ class MetadataStage(Single):
 
     transform: Metadata
 
-    def _run(self, fields: Fields, backend: Backend | None) -> tuple[str, ...]:
+    def run(self, fields: Fields, dtype: DType, backend: Backend | None) -> tuple[str, ...]:
+        for name in self.transform.fields:
+            check_channels(self.transform, fields[name])
         self.transform.update(fields)
         return ()
 
@@ -71,8 +64,10 @@ class BranchStage(Single):
 
     transform: Branch
 
-    def _run(self, fields: Fields, backend: Backend | None) -> tuple[str, ...]:
+    def run(self, fields: Fields, dtype: DType, backend: Backend | None) -> tuple[str, ...]:
         known = set(fields)
+        for name in self.transform.fields:
+            check_channels(self.transform, fields[name])
         if backend is None:
             self.transform.trace(fields)
         else:
@@ -89,8 +84,9 @@ class BarrierStage(Single):
     transform: Barrier
     field: str
 
-    def _run(self, fields: Fields, backend: Backend | None) -> tuple[str, ...]:
+    def run(self, fields: Fields, dtype: DType, backend: Backend | None) -> tuple[str, ...]:
         state = fields[self.field]
+        check_channels(self.transform, state)
         if backend is None:
             before = state.shape
             self.transform.trace(state)
@@ -122,8 +118,9 @@ class RestoreStage(Single):
     transform: Restore
     field: str
 
-    def _run(self, fields: Fields, backend: Backend | None) -> tuple[str, ...]:
+    def run(self, fields: Fields, dtype: DType, backend: Backend | None) -> tuple[str, ...]:
         state = fields[self.field]
+        check_channels(self.transform, state)
         moved = bool(state.history)
         if backend is None:
             state.restored()

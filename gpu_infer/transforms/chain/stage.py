@@ -20,14 +20,14 @@ class Stage(ABC):
     field: str | None
 
     @property
+    def touches_voxels(self) -> bool:
+        return True
+
+    @property
     def first_field(self) -> str:
         """The field that a trace reports for it."""
         assert self.field is not None
         return self.field
-
-    @property
-    def touches_voxels(self) -> bool:
-        return True
 
     @property
     def reads(self) -> set[str]:

@@ -25,6 +25,7 @@ from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.chain.fold import fold
 from gpu_infer.transforms.chain.fused_pass import FusedPass
 from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.transforms.field import Source
 from gpu_infer.volume.checks import SUPPORTED_DTYPES
 
 BACKEND = CpuBackend()
@@ -73,7 +74,8 @@ def test_fused_equals_one_by_one_and_scipy(chain: Any, orientation: int, seed: i
     pipeline = Pipeline(transforms, [ARGMAX])
     fused = pipeline.prepare(volume, BACKEND)["image"]
 
-    single = pipeline._loaded(2, FLOAT, pipeline._source(volume.geometry))
+    source = Source(volume.geometry, volume.geometry.orientation)
+    single = pipeline._loaded(2, FLOAT, source)
     single.array = single.source.orientation.view(data)
     fields = {"image": single}
     for t in transforms:
