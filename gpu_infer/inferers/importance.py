@@ -21,7 +21,7 @@ _TRUNCATE = 4.0
 def monai_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray[np.float32]:
     """Π exp(−x² / 2σ²) with x from the window's middle and σ = sigma_scale·roi, at least max(its minimum, 1e-3).
 
-    MONAI's `compute_importance_map` in mode gaussian. The middle of an even axis lies between two voxels.
+    MONAI's `compute_importance_map` in mode gaussian. The middle of an even axis is between two voxels.
     """
 
     def profile(n: int, sigma: float) -> NDArray[np.float64]:

@@ -66,20 +66,20 @@ def fit_model(
 def _window(
     model: ModelInfo, spatial: tuple[int, ...], shape: Shape3, whole_volume: bool, roi_size: Shape3 | None
 ) -> Shape3:
-    wanted = shape if whole_volume else roi_size
+    requested = shape if whole_volume else roi_size
     sizes = []
     for axis, fixed in enumerate(spatial):
-        asked = wanted[axis] if wanted is not None else -1
-        if fixed == -1 and asked == -1:
+        size = requested[axis] if requested is not None else -1
+        if fixed == -1 and size == -1:
             raise ConfigError(
                 f"model {model.name}: axis {AXES[axis]} is dynamic and the configuration gives no roi_size",
                 remedy="set inferer.args.roi_size",
             )
-        if fixed != -1 and asked not in (-1, fixed):
+        if fixed != -1 and size not in (-1, fixed):
             what = "the whole volume is" if whole_volume else "roi_size is"
             raise ModelError(
-                f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {asked}",
+                f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {size}",
                 remedy="use a scanning-window inferer" if whole_volume else f"set roi_size to {list(spatial)}",
             )
-        sizes.append(asked if fixed == -1 else fixed)
+        sizes.append(size if fixed == -1 else fixed)
     return (sizes[0], sizes[1], sizes[2])

@@ -11,7 +11,7 @@ Point = tuple[int, int, int]
 
 
 def bounding_box(array: Array, value: float, backend: Backend) -> Extent | None:
-    """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel; None where
+    """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel; None if
     there are none."""
     ends = []
     for occupied in backend.occupied_planes(array, value):

@@ -1,4 +1,4 @@
-"""Settings of the modes: defaults, what belongs where, and what is refused."""
+"""Settings of the modes: defaults, which mode takes which, and errors."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_settings_for_the_report_are_those_of_the_mode() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "words"),
+    ("name", "settings", "words"),
     [
         ("swin", {}, r"mode 'swin' does not exist \(modes that exist: clara, monai, nnunet\)"),
         ("clara", {"overlap": (0.5,) * 3}, r"overlap belongs to mode monai, not to clara \(clara takes cval\)"),
@@ -68,6 +68,6 @@ def test_settings_for_the_report_are_those_of_the_mode() -> None:
         ("nnunet", {"mirror_axes": (1, 1)}, r"mirror_axes: found \[1, 1\]"),
     ],
 )
-def test_refusals(name: str, given: dict[str, Any], words: str) -> None:
+def test_refusals(name: str, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        window_mode(name, given)
+        window_mode(name, settings)

@@ -72,9 +72,9 @@ def scan(
 
 
 @pytest.mark.parametrize(("shape", "roi"), [((20, 17, 23), (8, 9, 10)), ((9, 30, 5), (12, 8, 9))])
-@pytest.mark.parametrize(("name", "given"), CASES)
-def test_mean_scores(name: str, given: dict[str, Any], shape: tuple[int, ...], roi: tuple[int, int, int]) -> None:
-    mode = window_mode(name, given)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_mean_scores(name: str, settings: dict[str, Any], shape: tuple[int, ...], roi: tuple[int, int, int]) -> None:
+    mode = window_mode(name, settings)
     volume = np.random.default_rng(3).random((1, *shape), dtype=np.float32)
     expected = by_hand(volume, roi, mode)
     for slots, batch, slab in [(1, 1, True), (2, 3, False)]:
@@ -82,9 +82,9 @@ def test_mean_scores(name: str, given: dict[str, Any], shape: tuple[int, ...], r
         np.testing.assert_allclose(result, expected, rtol=0, atol=3e-6)
 
 
-@pytest.mark.parametrize(("name", "given"), CASES)
-def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, given: dict[str, Any]) -> None:
-    mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, settings: dict[str, Any]) -> None:
+    mode, shape, roi = window_mode(name, settings), (19, 15, 26), (8, 16, 10)
     volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     choices = [(1, 1, False), (1, 1, True), (2, 2, True), (5, 4, True), (2, 4, False)]
     results = [scan(volume, roi, mode, ArgmaxFinalizer, slots=s, batch=b, slab=k) for s, b, k in choices]
@@ -94,9 +94,9 @@ def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, given: d
     assert len(np.unique(results[0])) > 1
 
 
-@pytest.mark.parametrize(("name", "given"), CASES)
-def test_masks_are_the_scores_above_their_thresholds(name: str, given: dict[str, Any]) -> None:
-    mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_masks_are_the_scores_above_their_thresholds(name: str, settings: dict[str, Any]) -> None:
+    mode, shape, roi = window_mode(name, settings), (19, 15, 26), (8, 16, 10)
     volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     scores = scan(volume, roi, mode, ScoreFinalizer, slots=1, batch=1, slab=False)
     thresholds = scores[:, 7, 7, 7]  # a score that equals its threshold is not above it

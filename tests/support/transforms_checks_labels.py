@@ -42,13 +42,13 @@ def check_threshold_values() -> None:
 
 
 def check_sigmoids() -> None:
-    # logits beside those of the threshold, on either side of what float32 can tell
+    # logits next to that of the threshold, on both sides, as close as float32 allows
     for threshold in (0.5, 0.7, 0.3, 1e-6, 1 - 1e-6, 0.123456789):
         edge = np.float32(special.logit(threshold))
         logits = np.linspace(-20, 20, STORED.size, dtype=np.float32).reshape(1, *STORED.shape)
         near = [edge, np.nextafter(edge, np.float32(-99)), np.nextafter(edge, np.float32(99)), np.inf, -np.inf]
         logits[0, 0, 0, :] = near[: STORED.shape[2]]
-        # the order of logits is that of their sigmoids; asked in float64, in which these differ
+        # logits have the order of their sigmoids; compared in float64, in which these differ
         want = logits[0].astype(np.float64) > special.logit(np.float64(threshold))
         sure = np.abs(special.expit(logits[0].astype(np.float64)) - threshold) > 1e-12
         assert_array_equal(want[sure], (special.expit(logits[0].astype(np.float64)) > threshold)[sure])

@@ -22,7 +22,7 @@ ORIENTATIONS = [
 
 
 def affine_of(axes: Any, flips: Any, spacing: Any = (1.0, 1.0, 1.0), tilt: float = 0.0) -> np.ndarray:
-    """RAS+ affine whose stored axis axes[c] runs along canonical axis c (backwards where flips[c]), tilted in-plane."""
+    """RAS+ affine whose stored axis axes[c] runs along canonical axis c (backwards if flips[c]), tilted in-plane."""
     affine = np.eye(4)
     affine[:3, :3] = 0.0
     for canonical, (stored, flip) in enumerate(zip(axes, flips, strict=True)):

@@ -30,7 +30,7 @@ from transforms_oracle import (
 )
 
 from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
+from gpu_infer.transforms.registry import TRANSFORMS
 
 
 def check_load() -> None:
@@ -171,41 +171,3 @@ def test_refuses_bad_arguments(name: str) -> None:
 def test_refuses_unknown_arguments(name: str) -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         TRANSFORMS[name](fieldz="image")
-
-
-@pytest.mark.parametrize("name", TRANSFORMS)
-def test_is_documented(name: str) -> None:
-    cls = TRANSFORMS[name]
-    assert cls.__doc__
-    assert cls.name == name
-
-
-def test_none_belongs_to_training() -> None:
-    assert not any(belongs_to_training(n) for n in TRANSFORMS)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "RandomAxisFlip",
-        "RandomSpatialFlip",
-        "RandomRotate3D",
-        "RandomZoom",
-        "RandomGaussianNoise",
-        "AddGaussianNoise",
-        "CropByPosNegRatio",
-        "FastCropByPosNegRatio",
-        "CropByPosNegRatioLabelOnly",
-        "CropRandomSizeWithDisplacement",
-        "FastPosNegRatioCropROI",
-        "RandCropByPosNegLabeld",
-    ],
-)
-def test_training_components(name: str) -> None:
-    assert belongs_to_training(name)
-
-
-@pytest.mark.parametrize("value", [True, "nan", float("inf"), "x", None, [1]])
-def test_numbers_are_finite_numbers(value: Any) -> None:
-    with pytest.raises(ValidationError, match="expected a finite number"):
-        transform("ScaleIntensityRange", fields="image", a_min=value, a_max=1, b_min=0, b_max=1)

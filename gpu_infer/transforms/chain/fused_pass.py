@@ -26,7 +26,7 @@ class FusedPass(Stage):
         return pass_line(self.field, self.members)
 
     def run(self, fields: Fields, dtype: DType, backend: Backend | None) -> tuple[str, ...]:
-        """The field's array becomes one of `dtype`, labels keep their own; a view if the pass changes no value."""
+        """The field's array becomes one of `dtype`; labels keep their dtype. It is a view if no value changes."""
         state = fields[self.field]
         for transform in self.members:
             check_channels(transform, state)

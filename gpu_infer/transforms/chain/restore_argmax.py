@@ -2,7 +2,7 @@
 
 Steps are undone on the scores up to the last resampling. That one and the argmax are one `Backend.restore_argmax`.
 Crops and pads after it are undone on the labels: a background of zero scores is label 0. Crops and pads right before it
-are not undone at all: the tables count in the window, and label entries that read background alone are left out.
+are not undone at all: the tables count in the window, and label entries that read only background are skipped.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _SCORES: DType = np.dtype(np.float32)
 class RestoredArgmax(Stage):
     """A linear restore of one field and the argmax directly after it, as one `Backend.restore_argmax` call.
 
-    Every model's scores are float32 here. Only a custom transform can have made scores of another dtype; for these,
-    the two transforms run one after the other.
+    Every model's scores are float32 here. Only a custom transform can give scores of another dtype; for these, the
+    two transforms run one after the other.
     """
 
     field: str

@@ -17,7 +17,7 @@ from gpu_infer.transforms.grid_limit import check_grid
 
 @dataclass(frozen=True)
 class Single(Stage):
-    """A transform on its own, on `field`; None if it works on all its fields at once."""
+    """One transform on `field`; None if it works on all its fields at once."""
 
     transform: Transform
     field: str | None

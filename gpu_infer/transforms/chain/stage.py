@@ -43,7 +43,7 @@ class Stage(ABC):
         """Change `fields` in place and return the names of those that have a new array; others share arrays or views.
 
         Without a backend this is a dry run: shapes, dtypes and kinds change, and arrays stay None. `dtype` is that of
-        a fused pass's output; other stages decide on their own.
+        a fused pass's output; other stages ignore it.
         """
 
     def allocated_bytes(self, before: FieldState, new_bytes: int, *, shared: bool) -> int:

@@ -17,8 +17,8 @@ Shape4 = tuple[int, int, int, int]
 class StageTrace:
     """One stage: [C, X, Y, Z] shapes and dtypes before and after.
 
-    bytes  that it allocates on the device
-    held   bytes of the arrays that exist there when it begins
+    bytes     that it allocates on the device
+    existing  bytes of the arrays that exist there when it begins
     """
 
     line: str
@@ -28,12 +28,12 @@ class StageTrace:
     shape_out: Shape4
     dtype_out: DType
     bytes: int
-    held: int
+    existing: int
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The stages in order, and the array that the windows are taken from.
+    """The stages in order, and the array that contains the windows.
 
     model_shape    (X, Y, Z), with `model_channels` channels and `model_bytes` bytes
     kept_bytes     of further fields that stay allocated during the inference, for the post-transforms
@@ -57,7 +57,7 @@ class Trace:
     def peak_bytes(self) -> int:
         """Largest sum of the bytes that exist when a stage begins and those that it allocates; slots and slabs of the
         inference are not included."""
-        return max(s.held + s.bytes for s in self.stages)
+        return max(s.existing + s.bytes for s in self.stages)
 
 
 @dataclass(eq=False)
@@ -69,7 +69,7 @@ class _Buffer:
 
 @dataclass
 class Tracer:
-    """Dry run of a chain: records each stage's shapes, and the bytes that it would hold and allocate."""
+    """Dry run of a chain: records each stage's shapes, and the bytes that exist before it and that it allocates."""
 
     stages: list[StageTrace] = field(default_factory=list)
     _buffers: dict[str, _Buffer] = field(default_factory=dict)  # by field
@@ -88,24 +88,24 @@ class Tracer:
     def drop_others(self, live: Collection[str]) -> int:
         """Record that the arrays of other fields are dropped; returns the bytes that remain."""
         self._buffers = {name: buffer for name, buffer in self._buffers.items() if name in live}
-        return self._held
+        return self._existing
 
     def step(self, stage: Stage, fields: Fields, dtype: DType, live: Collection[str]) -> None:
         """Run `stage` without arrays; afterwards only the arrays of the `live` fields remain."""
         state, known = fields[stage.first_field], set(fields)
-        before, held, shared = state.copy(), self._held, self._is_shared(state.name)
+        before, existing, shared = state.copy(), self._existing, self._is_shared(state.name)
         new = stage.run(fields, dtype, None)
         for name in fields.keys() - known - set(new):  # views
             self._buffers[name] = self._buffers[state.name]
         for name in new:
             self._buffers[name] = _Buffer(fields[name].nbytes)
         size = stage.allocated_bytes(before, sum(fields[name].nbytes for name in new), shared=shared)
-        self._add(stage.line(), state, before, size, held)
+        self._add(stage.line(), state, before, size, existing)
         self.drop_others(live)
 
     def deliver(self, state: FieldState, *, restored: bool) -> None:
         """Record the copy into the file's order, and the restore of the grid if no transform does it."""
-        before, held = state.copy(), self._held
+        before, existing = state.copy(), self._existing
         size = restored_bytes(state, shared=self._is_shared(state.name))
         if not state.history and not restored:
             size = state.nbytes
@@ -113,10 +113,10 @@ class Tracer:
             state.restored()
         if size:
             self._buffers[state.name] = _Buffer(state.nbytes)
-        self._add(f"{state.name}: in the file's order", state, before, size, held)
+        self._add(f"{state.name}: in the file's order", state, before, size, existing)
 
     @property
-    def _held(self) -> int:
+    def _existing(self) -> int:
         return sum(buffer.size for buffer in set(self._buffers.values()))
 
     def _is_shared(self, name: str) -> bool:
@@ -125,10 +125,10 @@ class Tracer:
 
     def _add_array(self, line: str, state: FieldState, before: FieldState | None = None) -> None:
         """Record a new array for `state`."""
-        held = self._held
+        existing = self._existing
         self._buffers[state.name] = _Buffer(state.nbytes)
-        self._add(line, state, before or state, state.nbytes, held)
+        self._add(line, state, before or state, state.nbytes, existing)
 
-    def _add(self, line: str, state: FieldState, before: FieldState, size: int, held: int) -> None:
+    def _add(self, line: str, state: FieldState, before: FieldState, size: int, existing: int) -> None:
         shape_in, shape_out = ((s.channels, *s.shape) for s in (before, state))
-        self.stages.append(StageTrace(line, state.name, shape_in, before.dtype, shape_out, state.dtype, size, held))
+        self.stages.append(StageTrace(line, state.name, shape_in, before.dtype, shape_out, state.dtype, size, existing))

@@ -16,14 +16,11 @@ from transforms_oracle import ORIENTATIONS, affine_of, load, transform, volume_o
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.backends.resampling import linear_table
 from gpu_infer.transforms.base import Barrier
-from gpu_infer.transforms.chain.axis_crop import crop_axis
-from gpu_infer.transforms.chain.fold import fold
 from gpu_infer.transforms.chain.outputs import labels_of_file
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.transforms.chain.restore_argmax import RestoredArgmax
-from gpu_infer.transforms.chain.single import BarrierStage, MetadataStage, RestoreStage
+from gpu_infer.transforms.chain.single import BarrierStage, RestoreStage
 from gpu_infer.transforms.field import FieldState
 from gpu_infer.volume.geometry import Geometry
 
@@ -42,15 +39,15 @@ class Counting(CpuBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
+        self.arrays: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
         self.called: list[str] = []
 
     def empty(self, shape: Any, dtype: Any) -> Any:
-        self.made.append((tuple(shape), np.dtype(dtype)))
+        self.arrays.append((tuple(shape), np.dtype(dtype)))
         return super().empty(shape, dtype)
 
     def zeros(self, shape: Any, dtype: Any) -> Any:
-        self.made.append((tuple(shape), np.dtype(dtype)))
+        self.arrays.append((tuple(shape), np.dtype(dtype)))
         return super().zeros(shape, dtype)
 
     def __getattribute__(self, name: str) -> Any:
@@ -60,39 +57,6 @@ class Counting(CpuBackend):
 
 
 # -- the fold ---------------------------------------------------------------------------------------------------
-def test_a_linear_restore_and_the_argmax_after_it_are_one_stage() -> None:
-    assert fold([LINEAR, ARGMAX, KEEP]) == (ONE, BarrierStage(KEEP, "model"))
-    assert fold([LINEAR, COPY, ARGMAX]) == (ONE, MetadataStage(COPY, None))
-    other = transform("KeepLargestCC", fields="organs")
-    assert fold([LINEAR, other, ARGMAX]) == (ONE, BarrierStage(other, "organs"))
-    assert fold([LINEAR, ARGMAX, LINEAR, ARGMAX]) == (ONE, ONE)
-
-
-@pytest.mark.parametrize(
-    "between",
-    [
-        transform("ThresholdAcrossChannels", fields="model", threshold=0.5),
-        RANGE,
-        transform("CropFixedSizeCenter", fields="model", size=3),
-        transform("SplitAcrossChannels", field="model", channel_names=["a", "b"]),
-        transform("RestoreOriginalShape", field="other", src_field="model"),
-    ],
-)
-def test_work_on_the_field_in_between_keeps_them_apart(between: Any) -> None:
-    stages = fold([LINEAR, between, ARGMAX])
-    assert RestoreStage(LINEAR, "model") in stages
-    assert BarrierStage(ARGMAX, "model") in stages
-
-
-def test_other_restores_and_other_fields_stay_alone() -> None:
-    other = transform("ArgmaxAcrossChannels", fields="other")
-    assert fold([NEAREST, ARGMAX]) == (RestoreStage(NEAREST, "model"), BarrierStage(ARGMAX, "model"))
-    assert fold([ARGMAX, NEAREST]) == (BarrierStage(ARGMAX, "model"), RestoreStage(NEAREST, "model"))
-    assert fold([LINEAR, other]) == (RestoreStage(LINEAR, "model"), BarrierStage(other, "other"))
-    both = transform("ArgmaxAcrossChannels", fields=["model", "other"])
-    assert fold([LINEAR, both]) == (RestoredArgmax("model", LINEAR, both), BarrierStage(both, "other"))
-
-
 def test_the_plan_names_one_pass() -> None:
     assert Pipeline([load()], [LINEAR, ARGMAX]).describe()[1:] == [
         "2. inference: image -> model, averaged scores",
@@ -113,15 +77,15 @@ def test_labels_are_those_of_scipy(orientation: int, align_corners: bool) -> Non
     backend = Counting()
     labels = finish(pipeline, scores, fields, backend)
     loaded = fields["image"].source.loaded.shape
-    wanted = zoom(scores, loaded, grid_mode=not align_corners)
-    first, second = np.sort(wanted, axis=0)[-1:-3:-1]
+    expected = zoom(scores, loaded, grid_mode=not align_corners)
+    first, second = np.sort(expected, axis=0)[-1:-3:-1]
     clear = first - second > 1e-5
     assert clear.mean() > 0.99
     seen = fields["image"].source.orientation.view(labels)
-    assert_array_equal(seen[clear], wanted.argmax(0)[clear])
+    assert_array_equal(seen[clear], expected.argmax(0)[clear])
     assert labels.flags.f_contiguous
     assert backend.called == ["restore_argmax"]
-    assert [dtype for _, dtype in backend.made] == [np.uint8]
+    assert [dtype for _, dtype in backend.arrays] == [np.uint8]
 
 
 STEPS = st.one_of(
@@ -155,7 +119,7 @@ STEPS = st.one_of(
 )
 @given(st.lists(STEPS, max_size=5), st.integers(0, 47), st.integers(0, 2**32 - 1))
 def test_one_stage_gives_the_labels_of_two(chain: Any, orientation: int, seed: int) -> None:
-    """Crops, pads and resamplings in any order; to the bit, also where classes tie."""
+    """Crops, pads and resamplings in any order; to the bit, also if classes tie."""
     rng = np.random.default_rng(seed)
     volume = volume_of(rng.random((6, 5, 7), dtype=np.float32), affine_of(*ORIENTATIONS[orientation]))
     pre = [load(), *(transform(name, fields="image", **args) for name, args in chain)]
@@ -189,7 +153,7 @@ def test_what_was_cropped_away_is_background() -> None:
 
 
 def test_background_mixes_with_scores_below_zero() -> None:
-    """At the rim of a crop all scores go towards 0, and class 0 wins where nothing of the window is left."""
+    """At the rim of a crop all scores go towards 0, and class 0 wins outside of the window."""
     chain = [
         transform("ScaleByFactor", fields="image", factor=2),
         transform("CropFixedSizeCenter", fields="image", size=4),
@@ -224,7 +188,7 @@ CHAINS = {
         transform("CropFixedSizeCenter", fields="image", size=50),
         transform("SymmetricPadderDiv", fields="image", div_int=16),
     ],
-    "both ways of corners": [
+    "both corner conventions": [
         transform("ScaleByFactor", fields="image", factor=0.8),
         transform("ScaleByFactor", fields="image", factor=0.6, align_corners=False),
     ],
@@ -243,7 +207,7 @@ def test_the_plan_counts_what_is_held(chain: str) -> None:
     assert (stage.dtype_in, stage.dtype_out) == (np.float32, np.uint8)
     assert (stage.shape_in, stage.shape_out) == (scores.shape, (1, 64, 60, 56))
     assert 0.9 * stage.bytes < _peak(pipeline, fields, scores) < stage.bytes + (200 << 10)
-    if chain != "both ways of corners":
+    if chain != "both corner conventions":
         assert stage.bytes < 64 * 60 * 56 * 10 * 4 / 4
 
 
@@ -283,17 +247,3 @@ def test_scores_of_another_dtype_take_two_steps() -> None:
     assert_array_equal(labels, expected)
     trace = pipeline.trace(1, Geometry((5, 5, 5), np.eye(4)), np.int16, classes=3)
     assert trace.stages[-2].bytes == math.prod((5, 5, 5)) * (3 * 8 + 1)
-
-
-def test_a_crop_has_two_entries_if_the_axis_has_more() -> None:
-    """One alone would be interpolated in another order. Entry o reads 14 samples at 2.6·o; one is in the window."""
-    crop = crop_axis(linear_table(14, 6), offset=6, low=6, high=7)
-    assert crop is not None
-    assert crop.entries == slice(1, 3)  # t = 2.6 and 5.2
-    assert crop.samples == slice(0, 1)
-    assert (crop.zeros, crop.extent) == ((4, 0), 5)  # samples 2 … 6
-    assert (crop.table.lower.tolist(), crop.table.upper.tolist()) == ([0, 3], [1, 4])
-    assert crop_axis(linear_table(14, 6), offset=20, low=20, high=21) is None
-    whole = crop_axis(linear_table(14, 1), offset=0, low=0, high=14)
-    assert whole is not None
-    assert (whole.entries, whole.samples, whole.zeros) == (slice(0, 1), slice(0, 1), (0, 0))

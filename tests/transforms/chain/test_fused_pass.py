@@ -161,10 +161,10 @@ def test_the_prepared_pass_allocates_once() -> None:
 
     class Counting(CpuBackend):
         def __init__(self) -> None:
-            self.made: list[Any] = []
+            self.arrays: list[Any] = []
 
         def empty(self, shape: Any, dtype: Any) -> Any:
-            self.made.append((tuple(shape), np.dtype(dtype)))
+            self.arrays.append((tuple(shape), np.dtype(dtype)))
             return super().empty(shape, dtype)
 
     backend = Counting()
@@ -177,9 +177,9 @@ def test_the_prepared_pass_allocates_once() -> None:
     ]
     pipeline = Pipeline(chain, [ARGMAX, RESTORE])
     fields = pipeline.prepare(volume_of(np.zeros((8, 8, 4), np.int16)), backend)
-    assert backend.made == [((1, 10, 10, 1), np.dtype(np.float32))]
+    assert backend.arrays == [((1, 10, 10, 1), np.dtype(np.float32))]
     finish(pipeline, np.zeros((10, 10, 1), np.uint8), fields, backend)
-    assert backend.made[1:] == [((1, 4, 8, 8), np.dtype(np.uint8))]
+    assert backend.arrays[1:] == [((1, 4, 8, 8), np.dtype(np.uint8))]
 
 
 def test_the_prepared_pass_holds_nothing_of_full_size_but_its_output() -> None:

@@ -16,12 +16,8 @@ from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Integer, Names
 from gpu_infer.transforms.base import Barrier, Branch, FieldsArguments, Pointwise, is_transform
-from gpu_infer.transforms.chain.fold import fold
-from gpu_infer.transforms.chain.fused_pass import FusedPass
 from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.chain.restore import steps_back
-from gpu_infer.transforms.chain.single import BarrierStage
-from gpu_infer.transforms.field import FieldState, Resampled, Windowed
+from gpu_infer.transforms.field import FieldState, Resampled
 
 BACKEND = CpuBackend()
 LOAD = transform("LoadNifti", fields="image")
@@ -39,28 +35,28 @@ class Halve(Pointwise):
 
 
 class Margin(Barrier):
-    """Crops `cut` voxels on every side; pads with 0 where it is negative."""
+    """Crops `width` voxels on every side; pads with 0 if it is negative."""
 
     name = "Margin"
 
     class Args(FieldsArguments):
-        cut: Integer
+        width: Integer
 
     def _shape(self, field: FieldState) -> Any:
-        return tuple(n - 2 * self.args.cut for n in field.shape)
+        return tuple(n - 2 * self.args.width for n in field.shape)
 
     def trace(self, field: FieldState) -> None:
-        field.windowed((self.args.cut,) * 3, self._shape(field))
+        field.windowed((self.args.width,) * 3, self._shape(field))
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        c = self.args.cut
-        made = array[:, c:-c, c:-c, c:-c] if c > 0 else np.pad(array, [(0, 0)] + [(-c, -c)] * 3)
+        c = self.args.width
+        result = array[:, c:-c, c:-c, c:-c] if c > 0 else np.pad(array, [(0, 0)] + [(-c, -c)] * 3)
         self.trace(field)
-        return made
+        return result
 
 
 class Unbooked(Barrier):
-    """Changes the grid and does not say so."""
+    """Changes the grid and does not record it."""
 
     name = "Unbooked"
 
@@ -97,22 +93,12 @@ def test_kinds() -> None:
     assert not any(is_transform(c) for c in (Pointwise, Barrier, int, "Halve", Halve(fields="image")))
 
 
-def test_a_barrier_ends_a_pass_and_metadata_does_not() -> None:
-    halve, margin = Halve(fields="image"), Margin(fields="image", cut=1)
-    layout = transform("ConvertToChannelsFirst", fields="image")
-    scale = transform("ScaleByResolution", fields="image", target_resolution=(2, 2, 2))
-    stages = fold([LOAD, halve, layout, scale, margin, halve, scale, halve, scale])
-    assert stages == (
-        FusedPass("image", (LOAD, halve, layout, scale)),
-        BarrierStage(margin, "image"),
-        FusedPass("image", (halve, scale, halve)),
-        FusedPass("image", (scale,)),
-    )
-
-
 def test_a_pass_between_barriers_is_float32_and_the_last_stage_has_the_models_dtype() -> None:
     data = np.arange(6 * 6 * 6, dtype=np.int16).reshape(6, 6, 6)
-    for chain in ([LOAD, Margin(fields="image", cut=1)], [LOAD, Margin(fields="image", cut=1), Halve(fields="image")]):
+    for chain in (
+        [LOAD, Margin(fields="image", width=1)],
+        [LOAD, Margin(fields="image", width=1), Halve(fields="image")],
+    ):
         fields = Pipeline(chain, [ARGMAX]).prepare(volume_of(data), BACKEND, np.float16)
         factor = 0.5 if len(chain) == 3 else 1.0
         assert fields["image"].array.dtype == np.float16
@@ -120,13 +106,13 @@ def test_a_pass_between_barriers_is_float32_and_the_last_stage_has_the_models_dt
 
 
 @pytest.mark.parametrize("orientation", [0, 7, 22, 41])
-@pytest.mark.parametrize("cut", [1, -2])
+@pytest.mark.parametrize("width", [1, -2])
 @pytest.mark.parametrize("resampled", ["before", "after", "not"])
-def test_crops_and_pads_are_undone(orientation: int, cut: int, resampled: str) -> None:
+def test_crops_and_pads_are_undone(orientation: int, width: int, resampled: str) -> None:
     data = np.zeros((7, 6, 5), np.int16)
     volume = volume_of(data, affine_of(*ORIENTATIONS[orientation], (1.0, 1.0, 1.0)))
     scale = transform("ScaleByResolution", fields="image", target_resolution=(0.5, 0.7, 1.0))
-    margin = Margin(fields="image", cut=cut)
+    margin = Margin(fields="image", width=width)
     chain = {"before": [LOAD, scale, margin], "after": [LOAD, margin, scale], "not": [LOAD, margin]}[resampled]
     pipeline = Pipeline(chain, [ARGMAX, RESTORE])
     fields = pipeline.prepare(volume, BACKEND)
@@ -138,10 +124,10 @@ def test_crops_and_pads_are_undone(orientation: int, cut: int, resampled: str) -
     for step in reversed(image.history):
         if isinstance(step, Resampled):
             want = zoom(want[None], step.before, order=0)[0]
-        elif cut > 0:
-            want = np.pad(want, cut)
+        elif width > 0:
+            want = np.pad(want, width)
         else:
-            want = want[-cut:cut, -cut:cut, -cut:cut]
+            want = want[-width:width, -width:width, -width:width]
     assert_array_equal(got, want)
     trace = pipeline.trace(1, volume.geometry, np.int16)
     assert trace.model_shape == image.shape
@@ -169,15 +155,8 @@ def test_new_fields() -> None:
     ]
 
 
-def test_neighbouring_resamplings_are_undone_at_once() -> None:
-    steps = (Resampled((9, 9, 9)), Resampled((8, 8, 8)), Windowed((7, 7, 7), (1, 1, 1)), Resampled((5, 5, 5)))
-    assert steps_back(steps) == [steps[3], steps[2], steps[0]]
-    mixed = (Resampled((9, 9, 9)), Resampled((8, 8, 8), align_corners=False))
-    assert steps_back(mixed) == [mixed[1], mixed[0]]
-
-
 class Signed(Barrier):
-    """Labels of another dtype than ours have."""
+    """Makes labels of a dtype that no transform of the package makes."""
 
     name = "Signed"
     makes_labels = True
