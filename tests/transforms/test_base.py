@@ -55,15 +55,6 @@ class Margin(Barrier):
         return result
 
 
-class Unbooked(Barrier):
-    """Changes the grid and does not record it."""
-
-    name = "Unbooked"
-
-    def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        return array[:, 1:]
-
-
 class Split(Branch):
     """One new field per channel."""
 
@@ -134,27 +125,6 @@ def test_crops_and_pads_are_undone(orientation: int, width: int, resampled: str)
     assert trace.stages[-1].shape_out == (1, *image.source.loaded.shape)
 
 
-def test_an_unbooked_change_of_grid_is_refused() -> None:
-    pipeline = Pipeline([LOAD, Unbooked(fields="image")], [ARGMAX])
-    with pytest.raises(ConfigError, match=r"Unbooked: changed the grid of 'image' from \(3, 3, 3\) to \(2, 3, 3\)"):
-        pipeline.prepare(volume_of(np.zeros((3, 3, 3), np.int16)), BACKEND)
-
-
-def test_new_fields() -> None:
-    scores = np.random.default_rng(2).random((2, 3, 4, 5), dtype=np.float32)
-    split = Split(fields="model", names=["a", "b"])
-    pipeline = Pipeline([LOAD], [split, Halve(fields="b"), ARGMAX])
-    assert pipeline.finalizer == "scores"
-    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
-    assert_array_equal(finish(pipeline, scores, fields, BACKEND), np.argmax(scores, axis=0))
-    assert [s.field for s in pipeline.trace(1, fields["image"].source.geometry, np.int16)][-4:] == [
-        "model",
-        "b",
-        "model",
-        "model",
-    ]
-
-
 class Signed(Barrier):
     """Makes labels of a dtype that no transform of the package makes."""
 
@@ -172,3 +142,18 @@ def test_labels_of_another_dtype_are_not_split() -> None:
     fields = pipeline.prepare(volume, BACKEND)
     with pytest.raises(ConfigError, match="SplitBasedOnLabel: 'model' holds int16, expected labels of uint8 or uint16"):
         finish_fields(pipeline, np.zeros((1, 4, 5, 6), np.float32), fields, BACKEND)
+
+
+def test_new_fields() -> None:
+    scores = np.random.default_rng(2).random((2, 3, 4, 5), dtype=np.float32)
+    split = Split(fields="model", names=["a", "b"])
+    pipeline = Pipeline([LOAD], [split, Halve(fields="b"), ARGMAX])
+    assert pipeline.finalizer == "scores"
+    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
+    assert_array_equal(finish(pipeline, scores, fields, BACKEND), np.argmax(scores, axis=0))
+    assert [s.field for s in pipeline.trace(1, fields["image"].source.geometry, np.int16)][-4:] == [
+        "model",
+        "b",
+        "model",
+        "model",
+    ]

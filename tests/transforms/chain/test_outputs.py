@@ -92,16 +92,6 @@ def test_an_output_that_nothing_restores_is_restored(caplog: pytest.LogCaptureFi
     assert "brings 'liver' back" in caplog.text
 
 
-def test_the_number_of_classes_follows_from_the_chain() -> None:
-    for post, outputs, channels in (([MASKS, SPLIT], ["TC"], 2), ([ABOVE], None, 1), (ARGMAX, None, 1)):
-        trace = Pipeline([load()], post, outputs=outputs).trace(1, VOLUME.geometry, np.int16)
-        result = next(s for s in trace if s.line.endswith("result of the inference"))
-        assert result.shape_out[0] == channels
-    three = transform("ThresholdAcrossChannels", fields="model", threshold=[0.1, 0.2, 0.3])
-    with pytest.raises(ConfigError, match="leave 3 channels in 'model', expected 1"):
-        Pipeline([load()], [three])
-
-
 REFUSED: list[tuple[list[Any], list[Any], list[str] | None, str]] = [
     (
         [],
@@ -152,13 +142,6 @@ def test_refuses(pre: Any, post: Any, outputs: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Pipeline([load(), *pre], post, outputs=outputs)
     assert str(caught.value).startswith(message)
-
-
-def test_a_split_made_for_other_channels_is_refused_before_the_inference() -> None:
-    pipeline = Pipeline([load()], [MASKS, SPLIT], outputs=["WT"])
-    pipeline.check_classes(2)
-    with pytest.raises(ConfigError, match="SplitAcrossChannels: is made for 2 channels, 'model' has 3"):
-        pipeline.trace(1, VOLUME.geometry, np.int16, classes=3)
 
 
 def test_an_object_crop_of_an_image_and_its_mask_together() -> None:

@@ -10,7 +10,6 @@ from transforms_finish import finish
 from transforms_oracle import affine_of, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.volume.geometry import Geometry
 
@@ -109,83 +108,3 @@ def test_a_second_scaling_to_the_same_resolution_changes_nothing() -> None:
     np.testing.assert_allclose(np.multiply(once.shape, once.spacing), [9 * 1.3, 8 * 0.7, 7 * 4.1])
     assert once.properties["spacing"] == pytest.approx((1.3, 0.7, 4.1))
     assert once.properties["original_shape"] == (9, 8, 7)
-
-
-def test_the_finalizer_is_argmax_only_where_it_commutes() -> None:
-    assert Pipeline([LOAD], [COPY, RESTORE, ARGMAX]).finalizer == "argmax"
-    assert Pipeline([LOAD], [LINEAR, ARGMAX]).finalizer == "scores"
-    assert Pipeline([LOAD], [RANGE_ON_MODEL, ARGMAX]).finalizer == "scores"
-    nearest = transform("ScaleByResolution", fields="model", target_resolution=(2, 2, 2), is_label=True)
-    assert Pipeline([LOAD], [nearest, ARGMAX, RESTORE]).finalizer == "argmax"
-
-
-def test_the_finalizer_makes_masks_only_where_that_commutes() -> None:
-    above = transform("ThresholdValues", fields="model", threshold=0.5)
-    below_zero = transform("ThresholdValues", fields="model", threshold=-0.5)
-    logit = transform("ThresholdValues", fields="model", threshold=0.4, sigmoid=True)
-    assert Pipeline([LOAD], [COPY, RESTORE, above]).finalizer == "masks"
-    assert Pipeline([LOAD], [below_zero, RESTORE]).finalizer == "masks"
-    # a crop is put back into scores of zero, which these find above
-    assert Pipeline([LOAD], [RESTORE, below_zero]).finalizer == "scores"
-    assert Pipeline([LOAD], [RESTORE, logit]).finalizer == "scores"
-    assert Pipeline([LOAD], [LINEAR, above]).finalizer == "scores"
-    assert Pipeline([LOAD], [RANGE_ON_MODEL, above]).finalizer == "scores"
-    # what it does to the other field is not the accumulator's to do
-    both = transform("ThresholdValues", fields=["model", "image"], threshold=0.5)
-    assert Pipeline([LOAD], [both]).finalizer == "scores"
-
-
-def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:
-    above = transform("ThresholdValues", fields="model", threshold=0.5)
-    pipeline = Pipeline([LOAD], [above])
-    assert pipeline.thresholds(3) == (0.5, 0.5, 0.5)
-    assert (
-        pipeline.describe()[1]
-        == "2. inference: image -> model, ThresholdValues(threshold=0.5) by the accumulator, row by row"
-    )
-    volume = volume_of(np.zeros((4, 5, 6), np.int16))
-    result = next(s for s in pipeline.trace(1, volume.geometry, np.int16, classes=1) if "result" in s.line)
-    assert (result.shape_out, result.dtype_out, result.bytes) == ((1, 4, 5, 6), np.uint8, 120)
-    with pytest.raises(ValueError, match="the inferer delivers uint8 masks, found float32"):
-        finish(pipeline, np.zeros((1, 4, 5, 6), np.float32), pipeline.prepare(volume, BACKEND), BACKEND)
-    with pytest.raises(ValueError, match="only masks have thresholds, this pipeline's inferer delivers argmax"):
-        Pipeline([LOAD], [ARGMAX]).thresholds(2)
-    three = transform("ThresholdAcrossChannels", fields="model", threshold=[0.1, 0.2, 0.3])
-    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b", "c"])
-    channels = Pipeline([LOAD], [three, split], outputs=["b"])
-    assert channels.thresholds(3) == (0.1, 0.2, 0.3)
-    with pytest.raises(ConfigError, match="ThresholdAcrossChannels: is made for 3 channels, 'model' has 2"):
-        channels.check_classes(2)
-
-
-def test_whether_ties_are_counted() -> None:
-    above = transform("ThresholdValues", fields="model", threshold=0.5)
-    tumour = transform("ThresholdValues", fields="model", threshold=1.5)
-    masks = transform("ThresholdAcrossChannels", fields="model", threshold=0.5)
-    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b"])
-    one = transform("ThresholdValues", fields="b", threshold=0.5)
-    for post in ([ARGMAX, RESTORE], [LINEAR, ARGMAX], [RANGE_ON_MODEL, ARGMAX, tumour], [RESTORE, above], [above]):
-        assert Pipeline([LOAD], post).counts_ties
-    assert Pipeline([LOAD], [masks, split], outputs=["b"]).counts_ties
-    for post in ([LINEAR, above], [RANGE_ON_MODEL, above]):
-        assert not Pipeline([LOAD], post).counts_ties
-    assert not Pipeline([LOAD], [split, one], outputs=["b"]).counts_ties
-
-
-def test_refuses_a_result_on_another_grid() -> None:
-    pipeline = Pipeline([LOAD], [ARGMAX])
-    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
-    with pytest.raises(ModelError, match=r"result has the grid \(3, 4, 4\), expected \(3, 4, 5\)"):
-        finish(pipeline, np.zeros((3, 4, 4), np.uint8), fields, BACKEND)
-
-
-def test_refuses_the_argmax_of_one_channel() -> None:
-    pipeline = Pipeline([LOAD], [LINEAR, ARGMAX])
-    pipeline.check_classes(2)
-    with pytest.raises(ConfigError, match="the model has one output channel, whose argmax is always 0"):
-        pipeline.check_classes(1)
-    with pytest.raises(ConfigError, match="one output channel"):
-        Pipeline([LOAD], [ARGMAX]).trace(1, Geometry((3, 4, 5), np.eye(4)), np.int16, classes=1)
-    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
-    with pytest.raises(ConfigError, match="one output channel"):
-        finish(pipeline, np.zeros((1, 3, 4, 5), np.float32), fields, BACKEND)
