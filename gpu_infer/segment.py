@@ -176,5 +176,5 @@ def _finalizer(plan: RunPlan, summing: Backend) -> Finalizer:
     if pipeline.finalizer == "argmax":
         return ArgmaxFinalizer(summing, plan.grid, classes)
     if pipeline.finalizer == "masks":
-        return MaskFinalizer(summing, plan.grid, pipeline.cuts(classes))
+        return MaskFinalizer(summing, plan.grid, pipeline.thresholds(classes))
     return ScoreFinalizer(summing, plan.grid, classes)

@@ -70,7 +70,9 @@ def our_finish_of(path: Path | None, spacing: Spacing, classes: int) -> Call:
     def finish() -> Any:
         labels = backend.empty(scores.shape[1:], np.uint8)
         backend.argmax(scores, labels)
-        return pipeline.finish(labels, fields, backend)
+        copies = {name: state.copy() for name, state in fields.items()}
+        pipeline.accept(labels, copies)
+        return pipeline.deliver(copies, backend)[pipeline.result_field]
 
     return finish
 

@@ -13,7 +13,7 @@ from gpu_infer.config.config import Output
 from gpu_infer.config.location import Place, shown
 from gpu_infer.config.variables import expand
 from gpu_infer.errors import ConfigError
-from gpu_infer.transforms.chain.checks import Names, check_outputs
+from gpu_infer.transforms.chain.checks import FieldNames, check_outputs
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ DEFAULT_OUTPUT_DTYPE = "uint8"
 
 
 def read_outputs(
-    document: dict[str, Any], place: Place, environ: Mapping[str, str], names: Names
+    document: dict[str, Any], place: Place, environ: Mapping[str, str], names: FieldNames
 ) -> tuple[tuple[Output, ...], tuple[str, ...]]:
     """One output per writer, or the result field where there is none; and warnings, one line each.
 
@@ -73,7 +73,7 @@ def _writers(document: dict[str, Any], place: Place) -> list[tuple[Place, dict[s
     return enabled or [(found[0][0] if found else place / "writers" / 0, {})]
 
 
-def _field(args: Mapping[str, Any], place: Place, environ: Mapping[str, str], names: Names) -> str:
+def _field(args: Mapping[str, Any], place: Place, environ: Mapping[str, str], names: FieldNames) -> str:
     if "field" not in args:
         return names.result
     field = expand(args["field"], environ, place)

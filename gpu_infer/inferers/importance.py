@@ -1,7 +1,7 @@
-"""How much a voxel of a window counts by its place in the window: maps float32 [R0, R1, …], one number per voxel.
+"""Importance maps: the weight of a voxel by its position in the window, float32 [R0, R1, …].
 
-Both maps are a product of one Gaussian per axis, up to a floor that keeps every voxel's weight positive; the floor
-is why a map is not separable.
+Both maps are a product of one Gaussian per axis, with a lower limit that makes every weight positive. Because of that
+limit a map is not separable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TRUNCATE = 4.0
 def monai_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray[np.float32]:
     """Π exp(−x² / 2σ²) with x from the window's middle and σ = sigma_scale·roi, at least max(its minimum, 1e-3).
 
-    MONAI's `compute_importance_map` in mode gaussian. The middle of an even axis lies between two voxels.
+    MONAI's `compute_importance_map` in mode gaussian. The middle of an even axis is between two voxels.
     """
 
     def profile(n: int, sigma: float) -> NDArray[np.float64]:
@@ -36,7 +36,8 @@ def monai_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray[
 def nnunet_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray[np.float32]:
     """A delta at roi // 2 after a Gaussian filter of σ = sigma_scale·roi, scaled to a maximum of 1.
 
-    nnU-Net's `compute_gaussian`: the filter ends at 4 σ, and what it leaves at zero becomes the least weight above it.
+    nnU-Net's `compute_gaussian`: the filter ends at 4 σ, and weights of zero after it become the smallest positive
+    weight.
     """
 
     def profile(n: int, sigma: float) -> NDArray[np.float64]:

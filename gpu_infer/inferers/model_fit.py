@@ -1,4 +1,4 @@
-"""How a model, a configuration and a prepared volume settle on one window size and batch."""
+"""Choose window size, batch and channels that fit the model, the configuration and the prepared volume."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.triton.model.fit import AXES, check_fit, split_dims
 from gpu_infer.triton.model.info import ModelInfo
-
-Shape3 = tuple[int, int, int]
+from gpu_infer.volume.geometry import Shape3
 
 
 @dataclass(frozen=True)
 class Fit:
-    """window: a tile's spatial size; batch: tiles per request; channels_out: −1 where only a reply tells."""
+    """What model, configuration and volume agree on.
+
+    window        spatial size of a window
+    batch         windows per request
+    channels_out  −1 if only a reply shows the number
+    """
 
     window: Shape3
     batch: int
@@ -31,11 +35,20 @@ def fit_model(
     roi_size: Shape3 | None,
     batch_size: int | None,
 ) -> Fit:
-    """Settle window, batch and channels, or say what does not fit.
+    """Choose window, batch and channels.
 
-    channels, shape  of the prepared volume; whole_volume: one request with the full shape (simple inferer).
-    `roi_size` beats the model's dims where those are dynamic; a fixed dim that disagrees is an error.
-    Raises ModelError (does not fit the model) or ConfigError (roi_size needed).
+    Args:
+        model: The model's inputs and outputs; a dim of −1 is dynamic.
+        channels: Channels of the prepared volume.
+        shape: (X, Y, Z) of the prepared volume.
+        channels_last: True if the model's windows are [X, Y, Z, C].
+        whole_volume: True for one request with the full shape (simple inferer).
+        roi_size: Window size of the configuration. It decides where the model's dims are dynamic.
+        batch_size: Windows per request; None for the model's maximum.
+
+    Raises:
+        ModelError: A fixed dim of the model disagrees.
+        ConfigError: A dim is dynamic and there is no `roi_size`, or `batch_size` exceeds the model's maximum.
     """
     _, spatial = split_dims(model.input.dims, channels_last)
     window = _window(model, spatial, shape, whole_volume, roi_size)
@@ -53,20 +66,20 @@ def fit_model(
 def _window(
     model: ModelInfo, spatial: tuple[int, ...], shape: Shape3, whole_volume: bool, roi_size: Shape3 | None
 ) -> Shape3:
-    wanted = shape if whole_volume else roi_size
+    requested = shape if whole_volume else roi_size
     sizes = []
     for axis, fixed in enumerate(spatial):
-        asked = wanted[axis] if wanted is not None else -1
-        if fixed == -1 and asked == -1:
+        size = requested[axis] if requested is not None else -1
+        if fixed == -1 and size == -1:
             raise ConfigError(
                 f"model {model.name}: axis {AXES[axis]} is dynamic and the configuration gives no roi_size",
                 remedy="set inferer.args.roi_size",
             )
-        if fixed != -1 and asked not in (-1, fixed):
+        if fixed != -1 and size not in (-1, fixed):
             what = "the whole volume is" if whole_volume else "roi_size is"
             raise ModelError(
-                f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {asked}",
+                f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {size}",
                 remedy="use a scanning-window inferer" if whole_volume else f"set roi_size to {list(spatial)}",
             )
-        sizes.append(asked if fixed == -1 else fixed)
+        sizes.append(size if fixed == -1 else fixed)
     return (sizes[0], sizes[1], sizes[2])

@@ -1,9 +1,9 @@
-"""A scanning-window mode with its settings, checked: which belong to which mode, and what each defaults to."""
+"""A scanning-window mode with its settings: which settings a mode takes, their defaults, and their checks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any, Literal, get_args
 
@@ -14,9 +14,10 @@ from gpu_infer.choices import Mode
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.importance import monai_gaussian, nnunet_gaussian
 from gpu_infer.inferers.placement import clara_starts, monai_starts, nnunet_starts
+from gpu_infer.volume.geometry import Shape3
 
 Blend = Literal["constant", "gaussian"]
-Triple = tuple[float, float, float]
+PerAxis = tuple[float, float, float]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -25,14 +26,14 @@ TAKES: dict[Mode, tuple[str, ...]] = {
     "monai": ("overlap", "blend", "sigma_scale", "cval"),
     "nnunet": ("step_size", "blend", "sigma_scale", "mirror_axes", "cval"),
 }
-"""Settings that each mode takes; any other is refused, since it would change nothing."""
+"""Settings that each mode takes. Any other is an error, since it would have no effect."""
 
 _DEFAULTS: dict[Mode, dict[str, Any]] = {"clara": {}, "monai": {}, "nnunet": {"blend": "gaussian"}}
 
 
 @dataclass(frozen=True)
 class WindowMode:
-    """How windows are placed, weighed and mirrored; made by `window_mode`.
+    """How windows are placed, weighted and mirrored. `window_mode` makes and checks one.
 
     overlap      part of the roi by which neighbours overlap, per axis (monai)
     step_size    part of the roi by which windows move at most (nnunet)
@@ -43,23 +44,23 @@ class WindowMode:
     """
 
     name: Mode = "clara"
-    overlap: Triple = (0.25, 0.25, 0.25)
+    overlap: PerAxis = (0.25, 0.25, 0.25)
     step_size: float = 0.5
     blend: Blend = "constant"
-    sigma_scale: Triple = (0.125, 0.125, 0.125)
+    sigma_scale: PerAxis = (0.125, 0.125, 0.125)
     mirror_axes: tuple[int, ...] = ()
     cval: float = 0.0
 
     def starts(self, axis: int, size: int, roi: int) -> list[int]:
-        """Window starts along `axis`, ascending, repeats included; below 0 where the mode pads before."""
+        """Window starts along `axis`, ascending, repeats included; below 0 if the mode pads before the volume."""
         if self.name == "monai":
             return monai_starts(size, roi, self.overlap[axis])
         if self.name == "nnunet":
             return nnunet_starts(size, roi, self.step_size)
         return clara_starts(size, roi)
 
-    def importance(self, roi: tuple[int, int, int]) -> NDArray[np.float32] | None:
-        """float32 [R0, R1, R2] on the host, None where every voxel counts 1."""
+    def importance(self, roi: Shape3) -> NDArray[np.float32] | None:
+        """float32 [R0, R1, R2] on the host; None if every voxel counts 1."""
         if self.blend == "constant":
             return None
         gaussian = nnunet_gaussian if self.name == "nnunet" else monai_gaussian
@@ -74,11 +75,16 @@ class WindowMode:
     @property
     def settings(self) -> dict[str, Any]:
         """Name and value of every setting that the mode takes, for the report."""
-        return {name: getattr(self, name) for name in TAKES[self.name]}
+        values = asdict(self)
+        return {name: values[name] for name in TAKES[self.name]}
 
 
-def window_mode(name: str, given: Mapping[str, Any] | None = None) -> WindowMode:
-    """The mode `name` with settings; those that are None count as not given.
+CLARA = WindowMode()
+"""The default mode, which has no settings but `cval`."""
+
+
+def window_mode(name: str, settings: Mapping[str, Any] | None = None) -> WindowMode:
+    """The mode `name` with `settings`; a setting of None takes its default.
 
     Raises ConfigError for an unknown mode, a setting that does not belong to it, sigma_scale without a gaussian, and
     values out of range.
@@ -88,7 +94,7 @@ def window_mode(name: str, given: Mapping[str, Any] | None = None) -> WindowMode
             f"scanning-window mode {name!r} does not exist", remedy=f"modes that exist: {', '.join(MODES)}"
         )
     mode = MODES[MODES.index(name)]
-    settings = {key: value for key, value in (given or {}).items() if value is not None}
+    settings = {key: value for key, value in (settings or {}).items() if value is not None}
     for key in settings:
         if key not in TAKES[mode]:
             owners = [other for other in MODES if key in TAKES[other]]
@@ -96,13 +102,13 @@ def window_mode(name: str, given: Mapping[str, Any] | None = None) -> WindowMode
                 f"belongs to mode {' and '.join(owners)}, not to {mode}" if owners else "is no setting of any mode"
             )
             raise ConfigError(f"{key} {belongs}", remedy=f"{mode} takes {', '.join(TAKES[mode])}")
-    made = WindowMode(mode, **(_DEFAULTS[mode] | settings))
-    if "sigma_scale" in settings and made.blend != "gaussian":
+    result = WindowMode(mode, **(_DEFAULTS[mode] | settings))
+    if "sigma_scale" in settings and result.blend != "gaussian":
         raise ConfigError(
             "sigma_scale changes nothing with blend constant", remedy="set blend to gaussian, or leave it out"
         )
-    _check(made)
-    return made
+    _check(result)
+    return result
 
 
 def _check(mode: WindowMode) -> None:

@@ -12,22 +12,21 @@ import math
 from gpu_infer.errors import ConfigError
 
 MOST_STARTS = 1 << 20
-"""Along an axis, where a mode's step can be a part of a voxel."""
+"""Limit along an axis, for a mode whose step can be a fraction of a voxel."""
 
 _LEAST_OVERLAP = 16
-"""Voxels by which neighbouring windows of `clara` overlap at most, where the roi is 64 or longer."""
+"""Voxels by which neighbouring windows of `clara` overlap at most, if the roi is 64 or longer."""
 
 _LEAST_STEP = 0.75
-"""Part of a short roi by which `clara` moves at least."""
+"""Fraction of a short roi by which `clara` moves at least."""
 
 
 def clara_starts(size: int, roi: int) -> list[int]:
     """Window starts along one axis as the Clara operator places them, repeats included.
 
-    The step is roi where roi equals the size, else int(max(roi − 16, 0.75·roi)); there are ceil(size / step)
-    windows, and those that would reach past the end move back to end with the axis, which makes the last
-    ones coincide at times: (300, 160) → [0, 140, 140]. An axis shorter than the roi has one window; the part
-    past the end is padding.
+    The step is roi if roi equals the size, else int(max(roi − 16, 0.75·roi)). There are ceil(size / step) windows.
+    Windows that would reach past the end move back to end with the axis, so the last ones can coincide:
+    (300, 160) → [0, 140, 140]. An axis shorter than the roi has one window; the part past the end is padding.
     """
     size = max(size, roi)
     step = roi if roi == size else max(1, int(max(roi - _LEAST_OVERLAP, _LEAST_STEP * roi)))

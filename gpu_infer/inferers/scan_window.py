@@ -1,13 +1,12 @@
-"""The scanning window: gather into slots, infer, blend in order, finish rows as they become final."""
+"""The scanning window: gather windows into slots, infer, blend the results in order."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.inferers.accumulator import Accumulator, mirrored
 from gpu_infer.inferers.windows import Window, WindowGrid, runs
 from gpu_infer.progress import Progress, ProgressCallback, silent
@@ -15,7 +14,7 @@ from gpu_infer.triton.ring import Slot, SlotRing
 
 
 def scan_window(
-    volume: Any,
+    volume: Array,
     grid: WindowGrid,
     ring: SlotRing,
     accumulator: Accumulator,
@@ -24,16 +23,24 @@ def scan_window(
     batch: int,
     fill: float = 0.0,
     progress: ProgressCallback = silent,
-) -> Any:
+) -> Array:
     """Run every window of `grid` over `volume` and return the accumulator's result.
 
-    volume  [C, X, Y, Z] in the model's input dtype, on the backend
-    ring    slots that hold at least `batch` windows each; all of them are kept in flight
-    fill    value outside the volume
+    A mirrored window is written into its slot backwards, and its result is blended backwards. Results are blended in
+    the order of the visits, whatever the number of slots: float32 sums, and with them labels, do not depend on it.
 
-    A mirrored window is written into its slot backwards, and its result is blended backwards. Results are blended
-    strictly in the order of the visits whatever the number of slots, so that float32 sums, and with them labels, do
-    not depend on it. Raises what the ring raises: ServerError, ModelError, DeadlineError.
+    Args:
+        volume: [C, X, Y, Z] in the model's input dtype, on the backend.
+        grid: The windows to visit.
+        ring: Slots for at least `batch` windows each; the scan uses all of them.
+        accumulator: Sums the results.
+        backend: Gathers the windows.
+        batch: Windows per request.
+        fill: Value outside the volume.
+        progress: Called before the first request and after every reply.
+
+    Raises:
+        ServerError, ModelError, DeadlineError: As the ring raises them.
     """
     visits = grid.visits
     in_flight: deque[tuple[Slot, Sequence[Window]]] = deque()

@@ -1,41 +1,39 @@
-"""Which windows a scan visits, in which order, and when the rows of the accumulator are final.
+"""Which windows a scan visits, in which order, and how often they cover a voxel.
 
-A grid is separable: each axis has its own list of starts (`placement`), a window is one start per axis. Starts
-may be negative or reach past the end, because gather and blend clip at both sides.
+A grid is separable: each axis has its own list of starts (`placement`), and a window is one start per axis. Starts may
+be negative, and windows may reach past the end: gather and blend clip at both sides.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, groupby, product
-from typing import Any
+from itertools import groupby, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.errors import ConfigError
-from gpu_infer.inferers.modes import WindowMode, window_mode
-
-Shape3 = tuple[int, int, int]
+from gpu_infer.inferers.modes import CLARA, WindowMode
+from gpu_infer.volume.geometry import Shape3
 
 _WINDOW_BYTES = 192
-"""Of a distinct window: the object, its start and the entries of the lists that name it."""
+"""Bytes of a distinct window: the object, its start, and its entries in the lists."""
 
 _VISIT_BYTES = 112
-"""Of a visit, which shares its window's start."""
+"""Bytes of a visit, which shares its window's start."""
 
 _START_BYTES = 80
-"""Of a start in `windows`; the integers belong to the axes."""
+"""Bytes of a start in `windows`; its integers are those of `axis_starts`."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """One distinct window: first voxel per axis, how often the grid visits it, and along which axes it is mirrored
-    on its way to the model and back.
+    """One distinct window: first voxel per axis, number of times that the grid contains it, and the axes along which it
+    is mirrored before the model sees it (its result is mirrored back).
     """
 
     start: Shape3
@@ -49,9 +47,9 @@ class WindowGrid:
 
     shape        X, Y, Z of the volume, unpadded
     roi          window size per axis; may be larger than the shape
-    mode         name of what placed the windows
+    mode         name of the mode that placed the windows
     axis_starts  per axis, ascending, repeats included
-    mirrors      combinations of axes along which the model sees every window mirrored; () is as it is
+    mirrors      combinations of axes along which the model sees every window mirrored; (): not mirrored
     """
 
     shape: Shape3
@@ -62,14 +60,14 @@ class WindowGrid:
 
     @cached_property
     def slab_axis(self) -> int:
-        """The axis along which the accumulator rolls."""
+        """The axis along which the accumulator finalizes rows."""
         return choose_slab_axis(self.shape, self.roi)
 
     @property
-    def ring_shape(self) -> Shape3:
+    def rolling_shape(self) -> Shape3:
         """Spatial shape of the smallest accumulator: the grid's, cut to the roi along the slab axis.
 
-        It suffices where rows below a window's first row are finished before that window is blended.
+        It suffices if rows below a window's first row are finalized before that window is blended.
         """
         rows = list(self.shape)
         rows[self.slab_axis] = min(rows[self.slab_axis], self.roi[self.slab_axis])
@@ -77,17 +75,17 @@ class WindowGrid:
 
     @property
     def window_count(self) -> int:
-        """Windows with repeats, by product: nothing is listed."""
+        """Windows with repeats; a product, which lists no window."""
         return math.prod(len(starts) for starts in self.axis_starts)
 
     @property
     def distinct_count(self) -> int:
-        """Windows without repeats, by product: nothing is listed."""
+        """Windows without repeats; a product, which lists no window."""
         return math.prod(len(set(starts)) for starts in self.axis_starts)
 
     @property
     def list_bytes(self) -> int:
-        """Bytes of the host that `distinct`, `visits` and `windows` take once a scan lists them."""
+        """Host bytes of the lists `distinct`, `visits` and `windows`."""
         per_window = _WINDOW_BYTES + _VISIT_BYTES * len(self.mirrors)
         return self.distinct_count * per_window + self.window_count * _START_BYTES
 
@@ -98,42 +96,26 @@ class WindowGrid:
 
     @cached_property
     def distinct(self) -> list[Window]:
-        """Windows without repeats in the order of the visit: slab axis outermost, the others in their order.
+        """Windows without repeats in the order of the visits: slab axis outermost, then the other axes in order.
 
-        Rows along the slab axis thus become final early. A window carries the product of its axes' repeats.
+        Rows along the slab axis thus become final early. The repeats of a window are the product over its axes.
         """
         order = [self.slab_axis, *(axis for axis in range(3) if axis != self.slab_axis)]
         per_axis = [list(Counter(self.axis_starts[axis]).items()) for axis in order]
-        found = []
+        windows = []
         for picks in product(*per_axis):
             start = [0, 0, 0]
             repeats = 1
             for axis, (first, times) in zip(order, picks, strict=True):
                 start[axis] = first
                 repeats *= times
-            found.append(Window((start[0], start[1], start[2]), repeats))
-        return found
+            windows.append(Window((start[0], start[1], start[2]), repeats))
+        return windows
 
     @cached_property
     def visits(self) -> list[Window]:
-        """What the model is asked for, in order: every distinct window, mirrored in every way before the next one."""
+        """The windows that the model sees, in order: each distinct window with all its mirrored copies."""
         return [replace(window, mirror=mirror) for window in self.distinct for mirror in self.mirrors]
-
-    @cached_property
-    def _first_open_row(self) -> list[int]:
-        """Per distinct window: the smallest row along the slab axis that it or any later window touches."""
-        rows = [min(max(w.start[self.slab_axis], 0), self.shape[self.slab_axis]) for w in self.distinct]
-        return list(accumulate(reversed(rows), min))[::-1]
-
-    def final_until(self, index: int) -> int:
-        """First row along the slab axis that is still open once distinct window `index` is blended.
-
-        Rows below it are final; after the last window that is every row. −1 asks before the first window.
-        """
-        following = index + 1
-        if following >= len(self.distinct):
-            return self.shape[self.slab_axis]
-        return self._first_open_row[following]
 
     @cached_property
     def counts(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -161,13 +143,11 @@ def choose_slab_axis(shape: Shape3, roi: Shape3) -> int:
     return sizes.index(min(sizes))
 
 
-def make_grid(shape: Shape3, roi: Shape3, mode: WindowMode | str = "clara") -> WindowGrid:
+def make_grid(shape: Shape3, roi: Shape3, mode: WindowMode = CLARA) -> WindowGrid:
     """The windows that `mode` places over a volume of `shape` (X, Y, Z).
 
-    Raises ConfigError for an unknown mode, an empty volume or a roi below 1.
+    Raises ConfigError for an empty volume or a roi below 1.
     """
-    if isinstance(mode, str):
-        mode = window_mode(mode)
     if min(shape) < 1:
         raise ConfigError(f"a volume of shape {shape} has no voxels to scan", remedy="check the pre-transforms")
     if min(roi) < 1:
@@ -176,8 +156,8 @@ def make_grid(shape: Shape3, roi: Shape3, mode: WindowMode | str = "clara") -> W
     return WindowGrid(shape, roi, mode.name, (x, y, z), mode.mirrors)
 
 
-def runs(windows: Sequence[Window], key: Callable[[Window], Any]) -> Iterator[tuple[int, list[Window]]]:
-    """(index of the first, windows) of neighbours with the same key."""
+def runs(windows: Sequence[Window], key: Callable[[Window], Hashable]) -> Iterator[tuple[int, list[Window]]]:
+    """(index of the first, windows) for each run of neighbours with the same key."""
     first = 0
     for _, group in groupby(windows, key=key):
         run = list(group)

@@ -1,18 +1,21 @@
-"""Types of component arguments, with messages that say what was expected.
+"""Types of component arguments, with messages that name what is expected.
 
-A message starts with "expected …"; spec/messages.py adds the key in front and the value found behind.
+A message begins with "expected …"; `config/arguments.py` adds the key before it and the value after it.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+NumberT = TypeVar("NumberT", int, float)
+
 LARGEST = (1 << 31) - 1
-"""Of whole numbers: sizes, labels and counts fit into 32 bits, as Triton's and ITK's do."""
+"""Largest whole number: sizes, labels and counts fit into 32 bits, as Triton's and ITK's do."""
 
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
 
@@ -23,8 +26,8 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def number(value: Any) -> float:
-    """A finite float; numeric strings count, since `{VAR}` fills strings, but booleans do not."""
+def number(value: object) -> float:
+    """A finite float. Numeric strings are accepted, since `{VAR}` fills strings; booleans are not."""
     if not isinstance(value, bool) and isinstance(value, (int, float, str)):
         try:
             result = float(value)
@@ -35,7 +38,7 @@ def number(value: Any) -> float:
     raise ValueError("expected a finite number")
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in ("true", "false"):
@@ -43,7 +46,7 @@ def _flag(value: Any) -> bool:
     raise ValueError("expected true or false")
 
 
-def _integer(value: Any) -> int:
+def _integer(value: object) -> int:
     result = None
     if (isinstance(value, str) and _WHOLE.fullmatch(value.strip())) or (
         isinstance(value, float) and value.is_integer()
@@ -56,7 +59,7 @@ def _integer(value: Any) -> int:
     return result
 
 
-def _positive_integer(value: Any) -> int:
+def _positive_integer(value: object) -> int:
     try:
         result = _integer(value)
     except ValueError:
@@ -66,7 +69,7 @@ def _positive_integer(value: Any) -> int:
     return result
 
 
-def _triple(value: Any, convert: Any, expected: str) -> tuple[Any, Any, Any]:
+def _triple(value: object, convert: Callable[[object], NumberT], expected: str) -> tuple[NumberT, NumberT, NumberT]:
     if isinstance(value, (list, tuple)) and len(value) == 3:
         try:
             x, y, z = (convert(v) for v in value)
@@ -78,25 +81,25 @@ def _triple(value: Any, convert: Any, expected: str) -> tuple[Any, Any, Any]:
     raise ValueError(f"expected {expected}")
 
 
-def _positive_triple(value: Any) -> tuple[float, float, float]:
+def _positive_triple(value: object) -> tuple[float, float, float]:
     return _triple(value, number, "3 positive numbers")
 
 
-def _shape(value: Any) -> tuple[int, int, int]:
+def _shape(value: object) -> tuple[int, int, int]:
     return _triple(value, _integer, "3 positive whole numbers")
 
 
-def _whole_triple(value: Any) -> tuple[int, int, int]:
+def _whole_triple(value: object) -> tuple[int, int, int]:
     expected = "a whole number of at least 1, or 3 of them"
     return _triple([value] * 3 if isinstance(value, (int, float, str)) else value, _integer, expected)
 
 
-def _factors(value: Any) -> tuple[float, float, float]:
+def _factors(value: object) -> tuple[float, float, float]:
     expected = "a positive number, or 3 of them"
     return _triple([value] * 3 if isinstance(value, (int, float, str)) else value, number, expected)
 
 
-def _margin(value: Any) -> int:
+def _margin(value: object) -> int:
     try:
         result = _integer(value)
     except ValueError:
@@ -106,7 +109,7 @@ def _margin(value: Any) -> int:
     return result
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
+def _numbers(value: object) -> tuple[float, ...]:
     try:
         entries = value if isinstance(value, (list, tuple)) else [value]
         if entries:
@@ -116,7 +119,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
     raise ValueError("expected a number or a list of numbers")
 
 
-def _label_ids(value: Any) -> tuple[int, ...]:
+def _label_ids(value: object) -> tuple[int, ...]:
     try:
         entries = [_positive_integer(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
     except ValueError:
@@ -126,13 +129,13 @@ def _label_ids(value: Any) -> tuple[int, ...]:
     return tuple(entries)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
     raise ValueError("expected a non-empty string")
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: object) -> tuple[str, ...]:
     entries = [value] if isinstance(value, str) else value
     if isinstance(entries, (list, tuple)) and entries and all(isinstance(v, str) and v for v in entries):
         if len(set(entries)) == len(entries):

@@ -1,4 +1,4 @@
-"""Where voxels above a value begin and end, and their extreme points."""
+"""Bounding box and extreme points of the voxels above a value."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ Point = tuple[int, int, int]
 
 
 def bounding_box(array: Array, value: float, backend: Backend) -> Extent | None:
-    """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel; None where
+    """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel; None if
     there are none."""
     ends = []
-    for held in backend.occupied_planes(array, value):
-        found = held.nonzero()[0]
-        if not found.size:
+    for occupied in backend.occupied_planes(array, value):
+        planes = occupied.nonzero()[0]
+        if not planes.size:
             return None
-        ends.append((int(found[0]), int(found[-1]) + 1))
+        ends.append((int(planes[0]), int(planes[-1]) + 1))
     return (ends[0], ends[1], ends[2])
 
 
 def extreme_points(labels: Array, backend: Backend) -> list[Point]:
-    """The voxels of [C, X, Y, Z] with a label above 0 that have the lowest and the highest X, then Y, then Z, six in
-    all; none where there is no such voxel.
+    """The voxels of [C, X, Y, Z] with a label above 0 that have the lowest and the highest X, then Y, then Z: six, or
+    none if there is no such voxel.
 
-    Of several in one plane the first in scan order is taken, Z fastest.
+    Of several in one plane it is the first in scan order, Z fastest.
     """
     box = bounding_box(labels, 0, backend)
     points: list[Point] = []
     for axis, (low, high) in enumerate(box or ()):
         for at in (low, high - 1):
             plane = tuple(slice(at, at + 1) if a == axis else slice(None) for a in range(3))
-            found = np.any(backend.download(labels[(slice(None), *plane)]) > 0, axis=0)
-            where = [int(i[0]) for i in found.nonzero()]
-            where[axis] = at
-            points.append((where[0], where[1], where[2]))
+            is_label = np.any(backend.download(labels[(slice(None), *plane)]) > 0, axis=0)
+            point = [int(i[0]) for i in is_label.nonzero()]
+            point[axis] = at
+            points.append((point[0], point[1], point[2]))
     return points

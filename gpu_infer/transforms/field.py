@@ -1,5 +1,4 @@
-"""What is known of a field ("image", "model", …) at one point of a chain: its grid, its meaning and where
-it came from."""
+"""A field ("image", "model", …) at one point of a chain: its grid, what its values mean, and the file it comes from."""
 
 from __future__ import annotations
 
@@ -13,9 +12,12 @@ import numpy as np
 from gpu_infer.backends.base.backend import Array
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
 
+DType = np.dtype[Any]
 Kind = Literal["image", "scores", "labels"]
 ChannelAxis = Literal["none", "first", "last"]
 Spacing = tuple[float, float, float]
+Index3 = tuple[int, int, int]
+Position = tuple[float, float, float]
 
 PROPERTIES = ("affine", "original_affine", "as_canonical", "spacing", "original_shape", "filename")
 """Names that CopyProperties knows; `Source.properties` gives their values."""
@@ -23,19 +25,40 @@ PROPERTIES = ("affine", "original_affine", "as_canonical", "spacing", "original_
 
 @dataclass(frozen=True)
 class Resampled:
-    """A change of sampling: undone by resampling back to `before`, with the same corner convention."""
+    """A change of sampling. Resampling to `before` with the same corner convention undoes it."""
 
     before: Shape3
     align_corners: bool = True
 
+    def also_undoes(self, later: GridStep) -> bool:
+        """True if undoing this step also undoes the `later` one, so that values are resampled once."""
+        return isinstance(later, Resampled) and later.align_corners == self.align_corners
+
+    def position_before(self, position: Position, shape: Shape3) -> Position:
+        """Position on the grid `before` of a position on the grid after it, which has `shape`."""
+        ends = zip(position, shape, self.before, strict=True)
+        if self.align_corners:
+            x, y, z = (v * (m - 1) / (n - 1) if n > 1 else v for v, n, m in ends)
+        else:
+            x, y, z = ((v + 0.5) * m / n - 0.5 for v, n, m in ends)
+        return (x, y, z)
+
 
 @dataclass(frozen=True)
 class Windowed:
-    """A crop or a pad: index 0 of the new grid is index `start` of the grid `before` (negative where it was
-    padded)."""
+    """A crop or a pad: index 0 of the new grid is index `start` of the grid `before` (negative if it was padded)."""
 
     before: Shape3
-    start: tuple[int, int, int]
+    start: Index3
+
+    def also_undoes(self, later: GridStep) -> bool:
+        """False: crops and pads are undone one by one."""
+        return False
+
+    def position_before(self, position: Position, shape: Shape3) -> Position:
+        """Position on the grid `before` of a position on the grid after it, which has `shape`."""
+        x, y, z = (v + s for v, s in zip(position, self.start, strict=True))
+        return (x, y, z)
 
 
 GridStep = Resampled | Windowed
@@ -43,18 +66,26 @@ GridStep = Resampled | Windowed
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The file behind a field: its stored geometry, and the orientation in which it was loaded."""
+    """The file of a field.
+
+    geometry     grid as stored
+    orientation  in which the voxels were loaded
+    slope        a value in physical units is slope · stored + inter
+    """
 
     geometry: Geometry
     orientation: Orientation
     path: Path | None = None
+    slope: float = 1.0
+    inter: float = 0.0
 
     @property
     def loaded(self) -> Geometry:
-        """The grid as loaded: closest canonical, or as stored where `as_closest_canonical` is false."""
+        """The grid as loaded: closest canonical, or as stored if `as_closest_canonical` is false."""
         return self.geometry.reoriented(self.orientation)
 
     def properties(self) -> dict[str, Any]:
+        """Values by the names in `PROPERTIES`."""
         loaded = self.loaded
         return {
             "affine": loaded.affine,
@@ -68,25 +99,25 @@ class Source:
 
 @dataclass(eq=False)
 class FieldState:
-    """One field while a chain runs, or while it is only traced (then `array` stays None).
+    """One field during a run, or during a dry run (then `array` stays None).
 
     channels, shape  C and (X, Y, Z) of the current grid; `array` is [C, X, Y, Z] in that order, whatever
-                     `channel_axis` says: that one only keeps the books on what the configuration asked for
+                     `channel_axis` is: that one only records what the configuration asked for
     dtype            of the voxels
     spacing          mm per voxel of the current grid along X, Y, Z: n·spacing/m after a change from n to m
-                     voxels, so that the extent is kept and repeating a ScaleByResolution changes nothing
+                     voxels, so that the extent is constant and repeating a ScaleByResolution changes nothing
     kind             "image", "scores" (a model's raw output) or "labels"
-    source           the file the grid descends from
+    source           the file that the grid comes from
     history          how the current grid came from the loaded one, oldest first; RestoreOriginalShape
                      undoes it
     properties       what CopyProperties copies; they stay those of the source
-    facts            what transforms found out for the run report; one dictionary that all states of a run share
+    facts            results of transforms for the run report; one dictionary that all states of a run share
     """
 
     name: str
     channels: int
     shape: Shape3
-    dtype: np.dtype[Any]
+    dtype: DType
     spacing: Spacing
     source: Source
     kind: Kind = "image"
@@ -97,38 +128,30 @@ class FieldState:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def resampled(self, shape: Shape3, align_corners: bool = True) -> None:
-        """Book a change of sampling of the whole extent to `shape` voxels."""
+        """Record a change of sampling of the whole extent to `shape` voxels."""
         if shape == self.shape:
             return
         x, y, z = (s * n / m for s, n, m in zip(self.spacing, self.shape, shape, strict=True))
         self.history = (*self.history, Resampled(self.shape, align_corners))
         self.spacing, self.shape = (x, y, z), shape
 
-    def windowed(self, start: tuple[int, int, int], shape: Shape3) -> None:
-        """Book a crop or a pad to `shape` voxels that begins at index `start` of the current grid."""
+    def windowed(self, start: Index3, shape: Shape3) -> None:
+        """Record a crop or a pad to `shape` voxels that begins at index `start` of the current grid."""
         self.history = (*self.history, Windowed(self.shape, start))
         self.shape = shape
 
     def restored(self) -> None:
-        """Book the way back to the loaded grid."""
+        """Record that the field is on the loaded grid again."""
         self.history = ()
         self.shape, self.spacing = self.source.loaded.shape, self.source.loaded.spacing
 
-    def loaded_index(self, index: Sequence[float]) -> tuple[float, float, float]:
-        """Where (X, Y, Z) of the current grid lies on the grid as loaded; fractional where it was resampled."""
-        position, shape = tuple(float(v) for v in index), self.shape
+    def loaded_index(self, index: Sequence[float]) -> Position:
+        """Position on the loaded grid of index (X, Y, Z) of the current grid; fractional if it was resampled."""
+        x, y, z = (float(v) for v in index)
+        position, shape = (x, y, z), self.shape
         for step in reversed(self.history):
-            if isinstance(step, Windowed):
-                position = tuple(v + s for v, s in zip(position, step.start, strict=True))
-            elif step.align_corners:
-                ends = zip(position, shape, step.before, strict=True)
-                position = tuple(v * (m - 1) / (n - 1) if n > 1 else v for v, n, m in ends)
-            else:
-                faces = zip(position, shape, step.before, strict=True)
-                position = tuple((v + 0.5) * m / n - 0.5 for v, n, m in faces)
-            shape = step.before
-        x, y, z = position
-        return (x, y, z)
+            position, shape = step.position_before(position, shape), step.before
+        return position
 
     def copy(self, **changes: Any) -> FieldState:
         """A second state that shares the array."""
@@ -136,4 +159,9 @@ class FieldState:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the array."""
         return self.channels * self.shape[0] * self.shape[1] * self.shape[2] * self.dtype.itemsize
+
+
+Fields = dict[str, FieldState]
+"""States by field name."""

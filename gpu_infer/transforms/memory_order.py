@@ -1,4 +1,4 @@
-"""New arrays that lie in memory as another one does."""
+"""New arrays with the memory order of another array."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from gpu_infer.backends.base.backend import Array, Backend
 
 
 def empty_like(array: Array, dtype: DTypeLike, backend: Backend) -> Array:
-    """Uninitialised, of the shape of `array`, without gaps, its axes in the same order and direction in memory.
+    """Uninitialised array of the shape of `array`, without gaps, its axes in the same order and direction in memory.
 
-    What is made of labels in the file's order is then in the file's order too, and delivered without another copy.
+    A result of labels in the file's order is then in the file's order too, and needs no copy when it is delivered.
     """
     axes = sorted(range(array.ndim), key=lambda a: (array.shape[a] > 1, -abs(array.strides[a]), a))
     flips = tuple(slice(None, None, -1 if step < 0 else 1) for step in array.strides)
-    made = backend.empty([array.shape[a] for a in axes], dtype)
-    return made.transpose([axes.index(a) for a in range(array.ndim)])[flips]
+    ordered = backend.empty([array.shape[a] for a in axes], dtype)
+    return ordered.transpose([axes.index(a) for a in range(array.ndim)])[flips]

@@ -1,4 +1,4 @@
-"""The transforms that a configuration can name, and what to say of those it cannot."""
+"""The transforms that a configuration can name, and how to recognise components of training."""
 
 from __future__ import annotations
 

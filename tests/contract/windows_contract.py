@@ -370,12 +370,13 @@ class WindowsContract:
 
 def rolling_scan(backend: Backend, grid: WindowGrid, outputs: NDArray[Any]) -> NDArray[Any]:
     """Blend every distinct window into the smallest ring, finishing rows as soon as they are final."""
-    ring = RollingSums(backend.zeros((outputs.shape[1], *grid.ring_shape), np.float32), grid.shape)
+    ring = RollingSums(backend.zeros((outputs.shape[1], *grid.rolling_shape), np.float32), grid.shape)
     labels = backend.zeros(grid.shape, np.uint8)
     low, high = [0, 0, 0], list(grid.shape)
     for n, window in enumerate(grid.distinct):
         backend.blend(backend.upload(outputs[n : n + 1]), [window.start], [window.repeats], None, ring)
-        final = grid.final_until(n)
+        later = grid.distinct[n + 1 : n + 2]
+        final = max(later[0].start[grid.slab_axis], 0) if later else grid.shape[grid.slab_axis]
         if final > low[grid.slab_axis]:
             high[grid.slab_axis] = final
             backend.finish_argmax(ring, tuple(low), tuple(high), labels)

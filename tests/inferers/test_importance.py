@@ -1,4 +1,4 @@
-"""Importance maps against SciPy and the formulas in their own terms."""
+"""Importance maps against SciPy and the formulas."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def test_nnunet_is_a_filtered_delta(roi: tuple[int, ...], scale: float) -> None:
     expected = gaussian_filter(delta, [n * scale for n in roi], mode="constant")
     expected = (expected / expected.max()).astype(np.float32)
     expected[expected == 0] = expected[expected > 0].min()
-    found = nnunet_gaussian(roi, [scale] * len(roi))
-    assert found.dtype == np.float32
+    importance = nnunet_gaussian(roi, [scale] * len(roi))
+    assert importance.dtype == np.float32
     # worst relative difference seen in 5000 random maps: 4e-7, from values near the least float32
-    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-38)
+    np.testing.assert_allclose(importance, expected, rtol=2e-6, atol=1e-38)
 
 
 @given(roi=_rois, scale=_scales)
@@ -39,8 +39,8 @@ def test_monai_is_a_product_of_bells_with_a_floor(roi: tuple[int, ...], scale: f
 
 @pytest.mark.parametrize("make", [monai_gaussian, nnunet_gaussian])
 def test_axes_have_their_own_sigma_and_every_weight_is_positive(make: object) -> None:
-    found = make((9, 8, 33), (0.05, 0.125, 0.5))  # type: ignore[operator]
-    assert found.shape == (9, 8, 33)
-    assert found.min() > 0
+    importance = make((9, 8, 33), (0.05, 0.125, 0.5))  # type: ignore[operator]
+    assert importance.shape == (9, 8, 33)
+    assert importance.min() > 0
     # a wider sigma falls off less from the middle to the end of its axis
-    assert found[0, 4, 16] < found[4, 4, 0]
+    assert importance[0, 4, 16] < importance[4, 4, 0]

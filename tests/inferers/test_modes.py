@@ -1,4 +1,4 @@
-"""Settings of the modes: defaults, what belongs where, and what is refused."""
+"""Settings of the modes: defaults, which mode takes which, and errors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def test_importance_follows_the_mode() -> None:
     assert window_mode("clara").importance(roi) is None
     assert window_mode("monai").importance(roi) is None
     assert window_mode("nnunet", {"blend": "constant"}).importance(roi) is None
-    found = window_mode("monai", {"blend": "gaussian"}).importance(roi)
-    np.testing.assert_array_equal(found, monai_gaussian(roi, scale))
+    importance = window_mode("monai", {"blend": "gaussian"}).importance(roi)
+    np.testing.assert_array_equal(importance, monai_gaussian(roi, scale))
     np.testing.assert_array_equal(window_mode("nnunet").importance(roi), nnunet_gaussian(roi, scale))
 
 
@@ -40,8 +40,8 @@ def test_mirrors_are_all_combinations_in_a_fixed_order() -> None:
 
 
 def test_grids_of_the_modes() -> None:
-    assert make_grid((10, 11, 3), (4, 4, 8), "monai").axis_starts == ((0, 3, 6), (0, 3, 6, 7), (-2,))
-    assert make_grid((110, 64, 61), (64, 64, 64), "nnunet").axis_starts == ((0, 23, 46), (0,), (-1,))
+    assert make_grid((10, 11, 3), (4, 4, 8), window_mode("monai")).axis_starts == ((0, 3, 6), (0, 3, 6, 7), (-2,))
+    assert make_grid((110, 64, 61), (64, 64, 64), window_mode("nnunet")).axis_starts == ((0, 23, 46), (0,), (-1,))
     per_axis = window_mode("monai", {"overlap": (0.0, 0.5, 0.75)})
     assert make_grid((8, 8, 8), (4, 4, 4), per_axis).axis_starts == ((0, 4), (0, 2, 4), (0, 1, 2, 3, 4))
 
@@ -54,7 +54,7 @@ def test_settings_for_the_report_are_those_of_the_mode() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "words"),
+    ("name", "settings", "words"),
     [
         ("swin", {}, r"mode 'swin' does not exist \(modes that exist: clara, monai, nnunet\)"),
         ("clara", {"overlap": (0.5,) * 3}, r"overlap belongs to mode monai, not to clara \(clara takes cval\)"),
@@ -68,6 +68,6 @@ def test_settings_for_the_report_are_those_of_the_mode() -> None:
         ("nnunet", {"mirror_axes": (1, 1)}, r"mirror_axes: found \[1, 1\]"),
     ],
 )
-def test_refusals(name: str, given: dict[str, Any], words: str) -> None:
+def test_refusals(name: str, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        window_mode(name, given)
+        window_mode(name, settings)

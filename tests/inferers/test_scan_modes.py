@@ -56,7 +56,7 @@ def scan(
     volume: NDArray[np.float32],
     roi: tuple[int, int, int],
     mode: WindowMode,
-    finish: Any,
+    finalizer: Any,
     *,
     slots: int,
     batch: int,
@@ -65,45 +65,51 @@ def scan(
     backend = CpuBackend()
     grid = make_grid(volume.shape[1:], roi, mode)  # type: ignore[arg-type]
     ring = LocalRing(position_dependent_model, slots, batch, 1, roi)
-    accumulator = Accumulator(backend, grid, 3, finish(backend, grid, 3), slab=slab, importance=mode.importance(roi))
+    accumulator = Accumulator(backend, grid, 3, finalizer(backend, grid, 3), slab=slab, importance=mode.importance(roi))
     result = scan_window(volume, grid, ring, accumulator, backend, batch=batch, fill=mode.cval)  # type: ignore[arg-type]
     assert ring.requests == -(-len(grid.visits) // batch)
     return result  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(("shape", "roi"), [((20, 17, 23), (8, 9, 10)), ((9, 30, 5), (12, 8, 9))])
-@pytest.mark.parametrize(("name", "given"), CASES)
-def test_mean_scores(name: str, given: dict[str, Any], shape: tuple[int, ...], roi: tuple[int, int, int]) -> None:
-    mode = window_mode(name, given)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_mean_scores(name: str, settings: dict[str, Any], shape: tuple[int, ...], roi: tuple[int, int, int]) -> None:
+    mode = window_mode(name, settings)
     volume = np.random.default_rng(3).random((1, *shape), dtype=np.float32)
     expected = by_hand(volume, roi, mode)
     for slots, batch, slab in [(1, 1, True), (2, 3, False)]:
-        found = scan(volume, roi, mode, ScoreFinalizer, slots=slots, batch=batch, slab=slab)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6)
+        result = scan(volume, roi, mode, ScoreFinalizer, slots=slots, batch=batch, slab=slab)
+        np.testing.assert_allclose(result, expected, rtol=0, atol=3e-6)
 
 
-@pytest.mark.parametrize(("name", "given"), CASES)
-def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, given: dict[str, Any]) -> None:
-    mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_labels_are_bit_identical_for_slots_batches_and_slab(name: str, settings: dict[str, Any]) -> None:
+    mode, shape, roi = window_mode(name, settings), (19, 15, 26), (8, 16, 10)
     volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     choices = [(1, 1, False), (1, 1, True), (2, 2, True), (5, 4, True), (2, 4, False)]
-    seen = [scan(volume, roi, mode, ArgmaxFinalizer, slots=s, batch=b, slab=k) for s, b, k in choices]
-    for labels in seen:
-        np.testing.assert_array_equal(labels, seen[0])
-    assert np.mean(seen[0] != by_hand(volume, roi, mode).argmax(0)) < 1e-3
-    assert len(np.unique(seen[0])) > 1
+    results = [scan(volume, roi, mode, ArgmaxFinalizer, slots=s, batch=b, slab=k) for s, b, k in choices]
+    for labels in results:
+        np.testing.assert_array_equal(labels, results[0])
+    assert np.mean(results[0] != by_hand(volume, roi, mode).argmax(0)) < 1e-3
+    assert len(np.unique(results[0])) > 1
 
 
-@pytest.mark.parametrize(("name", "given"), CASES)
-def test_masks_are_the_scores_above_their_cuts(name: str, given: dict[str, Any]) -> None:
-    mode, shape, roi = window_mode(name, given), (19, 15, 26), (8, 16, 10)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_masks_are_the_scores_above_their_thresholds(name: str, settings: dict[str, Any]) -> None:
+    mode, shape, roi = window_mode(name, settings), (19, 15, 26), (8, 16, 10)
     volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     scores = scan(volume, roi, mode, ScoreFinalizer, slots=1, batch=1, slab=False)
-    cuts = scores[:, 7, 7, 7]  # a score that is its cut is not above it
+    thresholds = scores[:, 7, 7, 7]  # a score that equals its threshold is not above it
     for slots, batch, slab in [(1, 1, True), (2, 3, False), (5, 4, True)]:
-        found = scan(
-            volume, roi, mode, lambda b, g, _: MaskFinalizer(b, g, cuts.tolist()), slots=slots, batch=batch, slab=slab
+        result = scan(
+            volume,
+            roi,
+            mode,
+            lambda b, g, _: MaskFinalizer(b, g, thresholds.tolist()),
+            slots=slots,
+            batch=batch,
+            slab=slab,
         )
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, scores > cuts[:, None, None, None])
-    assert 0 < found.mean() < 1
+        assert result.dtype == np.uint8
+        np.testing.assert_array_equal(result, scores > thresholds[:, None, None, None])
+    assert 0 < result.mean() < 1

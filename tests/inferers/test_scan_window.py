@@ -67,27 +67,27 @@ def test_labels_are_bit_identical_for_slots_batches_and_slab() -> None:
     volume = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     grid = make_grid(shape, roi)
     expected = by_the_text(volume, roi, 3).argmax(0)
-    seen = []
+    results = []
     for slots, batch, slab in [(1, 1, False), (1, 1, True), (2, 1, True), (5, 4, True), (2, 2, False)]:
         ring = LocalRing(position_dependent_model, slots, batch, 1, roi)
         accumulator = Accumulator(backend, grid, 3, ArgmaxFinalizer(backend, grid, 3), slab=slab)
-        seen.append(scan_window(volume, grid, ring, accumulator, backend, batch=batch))  # type: ignore[arg-type]
-    for labels in seen:
-        np.testing.assert_array_equal(labels, seen[0])
-    assert np.mean(seen[0] != expected) < 1e-4
-    assert seen[0].dtype == np.uint8
+        results.append(scan_window(volume, grid, ring, accumulator, backend, batch=batch))  # type: ignore[arg-type]
+    for labels in results:
+        np.testing.assert_array_equal(labels, results[0])
+    assert np.mean(results[0] != expected) < 1e-4
+    assert results[0].dtype == np.uint8
 
 
-def test_progress_counts_tiles() -> None:
+def test_progress_counts_windows() -> None:
     backend = CpuBackend()
     grid = make_grid((30, 16, 16), (16, 16, 16))
-    told: list[Progress] = []
+    events: list[Progress] = []
     accumulator = Accumulator(backend, grid, 3, ArgmaxFinalizer(backend, grid, 3))
     volume = np.zeros((1, 30, 16, 16), np.float32)
     ring = LocalRing(position_dependent_model, 2, 1, 1, (16, 16, 16))
-    scan_window(volume, grid, ring, accumulator, backend, batch=1, progress=told.append)  # type: ignore[arg-type]
-    assert told[0] == Progress("infer", 0, len(grid.distinct))
-    assert told[-1] == Progress("infer", len(grid.distinct), len(grid.distinct))
+    scan_window(volume, grid, ring, accumulator, backend, batch=1, progress=events.append)  # type: ignore[arg-type]
+    assert events[0] == Progress("infer", 0, len(grid.distinct))
+    assert events[-1] == Progress("infer", len(grid.distinct), len(grid.distinct))
 
 
 @pytest.mark.parametrize("depth", [200, 400, 800])

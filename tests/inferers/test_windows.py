@@ -88,28 +88,6 @@ def test_counts_are_those_of_a_loop_over_windows(shape: Any, roi: Any) -> None:
     assert counted.min() >= 1
 
 
-@given(shape=_shapes, roi=_rois)
-def test_final_rows_are_touched_by_no_later_window(shape: Any, roi: Any) -> None:
-    grid = make_grid(shape, roi)
-    axis = grid.slab_axis
-    assert grid.final_until(-1) == 0
-    assert grid.final_until(len(grid.distinct) - 1) == shape[axis]
-    first_of_later = shape[axis]
-    for index in reversed(range(len(grid.distinct))):
-        assert grid.final_until(index) == first_of_later
-        first_of_later = min(first_of_later, grid.distinct[index].start[axis])
-
-
-@given(shape=_shapes, roi=_rois)
-def test_the_ring_holds_every_row_that_is_open(shape: Any, roi: Any) -> None:
-    grid = make_grid(shape, roi)
-    axis = grid.slab_axis
-    assert all(h == n for a, (h, n) in enumerate(zip(grid.ring_shape, shape, strict=True)) if a != axis)
-    for index, window in enumerate(grid.distinct):
-        end = min(window.start[axis] + roi[axis], shape[axis])
-        assert end - grid.final_until(index - 1) <= grid.ring_shape[axis]
-
-
 def test_negative_starts_and_overhang_are_counted_inside_only() -> None:
     grid = WindowGrid((5, 6, 7), (4, 10, 4), "other", ((-2, 2, 3), (-2,), (-1, 3, 5)))
     assert grid.slab_axis == 2
@@ -117,7 +95,6 @@ def test_negative_starts_and_overhang_are_counted_inside_only() -> None:
     assert x.tolist() == [1, 1, 1, 2, 2]
     assert y.tolist() == [1] * 6
     assert z.tolist() == [1, 1, 1, 1, 1, 2, 2]
-    assert [grid.final_until(i) for i in range(-1, 9)] == [0, 0, 0, 3, 3, 3, 5, 5, 5, 7]
 
 
 def test_the_slab_axis_makes_the_smallest_accumulator() -> None:
@@ -125,12 +102,10 @@ def test_the_slab_axis_makes_the_smallest_accumulator() -> None:
     assert choose_slab_axis((512, 512, 60), (320, 320, 64)) == 0
     assert choose_slab_axis((100, 400, 200), (96, 96, 96)) == 1
     assert choose_slab_axis((50, 50, 50), (96, 96, 96)) == 0
-    assert make_grid((512, 512, 300), (320, 320, 64)).ring_shape == (512, 512, 64)
+    assert make_grid((512, 512, 300), (320, 320, 64)).rolling_shape == (512, 512, 64)
 
 
 def test_what_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"mode 'swin' does not exist \(modes that exist: clara, monai, nnunet\)"):
-        make_grid((10, 10, 10), (4, 4, 4), "swin")
     with pytest.raises(ConfigError, match="no voxels"):
         make_grid((10, 0, 10), (4, 4, 4))
     with pytest.raises(ConfigError, match="below 1"):

@@ -167,8 +167,8 @@ def test_threshold_of_a_sigmoid(threshold: float, equivalence: Any) -> None:
     expected = mt.AsDiscrete(threshold=threshold)(sigmoid).numpy()
     shape = (17, 14, 11)
     above = ThresholdAcrossChannels(fields="model", threshold=[threshold] * 3, sigmoid=True)
-    finalizer = MaskFinalizer(BACKEND, make_grid(shape, shape), above.cuts)
-    finalizer.take(RollingSums(logits.copy(), shape), (0, 0, 0), shape)
+    finalizer = MaskFinalizer(BACKEND, make_grid(shape, shape), above.thresholds)
+    finalizer.finalize(RollingSums(logits.copy(), shape), (0, 0, 0), shape)
     # MONAI's sigmoid is rounded to float32, so that neighbours of the threshold fall onto it
     sure = np.abs(sigmoid.numpy() - threshold) > 1e-7
     assert np.array_equal(finalizer.result[sure], expected[sure])

@@ -114,7 +114,7 @@ def test_steps_of_no_size(step_size: float) -> None:
     ("shape", "mode"), [((300, 160, 512), "clara"), ((110, 64, 7), "nnunet"), ((99, 98, 97), "monai")]
 )
 def test_counts_are_those_of_the_lists(shape: tuple[int, int, int], mode: str) -> None:
-    grid = make_grid(shape, (64, 32, 16), mode)
+    grid = make_grid(shape, (64, 32, 16), window_mode(mode))
     assert grid.distinct_count == len(grid.distinct)
     assert grid.window_count == len(grid.windows)
 
@@ -122,7 +122,7 @@ def test_counts_are_those_of_the_lists(shape: tuple[int, int, int], mode: str) -
 def test_lists_take_what_is_counted() -> None:
     grid = make_grid((120, 120, 120), (4, 4, 4), window_mode("nnunet", {"mirror_axes": (0,)}))
     tracemalloc.start()
-    assert (grid.distinct, grid.visits, grid.final_until(0)) is not None
+    assert (grid.distinct, grid.visits) is not None
     assert len(grid.windows) == grid.window_count
     allocated = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""A ring of slots whose model runs in this process, and a model for it."""
+"""A slot ring whose model runs in this process, and a model for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LocalSlot:
 
 
 class LocalRing:
-    """A ring of slots whose model runs at `wait`; refuses what the real one refuses."""
+    """A slot ring whose model runs in `wait`."""
 
     def __init__(self, model: Any, slots: int, batch: int, channels: int, roi: tuple[int, int, int]) -> None:
         self.slots = slots
@@ -43,7 +43,7 @@ class LocalRing:
 
 
 def position_dependent_model(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Three channels that depend on the position inside the tile, so that overlaps matter: [N, 1, …] → [N, 3, …]."""
+    """[N, 1, …] → [N, 3, …]: three channels that depend on the position in the window, so that overlaps matter."""
     n, _, r0, r1, r2 = tiles.shape
     i, j, k = np.meshgrid(np.arange(r0), np.arange(r1), np.arange(r2), indexing="ij")
     x = tiles[:, 0]

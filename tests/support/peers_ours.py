@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from transforms_finish import finish
 
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -56,4 +57,4 @@ def finished(
     fields = pipeline.prepare(volume_of(data, affine), BACKEND)
     if labels is None:
         labels = fields["image"].array[0].round().astype(np.uint8)
-    return np.asarray(pipeline.finish(labels, fields, BACKEND))
+    return np.asarray(finish(pipeline, labels, fields, BACKEND))

@@ -22,7 +22,7 @@ def check_normalize_nonzero() -> None:
     want = np.zeros(data.shape)
     want[data != 0] = stats.zscore(data[data != 0], ddof=0)
     assert_allclose(prepared(load(), normalize, data=data), want, atol=1e-5)
-    # one value: the mean alone is taken off; none: nothing to do
+    # one value: only the mean is subtracted; none: nothing changes
     assert_allclose(prepared(load(), normalize, data=np.full_like(STORED, 7)), 0)
     assert_allclose(prepared(load(), normalize, data=np.zeros_like(STORED)), 0)
     with pytest.raises(InputError, match="'image' has voxels that are NaN or infinite"):

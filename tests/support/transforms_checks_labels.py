@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from pydantic import ValidationError
 from scipy import ndimage, special
+from transforms_finish import finish, finish_fields
 from transforms_oracle import AFFINE, ARGMAX, BACKEND, RNG, STORED, accumulated, load, prepared, transform, volume_of
 
 from gpu_infer.errors import ConfigError
@@ -21,7 +22,7 @@ LABELS = RNG.integers(0, 5, STORED.shape, dtype=np.uint8)
 def finished(post: list[Any], result: np.ndarray, outputs: list[str] | None = None) -> dict[str, np.ndarray]:
     pipeline = Pipeline([load()], post, outputs=outputs)
     fields = pipeline.prepare(volume_of(STORED, AFFINE), BACKEND)
-    return pipeline.finish_fields(accumulated(pipeline, result) if result.ndim == 4 else result, fields, BACKEND)
+    return finish_fields(pipeline, accumulated(pipeline, result) if result.ndim == 4 else result, fields, BACKEND)
 
 
 def check_threshold_values() -> None:
@@ -41,13 +42,13 @@ def check_threshold_values() -> None:
 
 
 def check_sigmoids() -> None:
-    # logits beside those of the threshold, on either side of what float32 can tell
+    # logits next to that of the threshold, on both sides, as close as float32 allows
     for threshold in (0.5, 0.7, 0.3, 1e-6, 1 - 1e-6, 0.123456789):
         edge = np.float32(special.logit(threshold))
         logits = np.linspace(-20, 20, STORED.size, dtype=np.float32).reshape(1, *STORED.shape)
         near = [edge, np.nextafter(edge, np.float32(-99)), np.nextafter(edge, np.float32(99)), np.inf, -np.inf]
         logits[0, 0, 0, :] = near[: STORED.shape[2]]
-        # the order of logits is that of their sigmoids; asked in float64, in which these differ
+        # logits have the order of their sigmoids; compared in float64, in which these differ
         want = logits[0].astype(np.float64) > special.logit(np.float64(threshold))
         sure = np.abs(special.expit(logits[0].astype(np.float64)) - threshold) > 1e-12
         assert_array_equal(want[sure], (special.expit(logits[0].astype(np.float64)) > threshold)[sure])
@@ -56,7 +57,7 @@ def check_sigmoids() -> None:
         scale = transform("ScaleIntensityRange", fields="model", a_min=0, a_max=1, b_min=0, b_max=1)
         for chain in ([fused], [alone], [scale, fused]):
             assert_array_equal(finished(chain, logits)["model"], want)
-    assert transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True).cuts == (0.0,)
+    assert transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True).thresholds == (0.0,)
     with pytest.raises(ConfigError, match="ThresholdValues: takes the sigmoid of scores, 'model' holds labels"):
         Pipeline([load()], [*ARGMAX, transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True)])
     for wrong in (0, 1, -0.1, 1.5):
@@ -137,7 +138,7 @@ def check_fetch_extreme_points() -> None:
     affine = np.array([[-1.5, 0, 0, 10.0], [0, 0.7, 0, 20.0], [0, 0, 4.0, 30.0], [0, 0, 0, 1]])
     pipeline = Pipeline([load()], [*ARGMAX, fetch])
     fields = pipeline.prepare(volume_of(STORED, affine), BACKEND)
-    stored = pipeline.finish(labels, fields, BACKEND)
+    stored = finish(pipeline, labels, fields, BACKEND)
     assert_array_equal(stored, labels[::-1])  # nothing changes; the file's first axis runs to the left
     points = fields["image"].facts["points"]["ends"]
     # in the file's own indices: 9 voxels along x, seen backwards
@@ -152,7 +153,7 @@ def check_fetch_extreme_points() -> None:
     assert {p["end"]: p["index"] for p in points} == want
     assert points[0]["ras_mm"] == [10 - 1.5 * 6, 20 + 0.7 * 3, 30 + 4.0 * 1]
     empty = pipeline.prepare(volume_of(STORED, affine), BACKEND)
-    pipeline.finish(np.zeros_like(labels), empty, BACKEND)
+    finish(pipeline, np.zeros_like(labels), empty, BACKEND)
     assert empty["image"].facts["points"] == {"ends": []}
 
 

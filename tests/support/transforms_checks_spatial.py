@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
+from transforms_finish import finish
 from transforms_oracle import ARGMAX, BACKEND, STORED, load, prepared, transform, volume_of, zoom
 
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -35,13 +36,13 @@ def check_scale_to_shape() -> None:
 
 
 def check_crop_fixed_size_center() -> None:
-    for size, cut in (
+    for size, box in (
         ([4, 3, 5], np.s_[2:6, 2:5, :]),  # (9 − 4) // 2, (7 − 3) // 2
         (4, np.s_[2:6, 1:5, 0:4]),
         ([100, 1, 2], np.s_[:, 3:4, 1:3]),
     ):
         crop = transform("CropFixedSizeCenter", fields="image", size=size)
-        assert_array_equal(prepared(load(), crop)[0], STORED[cut])
+        assert_array_equal(prepared(load(), crop)[0], STORED[box])
     scale = transform("ScaleToShape", fields="image", target_shape=[17, 7, 9])
     crop = transform("CropFixedSizeCenter", fields="image", size=5)
     want = zoom(STORED[None], (17, 7, 9))[:, 6:11, 1:6, 2:7]
@@ -55,7 +56,7 @@ def check_crop_foreground_object() -> None:
     data[0, 2:4, 3, 1:3] = 5
     data[1, 6, 5, 2] = 7
     volume = volume_of(data)
-    for args, cut in (
+    for args, box in (
         ({}, np.s_[2:7, 3:6, 1:3]),
         ({"pad": 2}, np.s_[0:9, 1:7, 0:5]),
         ({"threshold": 5}, np.s_[6:7, 5:6, 2:3]),
@@ -65,14 +66,14 @@ def check_crop_foreground_object() -> None:
         pipeline = Pipeline([load(), transform("CropForegroundObject", image_field="image", **args)], ARGMAX)
         assert pipeline.grid_decided_by_voxels
         state = pipeline.prepare(volume, BACKEND)["image"]
-        assert_array_equal(state.array, data[(slice(None), *cut)], err_msg=str(args))
+        assert_array_equal(state.array, data[(slice(None), *box)], err_msg=str(args))
         # and back, into 0
         inside = np.full(state.shape, 3, np.uint8)
         want = np.zeros(data.shape[1:], np.uint8)
-        want[cut] = 3
+        want[box] = 3
         back = transform("RestoreOriginalShape", field="model", src_field="image")
         pipeline = Pipeline(pipeline.pre, [*ARGMAX, back])
-        assert_array_equal(pipeline.finish(inside, pipeline.prepare(volume, BACKEND), BACKEND), want)
+        assert_array_equal(finish(pipeline, inside, pipeline.prepare(volume, BACKEND), BACKEND), want)
 
 
 def check_symmetric_padder_div() -> None:

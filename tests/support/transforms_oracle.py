@@ -22,7 +22,7 @@ ORIENTATIONS = [
 
 
 def affine_of(axes: Any, flips: Any, spacing: Any = (1.0, 1.0, 1.0), tilt: float = 0.0) -> np.ndarray:
-    """RAS+ affine whose stored axis axes[c] runs along canonical axis c (backwards where flips[c]), tilted in-plane."""
+    """RAS+ affine whose stored axis axes[c] runs along canonical axis c (backwards if flips[c]), tilted in-plane."""
     affine = np.eye(4)
     affine[:3, :3] = 0.0
     for canonical, (stored, flip) in enumerate(zip(axes, flips, strict=True)):
@@ -73,12 +73,12 @@ def blank_field(shape: Any = (4, 5, 6), name: str = "image", **changes: Any) -> 
 
 
 def accumulated(pipeline: Pipeline, scores: np.ndarray) -> np.ndarray:
-    """What the accumulator hands to `Pipeline.finish` of scores [K, X, Y, Z]."""
+    """The accumulator's result for scores [K, X, Y, Z]: labels, masks or the scores."""
     if pipeline.finalizer == "argmax":
         return scores.argmax(0).astype(np.uint8 if len(scores) <= 256 else np.uint16)
     if pipeline.finalizer == "masks":
-        cuts = np.array(pipeline.cuts(len(scores)), np.float32)
-        return (scores > cuts[:, None, None, None]).astype(np.uint8)
+        thresholds = np.array(pipeline.thresholds(len(scores)), np.float32)
+        return (scores > thresholds[:, None, None, None]).astype(np.uint8)
     return scores
 
 

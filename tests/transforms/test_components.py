@@ -12,6 +12,7 @@ import transforms_checks_labels
 import transforms_checks_spatial
 from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
+from transforms_finish import finish
 from transforms_oracle import (
     AFFINE,
     ARGMAX,
@@ -29,7 +30,7 @@ from transforms_oracle import (
 )
 
 from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
+from gpu_infer.transforms.registry import TRANSFORMS
 
 
 def check_load() -> None:
@@ -78,7 +79,7 @@ def check_argmax() -> None:
     identity = transform("ScaleIntensityRange", fields="model", a_min=0, a_max=1, b_min=0, b_max=1)
     pipeline = Pipeline([load()], [identity, *ARGMAX])
     volume = volume_of(STORED, AFFINE)
-    labels = pipeline.finish(scores, pipeline.prepare(volume, BACKEND), BACKEND)
+    labels = finish(pipeline, scores, pipeline.prepare(volume, BACKEND), BACKEND)
     assert pipeline.finalizer == "scores"
     assert labels.dtype == np.uint8
     assert_array_equal(labels, np.argmax(scores, axis=0))
@@ -100,13 +101,13 @@ def check_restore() -> None:
     small = RNG.integers(0, 5, (17, 4, 4), dtype=np.uint8)
     back = transform("RestoreOriginalShape", field="model", src_field="image")
     pipeline = Pipeline(chain, [*ARGMAX, back])
-    labels = pipeline.finish(small, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
+    labels = finish(pipeline, small, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
     assert_array_equal(labels, zoom(small[None], STORED.shape, order=0)[0])
     # linear restore of scores, then argmax
     scores = RNG.random((3, 17, 4, 4), dtype=np.float32)
     back = transform("RestoreOriginalShape", field="model", src_field="image", is_label=False)
     pipeline = Pipeline(chain, [back, *ARGMAX])
-    labels = pipeline.finish(scores, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
+    labels = finish(pipeline, scores, pipeline.prepare(volume_of(STORED, AFFINE), BACKEND), BACKEND)
     assert_array_equal(labels, np.argmax(zoom(scores, STORED.shape), axis=0))
 
 
@@ -170,41 +171,3 @@ def test_refuses_bad_arguments(name: str) -> None:
 def test_refuses_unknown_arguments(name: str) -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         TRANSFORMS[name](fieldz="image")
-
-
-@pytest.mark.parametrize("name", TRANSFORMS)
-def test_is_documented(name: str) -> None:
-    cls = TRANSFORMS[name]
-    assert cls.__doc__
-    assert cls.name == name
-
-
-def test_none_belongs_to_training() -> None:
-    assert not any(belongs_to_training(n) for n in TRANSFORMS)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "RandomAxisFlip",
-        "RandomSpatialFlip",
-        "RandomRotate3D",
-        "RandomZoom",
-        "RandomGaussianNoise",
-        "AddGaussianNoise",
-        "CropByPosNegRatio",
-        "FastCropByPosNegRatio",
-        "CropByPosNegRatioLabelOnly",
-        "CropRandomSizeWithDisplacement",
-        "FastPosNegRatioCropROI",
-        "RandCropByPosNegLabeld",
-    ],
-)
-def test_training_components(name: str) -> None:
-    assert belongs_to_training(name)
-
-
-@pytest.mark.parametrize("value", [True, "nan", float("inf"), "x", None, [1]])
-def test_numbers_are_finite_numbers(value: Any) -> None:
-    with pytest.raises(ValidationError, match="expected a finite number"):
-        transform("ScaleIntensityRange", fields="image", a_min=value, a_max=1, b_min=0, b_max=1)

@@ -1,4 +1,4 @@
-"""Chains of transforms run on our own kernels: an assignment or a comparison of CuPy arrays has CuPy compile one."""
+"""Chains of transforms run on our kernels: CuPy would compile one for an assignment or a comparison of its arrays."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cudasim import arrays
 from cudasim.simulated import simulated_cupy
+from transforms_finish import finish, finish_fields
 from transforms_oracle import accumulated, affine_of, load, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -88,16 +89,16 @@ def test_no_kernel_of_cupys_is_needed(gpu: Any, chain: list[str], is_label: bool
     keep = transform("KeepLargestCC", fields="model")
     post = [argmax, restore, keep] if is_label else [restore, argmax, keep]
     volume = volume_of(np.random.default_rng(4).random((12, 11, 13), dtype=np.float32))
-    found = []
+    results = []
     for backend in (gpu, CpuBackend()):
         pipeline = Pipeline(pre, post)
         fields = pipeline.prepare(volume, backend)
         shape = fields["image"].shape
         scores = np.random.default_rng(5).normal(size=(3, *shape)).astype(np.float32)
         result = accumulated(pipeline, scores)
-        found.append(backend.download(pipeline.finish(backend.upload(result), fields, backend)))
-    np.testing.assert_array_equal(found[0], found[1])
-    assert found[0].shape == (12, 11, 13)
+        results.append(backend.download(finish(pipeline, backend.upload(result), fields, backend)))
+    np.testing.assert_array_equal(results[0], results[1])
+    assert results[0].shape == (12, 11, 13)
 
 
 @pytest.mark.parametrize("name", POSTS)
@@ -106,14 +107,14 @@ def test_nor_for_masks_and_extents(gpu: Any, name: str) -> None:
     pre = [load(), transform("ScaleByFactor", fields="image", factor=[0.7, 1.3, 0.9])]
     affine = affine_of((2, 0, 1), (True, False, True), (1.0, 2.0, 3.0))
     volume = volume_of(np.random.default_rng(4).random((12, 11, 13), dtype=np.float32), affine)
-    found, points = [], []
+    results, points = [], []
     for backend in (gpu, CpuBackend()):
         pipeline = Pipeline(pre, [transform(kind, **args) for kind, args in chain], outputs=outputs)
         fields = pipeline.prepare(volume, backend)
         scores = np.random.default_rng(5).normal(size=(classes, *fields["image"].shape)).astype(np.float32)
-        made = pipeline.finish_fields(backend.upload(accumulated(pipeline, scores)), fields, backend)
-        found.append([backend.download(made[output]) for output in outputs])
+        labels = finish_fields(pipeline, backend.upload(accumulated(pipeline, scores)), fields, backend)
+        results.append([backend.download(labels[output]) for output in outputs])
         points.append(fields["image"].facts.get("points"))
-    np.testing.assert_array_equal(found[0], found[1])
-    assert all(0 < mask.mean() < 1 and mask.shape == (12, 11, 13) for mask in found[0])
+    np.testing.assert_array_equal(results[0], results[1])
+    assert all(0 < mask.mean() < 1 and mask.shape == (12, 11, 13) for mask in results[0])
     assert points[0] == points[1]

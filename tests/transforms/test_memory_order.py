@@ -1,4 +1,4 @@
-"""New arrays lie in memory as those that they are made from."""
+"""New arrays have the memory order of the arrays that they are computed from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from transforms_finish import finish, finish_fields
 from transforms_oracle import ARGMAX, affine_of, load, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -21,8 +22,8 @@ def test_axes_and_directions_are_those_of_the_model(axes: tuple[int, ...]) -> No
     for steps in product((1, -1), repeat=4):
         stored = np.zeros((2, 3, 4, 5), np.uint16).transpose(axes)
         array = stored[tuple(slice(None, None, step) for step in steps)]
-        made = empty_like(array, np.uint16, backend)
-        assert (made.shape, made.strides) == (array.shape, array.strides)
+        result = empty_like(array, np.uint16, backend)
+        assert (result.shape, result.strides) == (array.shape, array.strides)
     gaps = np.zeros((2, 6, 4, 9), np.float32)[:, ::2, ::-1, 1:8]
     assert empty_like(gaps, np.uint8, backend).strides == (3 * 4 * 7, 4 * 7, -7, 1)
 
@@ -51,7 +52,7 @@ def test_what_is_made_of_restored_labels_is_delivered_as_it_is(last: str) -> Non
     fields = pipeline.prepare(volume, backend)
     labels = np.zeros((6, 6, 6), np.uint8)
     labels[2:5, 1:4] = 1
-    got = pipeline.finish_fields(labels, fields, backend)[output]
-    assert backend.restored == 1  # the way back, and no copy behind it
-    plain = Pipeline([load(), scale], [*ARGMAX, restore]).finish(labels, fields, CpuBackend())
+    got = finish_fields(pipeline, labels, fields, backend)[output]
+    assert backend.restored == 1  # the restore, and no copy after it
+    plain = finish(Pipeline([load(), scale], [*ARGMAX, restore]), labels, fields, CpuBackend())
     assert_array_equal(got, plain)

@@ -1,4 +1,4 @@
-"""What can be said of a pipeline before any volume is known: fields, kinds and layouts must fit together."""
+"""Checks of a pipeline that need no volume: its fields, what they hold, and its layouts must fit together."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpu_infer.errors import ConfigError
-from gpu_infer.transforms.base import ChannelReduction, Load, Metadata, Regrid, Restore, Transform
-from gpu_infer.transforms.field import FieldState, Kind, Source
+from gpu_infer.transforms.base import ChannelReduction, Load, Metadata, Transform
+from gpu_infer.transforms.field import Fields, FieldState, Kind, Source
 from gpu_infer.volume.geometry import Geometry, Orientation
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 DEFAULT_RESULT = "model"
 
 
 @dataclass(frozen=True)
-class Names:
+class FieldNames:
     """The fields of a pipeline.
 
     input   the field that is loaded and goes to the model
@@ -34,34 +34,34 @@ class Names:
     kinds: Mapping[str, Kind]
 
 
-def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | None = None) -> Names:
-    """The fields by name; ConfigError where the chains cannot work together."""
+def check(pre: Sequence[Transform], post: Sequence[Transform], result: str | None = None) -> FieldNames:
+    """The fields by name; ConfigError if the chains cannot work together."""
     loaded = _loaded_field(pre, post)
-    made = result or _result_field(pre, post)
+    result = result or _result_field(pre, post)
     states = {loaded: _blank(loaded, "image")}
     for transform in pre:
         _step(transform, states)
     if states[loaded].channel_axis == "none":
-        _tell_of_channels(loaded)
-    if made in states:
+        _log_channels_first(loaded)
+    if result in states:
         raise ConfigError(
-            f"the result field {made!r} is already made by pre_transforms",
+            f"the result field {result!r} is already made by pre_transforms",
             remedy='name the result field otherwise, usually "model"',
         )
-    states[made] = _blank(made, "scores").copy(properties={})
+    states[result] = _blank(result, "scores").copy(properties={})
     for transform in post:
         _step(transform, states)
-    return Names(loaded, made, {name: state.kind for name, state in states.items()})
+    return FieldNames(loaded, result, {name: state.kind for name, state in states.items()})
 
 
 @functools.cache
-def _tell_of_channels(field: str) -> None:
-    """Once: a chain is checked more often than it runs."""
-    _log.info("pre_transforms: no ConvertToChannelsFirst for %r; channels first is assumed", field)
+def _log_channels_first(field: str) -> None:
+    """Logs it once per field: a chain is checked more often than it runs."""
+    log.info("pre_transforms: no ConvertToChannelsFirst for %r; channels first is assumed", field)
 
 
-def check_outputs(names: Names, outputs: Sequence[str]) -> None:
-    """ConfigError where a field that is to be written is not there, or is no label map."""
+def check_outputs(names: FieldNames, outputs: Sequence[str]) -> None:
+    """ConfigError if a field that is to be written does not exist or is no label map."""
     for output in outputs:
         kind = names.kinds.get(output)
         if kind is None:
@@ -102,7 +102,7 @@ def _result_field(pre: Sequence[Transform], post: Sequence[Transform]) -> str:
 
 
 def _blank(name: str, kind: Kind) -> FieldState:
-    """A state to keep the books on; its grid is never looked at."""
+    """Placeholder field for checks; its grid is not used."""
     source = Source(Geometry((1, 1, 1), np.eye(4)), Orientation.identity())
     return FieldState(
         name,
@@ -116,7 +116,7 @@ def _blank(name: str, kind: Kind) -> FieldState:
     )
 
 
-def _step(transform: Transform, states: dict[str, FieldState]) -> None:
+def _step(transform: Transform, states: Fields) -> None:
     for name in (*transform.fields, *transform.references):
         if name not in states:
             near = difflib.get_close_matches(name, states, n=1)
@@ -151,7 +151,7 @@ def _check_kind(transform: Transform, state: FieldState) -> None:
             f"{transform.place}: would change the label ids of {state.name!r}",
             remedy="move it before the transform that makes labels",
         )
-    if isinstance(transform, (Regrid, Restore)) and transform.interpolation == "linear":
+    if transform.mixes_voxels:
         raise ConfigError(
             f"{transform.place}: linear interpolation would mix the label ids of {state.name!r}",
             remedy='set "is_label": true',

@@ -1,30 +1,23 @@
-"""Which fields' voxels are still read at a point of a chain; the others' arrays are dropped there."""
+"""Which fields' voxels later stages still read; the arrays of all other fields are dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from gpu_infer.transforms.chain.stages import FusedPass, RestoredArgmax, Stage
-from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.chain.stage import Stage
+from gpu_infer.transforms.field import Fields
 
 
-def read_by(stage: Stage) -> set[str]:
-    """Fields whose voxels the stage reads or changes."""
-    if isinstance(stage, (FusedPass, RestoredArgmax)):
-        return {stage.field}
-    return {*stage.transform.reads, *([stage.field] if stage.field and stage.touches_voxels else [])}
-
-
-def needed_after(stages: Sequence[Stage], last: Iterable[str]) -> list[set[str]]:
-    """Per stage, the fields that later ones read, or that `last` names."""
-    needed = [set(last)]
+def live_after(stages: Sequence[Stage], last: Iterable[str]) -> list[set[str]]:
+    """Per stage, the fields that later stages read or that `last` names."""
+    live = [set(last)]
     for stage in reversed(stages[1:]):
-        needed.append(needed[-1] | read_by(stage))
-    return needed[::-1][: len(stages)]
+        live.append(live[-1] | stage.reads)
+    return live[::-1][: len(stages)]
 
 
-def drop(fields: dict[str, FieldState], needed: Collection[str]) -> None:
-    """Let go of the arrays of all other fields; what is known of them stays."""
+def drop_others(fields: Fields, live: Collection[str]) -> None:
+    """Drop the arrays of all fields but `live`; their states remain."""
     for name, state in fields.items():
-        if name not in needed:
+        if name not in live:
             state.array = None

@@ -1,9 +1,9 @@
-"""The way back to the loaded grid, and from it to the file's order in memory."""
+"""Restoring the loaded grid, and the file's order in memory."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,17 +12,19 @@ from gpu_infer.backends.base.backend import Array, Backend, Tables
 from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.base import Interpolation
-from gpu_infer.transforms.field import FieldState, GridStep, Resampled, Windowed
+from gpu_infer.transforms.copying import copy_voxels
+from gpu_infer.transforms.field import FieldState, GridStep, Windowed
 from gpu_infer.volume.geometry import Orientation, Shape3
 
 
 def steps_back(history: Sequence[GridStep]) -> list[GridStep]:
-    """What undoes `history`, in order; neighbouring resamplings of one corner convention become one, so
-    that values are resampled once."""
+    """The steps that undo `history`, in order.
+
+    Neighbouring resamplings of one corner convention become one, so that values are resampled once.
+    """
     back: list[GridStep] = []
     for step in reversed(history):
-        last = back[-1] if back else None
-        if isinstance(step, Resampled) and isinstance(last, Resampled) and step.align_corners == last.align_corners:
+        if back and step.also_undoes(back[-1]):
             back[-1] = step
         else:
             back.append(step)
@@ -40,29 +42,27 @@ def inverse(orientation: Orientation) -> Orientation:
 def restore(state: FieldState, interpolation: Interpolation, backend: Backend) -> None:
     """Bring `state` to the grid on which its source was loaded.
 
-    The last step writes through strides into a buffer in the file's memory order, so that nothing is left
-    to transpose.
+    The last step writes through strides into a buffer in the file's memory order, so that nothing needs transposing
+    afterwards.
     """
     steps = steps_back(state.history)
     for number, step in enumerate(steps, start=1):
-        make = file_order if number == len(steps) else plain
-        if isinstance(step, Windowed):
-            unwindow(state, step, backend, make(state, step.before, backend, blank=True))
-        else:
-            resample(state, step, interpolation, backend, make(state, step.before, backend))
+        undo(state, step, interpolation, backend, file_order if number == len(steps) else plain)
     state.restored()
 
 
 def restored_bytes(state: FieldState, *, shared: bool) -> int:
-    """Most bytes that `restore` holds beside the array that it begins with; `shared`: another field keeps that one."""
+    """Most bytes that `restore` allocates at a time; `shared`: another field keeps the array that it begins with."""
     sizes = [math.prod(step.before) * state.channels * state.dtype.itemsize for step in steps_back(state.history)]
-    first = 0 if shared else state.nbytes  # given back when the first step is done
+    first = 0 if shared else state.nbytes  # freed when the first step is done
     return max([sizes[0], *(a + b - first for a, b in pairwise(sizes))]) if sizes else 0
 
 
 def in_file_order(state: FieldState, backend: Backend) -> Array:
-    """[I, J, K] array of a one-channel integer state on the loaded grid, i fastest in memory; copied only
-    if it is not."""
+    """[I, J, K] array of a one-channel integer state on the loaded grid, i fastest in memory.
+
+    It is a copy only if the array has another order.
+    """
     back = inverse(state.source.orientation)
     stored = back.view(state.array)[0]
     if not stored.transpose(2, 1, 0).flags.c_contiguous:
@@ -74,35 +74,27 @@ def in_file_order(state: FieldState, backend: Backend) -> Array:
 
 
 def plain(state: FieldState, shape: Shape3, backend: Backend, *, blank: bool = False) -> Array:
-    """New [C, X, Y, Z] array for `state`, C-ordered; zeros where `blank`, else uninitialised."""
+    """New [C, X, Y, Z] array for `state`, C-ordered; zeros if `blank`, else uninitialised."""
     return (backend.zeros if blank else backend.empty)((state.channels, *shape), state.dtype)
 
 
 def file_order(state: FieldState, shape: Shape3, backend: Backend, *, blank: bool = False) -> Array:
-    """[C, X, Y, Z] view of a new buffer that is [C, K, J, I] in memory; zeros where `blank`, else uninitialised."""
+    """[C, X, Y, Z] view of a new buffer that is [C, K, J, I] in memory; zeros if `blank`, else uninitialised."""
     i, j, k = inverse(state.source.orientation).shape(shape)
     buffer = (backend.zeros if blank else backend.empty)((state.channels, k, j, i), state.dtype)
     return state.source.orientation.view(buffer.transpose(0, 3, 2, 1))
 
 
-def put(source: Array, target: Array, backend: Backend) -> None:
-    """target = source, [C, X, Y, Z] of one dtype; by our kernels, since an assignment has CuPy compile one."""
-    if not source.size:
+def undo(
+    state: FieldState, step: GridStep, interpolation: Interpolation, backend: Backend, new_array: Callable[..., Array]
+) -> None:
+    """Undo one step into a new array, which `new_array` (`plain` or `file_order`) makes."""
+    if isinstance(step, Windowed):
+        _unwindow(state, step, backend, new_array(state, step.before, backend, blank=True))
         return
-    if source.dtype == np.float32:
-        backend.resample(source, target, None, ClampedAffine(), ClampedAffine())
-    elif source.dtype.kind in "iu":
-        x, y, z = (identity_table(n) for n in source.shape[1:])
-        for channel in range(source.shape[0]):
-            backend.resample_labels(source[channel], (x, y, z), target[channel])
-    else:  # of a transform of one's own
-        target[...] = source
-
-
-def resample(state: FieldState, step: Resampled, interpolation: Interpolation, backend: Backend, out: Array) -> None:
-    """Undo `step` into `out`, which becomes the array of `state`."""
-    make = nearest_table if interpolation == "nearest" else linear_table
-    x, y, z = (make(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True))
+    out = new_array(state, step.before, backend)
+    table = nearest_table if interpolation == "nearest" else linear_table
+    x, y, z = (table(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True))
     tables: Tables = (x, y, z)
     if np.issubdtype(state.dtype, np.integer):
         for channel in range(state.channels):
@@ -112,12 +104,12 @@ def resample(state: FieldState, step: Resampled, interpolation: Interpolation, b
     state.array, state.shape = out, step.before
 
 
-def unwindow(state: FieldState, step: Windowed, backend: Backend, out: Array) -> None:
-    """Put the window back where it was cut, into `out`, a background of 0; what a pad added is dropped."""
+def _unwindow(state: FieldState, step: Windowed, backend: Backend, out: Array) -> None:
+    """Copy the window to its position in `out`, a background of 0; what a pad added is dropped."""
     inner, outer = [slice(None)], [slice(None)]
     for start, size, whole in zip(step.start, state.shape, step.before, strict=True):
         low, high = max(start, 0), min(start + size, whole)
         outer.append(slice(low, max(low, high)))
         inner.append(slice(low - start, max(low, high) - start))
-    put(state.array[tuple(inner)], out[tuple(outer)], backend)
+    copy_voxels(state.array[tuple(inner)], out[tuple(outer)], backend)
     state.array, state.shape = out, step.before

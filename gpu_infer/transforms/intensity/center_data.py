@@ -9,12 +9,12 @@ from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.arguments import Number
 from gpu_infer.transforms.base import FieldsArguments, Measured
 from gpu_infer.transforms.field import FieldState
-from gpu_infer.transforms.intensity.moments import measured
+from gpu_infer.transforms.intensity.moments import finite_moments
 
 
 class CenterData(Measured):
-    """(x − subtrahend) / divisor. What is not given is measured over the whole array, all channels together: the mean,
-    and the population standard deviation (1 where it is 0)."""
+    """(x − subtrahend) / divisor. Defaults come from the whole array, all channels together: the mean, and the
+    population standard deviation (1 if it is 0)."""
 
     name = "CenterData"
 
@@ -34,13 +34,13 @@ class CenterData(Measured):
         return self.args.subtrahend is None or self.args.divisor is None
 
     def function(self, field: FieldState) -> ClampedAffine:
-        return _centred(self.args.subtrahend, self.args.divisor)
+        return _center(self.args.subtrahend, self.args.divisor)
 
     def measure(self, array: Array, field: FieldState, backend: Backend) -> ClampedAffine:
-        found = measured(self, array, field, backend, nonzero_only=False)
+        moments = finite_moments(self, array, field, backend, nonzero_only=False)
         subtrahend, divisor = self.args.subtrahend, self.args.divisor
-        return _centred(found.mean if subtrahend is None else subtrahend, divisor or found.std or 1.0)
+        return _center(moments.mean if subtrahend is None else subtrahend, divisor or moments.std or 1.0)
 
 
-def _centred(subtrahend: float, divisor: float) -> ClampedAffine:
+def _center(subtrahend: float, divisor: float) -> ClampedAffine:
     return ClampedAffine(1.0 / divisor, -subtrahend / divisor)

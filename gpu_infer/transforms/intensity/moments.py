@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a field, refused where they would be no numbers."""
+"""Mean and standard deviation of a field; an error if they are not finite."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.field import FieldState
 
 
-def measured(transform: Transform, array: Array, field: FieldState, backend: Backend, *, nonzero_only: bool) -> Moments:
-    """`Backend.masked_moments`; InputError where a NaN or an infinite voxel spoils them."""
-    found = backend.masked_moments(array, nonzero_only)
-    if not (math.isfinite(found.mean) and math.isfinite(found.std)):
+def finite_moments(
+    transform: Transform, array: Array, field: FieldState, backend: Backend, *, nonzero_only: bool
+) -> Moments:
+    """`Backend.masked_moments`; InputError if a voxel is NaN or infinite."""
+    moments = backend.masked_moments(array, nonzero_only)
+    if not (math.isfinite(moments.mean) and math.isfinite(moments.std)):
         raise InputError(
             f"{transform.place}: {field.name!r} has voxels that are NaN or infinite, expected finite ones to take the "
             "mean of",
             remedy='give LoadNifti "nan": 0, clip with ScaleIntensityRange before, or repair the volume',
         )
-    return found
+    return moments

@@ -1,4 +1,4 @@
-"""ScaleIntensityRange: one intensity range onto another."""
+"""ScaleIntensityRange: map one intensity range to another."""
 
 from __future__ import annotations
 

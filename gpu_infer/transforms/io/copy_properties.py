@@ -1,4 +1,4 @@
-"""CopyProperties: what is known of one field's source, told to others."""
+"""CopyProperties: copy properties of one field's source to other fields."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gpu_infer.transforms.field import PROPERTIES, FieldState
 
 
 class CopyProperties(Metadata):
-    """Copies the named properties of `from_field`. They describe the source; the grid that is written is
-    that of the input file in any case."""
+    """Copies the named properties of `from_field`. They describe the source; the written grid is always
+    that of the input file."""
 
     name = "CopyProperties"
 

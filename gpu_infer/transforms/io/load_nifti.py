@@ -8,12 +8,11 @@ from gpu_infer.volume.geometry import Geometry, Orientation
 
 
 class LoadNifti(Load):
-    """Voxels in physical units (slope · stored + inter), seen in closest canonical (RAS+) axes, without
-    resampling.
+    """Loads voxels in physical units (slope · stored + inter), in closest canonical (RAS+) axes, without resampling.
 
     With `as_closest_canonical` false the axes stay as stored. A fourth axis of the file is channels. With `files`, the
     channels come from several files of the input folder, which must have one grid: one name or pattern (`*_t1.nii.gz`)
-    per file, in the order of the channels. `nan` takes the place of voxels that are NaN or infinite, in physical units.
+    per file, in the order of the channels. `nan`, in physical units, replaces voxels that are NaN or infinite.
     """
 
     name = "LoadNifti"
@@ -25,8 +24,8 @@ class LoadNifti(Load):
 
     @property
     def files(self) -> tuple[str, ...]:
-        found: tuple[str, ...] = self.args.files
-        return found
+        files: tuple[str, ...] = self.args.files
+        return files
 
     @property
     def nan(self) -> float | None:

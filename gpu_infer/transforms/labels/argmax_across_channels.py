@@ -16,7 +16,7 @@ class ArgmaxAcrossChannels(ChannelReduction):
     finalizer = "argmax"
 
     def check_classes(self, classes: int) -> None:
-        """ConfigError where there is nothing to choose from."""
+        """ConfigError for a single channel."""
         if classes == 1:
             raise ConfigError(
                 f"{self.place}: the model has one output channel, whose argmax is always 0",

@@ -1,9 +1,8 @@
-"""FetchExtremePoints: the six ends of a label, for the run report."""
+"""FetchExtremePoints: the six extreme points of a label, for the run report."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import numpy as np
 
@@ -13,17 +12,17 @@ from gpu_infer.transforms.base import Branch
 from gpu_infer.transforms.extent import Point, extreme_points
 from gpu_infer.transforms.field import FieldState
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _ENDS = ("x_min", "x_max", "y_min", "y_max", "z_min", "z_max")
 
 
 class FetchExtremePoints(Branch):
     """Stores the foreground voxels of `label_field` (labels above 0) with the lowest and highest X, Y and Z.
 
-    Nothing changes but the facts: under "points" and the name `points`, six entries {"end": "x_min", "index": [i, j,
-    k] of the input file, "ras_mm": [x, y, z]}, in the axes and the coordinates of `image_field`'s file; none where
-    there is no foreground, with a warning. Indices are fractional where the field was resampled. Of several voxels at
-    one end the first in scan order is taken.
+    It changes only the facts: under "points" and the name `points`, six entries {"end": "x_min", "index": [i, j, k] of
+    the input file, "ras_mm": [x, y, z]}, in the axes and the coordinates of `image_field`'s file. Without foreground
+    there are none, and a warning is logged. Indices are fractional if the field was resampled. Of several voxels at one
+    end it is the first in scan order.
     """
 
     name = "FetchExtremePoints"
@@ -48,28 +47,28 @@ class FetchExtremePoints(Branch):
         return self.fields
 
     def trace(self, fields: dict[str, FieldState]) -> None:
-        """Nothing to book."""
+        """Nothing changes."""
 
     def apply(self, fields: dict[str, FieldState], backend: Backend) -> None:
         state = fields[self.args.label_field]
-        found = extreme_points(state.array, backend)
-        if not found:
-            _log.warning("%s: %r has no foreground, there are no extreme points", self.place, state.name)
-        entries = [_entry(end, point, state) for end, point in zip(_ENDS, found, strict=False)]
+        points = extreme_points(state.array, backend)
+        if not points:
+            log.warning("%s: %r has no foreground, there are no extreme points", self.place, state.name)
+        entries = [_entry(end, point, state) for end, point in zip(_ENDS, points, strict=False)]
         state.facts.setdefault("points", {})[self.args.points] = entries
 
 
-def _entry(end: str, point: Point, state: FieldState) -> dict[str, Any]:
+def _entry(end: str, point: Point, state: FieldState) -> dict[str, object]:
     loaded = np.array([*state.loaded_index(point), 1.0])
     world = state.source.loaded.affine @ loaded
     stored = np.linalg.solve(state.source.geometry.affine, world)
     return {
         "end": end,
-        "index": [_short(v) for v in stored[:3]],
+        "index": [_round_index(v) for v in stored[:3]],
         "ras_mm": [round(float(v), 3) for v in world[:3]],
     }
 
 
-def _short(value: float) -> float | int:
+def _round_index(value: float) -> float | int:
     nearest = round(value)
     return nearest if abs(value - nearest) < 1e-6 else round(float(value), 3)

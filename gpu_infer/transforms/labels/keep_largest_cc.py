@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from pydantic import field_validator
 
@@ -17,9 +16,9 @@ from gpu_infer.transforms.memory_order import empty_like
 class KeepLargestCC(Barrier):
     """Of every label but 0, only the largest connected component stays; the rest becomes 0.
 
-    Labels are looked at one by one, and so are channels. Voxels are connected through faces (`connectivity` 1), edges
-    too (2) or corners too (3). Of components of one size, the one stays that holds the first voxel in scan order of
-    [X, Y, Z], Z fastest. With `applied_labels`, other labels stay as they are.
+    Each label of each channel is treated separately. Voxels are connected through faces (`connectivity` 1), edges too
+    (2) or corners too (3). Of components of one size, the one with the first voxel in scan order of [X, Y, Z] stays,
+    Z fastest. With `applied_labels`, other labels do not change.
     """
 
     name = "KeepLargestCC"
@@ -31,10 +30,10 @@ class KeepLargestCC(Barrier):
 
         @field_validator("connectivity", mode="before")
         @classmethod
-        def _of_a_grid(cls, value: Any) -> int:
+        def _of_a_grid(cls, value: object) -> int:
             if isinstance(value, bool) or str(value) not in ("1", "2", "3"):
                 raise ValueError("expected 1 (faces), 2 (edges too) or 3 (corners too)")
-            return int(value)
+            return int(str(value))
 
     def scratch_bytes(self, field: FieldState) -> int:
         """Parents and sizes of components, 32 bits per voxel each."""

@@ -1,4 +1,4 @@
-"""SplitAcrossChannels: a field per channel."""
+"""SplitAcrossChannels: make a field of every channel."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import field_validator
 
@@ -35,5 +34,5 @@ class SplitBasedOnBratsClasses(SplitMasks):
 
     @property
     def members(self) -> Mapping[str, tuple[int, ...]]:
-        chosen: Any = self.args.class_names
-        return {name: REGIONS[_OTHER_NAMES.get(name, name)] for name in chosen}
+        names: tuple[str, ...] = self.args.class_names
+        return {name: REGIONS[_OTHER_NAMES.get(name, name)] for name in names}

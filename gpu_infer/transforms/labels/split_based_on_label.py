@@ -1,4 +1,4 @@
-"""SplitBasedOnLabel: a mask per label."""
+"""SplitBasedOnLabel: make a mask of every label."""
 
 from __future__ import annotations
 

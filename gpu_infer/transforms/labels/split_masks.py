@@ -1,4 +1,4 @@
-"""What the transforms share that make masks out of a label map."""
+"""What the transforms that make masks of a label map share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SplitMasks(Branch):
     def apply(self, fields: dict[str, FieldState], backend: Backend) -> None:
         self.trace(fields)
         labels = fields[self.args.field].array
-        if labels.dtype not in (np.uint8, np.uint16):  # of a transform of one's own
+        if labels.dtype not in (np.uint8, np.uint16):  # only a custom transform makes these
             raise ConfigError(
                 f"{self.place}: {self.args.field!r} holds {labels.dtype}, expected labels of uint8 or uint16",
                 remedy="have the transform that makes them give one of these",

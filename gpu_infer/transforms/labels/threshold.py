@@ -1,4 +1,4 @@
-"""What the thresholds share."""
+"""What ThresholdValues and ThresholdAcrossChannels share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpu_infer.transforms.memory_order import empty_like
 
 
 class ThresholdArguments(FieldsArguments):
-    """`sigmoid`: the scores are logits, and the threshold one of their sigmoid."""
+    """`sigmoid`: the scores are logits, and the threshold is one for their sigmoid."""
 
     sigmoid: Flag = False
 
@@ -38,16 +38,16 @@ class Threshold(ChannelMask):
 
     @property
     @abstractmethod
-    def thresholds(self) -> tuple[float, ...]:
-        """One for all channels, or one per channel."""
+    def configured(self) -> tuple[float, ...]:
+        """The thresholds as configured: one for all channels, or one per channel."""
 
     @property
-    def cuts(self) -> tuple[float, ...]:
-        return tuple(_logit(t) for t in self.thresholds) if self.args.sigmoid else self.thresholds
+    def thresholds(self) -> tuple[float, ...]:
+        return tuple(_logit(t) for t in self.configured) if self.args.sigmoid else self.configured
 
     @property
     def channels(self) -> int | None:
-        return len(self.thresholds) if len(self.thresholds) > 1 else None
+        return len(self.configured) if len(self.configured) > 1 else None
 
     def outcome(self, kind: Kind) -> Kind:
         return "image" if kind == "image" else "labels"
@@ -65,17 +65,17 @@ class Threshold(ChannelMask):
         self.trace(field)
         out = empty_like(array, field.dtype, backend)
         if not self.channels:
-            backend.threshold(array, out, self.cuts[0])
+            backend.threshold(array, out, self.thresholds[0])
             return out
-        for channel, cut in enumerate(self.cuts):
+        for channel, threshold in enumerate(self.thresholds):
             one = slice(channel, channel + 1)
-            backend.threshold(array[one], out[one], cut)
+            backend.threshold(array[one], out[one], threshold)
         return out
 
 
 def _logit(threshold: float) -> float:
-    """log(t / (1 − t)), rounded down to a float32: 1 / (1 + exp(−x)) > t where x is greater, for every float32 x."""
+    """log(t / (1 − t)), rounded down to a float32: for every float32 x, 1 / (1 + exp(−x)) > t if x is greater."""
     exact = math.log(threshold) - math.log1p(-threshold)
-    cut = np.float32(exact)
-    # a float beside a NumPy float32 would be rounded before it is compared
-    return float(cut if float(cut) <= exact else np.nextafter(cut, np.float32(-np.inf)))
+    logit = np.float32(exact)
+    # NumPy would round a float that is compared with a float32
+    return float(logit if float(logit) <= exact else np.nextafter(logit, np.float32(-np.inf)))

@@ -1,4 +1,4 @@
-"""ThresholdAcrossChannels: every channel against its own threshold."""
+"""ThresholdAcrossChannels: compare every channel with its own threshold."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from gpu_infer.transforms.labels.threshold import Threshold, ThresholdArguments
 class ThresholdAcrossChannels(Threshold):
     """1 where a channel exceeds its threshold, else 0: a uint8 mask per channel, which may overlap.
 
-    One number counts for all channels, a list has one per channel. Compared in float32; a NaN gives 0, and an image
-    stays an image. Several masks are several files: SplitAcrossChannels makes a field of each.
+    One number is for all channels, a list has one per channel. Values are compared in float32; a NaN gives 0, and an
+    image stays an image. Several masks are several files: SplitAcrossChannels makes a field of each.
     """
 
     name = "ThresholdAcrossChannels"
@@ -19,6 +19,6 @@ class ThresholdAcrossChannels(Threshold):
         threshold: Numbers
 
     @property
-    def thresholds(self) -> tuple[float, ...]:
-        found: tuple[float, ...] = self.args.threshold
-        return found
+    def configured(self) -> tuple[float, ...]:
+        thresholds: tuple[float, ...] = self.args.threshold
+        return thresholds

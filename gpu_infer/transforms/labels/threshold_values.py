@@ -18,5 +18,5 @@ class ThresholdValues(Threshold):
         threshold: Number
 
     @property
-    def thresholds(self) -> tuple[float, ...]:
+    def configured(self) -> tuple[float, ...]:
         return (self.args.threshold,)

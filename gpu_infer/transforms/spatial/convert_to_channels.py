@@ -1,4 +1,4 @@
-"""ConvertToChannelsFirst and ConvertToChannelsLast: where the channel axis is said to be."""
+"""ConvertToChannelsFirst and ConvertToChannelsLast: the channel axis in the model's windows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ class _ConvertToChannels(Metadata):
 
 
 class ConvertToChannelsFirst(_ConvertToChannels):
-    """Adds the channel axis in front, or moves it there. Arrays are [C, X, Y, Z] throughout, so no voxel
-    moves."""
+    """Adds the channel axis as the first one, or moves it there. Arrays are always [C, X, Y, Z], so no voxel moves."""
 
     name = "ConvertToChannelsFirst"
     target = "first"
 
 
 class ConvertToChannelsLast(_ConvertToChannels):
-    """Adds the channel axis behind, or moves it there: the model's windows are then [X, Y, Z, C]."""
+    """Adds the channel axis as the last one, or moves it there: the model's windows are then [X, Y, Z, C]."""
 
     name = "ConvertToChannelsLast"
     target = "last"

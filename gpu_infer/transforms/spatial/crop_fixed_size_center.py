@@ -1,4 +1,4 @@
-"""CropFixedSizeCenter: the middle of the grid."""
+"""CropFixedSizeCenter: crop the middle of the grid."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""CropForegroundObject: the box around what is not background."""
+"""CropForegroundObject: crop to the bounding box of the voxels above a threshold."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from pydantic import model_validator
 
@@ -14,14 +13,14 @@ from gpu_infer.transforms.base import Branch
 from gpu_infer.transforms.extent import bounding_box
 from gpu_infer.transforms.field import FieldState
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class CropForegroundObject(Branch):
-    """Crops all `fields` to the bounding box of the voxels of `label_field` (the first of `fields` where it is not
-    given) that exceed `threshold` in any channel, widened by `pad` voxels on every side and clipped to the grid.
+    """Crops all `fields` to the bounding box of the voxels of `label_field` (by default the first of
+    `fields`) that exceed `threshold` in any channel, widened by `pad` voxels on every side and clipped to the grid.
 
-    Where nothing exceeds the threshold, nothing is cropped, and a warning says so. RestoreOriginalShape puts the box
+    If nothing exceeds the threshold, nothing is cropped, and a warning is logged. RestoreOriginalShape puts the box
     back into a background of 0. `image_field` is another name for `fields`.
     """
 
@@ -38,12 +37,12 @@ class CropForegroundObject(Branch):
 
         @model_validator(mode="before")
         @classmethod
-        def _alias(cls, given: Any) -> Any:
-            if isinstance(given, dict) and "image_field" in given:
-                if "fields" in given:
+        def _alias(cls, arguments: object) -> object:
+            if isinstance(arguments, dict) and "image_field" in arguments:
+                if "fields" in arguments:
                     raise ValueError('"image_field" and "fields" are the same argument: keep one')
-                given = {("fields" if k == "image_field" else k): v for k, v in given.items()}
-            return given
+                return {("fields" if k == "image_field" else k): v for k, v in arguments.items()}
+            return arguments
 
     @property
     def _source(self) -> str:
@@ -63,7 +62,7 @@ class CropForegroundObject(Branch):
         threshold = self.args.threshold
         box = bounding_box(source.array, threshold, backend)
         if box is None:
-            _log.warning("%s: nothing in %r exceeds %g, nothing is cropped", self.place, self._source, threshold)
+            log.warning("%s: nothing in %r exceeds %g, nothing is cropped", self.place, self._source, threshold)
             return
         starts = [max(0, low - self.args.pad) for low, _ in box]
         stops = [min(n, high + self.args.pad) for (_, high), n in zip(box, source.shape, strict=True)]

@@ -18,7 +18,7 @@ from gpu_infer.volume.geometry import Shape3
 
 
 class ResampleArguments(FieldsArguments):
-    """`interpolation` wins over `is_label`; without it labels take "nearest" and images "linear"."""
+    """`interpolation` has precedence over `is_label`; without it labels take "nearest" and images "linear"."""
 
     is_label: Flag = False
     interpolation: Literal["linear", "nearest"] | None = None
@@ -41,8 +41,8 @@ class Resample(Regrid):
 
     @property
     def interpolation(self) -> Interpolation:
-        chosen: Interpolation | None = self.args.interpolation
-        return chosen or ("nearest" if self.args.is_label else "linear")
+        interpolation: Interpolation | None = self.args.interpolation
+        return interpolation or ("nearest" if self.args.is_label else "linear")
 
     @property
     def align_corners(self) -> bool:
@@ -55,13 +55,13 @@ class Resample(Regrid):
     def tables(self, field: FieldState) -> tuple[Shape3, Tables]:
         try:
             shape = self.target_shape(field)
-        except (OverflowError, ZeroDivisionError):  # more voxels than a float64 can say
+        except (OverflowError, ZeroDivisionError):  # more voxels than a float64 can represent
             raise ConfigError(
                 f"{self.place}: {field.shape} voxels become more than 10^308 along an axis, "
                 f"expected at most {MOST_SAMPLES}",
                 remedy="check the target, and the spacing in the file",
             ) from None
         check_grid(self.place, field.shape, shape)
-        make = nearest_table if self.interpolation == "nearest" else linear_table
-        x, y, z = (make(n, m, align_corners=self.align_corners) for n, m in zip(field.shape, shape, strict=True))
+        table = nearest_table if self.interpolation == "nearest" else linear_table
+        x, y, z = (table(n, m, align_corners=self.align_corners) for n, m in zip(field.shape, shape, strict=True))
         return shape, (x, y, z)

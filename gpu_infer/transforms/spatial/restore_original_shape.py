@@ -7,7 +7,7 @@ from gpu_infer.transforms.base import Interpolation, Restore
 
 
 class RestoreOriginalShape(Restore):
-    """Undoes every resampling, crop and pad; nearest for labels, linear otherwise. Cropped-away parts
+    """Undoes every resampling, crop and pad; nearest for labels, linear otherwise. Parts that were cropped
     become 0."""
 
     name = "RestoreOriginalShape"

@@ -9,7 +9,7 @@ from gpu_infer.volume.geometry import Shape3
 
 
 class ScaleToShape(Resample):
-    """Exactly `target_shape` voxels along X, Y, Z; channels are not counted, wherever their axis is said to be."""
+    """Exactly `target_shape` voxels along X, Y, Z; it has no entry for channels, whatever their axis is."""
 
     name = "ScaleToShape"
 

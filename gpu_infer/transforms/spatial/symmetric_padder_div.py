@@ -1,18 +1,18 @@
-"""SymmetricPadderDiv: zeros around, up to a multiple."""
+"""SymmetricPadderDiv: pad with zeros to a multiple."""
 
 from __future__ import annotations
 
 from gpu_infer.backends.base.backend import Array, Backend, Start
 from gpu_infer.transforms.arguments import Triple
 from gpu_infer.transforms.base import Barrier, FieldsArguments
-from gpu_infer.transforms.chain.restore import put
+from gpu_infer.transforms.copying import copy_voxels
 from gpu_infer.transforms.field import FieldState
 from gpu_infer.volume.geometry import Shape3
 
 
 class SymmetricPadderDiv(Barrier):
-    """Pads every axis with zeros to the next multiple of `div_int` (one number, or three for X, Y, Z): half of them in
-    front, the odd one behind. RestoreOriginalShape takes them off again."""
+    """Pads every axis with zeros to the next multiple of `div_int` (one number, or three for X, Y, Z): half of them
+    before, the odd one after. RestoreOriginalShape removes them again."""
 
     name = "SymmetricPadderDiv"
     changes_grid = True
@@ -21,7 +21,7 @@ class SymmetricPadderDiv(Barrier):
         div_int: Triple
 
     def _padding(self, shape: Shape3) -> tuple[Start, Shape3]:
-        """Zeros in front, and the padded shape."""
+        """Zeros before, and the padded shape."""
         total = [-n % div for n, div in zip(shape, self.args.div_int, strict=True)]
         x, y, z = (t // 2 for t in total)
         a, b, c = (n + t for n, t in zip(shape, total, strict=True))
@@ -38,6 +38,6 @@ class SymmetricPadderDiv(Barrier):
             return array
         out = backend.zeros((field.channels, *shape), field.dtype)
         window = (slice(None), *(slice(b, b + n) for b, n in zip(before, field.shape, strict=True)))
-        put(array, out[window], backend)
+        copy_voxels(array, out[window], backend)
         self.trace(field)
         return out

@@ -1,4 +1,4 @@
-"""What a pipeline says of itself, and which chains it refuses."""
+"""Description and trace of a pipeline, and the chains that it does not accept."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transforms_finish import finish
 from transforms_oracle import affine_of, transform, volume_of
 
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.volume.geometry import Geometry
 
@@ -93,7 +93,7 @@ def test_trace_agrees_with_the_run(chain: Any) -> None:
         if pipeline.finalizer == "argmax"
         else np.zeros((2, *trace.model_shape), np.float32)
     )
-    labels = pipeline.finish(result, fields, BACKEND)
+    labels = finish(pipeline, result, fields, BACKEND)
     assert labels.shape == volume.geometry.shape
     assert trace.stages[-1].dtype_out == labels.dtype
 
@@ -108,145 +108,3 @@ def test_a_second_scaling_to_the_same_resolution_changes_nothing() -> None:
     np.testing.assert_allclose(np.multiply(once.shape, once.spacing), [9 * 1.3, 8 * 0.7, 7 * 4.1])
     assert once.properties["spacing"] == pytest.approx((1.3, 0.7, 4.1))
     assert once.properties["original_shape"] == (9, 8, 7)
-
-
-def test_the_finisher_is_argmax_only_where_it_commutes() -> None:
-    assert Pipeline([LOAD], [COPY, RESTORE, ARGMAX]).finalizer == "argmax"
-    assert Pipeline([LOAD], [LINEAR, ARGMAX]).finalizer == "scores"
-    assert Pipeline([LOAD], [RANGE_ON_MODEL, ARGMAX]).finalizer == "scores"
-    nearest = transform("ScaleByResolution", fields="model", target_resolution=(2, 2, 2), is_label=True)
-    assert Pipeline([LOAD], [nearest, ARGMAX, RESTORE]).finalizer == "argmax"
-
-
-def test_the_finisher_makes_masks_only_where_that_commutes() -> None:
-    above = transform("ThresholdValues", fields="model", threshold=0.5)
-    below_zero = transform("ThresholdValues", fields="model", threshold=-0.5)
-    logit = transform("ThresholdValues", fields="model", threshold=0.4, sigmoid=True)
-    assert Pipeline([LOAD], [COPY, RESTORE, above]).finalizer == "masks"
-    assert Pipeline([LOAD], [below_zero, RESTORE]).finalizer == "masks"
-    # a crop is put back into scores of zero, which these find above
-    assert Pipeline([LOAD], [RESTORE, below_zero]).finalizer == "scores"
-    assert Pipeline([LOAD], [RESTORE, logit]).finalizer == "scores"
-    assert Pipeline([LOAD], [LINEAR, above]).finalizer == "scores"
-    assert Pipeline([LOAD], [RANGE_ON_MODEL, above]).finalizer == "scores"
-    # what it does to the other field is not the accumulator's to do
-    both = transform("ThresholdValues", fields=["model", "image"], threshold=0.5)
-    assert Pipeline([LOAD], [both]).finalizer == "scores"
-
-
-def test_a_pipeline_of_masks_says_so_and_takes_nothing_else() -> None:
-    above = transform("ThresholdValues", fields="model", threshold=0.5)
-    pipeline = Pipeline([LOAD], [above])
-    assert pipeline.cuts(3) == (0.5, 0.5, 0.5)
-    assert (
-        pipeline.describe()[1]
-        == "2. inference: image -> model, ThresholdValues(threshold=0.5) by the accumulator, row by row"
-    )
-    volume = volume_of(np.zeros((4, 5, 6), np.int16))
-    result = next(s for s in pipeline.trace(1, volume.geometry, np.int16, classes=1) if "result" in s.line)
-    assert (result.shape_out, result.dtype_out, result.bytes) == ((1, 4, 5, 6), np.uint8, 120)
-    with pytest.raises(ValueError, match="the inferer delivers uint8 masks, found float32"):
-        pipeline.finish(np.zeros((1, 4, 5, 6), np.float32), pipeline.prepare(volume, BACKEND), BACKEND)
-    with pytest.raises(ValueError, match="only masks have cuts, this pipeline's inferer delivers argmax"):
-        Pipeline([LOAD], [ARGMAX]).cuts(2)
-    three = transform("ThresholdAcrossChannels", fields="model", threshold=[0.1, 0.2, 0.3])
-    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b", "c"])
-    channels = Pipeline([LOAD], [three, split], outputs=["b"])
-    assert channels.cuts(3) == (0.1, 0.2, 0.3)
-    with pytest.raises(ConfigError, match="ThresholdAcrossChannels: is made for 3 channels, 'model' has 2"):
-        channels.check_classes(2)
-
-
-def test_whether_ties_are_counted() -> None:
-    above = transform("ThresholdValues", fields="model", threshold=0.5)
-    tumour = transform("ThresholdValues", fields="model", threshold=1.5)
-    masks = transform("ThresholdAcrossChannels", fields="model", threshold=0.5)
-    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b"])
-    one = transform("ThresholdValues", fields="b", threshold=0.5)
-    for post in ([ARGMAX, RESTORE], [LINEAR, ARGMAX], [RANGE_ON_MODEL, ARGMAX, tumour], [RESTORE, above], [above]):
-        assert Pipeline([LOAD], post).counts_ties
-    assert Pipeline([LOAD], [masks, split], outputs=["b"]).counts_ties
-    for post in ([LINEAR, above], [RANGE_ON_MODEL, above]):
-        assert not Pipeline([LOAD], post).counts_ties
-    assert not Pipeline([LOAD], [split, one], outputs=["b"]).counts_ties
-
-
-def test_names_of_the_fields() -> None:
-    pipeline = Pipeline([transform("LoadNifti", fields="ct")], [transform("ArgmaxAcrossChannels", fields="organs")])
-    assert (pipeline.input_field, pipeline.result_field) == ("ct", "organs")
-    assert Pipeline([LOAD], [ARGMAX], result_field="model").result_field == "model"
-
-
-REFUSED: list[tuple[list[Any], list[Any], str]] = [
-    ([FIRST], [ARGMAX], "pre_transforms: nothing loads the volume (begin with LoadNifti)"),
-    ([LOAD], [LOAD, ARGMAX], "LoadNifti: loads a volume after the inference (move it to pre_transforms)"),
-    (
-        [transform("LoadNifti", fields=["image", "label"])],
-        [ARGMAX],
-        "LoadNifti: one volume is read per run, found the fields image, label (load one field; files with several "
-        "channels become channels of that field)",
-    ),
-    (
-        [LOAD, transform("ScaleByResolution", fields="imag", target_resolution=(1, 1, 1))],
-        [ARGMAX],
-        "ScaleByResolution: unknown field 'imag'; did you mean 'image'? known: image",
-    ),
-    (
-        [LOAD],
-        [ARGMAX, transform("RestoreOriginalShape", field="model", src_field="label")],
-        "RestoreOriginalShape: unknown field 'label'; known: image, model",
-    ),
-    (
-        [LOAD],
-        [COPY, RESTORE],
-        "post_transforms: no transform turns the scores in 'model' into labels (add ArgmaxAcrossChannels, or "
-        "ThresholdValues for a model with one output channel)",
-    ),
-    (
-        [LOAD],
-        [ARGMAX, LINEAR],
-        "RestoreOriginalShape: linear interpolation would mix the label ids of 'model' (set \"is_label\": true)",
-    ),
-    (
-        [LOAD],
-        [ARGMAX, transform("ScaleBySpacing", fields="model", target_spacing=(1, 1, 1))],
-        "ScaleBySpacing: linear interpolation would mix the label ids of 'model' (set \"is_label\": true)",
-    ),
-    (
-        [LOAD],
-        [ARGMAX, RANGE_ON_MODEL],
-        "ScaleIntensityRange: would change the label ids of 'model' (move it before the transform that makes labels)",
-    ),
-    ([LOAD], [ARGMAX, ARGMAX], "ArgmaxAcrossChannels: 'model' holds labels already (leave it out)"),
-    (
-        [LOAD],
-        [transform("CopyProperties", fields="image", from_field="model", properties="affine"), ARGMAX],
-        'CopyProperties: field "model" has no property "affine" (copy it from the field that LoadNifti loads)',
-    ),
-]
-
-
-@pytest.mark.parametrize(("pre", "post", "message"), REFUSED, ids=[m[:50] for _, _, m in REFUSED])
-def test_refuses_chains_that_cannot_work(pre: Any, post: Any, message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        Pipeline(pre, post)
-    assert str(caught.value) == message
-
-
-def test_refuses_a_result_on_another_grid() -> None:
-    pipeline = Pipeline([LOAD], [ARGMAX])
-    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
-    with pytest.raises(ModelError, match=r"result has the grid \(3, 4, 4\), expected \(3, 4, 5\)"):
-        pipeline.finish(np.zeros((3, 4, 4), np.uint8), fields, BACKEND)
-
-
-def test_refuses_the_argmax_of_one_channel() -> None:
-    pipeline = Pipeline([LOAD], [LINEAR, ARGMAX])
-    pipeline.check_classes(2)
-    with pytest.raises(ConfigError, match="the model has one output channel, whose argmax is always 0"):
-        pipeline.check_classes(1)
-    with pytest.raises(ConfigError, match="one output channel"):
-        Pipeline([LOAD], [ARGMAX]).trace(1, Geometry((3, 4, 5), np.eye(4)), np.int16, classes=1)
-    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
-    with pytest.raises(ConfigError, match="one output channel"):
-        pipeline.finish(np.zeros((1, 3, 4, 5), np.float32), fields, BACKEND)

@@ -1,4 +1,4 @@
-"""A linear restore with the argmax behind it: one stage, the labels of two, and never K scores on the file's grid."""
+"""A linear restore and the following argmax: one stage, the labels of two, and never K scores on the file's grid."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from transforms_finish import finish
 from transforms_oracle import ORIENTATIONS, affine_of, load, transform, volume_of, zoom
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.backends.resampling import linear_table
 from gpu_infer.transforms.base import Barrier
-from gpu_infer.transforms.chain.execution import run
+from gpu_infer.transforms.chain.outputs import labels_of_file
 from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.chain.restore_argmax import _cut
-from gpu_infer.transforms.chain.stages import RestoredArgmax, Single, fold
+from gpu_infer.transforms.chain.restore_argmax import RestoredArgmax
+from gpu_infer.transforms.chain.single import BarrierStage, RestoreStage
 from gpu_infer.transforms.field import FieldState
 from gpu_infer.volume.geometry import Geometry
 
@@ -35,61 +35,28 @@ ONE = RestoredArgmax("model", LINEAR, ARGMAX)
 
 
 class Counting(CpuBackend):
-    """Notes what it is asked to make and to do."""
+    """Records the arrays that it makes and the operations that are called."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
+        self.arrays: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
         self.called: list[str] = []
 
     def empty(self, shape: Any, dtype: Any) -> Any:
-        self.made.append((tuple(shape), np.dtype(dtype)))
+        self.arrays.append((tuple(shape), np.dtype(dtype)))
         return super().empty(shape, dtype)
 
     def zeros(self, shape: Any, dtype: Any) -> Any:
-        self.made.append((tuple(shape), np.dtype(dtype)))
+        self.arrays.append((tuple(shape), np.dtype(dtype)))
         return super().zeros(shape, dtype)
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("prepare", "argmax", "restore", "restore_argmax"):
+        if name in ("resample", "argmax", "resample_labels", "restore_argmax"):
             self.called.append(name)
         return super().__getattribute__(name)
 
 
 # -- the fold ---------------------------------------------------------------------------------------------------
-def test_a_linear_restore_and_the_argmax_behind_it_are_one_stage() -> None:
-    assert fold([LINEAR, ARGMAX, KEEP]) == (ONE, Single(KEEP, "model"))
-    assert fold([LINEAR, COPY, ARGMAX]) == (ONE, Single(COPY, None))
-    other = transform("KeepLargestCC", fields="organs")
-    assert fold([LINEAR, other, ARGMAX]) == (ONE, Single(other, "organs"))
-    assert fold([LINEAR, ARGMAX, LINEAR, ARGMAX]) == (ONE, ONE)
-
-
-@pytest.mark.parametrize(
-    "between",
-    [
-        transform("ThresholdAcrossChannels", fields="model", threshold=0.5),
-        RANGE,
-        transform("CropFixedSizeCenter", fields="model", size=3),
-        transform("SplitAcrossChannels", field="model", channel_names=["a", "b"]),
-        transform("RestoreOriginalShape", field="other", src_field="model"),
-    ],
-)
-def test_work_on_the_field_in_between_keeps_them_apart(between: Any) -> None:
-    stages = fold([LINEAR, between, ARGMAX])
-    assert Single(LINEAR, "model") in stages
-    assert Single(ARGMAX, "model") in stages
-
-
-def test_other_restores_and_other_fields_stay_alone() -> None:
-    other = transform("ArgmaxAcrossChannels", fields="other")
-    assert fold([NEAREST, ARGMAX]) == (Single(NEAREST, "model"), Single(ARGMAX, "model"))
-    assert fold([ARGMAX, NEAREST]) == (Single(ARGMAX, "model"), Single(NEAREST, "model"))
-    assert fold([LINEAR, other]) == (Single(LINEAR, "model"), Single(other, "other"))
-    both = transform("ArgmaxAcrossChannels", fields=["model", "other"])
-    assert fold([LINEAR, both]) == (RestoredArgmax("model", LINEAR, both), Single(both, "other"))
-
-
 def test_the_plan_names_one_pass() -> None:
     assert Pipeline([load()], [LINEAR, ARGMAX]).describe()[1:] == [
         "2. inference: image -> model, averaged scores",
@@ -108,17 +75,17 @@ def test_labels_are_those_of_scipy(orientation: int, align_corners: bool) -> Non
     fields = pipeline.prepare(volume, CpuBackend())
     scores = np.random.default_rng(orientation).normal(size=(5, *fields["image"].shape)).astype(np.float32)
     backend = Counting()
-    labels = pipeline.finish(scores, fields, backend)
+    labels = finish(pipeline, scores, fields, backend)
     loaded = fields["image"].source.loaded.shape
-    wanted = zoom(scores, loaded, grid_mode=not align_corners)
-    first, second = np.sort(wanted, axis=0)[-1:-3:-1]
+    expected = zoom(scores, loaded, grid_mode=not align_corners)
+    first, second = np.sort(expected, axis=0)[-1:-3:-1]
     clear = first - second > 1e-5
     assert clear.mean() > 0.99
     seen = fields["image"].source.orientation.view(labels)
-    assert_array_equal(seen[clear], wanted.argmax(0)[clear])
+    assert_array_equal(seen[clear], expected.argmax(0)[clear])
     assert labels.flags.f_contiguous
     assert backend.called == ["restore_argmax"]
-    assert [dtype for _, dtype in backend.made] == [np.uint8]
+    assert [dtype for _, dtype in backend.arrays] == [np.uint8]
 
 
 STEPS = st.one_of(
@@ -152,7 +119,7 @@ STEPS = st.one_of(
 )
 @given(st.lists(STEPS, max_size=5), st.integers(0, 47), st.integers(0, 2**32 - 1))
 def test_one_stage_gives_the_labels_of_two(chain: Any, orientation: int, seed: int) -> None:
-    """Crops, pads and resamplings in any order; to the bit, also where classes tie."""
+    """Crops, pads and resamplings in any order; to the bit, also if classes tie."""
     rng = np.random.default_rng(seed)
     volume = volume_of(rng.random((6, 5, 7), dtype=np.float32), affine_of(*ORIENTATIONS[orientation]))
     pre = [load(), *(transform(name, fields="image", **args) for name, args in chain)]
@@ -160,13 +127,13 @@ def test_one_stage_gives_the_labels_of_two(chain: Any, orientation: int, seed: i
     backend = CpuBackend()
     fields = pipeline.prepare(volume, backend)
     scores = np.round(rng.normal(size=(4, *fields["image"].shape)), 1).astype(np.float32)
-    one = pipeline.finish(scores, fields, backend)
+    one = finish(pipeline, scores, fields, backend)
 
-    state = pipeline._result(fields["image"], 4)
+    state = pipeline._inference.result(fields["image"], 4)
     state.array = scores
-    for stage in (Single(LINEAR, "model"), Single(ARGMAX, "model")):
-        run(stage, {"model": state}, FLOAT, backend)
-    two = pipeline._deliver(state, backend, file_order=True)
+    for stage in (RestoreStage(LINEAR, "model"), BarrierStage(ARGMAX, "model")):
+        stage.run({"model": state}, FLOAT, backend)
+    two = labels_of_file(state, backend)
     assert_array_equal(one, two)
     assert one.dtype == two.dtype == np.uint8
     assert one.flags.f_contiguous
@@ -180,13 +147,13 @@ def test_what_was_cropped_away_is_background() -> None:
     scores[299] = 1
     expected = np.zeros((6, 5, 4), np.uint16)
     expected[2:4, 1:4, 1:3] = 299
-    labels = pipeline.finish(scores, fields, CpuBackend())
+    labels = finish(pipeline, scores, fields, CpuBackend())
     assert_array_equal(labels, expected)
     assert labels.dtype == np.uint16
 
 
 def test_background_mixes_with_scores_below_zero() -> None:
-    """At the rim of a crop all scores go towards 0, and class 0 wins where nothing of the window is left."""
+    """At the rim of a crop all scores go towards 0, and class 0 wins outside of the window."""
     chain = [
         transform("ScaleByFactor", fields="image", factor=2),
         transform("CropFixedSizeCenter", fields="image", size=4),
@@ -195,7 +162,7 @@ def test_background_mixes_with_scores_below_zero() -> None:
     fields = pipeline.prepare(volume_of(np.zeros((6, 6, 6), np.int16)), CpuBackend())
     scores = np.full((2, 4, 4, 4), -3.0, np.float32)
     scores[1] = -1.0
-    labels = pipeline.finish(scores, fields, CpuBackend())
+    labels = finish(pipeline, scores, fields, CpuBackend())
     whole = np.zeros((2, 12, 12, 12), np.float32)
     whole[:, 4:8, 4:8, 4:8] = scores
     assert_array_equal(labels, zoom(whole, (6, 6, 6)).argmax(0))
@@ -205,7 +172,7 @@ def test_background_mixes_with_scores_below_zero() -> None:
 # -- memory -----------------------------------------------------------------------------------------------------
 def _peak(pipeline: Pipeline, fields: Any, scores: np.ndarray) -> int:
     tracemalloc.start()
-    pipeline.finish(scores, fields, CpuBackend())
+    finish(pipeline, scores, fields, CpuBackend())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
@@ -221,7 +188,7 @@ CHAINS = {
         transform("CropFixedSizeCenter", fields="image", size=50),
         transform("SymmetricPadderDiv", fields="image", div_int=16),
     ],
-    "both ways of corners": [
+    "both corner conventions": [
         transform("ScaleByFactor", fields="image", factor=0.8),
         transform("ScaleByFactor", fields="image", factor=0.6, align_corners=False),
     ],
@@ -234,13 +201,13 @@ def test_the_plan_counts_what_is_held(chain: str) -> None:
     pipeline = Pipeline([load(), *CHAINS[chain]], [LINEAR, ARGMAX])
     fields = pipeline.prepare(volume, CpuBackend())
     scores = np.random.default_rng(0).random((10, *fields["image"].shape), dtype=np.float32)
-    pipeline.finish(scores, fields, CpuBackend())  # whatever Numba loads is loaded
+    finish(pipeline, scores, fields, CpuBackend())  # whatever Numba loads is loaded
     trace = pipeline.trace(1, volume.geometry, np.int16, classes=10)
     (stage,) = (s for s in trace if s.line.endswith("one pass") and s.field == "model")
     assert (stage.dtype_in, stage.dtype_out) == (np.float32, np.uint8)
     assert (stage.shape_in, stage.shape_out) == (scores.shape, (1, 64, 60, 56))
     assert 0.9 * stage.bytes < _peak(pipeline, fields, scores) < stage.bytes + (200 << 10)
-    if chain != "both ways of corners":
+    if chain != "both corner conventions":
         assert stage.bytes < 64 * 60 * 56 * 10 * 4 / 4
 
 
@@ -273,24 +240,10 @@ def test_scores_of_another_dtype_take_two_steps() -> None:
     fields = pipeline.prepare(volume_of(np.zeros((5, 5, 5), np.int16)), backend)
     scores = np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32)
     backend.called.clear()
-    labels = pipeline.finish(scores, fields, backend)
-    assert backend.called == ["argmax", "restore"]
+    labels = finish(pipeline, scores, fields, backend)
+    assert backend.called == ["argmax", "resample_labels"]
     expected = np.zeros((5, 5, 5), np.uint8)
     expected[1:4, 1:4, 1:4] = np.round(scores).argmax(0)
     assert_array_equal(labels, expected)
     trace = pipeline.trace(1, Geometry((5, 5, 5), np.eye(4)), np.int16, classes=3)
     assert trace.stages[-2].bytes == math.prod((5, 5, 5)) * (3 * 8 + 1)
-
-
-def test_a_cut_keeps_two_entries_where_the_axis_has_more() -> None:
-    """One alone would be interpolated in another order. Entry o reads 14 samples at 2.6·o; one is in the window."""
-    cut = _cut(linear_table(14, 6), offset=6, low=6, high=7)
-    assert cut is not None
-    assert cut.entries == slice(1, 3)  # t = 2.6 and 5.2
-    assert cut.samples == slice(0, 1)
-    assert (cut.zeros, cut.extent) == ((4, 0), 5)  # samples 2 … 6
-    assert (cut.table.lower.tolist(), cut.table.upper.tolist()) == ([0, 3], [1, 4])
-    assert _cut(linear_table(14, 6), offset=20, low=20, high=21) is None
-    whole = _cut(linear_table(14, 1), offset=0, low=0, high=14)
-    assert whole is not None
-    assert (whole.entries, whole.samples, whole.zeros) == (slice(0, 1), slice(0, 1), (0, 0))

@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from transforms_finish import finish
 from transforms_oracle import ARGMAX, BACKEND, ORIENTATIONS, affine_of, load, scale_range, transform, volume_of, zoom
 
-from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.transforms.base import Branch, Crop, Load, Metadata, Pointwise, Regrid
-from gpu_infer.transforms.chain.execution import run, run_pass
+from gpu_infer.transforms.chain.fold import fold
 from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.chain.stages import FusedPass, Single, fold
+from gpu_infer.transforms.chain.restore import steps_back
+from gpu_infer.transforms.field import Resampled, Source, Windowed
 
 FLOAT = np.dtype(np.float32)
 RESTORE = transform("RestoreOriginalShape", field="model", src_field="image")
@@ -52,15 +52,15 @@ class Oracle:
         self.gain = max(self.gain, float(np.abs(self.array).max()))
 
     def _sharp(self, threshold: float) -> None:
-        """Nothing may lie so close to a threshold that rounding decides; what is equal must be so exactly."""
+        """Skip arrays with a value so close to the threshold that rounding decides."""
         apart = np.abs(self.array - threshold)
         assume(not np.any(apart < 1e-4 * self.gain))
 
     def _deviation(self, values: np.ndarray) -> float:
-        found = float(values.std())
-        assume(found > 0.02 * self.gain)
-        self.gain = max(self.gain, self.gain / found)
-        return found
+        std = float(values.std())
+        assume(std > 0.02 * self.gain)
+        self.gain = max(self.gain, self.gain / std)
+        return std
 
     def ScaleIntensityRange(self, **args: Any) -> None:  # noqa: N802
         self.array = scale_range(self.array, **args)
@@ -99,9 +99,9 @@ class Oracle:
         inside = self.array != 0
         values = self.array[inside]
         assume(values.size > 0)
-        made = np.zeros_like(self.array)
-        made[inside] = (values - values.mean()) / self._deviation(values)
-        self.array = made
+        scaled = np.zeros_like(self.array)
+        scaled[inside] = (values - values.mean()) / self._deviation(values)
+        self.array = scaled
 
     def CenterData(self, subtrahend: float | None = None, divisor: float | None = None) -> None:  # noqa: N802
         mean = self.array.mean() if subtrahend is None else subtrahend
@@ -117,10 +117,8 @@ class Oracle:
 
 def one_by_one(chain: Any, fields: Any) -> None:
     for t in chain:
-        if isinstance(t, (Load, Metadata, Pointwise, Regrid, Crop)):
-            run_pass(FusedPass("image", (t,)), fields, FLOAT, BACKEND, ClampedAffine())
-        else:
-            run(Single(t, None if isinstance(t, Branch) else "image"), fields, FLOAT, BACKEND)
+        (stage,) = fold([t])
+        stage.run(fields, FLOAT, BACKEND)
 
 
 @given(st.lists(steps, max_size=5), st.integers(0, 47), st.integers(0, 2**32 - 1))
@@ -129,7 +127,8 @@ def test_fused_equals_one_by_one_and_numpy(chain: Any, orientation: int, seed: i
     volume = volume_of(data, affine_of(*ORIENTATIONS[orientation], (1.0, 0.9, 2.5)))
     transforms = [load(), *(transform(name, fields="image", **args) for name, args in chain)]
     pipeline = Pipeline(transforms, ARGMAX)
-    single = pipeline._loaded(2, volume.geometry, FLOAT)
+    source = Source(volume.geometry, volume.geometry.orientation)
+    single = pipeline._loaded(2, FLOAT, source)
     single.array = single.source.orientation.view(data)
     oracle = Oracle(single.array.astype(np.float64))
     for name, args in chain:
@@ -158,39 +157,27 @@ undone = st.one_of(
 
 @given(st.lists(undone, max_size=4), st.integers(0, 47))
 def test_what_survives_comes_back_to_its_place(chain: Any, orientation: int) -> None:
-    """Every voxel carries a number of its own: what reaches the model comes back, all else is 0."""
+    """Every voxel has a unique number: voxels that reach the model come back, all others are 0."""
     data = np.arange(1, 121, dtype=np.int16).reshape(4, 5, 6)
     volume = volume_of(data, affine_of(*ORIENTATIONS[orientation], (1.0, 0.9, 2.5)))
     pre: list[Any] = [load()]
     for name, args in chain:
-        if name == "enlarge":  # every voxel becomes a block, whose middle is looked up on the way back
+        if name == "enlarge":  # every voxel becomes a block, and the restore reads its middle
             pre.append(transform("ScaleByFactor", fields="image", factor=args, is_label=True, align_corners=False))
         else:
             pre.append(transform(name, fields="image", **args))
     pipeline = Pipeline(pre, [*ARGMAX, RESTORE])
     fields = pipeline.prepare(volume, BACKEND)
     seen = fields["image"].array[0].astype(np.uint8)
-    got = pipeline.finish(seen, fields, BACKEND)
+    got = finish(pipeline, seen, fields, BACKEND)
     assert got.shape == data.shape
     assert_array_equal(got[got != 0], data[got != 0])
     if not any(name == "enlarge" for name, _ in chain):
         assert set(got[got != 0]) == set(seen[seen != 0])
     names = [name for name, _ in chain]
-    # enlarged first, padded then: each step back is exact (the other way round, several pads lie under one voxel)
+    # enlarged first, padded then: each step back is exact (in the other order, one voxel covers several padded ones)
     if set(names) <= {"enlarge", "SymmetricPadderDiv"} and names == sorted(names, reverse=True):
         assert_array_equal(got, data)
-
-
-def test_fixed_crops_fold_and_measures_begin_a_pass() -> None:
-    scale = transform("ScaleToShape", fields="image", target_shape=[8, 8, 8])
-    crop = transform("CropFixedSizeCenter", fields="image", size=4)
-    centre = transform("CenterData", fields="image")
-    plain = transform("CenterData", fields="image", subtrahend=1, divisor=2)
-    first = load()
-    assert fold([first, crop, scale, crop, plain, centre, plain, scale]) == (
-        FusedPass("image", (first, crop, scale, crop, plain)),
-        FusedPass("image", (centre, plain, scale)),
-    )
 
 
 def test_a_crop_alone_is_a_view() -> None:
@@ -200,8 +187,15 @@ def test_a_crop_alone_is_a_view() -> None:
     scores = np.random.default_rng(1).random((1, 4, 4, 4), dtype=np.float32)
     want = np.zeros((4, 4, 4), np.uint8)
     want[1:3, 1:3, 1:3] = scores[0, 1:3, 1:3, 1:3] > 0.5
-    assert_array_equal(pipeline.finish(scores, fields, BACKEND), want)
+    assert_array_equal(finish(pipeline, scores, fields, BACKEND), want)
     assert pipeline.describe()[-2:] == [
         "5. model: back to the file's grid, nearest (no RestoreOriginalShape)",
         "6. model: delivered in the file's axis order",
     ]
+
+
+def test_neighbouring_resamplings_are_undone_at_once() -> None:
+    steps = (Resampled((9, 9, 9)), Resampled((8, 8, 8)), Windowed((7, 7, 7), (1, 1, 1)), Resampled((5, 5, 5)))
+    assert steps_back(steps) == [steps[3], steps[2], steps[0]]
+    mixed = (Resampled((9, 9, 9)), Resampled((8, 8, 8), align_corners=False))
+    assert steps_back(mixed) == [mixed[1], mixed[0]]

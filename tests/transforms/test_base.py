@@ -1,4 +1,4 @@
-"""Components of one's own: barriers, crops with undo, new fields."""
+"""Custom transforms: barriers, crops with undo, new fields."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from transforms_finish import finish, finish_fields
 from transforms_oracle import ORIENTATIONS, affine_of, transform, volume_of, zoom
 
 from gpu_infer.backends.base.backend import Array, Backend
@@ -16,9 +17,7 @@ from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Integer, Names
 from gpu_infer.transforms.base import Barrier, Branch, FieldsArguments, Pointwise, is_transform
 from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.chain.restore import steps_back
-from gpu_infer.transforms.chain.stages import FusedPass, Single, fold
-from gpu_infer.transforms.field import FieldState, Resampled, Windowed
+from gpu_infer.transforms.field import FieldState, Resampled
 
 BACKEND = CpuBackend()
 LOAD = transform("LoadNifti", fields="image")
@@ -36,33 +35,24 @@ class Halve(Pointwise):
 
 
 class Margin(Barrier):
-    """Crops `cut` voxels on every side; pads with 0 where it is negative."""
+    """Crops `width` voxels on every side; pads with 0 if it is negative."""
 
     name = "Margin"
 
     class Args(FieldsArguments):
-        cut: Integer
+        width: Integer
 
     def _shape(self, field: FieldState) -> Any:
-        return tuple(n - 2 * self.args.cut for n in field.shape)
+        return tuple(n - 2 * self.args.width for n in field.shape)
 
     def trace(self, field: FieldState) -> None:
-        field.windowed((self.args.cut,) * 3, self._shape(field))
+        field.windowed((self.args.width,) * 3, self._shape(field))
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        c = self.args.cut
-        made = array[:, c:-c, c:-c, c:-c] if c > 0 else np.pad(array, [(0, 0)] + [(-c, -c)] * 3)
+        c = self.args.width
+        result = array[:, c:-c, c:-c, c:-c] if c > 0 else np.pad(array, [(0, 0)] + [(-c, -c)] * 3)
         self.trace(field)
-        return made
-
-
-class Unbooked(Barrier):
-    """Changes the grid and does not say so."""
-
-    name = "Unbooked"
-
-    def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        return array[:, 1:]
+        return result
 
 
 class Split(Branch):
@@ -94,22 +84,12 @@ def test_kinds() -> None:
     assert not any(is_transform(c) for c in (Pointwise, Barrier, int, "Halve", Halve(fields="image")))
 
 
-def test_a_barrier_ends_a_pass_and_metadata_does_not() -> None:
-    halve, margin = Halve(fields="image"), Margin(fields="image", cut=1)
-    layout = transform("ConvertToChannelsFirst", fields="image")
-    scale = transform("ScaleByResolution", fields="image", target_resolution=(2, 2, 2))
-    stages = fold([LOAD, halve, layout, scale, margin, halve, scale, halve, scale])
-    assert stages == (
-        FusedPass("image", (LOAD, halve, layout, scale)),
-        Single(margin, "image"),
-        FusedPass("image", (halve, scale, halve)),
-        FusedPass("image", (scale,)),
-    )
-
-
 def test_a_pass_between_barriers_is_float32_and_the_last_stage_has_the_models_dtype() -> None:
     data = np.arange(6 * 6 * 6, dtype=np.int16).reshape(6, 6, 6)
-    for chain in ([LOAD, Margin(fields="image", cut=1)], [LOAD, Margin(fields="image", cut=1), Halve(fields="image")]):
+    for chain in (
+        [LOAD, Margin(fields="image", width=1)],
+        [LOAD, Margin(fields="image", width=1), Halve(fields="image")],
+    ):
         fields = Pipeline(chain, [ARGMAX]).prepare(volume_of(data), BACKEND, np.float16)
         factor = 0.5 if len(chain) == 3 else 1.0
         assert fields["image"].array.dtype == np.float16
@@ -117,64 +97,36 @@ def test_a_pass_between_barriers_is_float32_and_the_last_stage_has_the_models_dt
 
 
 @pytest.mark.parametrize("orientation", [0, 7, 22, 41])
-@pytest.mark.parametrize("cut", [1, -2])
+@pytest.mark.parametrize("width", [1, -2])
 @pytest.mark.parametrize("resampled", ["before", "after", "not"])
-def test_crops_and_pads_are_undone(orientation: int, cut: int, resampled: str) -> None:
+def test_crops_and_pads_are_undone(orientation: int, width: int, resampled: str) -> None:
     data = np.zeros((7, 6, 5), np.int16)
     volume = volume_of(data, affine_of(*ORIENTATIONS[orientation], (1.0, 1.0, 1.0)))
     scale = transform("ScaleByResolution", fields="image", target_resolution=(0.5, 0.7, 1.0))
-    margin = Margin(fields="image", cut=cut)
+    margin = Margin(fields="image", width=width)
     chain = {"before": [LOAD, scale, margin], "after": [LOAD, margin, scale], "not": [LOAD, margin]}[resampled]
     pipeline = Pipeline(chain, [ARGMAX, RESTORE])
     fields = pipeline.prepare(volume, BACKEND)
     image = fields["image"]
     small = np.random.default_rng(5).integers(1, 9, image.shape).astype(np.uint8)
-    got = image.source.orientation.view(pipeline.finish(small, fields, BACKEND))
+    got = image.source.orientation.view(finish(pipeline, small, fields, BACKEND))
 
     want = small
     for step in reversed(image.history):
         if isinstance(step, Resampled):
             want = zoom(want[None], step.before, order=0)[0]
-        elif cut > 0:
-            want = np.pad(want, cut)
+        elif width > 0:
+            want = np.pad(want, width)
         else:
-            want = want[-cut:cut, -cut:cut, -cut:cut]
+            want = want[-width:width, -width:width, -width:width]
     assert_array_equal(got, want)
     trace = pipeline.trace(1, volume.geometry, np.int16)
     assert trace.model_shape == image.shape
     assert trace.stages[-1].shape_out == (1, *image.source.loaded.shape)
 
 
-def test_an_unbooked_change_of_grid_is_refused() -> None:
-    pipeline = Pipeline([LOAD, Unbooked(fields="image")], [ARGMAX])
-    with pytest.raises(ConfigError, match=r"Unbooked: changed the grid of 'image' from \(3, 3, 3\) to \(2, 3, 3\)"):
-        pipeline.prepare(volume_of(np.zeros((3, 3, 3), np.int16)), BACKEND)
-
-
-def test_new_fields() -> None:
-    scores = np.random.default_rng(2).random((2, 3, 4, 5), dtype=np.float32)
-    split = Split(fields="model", names=["a", "b"])
-    pipeline = Pipeline([LOAD], [split, Halve(fields="b"), ARGMAX])
-    assert pipeline.finalizer == "scores"
-    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
-    assert_array_equal(pipeline.finish(scores, fields, BACKEND), np.argmax(scores, axis=0))
-    assert [s.field for s in pipeline.trace(1, fields["image"].source.geometry, np.int16)][-4:] == [
-        "model",
-        "b",
-        "model",
-        "model",
-    ]
-
-
-def test_neighbouring_resamplings_are_undone_at_once() -> None:
-    steps = (Resampled((9, 9, 9)), Resampled((8, 8, 8)), Windowed((7, 7, 7), (1, 1, 1)), Resampled((5, 5, 5)))
-    assert steps_back(steps) == [steps[3], steps[2], steps[0]]
-    mixed = (Resampled((9, 9, 9)), Resampled((8, 8, 8), align_corners=False))
-    assert steps_back(mixed) == [mixed[1], mixed[0]]
-
-
 class Signed(Barrier):
-    """Labels of another dtype than ours have."""
+    """Makes labels of a dtype that no transform of the package makes."""
 
     name = "Signed"
     makes_labels = True
@@ -189,4 +141,19 @@ def test_labels_of_another_dtype_are_not_split() -> None:
     volume = volume_of(np.zeros((4, 5, 6), np.int16))
     fields = pipeline.prepare(volume, BACKEND)
     with pytest.raises(ConfigError, match="SplitBasedOnLabel: 'model' holds int16, expected labels of uint8 or uint16"):
-        pipeline.finish_fields(np.zeros((1, 4, 5, 6), np.float32), fields, BACKEND)
+        finish_fields(pipeline, np.zeros((1, 4, 5, 6), np.float32), fields, BACKEND)
+
+
+def test_new_fields() -> None:
+    scores = np.random.default_rng(2).random((2, 3, 4, 5), dtype=np.float32)
+    split = Split(fields="model", names=["a", "b"])
+    pipeline = Pipeline([LOAD], [split, Halve(fields="b"), ARGMAX])
+    assert pipeline.finalizer == "scores"
+    fields = pipeline.prepare(volume_of(np.zeros((3, 4, 5), np.int16)), BACKEND)
+    assert_array_equal(finish(pipeline, scores, fields, BACKEND), np.argmax(scores, axis=0))
+    assert [s.field for s in pipeline.trace(1, fields["image"].source.geometry, np.int16)][-4:] == [
+        "model",
+        "b",
+        "model",
+        "model",
+    ]
