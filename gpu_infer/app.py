@@ -35,9 +35,8 @@ from gpu_infer.triton.client.reconnect import try_again
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import Transport, choose_transport, data_choices
-from gpu_infer.volume.channels import choose_files
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import base_name, check_exists
+from gpu_infer.volume.input_files import base_name, check_exists, choose_files
 from gpu_infer.volume.read import read_header, read_voxels
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.collisions import check_folders, check_outputs

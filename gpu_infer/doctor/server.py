@@ -105,7 +105,7 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     """Whether the input suits the model, and the run this host's memory."""
     from gpu_infer.backends.choose import choose_backend
     from gpu_infer.planning.run_plan import room_of, settle
-    from gpu_infer.volume.channels import choose_files
+    from gpu_infer.volume.input_files import choose_files
     from gpu_infer.volume.read import read_header
 
     try:

@@ -1,15 +1,17 @@
-"""Which file of the input folder is the volume."""
+"""Which files of the input folder are the volume and its channels."""
 
 from __future__ import annotations
 
 import logging
 import stat
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gpu_infer.errors import InputError
 from gpu_infer.volume.files import file_size, unreadable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 EXTENSIONS = (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd")
 PAIRED = (
@@ -80,7 +82,7 @@ def _in_folder(folder: Path) -> Path:
     if volumes:
         if len(volumes) > 1:
             others = ", ".join(v.name for v in volumes[1:4]) + (", …" if len(volumes) > 4 else "")
-            logger.warning("%s: %d volumes, taking %s, not %s", folder, len(volumes), volumes[0].name, others)
+            log.warning("%s: %d volumes, taking %s, not %s", folder, len(volumes), volumes[0].name, others)
         return volumes[0]
     from gpu_infer.volume.formats.dicom.series import holds_series
 
@@ -89,3 +91,46 @@ def _in_folder(folder: Path) -> Path:
         if holds_series(candidate):
             return candidate
     raise InputError(f"No supported input file found ({folder}: expected {_EXPECTED})")
+
+
+def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the files to read with `read_volumes`: one per pattern, in the order of the patterns.
+
+    A pattern (`*_t1.nii.gz`, or a plain name) must match exactly one volume of the folder `path`, and each volume one
+    pattern. Without patterns, the list has the one volume that `choose_input` returns. Raises `InputError`, which lists
+    the volumes in the folder.
+    """
+    if not patterns:
+        return [choose_input(path)]
+    check_exists(path)
+    if not path.is_dir():
+        raise InputError(
+            f"{path}: expected a folder with the files {', '.join(patterns)}",
+            remedy="give the folder, or take `files` out of the configuration's LoadNifti",
+        )
+    volumes = [name for name in _file_names(path) if extension(Path(name)) in EXTENSIONS]
+    chosen: list[Path] = []
+    for pattern in patterns:
+        matches = [name for name in volumes if fnmatchcase(name, pattern)]
+        if len(matches) != 1:
+            raise InputError(
+                f"{path}: expected one file {pattern}, found {', '.join(matches) or 'none'}",
+                remedy=f"volumes there: {', '.join(volumes) or 'none'}",
+            )
+        if path / matches[0] in chosen:
+            raise InputError(
+                f"{path}: {matches[0]} fits {patterns[chosen.index(path / matches[0])]} and {pattern}",
+                remedy="make the patterns of LoadNifti's `files` narrower",
+            )
+        chosen.append(path / matches[0])
+    return chosen
+
+
+def _file_names(folder: Path) -> list[str]:
+    """Names of the files in `folder` that are not hidden, sorted."""
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    except PermissionError:
+        raise InputError(f"{folder}: permission denied", remedy="let this user read the input folder") from None
+    except OSError as error:
+        raise unreadable(folder, error) from None

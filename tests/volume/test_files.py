@@ -13,8 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import InputError, ResourceError
-from gpu_infer.volume.channels import choose_files
-from gpu_infer.volume.input_files import choose_input
+from gpu_infer.volume.input_files import choose_files, choose_input
 from gpu_infer.volume.read import read_header, read_volume
 
 VOXELS = np.arange(24, dtype=np.uint8)
