@@ -23,7 +23,7 @@ from gpu_infer.writers.metaimage import HEADER_BYTES, write_pair
 from gpu_infer.writers.names import published_name
 from gpu_infer.writers.places import META_NAME, check_places, copied_files, is_in_place, publish_places, published_masks
 from gpu_infer.writers.recognise import copies_comment
-from gpu_infer.writers.render_settings import FILE_NAME, load_render_settings
+from gpu_infer.writers.render_settings import FILE_NAME, check_render_settings
 from gpu_infer.writers.scaled import ScaledVoxels
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def publish(
     """
     if dialect not in ("v1", "v2", "both"):
         raise ConfigError(f"publish dialect {dialect!r} unknown", remedy="choose v1, v2 or both")
-    load_render_settings(render_settings)
+    check_render_settings(render_settings)
     base = base_name(volume.path)
     masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
     mask_names = [base_name(mask) for mask in masks]

@@ -68,12 +68,12 @@ def is_meta(path: Path) -> bool:
 
 def is_render_settings(path: Path) -> bool:
     """A config_render.json that the renderer would take."""
-    from gpu_infer.writers.render_settings import load_render_settings
+    from gpu_infer.writers.render_settings import check_render_settings
 
     if path.stat().st_size > _META_LIMIT:
         return False
     try:
-        load_render_settings(path)
+        check_render_settings(path)
     except (GpuInferError, RecursionError):
         return False
     return True
