@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import resource
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,7 @@ from typing import Any
 
 from gpu_infer import __version__
 from gpu_infer.redaction import redact, redact_all
+from gpu_infer.system.atomic_file import replace_text
 
 _PATHS = {"input", "output", "outputs", "published", "started", "versions"}
 """Keys of files and facts, which say what is on the disk; in every other one, a variable's name hides its value."""
@@ -73,14 +72,7 @@ class Report:
         """Write report.json into `folder` (made if missing), whole or not at all. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
-        # a name of its own: process ids repeat across containers that share the folder
-        temporary = folder / f".report.{os.getpid()}-{secrets.token_hex(8)}.json"
-        try:
-            with temporary.open("x", encoding="utf-8") as stream:
-                stream.write(json.dumps(self.data, indent=2, default=str) + "\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_text(path, json.dumps(self.data, indent=2, default=str) + "\n")
         return path
 
 
