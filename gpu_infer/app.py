@@ -39,10 +39,9 @@ from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name, check_exists, choose_files
 from gpu_infer.volume.read import read_header, read_voxels
 from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.atomic import check_folder, still_there
 from gpu_infer.writers.collisions import check_folders, check_outputs
-from gpu_infer.writers.folders import still_there
 from gpu_infer.writers.label_maps import write_label_maps
-from gpu_infer.writers.metaimage import check_folder
 
 log = logging.getLogger(__name__)
 

@@ -22,11 +22,11 @@ _EXPECTED = ", ".join(EXTENSIONS) + " or a DICOM series"
 
 
 def choose_input(path: Path) -> Path:
-    """The file to read, or the folder of a DICOM series.
+    """Return the file to read, or the folder of a DICOM series.
 
-    A file is taken as it is. In a folder the first supported file by name counts; without one, the folder
-    itself or its only sub-folder, if a DICOM series is in it. Hidden files do not count. Raises `InputError`
-    when there is nothing, or when a file has an extension that no reader takes.
+    A file is the input itself. Of a folder, it is the first supported file by name; if there is none, the folder itself
+    or its only sub-folder, if it has a DICOM series. Hidden files do not count. Raises `InputError` if there is no
+    volume, or if a file has an extension that no reader takes.
     """
     try:
         check_exists(path)
@@ -47,9 +47,9 @@ def choose_input(path: Path) -> Path:
 
 
 def check_exists(path: Path) -> None:
-    """Raise `InputError` if nothing has this name, or what has it is neither a regular file nor a folder.
+    """Raise `InputError` if `path` does not exist, or is neither a regular file nor a folder.
 
-    Whether it can be read is another matter.
+    Permissions are not checked.
     """
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
@@ -59,19 +59,19 @@ def check_exists(path: Path) -> None:
             f"{path}: no such file or folder", remedy="check the input path or the container's mounts"
         ) from None
     except PermissionError:
-        return  # `choose_input` names the folder that cannot be entered
+        return  # the error of `choose_input` names the folder that cannot be entered
     except (OSError, ValueError) as error:  # a link loop, a name that no file can have
         raise unreadable(path, error) from None
 
 
 def base_name(path: Path) -> str:
-    """File name without its (double) extension; a folder's own name."""
+    """Return the file name without its (double) extension; of a folder, its name."""
     known = extension(path)
     return path.name[: -len(known)] if known else (path.name or "volume")
 
 
 def extension(path: Path) -> str | None:
-    """The supported extension that the name ends in, in lower case."""
+    """Return the supported extension at the end of the name, in lower case, or None."""
     name = path.name.lower()
     return next((e for e in (*EXTENSIONS, *PAIRED) if name.endswith(e) and len(name) > len(e)), None)
 

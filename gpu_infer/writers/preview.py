@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.atomic import publish, staging
+from gpu_infer.writers.atomic import open_stage, publish
 from gpu_infer.writers.places import check_places, preview_place
 from gpu_infer.writers.raster import Rgb, draw_letter, halve, resize, resize_labels, tint
 from gpu_infer.writers.recognise import PNG_MARK, PNG_SIGNATURE
@@ -142,7 +142,7 @@ def _side_by_side(panels: list[Rgb]) -> NDArray[np.uint8]:
 def _write_png(page: NDArray[np.uint8], path: Path) -> None:
     import SimpleITK as sitk
 
-    with staging(path.parent, path.stem) as stage:
+    with open_stage(path.parent, path.stem) as stage:
         png = stage / path.name
         sitk.WriteImage(sitk.GetImageFromArray(page, isVector=True), str(png))
         png.write_bytes(_mark(png.read_bytes()))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("killed_writers.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "killed_writers.py"
 
 
 def killed(folder: Path, *options: str) -> dict[str, Any]:

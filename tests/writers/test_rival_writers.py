@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("rival_writers.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "rival_writers.py"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.checks import check_geometry, kept_dtype, kept_extra
+from gpu_infer.volume.checks import check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.formats.meta_files import data_files
 from gpu_infer.volume.formats.meta_header import MetaHeader
 from gpu_infer.volume.formats.stored import StoredVoxels
@@ -64,13 +64,13 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
     return VolumeHeader(
         geometry,
         frames * components,
-        kept_dtype(stored.dtype, path),
+        memory_dtype(stored.dtype, path),
         path,
         tuple(dict.fromkeys((path, *stored.files))),
         "metaimage",
         load,
         warnings=tuple(notes),
-        extra=kept_extra(stored.dtype, stored.count),
+        extra=conversion_bytes(stored.dtype, stored.count),
     )
 
 

@@ -18,7 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.checks import check_geometry, kept_dtype, kept_extra
+from gpu_infer.volume.checks import check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.files import data_file
 from gpu_infer.volume.formats.spans import read_head
 from gpu_infer.volume.formats.stored import StoredVoxels
@@ -65,7 +65,7 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
     return VolumeHeader(
         geometry,
         channels,
-        kept_dtype(dtype, path),
+        memory_dtype(dtype, path),
         path,
         _files(path),
         "nifti",
@@ -73,7 +73,7 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         slope=1.0 if slope is None else float(slope),
         inter=0.0 if inter is None else float(inter),
         warnings=tuple(notes),
-        extra=kept_extra(dtype, stored.count),
+        extra=conversion_bytes(dtype, stored.count),
     )
 
 

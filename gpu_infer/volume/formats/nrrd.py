@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.checks import check_geometry, kept_dtype, kept_extra
+from gpu_infer.volume.checks import check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.files import data_file
 from gpu_infer.volume.formats.nrrd_grid import nrrd_grid
 from gpu_infer.volume.formats.nrrd_header import FILE_LIST, NrrdHeader
@@ -72,13 +72,13 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
     return VolumeHeader(
         grid.geometry,
         1 if grid.channel is None else sizes[grid.channel],
-        kept_dtype(stored.dtype, path),
+        memory_dtype(stored.dtype, path),
         path,
         tuple(dict.fromkeys((path, *stored.files))),
         "nrrd",
         load,
         warnings=tuple(notes),
-        extra=kept_extra(stored.dtype, stored.count),
+        extra=conversion_bytes(stored.dtype, stored.count),
     )
 
 

@@ -54,7 +54,7 @@ def fill_span(path: Path, offset: int, out: Bytes) -> None:
     with open_regular(path) as file:
         try:
             file.seek(offset)
-            while done < len(target) and (count := file.readinto(target[done : done + _PIECE])):  # type: ignore[attr-defined]
+            while done < len(target) and (count := file.readinto(target[done : done + _PIECE])):
                 done += count
         except OSError as error:
             raise unreadable(path, error) from None
