@@ -50,7 +50,7 @@ class VolumeHeader:
         return self.channels * i * j * k * self.dtype.itemsize
 
     def describe(self) -> dict[str, object]:
-        """Return what the report says of the volume."""
+        """Return the facts of the volume for the report."""
         return {
             "path": str(self.path),
             "files": [str(file) for file in self.files],

@@ -42,7 +42,7 @@ def read_volumes(paths: Sequence[Path], *, allow_foreign: bool = False) -> Volum
 
 
 def read_header(paths: Sequence[Path], *, allow_foreign: bool = False) -> VolumeHeader:
-    """Read what the headers of one or several files say of their channels, without the voxels.
+    """Read the headers of one or several files, whose channels become one volume.
 
     Path, format and geometry are those of the first file. Grids must agree within 1e-3 mm at every corner. If dtype,
     slope or inter differ, the voxels will be float32 in physical units, with a warning. The files with the voxels are

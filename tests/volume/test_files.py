@@ -195,7 +195,7 @@ def test_memory_that_is_not_there_is_a_lack_of_resources(tmp_path: Path, monkeyp
     def refuse(*_: object, **__: object) -> None:
         raise MemoryError
 
-    for place in ("gpu_infer.volume.formats.spans.np.empty", "gpu_infer.volume.read.narrow"):
+    for place in ("gpu_infer.volume.formats.spans.np.empty", "gpu_infer.volume.read.convert_voxels"):
         with monkeypatch.context() as patch:
             patch.setattr(place, refuse)
             with pytest.raises(ResourceError, match=r"v\.nii: no memory for 0 MiB of voxels"):
