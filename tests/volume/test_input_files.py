@@ -1,31 +1,15 @@
-"""Choice of the input file, its base name, files by pattern, and channels from several files."""
+"""Choice of the input file, its base name, and files by pattern."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 from dicom_series import write_series
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.input_files import base_name, choose_files, choose_input
-from gpu_infer.volume.read import read_volume, read_volumes
-from gpu_infer.writers.metaimage import write_metaimage
-
-
-def nifti(path: Path, value: int = 0, dtype: str = "int16", slope: float | None = None, shift: float = 0.0) -> Path:
-    affine = np.diag([1.0, 2, 3, 1])
-    affine[0, 3] = shift
-    data = np.arange(60, dtype=dtype).reshape(3, 4, 5) + np.dtype(dtype).type(value)
-    image = nib.Nifti1Image(data, affine)
-    if slope is not None:
-        image.header.set_slope_inter(slope, 10)
-    image.to_filename(path)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -65,7 +49,7 @@ def test_dicom_folders(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="No supported input file found"):
         choose_input(tmp_path)
-    nifti(tmp_path / "a.nii")
+    (tmp_path / "a.nii").touch()
     assert choose_input(tmp_path) == tmp_path / "a.nii"
 
 
@@ -95,50 +79,6 @@ def test_nothing_to_choose(tmp_path: Path) -> None:
 )
 def test_base_name(name: str, base: str) -> None:
     assert base_name(Path("/somewhere") / name) == base
-
-
-@pytest.mark.parametrize("name", ["lost.nii", "lost.mhd", "lost.nrrd", "lost.xyz"])
-def test_read_what_is_not_there(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=r"lost\.\w+: (no such file|unsupported extension)"):
-        read_volume(tmp_path / name)
-
-
-def test_several_files_become_channels(tmp_path: Path) -> None:
-    paths = [nifti(tmp_path / f"{n}.nii", value=n) for n in range(3)]
-    volume = read_volumes(paths)
-    assert volume.data.shape == (3, 3, 4, 5)
-    assert volume.data.dtype == np.int16
-    assert volume.data.strides[1:] == (2, 6, 24)
-    for n in range(3):
-        np.testing.assert_array_equal(volume.data[n], nib.load(paths[n]).dataobj)
-    assert volume.path == paths[0]
-    assert volume.files == tuple(paths)
-    assert volume.warnings == ()
-
-
-def test_one_file_stays_as_it_is(tmp_path: Path) -> None:
-    path = nifti(tmp_path / "a.nii", slope=2.0)
-    assert read_volumes([path]).slope == read_volume(path).slope == 2.0
-
-
-def test_different_scaling_ends_in_physical_units(tmp_path: Path) -> None:
-    paths = [nifti(tmp_path / "a.nii", slope=2.0), nifti(tmp_path / "b.nii", dtype="uint8")]
-    volume = read_volumes(paths)
-    assert (volume.data.dtype, volume.slope, volume.inter) == (np.float32, 1.0, 0.0)
-    for n, path in enumerate(paths):
-        np.testing.assert_array_equal(volume.data[n], nib.load(path).get_fdata())
-    assert volume.warnings == ("the files differ in dtype or scaling: kept as float32 in physical units",)
-
-
-def test_grids_that_differ(tmp_path: Path) -> None:
-    first = nifti(tmp_path / "a.nii")
-    with pytest.raises(InputError, match=r"b\.nii: affine differs from .*a\.nii by 0\.5 mm"):
-        read_volumes([first, nifti(tmp_path / "b.nii", shift=0.5)])
-    nib.Nifti1Image(np.zeros((3, 4, 6), np.int16), np.eye(4)).to_filename(tmp_path / "c.nii")
-    with pytest.raises(InputError, match=r"c\.nii: shape \(3, 4, 6\), expected \(3, 4, 5\)"):
-        read_volumes([first, tmp_path / "c.nii"])
-    with pytest.raises(InputError, match="no input file given"):
-        read_volumes([])
 
 
 @pytest.fixture
@@ -174,12 +114,3 @@ def test_patterns_that_do_not_fit(folder: Path, patterns: list[str], message: st
 def test_patterns_need_a_folder(folder: Path) -> None:
     with pytest.raises(InputError, match="expected a folder with the files a, b"):
         choose_files(folder / "case_t1.nii.gz", ["a", "b"])
-
-
-def test_files_by_pattern_become_channels(tmp_path: Path) -> None:
-    geometry = Geometry((4, 3, 2), np.diag([1.0, 2.0, 3.0, 1.0]))
-    for n, name in enumerate(("a_t1", "a_t2")):
-        write_metaimage(np.full((4, 3, 2), n + 1, np.uint8), geometry, tmp_path, name)
-    volume = read_volumes(choose_files(tmp_path, ["*_t2.mhd", "*_t1.mhd"]))
-    assert volume.channels == 2
-    assert [int(c.max()) for c in volume.data] == [2, 1]

@@ -55,7 +55,9 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
             f"{path}: scl_slope {header['scl_slope']}, scl_inter {header['scl_inter']}, expected numbers",
             remedy="repair the header's scaling",
         ) from None
-    stored = _stored(path, header, dtype, shape, channels, allow_foreign)
+    if channels < 1:
+        raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
+    stored = _stored(path, header, dtype, math.prod(shape) * channels, allow_foreign)
     stored.check()
 
     def load(remarks: list[str]) -> Voxels:
@@ -212,16 +214,11 @@ def _compare_forms(header: Nifti1Header, affine: Affine, shape: Shape3, notes: l
         notes.append(f"qform and sform differ by up to {distance_mm:.3g} mm at the volume's corners: sform is used")
 
 
-def _stored(
-    path: Path, header: Nifti1Header, dtype: DType, shape: Shape3, channels: int, allow_foreign: bool
-) -> StoredVoxels:
+def _stored(path: Path, header: Nifti1Header, dtype: DType, count: int, allow_foreign: bool) -> StoredVoxels:
     source = _files(path)[-1]
-    if channels < 1:
-        raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
     if len(_files(path)) > 1:
         source = data_file(_files(path)[0], source.name, allow_foreign=allow_foreign)
     encoding: Literal["raw", "gzip"] = "gzip" if source.suffix.lower() == ".gz" else "raw"
-    count = math.prod(shape) * channels
     return StoredVoxels((source,), dtype, count, encoding, skip=int(header["vox_offset"]))
 
 

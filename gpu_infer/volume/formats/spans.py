@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ def inflate_span(path: Path, offset: int, nbytes: int, *, start: int = 0, notes:
 def fill_inflated(path: Path, offset: int, out: Bytes, *, start: int = 0, notes: list[str] | None = None) -> None:
     """Fill `out` [n], as `inflate_span`."""
     with open_regular(path) as file:
-        _inflate(file, path, start, offset, out, _BEYOND, [] if notes is None else notes)
+        _inflate(file, _Stream(path, start, offset), out, _BEYOND, [] if notes is None else notes)
 
 
 def read_head(path: Path, nbytes: int, *, compressed: bool) -> bytes:
@@ -100,7 +100,7 @@ def read_head(path: Path, nbytes: int, *, compressed: bool) -> bytes:
     with open_regular(path) as file:
         if not compressed:
             return file.read(nbytes)
-        count = _inflate(file, path, 0, 0, out, -1, [])
+        count = _inflate(file, _Stream(path), out, -1, [])
     return out[:count].tobytes()
 
 
@@ -114,11 +114,20 @@ def allocate(path: Path, nbytes: int) -> Bytes:
         ) from None
 
 
-def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, beyond: int, notes: list[str]) -> int:
-    """Inflate into `out`, after `offset` bytes that are dropped, and return the number of bytes written to `out`.
+class _Stream(NamedTuple):
+    """A gzip or zlib stream at byte `start` of `path`, whose first `offset` inflated bytes are dropped."""
+
+    path: Path
+    start: int = 0
+    offset: int = 0
+
+
+def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: list[str]) -> int:
+    """Inflate `source`, which `file` has open, into `out`, and return the number of bytes written to `out`.
 
     beyond  bytes, inflated or not, that may follow before reading stops; -1: stop at once, also if the stream is short
     """
+    path, start, offset = source
     target = out.data
     position = -offset  # index in `out` of the next inflated byte
     full_at = -1  # position in the compressed file at the time when `out` was full
