@@ -48,7 +48,7 @@ def call_in_child(
     Raises:
         InputError: the child crashed, hung, or sent an invalid answer.
         ResourceError: there is no memory, or no process can be started.
-        GpuInferError: whatever error of this package the function raised.
+        GpuInferError: an error of this package that the function raised.
     """
     deadline = time.monotonic() + (seconds or _START_S + memory / _BYTES_PER_S)
     request = pickle.dumps((os.getpid(), memory, function.__module__, function.__qualname__, args))

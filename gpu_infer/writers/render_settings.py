@@ -1,7 +1,7 @@
 """config_render.json: how a renderer shows the published volume.
 
-The file is copied to the publish folder as it is. Checked are its top-level keys and their types; the values inside a
-section belong to the renderer, and renderers of different ages know different ones.
+The file is copied to the publish folder unchanged. This module checks its top-level keys and their types; the values
+inside a section belong to the renderer, and renderers of different ages know different ones.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from gpu_infer.volume.checks import DType, Voxels
 
 
 class ScaledVoxels:
-    """slope · stored + inter of an array [I, J, K], computed a few slices at a time, without a copy of the volume.
+    """The voxels slope · stored + inter of an array [I, J, K], computed a few slices at a time, without a whole copy.
 
     The dtype is int16 if all values are whole numbers in its range, else float32; the constructor decides it in one
     pass over the voxels.

@@ -27,7 +27,7 @@ class Unfinished:
 class Cleanup:
     """Result of `clean`.
 
-    removed   stages that are gone
+    removed   stages that do not exist any more
     restored  older outputs that a killed run had moved aside, now back in their places
     stuck     stages with the only copy of a file whose place is taken, or that cannot be removed
     """

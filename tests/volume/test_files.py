@@ -1,4 +1,4 @@
-"""What may be opened as a volume or as its data: regular files, with their header or below it."""
+"""Files that may be opened as a volume or as its data: regular files, in the folder of their header or below."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_too_few_descriptors_are_a_lack_of_resources(
         read_volume(tmp_path / name)
 
 
-def test_memory_that_is_not_there_is_a_lack_of_resources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_a_lack_of_resources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "v.nii"
     nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.eye(4)), path)
 

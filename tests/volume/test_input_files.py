@@ -22,7 +22,7 @@ from gpu_infer.volume.input_files import base_name, choose_files, choose_input
         (["a.hdr", "a.img", "b.nii"], "b.nii"),
     ],
 )
-def test_first_supported_name_counts(tmp_path: Path, names: list[str], chosen: str) -> None:
+def test_the_first_supported_name_is_chosen(tmp_path: Path, names: list[str], chosen: str) -> None:
     for name in names:
         (tmp_path / name).touch()
     assert choose_input(tmp_path) == tmp_path / chosen
@@ -36,7 +36,7 @@ def test_several_volumes_are_mentioned(tmp_path: Path, caplog: pytest.LogCapture
     assert "2 volumes, taking a.nii, not b.nii" in caplog.text
 
 
-def test_a_file_is_itself_whatever_lies_beside_it(tmp_path: Path) -> None:
+def test_a_file_is_the_input_also_next_to_others(tmp_path: Path) -> None:
     (tmp_path / "a.nii").touch()
     (tmp_path / "b.hdr").touch()
     assert choose_input(tmp_path / "b.hdr") == tmp_path / "b.hdr"
@@ -89,8 +89,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_one_file_per_pattern_in_their_order(folder: Path) -> None:
-    found = choose_files(folder, ["*_t2.*", "*_t1.nii.gz", "case_t1ce.nii.gz"])
-    assert [p.name for p in found] == ["case_t2.mhd", "case_t1.nii.gz", "case_t1ce.nii.gz"]
+    chosen_files = choose_files(folder, ["*_t2.*", "*_t1.nii.gz", "case_t1ce.nii.gz"])
+    assert [p.name for p in chosen_files] == ["case_t2.mhd", "case_t1.nii.gz", "case_t1ce.nii.gz"]
 
 
 def test_without_patterns_the_first_volume(folder: Path) -> None:

@@ -27,7 +27,7 @@ def nifti(path: Path, value: int = 0, dtype: str = "int16", slope: float | None 
 
 
 @pytest.mark.parametrize("name", ["lost.nii", "lost.mhd", "lost.nrrd", "lost.xyz"])
-def test_read_what_is_not_there(tmp_path: Path, name: str) -> None:
+def test_missing_files(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"lost\.\w+: (no such file|unsupported extension)"):
         read_volume(tmp_path / name)
 
@@ -45,12 +45,12 @@ def test_several_files_become_channels(tmp_path: Path) -> None:
     assert volume.warnings == ()
 
 
-def test_one_file_stays_as_it_is(tmp_path: Path) -> None:
+def test_one_file_is_not_converted(tmp_path: Path) -> None:
     path = nifti(tmp_path / "a.nii", slope=2.0)
     assert read_volumes([path]).slope == read_volume(path).slope == 2.0
 
 
-def test_different_scaling_ends_in_physical_units(tmp_path: Path) -> None:
+def test_files_of_different_scaling_are_read_in_physical_units(tmp_path: Path) -> None:
     paths = [nifti(tmp_path / "a.nii", slope=2.0), nifti(tmp_path / "b.nii", dtype="uint8")]
     volume = read_volumes(paths)
     assert (volume.data.dtype, volume.slope, volume.inter) == (np.float32, 1.0, 0.0)

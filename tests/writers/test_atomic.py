@@ -1,4 +1,4 @@
-"""Complete or nothing: full disks, folders that cannot be written, interrupts; older output is replaced or kept."""
+"""Complete or nothing: full disks, folders that cannot be written, interrupts; older output is replaced, or stays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Path]:
-    """A tmpfs of 64 KiB; skipped where this user may not mount."""
+    """A tmpfs of 64 KiB; the test is skipped if this user may not mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
@@ -63,7 +63,7 @@ def test_replacing_an_older_output(tmp_path: Path) -> None:
     assert (read_volume(tmp_path / "seg.mhd").data == 2).all()
 
 
-def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
+def test_other_files_of_the_folder_stay(tmp_path: Path) -> None:
     (tmp_path / "seg.zraw").write_bytes(b"mine")  # no seg.mhd points at it
     write_metaimage(labels(2), GRID, tmp_path, "seg")
     assert sorted(content(tmp_path)) == ["seg.mhd", "seg.raw", "seg.zraw"]

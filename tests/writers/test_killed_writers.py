@@ -1,4 +1,4 @@
-"""Runs that are killed while they write: complete or nothing, the input untouched, nothing left after cleaning."""
+"""Runs that are killed while they write: complete or nothing, the input unchanged, no leftovers after cleaning."""
 
 from __future__ import annotations
 

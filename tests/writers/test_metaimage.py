@@ -48,9 +48,9 @@ def test_every_dtype(tmp_path: Path, dtype: str) -> None:
     assert (mhd.name, raw.name) == ("seg.mhd", "seg.raw")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mhd.name, raw.name])
     image = sitk.ReadImage(mhd)
-    found = sitk.GetArrayFromImage(image)
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, array.transpose(2, 1, 0))
+    read_back = sitk.GetArrayFromImage(image)
+    assert read_back.dtype == dtype
+    np.testing.assert_array_equal(read_back, array.transpose(2, 1, 0))
     assert_geometry(image, grid())
     np.testing.assert_array_equal(read_volume(mhd).data[0], array)
 
@@ -130,17 +130,17 @@ def test_blocks_of_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_read_write_read_is_the_identity(tmp_path: Path) -> None:
-    made = sitk.GetImageFromArray(stored("int16").transpose(2, 1, 0))
-    made.SetSpacing((0.627, 0.627, 5.0))
-    made.SetOrigin((-160.3, 1e3 / 7, 22.0))
-    made.SetDirection((0, 0, 1, -1, 0, 0, 0, 1, 0))
-    sitk.WriteImage(made, tmp_path / "in.mha")
+    original = sitk.GetImageFromArray(stored("int16").transpose(2, 1, 0))
+    original.SetSpacing((0.627, 0.627, 5.0))
+    original.SetOrigin((-160.3, 1e3 / 7, 22.0))
+    original.SetDirection((0, 0, 1, -1, 0, 0, 0, 1, 0))
+    sitk.WriteImage(original, tmp_path / "in.mha")
     volume = read_volume(tmp_path / "in.mha")
     mhd, _ = write_metaimage(volume.data[0], volume.geometry, tmp_path, "out")
     again = sitk.ReadImage(mhd)
-    assert again.GetSpacing() == made.GetSpacing()
-    assert again.GetOrigin() == made.GetOrigin()
-    assert again.GetDirection() == made.GetDirection()
+    assert again.GetSpacing() == original.GetSpacing()
+    assert again.GetOrigin() == original.GetOrigin()
+    assert again.GetDirection() == original.GetDirection()
 
 
 def test_misuse_is_a_value_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Maps with names that MetaImage cannot say: the voxels get a safe name, and readers find them."""
+"""Label maps with names that MetaImage cannot contain: the voxels have a safe name, and readers open them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_map_keeps_the_name_and_can_be_read(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_published_files_can_be_read_by_what_config_meta_says(tmp_path: Path, name: str) -> None:
+def test_published_files_can_be_read_by_their_names_in_config_meta(tmp_path: Path, name: str) -> None:
     (tmp_path / "out").mkdir()
     written = write_label_maps({"model": (LABELS, "uint8")}, GRID, tmp_path / "out", name)
     volume = Volume(LABELS[None].astype(np.int16), GRID, tmp_path / f"{name}.nrrd", "nrrd")
@@ -84,7 +84,7 @@ def file_names() -> st.SearchStrategy[str]:
 
 
 @given(file_names())
-def test_any_stem_is_one_that_headers_can_say(name: str) -> None:
+def test_any_stem_can_be_written_into_a_header(name: str) -> None:
     stem = voxel_stem(name)
     line = f"ElementDataFile = {stem}.raw"
     assert line.encode().decode().splitlines() == [line]

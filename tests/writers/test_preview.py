@@ -1,4 +1,4 @@
-"""preview.png: where planes lie, which way is up, proportions, window and colours, read back pixel by pixel."""
+"""preview.png: planes, orientation, letters, proportions, limits of grey and colours, read back pixel by pixel."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def read(path: Path) -> Any:
 
 def panels(page: Any, sizes: list[tuple[int, int]]) -> list[Any]:
     """Panels of known [rows, columns] out of a page, by the layout: a gap around each, centred in height."""
-    found, left = [], GAP
+    result, left_edge = [], GAP
     for rows, columns in sizes:
         top = (page.shape[0] - rows) // 2
-        found.append(page[top : top + rows, left : left + columns])
-        left += columns + GAP
-    assert left == page.shape[1]
-    return found
+        result.append(page[top : top + rows, left_edge : left_edge + columns])
+        left_edge += columns + GAP
+    assert left_edge == page.shape[1]
+    return result
 
 
 def test_radiological_convention_and_proportions(tmp_path: Path) -> None:
-    """One bright octant per plane tells where right, anterior and superior end up; voxels are 1×2×4 mm."""
+    """One bright octant per plane shows where right, anterior and superior are; voxels are 1×2×4 mm."""
     n = (40, 30, 10)  # 40 mm × 60 mm × 40 mm
     data = np.zeros(n)
     data[20:, 15:, 5:] = 1  # right, anterior, superior in RAS+
@@ -78,7 +78,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 @pytest.mark.parametrize("flips", [(False, False, False), (True, False, True), (True, True, True)])
-def test_storage_order_does_not_show(
+def test_storage_order_is_not_visible(
     tmp_path: Path, plain: Any, axes: tuple[int, ...], flips: tuple[bool, ...]
 ) -> None:
     image, labels = noise_and_labels()
@@ -90,12 +90,12 @@ def test_storage_order_does_not_show(
             affine[:3, axis] *= -1
     affine = affine[:, [*axes, 3]]
     turned = volume(image.transpose(axes), affine)
-    found = read(write_preview(turned, labels.transpose(axes), tmp_path / "b.png"))
-    np.testing.assert_array_equal(found, plain)
+    result = read(write_preview(turned, labels.transpose(axes), tmp_path / "b.png"))
+    np.testing.assert_array_equal(result, plain)
 
 
 def test_planes_go_through_the_labels(tmp_path: Path) -> None:
-    """The image holds its own slice number, so grey tells which slice is shown."""
+    """Values are slice numbers, so grey shows which slice was drawn."""
     n = 21
     labels = np.zeros((n, n, n), np.uint8)
     labels[4:7, 8:11, 14:17] = 3

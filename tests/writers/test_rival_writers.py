@@ -31,5 +31,5 @@ def test_rounds_of_rival_writers(tmp_path: Path, writers: int, rounds: int, fiel
         "writers": writers,
         "mixtures": [],
         "errors": [],
-        "left": [],
+        "leftovers": [],
     }
