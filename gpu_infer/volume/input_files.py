@@ -94,7 +94,7 @@ def _in_folder(folder: Path) -> Path:
 
 
 def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
-    """Return the files to read with `read_volumes`: one per pattern, in the order of the patterns.
+    """Return the files to read with `read_header`: one per pattern, in the order of the patterns.
 
     A pattern (`*_t1.nii.gz`, or a plain name) must match exactly one volume of the folder `path`, and each volume one
     pattern. Without patterns, the list has the one volume that `choose_input` returns. Raises `InputError`, which lists

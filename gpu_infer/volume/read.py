@@ -36,11 +36,6 @@ def read_volume(path: Path, *, allow_foreign: bool = False) -> Volume:
     return read_voxels(read_header([path], allow_foreign=allow_foreign))
 
 
-def read_volumes(paths: Sequence[Path], *, allow_foreign: bool = False) -> Volume:
-    """Read the channels of several files, in order, as one volume, with `read_header` and `read_voxels`."""
-    return read_voxels(read_header(paths, allow_foreign=allow_foreign))
-
-
 def read_header(paths: Sequence[Path], *, allow_foreign: bool = False) -> VolumeHeader:
     """Read the headers of one or several files, whose channels become one volume.
 

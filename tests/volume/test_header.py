@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.read import read_header, read_volumes, read_voxels
+from gpu_infer.volume.read import read_header, read_voxels
 
 DATA = np.random.default_rng(6).integers(0, 99, (5, 4, 3)).astype(np.int16)
 
@@ -81,7 +81,7 @@ def test_channels_of_several_files(tmp_path: Path) -> None:
     assert header.files == tuple(paths)
     volume = read_voxels(header)
     np.testing.assert_array_equal(volume.data, np.stack([DATA, (DATA + 1) * 2.0 + 3]).astype(np.float32))
-    np.testing.assert_array_equal(read_volumes(paths).data, volume.data)
+    np.testing.assert_array_equal(read_voxels(read_header(paths)).data, volume.data)
     assert volume.files == tuple(paths)
 
 
@@ -89,7 +89,7 @@ def test_64_bit_files_that_do_not_become_one_type(tmp_path: Path) -> None:
     """Values above 2^31 need uint32, the other file's int32: neither may wrap."""
     paths = [nifti(tmp_path / "a.nii", DATA.astype(np.int64)), nifti(tmp_path / "b.nii", DATA + np.int64(2**31))]
     with pytest.raises(InputError, match=r"b\.nii: values do not fit int32"):
-        read_volumes(paths)
+        read_voxels(read_header(paths))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])

@@ -11,8 +11,14 @@ import pytest
 from gpu_infer.errors import InputError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.input_files import choose_files
-from gpu_infer.volume.read import read_volume, read_volumes
+from gpu_infer.volume.read import read_header, read_volume, read_voxels
+from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.metaimage import write_metaimage
+
+
+def read_volumes(paths: list[Path]) -> Volume:
+    """As a run reads the channels of several files."""
+    return read_voxels(read_header(paths))
 
 
 def nifti(path: Path, value: int = 0, dtype: str = "int16", slope: float | None = None, shift: float = 0.0) -> Path:

@@ -30,18 +30,6 @@ _MAX_RATIO = 1032  # no deflate stream expands by a larger factor
 _REMEDY = "the file is incomplete or damaged: copy or export it again"
 
 
-def read_span(path: Path, offset: int, nbytes: int) -> Bytes:
-    """Read uint8 [nbytes] from byte `offset` of `path`.
-
-    Raises `InputError`, with the actual and the expected bytes, if the file is shorter, and `ResourceError` if there is
-    no memory.
-    """
-    check_span(path, offset, nbytes)
-    out = allocate(path, nbytes)
-    fill_span(path, offset, out)
-    return out
-
-
 def check_span(path: Path, offset: int, nbytes: int) -> None:
     """Raise `InputError` if the plain file `path` has fewer than `nbytes` bytes from `offset` on."""
     size = file_size(path) - offset
@@ -50,7 +38,10 @@ def check_span(path: Path, offset: int, nbytes: int) -> None:
 
 
 def fill_span(path: Path, offset: int, out: Bytes) -> None:
-    """Fill `out` [n] from byte `offset` of `path`; raises as `read_span` does."""
+    """Fill `out` [n] from byte `offset` of the plain file `path`.
+
+    Raises `InputError`, with the actual and the expected bytes, if the file is shorter.
+    """
     target, done = out.data, 0
     with open_regular(path) as file:
         try:
@@ -75,21 +66,13 @@ def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) ->
         raise _truncated(path, max(most - offset, 0), nbytes, bound="at most ")
 
 
-def inflate_span(path: Path, offset: int, nbytes: int, *, start: int = 0, notes: list[str] | None = None) -> Bytes:
-    """Read uint8 [nbytes] from byte `offset` of the inflated gzip or zlib stream that starts at byte `start` of `path`.
+def fill_inflated(path: Path, offset: int, out: Bytes, *, start: int = 0, notes: list[str] | None = None) -> None:
+    """Fill `out` [n] from byte `offset` of the inflated gzip or zlib stream that starts at byte `start` of `path`.
 
     The stream is read to its end, through all gzip members, so that its check sum is verified, too; if more than 1 MiB
     follows the span, the rest is not read. Warnings about ignored bytes are appended to `notes`. Raises `InputError` if
     the stream is truncated (with the actual and the expected bytes), damaged or not compressed.
     """
-    check_inflatable(path, offset, nbytes, start=start)
-    out = allocate(path, nbytes)
-    fill_inflated(path, offset, out, start=start, notes=notes)
-    return out
-
-
-def fill_inflated(path: Path, offset: int, out: Bytes, *, start: int = 0, notes: list[str] | None = None) -> None:
-    """Fill `out` [n], as `inflate_span`."""
     with open_regular(path) as file:
         _inflate(file, _Stream(path, start, offset), out, _BEYOND, [] if notes is None else notes)
 

@@ -168,7 +168,7 @@ def test_signal_handlers_run_between_two_pieces(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(spans, "open_regular", lambda p: Slow(real(p)))
     try:
         with pytest.raises(Stop):
-            spans.read_span(path, 0, 64)
+            spans.fill_span(path, 0, np.empty(64, np.uint8))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert len(seen) == 3
