@@ -69,7 +69,7 @@ def call_in_child(
             f"{path}: no process to read it in: {error}", remedy="allow more processes, descriptors or memory"
         ) from None
     try:
-        return _answer(_Pipe(child, path, deadline), path, memory)
+        return _read_answer(_Pipe(child, path, deadline), path, memory)
     finally:
         child.kill()
         child.wait()
@@ -97,10 +97,10 @@ class _Pipe:
                 raise InputError(f"{self._path}: reading it did not end in time", remedy=_REMEDY)
             count = os.readv(self._fd, [target[done : done + (1 << 20)]])
             if not count:
-                raise self._death()
+                raise self._exit_error()
             done += count
 
-    def _death(self) -> GpuInferError:
+    def _exit_error(self) -> GpuInferError:
         try:
             code = self._child.wait(max(self._deadline - time.monotonic(), 1.0))
         except subprocess.TimeoutExpired:
@@ -114,7 +114,7 @@ class _Pipe:
         return InputError(f"{self._path}: the library that reads it crashed ({how})", remedy=_REMEDY)
 
 
-def _answer(pipe: _Pipe, path: Path, memory: int) -> Answer:
+def _read_answer(pipe: _Pipe, path: Path, memory: int) -> Answer:
     length = bytearray(8)
     pipe.fill(memoryview(length))
     size = int.from_bytes(length, "little")

@@ -124,7 +124,7 @@ class MetaHeader:
         else:
             notes.append("no ElementSpacing: 1 mm assumed")
         origin = np.zeros(dims)
-        if key := self._agreed(_ORIGIN):
+        if key := self._first_consistent(_ORIGIN):
             origin = self._numbers(key)
             if origin.size != dims:
                 raise self.wrong(key, f"{dims} numbers")
@@ -140,7 +140,7 @@ class MetaHeader:
         return Geometry.from_itk(shape, tuple(spacing[:3]), tuple(origin[:3]), tuple(direction[:3, :3].ravel()))
 
     def _direction(self, dims: int, notes: list[str]) -> NDArray[np.float64]:
-        key = self._agreed(_MATRIX)
+        key = self._first_consistent(_MATRIX)
         if key is None:
             notes.append("no TransformMatrix: axes assumed to run to the patient's left, posterior and head (LPS)")
             return np.eye(dims)
@@ -183,7 +183,7 @@ class MetaHeader:
     def _first(self, keys: tuple[str, ...]) -> str | None:
         return next((key for key in keys if key in self.fields), None)
 
-    def _agreed(self, keys: tuple[str, ...]) -> str | None:
+    def _first_consistent(self, keys: tuple[str, ...]) -> str | None:
         """As `_first`; raises `InputError` if another key has other numbers, since readers prefer different keys."""
         first = self._first(keys)
         for key in keys:

@@ -49,7 +49,7 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
             f"{path}: {frames} volumes of {components} components, expected one axis of channels at most",
             remedy="split the file into volumes",
         )
-    stored = _stored(header, components, allow_foreign)
+    stored = _stored_voxels(header, components, allow_foreign)
     stored.check()
     i, j, k = geometry.shape
 
@@ -73,7 +73,7 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
     )
 
 
-def _stored(header: MetaHeader, components: int, allow_foreign: bool) -> StoredVoxels:
+def _stored_voxels(header: MetaHeader, components: int, allow_foreign: bool) -> StoredVoxels:
     kind = _DTYPES.get(header.fields["ElementType"])
     if kind is None:
         raise header.wrong("ElementType", f"one of {', '.join(_DTYPES)}")

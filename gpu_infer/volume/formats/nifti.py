@@ -57,7 +57,7 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         ) from None
     if channels < 1:
         raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
-    stored = _stored(path, header, dtype, math.prod(shape) * channels, allow_foreign)
+    stored = _stored_voxels(path, header, dtype, math.prod(shape) * channels, allow_foreign)
     stored.check()
 
     def load(remarks: list[str]) -> Voxels:
@@ -214,7 +214,7 @@ def _compare_forms(header: Nifti1Header, affine: Affine, shape: Shape3, notes: l
         notes.append(f"qform and sform differ by up to {distance_mm:.3g} mm at the volume's corners: sform is used")
 
 
-def _stored(path: Path, header: Nifti1Header, dtype: DType, count: int, allow_foreign: bool) -> StoredVoxels:
+def _stored_voxels(path: Path, header: Nifti1Header, dtype: DType, count: int, allow_foreign: bool) -> StoredVoxels:
     source = _files(path)[-1]
     if len(_files(path)) > 1:
         source = data_file(_files(path)[0], source.name, allow_foreign=allow_foreign)

@@ -58,7 +58,7 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         notes.append("old min and old max are ignored: voxels are read as stored")
     grid = nrrd_grid(header, notes)
     check_geometry(grid.geometry, path)
-    stored = _stored(header, allow_foreign)
+    stored = _stored_voxels(header, allow_foreign)
     stored.check()
 
     def load(remarks: list[str]) -> Voxels:
@@ -81,7 +81,7 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
     )
 
 
-def _stored(header: NrrdHeader, allow_foreign: bool) -> StoredVoxels:
+def _stored_voxels(header: NrrdHeader, allow_foreign: bool) -> StoredVoxels:
     kind = header.require("type").lower()
     if kind not in _DTYPES:
         raise InputError(

@@ -34,7 +34,7 @@ def check_span(path: Path, offset: int, nbytes: int) -> None:
     """Raise `InputError` if the plain file `path` has fewer than `nbytes` bytes from `offset` on."""
     size = file_size(path) - offset
     if size < nbytes:
-        raise _truncated(path, max(size, 0), nbytes)
+        raise _truncation_error(path, max(size, 0), nbytes)
 
 
 def fill_span(path: Path, offset: int, out: Bytes) -> None:
@@ -51,7 +51,7 @@ def fill_span(path: Path, offset: int, out: Bytes) -> None:
         except OSError as error:
             raise unreadable(path, error) from None
     if done < len(target):
-        raise _truncated(path, done, len(target))
+        raise _truncation_error(path, done, len(target))
 
 
 def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) -> None:
@@ -63,7 +63,7 @@ def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) ->
         )
     most = max(file_size(path) - start, 0) * _MAX_RATIO
     if most < offset + nbytes:
-        raise _truncated(path, max(most - offset, 0), nbytes, bound="at most ")
+        raise _truncation_error(path, max(most - offset, 0), nbytes, bound="at most ")
 
 
 def fill_inflated(path: Path, offset: int, out: Bytes, *, start: int = 0, notes: list[str] | None = None) -> None:
@@ -163,9 +163,9 @@ def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: li
     if beyond >= 0 and position >= len(target) and not stream.eof:
         raise InputError(f"{path}: truncated: the compressed stream lacks its end and check sum", remedy=_REMEDY)
     if beyond >= 0 and position < len(target):
-        raise _truncated(path, max(position, 0), len(target))
+        raise _truncation_error(path, max(position, 0), len(target))
     return min(max(position, 0), len(target))
 
 
-def _truncated(path: Path, nbytes: int, expected: int, *, bound: str = "") -> InputError:
+def _truncation_error(path: Path, nbytes: int, expected: int, *, bound: str = "") -> InputError:
     return InputError(f"{path}: truncated: found {bound}{nbytes} bytes of voxels, expected {expected}", remedy=_REMEDY)

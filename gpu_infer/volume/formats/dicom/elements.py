@@ -35,7 +35,7 @@ _BINARY = {"US": "u2", "UL": "u4", "AT": "u2", "US or SS": "u2", "FD": "f8"}
 
 def text(elements: Dataset, keyword: str) -> str:
     """Return the element as text without padding; "" if it is missing."""
-    return _decoded(_value(elements, keyword))
+    return _decode_text(_value(elements, keyword))
 
 
 def words(elements: Dataset, keyword: str) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
     vr = dictionary_VR(keyword)
     try:
         if vr in _TEXT:
-            decoded = _decoded(value).replace("_", "?")  # Python accepts 1_0 as a number
+            decoded = _decode_text(value).replace("_", "?")  # Python accepts 1_0 as a number
             values = [float(part) for part in decoded.split("\\") if part.strip()]
         else:
             values = [float(v) for v in _array(elements, keyword, value, _BINARY[vr])]
@@ -115,14 +115,14 @@ def uid_name(uid: str) -> str:
 def mosaic_tiles(elements: Dataset) -> int:
     """Return the number of slices that a Siemens mosaic shows as tiles; 0 for any other image."""
     creator, count = (elements.get_item(tag) if tag in elements else None for tag in SIEMENS_MOSAIC)
-    if count is None or creator is None or not _decoded(creator.value).startswith("SIEMENS MR"):
+    if count is None or creator is None or not _decode_text(creator.value).startswith("SIEMENS MR"):
         return 0
     value = count.value if isinstance(count.value, bytes) else b""
     return int.from_bytes(value, "little") if len(value) == 2 and count.VR != "IS" else _digits(value)
 
 
 def _digits(value: bytes) -> int:
-    digits = _decoded(value)
+    digits = _decode_text(value)
     return int(digits) if digits.isdecimal() and len(digits) < 6 else 0
 
 
@@ -137,7 +137,7 @@ def _value(elements: Dataset, keyword: str) -> Any:
     return None if element is None else element.value
 
 
-def _decoded(value: object) -> str:
+def _decode_text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode("ascii", "replace").strip("\0 ")
     return str(value).strip("\0 ") if isinstance(value, str) else ""

@@ -85,8 +85,8 @@ class DicomFile:
 
     def read(self, count: int, skip: int = 0) -> bytearray:
         """Read at most `count` bytes of pixels from byte `skip` on; fewer if the file ends before."""
-        with _opened(self.path) as (file, _):
-            stream: io.BytesIO | io.BufferedReader = _inflated(file) if self.syntax == DEFLATED else file
+        with _open_file(self.path) as (file, _):
+            stream: io.BytesIO | io.BufferedReader = _inflate(file) if self.syntax == DEFLATED else file
             stream.seek(self.pixels_at + skip)
             out = bytearray(max(min(count, self.size - self.pixels_at - skip), 0))
             del out[stream.readinto(out) :]
@@ -98,7 +98,7 @@ def read_file(path: Path) -> DicomFile | None:
 
     Raises `InputError` if its header is damaged or it cannot be opened, `ResourceError` without descriptors.
     """
-    with _opened(path) as (file, size):
+    with _open_file(path) as (file, size):
         head = file.read(132)
         at = 132 if head[128:] == b"DICM" else 0 if _starts_like_dataset(head) else None
         if at is None:
@@ -131,7 +131,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[io.BufferedReader, int]]:
+def _open_file(path: Path) -> Iterator[tuple[io.BufferedReader, int]]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -165,7 +165,7 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
     meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     syntax = text(meta, "TransferSyntaxUID") or IMPLICIT
     if syntax == DEFLATED:
-        stream = _inflated(file)
+        stream = _inflate(file)
         size = len(stream.getbuffer())
     little = syntax != BIG_ENDIAN
     elements = read_dataset(
@@ -202,7 +202,7 @@ def _pixel_element(stream: Any, little: bool, implicit: bool) -> tuple[int, int,
     return tag, begin + 12, struct.unpack(f"{order}L", head[8:12])[0]
 
 
-def _inflated(file: BinaryIO) -> io.BytesIO:
+def _inflate(file: BinaryIO) -> io.BytesIO:
     """Inflate the data set, which starts after the file meta information."""
     file.seek(132)
     read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)

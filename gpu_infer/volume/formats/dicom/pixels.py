@@ -79,7 +79,7 @@ def read_pixels(frames: Sequence[Frame], dtype: DType, notes: list[str]) -> Voxe
     first = frames[0].pixels
     out = np.empty((len(frames), first.rows, first.columns), dtype)
     strays = 0
-    for n, stored in _stored(frames):
+    for n, stored in _stored_frames(frames):
         clean = stored_integers(stored, frames[n].pixels)
         strays += has_strays(stored, clean, frames[n].pixels)
         fill(out[n], clean, frames[n].rescale)
@@ -88,7 +88,7 @@ def read_pixels(frames: Sequence[Frame], dtype: DType, notes: list[str]) -> Voxe
     return out
 
 
-def _stored(frames: Sequence[Frame]) -> Iterator[tuple[int, Voxels]]:
+def _stored_frames(frames: Sequence[Frame]) -> Iterator[tuple[int, Voxels]]:
     """Yield (index in `frames`, stored integers [row, column]) in any order."""
     encoded: list[int] = []
     for n, frame in enumerate(frames):
@@ -105,10 +105,10 @@ def _stored(frames: Sequence[Frame]) -> Iterator[tuple[int, Voxels]]:
         size = max(1, _BATCH // max(frames[n].pixels.nbytes for n in encoded))
         for at in range(0, len(encoded), size):
             batch = encoded[at : at + size]
-            yield from zip(batch, _decoded([frames[n] for n in batch]), strict=True)
+            yield from zip(batch, _decode_frames([frames[n] for n in batch]), strict=True)
 
 
-def _decoded(frames: Sequence[Frame]) -> list[Voxels]:
+def _decode_frames(frames: Sequence[Frame]) -> list[Voxels]:
     """Return the stored integers of compressed frames, which GDCM decodes in a child process."""
     jobs = [
         Encoded(str(f.file.path), f.file.pixels_at, f.file.size, f.file.syntax, f.number, f.file.frames, *f.pixels)
