@@ -27,12 +27,11 @@ from gpu_infer.system.folder_variables import check_folder_variables
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.client.reconnect import try_again
 from gpu_infer.triton.transport import choose_transport, data_choices
-from gpu_infer.volume.channels import choose_files
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import base_name, check_exists
+from gpu_infer.volume.input_files import base_name, check_exists, choose_files
 from gpu_infer.volume.read import read_header, read_voxels
+from gpu_infer.writers.atomic import check_folder
 from gpu_infer.writers.collisions import check_folders, check_outputs
-from gpu_infer.writers.metaimage import check_folder
 
 log = logging.getLogger(__name__)
 

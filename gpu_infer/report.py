@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import platform
 import resource
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +28,7 @@ from gpu_infer.planning.memory_plan import MemoryPlan
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.progress import Progress, ProgressCallback, silent
 from gpu_infer.redaction import redact, redact_all
+from gpu_infer.system.atomic_file import replace_text
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.transport import Transport
@@ -136,14 +135,7 @@ class Report:
         """Write report.json into `folder` (created if missing), whole or not at all. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
-        # the name is random: process ids repeat across containers that share the folder
-        temporary = folder / f".report.{os.getpid()}-{secrets.token_hex(8)}.json"
-        try:
-            with temporary.open("x", encoding="utf-8") as stream:
-                stream.write(json.dumps(self.data, indent=2, default=str) + "\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_text(path, json.dumps(self.data, indent=2, default=str) + "\n")
         return path
 
 

@@ -12,7 +12,7 @@ from gpu_infer.report import Report, output_sections
 from gpu_infer.segment import Segmentation
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.folders import still_there
+from gpu_infer.writers.atomic import still_there
 from gpu_infer.writers.label_maps import Pair, write_label_maps
 
 log = logging.getLogger(__name__)

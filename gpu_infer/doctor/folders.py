@@ -11,7 +11,7 @@ from gpu_infer.doctor.check import Check
 from gpu_infer.errors import ConfigError, GpuInferError
 
 if TYPE_CHECKING:
-    from gpu_infer.writers.unfinished import Cleaned
+    from gpu_infer.writers.unfinished import Cleanup
 
 
 def check_input(path: Path) -> Check:
@@ -71,7 +71,7 @@ def check_unfinished(name: str, folder: Path, *, clean: bool) -> list[Check]:
     return checks
 
 
-def _cleaned(name: str, cleaned: Cleaned) -> list[Check]:
+def _cleaned(name: str, cleaned: Cleanup) -> list[Check]:
     checks = []
     if cleaned.restored:
         checks.append(Check(name, "ok", f"older output put back: {_listed(cleaned.restored)}"))

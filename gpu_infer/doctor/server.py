@@ -93,8 +93,8 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     from gpu_infer.planning.memory_plan import placement_of
     from gpu_infer.planning.run_inputs import RunInputs
     from gpu_infer.planning.run_plan import make_plan
-    from gpu_infer.volume.channels import choose_files
     from gpu_infer.volume.geometry import format_shape
+    from gpu_infer.volume.input_files import choose_files
     from gpu_infer.volume.read import read_header
 
     try:

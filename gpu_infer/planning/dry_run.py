@@ -17,8 +17,8 @@ from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.repository import model_in_repository
-from gpu_infer.volume.channels import choose_files
 from gpu_infer.volume.geometry import format_shape
+from gpu_infer.volume.input_files import choose_files
 from gpu_infer.volume.read import read_header
 
 

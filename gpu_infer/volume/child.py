@@ -1,7 +1,7 @@
-"""Call a function that reads a foreign file in a process of its own, so that a crash of the library is an error line.
+"""Call a function that reads a foreign file in a child process, so that a crash of the library becomes an error line.
 
-ITK and GDCM are C++: a hostile header can end the process, hang it, or make it take gigabytes. The child has a limit
-on memory and a deadline, and its answer is plain data (JSON and raw bytes), never pickled objects.
+ITK and GDCM are C++: a hostile header can end the process, hang it, or make it allocate gigabytes. The child has a
+limit on memory and a deadline. Its answer is plain data (JSON and raw bytes), never pickled objects.
 """
 
 from __future__ import annotations
@@ -17,36 +17,38 @@ import time
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.errors import GpuInferError, InputError, ResourceError
+from gpu_infer.volume.checks import Voxels
 
-Answer = tuple[dict[str, Any], list[NDArray[Any]]]
-"""What a function in the child returns: values that JSON can say, and arrays."""
+Answer = tuple[dict[str, object], list[Voxels]]
+"""Return value of a function in the child: values that JSON can represent, and arrays."""
 
-_START_S = 60.0  # start of the interpreter and its imports on a busy machine included
-_BYTES_PER_S = 4 << 20  # slowest reading that is waited for: text voxels on a network drive
-_MAX_HEAD = 64 << 20  # bytes of JSON: the tags of some thousand slices
+_START_S = 60.0  # includes the start of the interpreter and its imports on a busy machine
+_BYTES_PER_S = 4 << 20  # slowest reading that must not time out: text voxels on a network drive
+_MAX_HEAD = 64 << 20  # bytes of JSON: enough for the tags of some thousand slices
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from gpu_infer.volume.child_main import main; main()"
 _REMEDY = "the file is damaged or not what it says: export it again"
 
 
-def call_in_child(function: Callable[..., Answer], *args: Any, path: Path, memory: int, seconds: float = 0) -> Answer:
+def call_in_child(
+    function: Callable[..., Answer], *args: object, path: Path, memory: int, seconds: float = 0
+) -> Answer:
     """Return `function(*args)`, called in a new process.
 
     Args:
-        function: module-level; its module is imported in the child before memory is limited.
+        function: at module level; the child imports its module before memory is limited.
         args: anything that can be pickled.
         path: the file or folder that errors name.
-        memory: bytes that the call may take, and bytes of the arrays that are accepted.
-        seconds: until the child is killed; 0: a minute and what `memory` bytes take at 4 MiB/s.
+        memory: bytes that the call may allocate, and most bytes of the arrays that it may return.
+        seconds: until the child is killed; 0: a minute, plus the time for `memory` bytes at 4 MiB/s.
 
     Raises:
-        InputError: the child crashed, hung, or answered nonsense; errors of this package pass through.
-        ResourceError: no memory, or no process.
+        InputError: the child crashed, hung, or sent an invalid answer.
+        ResourceError: there is no memory, or no process can be started.
+        GpuInferError: an error of this package that the function raised.
     """
     deadline = time.monotonic() + (seconds or _START_S + memory / _BYTES_PER_S)
     request = pickle.dumps((os.getpid(), memory, function.__module__, function.__qualname__, args))
@@ -67,7 +69,7 @@ def call_in_child(function: Callable[..., Answer], *args: Any, path: Path, memor
             f"{path}: no process to read it in: {error}", remedy="allow more processes, descriptors or memory"
         ) from None
     try:
-        return _answer(_Pipe(child, path, deadline), path, memory)
+        return _read_answer(_Pipe(child, path, deadline), path, memory)
     finally:
         child.kill()
         child.wait()
@@ -76,7 +78,7 @@ def call_in_child(function: Callable[..., Answer], *args: Any, path: Path, memor
 
 
 class _Pipe:
-    """The child's answer as a stream with a deadline; signal handlers run while it waits."""
+    """Stream of the child's answer, with a deadline; signal handlers run while it waits."""
 
     def __init__(self, child: subprocess.Popen[bytes], path: Path, deadline: float) -> None:
         assert child.stdout is not None
@@ -90,15 +92,15 @@ class _Pipe:
     def fill(self, target: memoryview) -> None:
         done = 0
         while done < len(target):
-            left = self._deadline - time.monotonic()
-            if left <= 0 or not self._poll.poll(left * 1000):
+            remaining_s = self._deadline - time.monotonic()
+            if remaining_s <= 0 or not self._poll.poll(remaining_s * 1000):
                 raise InputError(f"{self._path}: reading it did not end in time", remedy=_REMEDY)
             count = os.readv(self._fd, [target[done : done + (1 << 20)]])
             if not count:
-                raise self._death()
+                raise self._exit_error()
             done += count
 
-    def _death(self) -> GpuInferError:
+    def _exit_error(self) -> GpuInferError:
         try:
             code = self._child.wait(max(self._deadline - time.monotonic(), 1.0))
         except subprocess.TimeoutExpired:
@@ -112,7 +114,7 @@ class _Pipe:
         return InputError(f"{self._path}: the library that reads it crashed ({how})", remedy=_REMEDY)
 
 
-def _answer(pipe: _Pipe, path: Path, memory: int) -> Answer:
+def _read_answer(pipe: _Pipe, path: Path, memory: int) -> Answer:
     length = bytearray(8)
     pipe.fill(memoryview(length))
     size = int.from_bytes(length, "little")

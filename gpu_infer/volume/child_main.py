@@ -1,4 +1,4 @@
-"""The process that `child.py` starts: one call, one answer on the pipe, then the end."""
+"""Program of the process that `child.py` starts: make one call, write one answer to the pipe, and exit."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import signal
 import sys
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gpu_infer.errors import GpuInferError
+from gpu_infer.volume.checks import Voxels
 
 _PR_SET_PDEATHSIG = 1
-_SLACK = 256 << 20  # bytes above what the call may take: buffers of the library and of this interpreter
+_SLACK = 256 << 20  # bytes on top of the call's limit, for buffers of the library and of this interpreter
 
 
 def main() -> None:
-    """Read the request from stdin, call, write the answer to what was stdout; the library's own output is dropped."""
+    """Read the request from stdin, make the call, and write the answer to stdout; output of the library is dropped."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold voxels
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends this process
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would contain voxels
     parent, memory, module, name, args = pickle.load(sys.stdin.buffer)
     if os.getppid() != parent:
         return
@@ -34,8 +34,7 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    head: dict[str, Any]
-    arrays: list[Any] = []
+    arrays: list[Voxels] = []
     try:
         function = attrgetter(name)(importlib.import_module(module))
         _limit(memory)
@@ -51,12 +50,12 @@ def main() -> None:
         text = _error("Exception", f"{type(error).__name__}: {' '.join(str(error).split())}", "")
     _write(answer, len(text).to_bytes(8, "little") + text.encode())
     for array in arrays:
-        _write(answer, array.reshape(-1).view(np.uint8))
+        _write(answer, array.reshape(-1).view(np.uint8).data)
     os._exit(0)  # no destructors of a library whose memory may be damaged
 
 
 def _limit(memory: int) -> None:
-    """Limit what this process may allocate to `memory` bytes more than it has now."""
+    """Limit this process to `memory` bytes more than it has allocated now."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     data = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -69,7 +68,7 @@ def _error(kind: str, message: str, remedy: str) -> str:
     return json.dumps({"error": {"type": kind, "message": message, "remedy": remedy}})
 
 
-def _write(fd: int, data: Any) -> None:
+def _write(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view[: 1 << 20]) :]

@@ -1,12 +1,12 @@
-"""Files that a volume may be read from: regular ones, and data files that lie with their header."""
+"""Files from which a volume may be read: regular files, and data files in the folder of their header or below."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from gpu_infer.errors import GpuInferError, InputError, ResourceError
 
@@ -20,13 +20,13 @@ _KINDS = {
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for unbuffered reading; anything else is refused at once, without waiting for a writer.
+def open_regular(path: Path) -> io.FileIO:
+    """Open a regular file for unbuffered reading, without waiting for the writer of a FIFO.
 
-    Raises `InputError` in one line for what is missing, unreadable, a FIFO, socket, device, folder or link loop, and
+    Raises `InputError` for a file that is missing or unreadable, for a FIFO, socket, device, folder or link loop, and
     for a name that no file can have.
     """
-    file_size(path)  # before it is opened: a device may act on that
+    file_size(path)  # before it is opened: opening some devices has effects
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -41,7 +41,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def file_size(path: Path) -> int:
-    """Bytes of a regular file. Raises `InputError` as `open_regular` does."""
+    """Return the bytes of a regular file. Raises `InputError` as `open_regular` does."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -51,10 +51,10 @@ def file_size(path: Path) -> int:
 
 
 def data_file(header: Path, name: str, *, allow_foreign: bool = False) -> Path:
-    """Path of the data file that `header` names.
+    """Return the path of the data file `name` of a header.
 
-    A volume comes from others, so its header may not point at arbitrary files of this machine: after links are
-    resolved, the file must lie in the header's folder or below. Raises `InputError`.
+    Volumes come from other people, so a header must not point at arbitrary files of this machine: after links are
+    resolved, the file must be in the header's folder or below, unless `allow_foreign`. Raises `InputError`.
     """
     if not name or "\0" in name:
         raise InputError(f"{header}: data file {name!r}, expected a file name", remedy="repair the header")
@@ -86,7 +86,7 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
 
 
 def unreadable(path: Path, error: Exception) -> GpuInferError:
-    """The error for a file or folder that the system refuses to open or read."""
+    """Error for a file or folder that the system refuses to open or read."""
     if isinstance(error, OSError) and error.errno in _SCARCE:
         return ResourceError(f"{path}: cannot be read: {_reason(error)}", remedy="allow more open files or memory")
     if isinstance(error, FileNotFoundError):

@@ -1,40 +1,38 @@
-"""What is known of a volume before its voxels are read: enough to plan memory for it."""
+"""Description of a volume before its voxels are read: enough to plan memory for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.geometry import Geometry
 
-LoadVoxels = Callable[[list[str]], NDArray[Any]]
-"""Read the voxels, [C, I, J, K] in stored index order and dtype; warnings go into the list. Raises `InputError`."""
+LoadVoxels = Callable[[list[str]], Voxels]
+"""Read the voxels, [C, I, J, K] in stored index order and dtype; append warnings to the list. Raises `InputError`."""
 
 
 @dataclass(frozen=True, eq=False)
 class VolumeHeader:
-    """One volume, checked as far as that goes without its voxels.
+    """One volume, checked as far as its headers allow.
 
     geometry  shape (I, J, K) and affine.
     channels  length of the axis of channels.
-    dtype     of the voxels once they are in memory; int32 stands for int32 or uint32 if the file has 64-bit integers.
-    path      the file or folder that was given (the first one, if channels come from several).
+    dtype     of the voxels in memory; int32 stands for int32 or uint32 if the file has 64-bit integers.
+    path      the file or folder that was read (the first one, if the channels come from several).
     files     every file whose bytes are read.
     format    "nifti", "metaimage", "nrrd" or "dicom".
     warnings  one line each.
     load      reads the voxels.
-    extra     bytes of memory that reading takes in passing, more than `nbytes`.
+    slope, inter  a value in physical units is `slope · stored + inter`.
+    extra     bytes of memory that reading takes temporarily, in addition to `nbytes`.
     held      bytes of the voxels that are in memory already.
     """
 
     geometry: Geometry
     channels: int
-    dtype: np.dtype[Any]
+    dtype: DType
     path: Path
     files: tuple[Path, ...]
     format: str
@@ -51,8 +49,8 @@ class VolumeHeader:
         i, j, k = self.geometry.shape
         return self.channels * i * j * k * self.dtype.itemsize
 
-    def describe(self) -> dict[str, Any]:
-        """The facts of the volume for the report."""
+    def describe(self) -> dict[str, object]:
+        """Return the facts of the volume for the report."""
         return {
             "path": str(self.path),
             "files": [str(file) for file in self.files],

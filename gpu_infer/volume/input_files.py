@@ -1,15 +1,17 @@
-"""Which file of the input folder is the volume."""
+"""Which files of the input folder are the volume and its channels."""
 
 from __future__ import annotations
 
 import logging
 import stat
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gpu_infer.errors import InputError
 from gpu_infer.volume.files import file_size, unreadable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 EXTENSIONS = (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")
 PAIRED = (
@@ -20,11 +22,11 @@ _EXPECTED = ", ".join(EXTENSIONS) + " or a DICOM series"
 
 
 def choose_input(path: Path) -> Path:
-    """The file to read, or the folder of a DICOM series.
+    """Return the file to read, or the folder of a DICOM series.
 
-    A file is taken as it is. In a folder the first supported file by name counts; without one, the folder
-    itself or its only sub-folder, if a DICOM series is in it. Hidden files do not count. Raises `InputError`
-    when there is nothing, or when a file has an extension that no reader takes.
+    A file is the input itself. Of a folder, it is the first supported file by name; if there is none, the folder itself
+    or its only sub-folder, if it has a DICOM series. Hidden files do not count. Raises `InputError` if there is no
+    volume, or if a file has an extension that no reader takes.
     """
     try:
         check_exists(path)
@@ -45,9 +47,9 @@ def choose_input(path: Path) -> Path:
 
 
 def check_exists(path: Path) -> None:
-    """Raise `InputError` if nothing has this name, or what has it is neither a regular file nor a folder.
+    """Raise `InputError` if `path` does not exist, or is neither a regular file nor a folder.
 
-    Whether it can be read is another matter.
+    Permissions are not checked.
     """
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
@@ -57,19 +59,19 @@ def check_exists(path: Path) -> None:
             f"{path}: no such file or folder", remedy="check the input path or the container's mounts"
         ) from None
     except PermissionError:
-        return  # `choose_input` names the folder that cannot be entered
+        return  # the error of `choose_input` names the folder that cannot be entered
     except (OSError, ValueError) as error:  # a link loop, a name that no file can have
         raise unreadable(path, error) from None
 
 
 def base_name(path: Path) -> str:
-    """File name without its (double) extension; a folder's own name."""
+    """Return the file name without its (double) extension; of a folder, its name."""
     known = extension(path)
     return path.name[: -len(known)] if known else (path.name or "volume")
 
 
 def extension(path: Path) -> str | None:
-    """The supported extension that the name ends in, in lower case."""
+    """Return the supported extension at the end of the name, in lower case, or None."""
     name = path.name.lower()
     return next((e for e in (*EXTENSIONS, *PAIRED) if name.endswith(e) and len(name) > len(e)), None)
 
@@ -80,7 +82,7 @@ def _in_folder(folder: Path) -> Path:
     if volumes:
         if len(volumes) > 1:
             others = ", ".join(v.name for v in volumes[1:4]) + (", …" if len(volumes) > 4 else "")
-            logger.warning("%s: %d volumes, taking %s, not %s", folder, len(volumes), volumes[0].name, others)
+            log.warning("%s: %d volumes, taking %s, not %s", folder, len(volumes), volumes[0].name, others)
         return volumes[0]
     from gpu_infer.volume.formats.dicom.series import holds_series
 
@@ -89,3 +91,46 @@ def _in_folder(folder: Path) -> Path:
         if holds_series(candidate):
             return candidate
     raise InputError(f"No supported input file found ({folder}: expected {_EXPECTED})")
+
+
+def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the files to read with `read_header`: one per pattern, in the order of the patterns.
+
+    A pattern (`*_t1.nii.gz`, or a plain name) must match exactly one volume of the folder `path`, and each volume one
+    pattern. Without patterns, the list has the one volume that `choose_input` returns. Raises `InputError`, which lists
+    the volumes in the folder.
+    """
+    if not patterns:
+        return [choose_input(path)]
+    check_exists(path)
+    if not path.is_dir():
+        raise InputError(
+            f"{path}: expected a folder with the files {', '.join(patterns)}",
+            remedy="give the folder, or take `files` out of the configuration's LoadNifti",
+        )
+    volumes = [name for name in _file_names(path) if extension(Path(name)) in EXTENSIONS]
+    chosen: list[Path] = []
+    for pattern in patterns:
+        matches = [name for name in volumes if fnmatchcase(name, pattern)]
+        if len(matches) != 1:
+            raise InputError(
+                f"{path}: expected one file {pattern}, found {', '.join(matches) or 'none'}",
+                remedy=f"volumes there: {', '.join(volumes) or 'none'}",
+            )
+        if path / matches[0] in chosen:
+            raise InputError(
+                f"{path}: {matches[0]} fits {patterns[chosen.index(path / matches[0])]} and {pattern}",
+                remedy="make the patterns of LoadNifti's `files` narrower",
+            )
+        chosen.append(path / matches[0])
+    return chosen
+
+
+def _file_names(folder: Path) -> list[str]:
+    """Names of the files in `folder` that are not hidden, sorted."""
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    except PermissionError:
+        raise InputError(f"{folder}: permission denied", remedy="let this user read the input folder") from None
+    except OSError as error:
+        raise unreadable(folder, error) from None

@@ -6,67 +6,73 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError, ResourceError
-from gpu_infer.volume.checks import check_finite_voxels, narrow
+from gpu_infer.volume.checks import Voxels, check_finite_voxels, convert_voxels
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import check_exists, extension
 from gpu_infer.volume.volume import Volume
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-_SAME_GRID_MM = 1e-3
+_SAME_GRID_MM = 1e-3  # at the corners of the volume
 
 
 def read_volume(path: Path, *, allow_foreign: bool = False) -> Volume:
-    """Volume of a .nii, .nii.gz, .hdr/.img, .mhd, .mha, .nrrd or .nhdr file, or of a folder with one DICOM series.
+    """Read a .nii, .nii.gz, .hdr/.img, .mhd, .mha, .nrrd or .nhdr file, or a folder with one DICOM series.
 
-    Voxels stay in stored dtype and index order. Warnings are logged and kept in the volume. Raises
-    `InputError`. `allow_foreign` as in `read_header`.
+    Voxels keep their stored dtype and index order. Warnings are logged and stored in the volume.
+
+    Args:
+        path: the file or the folder.
+        allow_foreign: as in `read_header`.
+
+    Raises:
+        InputError: the volume is missing, damaged or not supported.
+        ResourceError: there is no memory for its voxels.
     """
     return read_voxels(read_header([path], allow_foreign=allow_foreign))
 
 
-def read_volumes(paths: Sequence[Path], *, allow_foreign: bool = False) -> Volume:
-    """The channels of several files, in order, as one volume; as `read_header` and `read_voxels`."""
-    return read_voxels(read_header(paths, allow_foreign=allow_foreign))
-
-
 def read_header(paths: Sequence[Path], *, allow_foreign: bool = False) -> VolumeHeader:
-    """What is known of the channels of one or several files without their voxels.
+    """Read the headers of one or several files, whose channels become one volume.
 
-    Path, format and geometry are the first file's. Grids must agree within 1e-3 mm at every corner. Where dtype, slope
-    or inter differ, values in physical units are read as float32, with a warning. The files that hold the voxels exist
-    and are long enough. Warnings are logged.
+    Path, format and geometry are those of the first file. Grids must agree within 1e-3 mm at every corner. If dtype,
+    slope or inter differ, the voxels will be float32 in physical units, with a warning. The files with the voxels are
+    checked to exist and to be long enough. Warnings are logged.
 
-    allow_foreign  data files that a header names may lie outside its folder
+    Args:
+        paths: files or folders, as `read_volume` reads them.
+        allow_foreign: data files that a header names may be outside its folder.
 
-    Raises `InputError`.
+    Raises:
+        InputError: a volume is missing, damaged or not supported, or the grids differ.
     """
     if not paths:
         raise InputError("no input file given", remedy="name at least one volume")
     headers = [_header(path, allow_foreign) for path in paths]
     for header in headers:
         for warning in header.warnings:
-            logger.warning("%s: %s", header.path, warning)
+            log.warning("%s: %s", header.path, warning)
     return headers[0] if len(headers) == 1 else _stack(headers)
 
 
 def read_voxels(header: VolumeHeader, *, nan: float | None = None) -> Volume:
-    """The volume of a header.
+    """Read the voxels of a header.
 
-    nan  value in physical units that takes the place of voxels that are NaN or infinite; None: they stay, with a
-         warning
+    Args:
+        header: from `read_header`.
+        nan: value in physical units that replaces voxels that are NaN or infinite; None: they stay, with a warning.
 
-    Raises `InputError`, and `ResourceError` without memory.
+    Raises:
+        InputError: the voxels are damaged.
+        ResourceError: there is no memory for them.
     """
     remarks: list[str] = []
     try:
-        data, changed = narrow(header.load(remarks), header.path)
+        data, conversions = convert_voxels(header.load(remarks), header.path)
     except MemoryError:
         raise ResourceError(
             f"{header.path}: no memory for {(header.nbytes + header.extra) / 2**20:.0f} MiB of voxels",
@@ -74,9 +80,9 @@ def read_voxels(header: VolumeHeader, *, nan: float | None = None) -> Volume:
         ) from None
     stored = None if nan is None else (nan - header.inter) / header.slope
     count, notes = check_finite_voxels(data, nan, stored)
-    new = (*remarks, *changed, *notes)
+    new = (*remarks, *conversions, *notes)
     for warning in new:
-        logger.warning("%s: %s", header.path, warning)
+        log.warning("%s: %s", header.path, warning)
     return Volume(
         data=data,
         geometry=header.geometry,
@@ -91,7 +97,7 @@ def read_voxels(header: VolumeHeader, *, nan: float | None = None) -> Volume:
 
 
 def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
-    # The readers' libraries take a while to import; a run needs one of them.
+    # Imported late: the libraries of the readers are slow to import, and a run needs only one reader.
     check_exists(path)
     if path.is_dir():
         return _dicom(path)
@@ -129,7 +135,7 @@ def _dicom(folder: Path) -> VolumeHeader:
 
 
 def _stack(headers: list[VolumeHeader]) -> VolumeHeader:
-    """One header for the channels of several files."""
+    """Make one header for the channels of several files."""
     first = headers[0]
     for other in headers[1:]:
         _check_same_grid(first, other)
@@ -138,18 +144,18 @@ def _stack(headers: list[VolumeHeader]) -> VolumeHeader:
     dtype, slope, inter = first.dtype, first.slope, first.inter
     if not alike:
         notes.append("the files differ in dtype or scaling: kept as float32 in physical units")
-        logger.warning("%s and others: %s", first.path, notes[-1])
+        log.warning("%s and others: %s", first.path, notes[-1])
         dtype, slope, inter = np.dtype(np.float32), 1.0, 0.0
     channels = sum(h.channels for h in headers)
 
-    def load(remarks: list[str]) -> NDArray[Any]:
+    def load(remarks: list[str]) -> Voxels:
         i, j, k = first.geometry.shape
         data = np.empty((channels, k, j, i), dtype).transpose(0, 3, 2, 1)
         at = 0
         for header in headers:
-            own: list[str] = []
-            values, changed = narrow(header.load(own), header.path)
-            remarks += [f"{header.path.name}: {w}" for w in (*own, *changed)]
+            warnings: list[str] = []
+            values, conversions = convert_voxels(header.load(warnings), header.path)
+            remarks += [f"{header.path.name}: {w}" for w in (*warnings, *conversions)]
             if alike and values.dtype != dtype:
                 raise InputError(
                     f"{header.path}: values do not fit {dtype}, expected the same type in all files",
@@ -179,9 +185,9 @@ def _check_same_grid(first: VolumeHeader, other: VolumeHeader) -> None:
             f"{other.path}: shape {other.geometry.shape}, expected {first.geometry.shape} as in {first.path}",
             remedy="resample the files to one grid",
         )
-    apart = np.linalg.norm(first.geometry.corners() - other.geometry.corners(), axis=1).max()
-    if apart > _SAME_GRID_MM:
+    distance_mm = np.linalg.norm(first.geometry.corners() - other.geometry.corners(), axis=1).max()
+    if distance_mm > _SAME_GRID_MM:
         raise InputError(
-            f"{other.path}: affine differs from {first.path} by {apart:.3g} mm at the corners",
+            f"{other.path}: affine differs from {first.path} by {distance_mm:.3g} mm at the corners",
             remedy="resample the files to one grid",
         )

@@ -1,14 +1,11 @@
-"""A volume as it was stored: voxels in their own dtype and order, with their geometry and scaling."""
+"""A volume as it is stored: voxels in their stored dtype and index order, with geometry and scaling."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.geometry import Geometry
 
 
@@ -19,14 +16,14 @@ class Volume:
     data        [C, I, J, K] in stored index order and stored dtype; any strides, either byte order. A value in
                 physical units is `slope · stored + inter`.
     geometry    shape (I, J, K) and affine.
-    path        the file or folder it came from (the first one, where channels came from several).
+    path        the file or folder that was read (the first one, if the channels come from several).
     format      "nifti", "metaimage", "nrrd" or "dicom".
-    warnings    one line each; logged and kept in the run report.
+    warnings    one line each; logged, and part of the run's report.
     files       every file whose bytes were read.
     not_finite  number of voxels that are NaN or infinite.
     """
 
-    data: NDArray[Any]
+    data: Voxels
     geometry: Geometry
     path: Path
     format: str
@@ -41,9 +38,9 @@ class Volume:
         return int(self.data.shape[0])
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         return self.data.dtype
 
     @property
     def nbytes(self) -> int:
-        return int(self.data.size) * np.dtype(self.data.dtype).itemsize
+        return int(self.data.size) * self.data.dtype.itemsize

@@ -1,4 +1,4 @@
-"""Several files that appear together or not at all."""
+"""Output folders, and several files that appear in one together or not at all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
+from gpu_infer.system.atomic_file import sync
 from gpu_infer.writers.journal import Journal, discard, undo
-from gpu_infer.writers.stages import ASIDE, folder_lock, make_stage
-from gpu_infer.writers.sync import sync
-from gpu_infer.writers.unfinished import settle_moves
+from gpu_infer.writers.staging import ASIDE, folder_lock, make_stage
+from gpu_infer.writers.unfinished import undo_unfinished_moves
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
@@ -21,19 +21,19 @@ _KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "FIF
 
 
 @contextmanager
-def staging(folder: Path, name: str) -> Iterator[Path]:
-    """A hidden folder inside `folder` to write into; gone after the block, however that ends.
+def open_stage(folder: Path, name: str) -> Iterator[Path]:
+    """Make a hidden folder inside `folder` to write into, and remove it after the block.
 
-    It is locked meanwhile, so that `unfinished` can tell it from that of a killed process. It stays if it holds the
-    only copy of an older file that could not be put back.
+    It is locked during the block, so that `unfinished` can tell it from the one of a killed process. It stays if it has
+    the only copy of an older file that could not be put back.
 
-    An `OSError` of the block becomes `ResourceError` (disk full, folder removed) or `ConfigError` (read-only), naming
-    `folder`; one before it `ConfigError`, too, if `folder` is missing.
+    An `OSError` of the block becomes `ResourceError` (disk full, folder removed) or `ConfigError` (read-only), which
+    name `folder`. An `OSError` before the block becomes `ConfigError` also if `folder` is missing.
     """
     try:
         stage, lock = make_stage(folder, name)
     except OSError as error:
-        raise explained(error, folder) from error
+        raise folder_error(error, folder) from error
     try:
         yield stage
     except OSError as error:
@@ -42,23 +42,12 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
                 f"{folder}: removed while {name} was written into it",
                 remedy="run again, and leave the folder alone meanwhile",
             ) from error
-        raise explained(error, folder) from error
+        raise folder_error(error, folder) from error
     finally:
         with suppress(OSError):
             discard(stage)
         if lock is not None:
             os.close(lock)
-
-
-def check_folder(folder: Path) -> None:
-    """Raise `ConfigError` for a folder that is missing or cannot be written, `ResourceError` for a full disk.
-
-    Tried rather than asked: permission bits say nothing about a read-only mount or about root.
-    """
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder", remedy="create it, or mount it into the container")
-    with staging(folder, "check"):
-        pass
 
 
 def publish(
@@ -71,16 +60,21 @@ def publish(
 ) -> None:
     """Move the finished files `names` from `stage` to `folder`; the last one makes the others valid.
 
-    Older files of these names (and of `obsolete`) step aside first, that one first of all, so that at no time
-    an old header stands beside new voxels; when a step fails they come back. One writer at a time does this in a
-    folder; each first undoes what a killed one had begun.
+    Older files of these names (and of `obsolete`) move aside first, the last name's before all others, so that an old
+    header never stands next to new voxels. If a step fails, they move back. One writer at a time does this in a folder;
+    each writer first undoes the unfinished move of a killed one.
 
-    check  called before the first file moves, when nobody else moves files into `folder`; it may raise
+    Args:
+        stage: folder of `open_stage`.
+        names: in the order in which the files appear.
+        folder: on the same file system.
+        obsolete: older files without a successor; they are removed.
+        check: is called before the first file moves, while no other writer moves files into `folder`; it may raise.
     """
     for name in names:
         sync(stage / name)
     with folder_lock(folder):
-        settle_moves(folder)
+        undo_unfinished_moves(folder)
         if check is not None:
             check()
         older = [name for name in (*reversed(names), *obsolete) if os.path.lexists(folder / name)]
@@ -101,8 +95,44 @@ def publish(
     sync(folder)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its parents if they are missing. Raises `ConfigError` or `ResourceError`, which name it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise folder_error(error, folder) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `ConfigError` if `folder` is missing or cannot be written, `ResourceError` if the disk is full.
+
+    The check writes: permission bits do not show a read-only mount, and root passes them.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder", remedy="create it, or mount it into the container")
+    with open_stage(folder, "check"):
+        pass
+
+
+@contextmanager
+def still_there(folder: Path) -> Iterator[None]:
+    """Turn a `ConfigError` of the block into a `ResourceError` if `folder` does not exist any more.
+
+    For a block that writes into a folder that was checked before: the options are not to blame for its removal.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if folder.is_dir():
+            raise
+        raise ResourceError(
+            f"{folder}: removed while the run went on, expected the folder that was there at its start",
+            remedy="run again, and leave the folder alone meanwhile",
+        ) from error
+
+
 def check_is_file(path: Path) -> None:
-    """Raise `ConfigError` if `path` is a folder, a link or a device: what stands there was not written by a run."""
+    """Raise `ConfigError` if `path` is a folder, a link or a device: a run writes regular files only."""
     mode = path.lstat().st_mode
     if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "special file")
@@ -113,11 +143,11 @@ def check_is_file(path: Path) -> None:
 
 
 def check_space(folder: Path, nbytes: int) -> None:
-    """`ResourceError` when `folder`'s file system has less than `nbytes` left, `ConfigError` without it."""
+    """Raise `ResourceError` if `folder`'s file system has less than `nbytes` free, `ConfigError` if it is missing."""
     try:
         stats = os.statvfs(folder)
     except OSError as error:
-        raise explained(error, folder) from error
+        raise folder_error(error, folder) from error
     free = stats.f_bavail * stats.f_frsize
     if free < nbytes:
         raise ResourceError(
@@ -126,8 +156,8 @@ def check_space(folder: Path, nbytes: int) -> None:
         )
 
 
-def explained(error: OSError, folder: Path) -> GpuInferError:
-    """The error of the hierarchy that says what to do about `error`."""
+def folder_error(error: OSError, folder: Path) -> GpuInferError:
+    """Error of this package for an `OSError` in `folder`, with a remedy."""
     reason = error.strerror or str(error)
     if error.errno in _FULL:
         return ResourceError(f"{folder}: {reason}", remedy="free space or give another output folder")

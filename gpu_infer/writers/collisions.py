@@ -1,4 +1,4 @@
-"""Files that would take each other's place: refused before any work, since nobody wants the input replaced."""
+"""Refuse, before any work, outputs that would replace the input, another program's file, or each other."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name
-from gpu_infer.writers.atomic import explained
+from gpu_infer.writers.atomic import folder_error
 from gpu_infer.writers.names import label_map_names
 from gpu_infer.writers.places import (
     PREVIEW_NAME,
     Place,
     check_name,
     check_places,
-    copied_files,
+    files_to_copy,
     label_map_places,
     preview_place,
     publish_places,
 )
-from gpu_infer.writers.stages import folder_lock
-from gpu_infer.writers.unfinished import settle_moves
+from gpu_infer.writers.staging import folder_lock
+from gpu_infer.writers.unfinished import undo_unfinished_moves
 
 
 def check_folders(output: Path, publish: Path | None) -> None:
-    """ConfigError where both are one folder: the published volume has the name of the label map."""
+    """Raise `ConfigError` if both are one folder: the published volume has the name of the label map."""
     if publish is not None and (publish.resolve() == output.resolve() or _is_same(output, publish)):
         raise ConfigError(
             f"{publish}: output and publish folder are the same, and both hold a <name>.mhd",
@@ -43,13 +43,17 @@ def check_outputs(
     *,
     preview: bool = False,
 ) -> None:
-    """Raise an error before the inference for each reason for which a file could not be written after it.
+    """Raise an error before the inference if a file could not be written after it.
 
-    volume  the input; all its files are compared, by device and inode, with every file that will be written
-    fields  of the label maps
+    Args:
+        volume: the input; all its files are compared, by device and inode, with every file that will be written.
+        fields: of the label maps.
+        output, publish: folders; `publish` is None if nothing is published.
+        render_settings: the file that is copied to `publish`.
+        preview: whether a preview will be written.
 
-    Older outputs whose replacement was killed half-way come back first. Raises what `check_name` and
-    `check_places` raise.
+    Older outputs whose replacement was killed half-way come back first. Raises what `check_name` and `check_places`
+    raise.
     """
     base = base_name(volume.path)
     inputs = volume.files or (volume.path,)
@@ -59,11 +63,11 @@ def check_outputs(
     try:
         _check_folder(output, places, inputs)
     except OSError as error:
-        raise explained(error, output) from error
+        raise folder_error(error, output) from error
     if publish is not None:
         masks = list(label_map_names(base, list(fields)).values())
-        places = publish_places(publish, base, masks, copied_files(volume), render_settings)
-        with suppress(OSError):  # nothing is replaced in a folder that cannot be used; publishing says so
+        places = publish_places(publish, base, masks, files_to_copy(volume), render_settings)
+        with suppress(OSError):  # in a folder that cannot be used nothing is replaced; publishing reports it
             _check_folder(publish, places, inputs)
 
 
@@ -71,15 +75,15 @@ def _check_folder(folder: Path, places: Sequence[Place], inputs: Sequence[Path])
     for place in places:
         check_name(place)
     if folder.is_dir():
-        with folder_lock(folder):  # no other run's move is seen half-way
-            settle_moves(folder)
+        with folder_lock(folder):  # so that no other run's unfinished move is visible
+            undo_unfinished_moves(folder)
             check_places(places, inputs)
-    else:  # made later
+    else:  # the folder is made later
         check_places(places, inputs)
 
 
 def _is_same(output: Path, publish: Path) -> bool:
     try:
         return output.samefile(publish)
-    except OSError:  # one of them is made later
+    except OSError:  # one of them does not exist yet
         return False

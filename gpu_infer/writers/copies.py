@@ -1,4 +1,4 @@
-"""Copies of files into the publish folder, with the permissions of what they are copied from."""
+"""Copies of files for the publish folder, with the permissions of their sources."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gpu_infer.errors import InputError
 from gpu_infer.writers.header_fields import DATA_FILE, read_fields
 from gpu_infer.writers.metaimage import write_header
 from gpu_infer.writers.names import voxel_stem
-from gpu_infer.writers.stages import folder_lock
+from gpu_infer.writers.staging import folder_lock
 
 
 def check_present(files: Iterable[Path]) -> None:
-    """Raise `InputError` for a file that is gone."""
+    """Raise `InputError` for a file that does not exist any more."""
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: removed since it was read", remedy="run again, and leave the input alone")
@@ -29,21 +29,21 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def copy_mask(mhd: Path, stage: Path, name: str) -> list[str]:
-    """Copy a MetaImage under a new name; the names of voxels and header.
+    """Copy a MetaImage under a new name into `stage`, and return the names of voxels and header.
 
-    The header is changed in ElementDataFile alone. Both files are opened while no run can replace them, so that they
-    belong together. Raises `InputError` for a header without voxels in its folder.
+    The header changes in ElementDataFile only. Both files are opened while no run can replace them, so that they belong
+    together. Raises `InputError` for a header without voxels in its folder.
     """
     with folder_lock(mhd.parent):
         fields = read_fields(mhd)
         data = mhd.parent / fields[DATA_FILE] if fields else None
         if fields is None or data is None or not data.is_file():
-            found = (
+            reason = (
                 "no MetaImage header"
                 if fields is None
                 else f"{DATA_FILE} {fields[DATA_FILE]!r} is not a file beside it"
             )
-            raise InputError(f"{mhd}: {found}", remedy="write the mask again")
+            raise InputError(f"{mhd}: {reason}", remedy="write the mask again")
         voxels = data.open("rb")
     with voxels:
         status = os.fstat(voxels.fileno())
@@ -58,7 +58,7 @@ def copy_mask(mhd: Path, stage: Path, name: str) -> list[str]:
 
 
 def common_permissions(files: Iterable[Path]) -> int:
-    """Permission bits that every one of `files` has, without those to execute."""
+    """Return the permission bits that all `files` have, without execute permission."""
     mode = 0o666
     for file in files:
         mode &= file.stat().st_mode

@@ -1,4 +1,7 @@
-"""The text header of a MetaImage as a reader splits it: enough to recognise one and to find its voxels."""
+"""Fields of a MetaImage's text header, as far as needed to recognise a header and to find its voxels.
+
+The reader of input volumes (`volume.formats.meta_header`) checks far more.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,15 @@ from gpu_infer.errors import ResourceError
 
 DATA_FILE = "ElementDataFile"
 _LIMIT = 1 << 16
-_NO_FILE = {errno.ENOENT, errno.ENXIO, errno.ELOOP, errno.ENOTDIR}  # nothing, a socket, links in a circle
+_NO_FILE = {errno.ENOENT, errno.ENXIO, errno.ELOOP, errno.ENOTDIR}  # no such file, a socket, a loop of links
 _REQUIRED = ("NDims", "DimSize", "ElementType")
 
 
 def read_fields(path: Path) -> dict[str, str] | None:
-    """Fields by key up to `ElementDataFile`, which ends a header; None for anything but a MetaImage header.
+    """Return the fields by key up to `ElementDataFile`, which ends a header; None if `path` is no MetaImage header.
 
-    Never waits: a FIFO, a device or nothing at all is no header either. Raises `OSError` for what cannot be read.
+    Does not block on a FIFO or a device; those, and a missing file, give None, too. Raises `OSError` if the file cannot
+    be read.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -42,11 +46,11 @@ def read_fields(path: Path) -> dict[str, str] | None:
 
 
 def check_header(path: Path, fields: dict[str, str], nbytes: int) -> None:
-    """Raise `ResourceError` unless a reader of `path` finds these fields and `nbytes` of voxels."""
-    found = read_fields(path)
-    if found != fields:
+    """Raise `ResourceError` unless `path` reads back with these fields and `nbytes` of voxels."""
+    actual = read_fields(path)
+    if actual != fields:
         raise ResourceError(
-            f"{path.name}: the header reads back as {found}, expected {fields}", remedy="check the disk, and run again"
+            f"{path.name}: the header reads back as {actual}, expected {fields}", remedy="check the disk, and run again"
         )
     size = (path.parent / fields[DATA_FILE]).stat().st_size
     if size != nbytes:

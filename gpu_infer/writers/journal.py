@@ -1,8 +1,9 @@
-"""What a move into place has done so far, so that one that was killed can be undone or completed.
+"""Progress of a move into place, so that the move of a killed process can be undone or completed.
 
-A stage (`stages`) holds the new files, `replaced/` with the older ones that stepped aside, and this journal, on the
-disk before the first rename. A new file that is no longer in the stage is in its place; when the last one is, the move
-is complete and the older files are of no use. Until then they are the only copies and come back.
+A stage (`staging`) has the new files, the folder `replaced/` with the older files that moved aside, and this journal,
+which is on the disk before the first rename. A new file that is no longer in the stage is in its place. When the last
+file is in its place, the move is complete and the older files are useless. Until then they are the only copies and must
+come back.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpu_infer.writers.stages import ASIDE, remove_stage
-from gpu_infer.writers.sync import sync
+from gpu_infer.system.atomic_file import sync
+from gpu_infer.writers.staging import ASIDE, remove_stage
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _FILE = ".journal"
 _HEADER = ".mhd"
@@ -26,26 +27,26 @@ _HEADER = ".mhd"
 
 @dataclass(frozen=True)
 class Journal:
-    """names in the order in which they appear, and the inode of each new file."""
+    """Names of the new files in the order in which they appear, and the inode of each."""
 
     names: tuple[str, ...]
     inodes: tuple[int, ...]
 
     @classmethod
     def begin(cls, stage: Path, names: Sequence[str]) -> Journal:
-        """Write the journal of the new files `names` of `stage`; it is on the disk afterwards."""
+        """Write the journal of the new files `names` of `stage`, and flush it to the disk."""
         journal = cls(tuple(names), tuple((stage / name).lstat().st_ino for name in names))
         text = json.dumps({"names": journal.names, "inodes": journal.inodes})
         half = stage / f"{_FILE}.half"
         half.write_text(text, encoding="ascii")
-        sync(half)  # else a power cut leaves the name with nothing, or half of it, behind
+        sync(half)  # without it, a power cut could leave the final name with an empty or a cut file
         half.replace(stage / _FILE)
         sync(stage)
         return journal
 
     @classmethod
     def read(cls, stage: Path) -> Journal | None:
-        """The journal of a stage; None if the move never began, or if the file is damaged and does not say how far."""
+        """Read the journal of a stage; None if the move never began, or if the file is damaged."""
         try:
             return cls._parse((stage / _FILE).read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError, RecursionError):
@@ -73,10 +74,11 @@ class Journal:
 
 
 def undo(stage: Path, folder: Path) -> list[str]:
-    """Take back a move that is not complete; the names of older files that came back into `folder`.
+    """Undo a move that is not complete, and return the names of the older files that are back in `folder`.
 
-    A file that somebody else has put into a place since then stays there, and the older one in `replaced/`. Without a
-    journal nobody knows whose it is: new voxels, perhaps, so that the older headers stay, too.
+    If another program has since put a file into one of the places, that file stays, and the older one stays in
+    `replaced/`. Without a journal, the owner of such a file is unknown. It may be new voxels, so the older headers stay
+    in `replaced/`, too.
     """
     journal = Journal.read(stage)
     if journal is not None:
@@ -86,32 +88,32 @@ def undo(stage: Path, folder: Path) -> list[str]:
             placed = folder / name
             if not os.path.lexists(stage / name) and os.path.lexists(placed) and placed.lstat().st_ino == inode:
                 placed.rename(stage / name)
-    back = []
+    restored = []
     is_taken = False
     for name in _in_order(stage, journal):
         if os.path.lexists(folder / name):
             is_taken = True
         elif journal is not None or not is_taken or not name.endswith(_HEADER):
             (stage / ASIDE / name).rename(folder / name)
-            back.append(name)
-    return back
+            restored.append(name)
+    return restored
 
 
 def discard(stage: Path) -> bool:
-    """Remove a stage and what is in it; False, and nothing is removed, if it has the only copy of an older file."""
+    """Remove a stage and its files; if it has the only copy of an older file, remove nothing and return False."""
     journal = Journal.read(stage)
     if journal is not None and journal.is_complete(stage):
         shutil.rmtree(stage / ASIDE, ignore_errors=True)
-    if kept := _in_order(stage, journal):
-        logger.warning("%s: older files could not be put back: %s", stage / ASIDE, ", ".join(kept))
+    if only_copies := _in_order(stage, journal):
+        log.warning("%s: older files could not be put back: %s", stage / ASIDE, ", ".join(only_copies))
         return False
-    (stage / _FILE).unlink(missing_ok=True)  # first: without it what is left is plainly worthless
+    (stage / _FILE).unlink(missing_ok=True)  # first: a stage without journal and `replaced/` is known to be worthless
     remove_stage(stage)
     return True
 
 
 def _in_order(stage: Path, journal: Journal | None) -> list[str]:
-    """Names in `replaced/`, the header, which makes the others valid, last."""
+    """Names of the files in `replaced/`; the header, which makes the others valid, is last."""
     try:
         names = [path.name for path in (stage / ASIDE).iterdir()]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Names of the files that a run writes, as text formats can say them."""
+"""Names of the files that a run writes, limited to what their text formats can contain."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import unicodedata
 
 _LEADING = " :=~"
-"""MetaIO drops or interprets these at the start of ElementDataFile."""
+"""MetaIO drops these characters at the start of ElementDataFile, or gives them a meaning."""
 
 _STEM_BYTES = 200
 
 
 def voxel_stem(name: str) -> str:
-    """`name`, or what stands for it in ElementDataFile if MetaImage cannot say it.
+    """Return `name`, or a substitute if ElementDataFile of a MetaImage cannot contain it.
 
     Readers take LIST… for a list, % for a pattern, \\ for a folder, and drop blanks at the ends; a line break would
-    begin a header line of its own. Such characters become _, and a digest of `name` keeps two names apart that
-    would then be the same.
+    begin a new header line. Such characters become _. A digest of `name` is added, because two names could otherwise
+    become equal.
     """
     stem = "".join(_printable(character) for character in name)
     if stem[:1] in _LEADING or stem.upper().startswith("LIST"):
@@ -29,13 +29,13 @@ def voxel_stem(name: str) -> str:
 
 
 def published_name(name: str) -> str:
-    """`name`, or its `voxel_stem` if JSON (bytes that are not UTF-8) or ITK (\\ in a path) cannot say it."""
+    """Return `name`, or its `voxel_stem` if JSON (bytes that are not UTF-8) or ITK (\\ in a path) cannot contain it."""
     is_plain = "\\" not in name and not any(unicodedata.category(c) == "Cs" for c in name)
     return name if is_plain else voxel_stem(name)
 
 
 def label_map_names(base: str, fields: list[str]) -> dict[str, str]:
-    """File name without extension by field: the base name itself for one field, `<base>.<field>` for several."""
+    """Return file names without extension by field: `base` for a single field, `<base>.<field>` for several."""
     return {field: base if len(fields) == 1 else f"{base}.{field}" for field in fields}
 
 

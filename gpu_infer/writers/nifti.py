@@ -1,20 +1,24 @@
-"""NIfTI-1, compressed: what the demo's input folder holds."""
+"""NIfTI-1 files, for the demo's input folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.atomic import publish, staging
-from gpu_infer.writers.folders import make_folder
+from gpu_infer.writers.atomic import make_folder, open_stage, publish
 
 
 def write_nifti(volume: Volume, folder: Path, name: str) -> Path:
-    """Write the volume's voxels as stored, with slope, inter and geometry, to `folder/name`.
+    """Write the volume's voxels as stored, with slope, inter and geometry, and return the path.
 
-    `name` ends in .nii or .nii.gz. Affine in sform and qform, code 1 (scanner). `folder` is made when
-    missing. Raises ConfigError (folder) and ResourceError (disk); a file of that name appears whole or not at
-    all.
+    Args:
+        volume: channels become the fourth axis; the affine goes into sform and qform, code 1 (scanner).
+        folder: is made if it is missing.
+        name: ends in .nii or .nii.gz; the file appears whole or not at all.
+
+    Raises:
+        ConfigError: the folder cannot be made or written.
+        ResourceError: the disk is full.
     """
     import nibabel as nib
 
@@ -25,7 +29,7 @@ def write_nifti(volume: Volume, folder: Path, name: str) -> Path:
     image.set_qform(volume.geometry.affine, code=1)
     image.set_sform(volume.geometry.affine, code=1)
     make_folder(folder)
-    with staging(folder, name) as stage:
+    with open_stage(folder, name) as stage:
         image.to_filename(stage / name)
         publish(stage, [name], folder)
     return folder / name

@@ -1,4 +1,4 @@
-"""The places that a run's files take, and what may stand there before."""
+"""Places of the files that a run writes, and which older files there may be replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import check_is_file
 from gpu_infer.writers.names import label_map_names, published_name, voxel_stem
 from gpu_infer.writers.recognise import is_copy, is_header, is_meta, is_preview, is_render_settings, is_voxels
-from gpu_infer.writers.stages import HIDDEN_BYTES
+from gpu_infer.writers.staging import HIDDEN_BYTES
 
 META_NAME = "config.meta"
 RENDER_NAME = "config_render.json"
@@ -25,10 +25,10 @@ PREVIEW_NAME = "preview.png"
 class Place:
     """One file that will be written.
 
-    kind    what an older output here is, for the error line
-    option  that gives the folder
-    is_ours  whether a regular file at `path` is an older output
-    source  the file that is copied to `path`; one that lies there already needs no copy
+    kind     of an older output in this place, for the error line
+    option   that names the folder
+    is_ours  tests whether a regular file at `path` is an older output
+    source   the file that is copied to `path`; if it is already there, no copy is needed
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Place:
 
 
 def metaimage_places(folder: Path, name: str, option: str) -> list[Place]:
-    """Header and voxels of a MetaImage; `.zraw` is replaced only if an older header names it."""
+    """Places of the header and the voxels of a MetaImage; a `.zraw` is replaced only if an older header names it."""
     header = folder / f"{name}.mhd"
     voxels = folder / f"{voxel_stem(name)}.raw"
     return [
@@ -49,7 +49,7 @@ def metaimage_places(folder: Path, name: str, option: str) -> list[Place]:
 
 
 def label_map_places(folder: Path, base: str, fields: Sequence[str]) -> list[Place]:
-    """The label maps of `fields` in the output folder."""
+    """Places of the label maps of `fields` in the output folder."""
     names = label_map_names(base, list(fields)).values()
     return [place for name in names for place in metaimage_places(folder, name, "output")]
 
@@ -57,7 +57,7 @@ def label_map_places(folder: Path, base: str, fields: Sequence[str]) -> list[Pla
 def publish_places(
     folder: Path, base: str, masks: Sequence[str], copies: Iterable[Path], render_settings: Path
 ) -> list[Place]:
-    """The publish folder: the volume, the label maps `masks` by name, `copies` as they are, the renderer's files."""
+    """Places in the publish folder: the volume, the label maps `masks` by name, `copies`, and the renderer's files."""
     density, *_ = places = metaimage_places(folder, published_name(base), "publish")
     for mask in published_masks(base, masks):
         places += metaimage_places(folder, mask, "publish")
@@ -71,27 +71,31 @@ def publish_places(
 
 
 def published_masks(base: str, masks: Sequence[str]) -> list[str]:
-    """Name without extension of each label map in the publish folder."""
+    """Return the name without extension of each label map in the publish folder."""
     names = [base] if len(masks) == 1 else masks
     return [published_name(f"{name}.out") for name in names]
 
 
-def copied_files(volume: Volume | VolumeHeader) -> tuple[Path, ...]:
-    """Files of the input that are published as they are."""
+def files_to_copy(volume: Volume | VolumeHeader) -> tuple[Path, ...]:
+    """Files of the input that are published unchanged: those of a NIfTI volume."""
     return (volume.files or (volume.path,)) if volume.format == "nifti" else ()
 
 
 def preview_place(path: Path) -> Place:
+    """Place of the preview."""
     return Place(path, "a preview of an older run", "output", is_preview)
 
 
 def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
-    """Raise an error for the first place that cannot be taken; nothing is changed.
+    """Raise an error for the first place that cannot be used; no file changes.
 
-    inputs  every file that the run reads; none of them is replaced, under whatever name it is found
+    Args:
+        places: of the files that will be written.
+        inputs: every file that the run reads; none of them is replaced, under any name.
 
-    Raises `ConfigError` for a folder, link, device or another program's file, and for a file of `inputs`; `OSError` for
-    what cannot be looked at.
+    Raises:
+        ConfigError: in a place is a folder, link, device, another program's file, or a file of `inputs`.
+        OSError: a file cannot be examined.
     """
     protected = {_identity(file.stat()): file for file in inputs if file.exists()}
     for place in places:
@@ -103,9 +107,9 @@ def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
             continue
         source = protected.get(_identity(status))
         if source is not None:
-            found = "is the input itself" if source == place.path else f"is the input file {source}"
+            relation = "is the input itself" if source == place.path else f"is the input file {source}"
             raise ConfigError(
-                f"{place.path}: {found} (or an older result taken for it) and would be replaced",
+                f"{place.path}: {relation} (or an older result taken for it) and would be replaced",
                 remedy=f"give another folder with --{place.option}, or name the input file with --input",
             )
         check_is_file(place.path)
@@ -117,23 +121,23 @@ def check_places(places: Iterable[Place], inputs: Iterable[Path] = ()) -> None:
 
 
 def check_name(place: Place) -> None:
-    """Raise `InputError` for a name or path that is too long, also in the hidden folder where the file is made."""
+    """Raise `InputError` if the name or the path is too long, also in the hidden folder where the file is written."""
     folder, name = place.path.parent.absolute(), place.path.name
     existing = next((path for path in (folder, *folder.parents) if _exists(path)), Path("/"))
     path = folder / f"{'x' * HIDDEN_BYTES}" / name
-    for found, kind, most in (
+    for nbytes, kind, most in (
         (len(os.fsencode(name)), "name", os.pathconf(existing, "PC_NAME_MAX")),
         (len(os.fsencode(path)) + 1, "path", os.pathconf(existing, "PC_PATH_MAX")),
     ):
-        if found > most:
+        if nbytes > most:
             raise InputError(
-                f"{place.path}: {found} bytes in the {kind} of the input's output, expected at most {most}",
+                f"{place.path}: {nbytes} bytes in the {kind} of the input's output, expected at most {most}",
                 remedy=f"rename the input, or give another folder with --{place.option}",
             )
 
 
 def is_in_place(place: Place) -> bool:
-    """Whether the file to copy lies in its place already, under this name or as another link to it."""
+    """Whether the file to copy is already in its place, under this name or as another link to it."""
     if place.source is None or place.path.is_symlink():
         return False
     return place.path.is_file() and place.source.is_file() and place.path.samefile(place.source)
@@ -142,7 +146,7 @@ def is_in_place(place: Place) -> bool:
 def _exists(folder: Path) -> bool:
     try:
         return folder.is_dir()
-    except OSError:  # its path is too long, or one above it closed to this user
+    except OSError:  # the path is too long, or this user may not enter a folder above it
         return False
 
 

@@ -1,4 +1,4 @@
-"""preview.png: an axial, a coronal and a sagittal plane with the labels' outlines."""
+"""preview.png: an axial, a coronal and a sagittal plane with the outlines of the labels."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import SimpleITK as sitk
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.volume.checks import Voxels
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.atomic import publish, staging
+from gpu_infer.writers.atomic import open_stage, publish
 from gpu_infer.writers.places import check_places, preview_place
-from gpu_infer.writers.raster import Rgb, draw_letter, halve, resize, resize_labels, tint
+from gpu_infer.writers.raster import Rgb, draw_letter, draw_plane
 from gpu_infer.writers.recognise import PNG_MARK, PNG_SIGNATURE
 
-# Level and width in HU between a lung and a soft-tissue window: vessels in the lung and the chest wall both show.
-CT_WINDOW = (-400.0, 1600.0)
+# Black and white in HU, between a lung and a soft-tissue window: vessels in the lung and the chest wall both show.
+CT_LIMITS = (-1200.0, 400.0)
 
 _PANEL = 480  # pixels of the longest side of any plane
 _GAP = 12
 _MARGIN = 12  # from the panel's edge to a letter's centre
-_SUPERSAMPLING = 2
-_LINE = 4  # outline, in supersampled pixels
-_BACKGROUND = 14.0
+_BACKGROUND = 14
 _SAMPLES = 200_000
 
 
@@ -35,8 +33,8 @@ _SAMPLES = 200_000
 class _View:
     """A plane across canonical axis `across`; both axes shown run downwards, which is the radiological convention.
 
-    With RAS+ axes that puts the patient's right at the left of axial and coronal planes, anterior on top of axial and
-    at the left of sagittal planes, superior on top of the others. `letters`: left, right, top, bottom.
+    With RAS+ axes, the patient's right is at the left of axial and coronal planes, anterior is on top of axial planes
+    and at the left of sagittal planes, and superior is on top of the others. `letters`: left, right, top, bottom.
     """
 
     across: int
@@ -46,17 +44,22 @@ class _View:
 _VIEWS = (_View(2, "RLAP"), _View(1, "RLSI"), _View(0, "APSI"))
 
 
-def write_preview(
-    volume: Volume, labels: NDArray[Any], path: Path, *, window: tuple[float, float] | None = None
-) -> Path:
+def write_preview(volume: Volume, labels: Voxels, path: Path) -> Path:
     """Write an RGB PNG of three planes side by side, in true proportions, and return its path.
 
-    labels  [I, J, K] integers on the volume's stored grid, 0 is background; each label has a colour of its own
-    window  (level, width) in physical units; None: CT_WINDOW for what looks like CT, else 1st to 99th percentile
+    Planes go through the labels' centre of mass, or through the slice with the most labels if the centre shows less
+    than half as many (between two lungs, for example); without labels through the middle. Of several channels the first
+    one is shown. If the values look like CT, `CT_LIMITS` are black and white, else the 1st and the 99th percentile.
 
-    Planes go through the labels' centre of mass, or through the slice with most labels where the centre shows less
-    than half as many (between two lungs, say); without labels through the middle. Of several channels the first one
-    is shown. Raises ConfigError (not .png, folder) and ResourceError (disk); ValueError for a foreign label grid.
+    Args:
+        volume: its first channel is shown.
+        labels: [I, J, K] integers on the volume's stored grid, 0 is background; each label has its own colour.
+        path: ends in .png; an older preview is replaced.
+
+    Raises:
+        ConfigError: the name, the folder, or a file of another program in the place.
+        ResourceError: the disk.
+        ValueError: the labels have another shape than the volume.
     """
     if path.suffix.lower() != ".png":
         raise ConfigError(f"preview {path}: expected a name that ends in .png", remedy="give another name")
@@ -67,25 +70,30 @@ def write_preview(
     mask = orientation.view(labels)
     spacing = volume.geometry.reoriented(orientation).spacing
     centre = _centre(mask)
-    low, high = _limits(volume, window)
+    black, white = _limits(volume)
     scale = _PANEL / max(n * mm for n, mm in zip(image.shape, spacing, strict=True))
     panels = []
     for view in _VIEWS:
         shown = [axis for axis in range(3) if axis != view.across]
         columns, rows = (max(round(image.shape[axis] * spacing[axis] * scale), 1) for axis in shown)
-        size = (rows * _SUPERSAMPLING, columns * _SUPERSAMPLING)
-        stored = image.take(centre[view.across], view.across).T[::-1, ::-1]
-        values = stored.astype(np.float64) * volume.slope + volume.inter
-        grey = np.clip((resize(np.nan_to_num(values, nan=low), size) - low) / (high - low), 0, 1) * 255
-        plane = mask.take(centre[view.across], view.across).T[::-1, ::-1]
-        panel = halve(tint(grey.astype(np.float32), resize_labels(plane, size), _LINE))
+        stored = _plane(image, view.across, centre)
+        physical = stored.astype(np.float64) * volume.slope + volume.inter
+        values = np.nan_to_num(physical, nan=black, posinf=white, neginf=black)
+        grey = (values - black) * (255 / (white - black))
+        panel = draw_plane(grey.astype(np.float32), _plane(mask, view.across, centre), (rows, columns))
         _annotate(panel, view.letters)
         panels.append(panel)
     _write_png(_side_by_side(panels), path)
     return path
 
 
-def _centre(mask: NDArray[Any]) -> tuple[int, ...]:
+def _plane(array: Voxels, across: int, centre: tuple[int, ...]) -> Voxels:
+    """Return the plane through `centre` [rows, columns]; both axes run downwards."""
+    plane: Voxels = array.take(centre[across], across).T[::-1, ::-1]
+    return plane
+
+
+def _centre(mask: Voxels) -> tuple[int, ...]:
     inside = mask != 0
     centre = []
     for axis, size in enumerate(mask.shape):
@@ -96,13 +104,8 @@ def _centre(mask: NDArray[Any]) -> tuple[int, ...]:
     return tuple(centre)
 
 
-def _limits(volume: Volume, window: tuple[float, float] | None) -> tuple[float, float]:
-    """Values that become black and white."""
-    if window is not None:
-        level, width = window
-        if not width > 0:
-            raise ConfigError(f"preview window width {width} is not positive", remedy="give (level, width)")
-        return level - width / 2, level + width / 2
+def _limits(volume: Volume) -> tuple[float, float]:
+    """Return the values that become black and white, in physical units."""
     stored = volume.data[0]
     step = max(round((stored.size / _SAMPLES) ** (1 / 3)), 1)
     sample = stored[::step, ::step, ::step].astype(np.float64) * volume.slope + volume.inter
@@ -110,7 +113,7 @@ def _limits(volume: Volume, window: tuple[float, float] | None) -> tuple[float, 
     if not sample.size:
         return 0.0, 1.0
     if sample.min() <= -900 and sample.max() >= 100:  # air and at least soft tissue with contrast or bone: HU
-        return CT_WINDOW[0] - CT_WINDOW[1] / 2, CT_WINDOW[0] + CT_WINDOW[1] / 2
+        return CT_LIMITS
     low, high = np.percentile(sample, (1, 99))
     return float(low), float(high if high > low else low + 1)
 
@@ -127,22 +130,20 @@ def _annotate(panel: Rgb, letters: str) -> None:
         draw_letter(panel, letter, row, column)
 
 
-def _side_by_side(panels: list[Rgb]) -> NDArray[np.uint8]:
+def _side_by_side(panels: list[Rgb]) -> Rgb:
     rows = max(panel.shape[0] for panel in panels) + 2 * _GAP
     columns = sum(panel.shape[1] + _GAP for panel in panels) + _GAP
-    page = np.full((rows, columns, 3), _BACKGROUND, np.float32)
+    page = np.full((rows, columns, 3), _BACKGROUND, np.uint8)
     left = _GAP
     for panel in panels:
         top = (rows - panel.shape[0]) // 2
         page[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
         left += panel.shape[1] + _GAP
-    return np.rint(page).astype(np.uint8)
+    return page
 
 
-def _write_png(page: NDArray[np.uint8], path: Path) -> None:
-    import SimpleITK as sitk
-
-    with staging(path.parent, path.stem) as stage:
+def _write_png(page: Rgb, path: Path) -> None:
+    with open_stage(path.parent, path.stem) as stage:
         png = stage / path.name
         sitk.WriteImage(sitk.GetImageFromArray(page, isVector=True), str(png))
         png.write_bytes(_mark(png.read_bytes()))
@@ -150,7 +151,7 @@ def _write_png(page: NDArray[np.uint8], path: Path) -> None:
 
 
 def _mark(png: bytes) -> bytes:
-    """With a text chunk behind the first one (length, IHDR and 13 bytes, checksum): see `recognise.is_preview`."""
+    """Insert a text chunk after the first one (length, IHDR and 13 bytes, checksum), for `recognise.is_preview`."""
     start = len(PNG_SIGNATURE) + 4 + 4 + 13 + 4
     chunk = struct.pack(">I", len(PNG_MARK) - 4) + PNG_MARK + struct.pack(">I", zlib.crc32(PNG_MARK))
     return png[:start] + chunk + png[start:]

@@ -1,4 +1,4 @@
-"""The publish folder: everything that a renderer needs to show the volume with its segmentation."""
+"""Fill the publish folder with what a renderer needs to show the volume with its segmentation."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
-
-from numpy.typing import NDArray
+from typing import Literal
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.volume.checks import Voxels
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.atomic import check_space, staging
+from gpu_infer.writers.atomic import check_space, make_folder, open_stage
 from gpu_infer.writers.atomic import publish as move_into_place
 from gpu_infer.writers.copies import check_present, common_permissions, copy_file, copy_mask
-from gpu_infer.writers.folders import make_folder
 from gpu_infer.writers.metaimage import HEADER_BYTES, write_pair
 from gpu_infer.writers.names import published_name
-from gpu_infer.writers.places import META_NAME, check_places, copied_files, is_in_place, publish_places, published_masks
+from gpu_infer.writers.places import (
+    META_NAME,
+    check_places,
+    files_to_copy,
+    is_in_place,
+    publish_places,
+    published_masks,
+)
 from gpu_infer.writers.recognise import copies_comment
-from gpu_infer.writers.render_settings import FILE_NAME, load_render_settings
+from gpu_infer.writers.render_settings import FILE_NAME, check_render_settings
 from gpu_infer.writers.scaled import ScaledVoxels
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Dialect = Literal["v1", "v2", "both"]
 _AS_STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32")
@@ -41,40 +46,42 @@ def publish(
     *,
     dialect: Dialect = "v1",
 ) -> list[Path]:
-    """Fill `folder` (made when missing) and return its files, `config.meta` last.
+    """Fill `folder`, which is made if it is missing, and return its files, `config.meta` last.
 
-    <name>.mhd, .raw          the input in physical units: stored dtype where slope and inter do nothing, else int16
-                              when all values are whole and fit, else float32; of several channels the first one
-    <name>.nii.gz             a NIfTI input is copied as it is, too; renderers of the time read MHD only
-    <name>.out.mhd, .out.raw  the segmentation, copied from `mask_mhd`; of several `<its name>.out.*` each
+    <name>.mhd, .raw          the input in physical units: in its stored dtype if slope and inter change nothing, else
+                              int16 if all values are whole numbers in its range, else float32; of several channels the
+                              first one
+    <name>.nii.gz             an unchanged copy of a NIfTI input, although renderers of the time read MHD only
+    <name>.out.mhd, .out.raw  the segmentation, copied from `mask_mhd`; `<its name>.out.*` for each of several
     config_render.json        copied from `render_settings`, after a check
-    config.meta               names of the above for `model_name`; dialect v1 (density, seg_masks), v2 (data: file and
-                              order) or both in one file
+    config.meta               names of the files above, for `model_name`; dialect v1 (density, seg_masks), v2 (data:
+                              file and order) or both in one file
 
-    All files appear together or none does; older ones of the same names are replaced. An input that lies in `folder`
-    stays as it is. The input's voxels have its permissions, the segmentation those of `mask_mhd`. Raises ConfigError
-    (settings, folder, dialect, a file of another program), InputError (the mask's header, an input that is gone),
-    ResourceError (disk).
+    All files appear together or none does; older files of the same names are replaced. An input inside `folder` stays
+    unchanged. The published voxels have the permissions of the input, the segmentation those of `mask_mhd`.
+
+    Raises:
+        ConfigError: settings, folder, dialect, or a file of another program.
+        InputError: the mask's header, or an input that does not exist any more.
+        ResourceError: the disk.
     """
     if dialect not in ("v1", "v2", "both"):
         raise ConfigError(f"publish dialect {dialect!r} unknown", remedy="choose v1, v2 or both")
-    load_render_settings(render_settings)
+    check_render_settings(render_settings)
     base = base_name(volume.path)
     masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
     mask_names = [base_name(mask) for mask in masks]
-    copies = copied_files(volume)
+    copies = files_to_copy(volume)
     check_present(copies)
     places = publish_places(folder, base, mask_names, copies, render_settings)
     make_folder(folder)
     present = {place.path.name for place in places if is_in_place(place)}
-    with staging(folder, base) as stage:
-        copied = [file for file in copies if file.name not in present]
-        density, voxels = _write_density(volume, stage, published_name(base), copied)
-        names = [voxels.name, density.name]
-        for file in copies:
-            names.append(file.name)
-            if file.name not in present:
-                copy_file(file, stage / file.name)
+    with open_stage(folder, base) as stage:
+        missing = [file for file in copies if file.name not in present]
+        density, voxels = _write_density(volume, stage, published_name(base), missing)
+        names = [voxels.name, density.name, *(file.name for file in copies)]
+        for file in missing:
+            copy_file(file, stage / file.name)
         outs = published_masks(base, mask_names)
         for mask, out in zip(masks, outs, strict=True):
             names += copy_mask(mask, stage, out)
@@ -99,8 +106,8 @@ def _write_density(volume: Volume, stage: Path, name: str, copies: Sequence[Path
     return pair
 
 
-def _meta(density: str, masks: list[str], model_name: str, dialect: Dialect) -> dict[str, Any]:
-    meta: dict[str, Any] = {"name": model_name, "settings": FILE_NAME}
+def _meta(density: str, masks: list[str], model_name: str, dialect: Dialect) -> dict[str, object]:
+    meta: dict[str, object] = {"name": model_name, "settings": FILE_NAME}
     if dialect != "v2":
         meta |= {"density": density, "seg_masks": masks}
     if dialect != "v1":
@@ -108,11 +115,11 @@ def _meta(density: str, masks: list[str], model_name: str, dialect: Dialect) -> 
     return meta
 
 
-def _physical(volume: Volume) -> NDArray[Any] | ScaledVoxels:
-    """[I, J, K] of the first channel in physical units."""
+def _physical(volume: Volume) -> Voxels | ScaledVoxels:
+    """Return the first channel in physical units, [I, J, K]."""
     if volume.channels > 1:
-        logger.warning("%s: %d channels, the first one is published", volume.path, volume.channels)
-    stored: NDArray[Any] = volume.data[0]
+        log.warning("%s: %d channels, the first one is published", volume.path, volume.channels)
+    stored: Voxels = volume.data[0]
     plain = volume.slope == 1.0 and volume.inter == 0.0
     if plain and stored.dtype.name in _AS_STORED:
         return stored

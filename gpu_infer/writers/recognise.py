@@ -1,4 +1,4 @@
-"""Whether a file in an output's place is an older output, which may be replaced, or somebody else's."""
+"""Recognise older outputs, which may be replaced, among the files in the places of outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpu_infer.writers.header_fields import DATA_FILE, read_fields
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_MARK = b"tEXtSoftware\0gpu_infer"
-"""Type and content of the chunk behind the size of each preview.png."""
+"""Type and content of the chunk after the first one (the size) of each preview.png."""
 
 _PNG_HEAD = 128
 _META_LIMIT = 1 << 20
@@ -26,13 +26,13 @@ PLAIN_FIELDS = {
     *("TransformMatrix", "Offset", "CenterOfRotation", "AnatomicalOrientation", "ElementSpacing"),
     *("DimSize", "ElementType", DATA_FILE),
 }
-"""Fields of our headers, which are those that ITK writes for an image without tags."""
+"""Fields of this package's headers, which are those that ITK writes for an image without tags."""
 
 
 def is_header(path: Path) -> bool:
-    """A plain MetaImage header: `PLAIN_FIELDS` alone, and the Comment of a published volume.
+    """Whether `path` is a plain MetaImage header: `PLAIN_FIELDS` only, and perhaps the Comment of a published volume.
 
-    ITK adds tags to an image that it has read, so that a label map which somebody edited there is none.
+    ITK adds tags to an image that it has read, so a label map that was edited with ITK does not count.
     """
     fields = read_fields(path)
     if fields is None:
@@ -41,20 +41,20 @@ def is_header(path: Path) -> bool:
 
 
 def is_voxels(path: Path, header: Path) -> bool:
-    """The voxels that the MetaImage `header` in the same folder names."""
+    """Whether the MetaImage `header` in the same folder names `path` as its voxels."""
     fields = read_fields(header)
     return fields is not None and fields[DATA_FILE] == path.name
 
 
 def is_preview(path: Path) -> bool:
-    """A PNG with the mark of this program."""
+    """Whether `path` is a PNG with the mark of this program."""
     with path.open("rb") as file:
         head = file.read(_PNG_HEAD)
     return head.startswith(PNG_SIGNATURE) and PNG_MARK in head
 
 
 def is_meta(path: Path) -> bool:
-    """A config.meta: an object with the keys of one of the dialects."""
+    """Whether `path` is a config.meta: an object with the keys of one of the dialects."""
     if path.stat().st_size > _META_LIMIT:
         return False
     try:
@@ -67,29 +67,29 @@ def is_meta(path: Path) -> bool:
 
 
 def is_render_settings(path: Path) -> bool:
-    """A config_render.json that the renderer would take."""
-    from gpu_infer.writers.render_settings import load_render_settings
+    """Whether `path` is a config_render.json."""
+    from gpu_infer.writers.render_settings import check_render_settings
 
     if path.stat().st_size > _META_LIMIT:
         return False
     try:
-        load_render_settings(path)
+        check_render_settings(path)
     except (GpuInferError, RecursionError):
         return False
     return True
 
 
 def copies_comment(files: Iterable[Path]) -> str:
-    """Comment in a published header by which `is_copy` recognises the files that are copied with it.
+    """Return the Comment of a published header by which `is_copy` recognises the files that are copied with it.
 
-    Digests rather than names: MetaIO copies a Comment into 255 bytes without a look at its length. Digests rather than
-    sizes and times: a copy that somebody has edited is no copy any more.
+    It has digests of names, because MetaIO copies a Comment into 255 bytes without a check of its length, and digests
+    of contents instead of sizes and times, because a copy that somebody edited must not count as a copy.
     """
     return " ".join([_COPIES, *(f"{_name_digest(file)}:{_content_digest(file)}" for file in files)])
 
 
 def is_copy(path: Path, source: Path, density: Path) -> bool:
-    """A copy as it was published with the MetaImage `density`, or one that is equal to `source`."""
+    """Whether `path` is the copy that was published with the MetaImage `density`, or is equal to `source`."""
     comment = (read_fields(density) or {}).get(_COMMENT, "")
     if comment.startswith(_COPIES):
         pairs = [word.partition(":") for word in comment.split()]

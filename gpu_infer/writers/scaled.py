@@ -1,36 +1,38 @@
-"""Voxels in physical units, computed as they are written."""
+"""Voxels in physical units, computed while they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_infer.volume.checks import DType, Voxels
+
 
 class ScaledVoxels:
-    """slope · stored + inter of an array [I, J, K], a few slices at a time: no copy of the volume is ever held.
+    """The voxels slope · stored + inter of an array [I, J, K], computed a few slices at a time, without a whole copy.
 
-    dtype is int16 where all values are whole and fit, else float32. That is found out here, in one pass.
+    The dtype is int16 if all values are whole numbers in its range, else float32; the constructor decides it in one
+    pass over the voxels.
     """
 
-    def __init__(self, stored: NDArray[Any], slope: float, inter: float) -> None:
+    def __init__(self, stored: Voxels, slope: float, inter: float) -> None:
         self._stored, self._slope, self._inter = stored, slope, inter
         self.shape: tuple[int, ...] = stored.shape
         whole = all(_is_int16(part) for part in self._parts(0, stored.shape[2]))
-        self.dtype: np.dtype[Any] = np.dtype(np.int16 if whole else np.float32)
+        self.dtype: DType = np.dtype(np.int16 if whole else np.float32)
 
     @property
     def nbytes(self) -> int:
         return self._stored.size * self.dtype.itemsize
 
-    def slices(self, low: int, high: int) -> NDArray[Any]:
-        """[k, J, I] of slices low ≤ k < high (at most the last one), contiguous."""
+    def slices(self, low: int, high: int) -> Voxels:
+        """Return [k, J, I], contiguous, for the slices low ≤ k < high; `high` may exceed their number."""
         high = min(high, self.shape[2])
         out = np.empty((high - low, *self.shape[1::-1]), self.dtype)
-        for part, into in zip(self._parts(low, high), out, strict=True):
-            into[...] = part.T
+        for part, target in zip(self._parts(low, high), out, strict=True):
+            target[...] = part.T
         return out
 
     def _parts(self, low: int, high: int) -> Iterator[NDArray[np.float64]]:

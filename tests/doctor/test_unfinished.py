@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from gpu_infer.doctor.folders import check_unfinished
-from gpu_infer.writers.atomic import staging
+from gpu_infer.writers.atomic import open_stage
 from gpu_infer.writers.unfinished import Unfinished, find_unfinished
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from gpu_infer.writers.atomic import staging
-with staging(Path(sys.argv[1]), "ct") as stage:
+from gpu_infer.writers.atomic import open_stage
+with open_stage(Path(sys.argv[1]), "ct") as stage:
     (stage / "ct.raw").write_bytes(bytes(100))
     print(stage, flush=True)
     time.sleep(60)
@@ -61,7 +61,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     (tmp_path / ".link.abcdefgh.partial").symlink_to(target)
     (tmp_path / ".own.partial").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    with staging(tmp_path, "mine") as stage:
+    with open_stage(tmp_path, "mine") as stage:
         assert find_unfinished(tmp_path) == Unfinished(living=[stage])
     assert check_unfinished("output", tmp_path, clean=True) == []
     assert sorted(tmp_path.rglob("*")) == before

@@ -24,7 +24,7 @@ from gpu_infer.transforms.registry import TRANSFORMS
 from gpu_infer.triton.model.repository import model_in_repository
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.writers.render_settings import load_render_settings
+from gpu_infer.writers.render_settings import check_render_settings
 
 ENVIRONMENT = {"WORD": "some word", "NUMBER": "3", "EMPTY": "", "LONG": "9" * 5000}
 FOLDER = resource_folder("config")
@@ -208,7 +208,7 @@ def make(rng: random.Random, folder: Path) -> Callable[[], object]:
         content = change_bytes(rng, content)
     (folder / name).write_bytes(content)
     if name == "config_render.json":
-        return lambda: load_render_settings(folder / name)
+        return lambda: check_render_settings(folder / name)
     if name == "logging_config.json":
         return lambda: configure_logs(folder)
     return lambda: plan(folder / name)

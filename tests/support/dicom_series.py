@@ -1,4 +1,4 @@
-"""DICOM files made with pydicom."""
+"""DICOM files for tests, written with pydicom."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def pixels(number: int) -> np.ndarray:
 
 
 def hounsfield(numbers: range | list[int]) -> np.ndarray:
-    """[1, I, J, K] values of slices that `write_slice` wrote."""
+    """Return the values [1, I, J, K] of slices that `write_slice` wrote."""
     return np.stack([pixels(n).astype(int) - 1024 for n in numbers]).transpose(2, 1, 0)[None]
 
 
 def refused(folder: Path, text: str) -> str:
-    """The one line of the error that refuses `folder`; it matches `text`."""
+    """Check that `folder` is refused with one line that matches `text`, and return the line."""
     with pytest.raises(InputError, match=text) as caught:
         read_volume(folder)
     assert str(folder) in str(caught.value)
@@ -73,7 +73,7 @@ def write_slice(
     position: np.ndarray | None = None,
     **tags: object,
 ) -> None:
-    """Slice `number`: random pixels, HU = stored − 1024, at 10, 20, 30 plus `number` steps along the normal."""
+    """Write slice `number`: random pixels, HU = stored − 1024, at 10, 20, 30 plus `number` steps along the normal."""
     ds = dataset(CT, series)
     pixel_tags(ds)
     where = np.array([10.0, 20, 30]) + STEP * number * normal(cosines) if position is None else position
@@ -91,7 +91,7 @@ def write_slice(
 
 
 def write_series(folder: Path, numbers: range | list[int], **tags: object) -> Path:
-    """File names in an order that is not the order in space, without an extension."""
+    """Write slices under names without extension, in an order that is not the order in space."""
     folder.mkdir(exist_ok=True)
     for number in numbers:
         write_slice(folder / f"IM{(number * 7) % 100:03d}", number, **tags)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def write_series(folder: Path, numbers: range | list[int], **tags: object) -> Pa
 
 
 def write_enhanced(path: Path, numbers: list[int], edit: Callable[[Dataset], object] = lambda ds: None) -> None:
-    """Frames as `write_slice` writes slices; `edit` changes the data set before it is saved."""
+    """Write frames as `write_slice` writes slices; `edit` changes the data set before it is saved."""
     ds = dataset(ENHANCED_CT, "1.2.826.0.1.7")
     pixel_tags(ds)
     ds.NumberOfFrames = len(numbers)

@@ -1,7 +1,7 @@
-"""Writing a run's files, killed: at random moments, or at every step that changes a folder.
+"""Kill processes that write a run's files: at random moments, or at every step that changes a folder.
 
-python tests/support/killed_writers.py FOLDER --moments 200 --seed 1: prints one JSON line with what went wrong. A round
-writes two label maps, publishes and draws a preview over those of an older round, dies, and is cleaned.
+python tests/support/killed_writers.py FOLDER --moments 200 --seed 1: prints one JSON line with all failures. A round
+writes two label maps, publishes and draws a preview over those of an older round, dies, and is cleaned up.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from gpu_infer.writers.publish import publish
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
-"""Audit events of what changes a folder; files are made in hidden folders only."""
+"""Audit events of changes of a folder; new files appear in hidden folders only."""
 
 FIELDS = ("lung", "liver")
 SETTINGS = resource_folder("config") / "config_render.json"
 
 
 class Case:
-    """An input, and folders with the older results of a run: every voxel is 1."""
+    """An input, and folders for the results of a run."""
 
     def __init__(self, root: Path, size: int, *, into_input: bool) -> None:
         self.output = root / "output"
@@ -57,7 +57,7 @@ class Case:
         self.input = (path.read_bytes(), path.stat().st_ino)
 
     def write(self, value: int) -> None:
-        """What a run does after the inference, with the check before it."""
+        """Do what a run does before and after the inference; every label is `value`."""
         check_outputs(self.volume, FIELDS, self.output, self.publish, SETTINGS, preview=True)
         labels = np.full(self.grid.shape[::-1], value, np.uint8).transpose(2, 1, 0)
         maps = dict.fromkeys(FIELDS, (labels, "uint8"))
@@ -66,8 +66,8 @@ class Case:
         write_preview(self.volume, labels, self.output / "preview.png")
 
     def check_visible(self) -> list[str]:
-        """What is wrong with what a reader finds before anything is cleaned: complete, or no header."""
-        found, wrong = set(), []
+        """List faults that a reader sees before cleaning: a label map is complete, or has no header."""
+        label_values, wrong = set(), []
         for folder in (self.output, self.publish):
             for header in folder.glob("*.mhd"):
                 fields = read_fields(header)
@@ -77,9 +77,9 @@ class Case:
                 if fields is None or len(values) != 1:
                     wrong.append(f"{header}: {len(content)} bytes of {values}")
                 if folder == self.output:
-                    found.add(tuple(sorted(values)))
-        if len(found) > 1:
-            wrong.append(f"label maps of two runs: {found}")
+                    label_values.add(tuple(sorted(values)))
+        if len(label_values) > 1:
+            wrong.append(f"label maps of two runs: {label_values}")
         if (self.volume.path.read_bytes(), self.volume.path.stat().st_ino) != self.input:
             wrong.append("the input is another file")
         return wrong
@@ -89,7 +89,7 @@ class Case:
             check_unfinished("output", folder, clean=True)
 
     def check_cleaned(self, expected: set[str]) -> list[str]:
-        """After cleaning: the files of one complete run, whichever, and nothing else."""
+        """List faults after cleaning: there are the files of one complete run, old or new, and no others."""
         wrong = self.check_visible()
         if self.files() != expected:
             wrong.append(f"files: {sorted(self.files() ^ expected)}")
@@ -117,7 +117,7 @@ def in_child(body: Callable[[], Any], during: Callable[[int], Any] = lambda _pid
 
 
 def die_at(step: int) -> None:
-    """SIGKILL for this process right before its change number `step` of a folder."""
+    """Kill this process (SIGKILL) directly before its change number `step` of a folder."""
     count = 0
 
     def hook(event: str, _arguments: Any) -> None:
@@ -131,7 +131,7 @@ def die_at(step: int) -> None:
 
 
 def at_random_moments(root: Path, moments: int, seed: int, size: int) -> dict[str, Any]:
-    """Kill `moments` runs; how they ended, by signal and code, and what was wrong after which."""
+    """Kill `moments` runs; count their ends by signal and exit code, and list the faults after each."""
     chance = random.Random(seed)
     ends: Counter[str] = Counter()
     wrong: list[str] = []
@@ -162,7 +162,7 @@ def at_random_moments(root: Path, moments: int, seed: int, size: int) -> dict[st
 
 
 def at_every_step(root: Path, *, into_input: bool, first: int = 0, every: int = 1) -> dict[str, Any]:
-    """Kill a run before each change of a folder, and cleaning at its first ones; the steps, and what was wrong."""
+    """Kill a run before each change of a folder, and cleaning at its first ones; count steps and list faults."""
     preview._PANEL = 32  # pixels: drawing is most of a round's time, and no step of it
     wrong: list[str] = []
     step, code = first, -int(signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""Several processes that write label maps of one name at the same moment, round after round.
+"""Several processes write label maps of one name at the same moment, in many rounds.
 
-python tests/support/rival_writers.py FOLDER --writers 8 --rounds 500: prints one JSON line with what went wrong.
+python tests/support/rival_writers.py FOLDER --writers 8 --rounds 500: prints one JSON line with all failures.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def race(folder: Path, writers: int, rounds: int, fields: int, seed: int) -> dict[str, Any]:
-    """Number of rounds, mixtures (header of one writer, voxels of another) and errors that a writer raised."""
+    """Count rounds, list mixtures (header of one writer, voxels of another), errors of writers and leftover files."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(writers + 1)
     errors = context.SimpleQueue()
@@ -59,8 +59,8 @@ def race(folder: Path, writers: int, rounds: int, fields: int, seed: int) -> dic
     raised = []
     while not errors.empty():
         raised.append(errors.get())
-    left = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
-    return {"rounds": rounds, "writers": writers, "mixtures": mixtures, "errors": raised, "left": left}
+    leftovers = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+    return {"rounds": rounds, "writers": writers, "mixtures": mixtures, "errors": raised, "leftovers": leftovers}
 
 
 def write(
@@ -86,7 +86,7 @@ def write(
 
 
 def check(folder: Path, writers: int, fields: int) -> str | None:
-    """What is wrong with the output of a round."""
+    """Describe what is wrong with the output of a round; None if it is right."""
     winners = set()
     for name in ["ct"] if fields == 1 else [f"ct.f{n}" for n in range(fields)]:
         header = read_fields(folder / f"{name}.mhd")

@@ -1,4 +1,4 @@
-"""A function called in a process of its own: its answer, and every way in which it can fail to give one."""
+"""A function called in a child process: its answer, and every failure to answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be opened as a volume or as its data: regular files, with their header or below it."""
+"""Files that may be opened as a volume or as its data: regular files, in the folder of their header or below."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import InputError, ResourceError
-from gpu_infer.volume.channels import choose_files
-from gpu_infer.volume.input_files import choose_input
+from gpu_infer.volume.input_files import choose_files, choose_input
 from gpu_infer.volume.read import read_header, read_volume
 
 VOXELS = np.arange(24, dtype=np.uint8)
@@ -189,14 +188,14 @@ def test_too_few_descriptors_are_a_lack_of_resources(
         read_volume(tmp_path / name)
 
 
-def test_memory_that_is_not_there_is_a_lack_of_resources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_a_lack_of_resources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "v.nii"
     nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.eye(4)), path)
 
     def refuse(*_: object, **__: object) -> None:
         raise MemoryError
 
-    for place in ("gpu_infer.volume.formats.spans.np.empty", "gpu_infer.volume.read.narrow"):
+    for place in ("gpu_infer.volume.formats.spans.np.empty", "gpu_infer.volume.read.convert_voxels"):
         with monkeypatch.context() as patch:
             patch.setattr(place, refuse)
             with pytest.raises(ResourceError, match=r"v\.nii: no memory for 0 MiB of voxels"):

@@ -1,4 +1,4 @@
-"""Headers changed at random, from fixed seeds: a volume or one line, whatever the file says."""
+"""Headers with random changes, from fixed seeds: the result is a volume or one error line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header of a volume without its voxels, and what becomes of voxels that are NaN or infinite."""
+"""The header of a volume without its voxels, and voxels that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.read import read_header, read_volumes, read_voxels
+from gpu_infer.volume.read import read_header, read_voxels
 
 DATA = np.random.default_rng(6).integers(0, 99, (5, 4, 3)).astype(np.int16)
 
@@ -26,7 +26,7 @@ def nifti(path: Path, data: np.ndarray, slope: float | None = None, inter: float
 
 @pytest.mark.parametrize("name", ["v.nii", "v.nii.gz", "v.mhd", "v.mha", "v.nrrd"])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_header_says_what_its_volume_is(tmp_path: Path, name: str, channels: int) -> None:
+def test_a_header_describes_its_volume(tmp_path: Path, name: str, channels: int) -> None:
     path = tmp_path / name
     if name.startswith("v.nii"):
         nifti(path, DATA if channels == 1 else np.stack([DATA, DATA], axis=-1))
@@ -66,11 +66,11 @@ def test_a_huge_volume_has_a_header(tmp_path: Path) -> None:
     assert read_header([path]).nbytes == 2 * 10**12
 
 
-@pytest.mark.parametrize(("dtype", "kept", "extra"), [("int64", "int32", 480), (">i2", "int16", 120)])
-def test_types_that_change_take_memory_in_passing(tmp_path: Path, dtype: str, kept: str, extra: int) -> None:
+@pytest.mark.parametrize(("dtype", "in_memory", "extra"), [("int64", "int32", 480), (">i2", "int16", 120)])
+def test_types_that_change_take_memory_temporarily(tmp_path: Path, dtype: str, in_memory: str, extra: int) -> None:
     header = read_header([nifti(tmp_path / "v.nii", DATA.astype(dtype))])
-    assert (header.dtype, header.extra) == (np.dtype(kept), extra)
-    assert read_voxels(header).dtype == kept
+    assert (header.dtype, header.extra) == (np.dtype(in_memory), extra)
+    assert read_voxels(header).dtype == in_memory
 
 
 def test_channels_of_several_files(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_channels_of_several_files(tmp_path: Path) -> None:
     assert header.files == tuple(paths)
     volume = read_voxels(header)
     np.testing.assert_array_equal(volume.data, np.stack([DATA, (DATA + 1) * 2.0 + 3]).astype(np.float32))
-    np.testing.assert_array_equal(read_volumes(paths).data, volume.data)
+    np.testing.assert_array_equal(read_voxels(read_header(paths)).data, volume.data)
     assert volume.files == tuple(paths)
 
 
@@ -89,13 +89,13 @@ def test_64_bit_files_that_do_not_become_one_type(tmp_path: Path) -> None:
     """Values above 2^31 need uint32, the other file's int32: neither may wrap."""
     paths = [nifti(tmp_path / "a.nii", DATA.astype(np.int64)), nifti(tmp_path / "b.nii", DATA + np.int64(2**31))]
     with pytest.raises(InputError, match=r"b\.nii: values do not fit int32"):
-        read_volumes(paths)
+        read_voxels(read_header(paths))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("slope", "inter", "stored"), [(None, 0.0, 7.0), (2.0, 3.0, 2.0)])
 @pytest.mark.parametrize("dtype", ["float32", "float64", ">f4"])
-def test_a_value_takes_the_place_of_nan_and_infinity(
+def test_a_value_replaces_nan_and_infinity(
     tmp_path: Path, wrong: float, slope: float | None, inter: float, stored: float, dtype: str
 ) -> None:
     data = DATA.astype(dtype)

@@ -1,4 +1,4 @@
-"""Runs that are killed while they write: complete or nothing, the input untouched, nothing left after cleaning."""
+"""Runs that are killed while they write: complete or nothing, the input unchanged, no leftovers after cleaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("killed_writers.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "killed_writers.py"
 
 
 def killed(folder: Path, *options: str) -> dict[str, Any]:

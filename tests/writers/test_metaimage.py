@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
-from gpu_infer.writers.metaimage import fit_labels, write_metaimage
+from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.output_dtype import OUTPUT_DTYPES
 
 SHAPE = (5, 4, 3)
@@ -42,16 +42,15 @@ def assert_geometry(image: sitk.Image, geometry: Geometry, tolerance: float = 1e
 
 
 @pytest.mark.parametrize("dtype", OUTPUT_DTYPES)
-@pytest.mark.parametrize("compress", [False, True])
-def test_every_dtype(tmp_path: Path, dtype: str, compress: bool) -> None:
+def test_every_dtype(tmp_path: Path, dtype: str) -> None:
     array = stored(dtype)
-    mhd, raw = write_metaimage(array, grid(), tmp_path, "seg", compress=compress)
-    assert (mhd.name, raw.name) == ("seg.mhd", "seg.zraw" if compress else "seg.raw")
+    mhd, raw = write_metaimage(array, grid(), tmp_path, "seg")
+    assert (mhd.name, raw.name) == ("seg.mhd", "seg.raw")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mhd.name, raw.name])
     image = sitk.ReadImage(mhd)
-    found = sitk.GetArrayFromImage(image)
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, array.transpose(2, 1, 0))
+    read_back = sitk.GetArrayFromImage(image)
+    assert read_back.dtype == dtype
+    np.testing.assert_array_equal(read_back, array.transpose(2, 1, 0))
     assert_geometry(image, grid())
     np.testing.assert_array_equal(read_volume(mhd).data[0], array)
 
@@ -126,23 +125,22 @@ def test_any_strides_and_byte_order(tmp_path: Path, make) -> None:  # type: igno
 def test_blocks_of_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpu_infer.writers.metaimage._CHUNK", 45)
     array = np.ascontiguousarray(stored("uint16", (5, 4, 7)))
-    for compress in (False, True):
-        mhd, _ = write_metaimage(array, grid((5, 4, 7)), tmp_path, "s", compress=compress)
-        np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(mhd)), array.transpose(2, 1, 0))
+    mhd, _ = write_metaimage(array, grid((5, 4, 7)), tmp_path, "s")
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(mhd)), array.transpose(2, 1, 0))
 
 
 def test_read_write_read_is_the_identity(tmp_path: Path) -> None:
-    made = sitk.GetImageFromArray(stored("int16").transpose(2, 1, 0))
-    made.SetSpacing((0.627, 0.627, 5.0))
-    made.SetOrigin((-160.3, 1e3 / 7, 22.0))
-    made.SetDirection((0, 0, 1, -1, 0, 0, 0, 1, 0))
-    sitk.WriteImage(made, tmp_path / "in.mha")
+    original = sitk.GetImageFromArray(stored("int16").transpose(2, 1, 0))
+    original.SetSpacing((0.627, 0.627, 5.0))
+    original.SetOrigin((-160.3, 1e3 / 7, 22.0))
+    original.SetDirection((0, 0, 1, -1, 0, 0, 0, 1, 0))
+    sitk.WriteImage(original, tmp_path / "in.mha")
     volume = read_volume(tmp_path / "in.mha")
     mhd, _ = write_metaimage(volume.data[0], volume.geometry, tmp_path, "out")
     again = sitk.ReadImage(mhd)
-    assert again.GetSpacing() == made.GetSpacing()
-    assert again.GetOrigin() == made.GetOrigin()
-    assert again.GetDirection() == made.GetDirection()
+    assert again.GetSpacing() == original.GetSpacing()
+    assert again.GetOrigin() == original.GetOrigin()
+    assert again.GetDirection() == original.GetDirection()
 
 
 def test_misuse_is_a_value_error(tmp_path: Path) -> None:
@@ -157,50 +155,6 @@ def test_dtypes_that_are_not_written(tmp_path: Path, dtype: str) -> None:
     with pytest.raises(ConfigError, match=f"writers.args.dtype '{dtype}' cannot be written"):
         write_metaimage(stored().astype(dtype), grid(), tmp_path, "a")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("label", "dtype", "text", "remedy"),
-    [
-        (300, "uint8", r"label 300 does not fit the output dtype uint8 \(0\.\.255\)", "dtype to uint16"),
-        (256, "uint8", "label 256 does not fit", "dtype to uint16"),
-        (-1, "uint8", "label -1 does not fit", "dtype to int16"),
-        (200, "int8", r"label 200 does not fit the output dtype int8 \(-128\.\.127\)", "dtype to uint8"),
-        (70000, "uint16", "label 70000 does not fit", "dtype to uint32"),
-        (2**24 + 1, "float32", "label 16777217 does not fit", "dtype to uint32"),
-        (2**40, "int32", "label 1099511627776 does not fit", "dtype to float64"),
-    ],
-)
-def test_labels_never_wrap_around(label: int, dtype: str, text: str, remedy: str) -> None:
-    labels = np.zeros((2, 3, 4), np.int64)
-    labels[1, 2, 3] = label
-    with pytest.raises(ConfigError, match=text) as caught:
-        fit_labels(labels, dtype)
-    assert remedy in str(caught.value)
-    assert caught.value.exit_code == 2
-
-
-@pytest.mark.parametrize("dtype", OUTPUT_DTYPES)
-def test_labels_that_fit(dtype: str) -> None:
-    labels = stored("uint16")
-    fitted = fit_labels(labels, dtype)
-    assert fitted.dtype == dtype
-    np.testing.assert_array_equal(fitted, labels)
-    assert fitted.T.flags.c_contiguous  # memory order kept
-    assert fit_labels(fitted, dtype) is fitted
-
-
-@pytest.mark.parametrize("dtype", ["int64", "uint7", "label", "object"])
-def test_unknown_output_dtypes(dtype: str) -> None:
-    with pytest.raises(ConfigError, match=f"writers.args.dtype '?{dtype}'? cannot be written") as caught:
-        fit_labels(stored(), dtype)
-    assert "uint16" in str(caught.value)
-
-
-def test_scores_are_no_labels() -> None:
-    with pytest.raises(ConfigError, match="values of dtype float32 are no labels of dtype uint8"):
-        fit_labels(stored("float32"), "uint8")
-    assert fit_labels(stored("float32"), "float64").dtype == np.float64
 
 
 @pytest.mark.parametrize("name", ["lunge größe", "my ct (1)", "ct.v2", "a=b", "100%d", "LISTED"])

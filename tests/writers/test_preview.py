@@ -1,4 +1,4 @@
-"""preview.png: where planes lie, which way is up, proportions, window and colours, read back pixel by pixel."""
+"""preview.png: planes, orientation, letters, proportions, limits of grey and colours, read back pixel by pixel."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import ndimage
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.preview import write_preview
-from gpu_infer.writers.raster import PALETTE, halve, resize, resize_labels, tint
+from gpu_infer.writers.raster import PALETTE
 
 GAP = 12
+
+
+def hounsfield(share: Any) -> Any:
+    """HU that are drawn with this share of white: CT is black at −1200 and white at 400."""
+    return (np.asarray(share) * 1600 - 1200).astype(np.float32)
 
 
 def volume(data: Any, affine: Any = None, slope: float = 1.0, inter: float = 0.0) -> Volume:
@@ -35,23 +37,22 @@ def read(path: Path) -> Any:
 
 def panels(page: Any, sizes: list[tuple[int, int]]) -> list[Any]:
     """Panels of known [rows, columns] out of a page, by the layout: a gap around each, centred in height."""
-    found, left = [], GAP
+    result, left_edge = [], GAP
     for rows, columns in sizes:
         top = (page.shape[0] - rows) // 2
-        found.append(page[top : top + rows, left : left + columns])
-        left += columns + GAP
-    assert left == page.shape[1]
-    return found
+        result.append(page[top : top + rows, left_edge : left_edge + columns])
+        left_edge += columns + GAP
+    assert left_edge == page.shape[1]
+    return result
 
 
 def test_radiological_convention_and_proportions(tmp_path: Path) -> None:
-    """One bright octant per plane tells where right, anterior and superior end up; voxels are 1×2×4 mm."""
+    """One bright octant per plane shows where right, anterior and superior are; voxels are 1×2×4 mm."""
     n = (40, 30, 10)  # 40 mm × 60 mm × 40 mm
-    data = np.zeros(n, np.float32)
-    data[20:, 15:, 5:] = 100  # right, anterior, superior in RAS+
-    path = write_preview(
-        volume(data, np.diag([1, 2, 4, 1])), np.zeros(n, np.uint8), tmp_path / "p.png", window=(50, 100)
-    )
+    data = np.zeros(n)
+    data[20:, 15:, 5:] = 1  # right, anterior, superior in RAS+
+    case = volume(hounsfield(data), np.diag([1, 2, 4, 1]))
+    path = write_preview(case, np.zeros(n, np.uint8), tmp_path / "p.png")
     axial, coronal, sagittal = panels(read(path), [(480, 320), (320, 320), (320, 480)])
     for panel in (axial, coronal, sagittal):  # right or anterior is left, anterior or superior is on top
         rows, columns, _ = panel.shape
@@ -60,7 +61,7 @@ def test_radiological_convention_and_proportions(tmp_path: Path) -> None:
 
 
 def noise_and_labels() -> tuple[Any, Any]:
-    image = np.random.default_rng(3).normal(size=(8, 9, 7)).astype(np.float32)
+    image = hounsfield(np.random.default_rng(3).uniform(size=(8, 9, 7)))
     labels = np.zeros(image.shape, np.uint8)
     labels[2:6, 3:7, 2:5] = 1
     labels[4, 4, 3] = 2
@@ -72,12 +73,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The page of noise_and_labels stored as they are."""
     image, labels = noise_and_labels()
     path = tmp_path_factory.mktemp("plain") / "a.png"
-    return read(write_preview(volume(image, np.diag([1, 1.5, 2, 1])), labels, path, window=(0, 4)))
+    return read(write_preview(volume(image, np.diag([1, 1.5, 2, 1])), labels, path))
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 @pytest.mark.parametrize("flips", [(False, False, False), (True, False, True), (True, True, True)])
-def test_storage_order_does_not_show(
+def test_storage_order_is_not_visible(
     tmp_path: Path, plain: Any, axes: tuple[int, ...], flips: tuple[bool, ...]
 ) -> None:
     image, labels = noise_and_labels()
@@ -89,21 +90,21 @@ def test_storage_order_does_not_show(
             affine[:3, axis] *= -1
     affine = affine[:, [*axes, 3]]
     turned = volume(image.transpose(axes), affine)
-    found = read(write_preview(turned, labels.transpose(axes), tmp_path / "b.png", window=(0, 4)))
-    np.testing.assert_array_equal(found, plain)
+    result = read(write_preview(turned, labels.transpose(axes), tmp_path / "b.png"))
+    np.testing.assert_array_equal(result, plain)
 
 
 def test_planes_go_through_the_labels(tmp_path: Path) -> None:
-    """The image holds its own slice number, so grey tells which slice is shown."""
+    """Values are slice numbers, so grey shows which slice was drawn."""
     n = 21
     labels = np.zeros((n, n, n), np.uint8)
     labels[4:7, 8:11, 14:17] = 3
-    slices = np.indices((n, n, n)).astype(np.float32)
+    slices = hounsfield(np.indices((n, n, n)) / n)
     for axis, centre in enumerate((5, 9, 15)):
-        page = read(write_preview(volume(slices[axis]), labels, tmp_path / "p.png", window=(n / 2, n)))
+        page = read(write_preview(volume(slices[axis]), labels, tmp_path / "p.png"))
         panel = panels(page, [(480, 480)] * 3)[2 - axis]
         assert panel[100, 60, 0] == round(centre / n * 255)
-        empty = read(write_preview(volume(slices[axis]), 0 * labels, tmp_path / "p.png", window=(n / 2, n)))
+        empty = read(write_preview(volume(slices[axis]), 0 * labels, tmp_path / "p.png"))
         assert panels(empty, [(480, 480)] * 3)[2 - axis][100, 60, 0] == round(10 / n * 255)
 
 
@@ -112,8 +113,8 @@ def test_between_two_lungs_the_fuller_slice_is_shown(tmp_path: Path) -> None:
     labels[2:6, 5:15, 5:15] = 1
     labels[16:20, 5:15, 5:15] = 1
     labels[3, 4, 5] = 1  # slice 3 of the first axis is now the fullest; the centre, 10 or 11, is empty
-    grey = np.indices(labels.shape)[0].astype(np.float32)
-    page = read(write_preview(volume(grey), labels, tmp_path / "p.png", window=(10.5, 21)))
+    grey = hounsfield(np.indices(labels.shape)[0] / 21)
+    page = read(write_preview(volume(grey), labels, tmp_path / "p.png"))
     assert panels(page, [(480, 480)] * 3)[2][40, 60, 0] == round(3 / 21 * 255)
 
 
@@ -121,9 +122,10 @@ def test_outlines_have_the_labels_colours(tmp_path: Path) -> None:
     labels = np.zeros((32, 32, 32), np.uint16)
     labels[8:16, 8:24, 8:24] = 1
     labels[16:24, 8:24, 8:24] = 300
-    grey = np.zeros(labels.shape, np.float32)
-    axial = panels(read(write_preview(volume(grey), labels, tmp_path / "p.png", window=(0, 2))), [(480, 480)] * 3)[0]
-    first, other = PALETTE[0], PALETTE[299 % len(PALETTE)]
+    grey = np.full(labels.shape, 0.5)
+    grey[:2, 0, 0] = 0, 1  # outside of the planes; with them the values look like CT
+    axial = panels(read(write_preview(volume(hounsfield(grey)), labels, tmp_path / "p.png")), [(480, 480)] * 3)[0]
+    first, other = np.array(PALETTE[0]), np.array(PALETTE[299 % len(PALETTE)])
     # Columns run from right to left, 15 pixels a voxel: label 300 lies left of column 240, label 1 right of it.
     np.testing.assert_array_equal(axial[200, 241], first)
     np.testing.assert_array_equal(axial[200, 238], other)
@@ -156,6 +158,42 @@ def test_ct_and_other_images_get_their_window(tmp_path: Path) -> None:
     assert abs(panel[1][240, 5, 0] - (500 - low) / (high - low) * 255) < 2
 
 
+def test_letters_name_the_directions(tmp_path: Path) -> None:
+    """R and L, A and P, I and S of axial, coronal and sagittal planes: left, right, top, bottom."""
+    black = np.zeros((20, 20, 20), np.uint8)
+    page = read(write_preview(volume(black), black, tmp_path / "p.png"))
+    for panel, letters in zip(panels(page, [(480, 480)] * 3), ("RLAP", "RLSI", "APSI"), strict=True):
+        places = ((240, 12), (240, 468), (12, 240), (468, 240))
+        for letter, (row, column) in zip(letters, places, strict=True):
+            box = panel[row - 7 : row + 7, column - 5 : column + 5]
+            assert box.min() == 0
+            assert box.max() == 225
+            np.testing.assert_array_equal(box[::2, ::2, 0] == 225, bitmap(letter))
+
+
+def bitmap(letter: str) -> Any:
+    """The letter in 7×5 dots, as read from a preview by eye."""
+    rows = {
+        "A": "01110 10001 10001 11111 10001 10001 10001",
+        "I": "01110 00100 00100 00100 00100 00100 01110",
+        "L": "10000 10000 10000 10000 10000 10000 11111",
+        "P": "11110 10001 10001 11110 10000 10000 10000",
+        "R": "11110 10001 10001 11110 10100 10010 10001",
+        "S": "01111 10000 10000 01110 00001 00001 11110",
+    }[letter].split()
+    return np.array([[dot == "1" for dot in row] for row in rows])
+
+
+def test_values_that_are_not_finite(tmp_path: Path) -> None:
+    """NaN and −∞ are black, ∞ is white."""
+    data = hounsfield(np.tile(np.linspace(0, 1, 20), (20, 20, 1)))
+    for part, value in enumerate((np.nan, -np.inf, np.inf)):
+        data[:, 5 * part : 5 * part + 5] = value
+    page = read(write_preview(volume(data), np.zeros(data.shape, np.uint8), tmp_path / "p.png"))
+    sagittal = panels(page, [(480, 480)] * 3)[2]  # anterior is left: columns run from j = 19 to 0
+    assert [sagittal[200, 24 * j + 12, 0] for j in (17, 12, 7)] == [0, 0, 255]
+
+
 @pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
 def test_flat_images_do_not_divide_by_zero(tmp_path: Path, value: float) -> None:
     data = np.full((4, 4, 4), value, np.float32)
@@ -166,8 +204,6 @@ def test_refusals(tmp_path: Path) -> None:
     data, labels = np.zeros((4, 4, 4), np.float32), np.zeros((4, 4, 4), np.uint8)
     with pytest.raises(ConfigError, match=r"ends in \.png"):
         write_preview(volume(data), labels, tmp_path / "p.jpg")
-    with pytest.raises(ConfigError, match="window width 0 is not positive"):
-        write_preview(volume(data), labels, tmp_path / "p.png", window=(0, 0))
     with pytest.raises(ConfigError, match="cannot be written"):
         write_preview(volume(data), labels, tmp_path / "missing" / "p.png")
     with pytest.raises(ValueError, match="for a grid of shape"):
@@ -175,39 +211,8 @@ def test_refusals(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@given(
-    st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    st.tuples(st.integers(1, 20), st.integers(1, 20)),
-    st.integers(0, 2**32 - 1),
-)
-def test_resize_is_linear_between_pixel_centres(shape: tuple[int, int], out: tuple[int, int], seed: int) -> None:
-    plane = np.random.default_rng(seed).normal(size=shape)
-    at = [np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1) for n, m in zip(shape, out, strict=True)]
-    expected = ndimage.map_coordinates(plane, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest")
-    np.testing.assert_allclose(resize(plane, out), expected, atol=1e-5)
-
-
-def test_label_outlines_are_smooth_and_labels_exact() -> None:
-    plane = np.array([[0, 0], [0, 5]])
-    np.testing.assert_array_equal(resize_labels(plane, (2, 2)), plane)
-    fine = resize_labels(plane, (40, 40))
-    assert set(np.unique(fine)) == {0, 5}
-    assert fine[39, 39] == 5
-    # Halfway between four centres a quarter of the mask is 5: the corner is cut, not stepped.
-    assert fine[20, 20] == 0
-
-
-def test_tint_marks_the_inner_outline_only() -> None:
-    labels = np.zeros((9, 9), np.int64)
-    labels[2:7, 2:7] = 1
-    rgb = tint(np.zeros((9, 9), np.float32), labels, 1)
-    edge = (rgb == PALETTE[0]).all(axis=2)
-    np.testing.assert_array_equal(edge, (labels == 1) & ~ndimage.binary_erosion(labels == 1))
-    np.testing.assert_allclose(halve(np.arange(12, dtype=np.float32).reshape(2, 2, 3)), [[[4.5, 5.5, 6.5]]])
-
-
 def test_a_preview_of_ours_is_replaced_and_no_other(tmp_path: Path) -> None:
-    """The mark is a text chunk, which any reader of PNG passes over or shows."""
+    """The mark is a text chunk, which a reader of PNG ignores or shows."""
     path = tmp_path / "preview.png"
     case = volume(np.zeros((5, 4, 3)))
     write_preview(case, np.zeros((5, 4, 3), np.uint8), path)

@@ -50,10 +50,10 @@ def image() -> Any:
     return np.random.default_rng(1).integers(-1000, 2000, SHAPE).astype(np.int16)
 
 
-def assert_same_grid(found: Any, expected: Any) -> None:
-    assert found.GetSize() == expected.GetSize()
+def assert_same_grid(actual: Any, expected: Any) -> None:
+    assert actual.GetSize() == expected.GetSize()
     for of in ("GetSpacing", "GetOrigin", "GetDirection"):
-        np.testing.assert_allclose(getattr(found, of)(), getattr(expected, of)(), atol=1e-6)
+        np.testing.assert_allclose(getattr(actual, of)(), getattr(expected, of)(), atol=1e-6)
 
 
 def test_nifti_input_v1(tmp_path: Path, image: Any, mask: Path, labels: Any) -> None:
@@ -112,15 +112,15 @@ def test_published_voxels_are_physical(
 ) -> None:
     data = np.random.default_rng(4).integers(0, 1000, SHAPE).astype(stored)
     publish(volume(tmp_path / "case.nrrd", data, slope, inter), mask, "m", tmp_path / "p", SETTINGS)
-    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p" / "case.mhd"))).T
-    assert found.dtype == kind
-    np.testing.assert_array_equal(found, (data.astype(np.float64) * slope + inter).astype(kind))
+    actual = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p" / "case.mhd"))).T
+    assert actual.dtype == kind
+    np.testing.assert_array_equal(actual, (data.astype(np.float64) * slope + inter).astype(kind))
 
 
 def test_first_of_several_channels(tmp_path: Path, image: Any, mask: Path, caplog: pytest.LogCaptureFixture) -> None:
     publish(volume(tmp_path / "case.nrrd", [image, image + 1]), mask, "m", tmp_path / "p", SETTINGS)
-    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p" / "case.mhd"))).T
-    np.testing.assert_array_equal(found, image)
+    actual = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p" / "case.mhd"))).T
+    np.testing.assert_array_equal(actual, image)
     assert "2 channels, the first one is published" in caplog.text
 
 
@@ -143,8 +143,8 @@ def test_a_second_case_replaces_the_first(tmp_path: Path, image: Any, mask: Path
     folder = tmp_path / "p"
     publish(volume(tmp_path / "case.nrrd", image), mask, "m", folder, SETTINGS)
     publish(volume(tmp_path / "case.nrrd", image + 1), mask, "n", folder, SETTINGS)
-    found = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case.mhd"))).T
-    np.testing.assert_array_equal(found, image + 1)
+    actual = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case.mhd"))).T
+    np.testing.assert_array_equal(actual, image + 1)
     assert json.loads((folder / "config.meta").read_text())["name"] == "n"
 
 

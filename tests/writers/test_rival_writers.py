@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("rival_writers.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "rival_writers.py"
 
 
 @pytest.mark.parametrize(
@@ -31,5 +31,5 @@ def test_rounds_of_rival_writers(tmp_path: Path, writers: int, rounds: int, fiel
         "writers": writers,
         "mixtures": [],
         "errors": [],
-        "left": [],
+        "leftovers": [],
     }

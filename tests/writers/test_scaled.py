@@ -32,5 +32,5 @@ def test_no_copy_of_the_volume_is_held(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < stored.size * 4 / 2  # the whole would be 75 MiB
-    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.mhd")))
-    np.testing.assert_array_equal(found, stored.T * np.float32(0.5) + 1)
+    read_back = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.mhd")))
+    np.testing.assert_array_equal(read_back, stored.T * np.float32(0.5) + 1)

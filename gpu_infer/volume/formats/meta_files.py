@@ -1,4 +1,4 @@
-"""The data files that a MetaImage header names: one, a list, or a printf pattern that is formatted here."""
+"""Data files of a MetaImage header: one file, a list, or the numbered files of a printf pattern."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _LIST = re.compile(r"LIST(?:\s+([1-4])D?)?", re.IGNORECASE)
 
 
 def data_files(header: MetaHeader, *, allow_foreign: bool) -> tuple[Path, ...]:
-    """Files with equal parts of the voxels, in order; the header's own path for LOCAL.
+    """Return the files with equal parts of the voxels, in order; for LOCAL, the path of the header.
 
-    Raises `InputError` for a file that is missing or lies elsewhere, and for a number of files that is not the one
-    that the shape asks for.
+    Raises `InputError` if a file is missing or outside the header's folder, and if the number of files does not fit the
+    shape.
     """
     name = header.fields["ElementDataFile"]
     if name.upper() == "LOCAL":
         return (header.path,)
-    if found := _LIST.fullmatch(name):
-        part = int(found[1] or header.dims - 1)
+    if match := _LIST.fullmatch(name):
+        part = int(match[1] or header.dims - 1)
         if part > header.dims:
             raise header.wrong("ElementDataFile", f"at most {header.dims} axes in each file")
         _check_count(header, len(header.listed), prod(header.sizes[part:]))
@@ -40,10 +40,10 @@ def data_files(header: MetaHeader, *, allow_foreign: bool) -> tuple[Path, ...]:
     return (data_file(header.path, name, allow_foreign=allow_foreign),)
 
 
-def _check_count(header: MetaHeader, found: int, expected: int) -> None:
-    if found != expected:
+def _check_count(header: MetaHeader, count: int, expected: int) -> None:
+    if count != expected:
         raise InputError(
-            f"{header.path}: ElementDataFile names {found} files, expected {expected} for DimSize = "
+            f"{header.path}: ElementDataFile names {count} files, expected {expected} for DimSize = "
             f"{header.fields['DimSize']}",
             remedy="name every file of the volume in the header",
         )

@@ -1,4 +1,4 @@
-"""The text header of a MetaImage, parsed and checked: ITK mends some broken ones, and crashes on others."""
+"""The text header of a MetaImage, parsed and checked: ITK silently corrects some faults, and crashes on others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpu_infer.volume.files import open_regular
 from gpu_infer.volume.geometry import Geometry, Shape3
 
 _READ = (1 << 16, 1 << 24)  # bytes of header: most have a few lines, ultrasound sequences some hundred kB
-_MAX_VALUE = 1 << 12  # characters of a value that counts
+_MAX_VALUE = 1 << 12  # characters of a value that is used
 _MAX_SIZE = 1 << 31
 _SPACING = ("ElementSpacing", "ElementSize")
 _ORIGIN = ("Offset", "Position", "Origin")
@@ -41,8 +41,12 @@ _UNIT_LENGTH = 1e-3  # rows of a rotation written with four digits
 
 @dataclass(frozen=True)
 class MetaHeader:
-    """`fields` as written; `end` is the byte after the header, where voxels start in an .mha; `listed` are the lines
-    after `ElementDataFile = LIST`."""
+    """A header.
+
+    fields  values as written, by key.
+    end     the byte after the header, where the voxels of an .mha start.
+    listed  the lines after `ElementDataFile = LIST`.
+    """
 
     path: Path
     fields: dict[str, str]
@@ -51,7 +55,7 @@ class MetaHeader:
 
     @classmethod
     def read(cls, path: Path) -> MetaHeader:
-        """Raises `InputError` when the file is not a MetaImage header."""
+        """Read a header. Raises `InputError` if the file is not a MetaImage header."""
         fields: dict[str, str] = {}
         end, text = 0, b""
         with open_regular(path) as file:
@@ -82,45 +86,45 @@ class MetaHeader:
 
     @property
     def dims(self) -> int:
-        """3, or 4 with an axis of channels; `InputError` for anything else."""
+        """Number of axes: 3, or 4 with an axis of channels. Raises `InputError` for any other number."""
         dims = self._numbers("NDims")
         if dims.size != 1 or dims[0] not in (3, 4):
-            named = f"{dims[0]:g}-D file: " if dims.size == 1 else ""
+            prefix = f"{dims[0]:g}-D file: " if dims.size == 1 else ""
             raise InputError(
-                f"{self.path}: {named}NDims = {self.fields['NDims']}, expected 3 (or 4 with channels)",
+                f"{self.path}: {prefix}NDims = {self.fields['NDims']}, expected 3 (or 4 with channels)",
                 remedy="give a volume, not a single image",
             )
         return int(dims[0])
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Length of each axis, the fastest first."""
+        """Length of each axis, the fastest first. Raises `InputError`."""
         sizes = self._numbers("DimSize")
         if sizes.size != self.dims or (sizes < 1).any() or (sizes % 1).any() or (sizes >= _MAX_SIZE).any():
             raise self.wrong("DimSize", f"{self.dims} positive whole numbers")
         return tuple(int(n) for n in sizes)
 
     def check_unscaled(self) -> None:
-        """Raise `InputError` for a mapping of voxels to values: most readers overlook it, so nobody relies on it."""
+        """Raise `InputError` if a slope or an offset maps voxels to other values: most readers ignore it."""
         for key, value in _SCALING.items():
             if key in self.fields and self._numbers(key).tolist() != [value]:
                 raise self.wrong(key, f"{value:g}, which means values as stored")
 
     def geometry(self, notes: list[str]) -> Geometry:
-        """The grid, as ITK reads it: rows of TransformMatrix are the axes' directions in LPS; lengths in mm."""
+        """Return the grid as ITK reads it: rows of TransformMatrix are the axes' directions in LPS; lengths in mm."""
         dims = self.dims
         spacing = np.ones(dims)
         if key := self._first(_SPACING):
             spacing = self._numbers(key)
             if spacing.size != dims or not (spacing > 0).all():
                 raise self.wrong(key, f"spacing of {dims} positive numbers")
-            # a slice may be thicker than the distance to the next: no contradiction
+            # no contradiction: a slice may be thicker than the distance to the next one
             if "ElementSize" in self.fields and not np.array_equal(self._numbers("ElementSize"), spacing):
                 notes.append("ElementSize differs from ElementSpacing: ElementSpacing is taken")
         else:
             notes.append("no ElementSpacing: 1 mm assumed")
         origin = np.zeros(dims)
-        if key := self._agreed(_ORIGIN):
+        if key := self._first_consistent(_ORIGIN):
             origin = self._numbers(key)
             if origin.size != dims:
                 raise self.wrong(key, f"{dims} numbers")
@@ -136,7 +140,7 @@ class MetaHeader:
         return Geometry.from_itk(shape, tuple(spacing[:3]), tuple(origin[:3]), tuple(direction[:3, :3].ravel()))
 
     def _direction(self, dims: int, notes: list[str]) -> NDArray[np.float64]:
-        key = self._agreed(_MATRIX)
+        key = self._first_consistent(_MATRIX)
         if key is None:
             notes.append("no TransformMatrix: axes assumed to run to the patient's left, posterior and head (LPS)")
             return np.eye(dims)
@@ -155,10 +159,12 @@ class MetaHeader:
         return matrix.T
 
     def flag(self, key: str, *, default: bool = False) -> bool:
+        """Return a boolean field."""
         value = self.fields.get(key)
         return default if not value else value[0] in "Tt1"
 
     def whole(self, key: str, default: int) -> int:
+        """Return a whole number. Raises `InputError`."""
         try:
             value = int(self.fields.get(key, default))
         except ValueError:
@@ -168,7 +174,7 @@ class MetaHeader:
         return value
 
     def wrong(self, key: str, expected: str) -> InputError:
-        """The error for a field with a value that is not `expected`."""
+        """Error for a field with a value that is not `expected`."""
         return InputError(
             f"{self.path}: {key} = {self.fields[key][:200]}, expected {expected}",
             remedy="repair the header or export the volume again",
@@ -177,8 +183,8 @@ class MetaHeader:
     def _first(self, keys: tuple[str, ...]) -> str | None:
         return next((key for key in keys if key in self.fields), None)
 
-    def _agreed(self, keys: tuple[str, ...]) -> str | None:
-        """As `_first`; raises `InputError` if another one has other numbers: readers differ in which they take."""
+    def _first_consistent(self, keys: tuple[str, ...]) -> str | None:
+        """As `_first`; raises `InputError` if another key has other numbers, since readers prefer different keys."""
         first = self._first(keys)
         for key in keys:
             if first and key in self.fields and not np.array_equal(self._numbers(key), self._numbers(first)):
@@ -196,7 +202,7 @@ class MetaHeader:
 
 
 def _fields(text: bytes) -> tuple[dict[str, str], int]:
-    """The fields that count in `text`, and the byte after the line ElementDataFile."""
+    """Return the fields of `text` that are used, and the byte after the line ElementDataFile."""
     fields: dict[str, str] = {}
     end = 0
     while end < len(text):

@@ -1,16 +1,15 @@
-"""MetaImage (.mhd, .mha): header and voxels, without ITK, which is the oracle of the tests."""
+"""MetaImage (.mhd, .mha): header and voxels. ITK is not used; the tests compare with it."""
 
 from __future__ import annotations
 
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.checks import check_geometry, kept_dtype, kept_extra
+from gpu_infer.volume.checks import Voxels, check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.formats.meta_files import data_files
 from gpu_infer.volume.formats.meta_header import MetaHeader
 from gpu_infer.volume.formats.stored import StoredVoxels
@@ -34,9 +33,9 @@ _BYTE_ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 
 
 def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
-    """Header of a .mhd with its data files, or of an .mha; components or a fourth axis are channels.
+    """Read the header of a .mhd with its data files, or of an .mha; components or a fourth axis are channels.
 
-    Raises `InputError` for what is missing, truncated, or not a 3-D grid.
+    Raises `InputError` for files that are missing or truncated, and for grids that are not 3-D.
     """
     header = MetaHeader.read(path)
     notes: list[str] = []
@@ -50,13 +49,13 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
             f"{path}: {frames} volumes of {components} components, expected one axis of channels at most",
             remedy="split the file into volumes",
         )
-    stored = _stored(header, components, allow_foreign)
+    stored = _stored_voxels(header, components, allow_foreign)
     stored.check()
     i, j, k = geometry.shape
 
-    def load(remarks: list[str]) -> NDArray[Any]:
+    def load(remarks: list[str]) -> Voxels:
         flat = stored.read(remarks)
-        # Components of a voxel lie together and are the fastest axis; a fourth axis is the slowest.
+        # Components of a voxel are adjacent, so they are the fastest axis; a fourth axis is the slowest.
         if components > 1:
             return flat.reshape(k, j, i, components).transpose(3, 2, 1, 0)
         return flat.reshape(frames, k, j, i).transpose(0, 3, 2, 1)
@@ -64,17 +63,17 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
     return VolumeHeader(
         geometry,
         frames * components,
-        kept_dtype(stored.dtype, path),
+        memory_dtype(stored.dtype, path),
         path,
         tuple(dict.fromkeys((path, *stored.files))),
         "metaimage",
         load,
         warnings=tuple(notes),
-        extra=kept_extra(stored.dtype, stored.count),
+        extra=conversion_bytes(stored.dtype, stored.count),
     )
 
 
-def _stored(header: MetaHeader, components: int, allow_foreign: bool) -> StoredVoxels:
+def _stored_voxels(header: MetaHeader, components: int, allow_foreign: bool) -> StoredVoxels:
     kind = _DTYPES.get(header.fields["ElementType"])
     if kind is None:
         raise header.wrong("ElementType", f"one of {', '.join(_DTYPES)}")
@@ -97,7 +96,7 @@ def _stored(header: MetaHeader, components: int, allow_foreign: bool) -> StoredV
 
 
 def _byte_order(header: MetaHeader) -> Literal["<", ">"]:
-    """Either key has the order, little-endian without both. Raises `InputError` for two that differ."""
+    """Return the byte order, from either key; little-endian without both. Raises `InputError` if the keys differ."""
     flags = {key: header.flag(key) for key in _BYTE_ORDERS if header.fields.get(key)}
     if len(set(flags.values())) > 1:
         binary, element = _BYTE_ORDERS

@@ -1,7 +1,7 @@
 """NIfTI-1 and NIfTI-2, single files (.nii, .nii.gz) and .hdr/.img pairs.
 
-nibabel reads and checks the header and decides which affine counts (sform, else qform, else a centred one);
-voxels are read here, in their stored dtype and with the first axis fastest in memory, and are never scaled.
+nibabel parses and checks the header and chooses the affine (sform, else qform, else a centred one). This module reads
+the voxels, in their stored dtype and with the first axis fastest in memory; it never scales them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
@@ -18,7 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.checks import check_geometry, kept_dtype, kept_extra
+from gpu_infer.volume.checks import DType, Voxels, check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.files import data_file
 from gpu_infer.volume.formats.spans import read_head
 from gpu_infer.volume.formats.stored import StoredVoxels
@@ -34,18 +34,18 @@ _KINDS = (Nifti1Header, Nifti1PairHeader, Nifti2Header, Nifti2PairHeader)
 
 
 def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
-    """Header of a NIfTI file, one channel per entry of the fourth axis.
+    """Read the header of a NIfTI file, with one channel per entry of the fourth axis.
 
-    slope and inter are the header's scl_slope and scl_inter, 1 and 0 where scl_slope is 0 or NaN. xyzt units
-    of metres or microns are turned into mm. Raises `InputError` for what is broken or outside what is
-    supported: fewer than three axes, more than one axis of channels, RGB, complex, CIFTI-2 and Analyze files,
-    zero spacing, voxels inside the header, truncation.
+    slope and inter are the header's scl_slope and scl_inter, or 1 and 0 if scl_slope is 0 or NaN. Metres and microns
+    are converted to mm. Raises `InputError` for damaged files and for those that are not supported: fewer than three
+    axes, more than one axis of channels, RGB, complex, CIFTI-2 and Analyze files, zero spacing, voxels inside the
+    header, truncation.
     """
     notes: list[str] = []
     header = _header(path, notes)
     shape, channels = _shape(header, path)
     dtype = _dtype(header, path)
-    with np.errstate(all="ignore"):  # numbers that overflow are refused right after
+    with np.errstate(all="ignore"):  # numbers that overflow are refused in the next line
         geometry = Geometry(shape, _affine(header, shape, path, notes))
     check_geometry(geometry, path)
     try:
@@ -55,17 +55,19 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
             f"{path}: scl_slope {header['scl_slope']}, scl_inter {header['scl_inter']}, expected numbers",
             remedy="repair the header's scaling",
         ) from None
-    stored = _stored(path, header, dtype, shape, channels, allow_foreign)
+    if channels < 1:
+        raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
+    stored = _stored_voxels(path, header, dtype, math.prod(shape) * channels, allow_foreign)
     stored.check()
 
-    def load(remarks: list[str]) -> NDArray[Any]:
+    def load(remarks: list[str]) -> Voxels:
         # The first axis is the fastest in the file, channels are the slowest.
         return stored.read(remarks).reshape(channels, shape[2], shape[1], shape[0]).transpose(0, 3, 2, 1)
 
     return VolumeHeader(
         geometry,
         channels,
-        kept_dtype(dtype, path),
+        memory_dtype(dtype, path),
         path,
         _files(path),
         "nifti",
@@ -73,12 +75,12 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         slope=1.0 if slope is None else float(slope),
         inter=0.0 if inter is None else float(inter),
         warnings=tuple(notes),
-        extra=kept_extra(dtype, stored.count),
+        extra=conversion_bytes(dtype, stored.count),
     )
 
 
 def _files(path: Path) -> tuple[Path, ...]:
-    """Header file first, file with the voxels last; one and the same for a single file."""
+    """Return the header file and the file with the voxels, or the single file that has both."""
     pair = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix.lower())
     if pair is None:
         return (path,)
@@ -86,7 +88,7 @@ def _files(path: Path) -> tuple[Path, ...]:
     return (path, other) if pair == ".img" else (other, path)
 
 
-def _header(path: Path, notes: list[str]) -> Any:
+def _header(path: Path, notes: list[str]) -> Nifti1Header:
     source = _files(path)[0]
     block = _head(source)
     for kind in _KINDS:
@@ -107,7 +109,7 @@ def _header(path: Path, notes: list[str]) -> Any:
         zooms = np.array(header["pixdim"][1:4], dtype=np.float64)
         header.check_fix(logger=_collector(notes), error_level=40)
     except (HeaderDataError, ValueError, OverflowError) as error:
-        raise InputError(f"{source}: broken NIfTI header: {_line(error)}", remedy="export the volume again") from None
+        raise InputError(f"{source}: broken NIfTI header: {_plain(error)}", remedy="export the volume again") from None
     _check_zooms(zooms, header, source)
     if int(header["intent_code"]) in _CIFTI_INTENTS:
         raise InputError(f"{path}: a CIFTI-2 file holds surfaces, expected a volume", remedy="give the volume itself")
@@ -115,7 +117,7 @@ def _header(path: Path, notes: list[str]) -> Any:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a plain or compressed file."""
+    """Read the first bytes of a plain or compressed file."""
     head = read_head(path, _HEADER_BYTES, compressed=path.suffix.lower() == ".gz")
     if len(head) < 348:
         raise InputError(
@@ -125,8 +127,8 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _check_offset(header: Any, path: Path, *, single: bool) -> None:
-    """Voxels lie behind the header, and in a single file behind the four bytes that announce extensions."""
+def _check_offset(header: Nifti1Header, path: Path, *, single: bool) -> None:
+    """Refuse voxels that start in the header, or in a single file in the four bytes that announce extensions."""
     offset = float(header["vox_offset"])
     first = header.template_dtype.itemsize + 4 if single else 0
     if not math.isfinite(offset) or offset < first or offset % 1 or offset > _MAX_OFFSET:
@@ -136,8 +138,8 @@ def _check_offset(header: Any, path: Path, *, single: bool) -> None:
         )
 
 
-def _check_zooms(zooms: NDArray[np.float64], header: Any, path: Path) -> None:
-    """Refuse what nibabel would mend: spacing of 0 becomes 1 there, a negative one its absolute value."""
+def _check_zooms(zooms: NDArray[np.float64], header: Nifti1Header, path: Path) -> None:
+    """Refuse spacing that nibabel would correct: 0 becomes 1 there, and a negative one its absolute value."""
     zooms = zooms[: max(int(header["dim"][0]), 0)]
     placed_by_zooms = int(header["sform_code"]) <= 0
     if (zooms == 0).any() or (placed_by_zooms and (zooms < 0).any()):
@@ -147,27 +149,27 @@ def _check_zooms(zooms: NDArray[np.float64], header: Any, path: Path) -> None:
         )
 
 
-def _shape(header: Any, path: Path) -> tuple[Shape3, int]:
+def _shape(header: Nifti1Header, path: Path) -> tuple[Shape3, int]:
     shape = tuple(int(n) for n in header.get_data_shape())
     if len(shape) < 3:
         raise InputError(
             f"{path}: 2-D file: found shape {shape}, expected three axes",
             remedy="give a volume, not a single image",
         )
-    wide = [n for n in shape[3:] if n != 1]
-    if len(wide) > 1:
+    channel_axes = [n for n in shape[3:] if n != 1]
+    if len(channel_axes) > 1:
         raise InputError(
             f"{path}: shape {shape}, expected the three axes of space and at most one of channels",
             remedy="split the file into volumes",
         )
-    return (shape[0], shape[1], shape[2]), wide[0] if wide else 1
+    return (shape[0], shape[1], shape[2]), channel_axes[0] if channel_axes else 1
 
 
-def _dtype(header: Any, path: Path) -> np.dtype[Any]:
+def _dtype(header: Nifti1Header, path: Path) -> DType:
     try:
-        dtype: np.dtype[Any] = header.get_data_dtype()
+        dtype: DType = header.get_data_dtype()
     except HeaderDataError as error:
-        raise InputError(f"{path}: {_line(error)}", remedy="save the volume as int16 or float32") from None
+        raise InputError(f"{path}: {_plain(error)}", remedy="save the volume as int16 or float32") from None
     if dtype.names or dtype.kind not in "iuf":
         name = "RGB" if dtype.names else dtype.name
         raise InputError(
@@ -177,11 +179,11 @@ def _dtype(header: Any, path: Path) -> np.dtype[Any]:
     return dtype
 
 
-def _affine(header: Any, shape: Shape3, path: Path, notes: list[str]) -> Affine:
+def _affine(header: Nifti1Header, shape: Shape3, path: Path, notes: list[str]) -> Affine:
     try:
         affine = np.array(header.get_best_affine(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
-        raise InputError(f"{path}: broken orientation: {_line(error)}", remedy="repair qform and sform") from None
+        raise InputError(f"{path}: broken orientation: {_plain(error)}", remedy="repair qform and sform") from None
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
     if sform > 0 and qform > 0:
         _compare_forms(header, affine, shape, notes)
@@ -201,32 +203,27 @@ def _affine(header: Any, shape: Shape3, path: Path, notes: list[str]) -> Affine:
     return affine
 
 
-def _compare_forms(header: Any, affine: Affine, shape: Shape3, notes: list[str]) -> None:
+def _compare_forms(header: Nifti1Header, affine: Affine, shape: Shape3, notes: list[str]) -> None:
     try:
         other = np.array(header.get_qform(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
-        notes.append(f"qform is broken ({_line(error)}): sform is used")
+        notes.append(f"qform is broken ({_plain(error)}): sform is used")
         return
-    apart = np.linalg.norm(Geometry(shape, affine).corners() - Geometry(shape, other).corners(), axis=1).max()
-    if not apart <= _FORMS_AGREE_MM:  # a NaN disagrees
-        notes.append(f"qform and sform differ by up to {apart:.3g} mm at the volume's corners: sform is used")
+    distance_mm = np.linalg.norm(Geometry(shape, affine).corners() - Geometry(shape, other).corners(), axis=1).max()
+    if not distance_mm <= _FORMS_AGREE_MM:  # True for NaN, too
+        notes.append(f"qform and sform differ by up to {distance_mm:.3g} mm at the volume's corners: sform is used")
 
 
-def _stored(
-    path: Path, header: Any, dtype: np.dtype[Any], shape: Shape3, channels: int, allow_foreign: bool
-) -> StoredVoxels:
+def _stored_voxels(path: Path, header: Nifti1Header, dtype: DType, count: int, allow_foreign: bool) -> StoredVoxels:
     source = _files(path)[-1]
-    if channels < 1:
-        raise InputError(f"{path}: {channels} channels, expected at least one", remedy="export the volume again")
     if len(_files(path)) > 1:
         source = data_file(_files(path)[0], source.name, allow_foreign=allow_foreign)
     encoding: Literal["raw", "gzip"] = "gzip" if source.suffix.lower() == ".gz" else "raw"
-    count = math.prod(shape) * channels
     return StoredVoxels((source,), dtype, count, encoding, skip=int(header["vox_offset"]))
 
 
 def _collector(notes: list[str]) -> logging.Logger:
-    """A logger that is registered nowhere and puts nibabel's remarks about a header into `notes`."""
+    """Return a logger that is not registered and appends nibabel's remarks about a header to `notes`."""
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -237,5 +234,5 @@ def _collector(notes: list[str]) -> logging.Logger:
     return collector
 
 
-def _line(error: BaseException) -> str:
+def _plain(error: BaseException) -> str:
     return " ".join(str(error).split())

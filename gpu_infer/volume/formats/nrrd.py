@@ -1,17 +1,16 @@
-"""NRRD: header and voxels, without ITK, which is the oracle of the tests."""
+"""NRRD: header and voxels. ITK is not used; the tests compare with it."""
 
 from __future__ import annotations
 
 import re
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.checks import check_geometry, kept_dtype, kept_extra
+from gpu_infer.volume.checks import Voxels, check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.files import data_file
 from gpu_infer.volume.formats.nrrd_grid import nrrd_grid
 from gpu_infer.volume.formats.nrrd_header import FILE_LIST, NrrdHeader
@@ -45,9 +44,9 @@ _NOT_REAL = {"complex", "quaternion", "3d-complex"}
 
 
 def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
-    """Header of a .nrrd or .nhdr with its data files; the axis that is none of space is channels.
+    """Read the header of a .nrrd or .nhdr with its data files; the axis that is not an axis of space has the channels.
 
-    Raises `InputError` for what is missing, truncated, or not a 3-D grid.
+    Raises `InputError` for files that are missing or truncated, and for grids that are not 3-D.
     """
     header = NrrdHeader.read(path)
     notes: list[str] = []
@@ -59,10 +58,10 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         notes.append("old min and old max are ignored: voxels are read as stored")
     grid = nrrd_grid(header, notes)
     check_geometry(grid.geometry, path)
-    stored = _stored(header, allow_foreign)
+    stored = _stored_voxels(header, allow_foreign)
     stored.check()
 
-    def load(remarks: list[str]) -> NDArray[Any]:
+    def load(remarks: list[str]) -> Voxels:
         array = stored.read(remarks).reshape(sizes[::-1])
         axes = [len(sizes) - 1 - axis for axis in grid.spatial]
         if grid.channel is None:
@@ -72,17 +71,17 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
     return VolumeHeader(
         grid.geometry,
         1 if grid.channel is None else sizes[grid.channel],
-        kept_dtype(stored.dtype, path),
+        memory_dtype(stored.dtype, path),
         path,
         tuple(dict.fromkeys((path, *stored.files))),
         "nrrd",
         load,
         warnings=tuple(notes),
-        extra=kept_extra(stored.dtype, stored.count),
+        extra=conversion_bytes(stored.dtype, stored.count),
     )
 
 
-def _stored(header: NrrdHeader, allow_foreign: bool) -> StoredVoxels:
+def _stored_voxels(header: NrrdHeader, allow_foreign: bool) -> StoredVoxels:
     kind = header.require("type").lower()
     if kind not in _DTYPES:
         raise InputError(
@@ -113,9 +112,9 @@ def _data_files(header: NrrdHeader, allow_foreign: bool) -> tuple[Path, ...]:
     name = header.fields.get("data file")
     if name is None:
         return (header.path,)
-    if found := FILE_LIST.fullmatch(name):
+    if match := FILE_LIST.fullmatch(name):
         names = list(header.listed)
-        _check_count(header, len(names), int(found[1] or 0))
+        _check_count(header, len(names), int(match[1] or 0))
     elif "%" in name:
         words = name.split()
         part = int(words.pop()) if len(words) == 5 and re.fullmatch("[1-4]", words[4]) else 0
@@ -128,14 +127,14 @@ def _data_files(header: NrrdHeader, allow_foreign: bool) -> tuple[Path, ...]:
     return tuple(data_file(header.path, each, allow_foreign=allow_foreign) for each in names)
 
 
-def _check_count(header: NrrdHeader, found: int, part: int) -> None:
-    """`part` is the number of axes in each file; 0: one less than all."""
+def _check_count(header: NrrdHeader, count: int, part: int) -> None:
+    """Raise `InputError` unless `count` files with `part` axes each make the volume; 0: one axis less than all."""
     sizes = header.sizes
     part = part or len(sizes) - 1
     if part > len(sizes):
         raise header.wrong("data file", f"at most {len(sizes)} axes in each file")
-    if found != (expected := prod(sizes[part:])):
+    if count != (expected := prod(sizes[part:])):
         raise InputError(
-            f"{header.path}: data file names {found} files, expected {expected} for sizes: {header.fields['sizes']}",
+            f"{header.path}: data file names {count} files, expected {expected} for sizes: {header.fields['sizes']}",
             remedy="name every file of the volume in the header",
         )

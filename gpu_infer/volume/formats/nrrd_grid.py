@@ -1,4 +1,4 @@
-"""Where the voxels of a NRRD file lie in the patient, and which of its axes are axes of space."""
+"""The grid of a NRRD file in patient space, and which of its axes are axes of space."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SPATIAL = {"domain", "space"}
 
 @dataclass(frozen=True, eq=False)
 class NrrdGrid:
-    """`spatial` are the axes i, j, k as numbers of the header's axes, `channel` the other one (None: three axes)."""
+    """A grid; `spatial` are the header's axes that are i, j, k, and `channel` is the other axis (None: three axes)."""
 
     geometry: Geometry
     spatial: tuple[int, int, int]
@@ -46,7 +46,7 @@ class NrrdGrid:
 
 
 def nrrd_grid(header: NrrdHeader, notes: list[str]) -> NrrdGrid:
-    """The grid; warnings go into `notes`. Raises `InputError` for axes, spacing or origin that are no grid."""
+    """Return the grid and append warnings to `notes`. Raises `InputError` if axes, spacing or origin make no grid."""
     if "space directions" in header.fields:
         for key in ("spacings", "axis mins"):
             if key in header.fields:
@@ -126,7 +126,7 @@ def _by_spacings(header: NrrdHeader, notes: list[str]) -> NrrdGrid:
 def _grid(
     header: NrrdHeader, spatial: tuple[int, ...], matrix: NDArray[np.float64], origin: NDArray[np.float64]
 ) -> NrrdGrid:
-    """`matrix` [3, 3] has the axes' vectors in LPS mm as columns, `origin` [3] is the first voxel's centre."""
+    """Make the grid from the axes' vectors (columns of `matrix` [3, 3], LPS mm) and the first voxel's centre."""
     i, j, k = spatial
     sizes = header.sizes
     shape: Shape3 = (sizes[i], sizes[j], sizes[k])
@@ -136,7 +136,7 @@ def _grid(
 
 
 def _mm(header: NrrdHeader, key: str, count: int, notes: list[str]) -> NDArray[np.float64]:
-    """[count] millimetres in the unit of each axis."""
+    """Return the millimetres in the unit of each axis, [count]."""
     words = header.words(key, count)
     if words is None:
         return np.ones(count)
@@ -158,7 +158,7 @@ def _mm(header: NrrdHeader, key: str, count: int, notes: list[str]) -> NDArray[n
 
 
 def _vectors(header: NrrdHeader, key: str, count: int) -> list[tuple[float, ...] | None]:
-    """The `count` vectors of "(1,0,0) none (0,1,0)"; None for none."""
+    """Return the `count` vectors of a field like "(1,0,0) none (0,1,0)"; None for none."""
     words = re.findall(r"none|\([^()]*\)", header.fields[key], re.IGNORECASE)
     if len(words) != count or re.sub(r"none|\([^()]*\)|\s", "", header.fields[key], flags=re.IGNORECASE):
         raise header.wrong(key, f"{count} vectors")

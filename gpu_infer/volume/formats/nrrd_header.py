@@ -11,12 +11,12 @@ from gpu_infer.errors import InputError
 from gpu_infer.volume.files import open_regular
 
 _READ = (1 << 16, 1 << 24)  # bytes of header: most have a few lines, segmentations and diffusion images many
-_MAX_VALUE = 1 << 12  # characters of a value that counts
+_MAX_VALUE = 1 << 12  # characters of a value that is used
 _MAX_SIZE = 1 << 31
 _MAGIC = re.compile(rb"NRRD000[1-5]\r?\n")
 _BLANK = re.compile(rb"\n\r?\n")
 FILE_LIST = re.compile(r"LIST(?:\s+([1-4]))?")
-"""The value of `data file` in front of a list of files, with the number of axes in each; `list` is a file's name."""
+"""Value of `data file` before a list of files, with the number of axes in each; `list` in lower case is a file name."""
 _SAME = {
     "datafile": "data file",
     "lineskip": "line skip",
@@ -44,7 +44,12 @@ _REMEDY = "repair the header or export the volume again"
 
 @dataclass(frozen=True)
 class NrrdHeader:
-    """`fields` by lower-case name; `end` is the byte after the header; `listed` are the lines after `LIST`."""
+    """A header.
+
+    fields  values as written, by lower-case name.
+    end     the byte after the header, where the voxels start if no data file is named.
+    listed  the lines after `LIST`.
+    """
 
     path: Path
     fields: dict[str, str]
@@ -53,7 +58,7 @@ class NrrdHeader:
 
     @classmethod
     def read(cls, path: Path) -> NrrdHeader:
-        """Raises `InputError` when the file is no NRRD header, or has a line that is no field of one."""
+        """Read a header. Raises `InputError` if the file is no NRRD header, or if a line of it is no field."""
         with open_regular(path) as file:
             text = file.read(_READ[0])
             if not (magic := _MAGIC.match(text)):
@@ -64,7 +69,7 @@ class NrrdHeader:
         if blank is None and len(text) == _READ[1]:
             raise InputError(f"{path}: no blank line after the header in {_READ[1]} bytes", remedy=_REMEDY)
         end = blank.end() if blank else len(text)
-        # a list of files goes on to the end of the header
+        # a list of files continues to the end of the header
         lines = text[magic.end() : blank.start() if blank else end].split(b"\n")
         fields: dict[str, str] = {}
         for number, line in enumerate(lines):
@@ -80,7 +85,7 @@ class NrrdHeader:
                 )
             fields[key] = value
             if key == "data file" and value.startswith("LIST"):
-                if not FILE_LIST.fullmatch(value):  # ITK refuses it too, as a list or as a file's name
+                if not FILE_LIST.fullmatch(value):  # ITK refuses it, too, as a list or as a file's name
                     raise cls(path, fields, end).wrong(
                         key, "LIST with or without a number of axes, or a file name that does not start with LIST"
                     )
@@ -107,7 +112,7 @@ class NrrdHeader:
         return sizes
 
     def words(self, key: str, count: int) -> list[str] | None:
-        """One word, quoted or not, for each of `count` axes; None if the field is missing."""
+        """Return one word, quoted or not, for each of `count` axes; None without the field. Raises `InputError`."""
         if key not in self.fields:
             return None
         words = re.findall(r'"[^"]*"|[^\s"]+', self.fields[key])
@@ -116,24 +121,25 @@ class NrrdHeader:
         return [word.strip('"').strip() for word in words]
 
     def whole(self, key: str) -> int:
-        """A whole number, 0 if the field is missing."""
+        """Return a whole number, 0 if the field is missing. Raises `InputError`."""
         value = self.fields.get(key, "0")
         if not re.fullmatch(r"-?[0-9]{1,15}", value):
             raise self.wrong(key, "a whole number")
         return int(value)
 
     def require(self, key: str) -> str:
+        """Return a field. Raises `InputError` if it is missing."""
         if key not in self.fields:
             raise InputError(f"{self.path}: no {key} in the header, expected a NRRD header", remedy=_REMEDY)
         return self.fields[key]
 
     def wrong(self, key: str, expected: str) -> InputError:
-        """The error for a field with a value that is not `expected`."""
+        """Error for a field with a value that is not `expected`."""
         return InputError(f"{self.path}: {key}: {self.fields[key][:200]}, expected {expected}", remedy=_REMEDY)
 
 
 def _field(path: Path, line: bytes) -> tuple[str, str]:
-    """Name and value of a field; an empty name for a key/value pair, which means nothing here."""
+    """Return name and value of a field; the name is empty for a key/value pair, which is ignored."""
     name, separator, value = line.partition(b":")
     if separator and value.startswith(b"="):
         return "", ""

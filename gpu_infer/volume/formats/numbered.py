@@ -1,4 +1,4 @@
-"""Names of numbered data files: a printf pattern that is formatted here, because it comes from the file."""
+"""Names of numbered data files, from a printf pattern. No printf formats it: the pattern comes from the file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ _WHOLE = re.compile(r"[0-9]{1,9}")
 def numbered_names(
     words: Sequence[str], wrong: Callable[[str], InputError], header: Path, count: int | None = None
 ) -> list[str]:
-    """Names of `pattern [first [last [step]]]`, one for each number.
+    """Return the names that `pattern [first [last [step]]]` makes, one for each number.
 
-    count  of names that is expected; default of `last`. None: first, last and step are given
+    Args:
+        words: pattern, first, last and step.
+        wrong: makes an error of what the pattern should be.
+        header: file with the pattern; the data files are in its folder.
+        count: expected number of names, and the default of `last`; None if the words have first, last and step.
 
-    Raises what `wrong` makes of a sentence about the pattern, and `InputError` for the first file that is missing, so
-    that an absurd number of files is never listed.
+    Raises what `wrong` returns, and `InputError` for the first file that is missing, so that an absurd number of files
+    is never listed.
     """
     pattern, *numbers = words
     if len(numbers) > 3 or not all(_WHOLE.fullmatch(word) for word in numbers):
@@ -28,8 +32,8 @@ def numbered_names(
     first = int(numbers[0]) if numbers else 1
     last = int(numbers[1]) if len(numbers) > 1 else first + (count or 1) - 1
     step = int(numbers[2]) if len(numbers) > 2 else 1
-    found = _NUMBER.findall(pattern)
-    if len(found) != 1 or pattern.count("%") != 1:
+    conversions = _NUMBER.findall(pattern)
+    if len(conversions) != 1 or pattern.count("%") != 1:
         raise wrong("one %d or %03d in the pattern")
     if step < 1:
         raise wrong("a step of at least 1")
@@ -37,7 +41,7 @@ def numbered_names(
     if count is not None and len(steps) != count:
         raise wrong(f"{count} numbers, one for each slice")
     head, _, tail = _NUMBER.split(pattern)
-    fill, width = "0" if found[0].startswith("0") else "", found[0].lstrip("0")
+    fill, width = "0" if conversions[0].startswith("0") else "", conversions[0].lstrip("0")
     names = []
     for number in steps:
         name = f"{head}{number:{fill}{width}d}{tail}"
@@ -51,7 +55,7 @@ def numbered_names(
 
 
 def name_exists(path: Path) -> bool:
-    """Whether there is something of this name; False for a name that no file can have."""
+    """Whether a file of this name exists; False for a name that no file can have."""
     try:
         return path.exists()
     except (OSError, ValueError):

@@ -1,15 +1,15 @@
-"""A span of bytes out of a plain or a compressed file, whole or not at all.
+"""Read a span of bytes of a plain or a compressed file, whole or not at all.
 
-Voxels are read into one writable buffer: no memory map, because a file that shrinks under a map kills the process, and
-no file object between zlib and the buffer, because that copies every byte twice. Reading goes in pieces, so that a
-signal is answered between two of them.
+Voxels are read into one writable buffer. A memory map is not used because a file that shrinks under a map kills the
+process, and no file object between zlib and the buffer because it would copy every byte twice. Files are read in
+pieces, so that signal handlers run between two of them.
 """
 
 from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,44 +22,36 @@ Bytes = NDArray[np.uint8]
 _CHUNK = 1 << 18  # bytes of a compressed file at once
 _BLOCK = 1 << 22  # bytes that one step may expand to
 _PIECE = 1 << 24  # bytes of a plain file at once
-_BEYOND = 1 << 20  # bytes behind the voxels that are inflated to reach the check sum: paddings are shorter
-_EMPTY_MEMBERS = 1000  # gzip members in a row that hold nothing; block-wise packers write one, at the end
-_MAX_OFFSET = 1 << 28  # bytes in front of compressed voxels: header and extensions are shorter
-_GZIP_OR_ZLIB = 47  # zlib's window bits: 15, plus 32 to detect which of the two headers there is
-_MAX_RATIO = 1032  # no deflate stream expands by more
+_BEYOND = 1 << 20  # bytes after the voxels that are inflated to reach the check sum: padding is shorter
+_EMPTY_MEMBERS = 1000  # empty gzip members in a row; block-wise packers write one, at the end
+_MAX_OFFSET = 1 << 28  # bytes before compressed voxels: header and extensions are shorter
+_GZIP_OR_ZLIB = 47  # zlib's window bits: 15, plus 32 to detect which of the two headers the stream has
+_MAX_RATIO = 1032  # no deflate stream expands by a larger factor
 _REMEDY = "the file is incomplete or damaged: copy or export it again"
 
 
-def read_span(path: Path, offset: int, nbytes: int) -> Bytes:
-    """uint8 [nbytes] from byte `offset` of `path`.
-
-    Raises `InputError` with the bytes found and expected when the file is shorter, `ResourceError` without memory.
-    """
-    check_span(path, offset, nbytes)
-    out = allocate(path, nbytes)
-    fill_span(path, offset, out)
-    return out
-
-
 def check_span(path: Path, offset: int, nbytes: int) -> None:
-    """Raise `InputError` if the plain file `path` has no `nbytes` bytes from `offset`."""
+    """Raise `InputError` if the plain file `path` has fewer than `nbytes` bytes from `offset` on."""
     size = file_size(path) - offset
     if size < nbytes:
-        raise _truncated(path, max(size, 0), nbytes)
+        raise _truncation_error(path, max(size, 0), nbytes)
 
 
 def fill_span(path: Path, offset: int, out: Bytes) -> None:
-    """Read all of `out` [n] from byte `offset` of `path`; raises as `read_span` does."""
+    """Fill `out` [n] from byte `offset` of the plain file `path`.
+
+    Raises `InputError`, with the actual and the expected bytes, if the file is shorter.
+    """
     target, done = out.data, 0
     with open_regular(path) as file:
         try:
             file.seek(offset)
-            while done < len(target) and (count := file.readinto(target[done : done + _PIECE])):  # type: ignore[attr-defined]
+            while done < len(target) and (count := file.readinto(target[done : done + _PIECE])):
                 done += count
         except OSError as error:
             raise unreadable(path, error) from None
     if done < len(target):
-        raise _truncated(path, done, len(target))
+        raise _truncation_error(path, done, len(target))
 
 
 def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) -> None:
@@ -71,40 +63,32 @@ def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) ->
         )
     most = max(file_size(path) - start, 0) * _MAX_RATIO
     if most < offset + nbytes:
-        raise _truncated(path, max(most - offset, 0), nbytes, bound="at most ")
-
-
-def inflate_span(path: Path, offset: int, nbytes: int, *, start: int = 0, notes: list[str] | None = None) -> Bytes:
-    """uint8 [nbytes] from byte `offset` of what the gzip or zlib stream at byte `start` of `path` expands to.
-
-    The stream is read to its end, all gzip members of it, so that its check sum is verified as well; if more than 1 MiB
-    follows the span, the rest is left alone. `notes` takes warnings about bytes that are ignored. Raises `InputError`
-    when it is truncated (with bytes found and expected), damaged or not compressed at all.
-    """
-    check_inflatable(path, offset, nbytes, start=start)
-    out = allocate(path, nbytes)
-    fill_inflated(path, offset, out, start=start, notes=notes)
-    return out
+        raise _truncation_error(path, max(most - offset, 0), nbytes, bound="at most ")
 
 
 def fill_inflated(path: Path, offset: int, out: Bytes, *, start: int = 0, notes: list[str] | None = None) -> None:
-    """Inflate all of `out` [n]; as `inflate_span`."""
+    """Fill `out` [n] from byte `offset` of the inflated gzip or zlib stream that starts at byte `start` of `path`.
+
+    The stream is read to its end, through all gzip members, so that its check sum is verified, too; if more than 1 MiB
+    follows the span, the rest is not read. Warnings about ignored bytes are appended to `notes`. Raises `InputError` if
+    the stream is truncated (with the actual and the expected bytes), damaged or not compressed.
+    """
     with open_regular(path) as file:
-        _inflate(file, path, start, offset, out, _BEYOND, [] if notes is None else notes)
+        _inflate(file, _Stream(path, start, offset), out, _BEYOND, [] if notes is None else notes)
 
 
 def read_head(path: Path, nbytes: int, *, compressed: bool) -> bytes:
-    """The first bytes of a plain or compressed file, at most `nbytes`. Raises `InputError`."""
+    """Read the first bytes of a plain or compressed file, at most `nbytes`. Raises `InputError`."""
     out = np.zeros(nbytes, np.uint8)
     with open_regular(path) as file:
         if not compressed:
             return file.read(nbytes)
-        count = _inflate(file, path, 0, 0, out, -1, [])
+        count = _inflate(file, _Stream(path), out, -1, [])
     return out[:count].tobytes()
 
 
 def allocate(path: Path, nbytes: int) -> Bytes:
-    """uint8 [nbytes]; `ResourceError` without memory."""
+    """Return an array uint8 [nbytes]. Raises `ResourceError` if there is no memory."""
     try:
         return np.empty(nbytes, np.uint8)
     except (MemoryError, ValueError):
@@ -113,20 +97,29 @@ def allocate(path: Path, nbytes: int) -> Bytes:
         ) from None
 
 
-def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, beyond: int, notes: list[str]) -> int:
-    """Expand into `out`, leaving out `offset` bytes in front; return the number of bytes put there.
+class _Stream(NamedTuple):
+    """A gzip or zlib stream at byte `start` of `path`, whose first `offset` inflated bytes are dropped."""
 
-    beyond  bytes, expanded or not, that may follow before the stream is left alone; -1: leave at once, short or not
+    path: Path
+    start: int = 0
+    offset: int = 0
+
+
+def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: list[str]) -> int:
+    """Inflate `source`, which `file` has open, into `out`, and return the number of bytes written to `out`.
+
+    beyond  bytes, inflated or not, that may follow before reading stops; -1: stop at once, also if the stream is short
     """
+    path, start, offset = source
     target = out.data
-    position = -offset  # where the next expanded byte goes in `out`
-    full_at = -1  # where the compressed file was when `out` was full
-    empty = 0  # gzip members in a row that held nothing
+    position = -offset  # index in `out` of the next inflated byte
+    full_at = -1  # position in the compressed file at the time when `out` was full
+    empty = 0  # empty gzip members in a row
     stream, chunk = zlib.decompressobj(_GZIP_OR_ZLIB), b""
     try:
         file.seek(start)
         while True:
-            if stream.eof:  # zeros may follow (tapes and object stores pad with them), and another member
+            if stream.eof:  # zeros may follow (tapes and object stores pad with them), or another member
                 chunk = stream.unused_data.lstrip(b"\0")
                 padded_from = file.tell()
                 # a sparse file may have terabytes of zeros
@@ -140,10 +133,10 @@ def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, be
                 stream = zlib.decompressobj(_GZIP_OR_ZLIB)
             elif not chunk:
                 chunk = file.read(_CHUNK)
-            # a header is taken without what follows it
+            # for a header, no byte after it is inflated
             block = stream.decompress(chunk, _BLOCK if beyond >= 0 else max(len(target) - position, 1))
             empty = 0 if block else empty
-            ended = not chunk and not block  # zlib holds no more expanded bytes either
+            ended = not chunk and not block  # zlib has no more inflated bytes, either
             chunk = stream.unconsumed_tail
             low, high = max(-position, 0), min(len(block), len(target) - position)
             if low < high:
@@ -170,9 +163,9 @@ def _inflate(file: BinaryIO, path: Path, start: int, offset: int, out: Bytes, be
     if beyond >= 0 and position >= len(target) and not stream.eof:
         raise InputError(f"{path}: truncated: the compressed stream lacks its end and check sum", remedy=_REMEDY)
     if beyond >= 0 and position < len(target):
-        raise _truncated(path, max(position, 0), len(target))
+        raise _truncation_error(path, max(position, 0), len(target))
     return min(max(position, 0), len(target))
 
 
-def _truncated(path: Path, found: int, expected: int, *, bound: str = "") -> InputError:
-    return InputError(f"{path}: truncated: found {bound}{found} bytes of voxels, expected {expected}", remedy=_REMEDY)
+def _truncation_error(path: Path, nbytes: int, expected: int, *, bound: str = "") -> InputError:
+    return InputError(f"{path}: truncated: found {bound}{nbytes} bytes of voxels, expected {expected}", remedy=_REMEDY)

@@ -1,4 +1,4 @@
-"""Voxels as they lie in files: equal parts of one array in one or several files, plain, compressed or as text."""
+"""Voxels in files: equal parts of one array in one or several files, plain, compressed or as text."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import binascii
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
+from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.files import file_size, open_regular
 from gpu_infer.volume.formats.spans import Bytes, allocate, check_inflatable, check_span, fill_inflated, fill_span
 
 _CHUNK = 1 << 20  # bytes of text at once
 _REMEDY = "the file is incomplete or damaged: copy or export it again"
-_MAX_LINES = 1 << 24  # bytes of lines in front of voxels: they are somebody's text header
-_MAX_WORD = 50  # digits of a float64 that somebody wrote generously
-_EXACT = 2.0**53  # whole numbers that a float64 holds
+_MAX_LINES = 1 << 24  # bytes of lines before the voxels, which are another program's text header
+_MAX_WORD = 50  # digits of a float64, with room for superfluous ones
+_EXACT = 2.0**53  # up to here, float64 represents every whole number
 _NO_HEX = re.compile(rb"\s+")
 
 
@@ -27,13 +27,13 @@ _NO_HEX = re.compile(rb"\s+")
 class StoredVoxels:
     """`count` values of `dtype` in `files`, in order, the same number in each.
 
-    start     byte at which each file's part begins; -1: the part is the end of the file (raw only)
-    lines     lines of text behind `start` that are left out
-    skip      bytes left out behind that, counted after decompression, but before text or hex is decoded
+    start  byte at which each file's part begins; -1: the part is the end of the file (raw only)
+    lines  lines of text after `start` that are skipped
+    skip   bytes after these lines that are skipped, counted after decompression, but before text or hex is decoded
     """
 
     files: tuple[Path, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     count: int
     encoding: Literal["raw", "gzip", "text", "hex"] = "raw"
     start: int = 0
@@ -45,7 +45,7 @@ class StoredVoxels:
         return self.count // len(self.files)
 
     def check(self) -> None:
-        """Raise `InputError` for a file that is missing, no regular file, or too short for its part."""
+        """Raise `InputError` if a file is missing, is no regular file, or is too short for its part."""
         nbytes = self._part * self.dtype.itemsize
         for path in self.files:
             size = file_size(path)
@@ -54,15 +54,15 @@ class StoredVoxels:
                 check_span(path, start + self.skip, nbytes)
             elif self.encoding == "gzip":
                 check_inflatable(path, self.skip, nbytes, start=start)
-            else:  # a digit and a blank for a value, two digits for a byte
+            else:  # text: at least a digit and a blank for a value; hex: two digits for a byte
                 most = max(size - start - self.skip + 1, 0) // 2
                 if self.encoding == "hex":
                     most //= self.dtype.itemsize
                 if most < self._part:
                     raise self._short(path, most, "at most ")
 
-    def read(self, notes: list[str]) -> NDArray[Any]:
-        """Flat array [count], writable. Raises `InputError` or `ResourceError`."""
+    def read(self, notes: list[str]) -> Voxels:
+        """Read a flat, writable array [count]; append warnings to `notes`. Raises `InputError` or `ResourceError`."""
         nbytes = self._part * self.dtype.itemsize
         out = allocate(self.files[0], nbytes * len(self.files))
         for n, path in enumerate(self.files):
@@ -104,7 +104,7 @@ class StoredVoxels:
         )
 
     def _fill_text(self, file: BinaryIO, path: Path, out: Bytes) -> None:
-        """Decimal numbers between white space, which a comma may precede, and nothing after the last one."""
+        """Read decimal numbers, separated by white space with or without a comma before it; nothing may follow them."""
         values, done, rest = out.view(self.dtype), 0, b""
         chunk = b" "
         while chunk:
@@ -112,7 +112,7 @@ class StoredVoxels:
             text = rest + chunk
             words = text.split()
             rest = words.pop() if chunk and words and not chunk[-1:].isspace() else b""
-            if b"," in text:  # one inside a word may be a decimal comma: that word is no number
+            if b"," in text:  # a comma inside a word may be a decimal comma: that word is no number
                 words = [word.removesuffix(b",") for word in words if word != b","]
             if long := next((word for word in (*words, rest) if len(word) > _MAX_WORD), None):
                 raise InputError(f"{path}: {long[:20]!r}… among the voxels, expected numbers", remedy=_REMEDY)
@@ -127,7 +127,7 @@ class StoredVoxels:
         if done < values.size:
             raise self._short(path, done)
 
-    def _numbers(self, words: list[bytes], path: Path) -> NDArray[Any]:
+    def _numbers(self, words: list[bytes], path: Path) -> Voxels:
         try:
             numbers = np.array(words, dtype="S").astype(np.float64) if words else np.empty(0)
         except ValueError as error:
@@ -141,11 +141,11 @@ class StoredVoxels:
                     f"{low:.0f} to {high:.0f}",
                     remedy="repair ElementType or type in the header",
                 )
-        with np.errstate(over="ignore"):  # a float32 beyond its range is infinite, and warned about as such
+        with np.errstate(over="ignore"):  # a value beyond float32's range becomes infinite, and a warning follows
             return numbers.astype(self.dtype)
 
     def _fill_hex(self, file: BinaryIO, path: Path, out: Bytes) -> None:
-        """Two hexadecimal digits for a byte."""
+        """Read hexadecimal digits, two for a byte."""
         done, rest = 0, b""
         while done < out.size and (chunk := file.read(_CHUNK)):
             digits = rest + _NO_HEX.sub(b"", chunk)

@@ -1,4 +1,4 @@
-"""MetaImages whose voxels lie in several files or are text, and headers that must not be believed."""
+"""MetaImages whose voxels are in several files or are text, and headers with contradictions."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_units(tmp_path: Path, unit: str, factor: float) -> None:
     assert any("turned into millimetres" in w for w in header.warnings) == (factor != 1.0)
 
 
-def test_an_unknown_unit_is_said(tmp_path: Path) -> None:
+def test_an_unknown_unit_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
     header = read_header([write(tmp_path, "v.raw", HEAD + "DistanceUnits = furlong\n")])
     assert any("furlong is not known" in w for w in header.warnings)

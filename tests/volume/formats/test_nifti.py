@@ -1,4 +1,4 @@
-"""The NIfTI reader against nibabel: on nibabel's own files and on files made here."""
+"""The NIfTI reader against nibabel: with nibabel's test files and with new ones."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def assert_equal_to_nibabel(path: Path) -> None:
     image = nib.load(path)
     expected = np.asanyarray(image.dataobj)
     expected = expected.reshape(*expected.shape[:3], -1)
-    found = np.moveaxis(volume.data * volume.slope + volume.inter, 0, -1)
-    np.testing.assert_array_equal(found, expected)
+    physical = np.moveaxis(volume.data * volume.slope + volume.inter, 0, -1)
+    np.testing.assert_array_equal(physical, expected)
     np.testing.assert_array_equal(volume.geometry.affine, image.affine)
     assert volume.geometry.shape == image.shape[:3]
     assert volume.data.dtype.name == image.get_data_dtype().newbyteorder("=").name
@@ -107,7 +107,7 @@ def test_big_endian(tmp_path: Path, dtype: str) -> None:
     ("slope", "inter", "expected"),
     [(2.5, -1024.0, (2.5, -1024.0)), (0.0, 7.0, (1.0, 0.0)), (np.nan, np.nan, (1.0, 0.0)), (1.0, 0.0, (1.0, 0.0))],
 )
-def test_scaling_is_kept_apart(tmp_path: Path, slope: float, inter: float, expected: tuple[float, float]) -> None:
+def test_scaling_is_not_applied(tmp_path: Path, slope: float, inter: float, expected: tuple[float, float]) -> None:
     data = voxels((3, 4, 5))
     path = patched(tmp_path / "s.nii", data, scl_slope=slope, scl_inter=inter)
     volume = read_volume(path)
@@ -205,7 +205,7 @@ def test_64_bit_integers_that_do_not_fit(tmp_path: Path) -> None:
         read_volume(tmp_path / "l.nii")
 
 
-def test_nan_voxels_are_kept(tmp_path: Path) -> None:
+def test_nan_voxels_stay(tmp_path: Path) -> None:
     data = voxels((3, 4, 5), "float32")
     data[1, 2, 3] = np.nan
     np.testing.assert_array_equal(read_volume(save(tmp_path / "n.nii", data)).data[0], data)
@@ -342,7 +342,7 @@ def test_truncated_gz_is_always_refused(tmp_path: Path, data: st.DataObject) -> 
         read_volume(path)
 
 
-def test_truncated_gz_says_how_much_there_was(tmp_path: Path) -> None:
+def test_truncated_gz_is_refused_with_its_size(tmp_path: Path) -> None:
     data = np.random.default_rng(0).integers(0, 60000, (40, 41, 42)).astype(np.uint16)
     path = save(tmp_path / "t.nii.gz", data)
     path.write_bytes(path.read_bytes()[:50_000])
@@ -365,7 +365,7 @@ def test_plain_nifti_named_gz(tmp_path: Path) -> None:
         read_volume(tmp_path / "p.nii.gz")
 
 
-def test_a_header_that_promises_terabytes(tmp_path: Path) -> None:
+def test_a_header_that_declares_terabytes(tmp_path: Path) -> None:
     path = patched(tmp_path / "h.nii", voxels((3, 4, 5)), dim=(3, 30000, 30000, 30000, 1, 1, 1, 1))
     with pytest.raises(InputError, match="truncated: found 120 bytes of voxels, expected 54000000000000"):
         read_volume(path)

@@ -1,4 +1,4 @@
-"""NRRD grids, encodings and detached data against ITK, and headers that must not be believed."""
+"""NRRD grids, encodings and detached data against ITK, and headers with contradictions."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_encodings_as_itk_reads_them(tmp_path: Path, encoding: str) -> None:
     assert_as_itk(write(tmp_path, SPACED, voxels, encoding))
 
 
-def test_a_mapping_to_values_is_said(tmp_path: Path) -> None:
+def test_a_mapping_to_values_is_a_warning(tmp_path: Path) -> None:
     volume = read_volume(write(tmp_path, SPACED + "oldmin: -1\nold max: 1\n"))
     np.testing.assert_array_equal(volume.data[0], VOXELS.T)
     assert "old min and old max are ignored: voxels are read as stored" in volume.warnings
@@ -154,7 +154,7 @@ def test_skips_as_itk_reads_them(tmp_path: Path, lines: str, before: bytes) -> N
     assert_as_itk(write(tmp_path, SPACED + lines + "data file: v.raw\n", b""))
 
 
-def test_a_byte_skip_counts_expanded_bytes(tmp_path: Path) -> None:
+def test_a_byte_skip_counts_inflated_bytes(tmp_path: Path) -> None:
     assert_as_itk(write(tmp_path, SPACED + "byte skip: 7\n", gzip.compress(b"x" * 7 + VOXELS.tobytes()), "gzip"))
 
 
@@ -173,7 +173,7 @@ HEX = VOXELS.tobytes().hex("\n", 16).encode()
     ],
     ids=["text", "text over lines", "text after a line", "hex", "hex after a line"],
 )
-def test_skips_in_front_of_text_as_itk_reads_them(tmp_path: Path, lines: str, encoding: str, voxels: bytes) -> None:
+def test_skips_before_text_as_itk_reads_them(tmp_path: Path, lines: str, encoding: str, voxels: bytes) -> None:
     assert_as_itk(write(tmp_path, SPACED + lines, voxels, encoding))
     np.testing.assert_array_equal(read_volume(tmp_path / "v.nrrd").data[0], VOXELS.T)
     (tmp_path / "v.txt").write_bytes(voxels)
@@ -246,7 +246,7 @@ def test_names_that_start_with_list(tmp_path: Path, name: str) -> None:
     ],
     ids=["origin", "skip in two spellings", "type in two cases", "content", "long values"],
 )
-def test_fields_that_are_given_twice(tmp_path: Path, lines: str, text: str) -> None:
+def test_fields_that_occur_twice(tmp_path: Path, lines: str, text: str) -> None:
     """ITK refuses them too."""
     path = write(tmp_path, SPACED + lines)
     with pytest.raises(RuntimeError):

@@ -1,7 +1,8 @@
-"""Compressed DICOM pixels, decoded by GDCM. Called in a child process: codecs crash on damaged streams.
+"""Compressed DICOM pixels, decoded by GDCM in a child process, because codecs crash on damaged streams.
 
-GDCM gets a file that was written here, with the stream and the format of its pixels alone: it then returns stored
-integers (it would rescale them, and invert MONOCHROME1), and no other part of a foreign header reaches it.
+GDCM reads a file that this module writes, which contains only the stream and the format of its pixels. GDCM then
+returns stored integers (it would otherwise rescale them, and invert MONOCHROME1), and no other part of a foreign header
+reaches it.
 """
 
 from __future__ import annotations
@@ -10,29 +11,30 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from gpu_infer.errors import InputError
+from gpu_infer.volume.checks import Voxels
+from gpu_infer.volume.child import Answer
 
 _RLE = "1.2.840.10008.1.2.5"
 CODECS = {_RLE, *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91))}
-"""Transfer syntaxes that GDCM decodes: RLE, JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000."""
+"""Transfer syntaxes that GDCM can decode: RLE, JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000."""
 
-_SLICE = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture: a class without a rescale of its own
-_SMALL = 4096  # pixels: GDCM refuses sound RLE streams of a few bytes, and pydicom takes long for large ones
+_SLICE = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture: a class without a rescale
+_SMALL = 4096  # pixels: GDCM refuses valid RLE streams of a few bytes, and pydicom is slow with large ones
 _DAMAGED = "export the series again, or convert it to .nii.gz"
 
 
 class Encoded(NamedTuple):
-    """A compressed frame: its file, where the file's pixels begin, its number of `frames`, and the integers' format."""
+    """A compressed frame: its file, the offset of the file's pixels and their `frames`, and the format of integers."""
 
     path: str
     pixels_at: int
@@ -48,8 +50,8 @@ class Encoded(NamedTuple):
     signed: bool
 
 
-def decode(jobs: Sequence[Encoded]) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """Stored integers [row, column] of every frame. Raises `InputError` for streams that cannot be decoded."""
+def decode(jobs: Sequence[Encoded]) -> Answer:
+    """Return the stored integers [row, column] of every frame. Raises `InputError` if a stream cannot be decoded."""
     arrays = []
     path, streams = "", list[bytes]()
     for job in jobs:
@@ -72,11 +74,11 @@ def _streams(job: Encoded) -> list[bytes]:
         return list(generate_frames(data, number_of_frames=job.frames))
     except MemoryError:
         raise
-    except Exception:  # the items of a damaged stream
+    except Exception:  # pydicom raises many types for damaged items
         raise InputError(f"{job.path}: truncated or damaged slice: broken compressed pixels", remedy=_DAMAGED) from None
 
 
-def _decode(job: Encoded, stream: bytes) -> NDArray[Any]:
+def _decode(job: Encoded, stream: bytes) -> Voxels:
     if job.syntax == _RLE and job.rows * job.columns <= _SMALL:
         return _decode_small(job, stream)
     reader = sitk.ImageFileReader()
@@ -98,18 +100,18 @@ def _decode(job: Encoded, stream: bytes) -> NDArray[Any]:
             f" {(job.rows, job.columns)} as in the header",
             remedy=_DAMAGED,
         )
-    stored: NDArray[Any] = array.reshape(job.rows, job.columns)
+    stored: Voxels = array.reshape(job.rows, job.columns)
     return stored
 
 
-def _decode_small(job: Encoded, stream: bytes) -> NDArray[Any]:
+def _decode_small(job: Encoded, stream: bytes) -> Voxels:
     plain = _plain_dataset(job, stream)
     plain.BitsStored, plain.HighBit = job.allocated, job.allocated - 1
     try:
-        stored: NDArray[Any] = pixel_array(plain, raw=True).reshape(job.rows, job.columns)
+        stored: Voxels = pixel_array(plain, raw=True).reshape(job.rows, job.columns)
     except MemoryError:
         raise
-    except Exception:  # whatever a damaged stream does to the decoder
+    except Exception:  # the decoder raises many types for damaged streams
         raise InputError(f"{job.path}: truncated or damaged slice: RLE cannot be decoded", remedy=_DAMAGED) from None
     return stored
 

@@ -1,4 +1,4 @@
-"""Values of DICOM elements as plain numbers and text, whatever a damaged header holds in their place."""
+"""Values of DICOM elements as plain numbers and text, also if the header is damaged."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from gpu_infer.errors import GpuInferError, InputError
+from gpu_infer.volume.checks import Voxels
 
 CONTRAST_NUMBERS = (
     *("EchoNumbers", "EchoTime", "InversionTime", "FlipAngle", "TemporalPositionIdentifier", "TriggerTime"),
@@ -30,10 +31,10 @@ KEYWORDS = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *(*CONTRAST_NUMBERS, *CONTRAST_WORDS),
 )
-"""What is read of a file; everything else is passed over."""
+"""Elements that are read from a file; all others are skipped."""
 
 SIEMENS_MOSAIC = (0x00190010, 0x0019100A)
-"""Name of Siemens' private group, and NumberOfImagesInMosaic in it."""
+"""Tags of the name of Siemens' private group, and of NumberOfImagesInMosaic in it."""
 
 _REMEDY = "repair the header, or export the series again"
 _TEXT = ("DS", "IS", "CS", "UI", "LO", "SH")
@@ -41,20 +42,20 @@ _BINARY = {"US": "u2", "UL": "u4", "AT": "u2", "US or SS": "u2", "FD": "f8", "FL
 
 
 def text(elements: Dataset, keyword: str) -> str:
-    """The element as text without padding; "" if it is absent."""
-    return _decoded(_value(elements, keyword))
+    """Return the element as text without padding; "" if it is missing."""
+    return _decode_text(_value(elements, keyword))
 
 
 def words(elements: Dataset, keyword: str) -> tuple[str, ...]:
-    """The values of a text element."""
+    """Return the values of a text element."""
     joined = text(elements, keyword)
     return tuple(part.strip() for part in joined.split("\\")) if joined else ()
 
 
 def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
-    """The values of an element of numbers; () if it is absent or empty. `where` begins the error line.
+    """Return the values of an element of numbers; () if it is missing or empty. `where` begins the error line.
 
-    Raises `InputError` for what is no finite number.
+    Raises `InputError` for values that are no finite numbers.
     """
     value = _value(elements, keyword)
     if not value:
@@ -62,7 +63,7 @@ def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
     vr = dictionary_VR(keyword)
     try:
         if vr in _TEXT:
-            decoded = _decoded(value).replace("_", "?")  # Python takes 1_0 for a number
+            decoded = _decode_text(value).replace("_", "?")  # Python accepts 1_0 as a number
             values = [float(part) for part in decoded.split("\\") if part.strip()]
         else:
             values = [float(v) for v in _array(elements, keyword, value, _BINARY[vr])]
@@ -74,22 +75,22 @@ def numbers(elements: Dataset, keyword: str, where: str) -> tuple[float, ...]:
 
 
 def number(elements: Dataset, keyword: str, where: str, default: float | None = None) -> float | None:
-    """The first value of an element of numbers."""
+    """Return the first value of an element of numbers, or `default` if there is none. Raises as `numbers` does."""
     values = numbers(elements, keyword, where)
     return values[0] if values else default
 
 
 def integer(elements: Dataset, keyword: str, where: str) -> int:
-    """A whole number that every image must have. Raises `InputError`."""
+    """Return a whole number that every image must have. Raises `InputError`."""
     value = number(elements, keyword, where)
     if value is None or value != int(value):
-        found = "missing" if value is None else f"{value:g}"
-        raise InputError(f"{where}: {keyword} is {found}, expected a whole number", remedy=_REMEDY)
+        shown = "missing" if value is None else f"{value:g}"
+        raise InputError(f"{where}: {keyword} is {shown}, expected a whole number", remedy=_REMEDY)
     return int(value)
 
 
 def items(elements: Dataset, keyword: str, where: str) -> list[Dataset]:
-    """The items of a sequence; [] if it is absent. Raises `InputError` for a damaged one."""
+    """Return the items of a sequence; [] if it is missing. Raises `InputError` if it is damaged."""
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in elements:
         return []
@@ -98,7 +99,7 @@ def items(elements: Dataset, keyword: str, where: str) -> list[Dataset]:
         sequence = list(value) if value else []
     except (GpuInferError, MemoryError):
         raise
-    except Exception:  # nested items of any kind of damage, parsed only now
+    except Exception:  # items are parsed here, and damaged ones raise many types
         sequence = [None]
     if not all(isinstance(item, Dataset) for item in sequence):
         raise InputError(f"{where}: {keyword} is damaged, expected a sequence", remedy=_REMEDY)
@@ -106,13 +107,13 @@ def items(elements: Dataset, keyword: str, where: str) -> list[Dataset]:
 
 
 def raw(elements: Dataset, keyword: str) -> bytes:
-    """The bytes of an element as they are in the file."""
+    """Return the bytes of an element as they are in the file."""
     value = _value(elements, keyword)
     return bytes(value) if isinstance(value, bytes | bytearray) else b""
 
 
 def uid_name(uid: str) -> str:
-    """The standard's name of a class or syntax, "" for every other."""
+    """Return the standard's name of a class or transfer syntax, "" for any other UID."""
     if not re.fullmatch(r"[0-9.]{1,64}", uid):
         return ""
     name = UID(uid).name
@@ -120,35 +121,38 @@ def uid_name(uid: str) -> str:
 
 
 def mosaic_tiles(elements: Dataset) -> int:
-    """Number of slices that a Siemens mosaic shows as tiles; 0 for every other image."""
+    """Return the number of slices that a Siemens mosaic shows as tiles; 0 for any other image."""
     creator, count = (elements.get_item(tag) if tag in elements else None for tag in SIEMENS_MOSAIC)
-    if count is None or creator is None or not _decoded(creator.value).startswith("SIEMENS MR"):
+    if count is None or creator is None or not _decode_text(creator.value).startswith("SIEMENS MR"):
         return 0
     value = count.value if isinstance(count.value, bytes) else b""
     return int.from_bytes(value, "little") if len(value) == 2 and count.VR != "IS" else _digits(value)
 
 
 def _digits(value: bytes) -> int:
-    digits = _decoded(value)
+    digits = _decode_text(value)
     return int(digits) if digits.isdecimal() and len(digits) < 6 else 0
 
 
-def _value(elements: Dataset, keyword: str) -> Any:
+def _element(elements: Dataset, keyword: str) -> Any:
+    """Return pydicom's element, which may be raw (not yet parsed); None if it is missing."""
     tag = tag_for_keyword(keyword)
-    if tag is None or tag not in elements:
-        return None
-    element: Any = elements.get_item(tag)
-    return element.value
+    return None if tag is None or tag not in elements else elements.get_item(tag)
 
 
-def _decoded(value: Any) -> str:
+def _value(elements: Dataset, keyword: str) -> Any:
+    element = _element(elements, keyword)
+    return None if element is None else element.value
+
+
+def _decode_text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode("ascii", "replace").strip("\0 ")
     return str(value).strip("\0 ") if isinstance(value, str) else ""
 
 
-def _array(elements: Dataset, keyword: str, value: Any, dtype: str) -> Any:
-    element: Any = elements.get_item(tag_for_keyword(keyword))  # type: ignore[arg-type]
+def _array(elements: Dataset, keyword: str, value: bytes, dtype: str) -> Voxels:
+    element = _element(elements, keyword)
     if not isinstance(element, RawDataElement):
         raise ValueError(keyword)
     return np.frombuffer(value, np.dtype(dtype).newbyteorder("<" if element.is_little_endian else ">"))

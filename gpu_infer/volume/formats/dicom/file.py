@@ -1,6 +1,6 @@
-"""One DICOM file: the elements that decide on grid and values, and the place of its pixels.
+"""One DICOM file: the elements that determine grid and values, and the place of its pixels.
 
-pydicom finds the elements; their bytes are converted here, so that no value of a header reaches a warning or a log.
+pydicom finds the elements. `elements` converts their bytes, so that no value of a header reaches a warning or a log.
 """
 
 from __future__ import annotations
@@ -35,13 +35,17 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # float, double and integer pixel data
 _TAGS: list[Any] = [*(tag_for_keyword(word) for word in KEYWORDS), *SIEMENS_MOSAIC]
 _MAX_FRAMES = 100_000
-_MAX_INFLATED = 1 << 26  # bytes taken of a deflated file, which is one slice
+_MAX_INFLATED = 1 << 26  # bytes of a deflated file, which is one slice, after inflating
 
 
 @dataclass(frozen=True)
 class DicomFile:
-    """Elements of one file. `pixels_at` is the offset of its pixels' first byte, -1 for a file without pixels;
-    `pixels_length` is what the header says, `size` what is there (of a deflated file: after inflating)."""
+    """Elements of one file.
+
+    pixels_at      offset of the first byte of its pixels; -1 for a file without pixels.
+    pixels_length  bytes of its pixels according to the header.
+    size           bytes of the file (of a deflated file: after inflating).
+    """
 
     path: Path
     elements: Dataset
@@ -55,6 +59,7 @@ class DicomFile:
 
     @property
     def name(self) -> str:
+        """Name for a line of text."""
         return printable(self.path.name)
 
     @property
@@ -63,12 +68,12 @@ class DicomFile:
 
     @property
     def is_image(self) -> bool:
-        """Whether its class is one of the standard's images, with pixels or cut before them."""
+        """Whether its class is one of the standard's images, also if the file is cut before its pixels."""
         return _is_image(self.sop_class)
 
     @property
     def is_no_image(self) -> bool:
-        """Whether it is for certain no slice: of a standard class without pixels, or of a sound private class."""
+        """Whether it is certainly no slice: of a standard class without pixels, or of a valid private class."""
         if uid_name(self.sop_class):
             return not self.is_image
         private = re.fullmatch(r"[12](\.\d+)+", self.sop_class) and not self.sop_class.startswith("1.2.840.10008.")
@@ -79,54 +84,54 @@ class DicomFile:
         return text(self.elements, "SeriesInstanceUID")
 
     def read(self, count: int, skip: int = 0) -> bytearray:
-        """At most `count` bytes of pixels from byte `skip` on; fewer if the file ends before."""
-        with _opened(self.path) as (file, _):
-            stream = _inflated(file) if self.syntax == DEFLATED else file
+        """Read at most `count` bytes of pixels from byte `skip` on; fewer if the file ends before."""
+        with _open_file(self.path) as (file, _):
+            stream: io.BytesIO | io.BufferedReader = _inflate(file) if self.syntax == DEFLATED else file
             stream.seek(self.pixels_at + skip)
             out = bytearray(max(min(count, self.size - self.pixels_at - skip), 0))
-            del out[stream.readinto(out) :]  # type: ignore[attr-defined]
+            del out[stream.readinto(out) :]
             return out
 
 
 def read_file(path: Path) -> DicomFile | None:
-    """The DICOM file `path`, None for what is no DICOM file.
+    """Read the DICOM file `path`; None if it is no DICOM file.
 
-    Raises `InputError` for a damaged header and for what cannot be opened, `ResourceError` without descriptors.
+    Raises `InputError` if its header is damaged or it cannot be opened, `ResourceError` without descriptors.
     """
-    with _opened(path) as (file, size):
+    with _open_file(path) as (file, size):
         head = file.read(132)
         at = 132 if head[128:] == b"DICM" else 0 if _starts_like_dataset(head) else None
         if at is None:
             return None
         try:
             return _parse(path, file, at, size)
-        except (GpuInferError, MemoryError):  # an interrupt is one, too
+        except (GpuInferError, MemoryError):  # GpuInferError includes interrupts
             raise
-        except Exception:  # a parser meets bytes of any kind; what it says may quote the patient's data
+        except Exception:  # pydicom raises many types for damaged bytes; its message may quote the patient's data
             raise InputError(f"{path}: damaged DICOM header", remedy=EXPORT) from None
 
 
 def printable(name: str) -> str:
-    """A file's name for a line of text: no line breaks and no bytes that are not UTF-8."""
+    """Return a file name for a line of text: without line breaks and without bytes that are not UTF-8."""
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Drop what pydicom warns of and logs: it quotes values of the header."""
-    logger = logging.getLogger("pydicom")
-    disabled, mode = logger.disabled, config.settings.reading_validation_mode
-    logger.disabled, config.settings.reading_validation_mode = True, config.IGNORE
+    """Drop pydicom's warnings and log records, because they quote values of the header."""
+    pydicom_log = logging.getLogger("pydicom")
+    disabled, mode = pydicom_log.disabled, config.settings.reading_validation_mode
+    pydicom_log.disabled, config.settings.reading_validation_mode = True, config.IGNORE
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.disabled, config.settings.reading_validation_mode = disabled, mode
+        pydicom_log.disabled, config.settings.reading_validation_mode = disabled, mode
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+def _open_file(path: Path) -> Iterator[tuple[io.BufferedReader, int]]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -148,20 +153,19 @@ def _is_image(sop_class: str) -> bool:
 
 
 def _starts_like_dataset(head: bytes) -> bool:
-    """Files without preamble begin with an element of group 2 or 8 and a length of at most a few bytes."""
+    """Whether a file without preamble begins with an element of group 2 or 8 and a length of at most a few bytes."""
     if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00"):
         return False
     return head[4:6].isupper() or int.from_bytes(head[4:8], "little") < 1 << 10
 
 
 def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
-    bounded = _Bounded(file, size)
-    bounded.seek(at)
-    meta = read_dataset(bounded, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)  # type: ignore[arg-type]
+    stream: Any = _Bounded(file, size)
+    stream.seek(at)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     syntax = text(meta, "TransferSyntaxUID") or IMPLICIT
-    stream: Any = bounded
     if syntax == DEFLATED:
-        stream = _inflated(file)
+        stream = _inflate(file)
         size = len(stream.getbuffer())
     little = syntax != BIG_ENDIAN
     elements = read_dataset(
@@ -173,7 +177,7 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
     )
     tag, begin, length = _pixel_element(stream, little, bool(elements.original_encoding[0]))
     classes = [text(elements, "SOPClassUID"), text(meta, "MediaStorageSOPClassUID")]
-    # The one that says image, if one of them is damaged: a cut slice must not pass for something else.
+    # If one of them is damaged, the one that is an image: a cut slice must not count as something else.
     sop_class = next((c for c in classes if _is_image(c)), classes[0] or classes[1])
     frames = number(elements, "NumberOfFrames", str(path)) or 1.0
     if not 1 <= frames <= _MAX_FRAMES or frames != int(frames):
@@ -182,7 +186,7 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
 
 
 def _pixel_element(stream: Any, little: bool, implicit: bool) -> tuple[int, int, int]:
-    """(tag, offset of the value, length) of the element that `stream` stands at; (0, -1, 0) at the end."""
+    """Return (tag, offset of the value, length) of the element at the stream's position; (0, -1, 0) at the end."""
     order = "<" if little else ">"
     begin = stream.tell()
     head = stream.read(12)
@@ -192,14 +196,14 @@ def _pixel_element(stream: Any, little: bool, implicit: bool) -> tuple[int, int,
     tag = group << 16 | element
     if tag not in _PIXELS:
         return 0, -1, 0
-    # GDCM and others write implicit elements into explicit files, with pydicom's consent.
+    # GDCM and others write implicit elements into explicit files, and pydicom accepts them.
     if implicit or not head[4:6].isupper():
         return tag, begin + 8, struct.unpack(f"{order}L", head[4:8])[0]
     return tag, begin + 12, struct.unpack(f"{order}L", head[8:12])[0]
 
 
-def _inflated(file: BinaryIO) -> io.BytesIO:
-    """What the deflated data set expands to, from the end of the file meta information on."""
+def _inflate(file: BinaryIO) -> io.BytesIO:
+    """Inflate the data set, which starts after the file meta information."""
     file.seek(132)
     read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     try:
@@ -209,11 +213,11 @@ def _inflated(file: BinaryIO) -> io.BytesIO:
 
 
 class _Bounded:
-    """A file whose `read` never asks for more than is there: a length in a header may say 4 GiB."""
+    """A file whose `read` never requests more bytes than it has: a length in a header may be 4 GiB."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._read, self.seek, self.tell, self._size = file.read, file.seek, file.tell, size
 
     def read(self, count: int = -1) -> bytes:
-        left = max(self._size - self.tell(), 0)
-        return self._read(left if count < 0 else min(count, left))
+        remaining = max(self._size - self.tell(), 0)
+        return self._read(remaining if count < 0 else min(count, remaining))

@@ -1,4 +1,4 @@
-"""The DICOM images of a folder, and what else lies there: nothing that could be a slice is passed over in silence."""
+"""The DICOM images of a folder, and its other files: no file that could be a slice is ignored silently."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gpu_infer.errors import InputError
 from gpu_infer.volume.formats.dicom.elements import text
 from gpu_infer.volume.formats.dicom.file import DicomFile, printable, quiet, read_file
 
-_LISTED = 50  # files that a warning names
+_LISTED = 50  # most files that a warning names
 _UNFINISHED = (".part", ".partial", ".tmp", ".filepart", ".crdownload", ".download")
 _REMEDY = "copy or export the series again; move the file away if it is no slice"
 
 
 def holds_series(folder: Path) -> bool:
-    """Whether a DICOM image, sound or cut, lies in `folder`. Raises `InputError` if no file there can be read."""
+    """Whether `folder` has a DICOM image, complete or cut. Raises `InputError` if none of its files can be read."""
     refusal: InputError | None = None
     readable = False
     with quiet():
@@ -35,10 +35,10 @@ def holds_series(folder: Path) -> bool:
 
 
 def read_images(folder: Path, notes: list[str]) -> list[DicomFile]:
-    """The DICOM images directly in `folder`, by name; `notes` name every other file.
+    """Read the DICOM images directly in `folder`, sorted by name; a note names every other file.
 
-    Raises `InputError` for no image, for images of several series, and for a file that looks like a slice of the
-    series (its name, its class or its size) but cannot be read as one.
+    Raises `InputError` if there is no image, if the images are of several series, and if a file looks like a slice of
+    the series (its name, its class or its size) but cannot be read as one.
     """
     images: list[DicomFile] = []
     others: list[tuple[Path, DicomFile | None, InputError | None]] = []
@@ -90,7 +90,7 @@ def _check_one_series(folder: Path, images: Sequence[DicomFile]) -> None:
 
 
 def _modality(file: DicomFile) -> str:
-    """Modality as a code, no free text."""
+    """Return the modality if it is a code, no free text."""
     value = text(file.elements, "Modality")
     return value if re.fullmatch(r"[A-Z]{2,9}", value) else "unknown modality"
 
@@ -99,7 +99,7 @@ def _check_no_slice(
     path: Path, file: DicomFile | None, refusal: InputError | None, images: Sequence[DicomFile]
 ) -> None:
     classes = {image.sop_class for image in images}
-    if file is not None:  # DICOM without pixels: a report, a structure set, … or a slice that was cut
+    if file is not None:  # DICOM without pixels: a report, a structure set, or a slice that was cut
         if file.sop_class in classes or (not file.is_no_image and _looks_alike(path, images)):
             raise _no_pixels(path)
         return
@@ -128,7 +128,7 @@ def _named_alike(path: Path, images: Sequence[DicomFile]) -> bool:
 
 
 def _pattern(name: str) -> str:
-    """The name with numbers and UIDs made alike: IM0007.dcm and IM0123.dcm differ in nothing else."""
+    """Replace numbers and UIDs in a name by #: IM0007.dcm and IM0123.dcm then are equal."""
     stem, dot, suffix = name.rpartition(".")
     if re.fullmatch(r"(?=.*\d)[0-9A-Fa-f-]{6,}", stem or suffix):
         return f"#{dot}{suffix.lower()}" if stem else "#"
@@ -136,7 +136,7 @@ def _pattern(name: str) -> str:
 
 
 def _sized_alike(path: Path, images: Sequence[DicomFile]) -> bool:
-    """A file with a slice's ending that is as large as slices are, whatever is in it."""
+    """Whether a file has a slice's extension and about the size of a slice, whatever its contents."""
     sizes = [image.size for image in images]
     suffixes = {image.path.suffix.lower() for image in images if not image.path.suffix[1:].isdigit()} or {""}
     return path.suffix.lower() in suffixes and min(sizes) <= _size(path) * 1.1 and _size(path) <= max(sizes) * 1.1

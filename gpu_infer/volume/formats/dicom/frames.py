@@ -1,4 +1,4 @@
-"""Slices and frames of DICOM files as what one grid is made of: a plane, a format of pixels and a rescale each."""
+"""Slices and frames of DICOM files: each has a plane, a format of its pixels and a rescale."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPLIT = "split the file into one volume each"
 
 
 class Frame(NamedTuple):
-    """One plane of the volume; `number` counts the file's frames from 0."""
+    """One plane of the volume; `number` is its index among the file's frames, from 0."""
 
     file: DicomFile
     number: int
@@ -44,7 +44,7 @@ def is_multi_frame(file: DicomFile) -> bool:
 
 
 def single_frame(file: DicomFile) -> Frame:
-    """Slice of a classic file. Raises `InputError` for a mosaic and for pixels that cannot be read."""
+    """Return the slice of a classic file. Raises `InputError` for a mosaic and for pixels that cannot be read."""
     where = str(file.path)
     _check_pixels(file)
     if "MOSAIC" in words(file.elements, "ImageType") or mosaic_tiles(file.elements) > 1:
@@ -59,9 +59,9 @@ def single_frame(file: DicomFile) -> Frame:
 
 
 def enhanced_frames(file: DicomFile) -> list[Frame]:
-    """Frames of an enhanced file in the file's order, each with its own position, orientation, spacing and rescale.
+    """Return the frames of an enhanced file in its order, each with position, orientation, spacing and rescale.
 
-    Raises `InputError` for other multi-frame classes, for frames without these, and for several volumes.
+    Raises `InputError` for other multi-frame classes, for frames without these values, and for several volumes.
     """
     where = str(file.path)
     if file.sop_class not in _ENHANCED:
@@ -114,7 +114,7 @@ def enhanced_frames(file: DicomFile) -> list[Frame]:
 
 
 def _check_one_volume(file: DicomFile, per_frame: Sequence[Dataset], common: Dataset, where: str) -> None:
-    """Refuse frames of several times, stacks, echoes, …: each would be a volume."""
+    """Refuse frames of several times, stacks, echoes and so on: each group would be a volume."""
     contents = [_group(own, common, "FrameContentSequence", where) for own in per_frame]
     for keyword in ("TemporalPositionIndex", "StackID"):
         values = {text(c, keyword) if keyword == "StackID" else numbers(c, keyword, where) for c in contents}
@@ -126,7 +126,7 @@ def _check_one_volume(file: DicomFile, per_frame: Sequence[Dataset], common: Dat
         pointer = numbers(dimension, "DimensionIndexPointer", where)
         keyword = keyword_for_tag(int(pointer[0]) << 16 | int(pointer[1])) if len(pointer) == 2 else ""
         different = len({values[n : n + 1] for values in indices})
-        # One value a frame is a slice's own (its time, its trigger delay); fewer make groups of frames.
+        # As many values as frames belong to slices (time, trigger delay); fewer values make groups of frames.
         if keyword not in _SPATIAL and 1 < different < len(per_frame):
             raise _several(where, different, keyword or "a private dimension")
 
@@ -136,7 +136,7 @@ def _several(where: str, count: int, keyword: str) -> InputError:
 
 
 def _group(own: Dataset, common: Dataset, keyword: str, where: str) -> Dataset:
-    """The frame's functional group, or the one that all frames share; empty if there is none."""
+    """Return the frame's functional group, or the one that all frames share; empty if there is none."""
     groups = items(own, keyword, where) or items(common, keyword, where)
     return groups[0] if groups else Dataset()
 

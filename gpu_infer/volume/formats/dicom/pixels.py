@@ -1,14 +1,13 @@
-"""Voxels of frames that were proved to be one grid: read slice by slice into one array of physical values."""
+"""Voxels of frames that were checked to be one grid, read slice by slice into one array of physical values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError
+from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.child import call_in_child
 from gpu_infer.volume.formats.dicom.codec import CODECS, Encoded, decode
 from gpu_infer.volume.formats.dicom.elements import uid_name
@@ -17,15 +16,15 @@ from gpu_infer.volume.formats.dicom.frames import Frame
 from gpu_infer.volume.formats.dicom.values import fill, has_strays, stored_integers
 
 _NATIVE = {IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN}
-_MAX_RATIO, _SLACK = 1000, 1 << 20  # what a codec makes of a byte at most, and of a file of a few bytes
+_MAX_RATIO, _SLACK = 1000, 1 << 20  # most decoded bytes of a compressed byte, and of a file of a few bytes
 _DECOMPRESS = "decompress the series, with gdcmconv --raw or dcmdjpeg"
-_BATCH = 1 << 28  # bytes that one child decodes: they are in memory twice
+_BATCH = 1 << 28  # bytes that one child decodes; they are in memory twice
 
 
 def check_sizes(frames: Sequence[Frame]) -> None:
-    """Prove that the files hold the pixels which their headers declare, before any memory is taken for them."""
+    """Raise `InputError` unless the files have the pixels that their headers declare; nothing is allocated yet."""
     for frame in frames:
-        if frame.number:  # the file was looked at with its first frame
+        if frame.number:  # the file was checked with its first frame
             continue
         file, count = frame.file, frame.file.frames
         expected = count * frame.pixels.nbytes
@@ -68,19 +67,19 @@ def _is_ambiguous(frame: Frame) -> bool:
 
 
 def working_bytes(frames: Sequence[Frame]) -> int:
-    """Memory that `read_pixels` takes in passing, in this process and its child, more than what it returns."""
+    """Return the bytes that `read_pixels` takes temporarily, in this process and its child, beyond its result."""
     largest = max(f.pixels.nbytes for f in frames)
-    passing = largest + 2 * 8 * largest // min(f.pixels.allocated // 8 for f in frames)  # float64 of one frame, twice
+    temporary = largest + 2 * 8 * largest // min(f.pixels.allocated // 8 for f in frames)  # float64 of one frame, twice
     compressed = [f for f in frames if f.file.syntax in CODECS]
-    return passing + (2 * min(_BATCH, sum(f.pixels.nbytes for f in compressed)) + _codec_bytes(compressed))
+    return temporary + (2 * min(_BATCH, sum(f.pixels.nbytes for f in compressed)) + _codec_bytes(compressed))
 
 
-def read_pixels(frames: Sequence[Frame], dtype: np.dtype[Any], notes: list[str]) -> NDArray[Any]:
-    """[frame, row, column] in physical units, in the order of `frames`; dtype of `value_dtype`."""
+def read_pixels(frames: Sequence[Frame], dtype: DType, notes: list[str]) -> Voxels:
+    """Read [frame, row, column] in physical units, in the order of `frames`; `dtype` is that of `value_dtype`."""
     first = frames[0].pixels
     out = np.empty((len(frames), first.rows, first.columns), dtype)
     strays = 0
-    for n, stored in _stored(frames):
+    for n, stored in _stored_frames(frames):
         clean = stored_integers(stored, frames[n].pixels)
         strays += has_strays(stored, clean, frames[n].pixels)
         fill(out[n], clean, frames[n].rescale)
@@ -89,8 +88,8 @@ def read_pixels(frames: Sequence[Frame], dtype: np.dtype[Any], notes: list[str])
     return out
 
 
-def _stored(frames: Sequence[Frame]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """(number in `frames`, stored integers [row, column]) in any order."""
+def _stored_frames(frames: Sequence[Frame]) -> Iterator[tuple[int, Voxels]]:
+    """Yield (index in `frames`, stored integers [row, column]) in any order."""
     encoded: list[int] = []
     for n, frame in enumerate(frames):
         if frame.file.syntax in CODECS:
@@ -106,11 +105,11 @@ def _stored(frames: Sequence[Frame]) -> Iterator[tuple[int, NDArray[Any]]]:
         size = max(1, _BATCH // max(frames[n].pixels.nbytes for n in encoded))
         for at in range(0, len(encoded), size):
             batch = encoded[at : at + size]
-            yield from zip(batch, _decoded([frames[n] for n in batch]), strict=True)
+            yield from zip(batch, _decode_frames([frames[n] for n in batch]), strict=True)
 
 
-def _decoded(frames: Sequence[Frame]) -> list[NDArray[Any]]:
-    """Stored integers of compressed frames, decoded by GDCM in a process of its own."""
+def _decode_frames(frames: Sequence[Frame]) -> list[Voxels]:
+    """Return the stored integers of compressed frames, which GDCM decodes in a child process."""
     jobs = [
         Encoded(str(f.file.path), f.file.pixels_at, f.file.size, f.file.syntax, f.number, f.file.frames, *f.pixels)
         for f in frames
@@ -124,7 +123,7 @@ def _decoded(frames: Sequence[Frame]) -> list[NDArray[Any]]:
 
 
 def _codec_bytes(frames: Sequence[Frame]) -> int:
-    """Memory that a codec takes: some frames, and the largest file with copies of it."""
+    """Return the bytes that a codec takes: some frames, and copies of the largest file."""
     return 8 * max((f.pixels.nbytes for f in frames), default=0) + 4 * max((f.file.size for f in frames), default=0)
 
 

@@ -1,19 +1,17 @@
-"""A folder with one DICOM series, its slices or frames checked to be one regular grid of values of one kind.
+"""A folder with one DICOM series, whose slices or frames are checked to be one regular grid of values of one kind.
 
-A missing slice, a tilted gantry or one slice with another rescale would shift labels in the patient: all are refused
-or read as the slice itself says. pydicom parses the headers, native pixels are read here, GDCM decodes compressed ones.
+A missing slice, a tilted gantry or a slice with another rescale would give wrong labels or labels in wrong places: they
+are refused, or each slice is read with its own values. pydicom parses the headers, `pixels` reads native pixels, and
+GDCM decodes compressed ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.formats.dicom.contrast import check_one_volume
 from gpu_infer.volume.formats.dicom.elements import text
 from gpu_infer.volume.formats.dicom.file import DicomFile, quiet
@@ -30,7 +28,7 @@ __all__ = ["Series", "holds_series", "read_dicom", "read_series"]
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One series, checked as far as that goes without its pixels, and with all that its pixels will need.
+    """One series, checked as far as its headers allow.
 
     geometry  shape (I, J, K) and affine.
     dtype     of the voxels in physical units.
@@ -39,7 +37,7 @@ class Series:
     """
 
     geometry: Geometry
-    dtype: np.dtype[Any]
+    dtype: DType
     frames: tuple[Frame, ...]
     warnings: tuple[str, ...]
 
@@ -49,21 +47,21 @@ class Series:
 
     @property
     def extra(self) -> int:
-        """Bytes of memory that reading takes in passing, more than the voxels."""
+        """Bytes of memory that reading takes temporarily, in addition to the voxels."""
         return working_bytes(self.frames)
 
-    def load(self, remarks: list[str]) -> NDArray[Any]:
-        """Voxels [1, I, J, K]; warnings go into `remarks`. Raises `InputError`."""
+    def load(self, remarks: list[str]) -> Voxels:
+        """Read the voxels [1, I, J, K] and append warnings to `remarks`. Raises `InputError`."""
         with quiet():
             return read_pixels(self.frames, self.dtype, remarks).transpose(2, 1, 0)[None]
 
 
 def read_dicom(folder: Path) -> Volume:
-    """Volume of the one series in `folder`; file names and extensions do not matter.
+    """Read the one series in `folder` as a volume; file names and extensions do not matter.
 
-    Values are in physical units, slope and intercept applied slice by slice: the smallest integer dtype that holds
-    what the stored bits can say, float32 if slopes or intercepts differ or are no integers. Slices are in ascending
-    order along their normal. Raises `InputError` as `read_series` does, and for pixels that cannot be decoded.
+    Values are in physical units, with each slice's slope and intercept: in the smallest integer dtype for all values
+    that the stored bits can represent, or in float32 if slopes or intercepts differ or are no integers. Slices are in
+    ascending order along their normal. Raises `InputError` as `read_series` does, and if pixels cannot be decoded.
     """
     remarks: list[str] = []
     series = read_series(folder)
@@ -75,11 +73,11 @@ def read_dicom(folder: Path) -> Volume:
 
 
 def read_series(folder: Path) -> Series:
-    """The one series in `folder`, from its headers alone.
+    """Read the headers of the one series in `folder`.
 
-    Raises `InputError` for several series (listing them), several volumes in one (echoes, times), missing or doubled
-    slices, a tilted gantry, colour, values that are no linear rescale, several volumes in one file, files that look
-    like slices but are none, and unreadable or truncated slices.
+    Raises `InputError` for several series (the error lists them), several volumes in one (echoes, times), missing or
+    doubled slices, a tilted gantry, colour, values that are no linear rescale, several volumes in one file, files that
+    look like slices but are none, and unreadable or truncated slices.
     """
     notes: list[str] = []
     with quiet():
@@ -106,7 +104,7 @@ def read_series(folder: Path) -> Series:
 
 
 def _check_one_acquisition(files: list[DicomFile], folder: Path) -> None:
-    """All positions in one frame of reference, all values displayed alike (a mixture was edited slice by slice)."""
+    """Refuse several frames of reference, modalities or photometric interpretations: such a mixture is no scan."""
     for keyword in ("FrameOfReferenceUID", "PhotometricInterpretation", "Modality"):
         values = {value: file.name for file in files if (value := text(file.elements, keyword))}
         if len(values) > 1:

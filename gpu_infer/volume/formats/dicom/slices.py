@@ -1,4 +1,4 @@
-"""Slices of one DICOM series put in order along their normal, and the proof that they are a regular grid."""
+"""Sort the slices of one DICOM series along their normal, and check that they are a regular grid."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gpu_infer.volume.formats.dicom.elements import number, numbers
 from gpu_infer.volume.geometry import Geometry
 
 _PARALLEL = 1e-3  # difference of direction cosines between slices
-_STEP_TOLERANCE = 1e-2  # deviation of a slice from its place, as a part of the slice distance …
-_ROUNDING_MM = 0.05 + 1e-6  # … but positions are often written with one decimal
+_STEP_TOLERANCE = 1e-2  # deviation of a slice from its place, as a fraction of the slice distance
+_ROUNDING_MM = 0.05 + 1e-6  # smallest tolerance: positions are often written with one decimal
 _TILT = 1e-3  # drift across the slices per mm along the normal: 0.06 degrees
 
 
 class Plane(NamedTuple):
-    """One slice or frame. `where` begins error lines, `name` stands inside them; mm, LPS+, columns × rows.
+    """One slice or frame. `where` begins error lines, `name` is for use inside them; mm, LPS+, columns × rows.
 
-    A position without three numbers, cosines without six and a spacing without two are refused in `arrange`.
+    `arrange` refuses a position without three numbers, cosines without six and a spacing without two.
     """
 
     where: str
@@ -38,7 +38,7 @@ class Plane(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """The data sets that hold a plane's position, its orientation and its measures."""
+    """The data sets with a plane's position, its orientation and its measures."""
 
     position: Dataset
     orientation: Dataset
@@ -59,9 +59,9 @@ def plane(groups: Groups, size: tuple[int, int], where: str, name: str) -> Plane
 
 
 def arrange(planes: Sequence[Plane], where: Path, notes: list[str]) -> tuple[list[int], Geometry]:
-    """Indices of `planes` in ascending order along the normal (row × column direction), and their grid.
+    """Return the indices of `planes` in ascending order along the normal (row × column direction), and their grid.
 
-    Raises `InputError` for planes that differ in size, spacing or orientation, for two at one position, for a
+    Raises `InputError` for planes that differ in size, spacing or orientation, for two planes at one position, for a
     gap, for uneven distances and for a stack that is not perpendicular to its slices (gantry tilt).
     """
     first = planes[0]
@@ -110,7 +110,7 @@ def _check_numbers(one: Plane) -> None:
 
 
 def _thickness(lone: Plane, notes: list[str]) -> float:
-    """mm along the normal of a slice without neighbours."""
+    """Return the mm along the normal of a slice without neighbours."""
     for value in (lone.between, lone.thickness):
         if value > 0:
             return value
@@ -133,7 +133,7 @@ def _check_alike(planes: Sequence[Plane], cosines: NDArray[np.float64], spacing:
 
 
 def _step(planes: Sequence[Plane], positions: NDArray[np.float64], normal: NDArray[np.float64], where: Path) -> float:
-    """mm between neighbours of the sorted `planes`."""
+    """Return the mm between neighbours of the sorted `planes`."""
     along = positions @ normal
     steps = np.diff(along)
     step = float(np.median(steps))

@@ -1,29 +1,30 @@
-"""From stored bits to values in physical units: what a file or a frame says, and that all of them agree.
+"""From stored bits to values in physical units: the rescale of a file or a frame, and a check that all of them agree.
 
-A value is `slope · stored + intercept` of its own slice. MONOCHROME1 says how a value is displayed and changes none.
+A value is `slope · stored + intercept`, with the numbers of its slice. MONOCHROME1 is about the display and changes no
+value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from gpu_infer.errors import InputError
+from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.formats.dicom.elements import integer, items, number, numbers, raw, text
 
 _INTEGERS = ("uint8", "int8", "int16", "uint16", "int32", "uint32")
 _COLOURS = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
-_LARGEST = 1e28  # of slope and intercept: products stay inside float32
+_LARGEST = 1e28  # limit of slope and intercept: products stay inside float32's range
 _REMEDY = "keep the slices of one acquisition in the folder, or convert the series to .nii.gz"
 _CONVERT = "convert the series to .nii.gz with the values that you mean"
 
 
 class PixelFormat(NamedTuple):
-    """How a frame's integers lie in the file; `high` is the number of the highest bit in use."""
+    """Format of a frame's integers in the file; `high` is the number of the highest bit in use."""
 
     rows: int
     columns: int
@@ -37,12 +38,12 @@ class PixelFormat(NamedTuple):
         return self.rows * self.columns * self.allocated // 8
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         return np.dtype(f"{'i' if self.signed else 'u'}{self.allocated // 8}")
 
     @property
     def range(self) -> tuple[int, int]:
-        """Smallest and largest integer that the bits in use can say."""
+        """Smallest and largest integer that the bits in use can represent."""
         return (-(1 << self.stored - 1), (1 << self.stored - 1) - 1) if self.signed else (0, (1 << self.stored) - 1)
 
 
@@ -57,7 +58,7 @@ class Rescale(NamedTuple):
 
 
 def pixel_format(elements: Dataset, where: str) -> PixelFormat:
-    """Format of a file's pixels. Raises `InputError` for colour and for bits that do not fit each other."""
+    """Return the format of a file's pixels. Raises `InputError` for colour and for numbers of bits that contradict."""
     samples = number(elements, "SamplesPerPixel", where, 1.0)
     photometric = text(elements, "PhotometricInterpretation")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
@@ -81,7 +82,7 @@ def pixel_format(elements: Dataset, where: str) -> PixelFormat:
 
 
 def rescale(elements: Dataset, pixels: PixelFormat, where: str) -> Rescale:
-    """What `elements` (a file's, or a frame's transformation) say of values.
+    """Return the rescale of `elements`, which are a file's or a frame's.
 
     Raises `InputError` for a look-up table that is no straight line and for a slope of 0.
     """
@@ -107,7 +108,7 @@ def rescale(elements: Dataset, pixels: PixelFormat, where: str) -> Rescale:
 
 
 def check_alike(rescales: Sequence[Rescale], names: Sequence[str], where: str) -> None:
-    """Refuse rescale tags or look-up tables in some frames only, and values of several units."""
+    """Raise `InputError` if only some frames have a rescale or a look-up table, or if their units differ."""
     missing = [name for name, r in zip(names, rescales, strict=True) if not r.is_present]
     if missing and any(r[:2] != (1.0, 0.0) for r in rescales):
         raise InputError(
@@ -121,9 +122,12 @@ def check_alike(rescales: Sequence[Rescale], names: Sequence[str], where: str) -
         raise InputError(f"{where}: units of values differ between {first} and {second}", remedy=_REMEDY)
 
 
-def value_dtype(formats: Sequence[PixelFormat], rescales: Sequence[Rescale]) -> np.dtype[Any]:
-    """float32 if slopes or intercepts differ or are no integers; else the smallest integer type for every value that
-    the bits in use can say, float64 if none of 32 bits can."""
+def value_dtype(formats: Sequence[PixelFormat], rescales: Sequence[Rescale]) -> DType:
+    """Return the dtype of values in physical units.
+
+    It is float32 if slopes or intercepts differ or are no integers, else the smallest integer type for all values that
+    the bits in use can represent, or float64 if 32 bits are too few.
+    """
     lines = {(r.slope, r.intercept) for r in rescales}
     if len(lines) > 1 or not all(float(v).is_integer() for v in next(iter(lines))):
         return np.dtype(np.float32)
@@ -137,8 +141,8 @@ def value_dtype(formats: Sequence[PixelFormat], rescales: Sequence[Rescale]) -> 
     return np.dtype(np.float64)
 
 
-def stored_integers(data: NDArray[Any], pixels: PixelFormat) -> NDArray[Any]:
-    """`data` as its bits in use say; what other bits hold (overlays, noise) is no part of a value."""
+def stored_integers(data: Voxels, pixels: PixelFormat) -> Voxels:
+    """Return the integers of the bits in use; other bits (overlays, noise) are no part of a value."""
     below = pixels.high + 1 - pixels.stored
     above = pixels.allocated - 1 - pixels.high
     if not below and not above:
@@ -146,8 +150,8 @@ def stored_integers(data: NDArray[Any], pixels: PixelFormat) -> NDArray[Any]:
     return (data << above) >> (above + below)  # the shift to the right carries the sign of signed integers
 
 
-def has_strays(data: NDArray[Any], clean: NDArray[Any], pixels: PixelFormat) -> bool:
-    """Whether bits outside those in use say anything; copies of the sign above it do not."""
+def has_strays(data: Voxels, clean: Voxels, pixels: PixelFormat) -> bool:
+    """Whether bits outside those in use are set; copies of the sign above it do not count."""
     if clean is data or np.array_equal(clean, data):
         return False
     unsigned = data.astype(f"u{data.itemsize}")
@@ -156,14 +160,14 @@ def has_strays(data: NDArray[Any], clean: NDArray[Any], pixels: PixelFormat) -> 
     return bool((outside & (clean != data)).any())
 
 
-def fill(out: NDArray[Any], stored: NDArray[Any], scaling: Rescale) -> None:
+def fill(out: Voxels, stored: Voxels, scaling: Rescale) -> None:
     """Write slope · stored + intercept to `out`, an array of `value_dtype`."""
     if scaling.limits is not None:
         stored = np.clip(stored, *scaling.limits)
     if out.dtype.kind == "f":
         out[...] = stored.astype(np.float64) * scaling.slope + scaling.intercept
         return
-    # Modulo 2ⁿ: sums may leave the type on the way, results do not.
+    # Modulo 2ⁿ: intermediate results may overflow the type, final ones do not.
     out[...] = stored
     if scaling.slope != 1:
         out *= np.array(int(scaling.slope)).astype(out.dtype)

@@ -1,4 +1,4 @@
-"""Transfer syntaxes: uncompressed ones read here, compressed ones decoded by GDCM in a child process."""
+"""Transfer syntaxes: uncompressed ones, and compressed ones that GDCM decodes in a child process."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_compressed_signed(tmp_path: Path, codec: str) -> None:
     np.testing.assert_array_equal(read_volume(folder).data[0], np.stack([data.T.astype(int) + 5] * 2, axis=-1))
 
 
-def test_compressed_slices_with_rescales_of_their_own(tmp_path: Path) -> None:
+def test_compressed_slices_with_different_rescales(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     bits = {"BitsStored": 16, "HighBit": 15, "Rows": SIZE[0], "Columns": SIZE[1]}
     for n in range(3):
@@ -151,7 +151,7 @@ def edit(path: Path, change: Callable[[Dataset], object]) -> None:
     ds.save_as(path)
 
 
-def test_fewer_compressed_frames_than_said(tmp_path: Path) -> None:
+def test_fewer_compressed_frames_than_declared(tmp_path: Path) -> None:
     path = tmp_path / "e.dcm"
     write_enhanced_rle(path, [0, 1, 2])
 
@@ -163,7 +163,7 @@ def test_fewer_compressed_frames_than_said(tmp_path: Path) -> None:
     refused(tmp_path, "truncated or damaged slice: found 2 compressed frames, expected 3")
 
 
-def test_more_compressed_frames_than_said(tmp_path: Path) -> None:
+def test_more_compressed_frames_than_declared(tmp_path: Path) -> None:
     path = tmp_path / "e.dcm"
     write_enhanced_rle(path, [0, 1, 2])
 

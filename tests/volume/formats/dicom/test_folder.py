@@ -1,4 +1,4 @@
-"""What lies in a series folder and is no slice: named in a warning, or refused if it could be one."""
+"""Other files in a series folder: named in a warning, or refused if they could be slices."""
 
 from __future__ import annotations
 

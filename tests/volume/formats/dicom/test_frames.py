@@ -17,13 +17,13 @@ COSINES = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
 
 
 def frames(ds: Dataset) -> Sequence:
-    found: Sequence = ds.PerFrameFunctionalGroupsSequence
-    return found
+    sequence: Sequence = ds.PerFrameFunctionalGroupsSequence
+    return sequence
 
 
 def shared(ds: Dataset) -> Dataset:
-    found: Dataset = ds.SharedFunctionalGroupsSequence[0]
-    return found
+    group: Dataset = ds.SharedFunctionalGroupsSequence[0]
+    return group
 
 
 def place(ds: Dataset, positions: list[tuple[float, float, float]]) -> None:
@@ -41,12 +41,12 @@ def content(ds: Dataset, **values: list[object]) -> None:
 
 
 def dimensions(ds: Dataset, *pointers: int) -> None:
-    found = []
+    sequence = []
     for pointer in pointers:
         item = Dataset()
         item.DimensionIndexPointer = pointer
-        found.append(item)
-    ds.DimensionIndexSequence = Sequence(found)
+        sequence.append(item)
+    ds.DimensionIndexSequence = Sequence(sequence)
 
 
 @pytest.mark.parametrize("numbers", [[0, 1, 2, 3], [3, 2, 1, 0], [0, 2, 1, 3]])

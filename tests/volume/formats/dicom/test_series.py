@@ -1,4 +1,4 @@
-"""DICOM series made with pydicom: values and places against the numbers they were made from, and every refusal."""
+"""DICOM series written with pydicom: values and places against the numbers in them, and every refusal."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_one_slice(tmp_path: Path) -> None:
     assert bare.warnings == ("one slice without thickness: 1 mm assumed",)
 
 
-def test_other_files_beside_the_series(tmp_path: Path) -> None:
+def test_other_files_in_the_folder_of_the_series(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "s", range(3))
     (folder / "readme.txt").write_text("hello")
     (folder / "empty").touch()
@@ -181,7 +181,7 @@ def test_series_that_are_no_grid(tmp_path: Path, tags: dict[str, object], text: 
     refused(folder, text)
 
 
-def test_truncated_slice_is_not_passed_over(tmp_path: Path) -> None:
+def test_truncated_slice_is_refused(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "s", range(4))
     last = folder / "IM021"
     last.write_bytes(last.read_bytes()[:-20])

@@ -1,4 +1,4 @@
-"""Stored bits to physical values: every slice by its own format and rescale, against values worked by hand."""
+"""Stored bits to physical values: every slice with its format and rescale, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RAW = {"RescaleSlope": None, "RescaleIntercept": None}
 
 
 def write(folder: Path, slices: list[tuple[np.ndarray, dict[str, object]]]) -> Path:
-    """A series whose slice n has the given pixels [row, column] and tags."""
+    """Write a series whose slice n has the pixels [row, column] and the tags number n."""
     folder.mkdir(exist_ok=True)
     for n, (data, tags) in enumerate(slices):
         write_slice(folder / f"IM{n:03d}", n, PixelData=data.tobytes(), **tags)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Compressed files that expand to far more than the volume, and streams that never give what they promise."""
+"""Compressed files that inflate to far more than the volume, and streams that have less than the header declares."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_up_to_a_mebibyte_may_follow(tmp_path: Path, tail: bytes) -> None:
     assert volume.warnings == ()
 
 
-def test_the_rest_of_a_bomb_is_left_alone(tmp_path: Path) -> None:
-    """What lies more than 1 MiB behind the voxels is damaged: inflating it would be refused."""
+def test_the_rest_of_a_bomb_is_not_read(tmp_path: Path) -> None:
+    """The bytes more than 1 MiB after the voxels are damaged: inflating them would be refused."""
     path = tmp_path / "v.nii.gz"
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     head = packer.compress(nifti()) + b"".join(packer.compress(bytes(MIB)) for _ in range(64))
@@ -73,7 +73,7 @@ def test_zeros_of_a_sparse_file_are_not_read_to_their_end(tmp_path: Path) -> Non
     assert volume.warnings == ()
 
 
-def test_empty_members_in_front_have_a_bound(tmp_path: Path) -> None:
+def test_empty_members_before_the_voxels_have_a_bound(tmp_path: Path) -> None:
     path = tmp_path / "v.nii.gz"
     path.write_bytes(gzip.compress(b"") * 900 + gzip.compress(nifti()))
     np.testing.assert_array_equal(read_volume(path).data[0], VOXELS)
@@ -116,7 +116,7 @@ def test_offsets_that_are_wrong(tmp_path: Path, offset: float, text: str, packed
     assert "\n" not in str(caught.value)
 
 
-def test_an_offset_behind_extensions(tmp_path: Path) -> None:
+def test_an_offset_after_extensions(tmp_path: Path) -> None:
     path = tmp_path / "v.nii"
     raw = nifti(1024)
     path.write_bytes(raw[:352] + bytes(672) + raw[352:])
@@ -130,7 +130,7 @@ def test_a_file_name_without_end_in_the_gzip_header(tmp_path: Path) -> None:
         read_volume(path)
 
 
-def test_a_signal_is_answered_between_two_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signal_handlers_run_between_two_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stop(Exception):
         pass
 
@@ -168,7 +168,7 @@ def test_a_signal_is_answered_between_two_pieces(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(spans, "open_regular", lambda p: Slow(real(p)))
     try:
         with pytest.raises(Stop):
-            spans.read_span(path, 0, 64)
+            spans.fill_span(path, 0, np.empty(64, np.uint8))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert len(seen) == 3

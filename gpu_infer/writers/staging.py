@@ -1,7 +1,7 @@
-"""Hidden folders in which files are made before they appear, and the locks that tell living ones from dead ones.
+"""Stages: hidden folders in which files are written before they appear, and locks that show whether their run is alive.
 
-A run makes its folder, and locks it, while it holds the lock of the folder around it. Whoever holds that lock and
-finds a hidden folder without a lock of its own knows that its run is dead.
+A run makes its stage inside the output folder, and locks it, while it has the lock of the output folder. A process that
+has the lock of the output folder and sees a stage without a lock knows that the stage's run is dead.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from pathlib import Path
 from gpu_infer.errors import ResourceError
 
 SUFFIX = ".partial"
-"""Ending of the hidden folders' names."""
+"""Ending of the stages' names."""
 
 MARK = ".gpu_infer"
-"""Empty file in each of them: a hidden folder without it was made by another program, unless it is empty, too."""
+"""Empty file in each stage. A hidden folder without it belongs to another program, unless the folder is empty, too."""
 
 ASIDE = "replaced"
-"""Folder in it with the older files that stepped aside; in those of version 0.1.0 the only mark."""
+"""Folder in a stage with the older files that moved aside; the only mark in stages of version 0.1.0."""
 
 _PATTERN = f".*.{'?' * 8}{SUFFIX}"
-"""A prefix, then eight characters of `tempfile`."""
+"""A prefix, then eight characters from `tempfile`."""
 
 _PREFIX_BYTES = 64
-"""Of an output's name in that of its hidden folder: a name of 255 bytes is a name, with more added it is none."""
+"""Bytes of an output's name in its stage's name: a file name may have 255 bytes, and the stage's name is longer."""
 
 HIDDEN_BYTES = 1 + _PREFIX_BYTES + 1 + 8 + len(SUFFIX)
-"""At most, in the name of a hidden folder."""
+"""Largest number of bytes in a stage's name."""
 
 _WAIT_S = 60.0
-"""Locks are held for some renames; a longer wait means that another program holds the folder."""
+"""A lock lasts for some renames; a longer wait means that another program has locked the folder."""
 
 _POLL_S = 0.005
 
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[bool]:
-    """Hold the one lock of `folder`; False if its file system knows no locks on folders.
+    """Lock `folder` during the block; the value is False if its file system has no locks on folders.
 
-    Not reentrant. Raises `OSError` for a folder that cannot be opened, `ResourceError` after 60 s.
+    Not reentrant. Raises `OSError` if the folder cannot be opened, `ResourceError` after 60 s.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -56,9 +56,9 @@ def folder_lock(folder: Path) -> Iterator[bool]:
 
 
 def make_stage(folder: Path, name: str) -> tuple[Path, int | None]:
-    """Make a hidden folder inside `folder`; it and the handle that holds its lock, None without locks.
+    """Make a stage inside `folder`; return it and the handle that has its lock, None without locks.
 
-    The lock ends with the handle, also when the process is killed. Raises what `folder_lock` raises.
+    The lock ends with the handle, also if the process is killed. Raises what `folder_lock` raises.
     """
     prefix = os.fsdecode(os.fsencode(name)[:_PREFIX_BYTES])
     with folder_lock(folder):
@@ -76,14 +76,14 @@ def make_stage(folder: Path, name: str) -> tuple[Path, int | None]:
 
 
 def find_stages(folder: Path) -> list[Path]:
-    """Every hidden folder of this kind in `folder`, living and dead, sorted."""
+    """All stages in `folder`, of living and of dead runs, sorted."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.glob(_PATTERN) if path.is_dir() and not path.is_symlink() and _is_ours(path))
 
 
 def remove_stage(stage: Path) -> None:
-    """Remove everything in `stage`, its mark last, then itself; what cannot be removed stays without an error."""
+    """Remove everything in `stage`, its mark last, then the stage; what cannot be removed stays, without an error."""
     with suppress(OSError):
         for path in stage.iterdir():
             if path.is_dir():
@@ -95,10 +95,10 @@ def remove_stage(stage: Path) -> None:
 
 
 @contextmanager
-def claim(stage: Path) -> Iterator[bool]:
-    """Whether nobody writes into `stage` any more; nobody else can claim it inside the block.
+def claim_stage(stage: Path) -> Iterator[bool]:
+    """Try to lock `stage` during the block; the value is True if no run writes into it any more.
 
-    Only while `folder_lock` of its folder is held. Raises `PermissionError` for a stage of another user.
+    Call it inside `folder_lock` of its folder. Raises `PermissionError` for a stage of another user.
     """
     try:
         handle = os.open(stage, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
@@ -116,7 +116,7 @@ def _is_ours(path: Path) -> bool:
         names = [entry.name for entry in path.iterdir()]
     except FileNotFoundError:
         return False
-    except PermissionError:  # of another user; by its name it is one
+    except PermissionError:  # another user's; its name alone makes it a stage
         return True
     return not names or MARK in names or ASIDE in names
 

@@ -1,4 +1,4 @@
-"""Complete or nothing: full disks, folders that cannot be written, interrupts; older output is replaced or kept."""
+"""Complete or nothing: full disks, folders that cannot be written, interrupts; older output is replaced, or stays."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
-from gpu_infer.writers import atomic, metaimage, stages
-from gpu_infer.writers.folders import still_there
-from gpu_infer.writers.metaimage import check_folder, write_metaimage
+from gpu_infer.writers import atomic, metaimage, staging
+from gpu_infer.writers.atomic import check_folder, still_there
+from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.recognise import is_voxels
 from gpu_infer.writers.unfinished import find_unfinished
 
@@ -29,13 +30,19 @@ def labels(value: int) -> np.ndarray:
     return np.full(GRID.shape[::-1], value, np.uint8).transpose(2, 1, 0)
 
 
+def write_compressed(value: int, folder: Path) -> None:
+    """As another program would: seg.mhd and seg.zraw."""
+    sitk.WriteImage(sitk.GetImageFromArray(labels(value).T), folder / "seg.mhd", True)
+    assert sorted(content(folder)) == ["seg.mhd", "seg.zraw"]
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Path]:
-    """A tmpfs of 64 KiB; skipped where this user may not mount."""
+    """A tmpfs of 64 KiB; the test is skipped if this user may not mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
@@ -50,13 +57,13 @@ def mount(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_replacing_an_older_output(tmp_path: Path) -> None:
-    write_metaimage(labels(1), GRID, tmp_path, "seg", compress=True)
+    write_compressed(1, tmp_path)
     write_metaimage(labels(2), GRID, tmp_path, "seg")
     assert sorted(content(tmp_path)) == ["seg.mhd", "seg.raw"]
     assert (read_volume(tmp_path / "seg.mhd").data == 2).all()
 
 
-def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
+def test_other_files_of_the_folder_stay(tmp_path: Path) -> None:
     (tmp_path / "seg.zraw").write_bytes(b"mine")  # no seg.mhd points at it
     write_metaimage(labels(2), GRID, tmp_path, "seg")
     assert sorted(content(tmp_path)) == ["seg.mhd", "seg.raw", "seg.zraw"]
@@ -94,9 +101,12 @@ def test_read_only_mount(mount: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("compress", [False, True])
-def test_no_space_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, compress: bool) -> None:
-    write_metaimage(labels(1), GRID, tmp_path, "seg", compress=compress)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_no_space_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, compressed: bool) -> None:
+    if compressed:
+        write_compressed(1, tmp_path)
+    else:
+        write_metaimage(labels(1), GRID, tmp_path, "seg")
     before = content(tmp_path)
 
     def full(path: Path) -> None:
@@ -104,7 +114,7 @@ def test_no_space_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: in
 
     monkeypatch.setattr(atomic, "sync", full)
     with pytest.raises(ResourceError, match="free space or give another output folder"):
-        write_metaimage(labels(2), GRID, tmp_path, "seg", compress=compress)
+        write_metaimage(labels(2), GRID, tmp_path, "seg")
     assert content(tmp_path) == before
 
 
@@ -113,7 +123,7 @@ def test_no_space_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: in
 def test_a_failure_at_any_rename_brings_the_older_output_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException | type[BaseException]
 ) -> None:
-    write_metaimage(labels(1), GRID, tmp_path, "seg", compress=True)
+    write_compressed(1, tmp_path)
     before = content(tmp_path)
     rename, count = Path.rename, 0
 
@@ -193,8 +203,8 @@ def test_folder_that_was_there_at_the_start(tmp_path: Path) -> None:
 
 
 def test_folder_that_another_program_has_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "_WAIT_S", 0.05)
-    with stages.folder_lock(tmp_path), pytest.raises(ResourceError, match="locked by another program") as caught:
+    monkeypatch.setattr(staging, "_WAIT_S", 0.05)
+    with staging.folder_lock(tmp_path), pytest.raises(ResourceError, match="locked by another program") as caught:
         write_metaimage(labels(1), GRID, tmp_path, "seg")
     assert "lslocks" in str(caught.value)
     write_metaimage(labels(1), GRID, tmp_path, "seg")

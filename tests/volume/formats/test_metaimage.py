@@ -1,4 +1,4 @@
-"""MetaImage and NRRD against SimpleITK, and what ITK alone would overlook."""
+"""MetaImage, and NRRD with the same contents, against SimpleITK; and faults that ITK does not report."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ NAMES = ["v.mhd", "v.mha", "v.nrrd"]
 def image(dtype: str = "int16", components: int = 1, frames: int = 1) -> sitk.Image:
     shape = ((frames,) if frames > 1 else ()) + SHAPE[::-1] + ((components,) if components > 1 else ())
     data = np.random.default_rng(0).integers(0, 120, shape).astype(dtype)
-    made = sitk.GetImageFromArray(data, isVector=components > 1)
+    itk_image = sitk.GetImageFromArray(data, isVector=components > 1)
     if frames == 1:
-        made.SetSpacing((0.627, 1 / 3, 2.5))
-        made.SetOrigin((1 / 3, -2 / 7, 1e3 / 7))
-        made.SetDirection(Rotation.from_rotvec([0.3, -0.2, 0.1]).as_matrix().ravel())
-    return made
+        itk_image.SetSpacing((0.627, 1 / 3, 2.5))
+        itk_image.SetOrigin((1 / 3, -2 / 7, 1e3 / 7))
+        itk_image.SetDirection(Rotation.from_rotvec([0.3, -0.2, 0.1]).as_matrix().ravel())
+    return itk_image
 
 
-def write(folder: Path, name: str, made: sitk.Image | None = None, compress: bool = False) -> Path:
+def write(folder: Path, name: str, itk_image: sitk.Image | None = None, compress: bool = False) -> Path:
     path = folder / name
-    sitk.WriteImage(image() if made is None else made, path, compress)
+    sitk.WriteImage(image() if itk_image is None else itk_image, path, compress)
     return path
 
 
@@ -79,9 +79,9 @@ def refused(path: Path, text: str) -> None:
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_dtype(tmp_path: Path, name: str, compress: bool, dtype: str) -> None:
-    made = image(dtype)
-    volume = read_volume(write(tmp_path, name, made, compress))
-    assert_same(volume, made)
+    itk_image = image(dtype)
+    volume = read_volume(write(tmp_path, name, itk_image, compress))
+    assert_same(volume, itk_image)
     assert volume.warnings == ()
     assert volume.format == ("nrrd" if name.endswith("nrrd") else "metaimage")
     step = np.dtype(dtype).itemsize
@@ -92,18 +92,18 @@ def test_every_dtype(tmp_path: Path, name: str, compress: bool, dtype: str) -> N
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("compress", [False, True])
 def test_components_are_channels(tmp_path: Path, name: str, compress: bool) -> None:
-    made = image(components=2)
-    volume = read_volume(write(tmp_path, name, made, compress))
+    itk_image = image(components=2)
+    volume = read_volume(write(tmp_path, name, itk_image, compress))
     assert volume.channels == 2
-    assert_same(volume, made)
+    assert_same(volume, itk_image)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_fourth_axis_is_channels(tmp_path: Path, name: str) -> None:
-    made = image(frames=3)
-    volume = read_volume(write(tmp_path, name, made))
+    itk_image = image(frames=3)
+    volume = read_volume(write(tmp_path, name, itk_image))
     assert volume.channels == 3
-    np.testing.assert_array_equal(volume.data, sitk.GetArrayFromImage(made).transpose(0, 3, 2, 1))
+    np.testing.assert_array_equal(volume.data, sitk.GetArrayFromImage(itk_image).transpose(0, 3, 2, 1))
 
 
 @pytest.mark.parametrize("kinds", ["list domain domain domain", "domain domain domain list"])
@@ -166,8 +166,8 @@ def image_data() -> np.ndarray:
 
 
 def test_the_array_outlives_the_image(tmp_path: Path) -> None:
-    made = sitk.GetImageFromArray(np.full((64, 64, 64), 7, np.int32))
-    data = read_volume(write(tmp_path, "o.nrrd", made)).data
+    itk_image = sitk.GetImageFromArray(np.full((64, 64, 64), 7, np.int32))
+    data = read_volume(write(tmp_path, "o.nrrd", itk_image)).data
     for _ in range(20):
         sitk.Image([64, 64, 64], sitk.sitkInt32)
     assert (data == 7).all()
@@ -205,8 +205,8 @@ def test_2d_files(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_complex_voxels(tmp_path: Path, name: str) -> None:
-    made = sitk.GetImageFromArray(np.zeros((3, 4, 5), np.complex64))
-    path = write(tmp_path, name, made)
+    itk_image = sitk.GetImageFromArray(np.zeros((3, 4, 5), np.complex64))
+    path = write(tmp_path, name, itk_image)
     if name == "v.nrrd":
         refused(path, "complex")
     else:  # MetaImage stores two components without saying what they mean
@@ -224,8 +224,8 @@ def test_truncated_files(tmp_path: Path, name: str, compress: bool, capfd: pytes
 
 @pytest.mark.parametrize("suffix", ["raw", "zraw"])
 def test_truncated_data_file(tmp_path: Path, suffix: str) -> None:
-    made = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 60000, (20, 20, 20)).astype(np.uint16))
-    path = write(tmp_path, "t.mhd", made, compress=suffix == "zraw")
+    itk_image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 60000, (20, 20, 20)).astype(np.uint16))
+    path = write(tmp_path, "t.mhd", itk_image, compress=suffix == "zraw")
     data = tmp_path / f"t.{suffix}"
     data.write_bytes(data.read_bytes()[:9000])
     refused(path, r"truncated: found \d{4,5} bytes of voxels, expected 16000")
@@ -233,8 +233,8 @@ def test_truncated_data_file(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("name", ["d.mhd", "d.nrrd"])
 def test_damaged_compressed_voxels(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    made = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 60000, (20, 20, 20)).astype(np.uint16))
-    path = write(tmp_path, name, made, compress=True)
+    itk_image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 60000, (20, 20, 20)).astype(np.uint16))
+    path = write(tmp_path, name, itk_image, compress=True)
     data = tmp_path / ("d.zraw" if name == "d.mhd" else "d.nrrd")
     raw = bytearray(data.read_bytes())
     raw[-3000] ^= 0x55
