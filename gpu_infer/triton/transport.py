@@ -11,7 +11,7 @@ from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ConfigError, DeadlineError, DeviceError, GpuInferError, ResourceError, ServerError
 from gpu_infer.triton.client.endpoints import ControlName, Endpoints
 from gpu_infer.triton.client.failures import ConnectionLost, SharedMemoryOff, one_line, says_shared_memory_is_off
-from gpu_infer.triton.client.protocol import Control
+from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.shm.arena import Arena
 from gpu_infer.triton.shm.host_arenas import HostArena, SystemArena, check_space
@@ -107,7 +107,7 @@ class Transport:
         """
         return self._block(nbytes)
 
-    def client(self) -> Control:
+    def client(self) -> TritonClient:
         """A new client for the calling thread."""
         return self.server.client()
 

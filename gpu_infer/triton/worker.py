@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gpu_infer.errors import ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionUnknown
-from gpu_infer.triton.client.protocol import Control, InferReply, InferRequest
+from gpu_infer.triton.client.protocol import InferReply, InferRequest, TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.lasting_threads import run_in_thread
 from gpu_infer.triton.shm.registration import Registration
@@ -52,7 +52,7 @@ class SlotWorker:
         self._counters = counters
         self._deadline_s = deadline_s
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._client: Control | None = None
+        self._client: TritonClient | None = None
         self._connected = False
         self._started = False
         self._ended = threading.Event()

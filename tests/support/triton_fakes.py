@@ -12,17 +12,8 @@ import numpy as np
 
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionExists, RegionUnknown
-from gpu_infer.triton.client.protocol import (
-    InferReply,
-    InferRequest,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
-    RegionInfo,
-    RegionSlice,
-    TensorMetadata,
-)
-from gpu_infer.triton.model.info import ModelInfo, TensorInfo
+from gpu_infer.triton.client.protocol import InferReply, InferRequest, RegionInfo, RegionSlice
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelInfo, ModelMetadata, TensorInfo, TensorMetadata
 from gpu_infer.triton.shm.host_arenas import HostArena
 
 F32 = np.dtype(np.float32)

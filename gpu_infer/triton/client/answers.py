@@ -15,15 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.triton.client.failures import one_line
-from gpu_infer.triton.client.protocol import (
-    InferReply,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
-    RegionInfo,
-    RegionKind,
-    TensorMetadata,
-)
+from gpu_infer.triton.client.protocol import InferReply, RegionInfo, RegionKind
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata, TensorMetadata
 
 ANSWER_LIMIT = 16 << 20  # bytes of every answer but inline outputs; an index of 10,000 models takes 1 MiB
 LARGEST_SIZE = 2**31 - 1  # of one axis

@@ -1,4 +1,4 @@
-"""`Control` over gRPC."""
+"""`TritonClient` over gRPC."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ from gpu_infer.triton.client.protocol import (
     MESSAGE_LIMIT,
     InferReply,
     InferRequest,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
     RegionInfo,
     RegionKind,
     RegionSlice,
     check_message_size,
     checked_region_name,
 )
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
 T = TypeVar("T")
 
@@ -68,7 +66,7 @@ logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
 
 
 class GrpcClient:
-    """One channel with its own connection; see `client.Control`."""
+    """One channel with its own connection; see `protocol.TritonClient`."""
 
     name: ControlName = "grpc"
 

@@ -1,4 +1,4 @@
-"""`Control` over HTTP.
+"""`TritonClient` over HTTP.
 
 The library underneath drives its sockets with gevent, whose event loop belongs to one thread: a client is
 used and closed by the thread that made it.
@@ -37,9 +37,6 @@ from gpu_infer.triton.client.protocol import (
     MESSAGE_LIMIT,
     InferReply,
     InferRequest,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
     RegionInfo,
     RegionKind,
     RegionSlice,
@@ -47,6 +44,7 @@ from gpu_infer.triton.client.protocol import (
     checked_region_name,
 )
 from gpu_infer.triton.lasting_threads import LastingThread
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
 T = TypeVar("T")
 
@@ -55,7 +53,7 @@ _Send = Callable[[HttpConnection], HttpAnswer]
 
 
 class HttpClient:
-    """One connection; see `client.Control`."""
+    """One connection; see `protocol.TritonClient`."""
 
     name: ControlName = "http"
 

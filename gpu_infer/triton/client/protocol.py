@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gpu_infer.errors import ServerError
 from gpu_infer.triton.client.endpoints import ControlName
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
 RegionKind = Literal["system", "cuda"]
 
@@ -59,46 +60,6 @@ class InferReply:
 
 
 @dataclass(frozen=True)
-class ModelEntry:
-    """One line of the server's repository index; state READY, LOADING, UNAVAILABLE, … or empty."""
-
-    name: str
-    version: str
-    state: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class TensorMetadata:
-    """One tensor as the server tells it, the batch axis included; −1 where dynamic."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ModelMetadata:
-    """What a server says of a model's outside."""
-
-    name: str
-    versions: tuple[str, ...]
-    platform: str
-    inputs: tuple[TensorMetadata, ...]
-    outputs: tuple[TensorMetadata, ...]
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The part of a model's configuration that metadata do not tell."""
-
-    max_batch_size: int
-    backend: str
-    decoupled: bool
-    optional_inputs: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
 class RegionInfo:
     """A region the server knows. `kind` is "system" or "cuda"; `key` names the segment, empty for CUDA."""
 
@@ -108,7 +69,7 @@ class RegionInfo:
     nbytes: int
 
 
-class Control(Protocol):
+class TritonClient(Protocol):
     """One connection's calls; `timeout` in seconds, after which DeadlineError is raised."""
 
     name: ControlName

@@ -10,11 +10,11 @@ from gpu_infer.errors import DeadlineError, ModelError, ServerError
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.endpoints import ControlName, Endpoints, tls_protocol
 from gpu_infer.triton.client.failures import AccessDenied, ConnectionLost, one_line
-from gpu_infer.triton.client.protocol import Control
+from gpu_infer.triton.client.model_state import await_model
+from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.metadata import model_info
 from gpu_infer.triton.model.name import check_model_name
-from gpu_infer.triton.model.state import await_model
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ LEAST_TIMEOUT_S = 0.5  # of such a call at the end of the wait
 LOG_EVERY_S = 10.0
 
 
-def make_client(control: ControlName, url: str, access: Access | None = None) -> Control:
+def make_client(control: ControlName, url: str, access: Access | None = None) -> TritonClient:
     """A client of one protocol for the calling thread; ConfigError for certificates that cannot be used."""
     if control == "grpc":
         from gpu_infer.triton.client.grpc_client import GrpcClient
@@ -101,7 +101,7 @@ class Server:
             remedy="start the server, or correct the address (NVIDIA_CLARA_TRTISURI, --triton host:port)",
         )
 
-    def client(self) -> Control:
+    def client(self) -> TritonClient:
         """A new client for the calling thread, which also closes it."""
         return make_client(self.control, self.url, self._access)
 
@@ -144,7 +144,7 @@ class Server:
         return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
 
 
-def wait_until_ready(client: Control, model: str, version: str, wait_s: float) -> None:
+def wait_until_ready(client: TritonClient, model: str, version: str, wait_s: float) -> None:
     """Wait for a server that went away, and its model, to be back; DeadlineError after `wait_s`."""
     until = time.monotonic() + wait_s
     last = "no answer"

@@ -7,8 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
-from gpu_infer.triton.model.info import ModelInfo, TensorInfo
+from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorInfo, TensorMetadata
 
 DTYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype(np.float32), "FP16": np.dtype(np.float16)}
 VOLUME_DIMS = 4  # channels and three spatial axes

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
-from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorMetadata
 from gpu_infer.triton.model.metadata import model_info
 from gpu_infer.triton.model.name import check_model_name
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gpu_infer.errors import ResourceError
 from gpu_infer.triton.client.failures import RegionBusy, SharedMemoryOff
-from gpu_infer.triton.client.protocol import Control, RegionInfo
+from gpu_infer.triton.client.protocol import RegionInfo, TritonClient
 from gpu_infer.triton.shm.naming import PREFIX, SHM_FOLDER, owner_pid
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Leftover:
         return f"{self.name} ({self.nbytes / 2**20:.1f} MiB): {', '.join(where)}"
 
 
-def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> list[Leftover]:
+def find_leftovers(client: TritonClient | None = None, folder: Path = SHM_FOLDER) -> list[Leftover]:
     """Everything on this host, and on the client's server if one is given, whose owner is dead, by name.
 
     Raises what the client raises: ConnectionLost, ServerError, DeadlineError.
@@ -68,7 +68,7 @@ def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> 
     return found
 
 
-def clean(leftovers: Sequence[Leftover], client: Control | None = None, *, busy_s: float = 10.0) -> None:
+def clean(leftovers: Sequence[Leftover], client: TritonClient | None = None, *, busy_s: float = 10.0) -> None:
     """Unregister each region by its name, then remove its file: a failure leaves something to find.
 
     A region that the server still works on, for a request of the dead owner, is waited for: `busy_s` at most, for all
@@ -100,7 +100,7 @@ def clean(leftovers: Sequence[Leftover], client: Control | None = None, *, busy_
         )
 
 
-def _unregister(client: Control, region: RegionInfo, until: float) -> bool:
+def _unregister(client: TritonClient, region: RegionInfo, until: float) -> bool:
     """Whether the region is gone before the monotonic clock shows `until`; at least one try."""
     while True:
         try:

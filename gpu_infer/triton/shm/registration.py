@@ -13,7 +13,7 @@ from typing import Protocol
 from gpu_infer.errors import DeadlineError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy, RegionExists, SharedMemoryOff
 from gpu_infer.triton.client.listening import nobody_listens
-from gpu_infer.triton.client.protocol import Control, RegionKind
+from gpu_infer.triton.client.protocol import RegionKind, TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.shm.arena import Arena
 from gpu_infer.triton.shm.host_arenas import SystemArena
@@ -77,7 +77,7 @@ class Registration:
         finally:
             client.close()
 
-    def renew(self, client: Control, seen: int) -> None:
+    def renew(self, client: TritonClient, seen: int) -> None:
         """Register again after a server forgot the region.
 
         `seen` is what `renewals` was when the failed request was sent: of several slots that fail together,
@@ -137,7 +137,7 @@ class Registration:
                 os.close(self._marker)
                 self._marker = -1
 
-    def _register(self, client: Control) -> None:
+    def _register(self, client: TritonClient) -> None:
         try:
             if isinstance(self._arena, SystemArena):
                 client.register_system_region(self.name, self._arena.key, self._arena.nbytes)
@@ -190,7 +190,7 @@ class Registration:
         self.reported = True
         return False
 
-    def _drain(self, client: Control, until: float, timeout: float) -> None:
+    def _drain(self, client: TritonClient, until: float, timeout: float) -> None:
         """Unregister, once the requests that use the region have ended; RegionBusy where they outlast `until`."""
         while True:
             try:

@@ -15,7 +15,7 @@ from real_server import WAYS, WINDOW, endpoints_of, in_flight, infer_all, opened
 from gpu_infer.errors import ConfigError, DeadlineError, Interrupted, ModelError, ServerError
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.failures import RegionBusy, RegionExists, RegionUnknown
-from gpu_infer.triton.client.protocol import Control, InferRequest, RegionSlice
+from gpu_infer.triton.client.protocol import InferRequest, RegionSlice, TritonClient
 from gpu_infer.triton.client.server import Server, make_client
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.shm.host_arenas import SystemArena
@@ -31,7 +31,7 @@ def triton(triton_server: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(params=["grpc", "http"])
-def client(request: Any, triton: Any) -> Iterator[Control]:
+def client(request: Any, triton: Any) -> Iterator[TritonClient]:
     made = make_client(request.param, triton.grpc if request.param == "grpc" else triton.http)
     yield made
     made.close()
@@ -95,7 +95,7 @@ def test_cuda_is_refused_by_name(triton: Any) -> None:
         opened(triton, require="cuda_shm")
 
 
-def test_a_server_without_cuda_refuses_a_handle(client: Control) -> None:
+def test_a_server_without_cuda_refuses_a_handle(client: TritonClient) -> None:
     with pytest.raises(ServerError, match=r"registering CUDA block x at .*invalid args"):
         client.register_cuda_region("x", bytes(64), 0, 1 << 21)
 
@@ -216,7 +216,7 @@ def _request(
     return InferRequest(model, "", "NV_MODEL_INPUT", "FP32", shape, source, "NV_MODEL_OUTPUT", sink)
 
 
-def test_region_rules(client: Control) -> None:
+def test_region_rules(client: TritonClient) -> None:
     shape, nbytes = (1, 1, 4, 4, 4), 256
     arena = SystemArena(8192)
     try:
@@ -308,7 +308,7 @@ def test_clients_belong_to_their_thread(triton: Any) -> None:
     client.close()
 
 
-def test_an_inline_message_over_two_gibibytes_is_refused_before_it_is_sent(client: Control) -> None:
+def test_an_inline_message_over_two_gibibytes_is_refused_before_it_is_sent(client: TritonClient) -> None:
     huge: Any = np.broadcast_to(np.float32(0), (1, 1, 1024, 1024, 513))
     request = InferRequest("threshold_half", "", "NV_MODEL_INPUT", "FP32", huge.shape, huge, "NV_MODEL_OUTPUT")
     with pytest.raises(ServerError, match=r"2\.00 GiB for model threshold_half exceeds the 2 GiB") as caught:

@@ -7,8 +7,8 @@ import pytest
 from triton_fakes import model, tensors
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
 from gpu_infer.triton.model.fit import check_fit
+from gpu_infer.triton.model.info import ModelConfig, ModelMetadata, TensorMetadata
 from gpu_infer.triton.model.metadata import model_info
 
 BATCHED = ModelConfig(max_batch_size=4, backend="python", decoupled=False)

@@ -25,7 +25,7 @@ from real_server import WINDOW, endpoints_of, in_flight, regions_left
 
 from gpu_infer.errors import ModelError, ServerError
 from gpu_infer.triton.client.failures import RegionBusy, RegionExists, RegionUnknown
-from gpu_infer.triton.client.protocol import Control, InferRequest, RegionSlice
+from gpu_infer.triton.client.protocol import InferRequest, RegionSlice, TritonClient
 from gpu_infer.triton.client.server import make_client
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.shm.naming import new_name
@@ -61,7 +61,7 @@ def simulated(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(params=CONTROLS)
-def client(request: pytest.FixtureRequest, triton_server: Any) -> Iterator[Control]:
+def client(request: pytest.FixtureRequest, triton_server: Any) -> Iterator[TritonClient]:
     made = make_client(request.param, triton_server.grpc if request.param == "grpc" else triton_server.http)
     yield made
     made.close()
@@ -76,7 +76,7 @@ def block(backend: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def region(client: Control, block: Any) -> Iterator[str]:
+def region(client: TritonClient, block: Any) -> Iterator[str]:
     """The name of the block at the server, for as long as the test leaves it there."""
     name = new_name()
     client.register_cuda_region(name, block.ipc_handle, block.device, block.nbytes)
@@ -142,7 +142,7 @@ def scores(backend: Any, block: Any) -> list[float]:
 
 
 # -- registering -----------------------------------------------------------------------------------------------
-def test_a_handle_of_nothing_is_refused(client: Control, backend: Any, simulated: bool) -> None:
+def test_a_handle_of_nothing_is_refused(client: TritonClient, backend: Any, simulated: bool) -> None:
     """Invalid create: no memory stands behind the handle."""
     handle = b"cudasim-none".ljust(64, b"\0") if simulated else bytes(64)
     refused = "Unable to open shared memory region" if simulated else "invalid args"
@@ -151,7 +151,7 @@ def test_a_handle_of_nothing_is_refused(client: Control, backend: Any, simulated
     assert "gpu_infer-none" not in client.registered_regions()
 
 
-def test_a_name_is_registered_once(client: Control, region: str, block: Any, simulated: bool) -> None:
+def test_a_name_is_registered_once(client: TritonClient, region: str, block: Any, simulated: bool) -> None:
     with pytest.raises(RegionExists):
         client.register_cuda_region(region, block.ipc_handle, block.device, block.nbytes)
     listed = client.registered_regions()[region]
@@ -172,7 +172,7 @@ def test_a_region_larger_than_its_memory_is_refused(fresh_triton: Any, control: 
 
 
 # -- requests --------------------------------------------------------------------------------------------------
-def test_what_lies_in_the_region_is_answered_there(client: Control, backend: Any, region: str, block: Any) -> None:
+def test_what_lies_in_the_region_is_answered_there(client: TritonClient, backend: Any, region: str, block: Any) -> None:
     for value in (3.0, -2.0):
         fill(backend, block, value)
         reply = client.infer(request_on(region), 10)
@@ -180,7 +180,7 @@ def test_what_lies_in_the_region_is_answered_there(client: Control, backend: Any
         assert scores(backend, block) == [0.5, value]
 
 
-def test_offsets_and_sizes_out_of_bounds(client: Control, region: str, block: Any) -> None:
+def test_offsets_and_sizes_out_of_bounds(client: TritonClient, region: str, block: Any) -> None:
     end = block.nbytes
     for at in (end - 100, end, 1 << 40):
         with pytest.raises(ServerError, match="Invalid offset"):
@@ -195,7 +195,7 @@ def test_offsets_and_sizes_out_of_bounds(client: Control, region: str, block: An
 
 
 # -- unregistering ---------------------------------------------------------------------------------------------
-def test_unregistered_before_the_request(client: Control, block: Any) -> None:
+def test_unregistered_before_the_request(client: TritonClient, block: Any) -> None:
     name = new_name()
     client.register_cuda_region(name, block.ipc_handle, block.device, block.nbytes)
     client.unregister_region(name, "cuda")

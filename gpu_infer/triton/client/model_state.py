@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.client.failures import one_line
-from gpu_infer.triton.client.protocol import Control, ModelEntry
+from gpu_infer.triton.client.protocol import TritonClient
+from gpu_infer.triton.model.info import ModelEntry
 
 POLL_S = 0.5
 _LISTED = 20  # names of a large repository in one message
 
 
-def await_model(client: Control, name: str, version: str, wait_s: float) -> None:
+def await_model(client: TritonClient, name: str, version: str, wait_s: float) -> None:
     """Return when the model is ready; other models of the server do not matter.
 
     Raises ModelError for a model that the server does not have, never loaded, unloaded or failed to load, and for one
