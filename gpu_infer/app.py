@@ -159,7 +159,7 @@ class _Operator:
                 version=config.inferer.model_version or "",
                 wait_s=settings.wait_s,
             )
-            transport = self._stack.enter_context(again(lambda: choose_transport(server, backend, choices)))
+            transport = again(lambda: choose_transport(server, backend, choices))
         data["device"] = backend.name
         data["triton"] = {
             "url": server.url,

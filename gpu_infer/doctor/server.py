@@ -133,19 +133,19 @@ def _check_data(settings: Settings, endpoints: Endpoints, control: str) -> Check
 
     try:
         backend = choose_backend(settings.device)
-        with open_transport(
+        transport = open_transport(
             endpoints,
             backend,
             control=control,
             data=settings.data,
             require=settings.require,
             wait_s=settings.wait_s,
-        ) as transport:
-            skipped = "".join(f"; not {choice}: {reason}" for choice, reason in transport.skipped)
-            card = transport.card()
-            device = backend.name if card is None else f"{backend.name} ({card})"
-            found = f"{transport.data} on the {device}{skipped}"
-            slow = transport.data == "inline" and settings.data != "inline"
+        )
+        skipped = "".join(f"; not {choice}: {reason}" for choice, reason in transport.skipped)
+        card = transport.card()
+        device = backend.name if card is None else f"{backend.name} ({card})"
+        found = f"{transport.data} on the {device}{skipped}"
+        slow = transport.data == "inline" and settings.data != "inline"
     except GpuInferError as error:
         return _failure("voxels", error)
     if slow:

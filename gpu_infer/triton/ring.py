@@ -117,7 +117,7 @@ class SlotRing:
         self._next = (self._next + 1) % self.slots
         return slot
 
-    def submit(self, slot: Slot, n: int, tag: Any = None) -> None:
+    def submit(self, slot: Slot, n: int) -> None:
         """Send the first `n` windows of the slot, FILLING → IN_FLIGHT.
 
         What fills the slot must be visible to other processes by now (`Backend.fence`).
@@ -126,7 +126,7 @@ class SlotRing:
         if not 1 <= n <= self.batch:
             raise ValueError(f"n must be 1 to {self.batch}, not {n}")
         slot.move(SlotState.FILLING, SlotState.IN_FLIGHT)
-        slot.n, slot.tag = n, tag
+        slot.n = n
         self._send(slot)
 
     def wait(self, slot: Slot) -> Any:
@@ -162,7 +162,7 @@ class SlotRing:
             slot.state = SlotState.FREE
         else:
             slot.move(SlotState.READY, SlotState.FREE)
-        slot.tag = slot.refill = None
+        slot.refill = None
 
     # -- the end, and counts for the report --------------------------------------------------------------
     def close(self, *, failed: bool = False) -> None:

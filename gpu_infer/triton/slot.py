@@ -25,7 +25,6 @@ class Slot:
 
     input   [B, C, R0, R1, R2] in the model's input dtype, to be written between `acquire` and `submit`
     output  [B, K, R0, R1, R2] in the model's output dtype, to be read between `wait` and `release`
-    tag     whatever the caller gave to `submit`
     refill  writes the input once more if the request has to be sent again from other memory; set before `submit`.
             Without it the input is copied, which is right for models that do not write to their input
     lost    a request that named these areas has no answer: the server may still write to them
@@ -39,7 +38,6 @@ class Slot:
         self.output_at = output_at
         self.memory: SlotMemory | None = None
         self.lost = False
-        self.tag: Any = None
         self.n = 0
         self.state = SlotState.FREE
         self.future: Future[InferReply] | None = None

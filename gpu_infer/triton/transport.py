@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from gpu_infer.backends.base.backend import Backend
@@ -110,17 +109,6 @@ class Transport:
     def client(self) -> TritonClient:
         """A new client for the calling thread."""
         return self.server.client()
-
-    def close(self) -> None:
-        """Nothing is held between blocks; here so that callers can treat a transport as a resource."""
-
-    def __enter__(self) -> Transport:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _first_that_works(self, attempt: Callable[[], T]) -> T:
         while True:

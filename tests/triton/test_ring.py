@@ -46,7 +46,7 @@ def test_values(server: FakeServer, data: DataName, slots: int) -> None:
             n = 1 + k % 2
             x = rng.random((n, 1, *WINDOW), np.float32)
             slot.input[:n] = x
-            ring.submit(slot, n, tag=k)
+            ring.submit(slot, n)
             waiting.append((slot, x))
         for slot, x in waiting:
             _take(ring, slot, x)
@@ -339,13 +339,12 @@ def test_any_sequence_of_steps_keeps_results_with_their_windows(steps: list[str]
             if step == "take" and flying:
                 slot, expected = flying.pop(0)
                 assert (ring.wait(slot)[:, 1] == expected).all()
-                assert slot.tag == expected
                 ring.release(slot)
             elif step == "fill" and len(flying) < slots:
                 value += 1
                 slot = ring.acquire()
                 slot.input[:] = value
-                ring.submit(slot, 2, tag=value)
+                ring.submit(slot, 2)
                 flying.append((slot, value))
 
 

@@ -39,7 +39,8 @@ def test_no_run_leaves_a_message_or_a_thread(triton_server: Any, control: str, d
     windows = np.ones((4, 1, *WINDOW), np.float32)
 
     def run() -> None:
-        with opened(triton_server, control, data) as transport, ring_on(transport, slots=2) as ring:
+        transport = opened(triton_server, control, data)
+        with ring_on(transport, slots=2) as ring:
             infer_all(ring, windows, 1)
 
     tracemalloc.start()

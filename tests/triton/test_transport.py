@@ -43,14 +43,14 @@ def test_cpu_takes_system_memory_and_says_why_not_cuda(server: FakeServer) -> No
 
 def test_gpu_takes_cuda(server: FakeServer) -> None:
     backend = DeviceBackend(server)
-    with opened(backend) as transport:
-        assert (transport.data, transport.skipped) == ("cuda_shm", [])
-        arena, registration = transport.arena(8192)
-        assert registration is not None
-        assert server.regions[registration.name].kind == "cuda"
-        arena.view(0, (3,), "u1")[:] = 7
-        assert server.memory[registration.name][:4].tolist() == [7, 7, 7, 0]
-        release(arena, registration)
+    transport = opened(backend)
+    assert (transport.data, transport.skipped) == ("cuda_shm", [])
+    arena, registration = transport.arena(8192)
+    assert registration is not None
+    assert server.regions[registration.name].kind == "cuda"
+    arena.view(0, (3,), "u1")[:] = 7
+    assert server.memory[registration.name][:4].tolist() == [7, 7, 7, 0]
+    release(arena, registration)
     assert not server.regions
     assert all(block.closed for block in backend.blocks)
 

@@ -36,9 +36,8 @@ class LocalServer:
     """A tritonserver on the loopback address, serving one or more model repositories.
 
     models       a repository (folder of model folders) or several
-    http_port    0 chooses a free port once; `restart` keeps it. So does `grpc_port`
+    http_port    0 chooses a free port once; a later `start` keeps it. So does `grpc_port`
     log          file that gets the server's log; None: a temporary file, kept only where an error names it
-    metrics_port None: no metrics; 0: a free port
     wait_s       how long loading the models may take
     cache        where the environment is installed, on first use (`install`); `on_line` gets pip's lines
 
@@ -54,14 +53,13 @@ class LocalServer:
         grpc_port: int = 0,
         log: Path | None = None,
         *,
-        metrics_port: int | None = None,
         wait_s: float = 120.0,
         cache: Path | None = None,
         on_line: OnLine | None = None,
     ) -> None:
         given = [models] if isinstance(models, Path) else list(models)
         self.models = tuple(_repository(folder) for folder in given)
-        self._asked = (http_port, grpc_port) if metrics_port is None else (http_port, grpc_port, metrics_port)
+        self._requested_ports = (http_port, grpc_port)
         self._ports: tuple[int, ...] | None = None
         self._wait_s = wait_s
         self._cache = cache
@@ -81,11 +79,6 @@ class LocalServer:
     def grpc(self) -> str:
         """host:port of the gRPC endpoint."""
         return f"{ADDRESS}:{self._port(1)}"
-
-    @property
-    def metrics(self) -> str | None:
-        """host:port of the metrics endpoint, or None when none was asked for."""
-        return f"{ADDRESS}:{self._port(2)}" if len(self._asked) > 2 else None
 
     @property
     def log_file(self) -> Path | None:
@@ -115,7 +108,7 @@ class LocalServer:
     ) -> None:
         """Stop the server; at once after an error, since a request may keep it from ending by itself."""
         if error is not None:
-            self.kill()
+            self._end(signal.SIGKILL)
         self.stop()
 
     def start(self) -> None:
@@ -130,7 +123,7 @@ class LocalServer:
         remove_leftovers()
         warn_when_small()
         for attempt in range(_PORT_TRIES):
-            ports = choose_ports(*(self._ports or self._asked))
+            ports = choose_ports(*(self._ports or self._requested_ports))
             if self._try_start(runtime.server, runtime.backends, runtime.environment(), ports):
                 self._ports = ports
                 log.info("local Triton ready on http %s, grpc %s", self.http, self.grpc)
@@ -143,15 +136,6 @@ class LocalServer:
         """End the server and its stubs; nothing of them is left then. Does nothing when none runs."""
         self._end(None)
         self._drop_log()
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would; for tests of what clients do then. `restart` brings it back."""
-        self._end(signal.SIGKILL)
-
-    def restart(self) -> None:
-        """Stop if it runs, then start on the same ports."""
-        self._end(None)
-        self.start()
 
     # -- inside --------------------------------------------------------------------------------------------
     def _try_start(self, server: Path, backends: Path, env: dict[str, str], ports: tuple[int, ...]) -> bool:
@@ -185,7 +169,7 @@ class LocalServer:
             self._drop_log()
             raise
         self._end(None)
-        if taken and 0 in self._asked:
+        if taken and 0 in self._requested_ports:
             return False
         remedy = f"its log is {self.keep_log()}"
         if "shared memory pool" in reason:
@@ -219,10 +203,9 @@ class LocalServer:
             "--reuse-grpc-port=false",
             "--model-control-mode=none",
             "--exit-timeout-secs=5",
+            "--allow-metrics=false",
         ]
-        if len(ports) > 2:
-            return [*options, f"--metrics-address={ADDRESS}", f"--metrics-port={ports[2]}"]
-        return [*options, "--allow-metrics=false"]
+        return options
 
     def _wait_ready(self, port: int) -> bool:
         """False when the server ended by itself."""

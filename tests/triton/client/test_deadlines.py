@@ -72,8 +72,6 @@ def test_the_wait_for_a_server_to_be_back(clock: Clock, wait_s: float) -> None:
 @pytest.mark.parametrize("control", ["grpc", "http"])
 def test_a_deadline_in_the_far_future(triton_server: Any, control: str) -> None:
     windows = np.ones((2, 1, *WINDOW), np.float32)
-    with (
-        opened(triton_server, control, wait_s=1e12) as transport,
-        ring_on(transport, deadline_s=1e12, reconnect_s=1e12) as ring,
-    ):
+    transport = opened(triton_server, control, wait_s=1e12)
+    with ring_on(transport, deadline_s=1e12, reconnect_s=1e12) as ring:
         assert (infer_all(ring, windows, 1)[:, 1] == 1).all()

@@ -43,18 +43,19 @@ def client(request: Any, triton: Any) -> Iterator[TritonClient]:
 def test_every_way_gives_the_same_outputs(triton: Any, control: str, data: str, slots: int) -> None:
     windows = np.random.default_rng(1).normal(0.5, 1, (7, 1, *WINDOW)).astype(np.float32)
     expected = np.concatenate([np.full_like(windows, 0.5), windows], axis=1)
-    with opened(triton, control, data) as transport:
-        assert (transport.control, transport.data) == (control, data)
-        for batch in (1, 2, 3, 4):
-            with ring_on(transport, batch=batch, slots=slots) as ring:
-                np.testing.assert_array_equal(infer_all(ring, windows, batch), expected)
-                assert ring.counters()["requests"] == -(-7 // batch)
+    transport = opened(triton, control, data)
+    assert (transport.control, transport.data) == (control, data)
+    for batch in (1, 2, 3, 4):
+        with ring_on(transport, batch=batch, slots=slots) as ring:
+            np.testing.assert_array_equal(infer_all(ring, windows, batch), expected)
+            assert ring.counters()["requests"] == -(-7 // batch)
 
 
 @pytest.mark.parametrize(("control", "data"), WAYS)
 def test_half_precision(triton: Any, control: str, data: str) -> None:
     windows = np.random.default_rng(2).normal(0.5, 1, (3, 1, *WINDOW)).astype(np.float16)
-    with opened(triton, control, data) as transport, ring_on(transport, "threshold_half_fp16", batch=2) as ring:
+    transport = opened(triton, control, data)
+    with ring_on(transport, "threshold_half_fp16", batch=2) as ring:
         out = infer_all(ring, windows, 2)
     assert out.dtype == np.float16
     np.testing.assert_array_equal(out[:, 1], windows[:, 0])
@@ -64,20 +65,18 @@ def test_half_precision(triton: Any, control: str, data: str) -> None:
 @pytest.mark.parametrize("name", ["threshold_nobatch", "channels_last"])
 def test_other_layouts(triton: Any, control: str, data: str, name: str) -> None:
     windows = np.random.default_rng(3).normal(0.5, 1, (3, 1, *WINDOW)).astype(np.float32)
-    with (
-        opened(triton, control, data) as transport,
-        ring_on(transport, name, channels_last=name == "channels_last") as ring,
-    ):
+    transport = opened(triton, control, data)
+    with ring_on(transport, name, channels_last=name == "channels_last") as ring:
         out = infer_all(ring, windows, 1)
     np.testing.assert_array_equal(out[:, 1], windows[:, 0])
     assert (out[:, 0] == 0.5).all()
 
 
 def test_auto_prefers_grpc_and_system_memory(triton: Any) -> None:
-    with opened(triton) as transport:
-        assert (transport.control, transport.data) == ("grpc", "system_shm")
-        assert transport.server.version == "2.51.0"
-        assert transport.server.url == triton.grpc
+    transport = opened(triton)
+    assert (transport.control, transport.data) == ("grpc", "system_shm")
+    assert transport.server.version == "2.51.0"
+    assert transport.server.url == triton.grpc
 
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
@@ -139,25 +138,26 @@ def test_two_outputs(triton: Any) -> None:
 
 
 def test_wrong_channels_and_window(triton: Any) -> None:
-    with opened(triton) as transport:
-        with pytest.raises(ModelError, match="wrong channel count: model three_channels takes 3"):
-            ring_on(transport, "three_channels")
-        with pytest.raises(ModelError, match="fixed at 16 on axis X, the window is 9"):
-            ring_on(transport, "fixed_roi")
+    transport = opened(triton)
+    with pytest.raises(ModelError, match="wrong channel count: model three_channels takes 3"):
+        ring_on(transport, "three_channels")
+    with pytest.raises(ModelError, match="fixed at 16 on axis X, the window is 9"):
+        ring_on(transport, "fixed_roi")
 
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
 def test_output_channels_by_example(triton: Any, control: str) -> None:
-    with opened(triton, control) as transport:
-        model = transport.server.model("dynamic_channels")
-        assert model.output.dims[0] == -1
-        assert probe_output_channels(transport, model, WINDOW, 1) == 2
+    transport = opened(triton, control)
+    model = transport.server.model("dynamic_channels")
+    assert model.output.dims[0] == -1
+    assert probe_output_channels(transport, model, WINDOW, 1) == 2
 
 
 # -- requests that fail ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("control", "data"), WAYS)
 def test_a_model_that_raises(triton: Any, control: str, data: str) -> None:
-    with opened(triton, control, data) as transport, ring_on(transport, "fails") as ring:
+    transport = opened(triton, control, data)
+    with ring_on(transport, "fails") as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
         with pytest.raises(ModelError, match=r"inference of model fails at .*this model always fails") as caught:
@@ -168,7 +168,8 @@ def test_a_model_that_raises(triton: Any, control: str, data: str) -> None:
 
 @pytest.mark.parametrize(("control", "data"), WAYS)
 def test_a_model_that_answers_another_shape(triton: Any, control: str, data: str) -> None:
-    with opened(triton, control, data) as transport, ring_on(transport, "lies") as ring:
+    transport = opened(triton, control, data)
+    with ring_on(transport, "lies") as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
         with pytest.raises(ModelError, match=r"\[1, 2, 9, 8, 6\], expected FP32 \[1, 2, 9, 8, 7\]"):
@@ -178,7 +179,8 @@ def test_a_model_that_answers_another_shape(triton: Any, control: str, data: str
 @pytest.mark.parametrize(("control", "data"), WAYS)
 def test_a_model_that_is_slower_than_the_deadline(triton: Any, control: str, data: str) -> None:
     """The region goes too: unregistering waits until the server has finished the request that nobody waits for."""
-    with opened(triton, control, data) as transport, ring_on(transport, "slow", deadline_s=0.2) as ring:
+    transport = opened(triton, control, data)
+    with ring_on(transport, "slow", deadline_s=0.2) as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
         with pytest.raises(DeadlineError, match=r"inference of model slow at .* did not end within 0\.2 s"):
@@ -189,7 +191,8 @@ def test_a_model_that_is_slower_than_the_deadline(triton: Any, control: str, dat
 @pytest.mark.parametrize("control", ["grpc", "http"])
 def test_requests_overlap(triton: Any, control: str) -> None:
     """Two slots: while one request runs (0.5 s each, one instance) the other is queued and answered in turn."""
-    with opened(triton, control) as transport, ring_on(transport, "slow", slots=2) as ring:
+    transport = opened(triton, control)
+    with ring_on(transport, "slow", slots=2) as ring:
         slots = [ring.acquire(), ring.acquire()]
         for k, slot in enumerate(slots):
             slot.input[:] = k
@@ -273,21 +276,21 @@ def test_registering_twice_is_once(triton: Any, control: str) -> None:
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
 def test_unregistering_waits_for_a_request(triton: Any, control: str) -> None:
-    with opened(triton, control) as transport:
-        arena, registration = transport.arena(8192)
-        assert registration is not None
-        request = _request(
-            (1, 1, 4, 4, 4), RegionSlice(registration.name, 0, 256), RegionSlice(registration.name, 4096, 512), "slow"
-        )
-        with in_flight(transport, request) as replies:
-            client = transport.client()
-            with pytest.raises(RegionBusy):
-                client.unregister_region(registration.name)
-            client.close()
-            assert registration.close()
-            assert arena.view(4096, (1,), np.float32)[0] == 0.5  # so the answer was there
-        assert replies[0].shape == (1, 2, 4, 4, 4)
-        arena.close()
+    transport = opened(triton, control)
+    arena, registration = transport.arena(8192)
+    assert registration is not None
+    request = _request(
+        (1, 1, 4, 4, 4), RegionSlice(registration.name, 0, 256), RegionSlice(registration.name, 4096, 512), "slow"
+    )
+    with in_flight(transport, request) as replies:
+        client = transport.client()
+        with pytest.raises(RegionBusy):
+            client.unregister_region(registration.name)
+        client.close()
+        assert registration.close()
+        assert arena.view(4096, (1,), np.float32)[0] == 0.5  # so the answer was there
+    assert replies[0].shape == (1, 2, 4, 4, 4)
+    arena.close()
 
 
 def test_clients_belong_to_their_thread(triton: Any) -> None:

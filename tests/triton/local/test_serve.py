@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from real_server import kill, restart
 
 from gpu_infer.errors import ConfigError, DeadlineError, ServerError
 from gpu_infer.triton.local import serve
@@ -95,7 +96,6 @@ def test_serves_until_stopped_and_leaves_nothing(repository: Path) -> None:
         assert status(server.http, "/v2/models/threshold_half/ready") == 200
         assert server.http.startswith("127.0.0.1:")
         assert server.grpc != server.http
-        assert server.metrics is None
         pid, log = server.pid, server.log_file
         assert pid is not None
         assert log is not None
@@ -116,24 +116,22 @@ def test_kill_then_restart_keeps_the_ports(repository: Path) -> None:
     with LocalServer(repository) as server:
         addresses = (server.http, server.grpc)
         guard = guard_of(server)
-        server.kill()
+        kill(server)
         assert not server.running
         assert status(addresses[0]) is None
         assert not regions(guard)
-        server.restart()
+        restart(server)
         assert (server.http, server.grpc) == addresses
         assert status(server.http) == 200
 
 
-def test_two_repositories_given_log_and_metrics(repository: Path, tmp_path: Path) -> None:
+def test_two_repositories_and_a_log_file(repository: Path, tmp_path: Path) -> None:
     second = tmp_path / "second"
     copy_model("classes5", second)
     log = tmp_path / "logs" / "triton.log"
-    with LocalServer([repository, second], log=log, metrics_port=0) as server:
+    with LocalServer([repository, second], log=log) as server:
         for name in ("threshold_half", "classes5"):
             assert status(server.http, f"/v2/models/{name}/ready") == 200
-        assert server.metrics is not None
-        assert status(server.metrics, "/metrics") == 200
     assert "Started HTTPService" in log.read_text()
 
 

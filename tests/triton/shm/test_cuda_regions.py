@@ -21,7 +21,7 @@ import pytest
 from cudasim import memory
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from real_device import real_gpu
-from real_server import WINDOW, endpoints_of, in_flight, regions_left
+from real_server import WINDOW, endpoints_of, in_flight, kill, regions_left, restart
 
 from gpu_infer.errors import ModelError, ServerError
 from gpu_infer.triton.client.failures import RegionBusy, RegionExists, RegionUnknown
@@ -208,21 +208,21 @@ def test_unregistered_before_the_request(client: TritonClient, block: Any) -> No
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_unregistered_during_the_request_and_after(triton_server: Any, backend: Any, control: str) -> None:
-    with opened(triton_server, backend, control) as transport:
-        assert transport.data == "cuda_shm"
-        block, registration = transport.arena(1 << 21)
-        assert registration is not None
-        fill(backend, block, 7.0)
-        with in_flight(transport, request_on(registration.name, model="slow")) as replies:
-            client = transport.client()
-            with pytest.raises(RegionBusy):
-                client.unregister_region(registration.name, "cuda")
-            assert registration.close()  # waits for the request
-            assert scores(backend, block) == [0.5, 7.0]
-        assert replies[0].shape == (1, 2, 4, 4, 4)
-        client.unregister_region(registration.name, "cuda")  # after it is gone: no error
-        client.close()
-        block.close()
+    transport = opened(triton_server, backend, control)
+    assert transport.data == "cuda_shm"
+    block, registration = transport.arena(1 << 21)
+    assert registration is not None
+    fill(backend, block, 7.0)
+    with in_flight(transport, request_on(registration.name, model="slow")) as replies:
+        client = transport.client()
+        with pytest.raises(RegionBusy):
+            client.unregister_region(registration.name, "cuda")
+        assert registration.close()  # waits for the request
+        assert scores(backend, block) == [0.5, 7.0]
+    assert replies[0].shape == (1, 2, 4, 4, 4)
+    client.unregister_region(registration.name, "cuda")  # after it is gone: no error
+    client.close()
+    block.close()
     assert regions_left(triton_server) == []
 
 
@@ -230,17 +230,17 @@ def test_unregistered_during_the_request_and_after(triton_server: Any, backend: 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_restart_in_mid_run_is_survived(fresh_triton: Any, backend: Any, control: str) -> None:
     windows = np.random.default_rng(4).normal(0.5, 1, (6, 1, *WINDOW)).astype(np.float32)
-    with opened(fresh_triton, backend, control) as transport:
-        with ring_on(transport, "slow", reconnect_s=60.0) as ring:
-            killer = threading.Timer(0.8, lambda: (fresh_triton.kill(), fresh_triton.restart()))
-            killer.start()
-            out = infer_all(ring, backend, windows)
-            killer.join()
-            counters = ring.counters()
-        np.testing.assert_array_equal(out[:, 1], windows[:, 0])
-        assert counters["retries"] >= 1
-        assert counters["reregistrations"] == 1
-        assert counters["bytes_inline"] == 0
+    transport = opened(fresh_triton, backend, control)
+    with ring_on(transport, "slow", reconnect_s=60.0) as ring:
+        killer = threading.Timer(0.8, lambda: (kill(fresh_triton), restart(fresh_triton)))
+        killer.start()
+        out = infer_all(ring, backend, windows)
+        killer.join()
+        counters = ring.counters()
+    np.testing.assert_array_equal(out[:, 1], windows[:, 0])
+    assert counters["retries"] >= 1
+    assert counters["reregistrations"] == 1
+    assert counters["bytes_inline"] == 0
     assert regions_left(fresh_triton) == []
 
 
