@@ -9,7 +9,6 @@ touched.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from gpu_infer.errors import ResourceError
 from gpu_infer.triton.client.failures import RegionBusy, SharedMemoryOff
 from gpu_infer.triton.client.protocol import RegionInfo, TritonClient
-from gpu_infer.triton.shm.naming import PREFIX, SHM_FOLDER, owner_pid
+from gpu_infer.triton.shm.naming import PREFIX, SHM_FOLDER, lock_existing, owner_pid
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +113,8 @@ def _unregister(client: TritonClient, region: RegionInfo, until: float) -> bool:
 
 def _has_owner(path: Path) -> bool:
     """Whether a living process holds the lock of the file."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(lock_existing(path))
     except BlockingIOError:
         return True
-    finally:
-        os.close(fd)
     return False
