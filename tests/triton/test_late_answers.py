@@ -79,7 +79,7 @@ def connected(server: LocalServer, control: str, data: DataName, answer: bytes =
         proxy = stack.enter_context(CuttingProxy(server.grpc if control == "grpc" else server.http, answer))
         endpoints = Endpoints(**{control: proxy.address})
         transport = open_transport(endpoints, backend, control=control, require=data, wait_s=30.0)
-        yield Client(stack.enter_context(transport), proxy, backend)
+        yield Client(transport, proxy, backend)
 
 
 def windows_of(first_s: float, third_s: float) -> Any:

@@ -149,13 +149,13 @@ def test_no_space_for_fresh_memory_is_an_error_of_the_connection(
     from gpu_infer.triton import transport
 
     def full(nbytes: int) -> None:
-        raise ResourceError("no 1.0 MiB of shared memory for the slots", remedy="enlarge it")
+        raise ResourceError("the slots need 1.0 MiB of shared memory", remedy="enlarge it")
 
     with ring_of(server) as ring:
         server.script = [ConnectionLost("lost")]
         slot = send(ring, 1.0)
         monkeypatch.setattr(transport, "SystemArena", full)
-        with pytest.raises(ServerError, match="there is no memory for sending again: no 1") as caught:
+        with pytest.raises(ServerError, match="there is no memory for sending again: the slots need 1") as caught:
             ring.wait(slot)
         assert caught.value.exit_code == 4
 

@@ -256,7 +256,7 @@ def test_a_server_that_stays_away(server: FakeServer) -> None:
     with ring_of(server, reconnect_s=0.3) as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
-        with pytest.raises(DeadlineError, match=r"lost and it was not back within 0\.3 s"):
+        with pytest.raises(DeadlineError, match=r"lost the connection to .* which was not ready again within 0\.3 s"):
             ring.wait(slot)
 
 
@@ -281,7 +281,7 @@ def test_close_gives_up_reconnecting(server: FakeServer) -> None:
     started = time.monotonic()
     ring.close()
     assert time.monotonic() - started < 10
-    with pytest.raises(ServerError, match="was given up"):
+    with pytest.raises(ServerError, match="not sent again, since the ring is closed"):
         ring.wait(slot)
 
 

@@ -1,4 +1,4 @@
-"""How a refusal or a broken connection becomes one of our errors, whichever protocol carried it."""
+"""Errors for refused calls and broken connections, the same for both protocols."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gpu_infer.errors import DeadlineError, ModelError, ServerError
 
 Subject = Literal["server", "model"]
 
-TEXT_LIMIT = 400  # characters of a server's message that are quoted; Python tracebacks of a model can run to pages
+TEXT_LIMIT = 400  # characters of a quoted message of the server; a model's Python traceback can fill pages
 
 SMALL_POOL = (
     "give the server a larger /dev/shm (docker run --shm-size=2g), or use a smaller batch_size, roi_size or fewer slots"
@@ -21,34 +21,34 @@ ALLOW = "start the server with --allow-client-shm=true, without which releases f
 
 
 class ConnectionLost(ServerError):
-    """The server cannot be reached, or went away during a call: worth another try once it is back."""
+    """The server cannot be reached, or the connection broke during a call: try again when it is ready."""
 
 
 class RegionUnknown(ServerError):
-    """A request named a shared-memory region that the server does not know, as after its restart."""
+    """A request names a shared-memory region that the server does not know, for example after its restart."""
 
 
 class RegionExists(ServerError):
-    """A region of that name is registered already."""
+    """The server knows a region of that name already."""
 
 
 class RegionBusy(ServerError):
-    """A region cannot be unregistered yet: the server still works on a request that uses it."""
+    """A region cannot be unregistered yet: the server works on a request that uses it."""
 
 
 class AccessDenied(ServerError):
-    """The server refuses us, or we its certificate: no wait mends that."""
+    """The server denies access, or its certificate is not trusted: waiting does not help."""
 
 
 class SharedMemoryOff(ServerError):
-    """The server takes no shared memory from clients: it knows no region, and will take none."""
+    """The server accepts no shared memory from clients, so it knows no region."""
 
     def __init__(self, message: str, *, remedy: str | None = ALLOW) -> None:
         super().__init__(message, remedy=remedy)
 
 
 def says_shared_memory_is_off(text: str) -> bool:
-    """Whether a server's words are those of one that was started without shared memory for clients."""
+    """Whether a message is that of a server that was started without shared memory for clients."""
     words = text.lower()
     if "client-shm" in words or "client_shm" in words:
         return True
@@ -56,7 +56,7 @@ def says_shared_memory_is_off(text: str) -> bool:
 
 
 def one_line(text: object, limit: int = TEXT_LIMIT) -> str:
-    """`text` without line breaks and terminal controls, cut where it gets longer than `limit` characters."""
+    """`text` without line breaks and terminal controls, cut to `limit` characters."""
     line = " ".join(str(text).split())
     if not line.isprintable():
         line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
@@ -72,9 +72,9 @@ def deadline(what: str, url: str, seconds: float) -> DeadlineError:
 
 
 def malformed(what: str, url: str, reason: object) -> ServerError:
-    """The error of an answer that cannot be read, or is none that Triton gives."""
+    """The error of an answer that cannot be read, or that no Triton sends."""
     if isinstance(reason, Exception) and type(reason).__module__ == "builtins":
-        reason = f"{type(reason).__name__}: {reason}"  # a KeyError's text alone says nothing
+        reason = f"{type(reason).__name__}: {reason}"  # the text of a KeyError alone does not explain it
     return ServerError(
         f"{what} at {url}: the answer cannot be used: {one_line(reason)}",
         remedy="check that a Triton server listens there, with nothing in between that changes its answers",
@@ -82,7 +82,7 @@ def malformed(what: str, url: str, reason: object) -> ServerError:
 
 
 def access_denied(what: str, url: str, reason: object) -> AccessDenied:
-    """The error of a server that wants credentials, or whose certificate cannot be verified."""
+    """The error of a server that requires credentials, or whose certificate cannot be verified."""
     line = one_line(reason)
     if says_certificate_failed(line):
         remedy = (
@@ -94,13 +94,13 @@ def access_denied(what: str, url: str, reason: object) -> AccessDenied:
 
 
 def says_certificate_failed(text: str) -> bool:
-    """Whether a TLS library's words are those of a certificate that it does not trust."""
+    """Whether a message of a TLS library is about a certificate that it does not trust."""
     words = text.lower().replace("_", " ")
     return "certificate verify failed" in words or "hostname verification" in words
 
 
 def connection_lost(what: str, url: str, reason: object) -> ConnectionLost:
-    """The error of a call that did not reach the server, or lost it."""
+    """The error of a call that did not reach the server, or whose connection broke."""
     return ConnectionLost(
         f"{what} at {url}: connection failed: {one_line(reason)}",
         remedy="check that Triton runs and that address, port and protocol are right",
@@ -108,10 +108,11 @@ def connection_lost(what: str, url: str, reason: object) -> ConnectionLost:
 
 
 def refusal(what: str, url: str, status: str, text: object, subject: Subject) -> ServerError:
-    """The error for a server's answer.
+    """The error for a call that the server refuses.
 
-    status   Triton's or gRPC's word, or an HTTP code: "NOT_FOUND", "404"; what: the call, for the message
-    subject  "model": an answer that fits nothing more special is a ModelError; "server": a ServerError
+    what     the call, for the message
+    status   Triton's or gRPC's name of the status, or an HTTP code: "NOT_FOUND", "404"
+    subject  "model": a ModelError unless a more special error fits; "server": a ServerError
     """
     line = one_line(text or "") or f"refused with status {status or 'unknown'}, without a text"
     message = f"{what} at {url}: {line}"
@@ -123,10 +124,10 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
         return RegionExists(message)
     if "currently in use" in line:
         return RegionBusy(message)
-    if "shared memory pool" in str(text):  # the Python backend's, through which its tensors go
+    if "shared memory pool" in str(text):  # of the Python backend, for its tensors
         remedy = SMALL_POOL
         return ModelError(message, remedy=remedy) if subject == "model" else ServerError(message, remedy=remedy)
-    if says_shared_memory_is_off(line):  # whatever the status: UNAVAILABLE and 503 are in use for it
+    if says_shared_memory_is_off(line):  # for any status: servers send UNAVAILABLE and 503, too
         return SharedMemoryOff(message)
     if "has no available versions" in line:
         return ModelError(message, remedy="the model is not loaded: see the server's log")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One input or output. `dims` are channels and spatial sizes WITHOUT the batch axis, −1 where dynamic."""
+    """One input or output. `dims` are channels and spatial sizes WITHOUT the batch axis; a dynamic size is −1."""
 
     name: str
-    dtype: np.dtype[Any]  # float32 or float16
-    datatype: str  # Triton's word: FP32, FP16
+    dtype: np.dtype[np.generic]  # float32 or float16
+    datatype: str  # Triton's name: FP32, FP16
     dims: tuple[int, ...]
 
 

@@ -63,7 +63,7 @@ def test_the_wait_for_a_hanging_server(clock: Clock, wait_s: float) -> None:
 @pytest.mark.parametrize("wait_s", [0.2, 3.0, 6.0, 23.0])
 def test_the_wait_for_a_server_to_be_back(clock: Clock, wait_s: float) -> None:
     client: Any = HangingClient(clock)
-    with pytest.raises(DeadlineError, match=f"not back within {wait_s:g} s"):
+    with pytest.raises(DeadlineError, match=f"not ready again within {wait_s:g} s"):
         wait_until_ready(client, "toy", "", wait_s)
     assert wait_s <= clock.now - 100.0 <= wait_s + module.LEAST_TIMEOUT_S
 

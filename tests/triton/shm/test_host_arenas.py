@@ -69,7 +69,7 @@ def test_host_arena_is_page_aligned_and_zeroed() -> None:
 
 
 def test_too_small_shared_memory_is_an_error_not_a_crash() -> None:
-    with pytest.raises(ResourceError, match=r"no 1073741824\.0 MiB of shared memory") as caught:
+    with pytest.raises(ResourceError, match=r"need 1073741824\.0 MiB of shared memory") as caught:
         SystemArena(1 << 50)
     assert "--shm-size" in (caught.value.remedy or "")
     assert "--data" not in (caught.value.remedy or "")  # who names a choice is told so by the transport
@@ -77,12 +77,12 @@ def test_too_small_shared_memory_is_an_error_not_a_crash() -> None:
 
 def test_space_can_be_asked_for_without_an_arena(tmp_path: Path) -> None:
     check_space(1 << 12, tmp_path)
-    with pytest.raises(ResourceError, match=rf"no 1073741824\.0 MiB of shared memory for the slots: {tmp_path} has"):
+    with pytest.raises(ResourceError, match=rf"the slots need 1073741824\.0 MiB of shared memory, but {tmp_path} has"):
         check_space(1 << 50, tmp_path)
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"no shared memory segment can be made in .*: No such file"):
+    with pytest.raises(ResourceError, match=r": cannot make a shared memory segment: No such file"):
         SystemArena(10, tmp_path / "missing")
     for nbytes in (0, -5):
         with pytest.raises(ValueError, match="must be positive"):

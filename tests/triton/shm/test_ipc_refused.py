@@ -65,7 +65,7 @@ def test_a_required_choice_ends_with_the_same_text(backend: Any) -> None:
     with pytest.raises(ResourceError, match="CUDA IPC cannot export GPU memory: cudaErrorNotSupported") as caught:
         transport.probe()
     assert CHECK["cuda_shm"] in str(caught.value)
-    assert "leave --data and --require out" in str(caught.value)
+    assert "omit --data and --require" in str(caught.value)
     assert caught.value.exit_code == 5
 
 
