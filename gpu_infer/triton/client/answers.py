@@ -86,11 +86,11 @@ def tensor(name: object, datatype: object, sizes: Iterable[object]) -> TensorMet
     return TensorMetadata(name, text(datatype, f"the datatype of {name}"), shape(sizes, name, -1))
 
 
-def model_name(asked: str, name: object) -> str:
-    """The name in an answer about the model `asked`; a different one would direct later requests to that model."""
-    if text(name, "the model's name") != asked:
-        raise Malformed(f"metadata of model {name!r}, expected those of {asked!r}")
-    return asked
+def model_name(expected: str, name: object) -> str:
+    """The name in an answer about the model `expected`; a different one would direct later requests to that model."""
+    if text(name, "the model's name") != expected:
+        raise Malformed(f"metadata of model {name!r}, expected those of {expected!r}")
+    return expected
 
 
 def metadata(
@@ -106,7 +106,7 @@ def metadata(
     return ModelMetadata(name, numbers, text(platform, "the platform"), inputs, outputs)
 
 
-def json_metadata(asked: str, document: object) -> ModelMetadata:
+def json_metadata(expected: str, document: object) -> ModelMetadata:
     fields = mapping(document, "the metadata")
 
     def tensors(key: str) -> tuple[TensorMetadata, ...]:
@@ -117,7 +117,7 @@ def json_metadata(asked: str, document: object) -> ModelMetadata:
 
     versions = sequence(fields.get("versions", []), "versions")
     inputs, outputs = tensors("inputs"), tensors("outputs")
-    return metadata(model_name(asked, fields.get("name")), versions, fields.get("platform", ""), inputs, outputs)
+    return metadata(model_name(expected, fields.get("name")), versions, fields.get("platform", ""), inputs, outputs)
 
 
 def json_config(document: object) -> ModelConfig:
