@@ -1,4 +1,4 @@
-"""What the tests on a real Triton share."""
+"""Helpers of the tests with a real Triton."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import Transport, open_transport
 
-WAYS = [(control, data) for control in ("grpc", "http") for data in ("system_shm", "inline")]
+TRANSPORTS = [(control, data) for control in ("grpc", "http") for data in ("system_shm", "inline")]
 WINDOW = (9, 8, 7)
 
 
@@ -77,7 +77,7 @@ def infer_all(ring: SlotRing, windows: Any, batch: int) -> Any:
 
 @contextmanager
 def in_flight(transport: Transport, request: InferRequest) -> Iterator[list[InferReply]]:
-    """A request that the server works on, sent by another thread; behind the block its reply is in the list."""
+    """A request that another thread sends and the server works on; after the block, the list has its reply."""
     replies: list[InferReply] = []
 
     def send() -> None:
@@ -96,7 +96,7 @@ def in_flight(transport: Transport, request: InferRequest) -> Iterator[list[Infe
 
 
 def regions_left(server: Any) -> list[str]:
-    """Names of our regions that the server still knows."""
+    """Names of this program's regions that the server still knows."""
     transport = opened(server, data="inline")
     client = transport.client()
     try:

@@ -198,7 +198,7 @@ def test_gpu_memory_of_a_lost_request_is_not_used_for_the_next_case(
 
 
 def test_an_interrupted_wait_leaves_the_slots_memory_alone(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller that goes on after Ctrl-C gets other memory: the request is still under way."""
+    """A caller that continues after Ctrl-C gets other memory, since the server still works on the request."""
     with ring_of(server, "system_shm", slots=1) as ring:
         slot = send(ring, 1.0)
         before = slot.memory

@@ -1,4 +1,4 @@
-"""What choosing a way does, and does not do: a block is opened, no model is asked."""
+"""The choice of a data transport opens an arena and sends no request to a model."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from gpu_infer.triton.transport import DataName
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-WAYS: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
+TRANSPORTS: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server() -> Iterator[FakeServer]:
     assert not fake.regions
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 @pytest.mark.parametrize("slots", [1, 2, 5])
 def test_values(server: FakeServer, data: DataName, slots: int) -> None:
     rng = np.random.default_rng(3)
@@ -135,7 +135,7 @@ def test_bad_sizes(server: FakeServer) -> None:
         ring_of(server, channels_in=2)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 def test_without_a_batch_axis(server: FakeServer, data: DataName) -> None:
     described = model(max_batch=1, batch_axis="none")
     with ring_of(server, data, described, batch=1) as ring:
@@ -147,7 +147,7 @@ def test_without_a_batch_axis(server: FakeServer, data: DataName) -> None:
     assert server.requests[0].shape == (1, *WINDOW)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 def test_fixed_batch_sends_full_requests(server: FakeServer, data: DataName) -> None:
     described = model(max_batch=3, fixed_batch=True)
     with ring_of(server, data, described, batch=2) as ring:
@@ -160,7 +160,7 @@ def test_fixed_batch_sends_full_requests(server: FakeServer, data: DataName) -> 
     assert server.requests[0].shape == (3, 1, *WINDOW)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 def test_channels_last(server: FakeServer, data: DataName) -> None:
     server.channels_last = True
     described = model(dims_in=(*WINDOW, 1), dims_out=(*WINDOW, 2))
@@ -176,7 +176,7 @@ def test_channels_last(server: FakeServer, data: DataName) -> None:
     assert server.requests[0].shape == (2, *WINDOW, 1)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 @pytest.mark.parametrize(
     "reshape",
     [lambda a: a[..., :-1], lambda a: a[:, :1], lambda a: a.transpose(0, 1, 3, 2, 4), lambda a: a[0]],
@@ -354,7 +354,7 @@ def test_probe_output_channels(server: FakeServer) -> None:
     assert probe_output_channels(transport, open_k, WINDOW, 1) == 2
     assert server.requests[0].shape == (1, 1, *WINDOW)
     assert probe_output_channels(transport, model(dims_out=(7, -1, -1, -1)), WINDOW, 1) == 7
-    assert len(server.requests) == 1  # known: nobody asked
+    assert len(server.requests) == 1  # known from the metadata: no request
     server.reshape = lambda array: array[..., :-1]
     with pytest.raises(ModelError, match=r"answered OUT as \[1, 2, 3, 4, 4\] to an input of \[1, 1, 3, 4, 5\]"):
         probe_output_channels(transport, open_k, WINDOW, 1)

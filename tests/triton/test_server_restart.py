@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_server import WAYS, WINDOW, infer_all, kill, opened, regions_left, restart, ring_on
+from real_server import TRANSPORTS, WINDOW, infer_all, kill, opened, regions_left, restart, ring_on
 
 from gpu_infer.errors import DeadlineError, ServerError
 from gpu_infer.triton.shm.leftovers import clean, find_leftovers
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_leftovers")]
 
 
 def test_a_restart_in_mid_run_is_survived(fresh_triton: Any) -> None:
-    for control, data in WAYS:
+    for control, data in TRANSPORTS:
         windows = np.random.default_rng(4).normal(0.5, 1, (8, 1, *WINDOW)).astype(np.float32)
         transport = opened(fresh_triton, control, data)
         with ring_on(transport, "slow", slots=2, reconnect_s=60.0) as ring:
@@ -107,7 +107,7 @@ def test_a_killed_client_is_cleaned_up_after(triton_server: Any, control: str) -
     found = [item for item in find_leftovers(client) if item.name not in before]
     assert [item.region is not None for item in found] == [True]
     assert found[0].pid == process.pid
-    clean(found, client)  # waits while the server still works on the killed client's request
+    clean(found, client)  # waits while the server works on the killed client's request
     client.close()
     assert regions_left(triton_server) == []
 

@@ -1,4 +1,4 @@
-"""The ladder: what is tried, why it is left, and that a named choice never falls back."""
+"""The order of data transports: which are tried, why they are skipped, and that a named one never falls back."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_room_is_asked_for_before_the_plan(server: FakeServer) -> None:
     transport.make_room(1 << 50)
     assert transport.data == "inline"
     assert "of shared memory, but /dev/shm has" in transport.skipped[-1][1]
-    transport.make_room(1 << 50)  # nothing to ask for
+    transport.make_room(1 << 50)  # inline data needs no shared memory
     for option in ("require", "data"):
         with pytest.raises(ResourceError, match=r"shm-size.*, or omit --data and --require"):
             opened(HostBackend(), **{option: "system_shm"}).make_room(1 << 50)

@@ -1,4 +1,4 @@
-"""Seconds that users give: nothing waits longer, and large numbers are no small ones."""
+"""Deadlines in seconds: no call waits longer, and very large numbers do not overflow to small ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model is waited for while it is being loaded; of any other the reason is told at once."""
+"""A client waits for a model that the server is loading; for any other model the error comes at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a healthy Triton answers, on both protocols and both host ways of moving voxels."""
+"""The answers of a healthy Triton, for both protocols and both data transports of the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_server import WAYS, WINDOW, endpoints_of, in_flight, infer_all, opened, regions_left, ring_on
+from real_server import TRANSPORTS, WINDOW, endpoints_of, in_flight, infer_all, opened, regions_left, ring_on
 
 from gpu_infer.errors import ConfigError, DeadlineError, Interrupted, ModelError, ServerError
 from gpu_infer.triton.client.endpoints import Endpoints
@@ -38,7 +38,7 @@ def client(request: Any, triton: Any) -> Iterator[TritonClient]:
     made.close()
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 @pytest.mark.parametrize("slots", [1, 2, 5])
 def test_every_way_gives_the_same_outputs(triton: Any, control: str, data: str, slots: int) -> None:
     windows = np.random.default_rng(1).normal(0.5, 1, (7, 1, *WINDOW)).astype(np.float32)
@@ -51,7 +51,7 @@ def test_every_way_gives_the_same_outputs(triton: Any, control: str, data: str, 
             assert ring.counters()["requests"] == -(-7 // batch)
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_half_precision(triton: Any, control: str, data: str) -> None:
     windows = np.random.default_rng(2).normal(0.5, 1, (3, 1, *WINDOW)).astype(np.float16)
     transport = opened(triton, control, data)
@@ -61,7 +61,7 @@ def test_half_precision(triton: Any, control: str, data: str) -> None:
     np.testing.assert_array_equal(out[:, 1], windows[:, 0])
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 @pytest.mark.parametrize("name", ["threshold_nobatch", "channels_last"])
 def test_other_layouts(triton: Any, control: str, data: str, name: str) -> None:
     windows = np.random.default_rng(3).normal(0.5, 1, (3, 1, *WINDOW)).astype(np.float32)
@@ -154,7 +154,7 @@ def test_output_channels_by_example(triton: Any, control: str) -> None:
 
 
 # -- requests that fail ----------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_a_model_that_raises(triton: Any, control: str, data: str) -> None:
     transport = opened(triton, control, data)
     with ring_on(transport, "fails") as ring:
@@ -166,7 +166,7 @@ def test_a_model_that_raises(triton: Any, control: str, data: str) -> None:
         assert type(caught.value) is ModelError
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_a_model_that_answers_another_shape(triton: Any, control: str, data: str) -> None:
     transport = opened(triton, control, data)
     with ring_on(transport, "lies") as ring:
@@ -176,9 +176,9 @@ def test_a_model_that_answers_another_shape(triton: Any, control: str, data: str
             ring.wait(slot)
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_a_model_that_is_slower_than_the_deadline(triton: Any, control: str, data: str) -> None:
-    """The region goes too: unregistering waits until the server has finished the request that nobody waits for."""
+    """The region is unregistered, too: after the server has finished the request whose deadline has passed."""
     transport = opened(triton, control, data)
     with ring_on(transport, "slow", deadline_s=0.2) as ring:
         slot = ring.acquire()
@@ -266,7 +266,7 @@ def test_registering_twice_is_once(triton: Any, control: str) -> None:
     client = server.client()
     registration.renew(client, 0)  # the server has not forgotten: taken as done
     assert registration.renewals == 1
-    registration.renew(client, 0)  # somebody else's turn has passed
+    registration.renew(client, 0)  # another slot has renewed it already
     assert registration.renewals == 1
     client.close()
     assert registration.close()

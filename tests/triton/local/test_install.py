@@ -108,7 +108,7 @@ def test_a_venv_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def spoken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None:
-    """Let the Python that makes the environment be a script of ours."""
+    """Replace the Python that makes the environment by a shell script."""
     python = tmp_path / "python3.11"
     python.write_text(f"#!/bin/sh\n{body}\n")
     python.chmod(0o755)

@@ -137,7 +137,7 @@ def test_two_repositories_and_a_log_file(repository: Path, tmp_path: Path) -> No
 
 
 def owner(repository: Path, body: str) -> subprocess.Popen[str]:
-    """Another Python that starts a server, prints its pids and does what `body` says."""
+    """Another Python that starts a server, prints its pids and runs `body`."""
     code = textwrap.dedent(
         f"""
         import os, signal, sys, threading, time

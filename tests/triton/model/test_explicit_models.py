@@ -53,7 +53,7 @@ def test_models_are_loaded_on_request_alone(triton: LocalServer, control: str) -
         server.model("broken", wait_s=600)
     with pytest.raises(ModelError, match="nowhere"):
         server.model("nowhere", load=True)
-    # With a model that failed, the server calls itself not ready; it is found nevertheless.
+    # A server with a model that failed is not ready, but live, so a client connects to it.
     server = Server.connect(Endpoints(http=triton.http, grpc=triton.grpc), control, wait_s=20)
     assert server.model(name, load=True).name == name
     assert server.model(name, "1", load=True).version == "1"

@@ -41,11 +41,11 @@ def test_half_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "asked", "expected", "fixed"),
+    ("first", "requested", "expected", "fixed"),
     [(-1, None, 1, False), (-1, 3, 3, False), (2, None, 2, True), (2, 5, 2, True), (1, None, 1, True)],
 )
-def test_explicit_batch_axis(first: int, asked: int | None, expected: int, fixed: bool) -> None:
-    info = model_info(metadata(tensors((first, 1, 8, 8, 8)), tensors((first, 2, 8, 8, 8))), UNBATCHED, batch=asked)
+def test_explicit_batch_axis(first: int, requested: int | None, expected: int, fixed: bool) -> None:
+    info = model_info(metadata(tensors((first, 1, 8, 8, 8)), tensors((first, 2, 8, 8, 8))), UNBATCHED, batch=requested)
     assert (info.max_batch, info.fixed_batch, info.batch_axis) == (expected, fixed, "leading")
     assert info.input.dims == (1, 8, 8, 8)
 
@@ -69,7 +69,7 @@ def test_choosing_by_name() -> None:
 
 
 def test_a_second_input_is_refused_even_when_one_is_named() -> None:
-    """Triton wants every input in every request, so naming one of two works only where the other is optional."""
+    """Triton needs every input in every request, so one of two can be chosen only if the other is optional."""
     two = tensors((-1, 1, 8, 8, 8), (-1, 3, 8, 8, 8))
     with pytest.raises(ModelError, match="has 2 inputs, expected one: T0, T1"):
         model_info(metadata(inputs=two), BATCHED)

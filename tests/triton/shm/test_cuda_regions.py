@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_leftovers")]
 
 CONTROLS = ["grpc", "http"]
 SHAPE, NBYTES = (1, 1, 4, 4, 4), 256
-SINK = 4096  # where the output lies in the block
+SINK = 4096  # bytes from the start of the arena to the output
 
 
 @pytest.fixture(params=["simulated", pytest.param("device", marks=pytest.mark.gpu)])
@@ -143,7 +143,7 @@ def scores(backend: Any, block: Any) -> list[float]:
 
 # -- registering -----------------------------------------------------------------------------------------------
 def test_a_handle_of_nothing_is_refused(client: TritonClient, backend: Any, simulated: bool) -> None:
-    """Invalid create: no memory stands behind the handle."""
+    """Invalid handle: no memory belongs to it."""
     handle = b"cudasim-none".ljust(64, b"\0") if simulated else bytes(64)
     refused = "Unable to open shared memory region" if simulated else "invalid args"
     with pytest.raises(ServerError, match=refused):
@@ -161,7 +161,7 @@ def test_a_name_is_registered_once(client: TritonClient, region: str, block: Any
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_region_larger_than_its_memory_is_refused(fresh_triton: Any, control: Any, block: Any) -> None:
-    """On a server of its own: Triton 2.51 keeps memory open that it refused as too small."""
+    """On a separate server: Triton 2.51 does not close memory that it refused as too small."""
     client = make_client(control, fresh_triton.grpc if control == "grpc" else fresh_triton.http)
     try:
         with pytest.raises(ServerError, match=r"[Ii]nvalid (shared|args)"):

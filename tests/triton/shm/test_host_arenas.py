@@ -55,14 +55,14 @@ def test_host_arena_is_page_aligned_and_zeroed() -> None:
     assert not view.any()
     arena.close()
     arena.close()
-    view[:] = 1  # a view that somebody kept holds its pages
+    view[:] = 1  # a view keeps its pages mapped
 
 
 def test_too_small_shared_memory_is_an_error_not_a_crash() -> None:
     with pytest.raises(ResourceError, match=r"need 1073741824\.0 MiB of shared memory") as caught:
         SystemArena(1 << 50)
     assert "--shm-size" in (caught.value.remedy or "")
-    assert "--data" not in (caught.value.remedy or "")  # who names a choice is told so by the transport
+    assert "--data" not in (caught.value.remedy or "")  # the transport adds it if the data transport is fixed
 
 
 def test_space_can_be_asked_for_without_an_arena(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""CUDA IPC needs one card under one number: messages, doctor and report say which it is here."""
+"""CUDA IPC needs one card under one number: messages, doctor and report name the card of this process."""
 
 from __future__ import annotations
 
