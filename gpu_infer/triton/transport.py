@@ -22,7 +22,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 DataName = Literal["cuda_shm", "system_shm", "inline"]
-LADDER: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
+DATA_TRANSPORTS: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
 PROBE_BYTES = 4096
 
 CHECK = {
@@ -76,7 +76,7 @@ class Transport:
         another GPU unless that has peer access. No voxel is sent: if a server can open an arena but not use it, the
         first request fails and ends the run.
         """
-        self._first_that_works(lambda: self._registers(PROBE_BYTES))
+        self._first_that_works(lambda: self._check_registration(PROBE_BYTES))
 
     def make_room(self, nbytes: int) -> None:
         """Fall back now if /dev/shm has no space for an arena of `nbytes`; raises the same errors as `arena`.
@@ -111,7 +111,7 @@ class Transport:
                 if isinstance(error, ConnectionLost):
                     raise  # no fault of this data transport
                 if self._fixed or self.data == "inline":
-                    raise _required(self.data, error) from error
+                    raise _fixed_data_error(self.data, error) from error
                 self.skipped.append((self.data, one_line(error)))
                 # On a machine without a GPU, the first fallback is expected.
                 expected = self.data == "cuda_shm" and not self.backend.has_device_memory
@@ -161,12 +161,13 @@ class Transport:
             raise
         except ServerError as error:
             arena.close()
-            raise _explained(error, self._check()) from error
+            raise _refused_region(error, self._check()) from error
         except BaseException:
             arena.close()
             raise
 
-    def _registers(self, nbytes: int) -> None:
+    def _check_registration(self, nbytes: int) -> None:
+        """Raise ServerError unless the server lists an arena after it has registered it."""
         arena, registration = self._make_arena(nbytes)
         try:
             if registration is None:
@@ -203,15 +204,15 @@ def data_choices(data: str = "auto", require: str | None = None) -> tuple[DataNa
     Raises ConfigError for unknown or contradictory names.
     """
     for option, value, allowed in (
-        ("data", data, ("auto", *LADDER)),
-        ("require", require, (None, *LADDER)),
+        ("data", data, ("auto", *DATA_TRANSPORTS)),
+        ("require", require, (None, *DATA_TRANSPORTS)),
     ):
         if value not in allowed:
-            raise ConfigError(f"{option} {value!r} is unknown", remedy=f"use one of {', '.join(LADDER)}")
+            raise ConfigError(f"{option} {value!r} is unknown", remedy=f"use one of {', '.join(DATA_TRANSPORTS)}")
     if require is not None and data not in ("auto", require):
         raise ConfigError(f"--require {require} contradicts --data {data}", remedy="give one of them, or both the same")
     named = require if require is not None else data
-    return LADDER if named == "auto" else (cast(DataName, named),)
+    return DATA_TRANSPORTS if named == "auto" else (cast(DataName, named),)
 
 
 def choose_transport(server: Server, backend: Backend, choices: tuple[DataName, ...]) -> Transport:
@@ -244,14 +245,15 @@ def open_transport(
     return choose_transport(server, backend, choices)
 
 
-def _explained(error: ServerError, check: str) -> ServerError:
+def _refused_region(error: ServerError, check: str) -> ServerError:
     """The error of a server that refuses a region, with `check` as its remedy."""
     if says_shared_memory_is_off(error.message):
         return SharedMemoryOff(error.message)
     return ServerError(error.message, remedy=check)
 
 
-def _required(choice: str, error: GpuInferError) -> GpuInferError:
+def _fixed_data_error(choice: str, error: GpuInferError) -> GpuInferError:
+    """The error of the only data transport that may be used, with a remedy."""
     if isinstance(error, ResourceError):
         if choice == "inline":
             return error

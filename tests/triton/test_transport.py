@@ -185,4 +185,4 @@ def test_endpoints_that_nobody_serves() -> None:
 
 
 def test_module_says_what_to_check_for_each_choice() -> None:
-    assert set(module.CHECK) == set(module.LADDER)
+    assert set(module.CHECK) == set(module.DATA_TRANSPORTS)

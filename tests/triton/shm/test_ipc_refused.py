@@ -11,7 +11,7 @@ from cudasim.simulated import simulated_cupy
 from triton_fakes import FakeServer
 
 from gpu_infer.errors import DeviceError, ResourceError
-from gpu_infer.triton.transport import CHECK, LADDER, Transport
+from gpu_infer.triton.transport import CHECK, DATA_TRANSPORTS, Transport
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -49,7 +49,7 @@ def test_the_memory_of_a_refused_block_is_given_back(backend: Any) -> None:
 
 
 def test_the_ladder_steps_down_and_says_what_to_check(backend: Any) -> None:
-    transport = Transport(FakeServer(), backend, LADDER)  # type: ignore[arg-type]
+    transport = Transport(FakeServer(), backend, DATA_TRANSPORTS)  # type: ignore[arg-type]
     transport.probe()
     assert transport.data == "system_shm"
     ((choice, reason),) = transport.skipped
