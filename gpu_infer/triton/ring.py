@@ -22,7 +22,7 @@ from gpu_infer.triton.slot import Slot, SlotState
 from gpu_infer.triton.slot_layout import ALIGNMENT, SlotLayout
 from gpu_infer.triton.slot_memory import SlotArenas
 from gpu_infer.triton.transport import Transport
-from gpu_infer.triton.worker import Counters, SlotWorker
+from gpu_infer.triton.worker import RequestCounters, SlotWorker
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class SlotRing:
         self.batch = self._layout.batch
         self._reconnect_s = reconnect_s
         self._retries = retries
-        self._counters = Counters()
+        self._counters = RequestCounters()
         self._next = 0
         self._closed = False
         self._arenas = SlotArenas(transport, slots * self._layout.slot_bytes, spare=spare)

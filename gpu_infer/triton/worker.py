@@ -26,7 +26,7 @@ _live: weakref.WeakSet[SlotWorker] = weakref.WeakSet()
 
 
 @dataclass
-class Counters:
+class RequestCounters:
     """Counts of one ring's requests; change them under `lock`."""
 
     requests: int = 0
@@ -46,7 +46,7 @@ class _Job(NamedTuple):
 class SlotWorker:
     """Sends one request at a time over a separate connection, which only the worker's thread uses."""
 
-    def __init__(self, number: int, server: Server, counters: Counters, *, deadline_s: float) -> None:
+    def __init__(self, number: int, server: Server, counters: RequestCounters, *, deadline_s: float) -> None:
         self.number = number
         self._server = server
         self._counters = counters
