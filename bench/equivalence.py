@@ -15,27 +15,31 @@ PAGE = ROOT / "docs" / "equivalence.md"
 
 HEAD = """# Equivalence
 
-What of gpu_infer answers to which function of its peers, how closely, and where the two part on purpose. Written by
-`make equivalence` from what `make test-peers` measured; not by hand.
+This page lists functions of gpu_infer and of other packages that compute the same values, and how closely they agree.
+`make test-peers` compares them, and `make equivalence` writes this page from the results; do not edit it by hand.
+
+*Tolerance* is the absolute difference that the test accepts, *largest difference* the largest one that it measured,
+and *cases* the number of comparisons.
 
 Compared with {versions}.
 
-| peer | ours | held | worst seen | cases |
+| function | gpu_infer | tolerance | largest difference | cases |
 |---|---|---|---|---|
 """
 
 MIDDLE = """
-## Where we differ on purpose
+## Intended differences
 
 """
 
 TAIL = """
 ## Grids
 
-The default mode of the scanning window, `clara`, has no living peer: it places windows as the Clara operator did, and
-is held against the text of its rule. It pads at the end of an axis that is shorter than the window, where MONAI and
-nnU-Net pad both sides, and overlaps windows by at most 16 voxels. To compare labels with a MONAI pipeline, choose mode
-`monai` and expect the differences that resampling brings: sizes and sample places (above, Spacing).
+No other package has the default window mode, `clara`. It places windows as the Clara operator did, and is tested
+against the description of that rule. It pads at the end of an axis that is shorter than the window, while MONAI and
+nnU-Net pad both sides. Its windows overlap by at most 16 voxels, except the last ones, which end with the volume. To
+compare labels with a MONAI pipeline, choose mode `monai`, and expect the differences of resampling: sizes and
+positions of samples (above, Spacing).
 """
 
 

@@ -52,13 +52,13 @@ def _sentence(name: str) -> str:
         for target, values in result.items()
         if isinstance(values, dict) and "ratio_monai" in values
     ]
-    return f"{result['title'].partition(':')[0]} alone, against MONAI: {', '.join(parts)}."
+    return f"{result['title'].partition(':')[0]} alone, compared with MONAI: {', '.join(parts)}."
 
 
 def _volumes(result: dict[str, Any]) -> list[str]:
     """Lines of a table: whole runs of phantoms, case by case."""
     lines = [
-        "Whole runs of phantoms (`python -m bench.volume`) with a model that computes next to nothing, at 1 mm:",
+        "Whole runs of phantoms (`python -m bench.volume`) at 1 mm, with a model of negligible compute time:",
         "",
         "| phantom | gpu_infer | MONAI | MONAI takes |",
         "|---|---|---|---|",
@@ -80,7 +80,7 @@ def _lazily(values: dict[str, Any]) -> str:
     timings = values["timings"]
     if "MONAI, lazy" not in timings:
         return ""
-    return f" ({timings['MONAI, lazy']['median_s'] / timings['gpu_infer']['median_s']:.0f} against its lazy mode)"
+    return f" ({timings['MONAI, lazy']['median_s'] / timings['gpu_infer']['median_s']:.0f} compared with its lazy mode)"
 
 
 def _result(name: str) -> dict[str, Any]:

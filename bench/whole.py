@@ -77,18 +77,19 @@ def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
         f"Whole job on {name}, from file to file",
         ["side", *KEYS.values(), "whole, ratio", "all but the model, ratio", "peak memory"],
         notes=[
-            "Each row is one whole process, imports included, the middle one by its time; each came right after one "
-            "that does not count. In brackets: the least and the most of all. Model: what Triton's statistics name its "
-            "compute time; one server serves all sides. Peak memory: of the client's process.",
+            "Each row is the run of median time, a whole process with its imports; an untimed run precedes each. In "
+            "brackets: minimum and maximum of all runs. Model: compute time by Triton's statistics, with one server "
+            "for all sides. Peak memory: that of the client's process.",
         ],
     )
     if operator is not None:
-        result.notes.append("The operator ran in an environment of its own, with nothing but its requirements.")
+        result.notes.append("The operator ran in an environment with its requirements only.")
     result.data["operator_versions"] = runs["operator"][-1].pop("versions")
     if agreement is not None:
         result.data["dice_of_sides"] = round(agreement, 5)
         result.notes.append(
-            f"Dice of the two sides' lungs: {agreement:.4f} (sizes, padding and windows differ: docs/equivalence.md)."
+            f"Dice between the lungs of the operator and of MONAI: {agreement:.4f} (sizes, padding and windows differ: "
+            "docs/equivalence.md)."
         )
     middle = {side: sorted(runs[side], key=lambda r: r["whole_s"])[(len(runs[side]) - 1) // 2] for side in sides}
     ours = middle["operator"]

@@ -28,6 +28,7 @@ from gpu_infer.progress import Progress, ProgressCallback, silent
 from gpu_infer.report import Report, label_volumes
 from gpu_infer.settings import Settings
 from gpu_infer.slots import open_slots
+from gpu_infer.system.folder_variables import check_folder_variables
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.client.endpoints import Endpoints
@@ -110,7 +111,10 @@ class _Operator:
 
     def run(self) -> RunResult:
         settings, data = self._settings, self._report.data
+        for message in settings.warnings:
+            self._warn(message)
         with self._stage("configure"):
+            check_folder_variables(os.environ)
             config = load_config(settings.config, os.environ)
             config.inferer.check_options(  # what contradicts the configuration is refused before any waiting
                 mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots

@@ -8,6 +8,7 @@ Control = Literal["auto", "grpc", "http"]
 Data = Literal["auto", "cuda_shm", "system_shm", "inline"]
 Require = Literal["cuda_shm", "system_shm", "inline"]
 Device = Literal["auto", "cpu", "gpu"]
+Mode = Literal["clara", "monai", "nnunet"]
 PublishDialect = Literal["v1", "v2", "both"]
 
 MOST_SLOTS = 256

@@ -6,9 +6,24 @@ file or key, what was found and what was expected; the remedy says what to do ab
 
 from __future__ import annotations
 
+import unicodedata
+
+
+def escape(text: str) -> str:
+    """`text` as one line: line feeds, terminal controls, bytes that are not UTF-8 and the like as `\\n`, `\\x1b`, …
+
+    Names of files, keys and tags come from users and may hold any character.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
+
 
 class GpuInferError(Exception):
-    """Base of every error that a user can cause or mend."""
+    """Base of every error that a user can cause or mend; as text it is one line, whatever names `message` holds."""
 
     exit_code = 1
 
@@ -18,7 +33,7 @@ class GpuInferError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.remedy})" if self.remedy else self.message
+        return escape(f"{self.message} ({self.remedy})" if self.remedy else self.message)
 
 
 class ConfigError(GpuInferError):

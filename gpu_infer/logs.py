@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from gpu_infer.errors import ConfigError, Interrupted
+from gpu_infer.errors import ConfigError, Interrupted, escape
 from gpu_infer.redaction import redact
 from gpu_infer.system.regular_file import read_bytes
 from gpu_infer.system.resources import resource_folder
@@ -60,11 +60,11 @@ class StderrHandler(logging.StreamHandler[TextIO]):
         _raise_interrupt()
 
 
-class _HideValues(logging.Filter):
-    """Puts a variable's name in place of each value that `{VAR}` filled in."""
+class _OneLine(logging.Filter):
+    """Puts a variable's name in place of each value that `{VAR}` filled in, and makes every message one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), ()
+        record.msg, record.args = escape(redact(record.getMessage())), ()
         if record.exc_info:
             record.exc_text = redact(record.exc_text or logging.Formatter().formatException(record.exc_info))
         return True
@@ -87,7 +87,7 @@ class LogFileHandler(logging.FileHandler):
             self._reported = True
             reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
             with contextlib.suppress(OSError, ValueError, AttributeError):
-                sys.stderr.write(f"gpu-infer: warning: {self.baseFilename} cannot be written: {reason}\n")
+                sys.stderr.write(f"gpu-infer: warning: {escape(self.baseFilename)} cannot be written: {reason}\n")
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # a full disk: `handleError` has said so
@@ -118,7 +118,7 @@ def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bo
             remedy="expected a configuration for Python's logging.config.dictConfig, version 1",
         ) from error
     for handler in {*logging.getLogger().handlers, *logging.getLogger("gpu_infer").handlers}:
-        handler.addFilter(_HideValues())
+        handler.addFilter(_OneLine())
     if debug:
         logging.getLogger("gpu_infer").setLevel(logging.DEBUG)
     if unwritable is not None and logs is not None:

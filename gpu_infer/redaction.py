@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from gpu_infer.errors import escape
+
 SHORTEST = 4
 """Characters: shorter values (a digit, an axis) would be found everywhere in a text, and no secret is as short."""
 
@@ -35,7 +37,8 @@ def expanded(text: str, template: str, values: dict[str, str]) -> Expanded:
     for value, name in [(text, template), *((value, f"{{{variable}}}") for variable, value in values.items())]:
         stripped = value.strip()
         if len(stripped) >= SHORTEST and stripped.lower() not in _OWN_WORDS:
-            for form in (stripped, json.dumps(stripped)[1:-1], repr(stripped)[1:-1], " ".join(stripped.split())):
+            forms = (json.dumps(stripped)[1:-1], repr(stripped)[1:-1], escape(stripped), " ".join(stripped.split()))
+            for form in (stripped, *forms):
                 _templates[form] = name
     return result
 

@@ -7,22 +7,19 @@ is set but empty counts as unset, except NVIDIA_CLARA_PUBLISHING, where empty me
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, PublishDialect, Require
+from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
 from gpu_infer.errors import ConfigError
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS, access_from_environment
 from gpu_infer.triton.client.endpoints import parse_uri
 from gpu_infer.triton.model.name import check_model_name
-
-log = logging.getLogger(__name__)
 
 DEFAULT_TRITON = "localhost:8000"
 """Where Triton is looked for when neither an option, nor the environment, nor the configuration says."""
@@ -38,6 +35,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "data": get_args(Data),
     "require": get_args(Require),
     "device": get_args(Device),
+    "mode": get_args(Mode),
     "publish_dialect": get_args(PublishDialect),
 }
 _PATHS = ("input", "output", "logs", "publish", "config", "local_models")
@@ -68,6 +66,7 @@ class Settings:
     access           certificates and headers of connections to Triton
     debug_port       TCP port on which to wait for a debugger before running, at most `wait_s`; None: do not
     debug_host       address of this machine on which that port is open
+    warnings         what the run logs and reports of these settings, one line each
     """
 
     input: Path
@@ -98,6 +97,7 @@ class Settings:
     access: Access = field(default_factory=Access)
     debug_port: int | None = None
     debug_host: str = DEFAULT_DEBUG_HOST
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -226,8 +226,8 @@ def _address(source: str, text: str) -> str:
     return text
 
 
-def _triton(environ: Mapping[str, str], option: str | None) -> dict[str, str | None]:
-    """The three addresses; an option replaces whatever the environment says."""
+def _triton(environ: Mapping[str, str], option: str | None) -> dict[str, Any]:
+    """The three addresses, and a warning of two that differ; an option replaces whatever the environment says."""
     if option == "local":
         return {}
     if option is not None:
@@ -236,12 +236,13 @@ def _triton(environ: Mapping[str, str], option: str | None) -> dict[str, str | N
         "triton_http": "NVIDIA_TRITON_HTTPURI",
         "triton_grpc": "NVIDIA_TRITON_GRPCURI",
     }
-    found = {
+    found: dict[str, Any] = {
         field: _address(name, text) if (text := _value(environ, name)) else None for field, name in addresses.items()
     }
     either = {name: _address(name, text) for name in _EITHER_VARIABLES if (text := _value(environ, name))}
     if len(set(either.values())) > 1:
-        log.warning("%s differ: the first one counts", " and ".join(f"{name}={text}" for name, text in either.items()))
+        named = " and ".join(f"{name}={text}" for name, text in either.items())
+        found["warnings"] = (f"{named} differ: the first one counts",)
     found["triton_either"] = next(iter(either.values()), None)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -22,6 +23,10 @@ MODELS_OF_RESTARTS = ("threshold_half", "slow")
 
 # Before OpenMP is loaded: threads that spin while they wait take the processors from other tests and from Triton.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A shell ignores SIGINT in what it starts in the background (`nohup make test &`), and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What runs in one worker of pytest-xdist: tests that look at every segment, guard or region that there is, or share
 # the session's Triton; and what may run in any worker test by test, because no fixture is shared in its file.

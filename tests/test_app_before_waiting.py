@@ -25,9 +25,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(app.Server, "connect", wait)
     (tmp_path / "input").mkdir()
 
-    def call(**settings: Any) -> None:
+    def call(*, environ: dict[str, str] | None = None, **settings: Any) -> None:
         folders = {name: tmp_path / name for name in ("input", "output", "logs")}
-        app.run(Settings.from_environment({}, **({"publish": "", "triton": "127.0.0.1:9", **folders} | settings)))
+        app.run(
+            Settings.from_environment(environ or {}, **({"publish": "", "triton": "127.0.0.1:9", **folders} | settings))
+        )
 
     return call
 
@@ -58,6 +60,48 @@ def test_options_that_a_simple_inferer_cannot_follow(run: Any, tmp_path: Path) -
     path.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match=r"^--roi, --slots: TRTISSimpleInferer sends the whole volume in one request"):
         run(config=path, roi_size="8,8,8", slots=2)
+
+
+@pytest.mark.parametrize("name", ["GPU_INFER_KERNELS", "GPU_INFER_CACHE", "NUMBA_CACHE_DIR", "CUPY_CACHE_DIR"])
+def test_variables_that_name_no_folder(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "file").touch()
+    for value in (tmp_path / "file", tmp_path / "file" / "below"):
+        monkeypatch.setenv(name, str(value))
+        with pytest.raises(ConfigError, match=f"^{name}: .*{value}"):
+            run(input=tmp_path / "none")
+        assert json.loads((tmp_path / "logs/report.json").read_text())["error"].startswith(name)
+
+
+def test_kernels_compiled_beforehand_that_are_not_there(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPU_INFER_KERNELS", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=rf"^GPU_INFER_KERNELS: no folder {tmp_path}/none, expected the folder of"):
+        run()
+    for name in ("GPU_INFER_CACHE", "NUMBA_CACHE_DIR", "CUPY_CACHE_DIR"):  # made if missing
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("GPU_INFER_KERNELS", str(tmp_path))
+    with pytest.raises(AssertionError, match="waited"):
+        run()
+
+
+def test_addresses_that_differ_are_logged_and_reported(
+    run: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = "NVIDIA_CLARA_TRTISURI=a:1 and CLARA_TRITON_URI=b:1 differ: the first one counts"
+    with pytest.raises(AssertionError, match="waited"):
+        run(environ={"NVIDIA_CLARA_TRTISURI": "a:1", "CLARA_TRITON_URI": "b:1"}, triton=None)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [message]
+    assert json.loads((tmp_path / "logs/report.json").read_text())["warnings"] == [message]
+
+
+def test_a_mode_that_does_not_go_with_the_configuration(run: Any, tmp_path: Path) -> None:
+    content = json.loads((resource_folder("config") / "config_inference.json").read_text())
+    content["inferer"]["args"] |= {"mode": "monai", "overlap": 0.5}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"^--mode clara: overlap belongs to mode monai, not to clara"):
+        run(config=path, mode="clara")
 
 
 def test_a_data_transport_that_does_not_exist(run: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -86,11 +85,14 @@ def test_later_names_of_the_server() -> None:
     assert (settings.triton_http, settings.triton_grpc, settings.triton_either) == (None, None, "o:1")
 
 
-def test_two_addresses_that_differ_are_not_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_two_addresses_that_differ_are_not_silent() -> None:
     environ = {"NVIDIA_CLARA_TRTISURI": "a:1", "CLARA_TRITON_URI": "b:1"}
-    with caplog.at_level(logging.WARNING):
-        assert Settings.from_environment(environ, config="c").triton_either == "a:1"
-    assert "NVIDIA_CLARA_TRTISURI=a:1 and CLARA_TRITON_URI=b:1 differ" in caplog.text
+    settings = Settings.from_environment(environ, config="c")
+    assert settings.triton_either == "a:1"
+    assert settings.warnings == ("NVIDIA_CLARA_TRTISURI=a:1 and CLARA_TRITON_URI=b:1 differ: the first one counts",)
+    assert Settings.from_environment(environ, config="c", triton="o:1").warnings == ()
+    environ["CLARA_TRITON_URI"] = "a:1"
+    assert Settings.from_environment(environ, config="c").warnings == ()
 
 
 def test_local_server(tmp_path: Path) -> None:
@@ -130,6 +132,7 @@ def test_debugger_port() -> None:
         ({}, {"deadline_s": float("nan")}, "--deadline: found nan"),
         ({}, {"roi_size": "320,320"}, "--roi: found '320,320', expected 3 positive integers"),
         ({}, {"roi_size": "0,1,1"}, r"--roi: found \(0, 1, 1\)"),
+        ({}, {"mode": "foo"}, "--mode: found 'foo', expected one of clara, monai, nnunet"),
         ({}, {"control": "tcp"}, "--control: found 'tcp', expected one of auto, grpc, http"),
         ({}, {"data": "inline", "require": "cuda_shm"}, "--require cuda_shm contradicts --data inline"),
     ],

@@ -21,10 +21,10 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- predicted: written by bench.machine_code -->", "<!-- /predicted -->"
 
 ASSUMPTIONS = (
-    f"Taken for granted: of the histogram's labels, which change every 24 voxels, a warp meets {ENDS_PER_PACK} ends of "
-    "runs per 16 labels of each lane (with labels that do not change it meets none and needs a sixth of the "
-    "instructions); a voxel of a component is joined with three neighbours in one attempt each. The strided reads of "
-    "convert and the bytes that they fetch in vain are not modelled."
+    "Assumptions: the labels of the histogram change every 24 voxels, so that a warp meets "
+    f"{ENDS_PER_PACK} ends of runs per 16 labels of each lane (with labels that do not change, it meets none and needs "
+    "a sixth of the instructions); a voxel of a component is joined with three neighbours in one attempt each. The "
+    "strided reads of convert, and the bytes that they fetch without need, are not modelled."
 )
 
 COMPARED = "The number before ⇒ is that of the kernels before their last change. "
@@ -117,12 +117,11 @@ def notes(version: str, *, compared: bool = False) -> str:
     cards = " and ".join(_described(card) for card in CARDS)
     return (
         "Predicted, not measured: `python -m bench.machine_code --predict` counts the instructions of the hot loops in "
-        f"the machine code of NVRTC {version} and multiplies them by the trip counts of bench.kernels' rows. Columns "
-        f"without a card's name are of the {H200.name}. Per output: instructions of a thread. A row is expected to "
-        f"take the longest of its issue and float64 floors over {REACHED_ISSUE}, its bandwidth floor over "
-        f"{REACHED_BANDWIDTH}, and the time in which the loads under way bring its bytes; the word in brackets says "
-        f"which. Caches, conflicts and divergence are not modelled: take it as ±30 %. "
-        f"{COMPARED if compared else ''}{ASSUMPTIONS} Cards: {cards}."
+        f"the machine code of NVRTC {version} and multiplies them by the trip counts of bench.kernels' rows. The time "
+        f"of a row is the longest of three: its issue and float64 floors divided by {REACHED_ISSUE}, its bandwidth "
+        f"floor divided by {REACHED_BANDWIDTH}, and the time in which the loads in flight transfer its bytes. Caches, "
+        "conflicts and divergence are not modelled; the uncertainty is about ±30 %. "
+        f"{COMPARED if compared else ''}{ASSUMPTIONS} GPUs: {cards}."
     )
 
 

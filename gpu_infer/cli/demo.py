@@ -13,7 +13,7 @@ from gpu_infer.cli import options
 DemoInput = Annotated[
     Path | None,
     typer.Option(
-        "--input", parser=options.path, help="Another volume, or folder with one; default: a public chest CT."
+        "--input", parser=options.path, help="Another volume, or a folder with one; default a public chest CT."
     ),
 ]
 DemoOutput = Annotated[
@@ -27,7 +27,7 @@ def demo(
     output: DemoOutput = Path("demo_output"),
     debug: options.Debug = False,
 ) -> None:
-    """Segment the lungs of a chest CT with a local Triton: downloads the server and the CT on first use."""
+    """Segment the lungs of a chest CT with a local Triton; the first use downloads the server and the CT."""
     from gpu_infer import logs
     from gpu_infer.cli.console import say_done
     from gpu_infer.cli.execute import execute

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpu_infer.cli import options
+from gpu_infer.errors import escape
 
 if TYPE_CHECKING:
     from gpu_infer.doctor.check import Check
 
-Clean = Annotated[
-    bool, typer.Option("--clean", help="Remove what a killed run left in shared memory and in the folders named.")
-]
+Clean = Annotated[bool, typer.Option("--clean", help="Remove the shared memory and hidden files of killed runs.")]
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -43,12 +42,11 @@ def doctor(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check installation, folders, shared memory, GPU and server; name a remedy for each trouble."""
+    """Check installation, folders, shared memory, GPU and server, and suggest a remedy for each fault."""
     from gpu_infer import logs as logging_setup
     from gpu_infer.cli.console import as_json, say
     from gpu_infer.doctor.check import exit_code
     from gpu_infer.doctor.examine import examine
-    from gpu_infer.redaction import redact
     from gpu_infer.settings import Settings
 
     logging_setup.configure(None, debug=debug)
@@ -83,7 +81,7 @@ def doctor(
     }
     named = [name for name, given in options_given.items() if given or os.environ.get(variables[name])]
     checks = examine(settings, named, clean=clean)
-    checks = [replace(c, found=redact(c.found), remedy=c.remedy and redact(c.remedy)) for c in checks]
+    checks = [replace(c, found=_line(c.found), remedy=c.remedy and _line(c.remedy)) for c in checks]
     if json:
         say(as_json([asdict(check) for check in checks]))
     else:
@@ -91,6 +89,12 @@ def doctor(
     code = exit_code(checks)
     if code:
         raise typer.Exit(code)
+
+
+def _line(text: str) -> str:
+    from gpu_infer.redaction import redact
+
+    return redact(escape(text))
 
 
 def _table(checks: list[Check]) -> None:

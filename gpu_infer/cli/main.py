@@ -11,7 +11,7 @@ import typer
 from gpu_infer.cli import demo, doctor, run, streams, triton, validate, version
 from gpu_infer.cli.shortage import shortage
 from gpu_infer.cli.signals import InterruptSwitch
-from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
+from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
 from gpu_infer.redaction import redact
 
 app = typer.Typer(
@@ -69,15 +69,15 @@ def guarded(body: Callable[[], int | None]) -> int:
     """
     streams.prepare()
     with InterruptSwitch() as switch:
-        code = _run(body)
+        code = _run(body, switch)
     code = _flush(code)
     # Code that goes on after a failure (publishing, say) may have caught the interrupt: still 130.
     return switch.exit_code if switch.signalled is not None and code == 0 else code
 
 
-def _run(body: Callable[[], int | None]) -> int:
+def _run(body: Callable[[], int | None], switch: InterruptSwitch) -> int:
     try:
-        return body() or 0
+        return _call(body, switch)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # rich ends so, once the reader of a help text went away
             return 0
@@ -90,13 +90,30 @@ def _run(body: Callable[[], int | None]) -> int:
     except BaseException as error:  # code of others may raise any class
         if (lack := shortage(error)) is not None:
             return _fail(lack, str(lack), lack.exit_code)
-        return _fail(error, f"unexpected {type(error).__name__}: {error}", 1, unexpected=True)
+        words = " ".join(str(error).split())
+        return _fail(error, f"unexpected {type(error).__name__}: {words}", 1, unexpected=True)
+
+
+def _call(body: Callable[[], int | None], switch: InterruptSwitch) -> int:
+    """The exit code of `body`. Raises Interrupted for an error that an interrupt caused.
+
+    A compiler whose callback drops the interrupt, say, misses what the callback should have made.
+    """
+    try:
+        return body() or 0
+    except Interrupted:
+        raise
+    except BaseException:
+        switch.raise_again()
+        raise
+    finally:
+        switch.end()
 
 
 def _fail(error: BaseException, message: str, code: int, *, unexpected: bool = False) -> int:
     from gpu_infer import logs
 
-    line = redact(" ".join(message.split()))
+    line = redact(escape(message))
     kept = logs.record_failure(line, error if unexpected else None)
     if unexpected and not logs.debugging():
         line += " (--debug shows the traceback; the log file has it)" if kept else " (--debug shows the traceback)"

@@ -30,7 +30,7 @@ Input = Annotated[
     typer.Option(
         "--input",
         parser=path,
-        help="Volume, or folder with one. (env NVIDIA_CLARA_INPUT, /input)",
+        help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT, default /input)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -38,7 +38,7 @@ AllowForeignDataFiles = Annotated[
     bool | None,
     typer.Option(
         "--allow-foreign-data-files",
-        help="Read data files that the input's header names outside its folder.",
+        help="Read data files outside the folder of the input's header.",
         rich_help_panel=_FILES,
     ),
 ]
@@ -47,7 +47,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         parser=path,
-        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT, /output)",
+        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT, default /output)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -55,22 +55,27 @@ Publish = Annotated[
     str | None,
     typer.Option(
         "--publish",
-        help="Folder for a renderer; empty: publish nothing. (env NVIDIA_CLARA_PUBLISHING, /publish)",
+        help="Folder for a renderer; empty: none. (env NVIDIA_CLARA_PUBLISHING, default /publish)",
         rich_help_panel=_FILES,
     ),
 ]
 PublishDialect = Annotated[
     DialectChoice | None,
-    typer.Option("--publish-dialect", help="Form of config.meta; default v1.", rich_help_panel=_FILES),
+    typer.Option(
+        "--publish-dialect", help="Form of config.meta in the publish folder; default v1.", rich_help_panel=_FILES
+    ),
 ]
 Preview = Annotated[
     bool | None,
-    typer.Option("--preview/--no-preview", help="Write preview.png beside the label map.", rich_help_panel=_FILES),
+    typer.Option("--preview/--no-preview", help="Also write preview.png; default off.", rich_help_panel=_FILES),
 ]
 Logs = Annotated[
     Path | None,
     typer.Option(
-        "--logs", parser=path, help="Folder for log and report. (env NVIDIA_CLARA_LOGS, /logs)", rich_help_panel=_FILES
+        "--logs",
+        parser=path,
+        help="Folder for log and report. (env NVIDIA_CLARA_LOGS, default /logs)",
+        rich_help_panel=_FILES,
     ),
 ]
 Config = Annotated[
@@ -78,7 +83,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         parser=path,
-        help="config_inference.json. (env NVIDIA_CLARA_CONFIG_INFERENCE, the packaged lung config)",
+        help="Configuration of the run. (env NVIDIA_CLARA_CONFIG_INFERENCE, default the packaged one)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -87,8 +92,8 @@ Triton = Annotated[
     typer.Option(
         "--triton",
         metavar="ADDRESS|local",
-        help="Server: host:port, or https:// or grpcs:// and that; local: start one for this run. "
-        "(env NVIDIA_CLARA_TRTISURI, the config, localhost:8000)",
+        help="host:port, https://host:port or grpcs://host:port of the server; local: start one for this run. "
+        "(env NVIDIA_CLARA_TRTISURI, then the configuration, then localhost:8000)",
         rich_help_panel=_SERVER,
     ),
 ]
@@ -97,28 +102,30 @@ Models = Annotated[
     typer.Option(
         "--models",
         parser=path,
-        help="Model repository on this machine; default: the packaged one.",
+        help="Model repository on this machine; default the packaged one.",
         rich_help_panel=_SERVER,
     ),
 ]
 Control = Annotated[
     ControlChoice | None,
-    typer.Option("--control", help="Protocol of the requests; default auto.", rich_help_panel=_SERVER),
+    typer.Option("--control", help="Protocol of the requests; default auto: gRPC, then HTTP.", rich_help_panel=_SERVER),
 ]
 Data = Annotated[
     DataChoice | None,
-    typer.Option("--data", help="How voxels travel; default auto: the first that works.", rich_help_panel=_SERVER),
+    typer.Option(
+        "--data", help="Data transport of the windows; default auto: the first that works.", rich_help_panel=_SERVER
+    ),
 ]
 Require = Annotated[
     RequireChoice | None,
-    typer.Option("--require", help="Fail rather than use another way for the voxels.", rich_help_panel=_SERVER),
+    typer.Option("--require", help="Fail if this data transport does not work.", rich_help_panel=_SERVER),
 ]
 TlsCa = Annotated[
     Path | None,
     typer.Option(
         "--tls-ca",
         parser=path,
-        help="Authorities that may sign the server's certificate, PEM. (env GPU_INFER_TLS_CA, the system's)",
+        help="PEM file of the authorities to trust. (env GPU_INFER_TLS_CA, default the system's)",
         rich_help_panel=_SERVER,
     ),
 ]
@@ -127,14 +134,17 @@ TlsCert = Annotated[
     typer.Option(
         "--tls-cert",
         parser=path,
-        help="The client's own certificate, PEM. (env GPU_INFER_TLS_CERT)",
+        help="PEM file with the client's certificate. (env GPU_INFER_TLS_CERT)",
         rich_help_panel=_SERVER,
     ),
 ]
 TlsKey = Annotated[
     Path | None,
     typer.Option(
-        "--tls-key", parser=path, help="Its key, PEM, no password. (env GPU_INFER_TLS_KEY)", rich_help_panel=_SERVER
+        "--tls-key",
+        parser=path,
+        help="PEM file with the key of that certificate, without a password. (env GPU_INFER_TLS_KEY)",
+        rich_help_panel=_SERVER,
     ),
 ]
 Headers = Annotated[
@@ -143,55 +153,76 @@ Headers = Annotated[
         "--headers",
         parser=path,
         metavar="FILE",
-        help='Headers for the server, one "Name: value" a line. (env GPU_INFER_TRITON_HEADERS_FILE, …_HEADERS)',
+        help='Headers for every request, one "Name: value" per line. (env GPU_INFER_TRITON_HEADERS_FILE)',
         rich_help_panel=_SERVER,
     ),
 ]
 Load = Annotated[
     bool | None,
-    typer.Option("--load", help="Have a server with explicit model control load the model.", rich_help_panel=_SERVER),
+    typer.Option(
+        "--load", help="Load the model, if the server runs with explicit model control.", rich_help_panel=_SERVER
+    ),
 ]
 Wait = Annotated[
     float | None,
     typer.Option(
         "--wait",
-        help="Seconds to wait for the server, also after a lost connection; default 600.",
+        help="Seconds to wait for server and model, also after a lost connection; default 600.",
         rich_help_panel=_SERVER,
     ),
 ]
 Deadline = Annotated[
     float | None,
-    typer.Option("--deadline", help="Seconds for one request; default 300.", rich_help_panel=_SERVER),
+    typer.Option("--deadline", help="Time limit of one request in seconds; default 300.", rich_help_panel=_SERVER),
 ]
 Device = Annotated[
     DeviceChoice | None,
-    typer.Option("--device", help="Where volumes are prepared and blended; default auto.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--device",
+        help="Device for resampling and blending; default auto: the GPU if it can be used.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 Mode = Annotated[
     str | None,
     typer.Option(
-        "--mode", help="Window mode: clara, monai or nnunet; default: the config's, then clara.", rich_help_panel=_MODEL
+        "--mode",
+        help="Window mode: clara, monai or nnunet; default the configuration's, then clara.",
+        rich_help_panel=_MODEL,
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", help="Model name; default: the config's.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--model", help="Name of the model on the server; default the configuration's.", rich_help_panel=_MODEL
+    ),
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option("--batch-size", help="Windows per request; default: the model's maximum.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--batch-size",
+        help="Windows per request; default the configuration's, then the model's maximum.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 Slots = Annotated[
     int | None,
-    typer.Option("--slots", help="Requests in flight; default 2.", rich_help_panel=_MODEL),
+    typer.Option("--slots", help="Requests in flight; default the configuration's, then 2.", rich_help_panel=_MODEL),
 ]
 Slab = Annotated[
     bool | None,
-    typer.Option("--slab/--no-slab", help="Rolling accumulator; default on.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--slab/--no-slab", help="Rolling accumulator, which needs less memory; default on.", rich_help_panel=_MODEL
+    ),
 ]
 Roi = Annotated[
     str | None,
-    typer.Option("--roi", metavar="X,Y,Z", help="Window size where the model leaves it open.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--roi",
+        metavar="X,Y,Z",
+        help="Window size in voxels, if the model's input has dynamic dimensions.",
+        rich_help_panel=_MODEL,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Log more, and show the traceback of an error.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Log more, and print the traceback of an error.")]

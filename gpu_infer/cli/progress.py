@@ -1,4 +1,4 @@
-"""Progress of a run: a bar with tiles, rate and time left on a terminal, plain log lines elsewhere."""
+"""Progress of a run: a bar with windows, rate and time left on a terminal, plain log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def line_progress(clock: Callable[[], float] = time.monotonic) -> ProgressCallba
         rate = state.done / (now - start) if now > start else 0.0
         left = f", {(state.total - state.done) / rate:.0f} s left" if rate and not last else ""
         speed = f", {rate:.2g} per second" if rate else ""
-        log.info("%s: %d of %d tiles%s%s", state.stage, state.done, state.total, speed, left)
+        log.info("%s: %d of %d windows%s%s", state.stage, state.done, state.total, speed, left)
 
     return tell
 
@@ -67,7 +67,7 @@ def rich_bar() -> RichProgress:
             total = task.total or 0
             if total <= 1:
                 return Text("")
-            text = f"{task.completed:.0f}/{total:.0f} tiles"
+            text = f"{task.completed:.0f}/{total:.0f} windows"
             if task.completed and task.elapsed:
                 rate = task.completed / task.elapsed
                 text += f"  {rate:.2g}/s  {(total - task.completed) / rate:.0f} s left"

@@ -42,7 +42,7 @@ def run(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Segment one volume: what an option leaves out, the environment and the configuration decide."""
+    """Segment one volume. Without an option, its environment variable counts, then the configuration."""
     from gpu_infer.cli.console import as_json, say_done
     from gpu_infer.cli.execute import execute
     from gpu_infer.settings import Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
@@ -31,6 +32,9 @@ class InterruptSwitch:
         self.signalled: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._before_alarm: Any = None
+        self._raised: set[weakref.ref[Interrupted]] = set()  # without those that exist no more
+        self._ended = False
+        self._lock = threading.RLock()  # between the end and exceptions that other threads drop
         self._hook: Callable[[sys.UnraisableHookArgs], Any] = sys.__unraisablehook__
 
     def __enter__(self) -> InterruptSwitch:
@@ -47,44 +51,63 @@ class InterruptSwitch:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self.end()
         if InterruptSwitch._active is self:
-            self._disarm()
             InterruptSwitch._active = None
             sys.unraisablehook = self._hook
+            if self._before_alarm is not None:
+                signal.signal(signal.SIGALRM, self._before_alarm)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signalled = signal.Signals(number)
         for each in self._before:
             # A terminal that closes may send SIGHUP twice, itself and through its shell.
             signal.signal(each, signal.SIG_IGN if each is signal.SIGHUP else signal.SIG_DFL)
-        self.raise_again()
+        if not self._ended:
+            self._before_alarm = signal.signal(signal.SIGALRM, self._handle_alarm)
+            self.raise_again()
+
+    def _handle_alarm(self, number: int, frame: FrameType | None) -> None:
+        if not self._ended and not self._raised:
+            self.raise_again()
 
     def _unraisable(self, dropped: sys.UnraisableHookArgs) -> None:
-        """Raise an interrupt that was dropped once more, in a moment; without a traceback for it."""
-        if not isinstance(dropped.exc_value, Interrupted):
+        """Print what a finalizer raises, but not after a signal: objects that it left half-made only complain."""
+        if self.signalled is None:
             self._hook(dropped)
-        elif threading.current_thread() is threading.main_thread():
-            if self._before_alarm is None:
-                self._before_alarm = signal.signal(signal.SIGALRM, lambda number, frame: self.raise_again())
-            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
 
-    def _disarm(self) -> None:
-        if self._before_alarm is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._before_alarm)
-            self._before_alarm = None
+    def _drop(self, error: weakref.ref[Interrupted]) -> None:
+        """Raise an interrupt once more, in a moment, if nobody has it any longer and the run goes on.
+
+        Finalizers, callbacks out of C, event loops and `except Exception` drop what the handler raises in them.
+        """
+        with self._lock:
+            self._raised.discard(error)
+            if not self._raised and not self._ended:
+                signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+
+    def end(self) -> None:
+        """Raise nothing from now on: the run has ended, or its error is about to be shown."""
+        with self._lock:
+            self._ended = True
+            if self._before_alarm is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
     def raise_again(self) -> None:
         """Raise `Interrupted` if a signal has come."""
         if self.signalled is not None:
-            raise Interrupted(f"interrupted by {self.signalled.name}", remedy="nothing was left half-written")
+            error = Interrupted(f"interrupted by {self.signalled.name}", remedy="nothing was left half-written")
+            self._raised.add(weakref.ref(error, self._drop))
+            try:
+                raise error
+            finally:
+                del error  # in a frame of its own traceback it would live until the garbage is collected
 
 
 def raise_if_interrupted() -> None:
-    """Raise an interrupt that has come and was lost on its way.
+    """Raise `Interrupted` if a signal has come. Whoever works in steps asks between them.
 
-    A signal may arrive while C code calls back into Python (a compiler, a finaliser): the exception that the handler
-    raises there is printed and dropped. Whoever works in steps asks here between them.
+    The switch itself raises an interrupt again that was dropped, but not one that somebody still holds.
     """
     if InterruptSwitch._active is not None:
         InterruptSwitch._active.raise_again()

@@ -1,4 +1,4 @@
-"""`gpu-infer triton install` and `gpu-infer triton serve`: a Triton of one's own, without Docker."""
+"""`gpu-infer triton install` and `gpu-infer triton serve`: a local Triton server, without Docker."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ import typer
 
 from gpu_infer.cli import options
 
-app = typer.Typer(help="A local Triton server in its own environment.", no_args_is_help=True)
+app = typer.Typer(help="Install and run a local Triton server.", no_args_is_help=True)
 
 Cache = Annotated[
     Path | None,
     typer.Option(
-        "--cache", parser=options.path, help="Where to keep the server. (env GPU_INFER_CACHE, the user's cache)"
+        "--cache",
+        parser=options.path,
+        help="Folder for the server. (env GPU_INFER_CACHE, default the user's cache folder)",
     ),
 ]
 Repository = Annotated[
-    Path | None, typer.Option("--models", parser=options.path, help="Model repository; default: the packaged one.")
+    Path | None, typer.Option("--models", parser=options.path, help="Model repository; default the packaged one.")
 ]
-HttpPort = Annotated[int, typer.Option("--http-port", min=0, max=65535, help="0: a free one.")]
-GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="0: a free one.")]
+HttpPort = Annotated[int, typer.Option("--http-port", min=0, max=65535, help="Port for HTTP; 0: a free one.")]
+GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="Port for gRPC; 0: a free one.")]
 
 
 @app.command("install")
 def install(cache: Cache = None, debug: options.Debug = False) -> None:
-    """Install the server into the user's cache folder; a second call finds it there."""
+    """Install the server into the cache folder, unless it is installed already."""
     from gpu_infer import logs
     from gpu_infer.cli.console import say
     from gpu_infer.cli.progress import show_lines

@@ -10,11 +10,13 @@ import typer
 
 from gpu_infer.cli import options
 
-ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", parser=options.path, help="A config_inference.json.")]
+ConfigArgument = Annotated[
+    Path, typer.Argument(metavar="CONFIG", parser=options.path, help="Path of a config_inference.json.")
+]
 Volume = Annotated[
     Path | None,
     typer.Option(
-        "--input", parser=options.path, help="Volume, or folder with one: print shapes and peak memory for it."
+        "--input", parser=options.path, help="A volume, or a folder with one: also print shapes and peak memory."
     ),
 ]
 
@@ -32,7 +34,7 @@ def validate(
     roi: options.Roi = None,
     debug: options.Debug = False,
 ) -> None:
-    """Print the pipeline as it will run, or say what is wrong with it. Needs no server."""
+    """Print the pipeline of a configuration, or the error in it. Needs no server."""
     from gpu_infer import logs
     from gpu_infer.cli.console import say
     from gpu_infer.settings import Settings

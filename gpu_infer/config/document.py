@@ -51,16 +51,16 @@ def _constant(word: str) -> float:
 
 def read_document(path: Path) -> dict[str, Any]:
     """The file's top-level object; ConfigError with line and column where it is not strict JSON."""
-    place = Place(path.name)
+    place = Place(str(path))
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except FileNotFoundError:
-        raise place.error(f"no such file: {path}", "name the configuration with --config") from None
+        raise place.error("no such file", "name the configuration with --config") from None
     except UnicodeDecodeError as error:
         raise place.error(f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise place.error(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            f"cannot be read: {getattr(error, 'strerror', None) or error}",
             "give a config_inference.json that this user may read",
         ) from None
     try:

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator
 
-from gpu_infer.choices import MOST_SLOTS
+from gpu_infer.choices import MOST_SLOTS, Mode
 from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
 from gpu_infer.errors import ConfigError
-from gpu_infer.inferers.modes import MODES, TAKES, Blend, ModeName, WindowMode, window_mode
+from gpu_infer.inferers.modes import MODES, TAKES, Blend, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text, number
 
 Kind = Literal["scan", "simple"]
@@ -109,7 +109,7 @@ class InfererArguments(Arguments):
     protocol: Annotated[Literal["http", "grpc"], BeforeValidator(_protocol)] | None = None
     batch_size: PositiveInteger | None = None
     roi_size: Shape | None = None
-    mode: Annotated[ModeName, BeforeValidator(_mode)] = "clara"
+    mode: Annotated[Mode, BeforeValidator(_mode)] = "clara"
     overlap: PerAxis | None = None
     step_size: Number | None = None
     blend: Annotated[Blend, BeforeValidator(_blend)] | None = None
@@ -148,7 +148,7 @@ class InfererSpec(InfererArguments):
         """
         given = {key: getattr(self, key) for key in _WINDOW_SETTINGS}
         if self.kind == "simple":
-            named = [f"mode {override or self.mode}"] if override or self.mode != "clara" else []
+            named = [f"--mode {override}"] if override else [f"mode {self.mode}"] if self.mode != "clara" else []
             named += _without_effect("roi_size", self.roi_size, "batch_size", self.batch_size, "slots", self.slots)
             self._refuse([*named, *(key for key, value in given.items() if value is not None)])
         return window_mode(override or self.mode, given)
@@ -162,7 +162,12 @@ class InfererSpec(InfererArguments):
         slots: int | None = None,
     ) -> None:
         """ConfigError where options of the command line (None: not given) do not go with the inferer."""
-        self.window_mode(mode)
+        try:
+            self.window_mode(mode)
+        except ConfigError as error:
+            if mode is None or self.kind == "simple":  # the latter names the option already
+                raise
+            raise ConfigError(f"--mode {mode}: {error.message}", remedy=error.remedy) from None
         if self.kind == "simple":
             self._refuse(_without_effect("--roi", roi_size, "--batch-size", batch_size, "--slots", slots))
 

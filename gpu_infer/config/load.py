@@ -49,7 +49,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _load(path: Path, environ: Mapping[str, str]) -> Config:
-    place = Place(path.name)
+    place = Place(str(path))
     document = read_document(path)
     extra = {key: value for key, value in document.items() if key not in _KNOWN}
     for key in extra:

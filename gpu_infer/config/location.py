@@ -14,7 +14,7 @@ from gpu_infer.redaction import template
 
 @dataclass(frozen=True)
 class Place:
-    """A file and a path of keys in it, such as `pre_transforms[2].args`."""
+    """A file, as the user gave it, and a path of keys in it, such as `pre_transforms[2].args`."""
 
     file: str
     path: str = ""

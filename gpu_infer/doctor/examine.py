@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 
+from gpu_infer.doctor.caches import check_caches
 from gpu_infer.doctor.check import Check
 from gpu_infer.doctor.folders import check_input, check_unfinished, check_writable
 from gpu_infer.doctor.host import check_gpu, check_shared_memory
@@ -14,17 +17,26 @@ from gpu_infer.settings import Settings
 def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = False) -> list[Check]:
     """Check everything that a run with `settings` needs.
 
-    folders  which of "input", "output", "publish" and "logs" the user named; the others are not looked at
+    folders  which of "input", "output", "publish" and "logs" the user named: such an input is looked at, and such
+             a folder that cannot be used is a failure; with a default, which another host may lack, it is a warning
     clean    remove what killed runs left in those folders, in shared memory and on the server
     """
     from gpu_infer.doctor.server import check_server
 
     checks = [check_python(), check_packages(), check_resources()]
-    for name in folders:
+    checks += [Check("settings", "warn", message, "keep one of them") for message in settings.warnings]
+    if "input" in folders:
+        checks.append(check_input(settings.input))
+    for name in ("output", "publish", "logs"):
         path = getattr(settings, name)
-        if path is not None:
-            checks.append(check_input(path) if name == "input" else check_writable(name, path))
-            if name in ("output", "publish"):
-                checks += check_unfinished(name, path, clean=clean)
+        if path is None:
+            continue
+        check = check_writable(name, path)
+        if check.status == "fail" and name not in folders:
+            check = replace(check, status="warn", exit_code=0)
+        checks.append(check)
+        if name != "logs":
+            checks += check_unfinished(name, path, clean=clean)
+    checks += check_caches(os.environ)
     checks += [check_shared_memory(), check_gpu()]
     return checks + check_server(settings, fit="input" in folders, clean=clean)

@@ -10,24 +10,24 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_infer.choices import Mode
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.importance import monai_gaussian, nnunet_gaussian
 from gpu_infer.inferers.placement import clara_starts, monai_starts, nnunet_starts
 
-ModeName = Literal["clara", "monai", "nnunet"]
 Blend = Literal["constant", "gaussian"]
 Triple = tuple[float, float, float]
 
-MODES: tuple[ModeName, ...] = get_args(ModeName)
+MODES: tuple[Mode, ...] = get_args(Mode)
 
-TAKES: dict[ModeName, tuple[str, ...]] = {
+TAKES: dict[Mode, tuple[str, ...]] = {
     "clara": ("cval",),
     "monai": ("overlap", "blend", "sigma_scale", "cval"),
     "nnunet": ("step_size", "blend", "sigma_scale", "mirror_axes", "cval"),
 }
 """Settings that each mode takes; any other is refused, since it would change nothing."""
 
-_DEFAULTS: dict[ModeName, dict[str, Any]] = {"clara": {}, "monai": {}, "nnunet": {"blend": "gaussian"}}
+_DEFAULTS: dict[Mode, dict[str, Any]] = {"clara": {}, "monai": {}, "nnunet": {"blend": "gaussian"}}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class WindowMode:
     cval         value outside the volume
     """
 
-    name: ModeName = "clara"
+    name: Mode = "clara"
     overlap: Triple = (0.25, 0.25, 0.25)
     step_size: float = 0.5
     blend: Blend = "constant"

@@ -40,10 +40,11 @@ def _plan(settings: Settings, volume_path: Path | None, models: Path | None = No
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )
     pipeline = config.pipeline()
-    lines = [*pipeline.describe(), *(f"warning: {message}" for message in config.warnings)]
+    warnings = (*settings.warnings, *config.warnings)
+    lines = [*pipeline.describe(), *(f"warning: {message}" for message in warnings)]
     name = settings.model_name or config.inferer.model_name
     if name is None:
-        lines.append(f"warning: {config.path.name}: inferer.args.model_name is missing: the run needs --model")
+        lines.append(f"warning: {config.path}: inferer.args.model_name is missing: the run needs --model")
     model = _model(config, settings, name, models)
     if volume_path is None:
         return lines

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_infer.errors import ModelError
+from gpu_infer.errors import DeadlineError, ModelError
+from gpu_infer.triton.client.failures import RAISE_DEADLINE, with_option
 from gpu_infer.triton.client.protocol import LONGEST_S, InferRequest
 from gpu_infer.triton.model.fit import check_fit, split_dims, tensor_shape
 from gpu_infer.triton.model.info import ModelInfo
@@ -45,6 +46,8 @@ def probe_output_channels(
             ),
             min(deadline_s, LONGEST_S),
         )
+    except DeadlineError as error:
+        raise with_option(error, RAISE_DEADLINE) from error
     finally:
         client.close()
     channels = split_dims(reply.shape[-4:], channels_last)[0] if len(reply.shape) == len(shape) else 0

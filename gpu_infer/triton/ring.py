@@ -33,6 +33,8 @@ FAILED_DRAIN_S = 3.0
 """Seconds that the end of a failed run waits for requests in flight. The whole end takes less than 8 s; Docker kills a
 container after 10 s."""
 
+CUT_AGAIN_S = 0.1  # between two tries to abort a request that is on its way to the server
+
 FAILED_CALL_S = 1.0  # of a call to the server during that end
 CALL_S = 10.0
 
@@ -200,8 +202,11 @@ class SlotRing:
         """Abort inline requests, which no memory depends on; log the wait for requests with shared memory."""
         busy = [worker for worker in self._workers if worker.in_flight]
         if self._arenas.current.registration is None:
-            for worker in busy:
-                worker.abort()
+            # A request that the worker is sending may miss the first abort.
+            while (busy := [worker for worker in self._workers if worker.is_alive()]) and time.monotonic() < until:
+                for worker in busy:
+                    worker.abort()
+                busy[0].join(CUT_AGAIN_S)
         elif busy:
             log.warning(
                 "waiting up to %.0f s for %d request%s in flight at %s, since the server may write to their memory",

@@ -94,6 +94,7 @@ class SlotLayout:
             source=source,
             output_name=self._model.output.name,
             sink=sink,
+            output_bytes=self.bytes_out(sent),
         )
 
     def check_reply(self, reply: InferReply, n: int) -> None:

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gpu_infer.errors import ServerError
-from gpu_infer.triton.client.failures import ConnectionLost, RegionUnknown
+from gpu_infer.errors import DeadlineError, ServerError
+from gpu_infer.triton.client.failures import RAISE_DEADLINE, ConnectionLost, RegionUnknown, with_option
 from gpu_infer.triton.client.protocol import InferReply, InferRequest, TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.lasting_threads import run_in_thread
@@ -130,6 +130,8 @@ class SlotWorker:
             self.in_flight = True
             try:
                 return client.infer(request, self._deadline_s)
+            except DeadlineError as error:
+                raise with_option(error, RAISE_DEADLINE) from error
             except RegionUnknown as error:
                 if registration is None or renewals_left == 0 or self._stopping.is_set():
                     raise ServerError(error.message, remedy=error.remedy) from error

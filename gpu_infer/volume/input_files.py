@@ -11,7 +11,7 @@ from gpu_infer.volume.files import file_size, unreadable
 
 logger = logging.getLogger(__name__)
 
-EXTENSIONS = (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd")
+EXTENSIONS = (".nii.gz", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")
 PAIRED = (
     ".hdr",
     ".img",

@@ -23,7 +23,7 @@ _SAME_GRID_MM = 1e-3
 
 
 def read_volume(path: Path, *, allow_foreign: bool = False) -> Volume:
-    """Volume of a .nii, .nii.gz, .hdr/.img, .mhd, .mha or .nrrd file, or of a folder with one DICOM series.
+    """Volume of a .nii, .nii.gz, .hdr/.img, .mhd, .mha, .nrrd or .nhdr file, or of a folder with one DICOM series.
 
     Voxels stay in stored dtype and index order. Warnings are logged and kept in the volume. Raises
     `InputError`. `allow_foreign` as in `read_header`.
@@ -102,7 +102,7 @@ def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
         from gpu_infer.volume.formats.metaimage import metaimage_header
 
         return metaimage_header(path, allow_foreign=allow_foreign)
-    if kind == ".nrrd":
+    if kind in (".nrrd", ".nhdr"):
         from gpu_infer.volume.formats.nrrd import nrrd_header
 
         return nrrd_header(path, allow_foreign=allow_foreign)

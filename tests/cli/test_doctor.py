@@ -33,7 +33,61 @@ def test_no_server(tmp_path: Path) -> None:
     assert NOBODY in checks["triton"]["found"]
     assert checks["output"]["status"] == "ok"
     assert checks["config"]["status"] == "ok"
-    assert "publish" not in checks
+    assert "input" not in checks
+
+
+def test_folders_in_force_without_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NVIDIA_CLARA_PUBLISHING", str(tmp_path / "publish"))
+    defaults = check_writable_refuses(monkeypatch, "/output", "/logs")
+    code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
+    assert code == 4
+    for name in ("output", "logs"):  # nobody named them: another host has them
+        assert checks[name]["status"] == "warn"
+        assert checks[name]["found"] == f"/{name} cannot be written: Read-only file system"
+    assert defaults == ["/output", "/logs"]
+    assert checks["publish"]["found"].startswith(f"{tmp_path}/publish (will be made): ")
+    assert checks["cache"]["found"].startswith(f"{tmp_path}/cache: ")
+    code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--output", "/output")
+    assert code == 2
+    assert checks["output"]["status"] == "fail"
+
+
+def check_writable_refuses(monkeypatch: pytest.MonkeyPatch, *folders: str) -> list[str]:
+    """Let these folders be on a read-only file system; the list gets those that were tried."""
+    from gpu_infer.doctor import examine
+    from gpu_infer.doctor.check import Check
+
+    check, tried = examine.check_writable, list[str]()
+
+    def check_writable(name: str, folder: Path) -> Check:
+        if str(folder) not in folders:
+            return check(name, folder)
+        tried.append(str(folder))
+        return Check(name, "fail", f"{folder} cannot be written: Read-only file system", "mount it", 2)
+
+    monkeypatch.setattr(examine, "check_writable", check_writable)
+    return tried
+
+
+def test_variables_that_name_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("GPU_INFER_KERNELS", str(tmp_path / "none"))
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(file))
+    result = CliRunner().invoke(app, ["doctor", "--triton", NOBODY, "--wait", "0.1"])
+    assert result.exit_code == 2
+    assert f"fail  folders: GPU_INFER_KERNELS: no folder {tmp_path}/none, expected" in result.stdout
+    assert f"fail  folders: CUPY_CACHE_DIR: {file} cannot be a folder, found a file at {file}" in result.stdout
+    assert "triton: no Triton server ready" in result.stdout
+
+
+def test_addresses_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVIDIA_CLARA_TRTISURI", NOBODY)
+    monkeypatch.setenv("CLARA_TRITON_URI", "127.0.0.1:2")
+    _, checks = _checks("--wait", "0.1")
+    assert checks["settings"]["status"] == "warn"
+    assert checks["settings"]["found"].startswith(f"NVIDIA_CLARA_TRTISURI={NOBODY} and CLARA_TRITON_URI=127.0.0.1:2")
 
 
 def test_lines_where_there_is_no_terminal() -> None:

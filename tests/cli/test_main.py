@@ -126,7 +126,7 @@ def test_each_error_is_one_line_and_its_code(
         raise error("x.json: found\n2, expected 3", remedy="mend it")
 
     assert entry.guarded(body) == code
-    assert capsys.readouterr().err == "gpu-infer: error: x.json: found 2, expected 3 (mend it)\n"
+    assert capsys.readouterr().err == "gpu-infer: error: x.json: found\\n2, expected 3 (mend it)\n"
 
 
 @pytest.mark.parametrize("log_file", [False, True])

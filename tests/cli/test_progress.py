@@ -27,13 +27,13 @@ def test_lines_with_rate_and_time_left(caplog: pytest.LogCaptureFixture) -> None
             tell(Progress("infer", done, 20))
     # Every five seconds at the earliest: at 6, 12, 18, … s, and at the end.
     assert [record.getMessage() for record in caplog.records] == [
-        "infer: 3 of 20 tiles, 0.5 per second, 34 s left",
-        "infer: 6 of 20 tiles, 0.5 per second, 28 s left",
-        "infer: 9 of 20 tiles, 0.5 per second, 22 s left",
-        "infer: 12 of 20 tiles, 0.5 per second, 16 s left",
-        "infer: 15 of 20 tiles, 0.5 per second, 10 s left",
-        "infer: 18 of 20 tiles, 0.5 per second, 4 s left",
-        "infer: 20 of 20 tiles, 0.5 per second",
+        "infer: 3 of 20 windows, 0.5 per second, 34 s left",
+        "infer: 6 of 20 windows, 0.5 per second, 28 s left",
+        "infer: 9 of 20 windows, 0.5 per second, 22 s left",
+        "infer: 12 of 20 windows, 0.5 per second, 16 s left",
+        "infer: 15 of 20 windows, 0.5 per second, 10 s left",
+        "infer: 18 of 20 windows, 0.5 per second, 4 s left",
+        "infer: 20 of 20 windows, 0.5 per second",
     ]
 
 
@@ -57,7 +57,7 @@ def test_bar_draws_tiles_and_leaves_finished_stages() -> None:
     screen.print(drawn.get_renderable())
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "infer" in text
-    assert "3/7 tiles" in text
+    assert "3/7 windows" in text
     assert "s left" in text
     tell(Progress("read", 0, 1))
     screen = Console(file=io.StringIO(), width=100)

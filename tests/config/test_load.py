@@ -228,7 +228,9 @@ def test_null_arguments_count_as_not_given(tmp_path: Path) -> None:
 def test_a_missing_output_dtype_is_uint8_with_a_warning(tmp_path: Path, changes: dict, where: str) -> None:
     config = load(tmp_path, lung(**changes))
     assert config.output_dtype == np.uint8
-    assert config.warnings == (f"config_inference.json: {where}.args.dtype is missing: labels are written as uint8",)
+    assert config.warnings == (
+        f"{tmp_path}/config_inference.json: {where}.args.dtype is missing: labels are written as uint8",
+    )
 
 
 @pytest.mark.parametrize(

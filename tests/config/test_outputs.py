@@ -48,7 +48,7 @@ def test_without_a_writer_the_result_is_written(tmp_path: Path) -> None:
         config = load(tmp_path, lung(**changes))  # type: ignore[arg-type]
         assert config.outputs == (Output("model", np.dtype(np.uint8)),)
         assert config.warnings == (
-            "config_inference.json: writers[0].args.dtype is missing: labels are written as uint8",
+            f"{tmp_path}/config_inference.json: writers[0].args.dtype is missing: labels are written as uint8",
         )
 
 

@@ -330,7 +330,7 @@ CASES: list[tuple[Any, str]] = [
 def test_refuses(tmp_path: Path, document: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, document)
-    assert str(caught.value) == f"config_inference.json: {message}"
+    assert str(caught.value) == f"{tmp_path}/config_inference.json: {message}"
     assert "\n" not in str(caught.value)
 
 
@@ -338,7 +338,7 @@ def test_refuses_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "none.json"
     with pytest.raises(ConfigError) as caught:
         load_config(path, {})
-    assert str(caught.value) == f"none.json: no such file: {path} (name the configuration with --config)"
+    assert str(caught.value) == f"{path}: no such file (name the configuration with --config)"
 
 
 def test_refuses_a_folder_and_bytes_that_are_no_text(tmp_path: Path) -> None:

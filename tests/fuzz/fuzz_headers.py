@@ -130,8 +130,6 @@ def text_file(rng: random.Random, folder: Path, kind: str) -> Path:
     if detached:
         (folder / "a.raw").write_bytes(VOXELS[: rng.choice((len(VOXELS), 0, 17))])
     path = folder / f"a.{'mhd' if detached and kind == 'mha' else 'nhdr' if detached and kind == 'nrrd' else kind}"
-    if path.suffix == ".nhdr":
-        path = path.with_suffix(".nrrd")
     path.write_bytes(content)
     return path
 

@@ -72,7 +72,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
                 Equivalence().record(
                     "monai.inferers.sliding_window_inference",
                     "gpu_infer.sliding_window_inference",
-                    tolerance="1e-5, on values up to 60",
+                    tolerance="1e-5 on values up to 60",
                     worst=value,
                     cases=50,
                     differs="Gradients are refused. Sums are float32; windows reach the predictor in the same batches.",

@@ -64,7 +64,7 @@ def test_data_files_elsewhere_need_the_option(tmp_path: Path) -> None:
 
 
 def test_no_model_is_named(tmp_path: Path) -> None:
-    expected = "warning: config_inference.json: inferer.args.model_name is missing: the run needs --model"
+    expected = f"warning: {tmp_path}/config_inference.json: inferer.args.model_name is missing: the run needs --model"
     assert expected in plan(settings(tmp_path, inferer={}), None)
     assert expected in plan(settings(tmp_path, inferer={}), volume(tmp_path))
 

@@ -271,6 +271,23 @@ def test_close_waits_for_what_is_in_flight(server: FakeServer) -> None:
     assert not server.regions
 
 
+def test_an_inline_request_that_misses_the_first_cut_is_cut_again(server: FakeServer) -> None:
+    """The connection is still being made, say."""
+
+    def deaf() -> None:
+        until = time.monotonic() + 20.0
+        while server.log.count("aborted") < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        raise ConnectionLost("the request was cut off")
+
+    server.script.append(deaf)
+    ring = ring_of(server, "inline", slots=1)
+    ring.submit(ring.acquire(), 1)
+    ring.close(failed=True)
+    assert server.log.count("aborted") == 2
+    assert server.log[-1] == "thread ended"
+
+
 def test_close_gives_up_reconnecting(server: FakeServer) -> None:
     server.script = [ConnectionLost("gone")]
     server.ready = False

@@ -31,6 +31,7 @@ def nifti(path: Path, value: int = 0, dtype: str = "int16", slope: float | None 
     [
         (["b.nii.gz", "a.mhd", "a.raw"], "a.mhd"),
         (["z.nrrd", "c.nii", "notes.txt"], "c.nii"),
+        (["a.raw", "b.nhdr", "c.nii"], "b.nhdr"),
         (["B.NII.GZ", "readme.md"], "B.NII.GZ"),
         ([".hidden.nii", "._a.nii.gz", "b.mha"], "b.mha"),
         (["a.hdr", "a.img", "b.nii"], "b.nii"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
@@ -10,6 +11,8 @@ Subject = Literal["server", "model"]
 
 TEXT_LIMIT = 400  # characters of a quoted message of the server; a model's Python traceback can fill pages
 
+RAISE_DEADLINE = "raise the deadline (--deadline)"
+
 SMALL_POOL = (
     "give the server a larger /dev/shm (docker run --shm-size=2g), or use a smaller batch_size, roi_size or fewer slots"
 )
@@ -17,7 +20,19 @@ SMALL_POOL = (
 
 DENIED = ("UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403", "407")
 
+_GATEWAY_STATUS = ("502", "504", *map(str, range(520, 531)))
+"""Status of answers of a proxy that does not reach the server; Triton sends none of them."""
+
+_GATEWAY_TEXT = re.compile(
+    r"(Received http2 header with status: |http1\.x server \(HTTP status )(502|503|504|52\d|530)\b",
+)
+"""gRPC's messages about such an answer, over HTTP/2 and over HTTP/1."""
+
 ALLOW = "start the server with --allow-client-shm=true, without which releases from 2.69 on refuse"
+
+
+UNREACHABLE = "server or proxy not reachable: "
+"""The part of the message of `unreachable` before the proxy's text."""
 
 
 class ConnectionLost(ServerError):
@@ -67,8 +82,13 @@ def deadline(what: str, url: str, seconds: float) -> DeadlineError:
     """The error of a call that did not end in time."""
     return DeadlineError(
         f"{what} at {url} did not end within {seconds:g} s",
-        remedy="raise the deadline (--deadline), or see in the server's log what keeps it",
+        remedy="see in the server's log what keeps it",
     )
+
+
+def with_option(error: DeadlineError, advice: str) -> DeadlineError:
+    """The same error with a remedy that begins with the option that sets its limit, which the caller knows."""
+    return DeadlineError(error.message, remedy=f"{advice}, or {error.remedy}")
 
 
 def malformed(what: str, url: str, reason: object) -> ServerError:
@@ -107,6 +127,24 @@ def connection_lost(what: str, url: str, reason: object) -> ConnectionLost:
     )
 
 
+def is_gateway(status: str, text: str) -> bool:
+    """Whether a proxy answered in place of the server; Triton's 503 has a text without its status."""
+    if status == "503":
+        return text.startswith("status 503")
+    return status in _GATEWAY_STATUS or (
+        status in ("UNAVAILABLE", "UNKNOWN") and _GATEWAY_TEXT.search(text) is not None
+    )
+
+
+def unreachable(what: str, url: str, reason: object) -> ConnectionLost:
+    """The error of a call that a proxy answered because it did not reach the server, or not in time."""
+    return ConnectionLost(
+        f"{what} at {url}: {UNREACHABLE}{one_line(reason)}",
+        remedy="check that Triton runs, and the proxy or gateway at this address: where it sends requests, and how long"
+        " it waits for an answer",
+    )
+
+
 def refusal(what: str, url: str, status: str, text: object, subject: Subject) -> ServerError:
     """The error for a call that the server refuses.
 
@@ -133,7 +171,9 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
         return ModelError(message, remedy="the model is not loaded: see the server's log")
     if status in DENIED or (status == "UNAVAILABLE" and says_certificate_failed(line)):
         return access_denied(what, url, line)
-    if status in ("UNAVAILABLE", "CANCELLED", "502", "503"):
+    if is_gateway(status, line):
+        return unreachable(what, url, line)
+    if status in ("UNAVAILABLE", "CANCELLED", "503"):
         return connection_lost(what, url, line)
     if status in ("RESOURCE_EXHAUSTED", "413"):
         return ServerError(message, remedy="use --data system_shm, a smaller batch_size or a smaller roi_size")

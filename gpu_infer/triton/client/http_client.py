@@ -23,7 +23,15 @@ from gpu_infer.triton.client import answers
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.base import BaseClient, Exchange, Refused, fill_tensors
 from gpu_infer.triton.client.endpoints import ControlName
-from gpu_infer.triton.client.failures import DENIED, Subject, access_denied, connection_lost, deadline, malformed
+from gpu_infer.triton.client.failures import (
+    DENIED,
+    Subject,
+    access_denied,
+    connection_lost,
+    deadline,
+    is_gateway,
+    malformed,
+)
 from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection
 from gpu_infer.triton.client.protocol import (
     MESSAGE_LIMIT,
@@ -38,6 +46,7 @@ from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 T = TypeVar("T")
 
 _OK = http.client.OK
+_JSON_BYTES = 1 << 20  # of an answer's JSON, or of an error's text in place of an output
 _Send = Callable[[HttpConnection], HttpAnswer]
 
 
@@ -163,7 +172,7 @@ class HttpClient(BaseClient[HttpAnswer]):
         inline = request.sink is None
         body, header_length = triton.InferenceServerClient.generate_request_body([source], outputs=[sink])
         path = f"{_path(request.model, request.version)}/infer"
-        limit = MESSAGE_LIMIT if inline else answers.ANSWER_LIMIT
+        limit = _answer_limit(request)
 
         def read(answer: HttpAnswer) -> InferReply:
             _check_ok(answer)
@@ -179,6 +188,15 @@ def end_thread() -> None:
     """
     if not isinstance(threading.current_thread(), LastingThread):
         gevent.get_hub().destroy(destroy_loop=True)
+
+
+def _answer_limit(request: InferRequest) -> int:
+    """Largest size of the answer's body, in bytes."""
+    if request.sink is not None:
+        return answers.ANSWER_LIMIT
+    if request.output_bytes is None:
+        return MESSAGE_LIMIT
+    return min(MESSAGE_LIMIT, request.output_bytes + _JSON_BYTES)
 
 
 def _path(model: str, version: str) -> str:
@@ -205,8 +223,8 @@ def _check_ok(answer: HttpAnswer) -> None:
 
 
 def _is_ok(answer: HttpAnswer) -> bool:
-    """Whether the status is 200; Refused if the server denies access."""
-    if str(answer.status) in DENIED:
+    """Whether the status is 200; Refused if the server denies access, or a proxy answers for it."""
+    if str(answer.status) in DENIED or is_gateway(str(answer.status), answer.refusal_text()):
         _check_ok(answer)
     return answer.status == _OK
 

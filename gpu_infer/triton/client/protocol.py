@@ -38,6 +38,7 @@ class InferRequest:
 
     source  the input: an array of `shape` and the model's dtype, or its place in a region
     sink    the place in a region that the server writes the output to; None: the reply carries the output
+    output_bytes  size of an output that the reply carries; None if it is not known before
     """
 
     model: str
@@ -48,6 +49,7 @@ class InferRequest:
     source: NDArray[np.generic] | RegionSlice
     output_name: str
     sink: RegionSlice | None = None
+    output_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.endpoints import ControlName, Endpoints, tls_protocol
-from gpu_infer.triton.client.failures import AccessDenied, ConnectionLost, one_line
+from gpu_infer.triton.client.failures import UNREACHABLE, AccessDenied, ConnectionLost, one_line, with_option
 from gpu_infer.triton.client.model_state import await_model
 from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.model.info import ModelInfo
@@ -141,7 +141,10 @@ class Server:
         try:
             if load and not client.model_ready(name, version):
                 log.info("loading model %s", name)
-                client.load_model(name, wait_s)
+                try:
+                    client.load_model(name, wait_s)
+                except DeadlineError as error:
+                    raise with_option(error, "wait longer (--wait)") from error
             await_model(client, name, version, wait_s)
             metadata = client.model_metadata(name, version)
             config = client.model_config(name, version)
@@ -215,7 +218,10 @@ def _try_address(name: ControlName, url: str, access: Access, until: float) -> S
 
 
 def _format_answers(answers: dict[tuple[ControlName, str], str]) -> str:
-    return "; ".join(
-        f"{name} {url}: {one_line(answer.rpartition('connection failed: ')[2])}"
-        for (name, url), answer in answers.items()
-    )
+    return "; ".join(f"{name} {url}: {one_line(_reason(answer))}" for (name, url), answer in answers.items())
+
+
+def _reason(answer: str) -> str:
+    """The reason in an answer, without the call and the address before it."""
+    reason = answer.rpartition("connection failed: ")[2]
+    return reason[max(0, reason.find(UNREACHABLE)) :]

@@ -45,7 +45,7 @@ _NOT_REAL = {"complex", "quaternion", "3d-complex"}
 
 
 def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
-    """Header of a .nrrd with its data files; the axis that is none of space is channels.
+    """Header of a .nrrd or .nhdr with its data files; the axis that is none of space is channels.
 
     Raises `InputError` for what is missing, truncated, or not a 3-D grid.
     """

@@ -1,4 +1,4 @@
-"""What a trace says that a chain holds, against what it takes of a (simulated) device: promise 6 of the README."""
+"""What a chain is planned to hold, against what it takes of a (simulated) device: guarantee 6 of docs/guarantees.md."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,10 +18,16 @@ CONTROLS: list[Any] = ["grpc", "http"]
 
 
 @pytest.fixture
-def silent() -> Iterator[str]:
-    """A server that accepts connections and sends nothing."""
+def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.settimeout(30.0)
+        yield listener
+
+
+@pytest.fixture
+def silent(listener: socket.socket) -> str:
+    """The address of a server that accepts connections and sends nothing."""
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def request() -> InferRequest:
@@ -31,7 +36,7 @@ def request() -> InferRequest:
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_another_thread_ends_a_call(silent: str, control: Any) -> None:
+def test_another_thread_ends_a_call(silent: str, listener: socket.socket, control: Any) -> None:
     errors: list[BaseException] = []
     clients: list[Any] = []
 
@@ -47,9 +52,11 @@ def test_another_thread_ends_a_call(silent: str, control: Any) -> None:
 
     thread = threading.Thread(target=call)
     thread.start()
-    time.sleep(0.5)
-    clients[0].abort()
-    thread.join(10)
+    connection, _ = listener.accept()
+    with connection:
+        assert connection.recv(1)  # the request is on its way
+        clients[0].abort()
+        thread.join(10)
     assert not thread.is_alive()
     assert [type(error) for error in errors] == [ConnectionLost]
     clients[0].abort()  # nothing is in progress

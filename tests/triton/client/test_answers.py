@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -173,6 +174,40 @@ def test_an_endless_answer_is_cut_off(start: bytes, piece: bytes) -> None:
             client.server_version(30.0)
         client.close()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 128 << 10
+
+
+@pytest.mark.parametrize("headers", [b"Content-Length: 2000000000\r\n", b""], ids=["length", "until-closed"])
+def test_an_inline_output_larger_than_expected_is_cut_off(headers: bytes) -> None:
+    request = replace(REQUEST, output_bytes=1 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with canned(endless(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n", bytes(65536))) as address:
+        client = HttpClient(address)
+        with pytest.raises(ServerError, match=rf"at {address}: .* cannot be used: more than 2112 KiB") as caught:
+            client.infer(request, 30.0)  # 1 MiB of output, 1 MiB of JSON, 64 KiB of headers
+        client.close()
+    assert caught.value.exit_code == 4
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+@pytest.mark.parametrize("output_bytes", [8, None])
+def test_an_inline_output_of_the_expected_size(output_bytes: int | None) -> None:
+    parameters = {"binary_data_size": 8}
+    head = json.dumps({"outputs": [TENSOR | {"name": "OUT", "parameters": parameters}]}).encode()
+    values = np.array([[1.5, -2]], np.float32)
+    with canned(response(head + values.tobytes(), f"Inference-Header-Content-Length: {len(head)}")) as address:
+        client = HttpClient(address)
+        reply = client.infer(replace(REQUEST, output_bytes=output_bytes), 5.0)
+        client.close()
+    np.testing.assert_array_equal(reply.data, values)
+
+
+def test_a_long_error_instead_of_a_small_output() -> None:
+    text = json.dumps({"error": "boom " * 100_000}).encode()
+    with canned(response(text, status="500 Internal Server Error")) as address:
+        client = HttpClient(address)
+        with pytest.raises(ModelError, match="boom boom"):
+            client.infer(replace(REQUEST, output_bytes=8), 5.0)
+        client.close()
 
 
 @pytest.mark.parametrize("piece", [b"", b" "], ids=["silent", "trickling"])

@@ -28,6 +28,8 @@ from gpu_infer.triton.client.failures import (
         ("UNAVAILABLE", "failed to connect to all addresses; Connection refused", ConnectionLost),
         ("CANCELLED", "Cancelled", ConnectionLost),
         ("503", "Server is stopping, scheduler has stopped accepting new requests", ConnectionLost),
+        ("504", "status 504: <html> upstream timed out", ConnectionLost),
+        ("INTERNAL", "model m: Received http2 header with status: 502", ModelError),
         ("UNAVAILABLE", "Request for unknown model: 'm' has no available versions", ModelError),
         ("404", "Request for unknown model: 'm' is not found", ModelError),
         ("500", "Failed to process the request(s) for model 'm', message: boom\n\nAt:\n  model.py(1)", ModelError),

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import InputError
+from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.read import read_header, read_volume
 
 VOXELS = np.random.default_rng(4).integers(-900, 900, (4, 3, 2)).astype("<i2")  # [k, j, i]
@@ -267,6 +268,21 @@ def test_detached_slices_as_itk_reads_them(tmp_path: Path, data: str) -> None:
     assert [f.name for f in read_header([path]).files] == ["v.nrrd", "s0.raw", "s1.raw", "s2.raw", "s3.raw"]
     (tmp_path / "s2.raw").write_bytes(bytes(5))
     refused(path, r"s2\.raw: truncated: found 5 bytes of voxels, expected 12")
+
+
+@pytest.mark.parametrize("name", ["v.nhdr", "V.NHDR"])
+def test_detached_headers_of_their_own_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "v.raw").write_bytes(VOXELS.tobytes())
+    path = tmp_path / name
+    path.write_text(f"NRRD0005\n{SPACED}encoding: raw\ndata file: v.raw\n")
+    plain = tmp_path / "plain.nrrd"
+    plain.write_text(path.read_text())
+    assert_as_itk(plain)
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.data, read_volume(plain).data)
+    np.testing.assert_array_equal(volume.geometry.affine, read_volume(plain).geometry.affine)
+    assert [f.name for f in read_header([path]).files] == [name, "v.raw"]
+    assert base_name(path) == path.stem
 
 
 @pytest.mark.parametrize(

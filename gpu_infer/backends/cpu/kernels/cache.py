@@ -21,9 +21,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-_log = logging.getLogger(__name__)
+from gpu_infer.system.folder_variables import KERNELS_VARIABLE
 
-KERNELS_VARIABLE = "GPU_INFER_KERNELS"
+_log = logging.getLogger(__name__)
 
 
 def _is_private(folder: Path) -> bool:
@@ -101,13 +101,16 @@ def seed(folder: Path, compiled: Path) -> bool:
 
 
 def _configure() -> bool:
+    compiled = os.environ.get(KERNELS_VARIABLE)
+    if compiled and not Path(compiled).is_dir():
+        _log.warning("%s: no folder %s", KERNELS_VARIABLE, compiled)
     if asked := os.environ.get("NUMBA_CACHE_DIR"):
         return _asked_for(Path(asked))
     folder = choose_cache_folder()
     if folder is None:
         _log.warning("no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to save seconds per start")
         return False
-    if compiled := os.environ.get(KERNELS_VARIABLE):
+    if compiled:
         seed(folder, Path(compiled) / "numba")
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if "numba" in sys.modules:

@@ -7,6 +7,7 @@ says which NVRTC made them, so that the library itself is only needed where one 
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -135,7 +136,14 @@ def precompile(architectures: Iterable[str], folder: Path) -> list[Path]:
 
 def _given_folder() -> Path | None:
     given = os.environ.get(FOLDER_VARIABLE)
+    if given and not Path(given).is_dir():
+        _warn_once(given)
     return Path(given) if given else None
+
+
+@functools.cache
+def _warn_once(folder: str) -> None:
+    log.warning("%s: no folder %s: kernels are compiled, or read from the cache", FOLDER_VARIABLE, folder)
 
 
 def _given_path(module: str, architecture: str) -> Path | None:

@@ -13,6 +13,13 @@ from pydicom.uid import UID
 
 from gpu_infer.errors import GpuInferError, InputError
 
+CONTRAST_NUMBERS = (
+    *("EchoNumbers", "EchoTime", "InversionTime", "FlipAngle", "TemporalPositionIdentifier", "TriggerTime"),
+    *("NominalPercentageOfCardiacPhase", "DiffusionBValue", "DiffusionGradientOrientation", "KVP"),
+)
+CONTRAST_WORDS = ("ConvolutionKernel", "ComplexImageComponent")
+"""What has one value in a volume, and several in a series that holds more than one."""
+
 KEYWORDS = (
     *("ImageType", "SOPClassUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "Units"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
@@ -21,6 +28,7 @@ KEYWORDS = (
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "DoseGridScaling"),
     *("InConcatenationNumber", "InConcatenationTotalNumber", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *(*CONTRAST_NUMBERS, *CONTRAST_WORDS),
 )
 """What is read of a file; everything else is passed over."""
 
@@ -29,7 +37,7 @@ SIEMENS_MOSAIC = (0x00190010, 0x0019100A)
 
 _REMEDY = "repair the header, or export the series again"
 _TEXT = ("DS", "IS", "CS", "UI", "LO", "SH")
-_BINARY = {"US": "u2", "UL": "u4", "AT": "u2", "US or SS": "u2", "FD": "f8"}
+_BINARY = {"US": "u2", "UL": "u4", "AT": "u2", "US or SS": "u2", "FD": "f8", "FL": "f4"}
 
 
 def text(elements: Dataset, keyword: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.volume.formats.dicom.contrast import check_one_volume
 from gpu_infer.volume.formats.dicom.elements import text
 from gpu_infer.volume.formats.dicom.file import DicomFile, quiet
 from gpu_infer.volume.formats.dicom.folder import holds_series, read_images
@@ -76,9 +77,9 @@ def read_dicom(folder: Path) -> Volume:
 def read_series(folder: Path) -> Series:
     """The one series in `folder`, from its headers alone.
 
-    Raises `InputError` for several series (listing them), missing or doubled slices, a tilted gantry, colour, values
-    that are no linear rescale, several volumes in one file, files that look like slices but are none, and unreadable
-    or truncated slices.
+    Raises `InputError` for several series (listing them), several volumes in one (echoes, times), missing or doubled
+    slices, a tilted gantry, colour, values that are no linear rescale, several volumes in one file, files that look
+    like slices but are none, and unreadable or truncated slices.
     """
     notes: list[str] = []
     with quiet():
@@ -93,6 +94,7 @@ def read_series(folder: Path) -> Series:
         where = multi[0].path if multi else folder
         frames = enhanced_frames(multi[0]) if multi else [single_frame(file) for file in files]
     _check_one_acquisition(files, folder)
+    check_one_volume(files, folder)
     rescales = [frame.rescale for frame in frames]
     check_alike(rescales, [frame.plane.name for frame in frames], str(where))
     if len({rescale[:2] for rescale in rescales}) > 1:
