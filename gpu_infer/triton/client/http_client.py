@@ -182,9 +182,9 @@ class HttpClient(BaseClient[HttpAnswer]):
 
 
 def end_thread() -> None:
-    """Give back the event loop of a thread that used HTTP clients; the last thing such a thread does.
+    """Free the event loop of a thread that used HTTP clients; the last call of such a thread.
 
-    A lasting thread has it for the next client: what gevent leaves of a loop is never freed.
+    A lasting thread needs the loop for its next client: gevent never frees all of a loop.
     """
     if not isinstance(threading.current_thread(), LastingThread):
         gevent.get_hub().destroy(destroy_loop=True)
@@ -217,7 +217,7 @@ def _post(path: str, document: dict[str, object]) -> _Send:
 
 
 def _check_ok(answer: HttpAnswer) -> None:
-    """Raises Refused unless the status is 200."""
+    """Raise Refused unless the status is 200."""
     if answer.status != _OK:
         raise Refused(str(answer.status), answer.refusal_text())
 
