@@ -127,19 +127,17 @@ def _ring(
     server: LocalServer, backend: Backend, control: str, data: str, shape: Shape, slots: int
 ) -> Iterator[SlotRing]:
     endpoints = Endpoints(http=server.http, grpc=server.grpc)
-    with (
-        open_transport(endpoints, backend, control=control, data=data, wait_s=30.0) as transport,
-        SlotRing(
-            transport,
-            transport.server.model(MODEL),
-            window=shape,
-            channels_in=1,
-            channels_out=2,
-            batch=1,
-            slots=slots,
-            deadline_s=60.0,
-        ) as ring,
-    ):
+    transport = open_transport(endpoints, backend, control=control, data=data, wait_s=30.0)
+    with SlotRing(
+        transport,
+        transport.server.model(MODEL),
+        window=shape,
+        channels_in=1,
+        channels_out=2,
+        batch=1,
+        slots=slots,
+        deadline_s=60.0,
+    ) as ring:
         yield ring
 
 

@@ -53,19 +53,17 @@ def probe(server: LocalServer, backend: Backend) -> None:
     """One small tile through the model "tile" by the best way there is; a GpuInferError where its answer is wrong."""
     window = (4, 4, 4)
     endpoints = Endpoints(http=server.http, grpc=server.grpc)
-    with (
-        open_transport(endpoints, backend, wait_s=30.0) as transport,
-        SlotRing(
-            transport,
-            transport.server.model("tile"),
-            window=window,
-            channels_in=1,
-            channels_out=2,
-            batch=1,
-            slots=1,
-            deadline_s=60.0,
-        ) as ring,
-    ):
+    transport = open_transport(endpoints, backend, wait_s=30.0)
+    with SlotRing(
+        transport,
+        transport.server.model("tile"),
+        window=window,
+        channels_in=1,
+        channels_out=2,
+        batch=1,
+        slots=1,
+        deadline_s=60.0,
+    ) as ring:
         slot = ring.acquire()
         tile = backend.upload(np.full((1, *window), 7.0, np.float32))
         backend.gather(tile, [(0, 0, 0)], slot.input, 0.0)

@@ -14,7 +14,7 @@ from gpu_infer.settings import Settings
 
 if TYPE_CHECKING:
     from gpu_infer.config.config import Config
-    from gpu_infer.triton.client.protocol import Control
+    from gpu_infer.triton.client.protocol import TritonClient
     from gpu_infer.triton.client.server import Server
     from gpu_infer.triton.model.info import ModelInfo
     from gpu_infer.triton.shm.leftovers import Leftover
@@ -172,7 +172,7 @@ def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
             client.close()
 
 
-def clean_leftovers(leftovers: Sequence[Leftover], client: Control) -> list[Check]:
+def clean_leftovers(leftovers: Sequence[Leftover], client: TritonClient) -> list[Check]:
     """Remove what no server needs any more.
 
     A segment that the server of `client` does not know but a process maps is registered with another server: that one

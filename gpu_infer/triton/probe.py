@@ -1,4 +1,4 @@
-"""Asking a model by example what its metadata leave open."""
+"""The number of a model's output channels, from one request if its metadata do not name it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ def probe_output_channels(
     channels_last: bool = False,
     deadline_s: float = 600.0,
 ) -> int:
-    """K of the model's output [N, K, R0, R1, R2], from the reply to one request of zeros sent inline.
+    """K of the model's output [N, K, R0, R1, R2], from its metadata or the reply to one inline request of zeros.
 
-    Raises ModelError when the model does not fit or answers a shape that is not that of its input but for the
-    channels.
+    Raises ModelError if the model does not fit, or if its output differs from its input in more than the channels.
     """
     check_fit(model, channels_in, window, channels_last=channels_last)
     known, _ = split_dims(model.output.dims, channels_last)

@@ -1,4 +1,4 @@
-"""The ring of slots: windows are written into one while the server works on the others."""
+"""The ring of slots: the caller fills one slot while the server works on the others."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gpu_infer.triton.client.reconnect import await_server
 from gpu_infer.triton.model.fit import check_fit
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.probe import probe_output_channels
-from gpu_infer.triton.shm.arena import Arena
+from gpu_infer.triton.shm.arena import Arena, ArenaArray
 from gpu_infer.triton.slot import Slot, SlotState
 from gpu_infer.triton.slot_layout import ALIGNMENT, SlotLayout
 from gpu_infer.triton.slot_memory import SlotArenas
 from gpu_infer.triton.transport import Transport
-from gpu_infer.triton.worker import Counters, SlotWorker
+from gpu_infer.triton.worker import RequestCounters, SlotWorker
 
 log = logging.getLogger(__name__)
 
@@ -30,29 +30,39 @@ __all__ = ["ALIGNMENT", "Slot", "SlotRing", "SlotState", "probe_output_channels"
 
 
 FAILED_DRAIN_S = 3.0
-"""Seconds that the end of a failed run waits for requests in flight. With what follows it stays below 8 s; Docker kills
-a container after 10."""
+"""Seconds that the end of a failed run waits for requests in flight. The whole end takes less than 8 s; Docker kills a
+container after 10 s."""
 
-CUT_AGAIN_S = 0.1  # between two tries to cut off a request that is on its way to the server
+CUT_AGAIN_S = 0.1  # between two tries to abort a request that is on its way to the server
 
 FAILED_CALL_S = 1.0  # of a call to the server during that end
 CALL_S = 10.0
 
 
 class SlotRing:
-    """`slots` slots of `batch` windows each in one arena; one request in flight per slot.
+    """`slots` slots of `batch` windows each in one arena; at most one request per slot is in flight.
 
-    window        (R0, R1, R2), the spatial size of a tile
-    channels_out  K as it will be, also where the model's dims leave it open (see `probe_output_channels`)
-    deadline_s    seconds that one request may take
-    channels_last the model's tensors are [B, R0, R1, R2, C]; slots show them transposed to [B, C, R0, R1, R2]
-    reconnect_s   seconds to wait for a server that went away; retries: how often one request is sent again
-                  after that
-    spare         there is memory for a second arena: with shared memory, a request whose connection was lost is
-                  sent again from areas that the server has never seen
+    For one thread. Use it as a context manager, or call `close`.
 
-    Only one thread may use the ring. Raises ModelError when model and sizes do not fit, ResourceError or
-    ServerError when the block cannot be made.
+    Args:
+        transport: connects to the server and makes the arena.
+        model: the model that every request names.
+        window: (R0, R1, R2), the spatial size of a window.
+        channels_in: C of the input.
+        channels_out: K of the output, also if it is dynamic in the model's dims (see `probe_output_channels`).
+        batch: windows of one request, at most.
+        slots: number of slots.
+        deadline_s: seconds that one request may take.
+        channels_last: the model's tensors are [B, R0, R1, R2, C]; slots are views of them as [B, C, R0, R1, R2].
+        reconnect_s: seconds to wait for a server after a lost connection.
+        retries: how often a request is sent again after a lost connection.
+        drain_s: seconds that `close` waits for requests in flight.
+        spare: there is memory for a second arena: with shared memory, a request whose connection was lost is sent again
+            from areas that no request has named before.
+
+    Raises:
+        ModelError: the model does not fit the sizes.
+        ResourceError, ServerError: the arena cannot be made.
     """
 
     def __init__(
@@ -88,7 +98,7 @@ class SlotRing:
         self.batch = self._layout.batch
         self._reconnect_s = reconnect_s
         self._retries = retries
-        self._counters = Counters()
+        self._counters = RequestCounters()
         self._next = 0
         self._closed = False
         self._arenas = SlotArenas(transport, slots * self._layout.slot_bytes, spare=spare)
@@ -107,7 +117,7 @@ class SlotRing:
 
     # -- the caller's four steps -------------------------------------------------------------------------
     def acquire(self) -> Slot:
-        """The next slot in ring order, FREE → FILLING; RuntimeError when it is not free. Never waits."""
+        """The next slot in ring order, FREE → FILLING; RuntimeError if it is not free. Does not wait."""
         self._check_open()
         slot = self._slots[self._next]
         slot.move(SlotState.FREE, SlotState.FILLING)
@@ -119,22 +129,22 @@ class SlotRing:
         self._next = (self._next + 1) % self.slots
         return slot
 
-    def submit(self, slot: Slot, n: int, tag: Any = None) -> None:
+    def submit(self, slot: Slot, n: int) -> None:
         """Send the first `n` windows of the slot, FILLING → IN_FLIGHT.
 
-        What fills the slot must be visible to other processes by now (`Backend.fence`).
+        Other processes must see the input by now (`Backend.fence`).
         """
         self._check_open()
         if not 1 <= n <= self.batch:
             raise ValueError(f"n must be 1 to {self.batch}, not {n}")
         slot.move(SlotState.FILLING, SlotState.IN_FLIGHT)
-        slot.n, slot.tag = n, tag
+        slot.n = n
         self._send(slot)
 
-    def wait(self, slot: Slot) -> Any:
-        """[n, K, R0, R1, R2], IN_FLIGHT → READY; the array is the slot's own memory until `release`.
+    def wait(self, slot: Slot) -> ArenaArray:
+        """Wait for the scores [n, K, R0, R1, R2], IN_FLIGHT → READY; the array is the slot's memory until `release`.
 
-        Raises what went wrong: ModelError, DeadlineError, ServerError. The slot is FREE then.
+        Raises ModelError, DeadlineError or ServerError; the slot is then FREE.
         """
         if slot.state is not SlotState.IN_FLIGHT or slot.future is None:
             raise RuntimeError(f"slot {slot.number} is {slot.state.value}, expected in flight")
@@ -153,24 +163,24 @@ class SlotRing:
             slot.state = SlotState.FREE
             raise
         if reply.data is not None:
-            # Into the slot's own memory: kernels then see one kind of array, aligned and writable.
+            # Into the slot's memory, so that kernels get one kind of array, aligned and writable.
             slot.output[: slot.n] = self._layout.scores(reply)[: slot.n]
         slot.move(SlotState.IN_FLIGHT, SlotState.READY)
         return slot.output[: slot.n]
 
     def release(self, slot: Slot) -> None:
-        """READY → FREE; also gives a FILLING slot back unsent."""
+        """READY → FREE, or FILLING → FREE for a slot that is not sent."""
         if slot.state is SlotState.FILLING:
             slot.state = SlotState.FREE
         else:
             slot.move(SlotState.READY, SlotState.FREE)
-        slot.tag = slot.refill = None
+        slot.refill = None
 
     # -- the end, and counts for the report --------------------------------------------------------------
     def close(self, *, failed: bool = False) -> None:
-        """Wait for what is in flight, unregister, free. More than once without harm.
+        """Wait for requests in flight, unregister and free the memory, unless the ring is closed already.
 
-        failed  the run is over: wait 3 s at most, and with inline data not at all
+        failed  the run has failed: wait 3 s at most, and with inline data not at all
         """
         if self._closed:
             return
@@ -185,14 +195,14 @@ class SlotRing:
                 worker.join(max(0.0, until - time.monotonic()))
         finally:
             for slot in self._slots:
-                slot.input = slot.output = slot.refill = None  # the last views of the arena, if the caller has none
+                slot.input = slot.output = slot.refill = None  # the last views of the arena, unless the caller has some
             self._arenas.close(until, FAILED_CALL_S if failed else CALL_S)
 
     def _end_requests(self, until: float) -> None:
-        """Cut off inline requests, which no memory depends on; say that shared memory is waited for."""
+        """Abort inline requests, which no memory depends on; log the wait for requests with shared memory."""
         busy = [worker for worker in self._workers if worker.in_flight]
         if self._arenas.current.registration is None:
-            # A request that is just being sent may miss the first cut.
+            # A request that the worker is sending may miss the first abort.
             while (busy := [worker for worker in self._workers if worker.is_alive()]) and time.monotonic() < until:
                 for worker in busy:
                     worker.abort()
@@ -207,7 +217,7 @@ class SlotRing:
             )
 
     def counters(self) -> dict[str, Any]:
-        """For the report: data transport and those skipped, requests, retries, bytes, seconds in flight."""
+        """For the report: the data transport and those skipped, requests, retries, bytes, seconds in flight."""
         counters = self._counters
         with counters.lock:
             return {
@@ -234,13 +244,13 @@ class SlotRing:
         return self._arenas.current.arena
 
     def _place(self, slot: Slot) -> None:
-        """Give the slot its areas in the current arena."""
+        """Set the slot's areas to those in the current arena."""
         slot.memory = memory = self._arenas.current
         slot.input, slot.output = self._layout.views(slot, memory.arena)
         slot.lost = False
 
     def _leave_lost_areas(self, slot: Slot) -> None:
-        """Move the slot out of areas that the server may write to, and out of an arena that others had to leave."""
+        """Move the slot from areas that the server may write to, and from an arena that is not the current one."""
         if slot.lost and slot.memory is self._arenas.current:
             others = [other for other in self._slots if other is not slot and other.state is not SlotState.FREE]
             in_use = {other.memory for other in others if other.memory is not None}
@@ -261,19 +271,19 @@ class SlotRing:
         slot.future = self._workers[slot.number].send(request, slot.memory.registration)
 
     def _reply(self, slot: Slot, *, last_try: bool) -> InferReply | None:
-        """The reply, waited for; None after a lost connection, if the request may be sent again."""
+        """Wait for the reply; None after a lost connection, if the request may be sent again."""
         assert slot.future is not None
         assert slot.memory is not None
         try:
             return slot.future.result()
         except Exception as error:
-            # Also errors that look like the model's: a gateway or a reset stream may stand behind them.
+            # Also after errors that look like the model's: their cause may be a gateway or a reset stream.
             if slot.memory.registration is not None:
                 slot.lost = slot.memory.registration.lost = True
             if not isinstance(error, ConnectionLost) or last_try:
                 raise
             if self._closed:
-                raise ServerError(f"{error.message}: sending it again was given up, the ring is closed") from error
+                raise ServerError(f"{error.message}: not sent again, since the ring is closed") from error
             log.warning("%s: waiting up to %g s for the server", error.message, self._reconnect_s)
             return None
 
@@ -287,7 +297,7 @@ class SlotRing:
                 slot.refill(slot)
             elif isinstance(before, np.ndarray):
                 slot.input[...] = before
-            else:  # by a kernel of ours: an assignment would have CuPy compile one
+            else:  # by one of this package's kernels: for an assignment, CuPy would compile one
                 backend = self._transport.backend
                 for row in range(slot.n):
                     backend.gather(before[row], [(0, 0, 0)], slot.input[row : row + 1], 0.0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 from gpu_infer.triton.client.protocol import InferReply
+from gpu_infer.triton.shm.arena import ArenaArray
 from gpu_infer.triton.slot_memory import SlotMemory
 
 
@@ -23,30 +23,28 @@ class SlotState(enum.Enum):
 class Slot:
     """An input and an output area of one of the ring's arenas.
 
-    input   [B, C, R0, R1, R2] in the model's input dtype, to be written between `acquire` and `submit`
-    output  [B, K, R0, R1, R2] in the model's output dtype, to be read between `wait` and `release`
-    tag     whatever the caller gave to `submit`
-    refill  writes the input once more if the request has to be sent again from other memory; set before `submit`.
-            Without it the input is copied, which is right for models that do not write to their input
+    input   [B, C, R0, R1, R2] in the model's input dtype; the caller writes it between `acquire` and `submit`
+    output  [B, K, R0, R1, R2] in the model's output dtype; the caller reads it between `wait` and `release`
+    refill  writes the input again if the request must be sent again from other memory; set before `submit`. Without it
+            the input is copied, which is right for models that do not write to their input
     lost    a request that named these areas has no answer: the server may still write to them
     """
 
     def __init__(self, number: int, input_at: int, output_at: int) -> None:
         self.number = number
-        self.input: Any = None
-        self.output: Any = None
+        self.input: ArenaArray = None
+        self.output: ArenaArray = None
         self.input_at = input_at  # bytes from the start of the arena
         self.output_at = output_at
         self.memory: SlotMemory | None = None
         self.lost = False
-        self.tag: Any = None
         self.n = 0
         self.state = SlotState.FREE
         self.future: Future[InferReply] | None = None
         self.refill: Callable[[Slot], None] | None = None
 
     def move(self, expected: SlotState, to: SlotState) -> None:
-        """Change state, or RuntimeError when the slot is not in the expected one."""
+        """Change the state; RuntimeError if the slot is not in the expected one."""
         if self.state is not expected:
             raise RuntimeError(f"slot {self.number} is {self.state.value}, expected {expected.value}")
         self.state = to

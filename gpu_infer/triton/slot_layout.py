@@ -1,15 +1,17 @@
-"""Where a slot's tensors lie, and the requests that name them."""
+"""The places of a slot's tensors in an arena, and the requests that name them."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.client.protocol import InferReply, InferRequest, RegionSlice
 from gpu_infer.triton.model.fit import tensor_shape
 from gpu_infer.triton.model.info import ModelInfo
-from gpu_infer.triton.shm.arena import Arena
+from gpu_infer.triton.shm.arena import Arena, ArenaArray
 from gpu_infer.triton.slot import Slot
 from gpu_infer.triton.slot_memory import SlotMemory
 
@@ -19,8 +21,8 @@ ALIGNMENT = 4096  # bytes; a page, so that no two areas share one
 class SlotLayout:
     """Shapes and bytes of slots of `batch` windows, an input area followed by an output area.
 
-    The model's tensors are [B, C, R0, R1, R2], or [B, R0, R1, R2, C] with channels_last; slots show them as
-    [B, C, R0, R1, R2].
+    The model's tensors are [B, C, R0, R1, R2], or [B, R0, R1, R2, C] with channels_last; the views of a slot
+    are always [B, C, R0, R1, R2].
     """
 
     def __init__(
@@ -34,8 +36,7 @@ class SlotLayout:
     ) -> None:
         self._model = model
         self._channels_last = channels_last
-        # A model with a fixed batch axis gets full requests; rows past n hold old windows, whose results
-        # are not read.
+        # A model with a fixed batch axis gets full requests; rows past n are old windows, whose results are not read.
         self.batch = model.max_batch if model.fixed_batch else batch
         self._in_shape = tensor_shape(channels_in, window, channels_last)
         self._out_shape = tensor_shape(channels_out, window, channels_last)
@@ -59,22 +60,25 @@ class SlotLayout:
         at = number * self.slot_bytes
         return Slot(number, at, at + self._in_area)
 
-    def views(self, slot: Slot, arena: Arena) -> tuple[Any, Any]:
+    def views(self, slot: Slot, arena: Arena) -> tuple[ArenaArray, ArenaArray]:
         """The slot's input [B, C, R0, R1, R2] and output [B, K, R0, R1, R2] in `arena`."""
         source = arena.view(slot.input_at, (self.batch, *self._in_shape), self._model.input.dtype)
         sink = arena.view(slot.output_at, (self.batch, *self._out_shape), self._model.output.dtype)
-        return self._show(source), self._show(sink)
+        return self._channels_first(source), self._channels_first(sink)
 
-    def scores(self, reply: InferReply) -> Any:
-        """[B, K, R0, R1, R2]: the voxels that an inline reply carries."""
+    def scores(self, reply: InferReply) -> NDArray[np.generic]:
+        """[B, K, R0, R1, R2]: the scores that an inline reply carries."""
         assert reply.data is not None
-        return self._show(reply.data[None] if self._model.batch_axis == "none" else reply.data)
+        scores: NDArray[np.generic] = self._channels_first(
+            reply.data[None] if self._model.batch_axis == "none" else reply.data
+        )
+        return scores
 
     def request(self, slot: Slot, memory: SlotMemory) -> InferRequest:
         """The request for the slot's first `n` windows."""
         sent = self.sent(slot.n)
         shape = self._with_batch(self._in_shape, sent)
-        source: Any
+        source: ArenaArray | RegionSlice
         sink = None
         if memory.registration is None:
             source = memory.arena.view(slot.input_at, shape, self._model.input.dtype)
@@ -94,7 +98,7 @@ class SlotLayout:
         )
 
     def check_reply(self, reply: InferReply, n: int) -> None:
-        """A reply tells shape and type also when the voxels went to a region: they must be as planned."""
+        """Raise ModelError unless shape and type are as planned; a reply without data names them, too."""
         model = self._model
         expected = self._with_batch(self._out_shape, self.sent(n))
         if reply.shape != expected or reply.datatype != model.output.datatype:
@@ -107,7 +111,7 @@ class SlotLayout:
     def _with_batch(self, shape: tuple[int, ...], n: int) -> tuple[int, ...]:
         return shape if self._model.batch_axis == "none" else (n, *shape)
 
-    def _show(self, array: Any) -> Any:
+    def _channels_first(self, array: ArenaArray) -> ArenaArray:
         return array.transpose(0, 4, 1, 2, 3) if self._channels_last else array
 
 

@@ -1,28 +1,28 @@
-"""Which server, which protocol, and how voxels travel: chosen once, with the reason for what was left."""
+"""The transport of a run: its server, its protocol and its data transport, chosen once; why better ones are skipped."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.base.device import DeviceArena, DeviceIdentity
 from gpu_infer.errors import ConfigError, DeadlineError, DeviceError, GpuInferError, ResourceError, ServerError
 from gpu_infer.triton.client.endpoints import ControlName, Endpoints
 from gpu_infer.triton.client.failures import ConnectionLost, SharedMemoryOff, one_line, says_shared_memory_is_off
-from gpu_infer.triton.client.protocol import Control
+from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.shm.arena import Arena
 from gpu_infer.triton.shm.host_arenas import HostArena, SystemArena, check_space
-from gpu_infer.triton.shm.registration import DeviceArena, Registration
+from gpu_infer.triton.shm.registration import Registration
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 DataName = Literal["cuda_shm", "system_shm", "inline"]
-LADDER: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
+DATA_TRANSPORTS: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
 PROBE_BYTES = 4096
 
 CHECK = {
@@ -33,21 +33,14 @@ CHECK = {
     "inline": "inline data needs nothing but the connection",
 }
 
-_UNNAMED = "leave --data and --require out: what works is chosen then"
-
-
-class DeviceIdentity(Protocol):
-    """Which card it is, as str() for messages."""
-
-    def summary(self) -> dict[str, Any]: ...
+_ANY_DATA = "omit --data and --require to use a data transport that works here"
 
 
 class Transport:
-    """How requests reach the server.
+    """The server, the protocol ("grpc" or "http") and the data transport of requests.
 
-    control  "grpc" or "http"
-    data     "cuda_shm", "system_shm" or "inline"; may step down when a block is made, where that is allowed
-    skipped  (choice, reason) of every better choice that was tried and rejected
+    data     "cuda_shm", "system_shm" or "inline"; may fall back when an arena is made, unless it is fixed
+    skipped  (data transport, reason) of every better one that was tried and does not work here
     """
 
     def __init__(
@@ -70,57 +63,45 @@ class Transport:
     def data(self) -> DataName:
         return self._choices[0]
 
-    def chosen(self) -> dict[str, Any]:
-        """The way of the voxels, what was left for it, and the card whose memory it is about, for the report."""
+    def chosen(self) -> dict[str, object]:
+        """For the report: the data transport, those skipped, and the card of the backend, if there is one."""
         skipped = [{"choice": choice, "reason": reason} for choice, reason in self.skipped]
         card = self.card()
         return {"data": self.data, "skipped": skipped, **({"gpu": card.summary()} if card is not None else {})}
 
     def probe(self) -> None:
-        """Register a small block, see it listed and take it back; steps down the ladder until that works.
+        """Register a small arena, check that the server lists it, and unregister it; fall back until that works.
 
-        The server opens the block when it registers it, which is where another host or /dev/shm shows, and
-        another GPU unless it has peer access. No voxel travels: a server that opens a block but cannot use it
-        fails the first request, which ends the run.
+        The server opens the arena when it registers it. This fails on another host, with another /dev/shm, and on
+        another GPU unless that has peer access. No voxel is sent: if a server can open an arena but not use it, the
+        first request fails and ends the run.
         """
-        self._first_that_works(lambda: self._registers(PROBE_BYTES))
+        self._first_that_works(lambda: self._check_registration(PROBE_BYTES))
 
     def make_room(self, nbytes: int) -> None:
-        """Step down now where /dev/shm has no space for a block of `nbytes`; raises what `arena` raises.
+        """Fall back now if /dev/shm has no space for an arena of `nbytes`; raises the same errors as `arena`.
 
-        For a plan that is to be true: with inline data, requests hold the voxels too.
+        The memory plan depends on it: with inline data, requests contain copies of the voxels.
         """
         self._first_that_works(lambda: check_space(nbytes) if self.data == "system_shm" else None)
 
     def arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
-        """A block for slots and its registration (None for inline data); give both back with `release`.
+        """An arena for slots and its registration (None for inline data); `release` ends both.
 
-        Raises ResourceError or ServerError where the choice is fixed; otherwise steps down, and says so in
-        `skipped`.
+        Raises ResourceError or ServerError if the data transport is fixed; otherwise falls back, and adds to `skipped`.
         """
-        return self._first_that_works(lambda: self._block(nbytes))
+        return self._first_that_works(lambda: self._make_arena(nbytes))
 
     def fresh_arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
-        """Another arena for the data transport in use; never steps down, as the plan holds for this one.
+        """Another arena for the data transport in use; never falls back, since the memory plan is for this one.
 
-        Raises what making and registering it raise.
+        Raises ResourceError, ServerError or DeadlineError if it cannot be made or registered.
         """
-        return self._block(nbytes)
+        return self._make_arena(nbytes)
 
-    def client(self) -> Control:
+    def client(self) -> TritonClient:
         """A new client for the calling thread."""
         return self.server.client()
-
-    def close(self) -> None:
-        """Nothing is held between blocks; here so that callers can treat a transport as a resource."""
-
-    def __enter__(self) -> Transport:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _first_that_works(self, attempt: Callable[[], T]) -> T:
         while True:
@@ -128,11 +109,11 @@ class Transport:
                 return attempt()
             except (ServerError, ResourceError) as error:
                 if isinstance(error, ConnectionLost):
-                    raise  # says nothing of this choice
+                    raise  # no fault of this data transport
                 if self._fixed or self.data == "inline":
-                    raise _required(self.data, error) from error
+                    raise _fixed_data_error(self.data, error) from error
                 self.skipped.append((self.data, one_line(error)))
-                # On a machine without a GPU the first step down is what everybody expects.
+                # On a machine without a GPU, the first fallback is expected.
                 expected = self.data == "cuda_shm" and not self.backend.has_device_memory
                 del self._choices[0]
                 log.log(
@@ -142,7 +123,7 @@ class Transport:
                 )
 
     def card(self) -> DeviceIdentity | None:
-        """Which card the backend's memory is on; None where it has none, or the card does not answer."""
+        """The card that the backend's memory is on; None if the backend has none, or the card does not answer."""
         try:
             identity: DeviceIdentity | None = self.backend.identity()
         except ResourceError as error:
@@ -151,11 +132,11 @@ class Transport:
         return identity
 
     def _check(self) -> str:
-        """What to check about the choice; of CUDA memory, on which card it is here."""
+        """What to check about the data transport; for CUDA memory, with this process's card."""
         card = self.card() if self.data == "cuda_shm" else None
         return CHECK[self.data] + (f"; the client's is {card}" if card is not None else "")
 
-    def _block(self, nbytes: int) -> tuple[Arena, Registration | None]:
+    def _make_arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
         if self.data == "inline":
             return HostArena(nbytes), None
         arena: SystemArena | DeviceArena
@@ -165,12 +146,14 @@ class Transport:
             if not self.backend.has_device_memory:
                 raise ServerError(
                     f"the {self.backend.name} backend has no device memory",
-                    remedy=f"use --device gpu, or {_UNNAMED}" if self._fixed else None,
+                    remedy=f"use --device gpu, or {_ANY_DATA}" if self._fixed else None,
                 )
             try:
-                arena = cast(DeviceArena, self.backend.device_arena(nbytes))
+                device_arena: DeviceArena | None = self.backend.device_arena(nbytes)
             except DeviceError as error:
                 raise DeviceError(error.message, remedy=error.remedy or self._check()) from error
+            assert device_arena is not None
+            arena = device_arena
         try:
             return arena, Registration(self.server, arena)
         except (ConnectionLost, DeadlineError):
@@ -178,18 +161,18 @@ class Transport:
             raise
         except ServerError as error:
             arena.close()
-            raise _explained(error, self._check()) from error
+            raise _refused_region(error, self._check()) from error
         except BaseException:
             arena.close()
             raise
 
-    def _registers(self, nbytes: int) -> None:
-        arena, registration = self._block(nbytes)
+    def _check_registration(self, nbytes: int) -> None:
+        """Raise ServerError unless the server lists an arena after it has registered it."""
+        arena, registration = self._make_arena(nbytes)
         try:
             if registration is None:
                 return
-            # The name is random: a server that could open it maps our very memory, not a namesake on another
-            # host.
+            # The name is random: a server that could open it maps this memory, not memory of that name on another host.
             client = self.client()
             try:
                 listed = client.registered_regions()
@@ -202,7 +185,7 @@ class Transport:
 
 
 def release(arena: Arena, registration: Registration | None, drain_s: float = 30.0, call_s: float = 10.0) -> None:
-    """Unregister, then free: in this order, so that nothing is registered that has no owner.
+    """Unregister, then free the arena: in this order, so that every registered region has an owner.
 
     drain_s  seconds to wait for requests that use the region; call_s: seconds that one call to the server may take
     """
@@ -216,20 +199,20 @@ def release(arena: Arena, registration: Registration | None, drain_s: float = 30
 def data_choices(data: str = "auto", require: str | None = None) -> tuple[DataName, ...]:
     """The data transports that may be used, the best first.
 
-    data     "auto" allows cuda_shm, system_shm and inline in that order; a named one is used or refused
-    require  like a named `data`, for callers that must not fall back
+    data     "auto" allows cuda_shm, system_shm and inline in that order; any other name allows this one alone
+    require  like a name in `data`, for callers that must not fall back
     Raises ConfigError for unknown or contradictory names.
     """
     for option, value, allowed in (
-        ("data", data, ("auto", *LADDER)),
-        ("require", require, (None, *LADDER)),
+        ("data", data, ("auto", *DATA_TRANSPORTS)),
+        ("require", require, (None, *DATA_TRANSPORTS)),
     ):
         if value not in allowed:
-            raise ConfigError(f"{option} {value!r} is unknown", remedy=f"use one of {', '.join(LADDER)}")
+            raise ConfigError(f"{option} {value!r} is unknown", remedy=f"use one of {', '.join(DATA_TRANSPORTS)}")
     if require is not None and data not in ("auto", require):
         raise ConfigError(f"--require {require} contradicts --data {data}", remedy="give one of them, or both the same")
     named = require if require is not None else data
-    return LADDER if named == "auto" else (cast(DataName, named),)
+    return DATA_TRANSPORTS if named == "auto" else (cast(DataName, named),)
 
 
 def choose_transport(server: Server, backend: Backend, choices: tuple[DataName, ...]) -> Transport:
@@ -255,23 +238,24 @@ def open_transport(
 ) -> Transport:
     """Wait for the server (`Server.connect`), then choose a transport of `data_choices(data, require)`.
 
-    Raises what `data_choices`, `Server.connect` and `choose_transport` raise.
+    Raises the errors of `data_choices`, `Server.connect` and `choose_transport`.
     """
     choices = data_choices(data, require)
     server = Server.connect(endpoints, control, wait_s=wait_s, interval_s=interval_s)
     return choose_transport(server, backend, choices)
 
 
-def _explained(error: ServerError, check: str) -> ServerError:
-    """The server's refusal of a region, with what to check about it."""
+def _refused_region(error: ServerError, check: str) -> ServerError:
+    """The error of a server that refuses a region, with `check` as its remedy."""
     if says_shared_memory_is_off(error.message):
         return SharedMemoryOff(error.message)
     return ServerError(error.message, remedy=check)
 
 
-def _required(choice: str, error: GpuInferError) -> GpuInferError:
+def _fixed_data_error(choice: str, error: GpuInferError) -> GpuInferError:
+    """The error of the only data transport that may be used, with a remedy."""
     if isinstance(error, ResourceError):
         if choice == "inline":
             return error
-        return ResourceError(error.message, remedy=f"{error.remedy}, or {_UNNAMED}")
+        return ResourceError(error.message, remedy=f"{error.remedy}, or {_ANY_DATA}")
     return type(error)(f"data {choice} cannot be used: {error.message}", remedy=error.remedy or CHECK[choice])

@@ -1,4 +1,4 @@
-"""The worker of one slot: sends its requests in a thread of its own and hands over reply or error."""
+"""The worker of one slot: sends its requests in a separate thread, and returns the reply or the error."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import NamedTuple
 
 from gpu_infer.errors import DeadlineError, ServerError
 from gpu_infer.triton.client.failures import RAISE_DEADLINE, ConnectionLost, RegionUnknown, with_option
-from gpu_infer.triton.client.protocol import Control, InferReply, InferRequest
+from gpu_infer.triton.client.protocol import InferReply, InferRequest, TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.lasting_threads import run_in_thread
 from gpu_infer.triton.shm.registration import Registration
 
 EXIT_WAIT_S = 1.0
-"""Seconds that the end of the process waits for slots whose requests it has cut off."""
+"""Seconds that the end of the process waits for workers whose requests it has aborted."""
 
 _live: weakref.WeakSet[SlotWorker] = weakref.WeakSet()
 
 
 @dataclass
-class Counters:
-    """What the slots of one ring did; add under `lock`."""
+class RequestCounters:
+    """Counts of one ring's requests; change them under `lock`."""
 
     requests: int = 0
     retries: int = 0
@@ -44,15 +44,15 @@ class _Job(NamedTuple):
 
 
 class SlotWorker:
-    """One request at a time over a connection of its own, which only the worker's thread touches."""
+    """Sends one request at a time over a separate connection, which only the worker's thread uses."""
 
-    def __init__(self, number: int, server: Server, counters: Counters, *, deadline_s: float) -> None:
+    def __init__(self, number: int, server: Server, counters: RequestCounters, *, deadline_s: float) -> None:
         self.number = number
         self._server = server
         self._counters = counters
         self._deadline_s = deadline_s
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._client: Control | None = None
+        self._client: TritonClient | None = None
         self._connected = False
         self._started = False
         self._ended = threading.Event()
@@ -62,35 +62,35 @@ class SlotWorker:
         _live.add(self)
 
     def start(self) -> None:
-        """Begin to serve; RuntimeError if the process can have no more threads."""
+        """Start the thread; RuntimeError if the process cannot have another one."""
         run_in_thread(self._run)
         self._started = True
 
     def is_alive(self) -> bool:
-        """Whether the worker serves, or has a request in flight."""
+        """Whether the worker takes requests or has one in flight."""
         return self._started and not self._ended.is_set()
 
     def join(self, timeout: float) -> None:
-        """Wait for the end, `timeout` seconds at most."""
+        """Wait for the end of the worker, `timeout` seconds at most."""
         if self._started:
             self._ended.wait(timeout)
 
     def send(self, request: InferRequest, registration: Registration | None) -> Future[InferReply]:
-        """Start one inference; the future carries the reply or a ServerError.
+        """Start one inference; the future gets the reply or a ServerError.
 
-        registration  of the region that the request names, None for inline data
+        registration  of the region that the request names; None for inline data
         """
         future: Future[InferReply] = Future()
         self._jobs.put(_Job(request, registration, future))
         return future
 
     def stop(self) -> None:
-        """End after the request in flight, without further tries; does not wait."""
+        """End the worker after the request in flight, without further tries. Does not wait."""
         self._stopping.set()
         self._jobs.put(None)
 
     def abort(self) -> None:
-        """Cut the connection of the request in flight; from any thread, does not wait."""
+        """Cut the connection of the request in flight. Callable from any thread; does not wait."""
         client = self._client
         if client is not None and self.in_flight:
             client.abort()
@@ -99,7 +99,7 @@ class SlotWorker:
         try:
             while (job := self._jobs.get()) is not None:
                 self._work(job)
-                del job  # the last messages are tens of megabytes
+                del job  # frees the last messages, tens of megabytes
         finally:
             self._drop_client()
             if self._connected:
@@ -109,10 +109,10 @@ class SlotWorker:
     def _work(self, job: _Job) -> None:
         try:
             job.future.set_result(self._infer(job.request, job.registration))
-        except BaseException as error:  # it belongs to whoever waits for the slot
+        except BaseException as error:  # the thread that waits for the slot raises it
             job.future.set_exception(error)
             if isinstance(error, ConnectionLost):
-                self._drop_client()  # the next try begins with a new connection
+                self._drop_client()  # the next request opens a new connection
 
     def _drop_client(self) -> None:
         client, self._client = self._client, None
@@ -147,7 +147,7 @@ class SlotWorker:
 
 
 def _join_all() -> None:
-    """A thread inside an HTTP client's C code while the interpreter is taken down would crash the process."""
+    """End all workers: a thread in an HTTP client's C code while the interpreter ends would crash the process."""
     workers = [worker for worker in list(_live) if worker._owner == os.getpid() and worker.is_alive()]
     for worker in workers:
         worker.stop()
@@ -157,5 +157,5 @@ def _join_all() -> None:
         worker.join(max(0.0, until - time.monotonic()))
 
 
-# Registered after registration.py's handler and so run before it: a region is free once its request has ended.
+# Registered after the handler of registration.py, so it runs before that one: a request's end frees its region.
 atexit.register(_join_all)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from operator_helpers import config, write_config, write_nifti
+from real_server import kill
 
 from gpu_infer.triton.local.serve import LocalServer
 
@@ -34,7 +35,7 @@ def sleeping(tmp_path: Path) -> Iterator[LocalServer]:
     shutil.copytree(MODELS / "sleeps_once", tmp_path / "models/sleeps_once", ignore=shutil.ignore_patterns("__pyc*"))
     with LocalServer(tmp_path / "models") as server:
         yield server
-        server.kill()
+        kill(server)
 
 
 def started(root: Path, *options: str) -> subprocess.Popen[str]:
@@ -85,7 +86,7 @@ def test_a_signal_ends_it_within_seconds(tmp_path: Path, sleeping: Any, control:
         )
         assert "come again" in busy.stdout, busy.stdout
         assert busy.returncode == 4
-        sleeping.kill()
+        kill(sleeping)
         for path in Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"):
             path.unlink()
 
@@ -98,7 +99,7 @@ def test_a_deadline_ends_it_within_seconds(tmp_path: Path, sleeping: Any, data: 
     assert process.returncode == 4
     assert "did not end within 2 s" in lines[-1], lines
     assert seconds < 2.0 + ENDS_WITHIN_S
-    sleeping.kill()
+    kill(sleeping)
     for path in Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"):
         path.unlink()
 

@@ -69,7 +69,7 @@ def test_a_server_that_stays_away_is_waited_for_as_long_as_the_option_says(
 
         run = app.run
         monkeypatch.setattr("operator_helpers.run", lambda settings: run(settings, step))
-        with pytest.raises(ServerError, match=r"was lost and it was not back within 1\.5 s") as caught:
+        with pytest.raises(ServerError, match=r"which was not ready again within 1\.5 s") as caught:
             operate(
                 tmp_path,
                 SimpleNamespace(grpc=proxy.address),

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from operator_helpers import config, regions, write_config, write_nifti
+from real_server import kill
 
 pytestmark = pytest.mark.slow
 
@@ -290,7 +291,7 @@ def test_signal_during_a_run(case: Case, number: signal.Signals) -> None:
 def test_server_killed_in_the_middle(tmp_path: Path, fresh_triton: Any) -> None:
     case = Case(tmp_path, fresh_triton)
     with in_the_middle(case) as (process, log):
-        fresh_triton.kill()
+        kill(fresh_triton)
     case.check(process, log.read_text(), 4, (fresh_triton.grpc,))
 
 

@@ -53,7 +53,7 @@ def test_found_out_before_the_plan(
     assert len(lines_about(caplog.text, "taking inline")) == 1
     assert len(lines_about(caplog.text, " windows of ")) == 1  # one plan, and a true one
     # with a choice by name it is an error, before any voxel is prepared
-    with pytest.raises(ResourceError, match=r"of shared memory for the slots.*leave --data and --require out"):
+    with pytest.raises(ResourceError, match=r"of shared memory, but /dev/shm has.*omit --data and --require"):
         operate(root, triton_server, config("threshold_half", roi_size=[32, 32, 32]), data="system_shm")
 
 

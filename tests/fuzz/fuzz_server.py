@@ -22,7 +22,7 @@ from tritonclient.grpc import service_pb2
 from gpu_infer.errors import ConfigError, ServerError
 from gpu_infer.triton.client.grpc_client import GrpcClient
 from gpu_infer.triton.client.http_client import HttpClient
-from gpu_infer.triton.client.protocol import Control, InferReply, InferRequest
+from gpu_infer.triton.client.protocol import InferReply, InferRequest, TritonClient
 from gpu_infer.triton.model.metadata import model_info
 
 TIMEOUT_S = 0.3
@@ -33,12 +33,12 @@ REQUEST = InferRequest("m", "1", "IN", "FP32", SHAPE, VALUES, "OUT")
 TENSOR = {"datatype": "FP32", "shape": list(SHAPE)}
 
 
-def describe(client: Control) -> object:
+def describe(client: TritonClient) -> object:
     """What a run asks of its model, up to the view that the inferers work with."""
     return model_info(client.model_metadata("m", "1", TIMEOUT_S), client.model_config("m", "1", TIMEOUT_S))
 
 
-CALLS: list[Callable[[Control], object]] = [
+CALLS: list[Callable[[TritonClient], object]] = [
     lambda client: client.server_live(TIMEOUT_S),
     lambda client: client.server_version(TIMEOUT_S),
     lambda client: client.model_ready("m", "1", TIMEOUT_S),
@@ -168,7 +168,7 @@ def mangled_http(answer: bytes, rng: random.Random) -> bytes:
 
 
 @contextmanager
-def http_server(rng: random.Random) -> Iterator[Control]:
+def http_server(rng: random.Random) -> Iterator[TritonClient]:
     """A client of a server that mangles what it answers, and delays or ends some of it."""
 
     def answer(connection: Any, head: bytes) -> None:
@@ -183,7 +183,7 @@ def http_server(rng: random.Random) -> Iterator[Control]:
 
 
 @contextmanager
-def grpc_server(rng: random.Random) -> Iterator[Control]:
+def grpc_server(rng: random.Random) -> Iterator[TritonClient]:
     class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, details: Any) -> Any:
             message = GRPC_MESSAGES[details.method.rpartition("/")[2]]
@@ -206,7 +206,7 @@ def grpc_server(rng: random.Random) -> Iterator[Control]:
         server.stop(None).wait()
 
 
-def fault_of(call: Callable[[Control], object], client: Control) -> str | None:
+def fault_of(call: Callable[[TritonClient], object], client: TritonClient) -> str | None:
     """What is wrong with the outcome of one call, None if nothing is."""
     started = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""An HTTP server that answers every request with the bytes it is given, whatever they are."""
+"""An HTTP server that answers every request with the same bytes, valid or not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Answer = Callable[[socket.socket, bytes], None]
-"""What happens on a connection once a request, of which the head is given, has come."""
+"""Called for every request on a connection, with the head of the request."""
 
 
 def response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:

@@ -9,10 +9,10 @@ from types import TracebackType
 
 
 class CuttingProxy:
-    """Forwards to `address` ("host:port") from a port of its own until it is left.
+    """Forwards connections to `address` ("host:port") from a separate port, as a context manager.
 
-    answer  bytes that the client receives when its connection is cut: a proxy that answers for the server, whose own
-            connection then stays open
+    answer  bytes that the client receives when its connection is cut, from a proxy whose connection to the server
+            stays open
     """
 
     def __init__(self, address: str, answer: bytes = b"") -> None:
@@ -28,7 +28,7 @@ class CuttingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """End the connections that there are; later ones are forwarded again."""
+        """End all present connections; later ones are forwarded."""
         with self._lock:
             pairs, self._pairs = self._pairs, []
         for client, server in pairs:

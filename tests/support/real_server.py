@@ -1,7 +1,9 @@
-"""What the tests on a real Triton share."""
+"""Helpers of the tests with a real Triton."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,10 +15,11 @@ from triton_fakes import HostBackend
 
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.protocol import InferReply, InferRequest
+from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import Transport, open_transport
 
-WAYS = [(control, data) for control in ("grpc", "http") for data in ("system_shm", "inline")]
+TRANSPORTS = [(control, data) for control in ("grpc", "http") for data in ("system_shm", "inline")]
 WINDOW = (9, 8, 7)
 
 
@@ -28,6 +31,20 @@ def opened(server: Any, control: str = "auto", data: str = "auto", **options: An
     return open_transport(
         endpoints_of(server), cast(Any, HostBackend()), control=control, data=data, **{"wait_s": 30.0} | options
     )
+
+
+def kill(server: LocalServer) -> None:
+    """End the server with SIGKILL, as a crash would; `restart` starts it again. Does nothing if it does not run."""
+    if server.running:
+        assert server.pid is not None
+        os.killpg(server.pid, signal.SIGKILL)
+        server.stop()
+
+
+def restart(server: LocalServer) -> None:
+    """Stop the server if it runs, then start it on the same ports."""
+    server.stop()
+    server.start()
 
 
 def ring_on(transport: Transport, name: str = "threshold_half", **options: Any) -> SlotRing:
@@ -60,7 +77,7 @@ def infer_all(ring: SlotRing, windows: Any, batch: int) -> Any:
 
 @contextmanager
 def in_flight(transport: Transport, request: InferRequest) -> Iterator[list[InferReply]]:
-    """A request that the server works on, sent by another thread; behind the block its reply is in the list."""
+    """A request that another thread sends and the server works on; after the block, the list has its reply."""
     replies: list[InferReply] = []
 
     def send() -> None:
@@ -79,10 +96,10 @@ def in_flight(transport: Transport, request: InferRequest) -> Iterator[list[Infe
 
 
 def regions_left(server: Any) -> list[str]:
-    """Names of our regions that the server still knows."""
-    with opened(server, data="inline") as transport:
-        client = transport.client()
-        try:
-            return [name for name in client.registered_regions() if name.startswith("gpu_infer-")]
-        finally:
-            client.close()
+    """Names of this program's regions that the server still knows."""
+    transport = opened(server, data="inline")
+    client = transport.client()
+    try:
+        return [name for name in client.registered_regions() if name.startswith("gpu_infer-")]
+    finally:
+        client.close()

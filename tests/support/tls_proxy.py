@@ -1,4 +1,4 @@
-"""A proxy that ends TLS in front of a server, with certificates of an authority of its own."""
+"""A proxy that ends TLS in front of a server, with certificates of a test authority."""
 
 from __future__ import annotations
 

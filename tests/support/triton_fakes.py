@@ -1,4 +1,4 @@
-"""A Triton that lives in this process: it maps regions as the real one does and fails on demand."""
+"""A server in this process: it maps regions like Triton and fails on demand."""
 
 from __future__ import annotations
 
@@ -12,24 +12,15 @@ import numpy as np
 
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionExists, RegionUnknown
-from gpu_infer.triton.client.protocol import (
-    InferReply,
-    InferRequest,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
-    RegionInfo,
-    RegionSlice,
-    TensorMetadata,
-)
-from gpu_infer.triton.model.info import ModelInfo, TensorInfo
+from gpu_infer.triton.client.protocol import InferReply, InferRequest, RegionInfo, RegionSlice
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelInfo, ModelMetadata, TensorInfo, TensorMetadata
 from gpu_infer.triton.shm.host_arenas import HostArena
 
 F32 = np.dtype(np.float32)
 
 
 def model(**changes: Any) -> ModelInfo:
-    """threshold_half's description, with changes: dims_in, dims_out, or fields of ModelInfo."""
+    """The ModelInfo of threshold_half, with changes: dims_in, dims_out, or fields of ModelInfo."""
     dims_in = changes.pop("dims_in", (1, -1, -1, -1))
     dims_out = changes.pop("dims_out", (2, -1, -1, -1))
     facts: dict[str, Any] = {"name": "toy", "version": "1", "platform": "python", "max_batch": 4}
@@ -40,7 +31,7 @@ def model(**changes: Any) -> ModelInfo:
 
 @dataclass
 class FakeServer:
-    """Answers [N, 2, …] = (0.5, x). `script` holds what happens before each inference: an exception or a callable."""
+    """Answers [N, 2, …] = (0.5, x). `script` lists what happens before each inference: an exception or a callable."""
 
     control: str = "grpc"
     url: str = "fake:1"
@@ -65,7 +56,7 @@ class FakeServer:
         self.log.append("thread ended")
 
     def late_scores(self, value: float) -> Callable[[], None]:
-        """Loses the connection of the next inference; what is returned writes its scores, all `value`, when called."""
+        """Lose the connection of the next inference; the returned function writes its scores, all `value`."""
 
         def lose() -> None:
             raise ConnectionLost("UNAVAILABLE: the socket was closed")
@@ -182,7 +173,7 @@ class FakeClient:
 
 
 class HostBackend:
-    """The part of a backend that a transport looks at: no device memory."""
+    """The part of a backend that a transport uses, without device memory."""
 
     name = "cpu"
     has_device_memory = False
@@ -192,7 +183,7 @@ class HostBackend:
 
 
 class DeviceBlock(HostArena):
-    """Host memory that plays a CUDA allocation."""
+    """Host memory in the role of a CUDA allocation."""
 
     device = 0
 
@@ -207,7 +198,7 @@ class DeviceBlock(HostArena):
 
 
 class DeviceBackend:
-    """A backend with device memory, whose blocks the fake server can open."""
+    """A backend with device memory, whose arenas the fake server can open."""
 
     name = "gpu"
     has_device_memory = True

@@ -1,4 +1,4 @@
-"""An interrupt while a region is taken back: the end of the interpreter takes it back, or something can be found."""
+"""After an interrupted unregistering, the end of the interpreter unregisters the region, or its file stays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 
 @pytest.fixture(params=["cuda_shm", "system_shm"])
-def made(request: pytest.FixtureRequest) -> tuple[FakeServer, Any, Any]:
+def registered(request: pytest.FixtureRequest) -> tuple[FakeServer, Any, Any]:
     """A server, a block, and its registration."""
     server = FakeServer()
     backend = DeviceBackend(server) if request.param == "cuda_shm" else HostBackend()
@@ -59,12 +59,12 @@ def interrupted_release(arena: Any, registration: Any) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_what_an_interrupt_left_is_taken_back_at_the_end(made: tuple[FakeServer, Any, Any]) -> None:
-    server, arena, registration = made
+def test_what_an_interrupt_left_is_taken_back_at_the_end(registered: tuple[FakeServer, Any, Any]) -> None:
+    server, arena, registration = registered
     name = registration.name
     busy(server)
     interrupted_release(arena, registration)
-    del arena, registration  # nobody else has to hold it
+    del arena, registration  # no other reference is needed
     assert list(server.regions) == [name]
     assert (SHM_FOLDER / name).exists()
     server.unregister_errors = []
@@ -76,9 +76,9 @@ def test_what_an_interrupt_left_is_taken_back_at_the_end(made: tuple[FakeServer,
 
 @pytest.mark.usefixtures("interruptible")
 def test_what_is_busy_until_the_end_can_be_found(
-    made: tuple[FakeServer, Any, Any], monkeypatch: pytest.MonkeyPatch
+    registered: tuple[FakeServer, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, arena, registration = made
+    server, arena, registration = registered
     busy(server)
     interrupted_release(arena, registration)
     monkeypatch.setattr(module, "EXIT_TIMEOUT_S", 0.1)
@@ -89,8 +89,8 @@ def test_what_is_busy_until_the_end_can_be_found(
     assert not find_leftovers(server.client())
 
 
-def test_what_failed_is_tried_again_at_the_end(made: tuple[FakeServer, Any, Any]) -> None:
-    server, arena, registration = made
+def test_what_failed_is_tried_again_at_the_end(registered: tuple[FakeServer, Any, Any]) -> None:
+    server, arena, registration = registered
     server.unregister_errors = [DeadlineError("unregistering did not end within 10 s")]
     release(arena, registration)
     assert (SHM_FOLDER / registration.name).exists()
@@ -100,10 +100,10 @@ def test_what_failed_is_tried_again_at_the_end(made: tuple[FakeServer, Any, Any]
 
 
 def test_the_end_does_not_wait_for_every_region(
-    made: tuple[FakeServer, Any, Any], monkeypatch: pytest.MonkeyPatch
+    registered: tuple[FakeServer, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once its time is up, what is left keeps its file."""
-    server, arena, registration = made
+    """After the time limit, the files of the remaining regions stay."""
+    server, arena, registration = registered
     with monkeypatch.context() as patch:
         patch.setattr(module, "EXIT_TOTAL_S", 0.0)
         module._close_all()
@@ -114,8 +114,8 @@ def test_the_end_does_not_wait_for_every_region(
     assert not (SHM_FOLDER / registration.name).exists()
 
 
-def test_closing_twice_asks_the_server_once(made: tuple[FakeServer, Any, Any]) -> None:
-    server, arena, registration = made
+def test_closing_twice_asks_the_server_once(registered: tuple[FakeServer, Any, Any]) -> None:
+    server, arena, registration = registered
     release(arena, registration)
     assert registration.close()
     release(arena, registration)

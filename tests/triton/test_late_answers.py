@@ -37,7 +37,7 @@ BAD_GATEWAY = UNAVAILABLE.replace(b"503 Service Unavailable", b"502 Bad Gateway"
 
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """A Triton of its own: the model writes into its folder."""
+    """A separate Triton, since the model writes into its folder."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(MODELS / "sleeps_once", folder / "sleeps_once", ignore=shutil.ignore_patterns("__pycache__"))
     with LocalServer(folder) as server:
@@ -79,7 +79,7 @@ def connected(server: LocalServer, control: str, data: DataName, answer: bytes =
         proxy = stack.enter_context(CuttingProxy(server.grpc if control == "grpc" else server.http, answer))
         endpoints = Endpoints(**{control: proxy.address})
         transport = open_transport(endpoints, backend, control=control, require=data, wait_s=30.0)
-        yield Client(stack.enter_context(transport), proxy, backend)
+        yield Client(transport, proxy, backend)
 
 
 def windows_of(first_s: float, third_s: float) -> Any:
@@ -90,7 +90,7 @@ def windows_of(first_s: float, third_s: float) -> Any:
 
 
 def run_and_cut(client: Client, ring: SlotRing, windows: Any, *, cuts: int = 1, refill: bool = True) -> Any:
-    """What the model answers to each window, with `cuts` cuts while the first one is under way."""
+    """The model's answer to each window, with `cuts` cut connections during the first request."""
     results: list[Any] = []
     waiting: list[Any] = []
 
@@ -115,7 +115,7 @@ def run_and_cut(client: Client, ring: SlotRing, windows: Any, *, cuts: int = 1, 
     return np.stack(results)
 
 
-WAYS: list[Any] = [
+TRANSPORTS: list[Any] = [
     pytest.param(control, data, answer, id=f"{control}-{data}{name}")
     for control, data, answer, name in [
         ("grpc", "system_shm", b"", ""),
@@ -131,12 +131,12 @@ WAYS: list[Any] = [
 
 
 @pytest.mark.parametrize("refill", [True, False], ids=["refilled", "copied"])
-@pytest.mark.parametrize(("control", "data", "answer"), WAYS)
+@pytest.mark.parametrize(("control", "data", "answer"), TRANSPORTS)
 def test_a_late_answer_reaches_no_other_window(
     triton: LocalServer, control: str, data: DataName, answer: bytes, refill: bool
 ) -> None:
     # numbers that no other case has, since the model sleeps once for each
-    number = [param.values for param in WAYS].index((control, data, answer)) + len(WAYS) * refill
+    number = [param.values for param in TRANSPORTS].index((control, data, answer)) + len(TRANSPORTS) * refill
     windows = windows_of(2.0 + number / 128, 3.5 + number / 128)
     with connected(triton, control, data, answer) as client:
         with client.ring() as ring:

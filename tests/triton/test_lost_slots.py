@@ -149,13 +149,13 @@ def test_no_space_for_fresh_memory_is_an_error_of_the_connection(
     from gpu_infer.triton import transport
 
     def full(nbytes: int) -> None:
-        raise ResourceError("no 1.0 MiB of shared memory for the slots", remedy="enlarge it")
+        raise ResourceError("the slots need 1.0 MiB of shared memory", remedy="enlarge it")
 
     with ring_of(server) as ring:
         server.script = [ConnectionLost("lost")]
         slot = send(ring, 1.0)
         monkeypatch.setattr(transport, "SystemArena", full)
-        with pytest.raises(ServerError, match="there is no memory for sending again: no 1") as caught:
+        with pytest.raises(ServerError, match="there is no memory for sending again: the slots need 1") as caught:
             ring.wait(slot)
         assert caught.value.exit_code == 4
 
@@ -198,7 +198,7 @@ def test_gpu_memory_of_a_lost_request_is_not_used_for_the_next_case(
 
 
 def test_an_interrupted_wait_leaves_the_slots_memory_alone(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller that goes on after Ctrl-C gets other memory: the request is still under way."""
+    """A caller that continues after Ctrl-C gets other memory, since the server still works on the request."""
     with ring_of(server, "system_shm", slots=1) as ring:
         slot = send(ring, 1.0)
         before = slot.memory

@@ -1,4 +1,4 @@
-"""What choosing a way does, and does not do: a block is opened, no model is asked."""
+"""The choice of a data transport opens an arena and sends no request to a model."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from triton_fakes import DeviceBackend, FakeServer, model
 
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.ring import SlotRing
-from gpu_infer.triton.transport import LADDER, Transport
+from gpu_infer.triton.transport import DATA_TRANSPORTS, Transport
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 
-@pytest.mark.parametrize("choice", LADDER)
+@pytest.mark.parametrize("choice", DATA_TRANSPORTS)
 def test_a_way_is_chosen_without_a_request(choice: str) -> None:
     server = FakeServer()
     Transport(server, DeviceBackend(server), (choice,)).probe()  # type: ignore[arg-type]
@@ -23,7 +23,7 @@ def test_a_way_is_chosen_without_a_request(choice: str) -> None:
 
 def test_a_block_that_is_opened_but_of_no_use_ends_the_run_at_the_first_request() -> None:
     server = FakeServer(script=[ModelError("cudaErrorInvalidResourceHandle: invalid resource handle")])
-    transport = Transport(server, DeviceBackend(server), LADDER)  # type: ignore[arg-type]
+    transport = Transport(server, DeviceBackend(server), DATA_TRANSPORTS)  # type: ignore[arg-type]
     transport.probe()
     assert transport.data == "cuda_shm"
     with SlotRing(transport, model(), window=(4, 4, 4), channels_in=1, channels_out=2, batch=1) as ring:

@@ -23,7 +23,7 @@ from gpu_infer.triton.transport import DataName
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-WAYS: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
+TRANSPORTS: tuple[DataName, ...] = ("cuda_shm", "system_shm", "inline")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server() -> Iterator[FakeServer]:
     assert not fake.regions
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 @pytest.mark.parametrize("slots", [1, 2, 5])
 def test_values(server: FakeServer, data: DataName, slots: int) -> None:
     rng = np.random.default_rng(3)
@@ -46,7 +46,7 @@ def test_values(server: FakeServer, data: DataName, slots: int) -> None:
             n = 1 + k % 2
             x = rng.random((n, 1, *WINDOW), np.float32)
             slot.input[:n] = x
-            ring.submit(slot, n, tag=k)
+            ring.submit(slot, n)
             waiting.append((slot, x))
         for slot, x in waiting:
             _take(ring, slot, x)
@@ -135,7 +135,7 @@ def test_bad_sizes(server: FakeServer) -> None:
         ring_of(server, channels_in=2)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 def test_without_a_batch_axis(server: FakeServer, data: DataName) -> None:
     described = model(max_batch=1, batch_axis="none")
     with ring_of(server, data, described, batch=1) as ring:
@@ -147,7 +147,7 @@ def test_without_a_batch_axis(server: FakeServer, data: DataName) -> None:
     assert server.requests[0].shape == (1, *WINDOW)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 def test_fixed_batch_sends_full_requests(server: FakeServer, data: DataName) -> None:
     described = model(max_batch=3, fixed_batch=True)
     with ring_of(server, data, described, batch=2) as ring:
@@ -160,7 +160,7 @@ def test_fixed_batch_sends_full_requests(server: FakeServer, data: DataName) -> 
     assert server.requests[0].shape == (3, 1, *WINDOW)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 def test_channels_last(server: FakeServer, data: DataName) -> None:
     server.channels_last = True
     described = model(dims_in=(*WINDOW, 1), dims_out=(*WINDOW, 2))
@@ -176,7 +176,7 @@ def test_channels_last(server: FakeServer, data: DataName) -> None:
     assert server.requests[0].shape == (2, *WINDOW, 1)
 
 
-@pytest.mark.parametrize("data", WAYS)
+@pytest.mark.parametrize("data", TRANSPORTS)
 @pytest.mark.parametrize(
     "reshape",
     [lambda a: a[..., :-1], lambda a: a[:, :1], lambda a: a.transpose(0, 1, 3, 2, 4), lambda a: a[0]],
@@ -256,7 +256,7 @@ def test_a_server_that_stays_away(server: FakeServer) -> None:
     with ring_of(server, reconnect_s=0.3) as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
-        with pytest.raises(DeadlineError, match=r"lost and it was not back within 0\.3 s"):
+        with pytest.raises(DeadlineError, match=r"lost the connection to .* which was not ready again within 0\.3 s"):
             ring.wait(slot)
 
 
@@ -298,7 +298,7 @@ def test_close_gives_up_reconnecting(server: FakeServer) -> None:
     started = time.monotonic()
     ring.close()
     assert time.monotonic() - started < 10
-    with pytest.raises(ServerError, match="was given up"):
+    with pytest.raises(ServerError, match="not sent again, since the ring is closed"):
         ring.wait(slot)
 
 
@@ -356,13 +356,12 @@ def test_any_sequence_of_steps_keeps_results_with_their_windows(steps: list[str]
             if step == "take" and flying:
                 slot, expected = flying.pop(0)
                 assert (ring.wait(slot)[:, 1] == expected).all()
-                assert slot.tag == expected
                 ring.release(slot)
             elif step == "fill" and len(flying) < slots:
                 value += 1
                 slot = ring.acquire()
                 slot.input[:] = value
-                ring.submit(slot, 2, tag=value)
+                ring.submit(slot, 2)
                 flying.append((slot, value))
 
 
@@ -372,7 +371,7 @@ def test_probe_output_channels(server: FakeServer) -> None:
     assert probe_output_channels(transport, open_k, WINDOW, 1) == 2
     assert server.requests[0].shape == (1, 1, *WINDOW)
     assert probe_output_channels(transport, model(dims_out=(7, -1, -1, -1)), WINDOW, 1) == 7
-    assert len(server.requests) == 1  # known: nobody asked
+    assert len(server.requests) == 1  # known from the metadata: no request
     server.reshape = lambda array: array[..., :-1]
     with pytest.raises(ModelError, match=r"answered OUT as \[1, 2, 3, 4, 4\] to an input of \[1, 1, 3, 4, 5\]"):
         probe_output_channels(transport, open_k, WINDOW, 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_server import WAYS, WINDOW, infer_all, opened, ring_on
+from real_server import TRANSPORTS, WINDOW, infer_all, opened, ring_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_leftovers")]
 
@@ -28,18 +28,19 @@ def held_bytes() -> int:
 
 @pytest.fixture(autouse=True)
 def _no_log_records() -> Iterator[None]:
-    """pytest keeps every record of a test, and another test may have lowered the level."""
+    """Records that pytest collects during a test use memory, and an earlier test may have set a lower level."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_no_run_leaves_a_message_or_a_thread(triton_server: Any, control: str, data: str) -> None:
     windows = np.ones((4, 1, *WINDOW), np.float32)
 
     def run() -> None:
-        with opened(triton_server, control, data) as transport, ring_on(transport, slots=2) as ring:
+        transport = opened(triton_server, control, data)
+        with ring_on(transport, slots=2) as ring:
             infer_all(ring, windows, 1)
 
     tracemalloc.start()
@@ -54,4 +55,4 @@ def test_no_run_leaves_a_message_or_a_thread(triton_server: Any, control: str, d
     finally:
         tracemalloc.stop()
     assert after - before < RUNS * MESSAGE / 4
-    assert threading.active_count() <= threads + 2  # a thread may not be idle yet when the next ring asks for one
+    assert threading.active_count() <= threads + 2  # a thread may not be idle yet when the next ring needs one

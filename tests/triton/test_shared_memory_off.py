@@ -148,7 +148,7 @@ def test_other_texts_of_a_lost_connection_are_still_that(text: str) -> None:
 
 
 def test_a_server_without_shared_memory_has_no_leftovers(tmp_path: Path) -> None:
-    """What a killed run left in /dev/shm can be removed beside it: it holds no region."""
+    """Leftovers in /dev/shm can be removed with such a server, which knows no region."""
     name, lock = create_locked(tmp_path)
     os.close(lock)
 

@@ -1,4 +1,4 @@
-"""The ladder: what is tried, why it is left, and that a named choice never falls back."""
+"""The order of data transports: which are tried, why they are skipped, and that a named one never falls back."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_cpu_takes_system_memory_and_says_why_not_cuda(server: FakeServer) -> No
 
 def test_gpu_takes_cuda(server: FakeServer) -> None:
     backend = DeviceBackend(server)
-    with opened(backend) as transport:
-        assert (transport.data, transport.skipped) == ("cuda_shm", [])
-        arena, registration = transport.arena(8192)
-        assert registration is not None
-        assert server.regions[registration.name].kind == "cuda"
-        arena.view(0, (3,), "u1")[:] = 7
-        assert server.memory[registration.name][:4].tolist() == [7, 7, 7, 0]
-        release(arena, registration)
+    transport = opened(backend)
+    assert (transport.data, transport.skipped) == ("cuda_shm", [])
+    arena, registration = transport.arena(8192)
+    assert registration is not None
+    assert server.regions[registration.name].kind == "cuda"
+    arena.view(0, (3,), "u1")[:] = 7
+    assert server.memory[registration.name][:4].tolist() == [7, 7, 7, 0]
+    release(arena, registration)
     assert not server.regions
     assert all(block.closed for block in backend.blocks)
 
@@ -110,7 +110,7 @@ def test_too_little_shared_memory_steps_down_only_where_allowed(server: FakeServ
     fixed = opened(HostBackend(), require="system_shm")
     with pytest.raises(ResourceError, match="of shared memory"):
         fixed.arena(huge)
-    with pytest.raises(ResourceError, match="of memory for the slots"):
+    with pytest.raises(ResourceError, match=r"the slots need .* of memory"):
         transport.arena(huge)  # stepped down, and private memory has no petabyte either
     assert transport.data == "inline"
     assert "MiB of shared memory" in transport.skipped[-1][1]
@@ -123,10 +123,10 @@ def test_room_is_asked_for_before_the_plan(server: FakeServer) -> None:
     assert transport.data == "system_shm"
     transport.make_room(1 << 50)
     assert transport.data == "inline"
-    assert "of shared memory for the slots: /dev/shm has" in transport.skipped[-1][1]
-    transport.make_room(1 << 50)  # nothing to ask for
+    assert "of shared memory, but /dev/shm has" in transport.skipped[-1][1]
+    transport.make_room(1 << 50)  # inline data needs no shared memory
     for option in ("require", "data"):
-        with pytest.raises(ResourceError, match=r"shm-size.*, or leave --data and --require out"):
+        with pytest.raises(ResourceError, match=r"shm-size.*, or omit --data and --require"):
             opened(HostBackend(), **{option: "system_shm"}).make_room(1 << 50)
 
 
@@ -136,7 +136,7 @@ def test_advice_to_choose_only_where_a_choice_was_named(server: FakeServer) -> N
     assert [choice for choice, _ in transport.skipped] == ["cuda_shm", "system_shm"]
     assert not [reason for _, reason in transport.skipped if "--data" in reason or "--require" in reason]
     assert transport.skipped[0][1] == "the cpu backend has no device memory"
-    with pytest.raises(ServerError, match=r"no device memory \(use --device gpu, or leave --data and --require out"):
+    with pytest.raises(ServerError, match=r"no device memory \(use --device gpu, or omit --data and --require"):
         opened(HostBackend(), data="cuda_shm")
 
 
@@ -185,4 +185,4 @@ def test_endpoints_that_nobody_serves() -> None:
 
 
 def test_module_says_what_to_check_for_each_choice() -> None:
-    assert set(module.CHECK) == set(module.LADDER)
+    assert set(module.CHECK) == set(module.DATA_TRANSPORTS)

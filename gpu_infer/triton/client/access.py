@@ -1,4 +1,4 @@
-"""How connections to a server are secured and what they show for themselves: authority, certificate, key, headers."""
+"""TLS certificates and request headers of connections to a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpu_infer.errors import ConfigError
 FILE_LIMIT = 1 << 20  # bytes of a file with headers, certificates or a key
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_OURS = frozenset(
+_RESERVED = frozenset(
     (
         *("accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host"),
         *(
@@ -31,12 +31,12 @@ _OURS = frozenset(
 
 @dataclass(frozen=True)
 class Access:
-    """What connections to a server are made with.
+    """Certificates and headers for connections to a server.
 
-    ca           PEM file of the authorities that may have signed the server's certificate; None: the system's
+    ca           PEM file of the authorities that may sign the server's certificate; None: those of the system
     certificate  PEM file of the client's certificate, with its chain
-    key          PEM file of its private key, not encrypted; None: `certificate` holds it too
-    headers      (name, value) pairs sent with every request; names in lower case. Values never show up in messages.
+    key          PEM file of its private key, not encrypted; None: `certificate` contains it
+    headers      (name, value) pairs sent with every request; names in lower case. No message contains a value.
 
     Raises ConfigError for a key without a certificate.
     """
@@ -59,7 +59,7 @@ class Access:
         return ", ".join(name for name, _ in self.headers)
 
     def pem(self) -> tuple[bytes | None, bytes | None, bytes | None]:
-        """(authorities, key, certificate) as gRPC takes them, after the same checks as `context` makes."""
+        """(authorities, key, certificate) for gRPC, after the checks of `context`."""
         self.context()
         ca = self.ca or _system_authorities()
         certificate = read_file(self.certificate, "--tls-cert") if self.certificate is not None else None
@@ -67,7 +67,7 @@ class Access:
         return (read_file(ca, "--tls-ca") if ca is not None else None), key, certificate
 
     def context(self, create: Callable[..., ssl.SSLContext] = ssl.create_default_context) -> ssl.SSLContext:
-        """A client's TLS context, from `create(cafile=…)`; ConfigError that names the file which cannot be used."""
+        """A client's TLS context from `create(cafile=…)`; ConfigError that names a file that cannot be used."""
         if self.ca is not None:
             read_file(self.ca, "--tls-ca")
         try:
@@ -87,7 +87,7 @@ class Access:
         if self.key is not None:
             read_file(self.key, "--tls-key")
         try:
-            # Without a password of ours, OpenSSL would ask for one on the terminal.
+            # Without the argument `password`, OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self.certificate, self.key, password=b"")
         except (OSError, ssl.SSLError, ValueError) as error:
             raise ConfigError(
@@ -114,7 +114,7 @@ def read_file(path: Path, source: str) -> bytes:
 
 
 def parse_headers(content: str, source: str) -> tuple[tuple[str, str], ...]:
-    """(name, value) of each line "Name: value"; blank lines and lines that begin with # are passed over.
+    """(name, value) of each line "Name: value"; blank lines and lines that begin with # are ignored.
 
     Raises ConfigError that names `source` and the line's number, never the value.
     """
@@ -123,7 +123,7 @@ def parse_headers(content: str, source: str) -> tuple[tuple[str, str], ...]:
         place = f"{source}: line {number}"
         if value is None or not _NAME.fullmatch(name) or name.endswith("-bin"):
             raise ConfigError(f"{place} is no header", remedy='write one "Name: value" a line')
-        if name in _OURS or name.startswith("grpc-"):
+        if name in _RESERVED or name.startswith("grpc-"):
             raise ConfigError(f"{place}: header {name} belongs to the protocol", remedy="leave it out")
         if not _VALUE.fullmatch(value):
             raise ConfigError(
@@ -144,7 +144,7 @@ def _header_lines(content: str) -> Iterator[tuple[int, str, str | None]]:
 
 
 def _system_authorities() -> Path | None:
-    """The authorities that Python's TLS trusts, so that gRPC trusts the same; None: those that gRPC brings."""
+    """The authorities that Python's TLS trusts, so that gRPC trusts the same; None: gRPC uses its own."""
     path = ssl.get_default_verify_paths().cafile
     return Path(path) if path is not None else None
 

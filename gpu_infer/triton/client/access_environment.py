@@ -1,4 +1,4 @@
-"""`Access` from options and environment variables; an option wins over its variable."""
+"""`Access` from options and environment variables; an option overrides its variable."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def access_from_environment(
     tls_key: str | Path | None = None,
     headers: str | Path | None = None,
 ) -> Access:
-    """Certificates and headers as the options, else the variables, name them.
+    """Certificates and headers from the options, else from the variables.
 
-    headers  file with one "Name: value" a line. A value belongs in no option: other users see a process's arguments.
+    headers  file with one "Name: value" a line. No option takes a value: other users can see a process's arguments.
     Raises ConfigError that names the option or variable, the file and the line, never a header's value.
     """
     certificate = _path(tls_cert, environ, CERTIFICATE)
@@ -44,13 +44,13 @@ def _path(option: str | Path | None, environ: Mapping[str, str], variable: str) 
 def _headers(option: str | Path | None, environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     content, path = environ.get(HEADERS, ""), _path(None, environ, HEADERS_FILE)
     if option is not None:
-        return _headers_of(Path(option), "--headers")
+        return _read_headers(Path(option), "--headers")
     if content.strip() and path is not None:
         raise ConfigError(f"{HEADERS} and {HEADERS_FILE} are both set", remedy="keep one of them")
-    return _headers_of(path, HEADERS_FILE) if path is not None else parse_headers(content, HEADERS)
+    return _read_headers(path, HEADERS_FILE) if path is not None else parse_headers(content, HEADERS)
 
 
-def _headers_of(path: Path, source: str) -> tuple[tuple[str, str], ...]:
+def _read_headers(path: Path, source: str) -> tuple[tuple[str, str], ...]:
     content = read_file(path, source)
     try:
         return parse_headers(content.decode("ascii"), f"{source}: {path}")

@@ -1,7 +1,7 @@
-"""What a server's answers must look like before anything here believes them.
+"""Checks of a server's answers, field by field.
 
-Any program may listen on the port: each field is checked for its type and range, and `Malformed` says what was found.
-The clients turn it, and whatever else goes wrong while an answer is read, into a ServerError.
+Any program may listen on the port: the type and the range of each field are checked, and `Malformed` names the field
+and its value. The clients turn it, and every other error while an answer is read, into a ServerError.
 """
 
 from __future__ import annotations
@@ -9,26 +9,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.triton.client.failures import one_line
-from gpu_infer.triton.client.protocol import (
-    InferReply,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
-    RegionInfo,
-    RegionKind,
-    TensorMetadata,
-)
+from gpu_infer.triton.client.protocol import InferReply, RegionInfo, RegionKind
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata, TensorMetadata
 
 ANSWER_LIMIT = 16 << 20  # bytes of every answer but inline outputs; an index of 10,000 models takes 1 MiB
 LARGEST_SIZE = 2**31 - 1  # of one axis
 AXES_LIMIT = 32
-ITEM_TYPES: dict[str, np.dtype[Any]] = {
+ITEM_TYPES: dict[str, np.dtype[np.generic]] = {
     "FP16": np.dtype(np.float16),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
@@ -41,7 +33,7 @@ class Malformed(ValueError):
     """An answer that no Triton gives."""
 
 
-def decoded(body: bytes) -> Any:
+def decode(body: bytes) -> object:
     """The JSON document in `body`; Malformed for anything else."""
     try:
         return json.loads(body)
@@ -52,19 +44,19 @@ def decoded(body: bytes) -> Any:
         raise Malformed(f"no JSON ({one_line(error, 80)}): {start!r}" if body else "nothing") from None
 
 
-def mapping(value: Any, what: str) -> Mapping[str, Any]:
+def mapping(value: object, what: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise Malformed(f"{what} is {_kind(value)}, expected an object")
     return value
 
 
-def sequence(value: Any, what: str) -> list[Any]:
+def sequence(value: object, what: str) -> list[object]:
     if not isinstance(value, list):
         raise Malformed(f"{what} is {_kind(value)}, expected a list")
     return value
 
 
-def text(value: Any, what: str) -> str:
+def text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise Malformed(f"{what} is {_kind(value)}, expected a text")
     if not value.isprintable():
@@ -72,41 +64,49 @@ def text(value: Any, what: str) -> str:
     return value
 
 
-def whole(value: Any, what: str, lowest: int, highest: int = LARGEST_SIZE) -> int:
+def whole(value: object, what: str, lowest: int, highest: int = LARGEST_SIZE) -> int:
     """`value` as an integer from `lowest` to `highest`; int64 fields of protobuf's JSON are texts of digits."""
     if isinstance(value, str) and len(value) <= 20 and value.isascii() and value.removeprefix("-").isdigit():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        shown = one_line(repr(value), 40) if isinstance(value, int | float | str) else _kind(value)
-        raise Malformed(f"{what} is {shown}, expected an integer from {lowest} to {highest}")
+        description = one_line(repr(value), 40) if isinstance(value, int | float | str) else _kind(value)
+        raise Malformed(f"{what} is {description}, expected an integer from {lowest} to {highest}")
     return value
 
 
-def shape(sizes: Iterable[Any], what: str, lowest: int) -> tuple[int, ...]:
+def shape(sizes: Iterable[object], what: str, lowest: int) -> tuple[int, ...]:
     axes = tuple(whole(size, f"an axis of {what}", lowest) for size in sizes)
     if len(axes) > AXES_LIMIT:
         raise Malformed(f"{what} has {len(axes)} axes, expected at most {AXES_LIMIT}")
     return axes
 
 
-def tensor(name: Any, datatype: Any, sizes: Iterable[Any]) -> TensorMetadata:
+def tensor(name: object, datatype: object, sizes: Iterable[object]) -> TensorMetadata:
     name = text(name, "a tensor's name")
     return TensorMetadata(name, text(datatype, f"the datatype of {name}"), shape(sizes, name, -1))
 
 
+def model_name(expected: str, name: object) -> str:
+    """The name in an answer about the model `expected`; a different one would direct later requests to that model."""
+    if text(name, "the model's name") != expected:
+        raise Malformed(f"metadata of model {name!r}, expected those of {expected!r}")
+    return expected
+
+
 def metadata(
-    asked: str, name: Any, versions: Iterable[Any], platform: Any, inputs: tuple[Any, ...], outputs: tuple[Any, ...]
+    name: str,
+    versions: Iterable[object],
+    platform: object,
+    inputs: tuple[TensorMetadata, ...],
+    outputs: tuple[TensorMetadata, ...],
 ) -> ModelMetadata:
-    """Of the model `asked`: an answer about another one would send later requests there."""
-    if text(name, "the model's name") != asked:
-        raise Malformed(f"metadata of model {name!r}, expected those of {asked!r}")
     numbers = tuple(text(version, "a version") for version in versions)
     for number in numbers:
         whole(number, "a version", 1, 10**18)
-    return ModelMetadata(asked, numbers, text(platform, "the platform"), inputs, outputs)
+    return ModelMetadata(name, numbers, text(platform, "the platform"), inputs, outputs)
 
 
-def json_metadata(asked: str, document: Any) -> ModelMetadata:
+def json_metadata(expected: str, document: object) -> ModelMetadata:
     fields = mapping(document, "the metadata")
 
     def tensors(key: str) -> tuple[TensorMetadata, ...]:
@@ -116,12 +116,11 @@ def json_metadata(asked: str, document: Any) -> ModelMetadata:
         )
 
     versions = sequence(fields.get("versions", []), "versions")
-    return metadata(
-        asked, fields.get("name"), versions, fields.get("platform", ""), tensors("inputs"), tensors("outputs")
-    )
+    inputs, outputs = tensors("inputs"), tensors("outputs")
+    return metadata(model_name(expected, fields.get("name")), versions, fields.get("platform", ""), inputs, outputs)
 
 
-def json_config(document: Any) -> ModelConfig:
+def json_config(document: object) -> ModelConfig:
     fields = mapping(document, "the configuration")
     policy = mapping(fields.get("model_transaction_policy", {}), "model_transaction_policy")
     inputs = [mapping(entry, "an input") for entry in sequence(fields.get("input", []), "input")]
@@ -137,14 +136,14 @@ def json_config(document: Any) -> ModelConfig:
     )
 
 
-def json_index(document: Any) -> list[ModelEntry]:
+def json_index(document: object) -> list[ModelEntry]:
     return [
         entry(e.get("name"), e.get("version", ""), e.get("state", ""), e.get("reason", ""))
         for e in (mapping(item, "a model of the index") for item in sequence(document, "the index"))
     ]
 
 
-def entry(name: Any, version: Any, state: Any, reason: Any) -> ModelEntry:
+def entry(name: object, version: object, state: object, reason: object) -> ModelEntry:
     name = text(name, "a model's name")
     version = text(str(version) if isinstance(version, int) else version, f"the version of {name}")
     if not isinstance(reason, str):
@@ -152,26 +151,26 @@ def entry(name: Any, version: Any, state: Any, reason: Any) -> ModelEntry:
     return ModelEntry(name, version, text(state, f"the state of {name}"), one_line(reason))
 
 
-def json_regions(document: Any, kind: RegionKind) -> list[RegionInfo]:
+def json_regions(document: object, kind: RegionKind) -> list[RegionInfo]:
     regions = [mapping(item, "a region") for item in sequence(document, "the regions")]
     return [
         region(r.get("name"), kind, r.get("key", "") if kind == "system" else "", r.get("byte_size")) for r in regions
     ]
 
 
-def region(name: Any, kind: RegionKind, key: Any, nbytes: Any) -> RegionInfo:
+def region(name: object, kind: RegionKind, key: object, nbytes: object) -> RegionInfo:
     return RegionInfo(
         text(name, "a region's name"), kind, text(key, "a region's key"), whole(nbytes, "a region's size", 0, 2**63)
     )
 
 
 def json_reply(body: bytes, header: object, output_name: str, inline: bool) -> InferReply:
-    """The reply in an answer of JSON, `header` bytes long (None: all of it), and the outputs' bytes behind it.
+    """The reply in an answer that begins with JSON of `header` bytes (None: all of it); the outputs' bytes follow it.
 
     Raises Malformed unless the bytes are exactly those that the JSON announces.
     """
     length = len(body) if header is None else whole(header, "Inference-Header-Content-Length", 0, len(body))
-    header = mapping(decoded(body[:length]), "the reply")
+    header = mapping(decode(body[:length]), "the reply")
     offset, reply = length, InferReply((), "", None)
     for item in sequence(header.get("outputs"), "outputs"):
         output = mapping(item, "an output")
@@ -191,8 +190,8 @@ def json_reply(body: bytes, header: object, output_name: str, inline: bool) -> I
     return reply
 
 
-def array(content: bytes | memoryview, datatype: str, sizes: tuple[int, ...], name: str) -> NDArray[Any]:
-    """Read-only view of an output's bytes; Malformed unless they are as many as shape and datatype need."""
+def array(content: bytes | memoryview, datatype: str, sizes: tuple[int, ...], name: str) -> NDArray[np.generic]:
+    """Read-only view of an output's bytes; Malformed unless shape and datatype need exactly so many."""
     dtype = ITEM_TYPES.get(datatype)
     if dtype is None:
         raise Malformed(f"output {name} is {datatype or 'of no datatype'}, expected numbers")
@@ -204,13 +203,13 @@ def array(content: bytes | memoryview, datatype: str, sizes: tuple[int, ...], na
     return values
 
 
-def _flag(value: Any, what: str) -> bool:
+def _flag(value: object, what: str) -> bool:
     if not isinstance(value, bool):
         raise Malformed(f"{what} is {_kind(value)}, expected true or false")
     return value
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     kinds = {
         dict: "an object",
         list: "a list",

@@ -1,4 +1,4 @@
-"""File descriptors that a connection needs: gRPC aborts the process if it gets none."""
+"""Check for free file descriptors before a connection: gRPC aborts the process if it gets none."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from gpu_infer.errors import ResourceError
 
 NEEDED = 8
-"""For one client: epoll sets, events that wake them, a socket."""
+"""Of one client: epoll sets, events that wake them, a socket."""
 
 
 def check_descriptors() -> None:
-    """Raises ResourceError if this process may open fewer than `NEEDED` more files."""
+    """Raise ResourceError if this process may open fewer than `NEEDED` more files."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    left = limit - len(list(Path("/proc/self/fd").iterdir())) + 1  # listing takes one
-    if limit != resource.RLIM_INFINITY and left < NEEDED:
+    free = limit - len(list(Path("/proc/self/fd").iterdir())) + 1  # the listing itself needs one
+    if limit != resource.RLIM_INFINITY and free < NEEDED:
         raise ResourceError(
-            f"{left} more files may be opened (of {limit}), expected at least {NEEDED} for a connection to Triton",
+            f"{free} more files may be opened (of {limit}), expected at least {NEEDED} for a connection to Triton",
             remedy="raise the limit of open files (ulimit -n), at least 256 are needed",
         )

@@ -1,6 +1,6 @@
-"""Where a Triton server is reached: host:port per protocol, or one address whose protocol nobody said.
+"""Addresses of a Triton server: host:port for each protocol, or one address whose protocol is not known.
 
-`https://host:port` and `grpcs://host:port` say the protocol, and that the connection is encrypted (TLS).
+`https://host:port` and `grpcs://host:port` name the protocol of an encrypted connection (TLS).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TLS_SCHEMES: dict[str, ControlName] = {"https://": "http", "grpcs://": "grpc"}
 
 
 def tls_protocol(uri: str) -> ControlName | None:
-    """The protocol of an address with TLS, None for one without."""
+    """The protocol of an address with TLS; None for an address without TLS."""
     return next((name for scheme, name in TLS_SCHEMES.items() if uri.strip().startswith(scheme)), None)
 
 
@@ -34,9 +34,9 @@ def without_scheme(uri: str) -> str:
 
 
 def parse_uri(uri: str) -> tuple[str, int]:
-    """("host", port) of "host:port"; an IPv6 address stands in brackets and is returned without them.
+    """("host", port) of "host:port"; an IPv6 address needs brackets and is returned without them.
 
-    `https://` and `grpcs://` may stand before it. Raises ConfigError for another scheme, a path, a missing port, a port
+    `https://` or `grpcs://` may precede it. Raises ConfigError for another scheme, a path, a missing port, a port
     outside 1…65535, and a host name that IDNA refuses.
     """
     text = uri.strip()
@@ -69,12 +69,12 @@ def parse_uri(uri: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _refused(uri: str, found: str) -> ConfigError:
-    return ConfigError(f"Triton address {_shown(uri)} {found}", remedy=REMEDY)
+def _refused(uri: str, fault: str) -> ConfigError:
+    return ConfigError(f"Triton address {_quote(uri)} {fault}", remedy=REMEDY)
 
 
-def _shown(uri: str) -> str:
-    """An address for a message, without the password that somebody may have written into it."""
+def _quote(uri: str) -> str:
+    """An address for a message, without a password that it may contain."""
     return repr(_PASSWORD.sub(":***@", uri))
 
 
@@ -83,9 +83,9 @@ class Endpoints:
     """At least one address, each "host:port", after https:// or grpcs:// with TLS.
 
     http, grpc  addresses of a known protocol
-    either      an address that may speak either, as NVIDIA_CLARA_TRTISURI gives it; with TLS, the one that it names
+    either      an address that may be of either protocol, as in NVIDIA_CLARA_TRTISURI; with TLS, of the one it names
     access      certificates and headers for all of them
-    Raises ConfigError when none is given, one is malformed, or TLS files come with an address that has no TLS.
+    Raises ConfigError if there is no address, one is malformed, or there are TLS files for an address without TLS.
     """
 
     http: str | None = None
@@ -117,10 +117,10 @@ class Endpoints:
             )
 
     def candidates(self, control: str = "auto") -> list[tuple[ControlName, str]]:
-        """(protocol, address) pairs in the order in which they are tried.
+        """(protocol, address) pairs, to be tried in this order.
 
         control  "grpc", "http" or "auto": addresses of a known protocol come first, gRPC before HTTP.
-        Raises ConfigError when no address can speak the protocol asked for.
+        Raises ConfigError if no address is of the protocol `control`.
         """
         if control not in ("auto", "grpc", "http"):
             raise ConfigError(f"control {control!r} is unknown", remedy="use auto, grpc or http")
@@ -133,11 +133,11 @@ class Endpoints:
             protocol = tls_protocol(self.either)
             names: tuple[ControlName, ...] = ("grpc", "http") if protocol is None else (protocol,)
             known += [(name, self.either) for name in names]
-        found = [pair for pair in dict.fromkeys(known) if control in ("auto", pair[0])]
-        if not found:
-            given = ", ".join(f"{protocol} {address}" for protocol, address in known)
+        candidates = [pair for pair in dict.fromkeys(known) if control in ("auto", pair[0])]
+        if not candidates:
+            addresses = ", ".join(f"{protocol} {address}" for protocol, address in known)
             raise ConfigError(
-                f"control {control} was asked for, but only {given} is given",
+                f"control {control} was asked for, but only {addresses} is given",
                 remedy=f"give the server's {control} address, or use --control auto",
             )
-        return found
+        return candidates

@@ -1,4 +1,4 @@
-"""How a refusal or a broken connection becomes one of our errors, whichever protocol carried it."""
+"""Errors for refused calls and broken connections, the same for both protocols."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpu_infer.errors import DeadlineError, ModelError, ServerError
 
 Subject = Literal["server", "model"]
 
-TEXT_LIMIT = 400  # characters of a server's message that are quoted; Python tracebacks of a model can run to pages
+TEXT_LIMIT = 400  # characters of a quoted message of the server; a model's Python traceback can fill pages
 
 RAISE_DEADLINE = "raise the deadline (--deadline)"
 
@@ -21,49 +21,49 @@ SMALL_POOL = (
 DENIED = ("UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403", "407")
 
 _GATEWAY_STATUS = ("502", "504", *map(str, range(520, 531)))
-"""Answers of a proxy that does not reach what is behind it; Triton gives none of them."""
+"""Status of answers of a proxy that does not reach the server; Triton sends none of them."""
 
 _GATEWAY_TEXT = re.compile(
     r"(Received http2 header with status: |http1\.x server \(HTTP status )(502|503|504|52\d|530)\b",
 )
-"""gRPC's words for such an answer, over HTTP/2 and over HTTP/1."""
+"""gRPC's messages about such an answer, over HTTP/2 and over HTTP/1."""
 
 ALLOW = "start the server with --allow-client-shm=true, without which releases from 2.69 on refuse"
 
 
 UNREACHABLE = "server or proxy not reachable: "
-"""What the message of `unreachable` says in front of the proxy's words."""
+"""The part of the message of `unreachable` before the proxy's text."""
 
 
 class ConnectionLost(ServerError):
-    """The server cannot be reached, or went away during a call: worth another try once it is back."""
+    """The server cannot be reached, or the connection broke during a call: try again when it is ready."""
 
 
 class RegionUnknown(ServerError):
-    """A request named a shared-memory region that the server does not know, as after its restart."""
+    """A request names a shared-memory region that the server does not know, for example after its restart."""
 
 
 class RegionExists(ServerError):
-    """A region of that name is registered already."""
+    """The server knows a region of that name already."""
 
 
 class RegionBusy(ServerError):
-    """A region cannot be unregistered yet: the server still works on a request that uses it."""
+    """A region cannot be unregistered yet: the server works on a request that uses it."""
 
 
 class AccessDenied(ServerError):
-    """The server refuses us, or we its certificate: no wait mends that."""
+    """The server denies access, or its certificate is not trusted: waiting does not help."""
 
 
 class SharedMemoryOff(ServerError):
-    """The server takes no shared memory from clients: it knows no region, and will take none."""
+    """The server accepts no shared memory from clients, so it knows no region."""
 
     def __init__(self, message: str, *, remedy: str | None = ALLOW) -> None:
         super().__init__(message, remedy=remedy)
 
 
 def says_shared_memory_is_off(text: str) -> bool:
-    """Whether a server's words are those of one that was started without shared memory for clients."""
+    """Whether a message is that of a server that was started without shared memory for clients."""
     words = text.lower()
     if "client-shm" in words or "client_shm" in words:
         return True
@@ -71,7 +71,7 @@ def says_shared_memory_is_off(text: str) -> bool:
 
 
 def one_line(text: object, limit: int = TEXT_LIMIT) -> str:
-    """`text` without line breaks and terminal controls, cut where it gets longer than `limit` characters."""
+    """`text` without line breaks and terminal controls, cut to `limit` characters."""
     line = " ".join(str(text).split())
     if not line.isprintable():
         line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
@@ -87,14 +87,14 @@ def deadline(what: str, url: str, seconds: float) -> DeadlineError:
 
 
 def with_option(error: DeadlineError, advice: str) -> DeadlineError:
-    """The same error with a remedy that begins with the option that sets its limit; its caller knows which."""
+    """The same error with a remedy that begins with the option that sets its limit, which the caller knows."""
     return DeadlineError(error.message, remedy=f"{advice}, or {error.remedy}")
 
 
 def malformed(what: str, url: str, reason: object) -> ServerError:
-    """The error of an answer that cannot be read, or is none that Triton gives."""
+    """The error of an answer that cannot be read, or that no Triton sends."""
     if isinstance(reason, Exception) and type(reason).__module__ == "builtins":
-        reason = f"{type(reason).__name__}: {reason}"  # a KeyError's text alone says nothing
+        reason = f"{type(reason).__name__}: {reason}"  # the text of a KeyError alone does not explain it
     return ServerError(
         f"{what} at {url}: the answer cannot be used: {one_line(reason)}",
         remedy="check that a Triton server listens there, with nothing in between that changes its answers",
@@ -102,7 +102,7 @@ def malformed(what: str, url: str, reason: object) -> ServerError:
 
 
 def access_denied(what: str, url: str, reason: object) -> AccessDenied:
-    """The error of a server that wants credentials, or whose certificate cannot be verified."""
+    """The error of a server that requires credentials, or whose certificate cannot be verified."""
     line = one_line(reason)
     if says_certificate_failed(line):
         remedy = (
@@ -114,13 +114,13 @@ def access_denied(what: str, url: str, reason: object) -> AccessDenied:
 
 
 def says_certificate_failed(text: str) -> bool:
-    """Whether a TLS library's words are those of a certificate that it does not trust."""
+    """Whether a message of a TLS library is about a certificate that it does not trust."""
     words = text.lower().replace("_", " ")
     return "certificate verify failed" in words or "hostname verification" in words
 
 
 def connection_lost(what: str, url: str, reason: object) -> ConnectionLost:
-    """The error of a call that did not reach the server, or lost it."""
+    """The error of a call that did not reach the server, or whose connection broke."""
     return ConnectionLost(
         f"{what} at {url}: connection failed: {one_line(reason)}",
         remedy="check that Triton runs and that address, port and protocol are right",
@@ -128,7 +128,7 @@ def connection_lost(what: str, url: str, reason: object) -> ConnectionLost:
 
 
 def is_gateway(status: str, text: str) -> bool:
-    """Whether a proxy answered in the place of the server; Triton's own 503 has a text of its own."""
+    """Whether a proxy answered in place of the server; Triton's 503 has a text without its status."""
     if status == "503":
         return text.startswith("status 503")
     return status in _GATEWAY_STATUS or (
@@ -137,7 +137,7 @@ def is_gateway(status: str, text: str) -> bool:
 
 
 def unreachable(what: str, url: str, reason: object) -> ConnectionLost:
-    """The error of a call that a proxy answered, because it did not reach the server, or not in time."""
+    """The error of a call that a proxy answered because it did not reach the server, or not in time."""
     return ConnectionLost(
         f"{what} at {url}: {UNREACHABLE}{one_line(reason)}",
         remedy="check that Triton runs, and the proxy or gateway at this address: where it sends requests, and how long"
@@ -146,10 +146,11 @@ def unreachable(what: str, url: str, reason: object) -> ConnectionLost:
 
 
 def refusal(what: str, url: str, status: str, text: object, subject: Subject) -> ServerError:
-    """The error for a server's answer.
+    """The error for a call that the server refuses.
 
-    status   Triton's or gRPC's word, or an HTTP code: "NOT_FOUND", "404"; what: the call, for the message
-    subject  "model": an answer that fits nothing more special is a ModelError; "server": a ServerError
+    what     the call, for the message
+    status   Triton's or gRPC's name of the status, or an HTTP code: "NOT_FOUND", "404"
+    subject  "model": a ModelError unless a more special error fits; "server": a ServerError
     """
     line = one_line(text or "") or f"refused with status {status or 'unknown'}, without a text"
     message = f"{what} at {url}: {line}"
@@ -161,10 +162,10 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
         return RegionExists(message)
     if "currently in use" in line:
         return RegionBusy(message)
-    if "shared memory pool" in str(text):  # the Python backend's, through which its tensors go
+    if "shared memory pool" in str(text):  # of the Python backend, for its tensors
         remedy = SMALL_POOL
         return ModelError(message, remedy=remedy) if subject == "model" else ServerError(message, remedy=remedy)
-    if says_shared_memory_is_off(line):  # whatever the status: UNAVAILABLE and 503 are in use for it
+    if says_shared_memory_is_off(line):  # for any status: servers send UNAVAILABLE and 503, too
         return SharedMemoryOff(message)
     if "has no available versions" in line:
         return ModelError(message, remedy="the model is not loaded: see the server's log")

@@ -1,4 +1,4 @@
-"""`Control` over gRPC."""
+"""`TritonClient` over gRPC."""
 
 from __future__ import annotations
 
@@ -6,35 +6,30 @@ import base64
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-import grpc  # type: ignore[import-untyped]
-import numpy as np
+import grpc
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from gpu_infer.triton.client import answers
+from gpu_infer.triton.client import answers, grpc_messages
 from gpu_infer.triton.client.access import Access
+from gpu_infer.triton.client.base import BaseClient, Exchange, fill_tensors
 from gpu_infer.triton.client.descriptors import check_descriptors
 from gpu_infer.triton.client.endpoints import ControlName, tls_protocol, without_scheme
 from gpu_infer.triton.client.failures import Subject, connection_lost, deadline, malformed, refusal
 from gpu_infer.triton.client.protocol import (
-    CALL_TIMEOUT_S,
     LONGEST_S,
     MESSAGE_LIMIT,
     InferReply,
     InferRequest,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
     RegionInfo,
     RegionKind,
-    RegionSlice,
-    check_message_size,
-    checked_region_name,
 )
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
-T = TypeVar("T")
+Message = Any  # a message of Triton's protobuf schema, which has no types: grpc_messages.py names the fields in use
 
 _SERVICE = "inference.GRPCInferenceService"
 _LIMITS = {
@@ -47,8 +42,8 @@ CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.service_config", json.dumps(_LIMITS)),
-    ("grpc.service_config_disable_resolution", 1),  # a DNS record has no say in these limits
-    # Nothing compressed is asked for, and nothing inflated: a small answer stays a small one.
+    ("grpc.service_config_disable_resolution", 1),  # no DNS record changes these limits
+    # Compressed answers are neither requested nor inflated: a small answer cannot become a large one.
     ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.per_message_decompression", 0),
     # One connection per client: shared subchannels would share their back-off after a restart too.
@@ -59,16 +54,16 @@ CHANNEL_OPTIONS = [
     # Notices a host that vanished; Triton allows one ping in 5 minutes by default: stay above that.
     ("grpc.keepalive_time_ms", 330_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.enable_http_proxy", 0),  # a proxy of the environment has no business between us and the server
+    ("grpc.enable_http_proxy", 0),  # never through a proxy that the environment names
 ]
 
 
-# An answer that is no message becomes our error; grpc need not print a traceback of it, too.
+# An answer that is no message becomes a ServerError; grpc must not print a traceback of it as well.
 logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
 
 
-class GrpcClient:
-    """One channel with its own connection; see `client.Control`."""
+class GrpcClient(BaseClient[Message]):
+    """One channel with its own connection; see `protocol.TritonClient`."""
 
     name: ControlName = "grpc"
 
@@ -82,12 +77,15 @@ class GrpcClient:
             without_scheme(url), creds=credentials, channel_args=CHANNEL_OPTIONS
         )
 
-    def _call(
-        self, what: str, subject: Subject, timeout: float, call: Callable[..., Any], read: Callable[[Any], T]
-    ) -> T:
-        """What `read` makes of the answer of `call(headers=…, client_timeout=…)`."""
+    def abort(self) -> None:
+        self._client.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _send(self, what: str, subject: Subject, timeout: float, send: Callable[..., Message]) -> Message:
         try:
-            answer = call(headers=self._headers, client_timeout=min(timeout, LONGEST_S))
+            return send(headers=self._headers, client_timeout=min(timeout, LONGEST_S))
         except InferenceServerException as error:
             status = (error.status() or "").removeprefix("StatusCode.")
             text = error.message()
@@ -96,175 +94,60 @@ class GrpcClient:
             if status == "INTERNAL" and "deserializing response" in (text or ""):
                 raise malformed(what, self.url, "no message of its kind, or a compressed one") from None
             raise refusal(what, self.url, status, text, subject) from None
-        except ValueError as error:  # grpc's word for a call on a closed channel
+        except ValueError as error:  # grpc raises it for a call on a closed channel
             raise connection_lost(what, self.url, error) from None
-        try:
-            return read(answer)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise malformed(what, self.url, error) from None
 
-    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return self._call("liveness", "server", timeout, self._client.is_server_live, bool)
+    # -- one exchange per call ---------------------------------------------------------------------------
+    def _server_live(self) -> Exchange[Message, bool]:
+        return Exchange(self._client.is_server_live, bool)
 
-    def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str:
-        return self._call(
-            "metadata",
-            "server",
-            timeout,
-            self._client.get_server_metadata,
-            lambda found: answers.text(found.version, "the server's version"),
-        )
+    def _server_version(self) -> Exchange[Message, str]:
+        return Exchange(self._client.get_server_metadata, grpc_messages.read_version)
 
-    def model_ready(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> bool:
-        return self._call(
-            f"readiness of model {model}",
-            "model",
-            timeout,
-            lambda **options: self._client.is_model_ready(model, version, **options),
-            bool,
-        )
+    def _model_ready(self, model: str, version: str) -> Exchange[Message, bool]:
+        return Exchange(partial(self._client.is_model_ready, model, version), bool)
 
-    def model_metadata(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelMetadata:
-        def read(found: Any) -> ModelMetadata:
-            inputs, outputs = (
-                tuple(answers.tensor(t.name, t.datatype, t.shape) for t in tensors)
-                for tensors in (found.inputs, found.outputs)
-            )
-            return answers.metadata(model, found.name, found.versions, found.platform, inputs, outputs)
+    def _model_metadata(self, model: str, version: str) -> Exchange[Message, ModelMetadata]:
+        send = partial(self._client.get_model_metadata, model, version)
+        return Exchange(send, partial(grpc_messages.read_metadata, model))
 
-        return self._call(
-            f"metadata of model {model}",
-            "model",
-            timeout,
-            lambda **options: self._client.get_model_metadata(model, version, **options),
-            read,
-        )
+    def _model_config(self, model: str, version: str) -> Exchange[Message, ModelConfig]:
+        return Exchange(partial(self._client.get_model_config, model, version), grpc_messages.read_config)
 
-    def model_config(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelConfig:
-        def read(found: Any) -> ModelConfig:
-            config = found.config
-            return ModelConfig(
-                answers.whole(config.max_batch_size, "max_batch_size", 0),
-                answers.text(config.backend or config.platform, "the backend"),
-                bool(config.model_transaction_policy.decoupled),
-                frozenset(answers.text(t.name, "an input's name") for t in config.input if t.optional),
-            )
+    def _model_index(self) -> Exchange[Message, list[ModelEntry]]:
+        return Exchange(self._client.get_model_repository_index, grpc_messages.read_index)
 
-        return self._call(
-            f"configuration of model {model}",
-            "model",
-            timeout,
-            lambda **options: self._client.get_model_config(model, version, **options),
-            read,
-        )
+    def _load_model(self, model: str) -> Exchange[Message, None]:
+        return Exchange(partial(self._client.load_model, model), _ignore)
 
-    def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]:
-        return self._call(
-            "repository index",
-            "server",
-            timeout,
-            self._client.get_model_repository_index,
-            lambda found: [answers.entry(m.name, m.version, m.state, m.reason) for m in found.models],
-        )
+    def _register_system(self, name: str, key: str, nbytes: int) -> Exchange[Message, None]:
+        return Exchange(partial(self._client.register_system_shared_memory, name, key, nbytes), _ignore)
 
-    def load_model(self, model: str, timeout: float) -> None:
-        self._call(
-            f"loading model {model}",
-            "model",
-            timeout,
-            lambda **options: self._client.load_model(model, **options),
-            lambda _: None,
-        )
-
-    def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
-        self._call(
-            f"registering {key}",
-            "server",
-            timeout,
-            lambda **options: self._client.register_system_shared_memory(name, key, nbytes, **options),
-            lambda _: None,
-        )
-
-    def register_cuda_region(
-        self, name: str, ipc_handle: bytes, device: int, nbytes: int, timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def _register_cuda(self, name: str, ipc_handle: bytes, device: int, nbytes: int) -> Exchange[Message, None]:
         handle = base64.b64encode(ipc_handle)
-        self._call(
-            f"registering CUDA block {name}",
-            "server",
-            timeout,
-            lambda **options: self._client.register_cuda_shared_memory(name, handle, device, nbytes, **options),
-            lambda _: None,
-        )
+        return Exchange(partial(self._client.register_cuda_shared_memory, name, handle, device, nbytes), _ignore)
 
-    def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
-        checked_region_name(name)
-        forget = (
-            self._client.unregister_system_shared_memory
-            if kind == "system"
-            else self._client.unregister_cuda_shared_memory
-        )
-        self._call(
-            f"unregistering {name}", "server", timeout, lambda **options: forget(name, **options), lambda _: None
-        )
+    def _unregister(self, name: str, kind: RegionKind) -> Exchange[Message, None]:
+        if kind == "system":
+            return Exchange(partial(self._client.unregister_system_shared_memory, name), _ignore)
+        return Exchange(partial(self._client.unregister_cuda_shared_memory, name), _ignore)
 
-    def registered_regions(self, timeout: float = CALL_TIMEOUT_S) -> dict[str, RegionInfo]:
-        regions = self._call(
-            "listing shared memory",
-            "server",
-            timeout,
-            self._client.get_system_shared_memory_status,
-            lambda found: [answers.region(r.name, "system", r.key, r.byte_size) for r in found.regions.values()],
-        )
-        regions += self._call(
-            "listing CUDA shared memory",
-            "server",
-            timeout,
-            self._client.get_cuda_shared_memory_status,
-            lambda found: [answers.region(r.name, "cuda", "", r.byte_size) for r in found.regions.values()],
-        )
-        return {region.name: region for region in regions}
+    def _regions(self, kind: RegionKind) -> Exchange[Message, list[RegionInfo]]:
+        read = partial(grpc_messages.read_regions, kind)
+        if kind == "system":
+            return Exchange(self._client.get_system_shared_memory_status, read)
+        return Exchange(self._client.get_cuda_shared_memory_status, read)
 
-    def infer(self, request: InferRequest, timeout: float) -> InferReply:
-        check_message_size(request)
+    def _infer(self, request: InferRequest) -> Exchange[Message, InferReply]:
         source = triton.InferInput(request.input_name, list(request.shape), request.datatype)
-        if isinstance(request.source, RegionSlice):
-            source.set_shared_memory(request.source.name, request.source.nbytes, request.source.offset)
-        else:
-            source.set_data_from_numpy(np.ascontiguousarray(request.source))
         sink = triton.InferRequestedOutput(request.output_name)
-        if request.sink is not None:
-            sink.set_shared_memory(request.sink.name, request.sink.nbytes, request.sink.offset)
-        return self._call(
-            f"inference of model {request.model}",
-            "model",
-            timeout,
-            lambda **options: self._client.infer(request.model, [source], request.version, outputs=[sink], **options),
-            lambda result: _reply(result.get_response(), request.output_name, request.sink is None),
+        fill_tensors(request, source, sink)
+        read = partial(grpc_messages.read_reply, request.output_name, request.sink is None)
+        return Exchange(
+            partial(self._client.infer, request.model, [source], request.version, outputs=[sink]),
+            lambda result: read(result.get_response()),
         )
 
-    def abort(self) -> None:
-        self._client.close()
 
-    def close(self) -> None:
-        self._client.close()
-
-
-def _reply(message: Any, output_name: str, inline: bool) -> InferReply:
-    """Of a ModelInferResponse, whose raw contents lie in the order of the outputs that are not in a region."""
-    reply, raw = InferReply((), "", None), 0
-    for output in message.outputs:
-        in_region = "shared_memory_region" in output.parameters
-        if output.name == output_name:
-            if reply.datatype:
-                raise answers.Malformed(f"output {output_name} twice")
-            sizes = answers.shape(output.shape, output_name, 0)
-            datatype = answers.text(output.datatype, f"the datatype of {output_name}")
-            if inline and raw >= len(message.raw_output_contents):
-                raise answers.Malformed(f"output {output_name} has no bytes")
-            content = message.raw_output_contents[raw] if inline else b""
-            reply = InferReply(
-                sizes, datatype, answers.array(content, datatype, sizes, output_name) if inline else None
-            )
-        raw += not in_region
-    return reply
+def _ignore(_answer: object) -> None:
+    """An answer without content."""

@@ -1,7 +1,7 @@
-"""`Control` over HTTP.
+"""`TritonClient` over HTTP.
 
-The library underneath drives its sockets with gevent, whose event loop belongs to one thread: a client is
-used and closed by the thread that made it.
+The library underneath drives its sockets with gevent, whose event loop belongs to one thread: only the thread that made
+a client uses and closes it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import http.client
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-import gevent  # type: ignore[import-untyped]
-import numpy as np
+import gevent
 import tritonclient.http as triton
 
 from gpu_infer.errors import GpuInferError
 from gpu_infer.triton.client import answers
 from gpu_infer.triton.client.access import Access
+from gpu_infer.triton.client.base import BaseClient, Exchange, Refused, fill_tensors
 from gpu_infer.triton.client.endpoints import ControlName
 from gpu_infer.triton.client.failures import (
     DENIED,
@@ -30,34 +31,33 @@ from gpu_infer.triton.client.failures import (
     deadline,
     is_gateway,
     malformed,
-    refusal,
 )
 from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection
 from gpu_infer.triton.client.protocol import (
-    CALL_TIMEOUT_S,
     MESSAGE_LIMIT,
     InferReply,
     InferRequest,
-    ModelConfig,
-    ModelEntry,
-    ModelMetadata,
     RegionInfo,
     RegionKind,
-    RegionSlice,
-    check_message_size,
-    checked_region_name,
 )
 from gpu_infer.triton.lasting_threads import LastingThread
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
 T = TypeVar("T")
 
 _OK = http.client.OK
-_JSON_BYTES = 1 << 20  # of an answer's JSON, or of an error's text instead of an output
+_JSON_BYTES = 1 << 20  # of an answer's JSON, or of an error's text in place of an output
 _Send = Callable[[HttpConnection], HttpAnswer]
 
 
-class HttpClient:
-    """One connection; see `client.Control`."""
+class _Waker(Protocol):
+    """Wakes the event loop of another thread."""
+
+    def send(self) -> object: ...
+
+
+class HttpClient(BaseClient[HttpAnswer]):
+    """One connection; see `protocol.TritonClient`."""
 
     name: ControlName = "http"
 
@@ -67,10 +67,19 @@ class HttpClient:
         self._thread = threading.get_ident()
         self._client: HttpConnection | None = None
         self._lock = threading.Lock()
-        self._cut: Any = None  # wakes the event loop of the client's thread, during a call
-        # An interrupt (Ctrl-C, or what a signal handler raises) reaches the caller; gevent need not print it too.
+        self._cut: _Waker | None = None  # during a call: ends it
+        # An interrupt (Ctrl-C, or what a signal handler raises) reaches the caller; gevent must not print it as well.
         hub = gevent.get_hub()
         hub.NOT_ERROR = tuple({*hub.NOT_ERROR, KeyboardInterrupt, GpuInferError})
+
+    def abort(self) -> None:
+        with self._lock:
+            if self._cut is not None:
+                self._cut.send()
+
+    def close(self) -> None:
+        if self._client is not None and threading.get_ident() == self._thread:
+            self._drop()
 
     def _connected(self) -> HttpConnection:
         if threading.get_ident() != self._thread:
@@ -79,8 +88,7 @@ class HttpClient:
             self._client = HttpConnection(self.url, self._access)
         return self._client
 
-    def _call(self, what: str, subject: Subject, timeout: float, send: _Send, read: Callable[[HttpAnswer], T]) -> T:
-        """What `read` makes of the answer; the deadline holds for both."""
+    def _send(self, what: str, subject: Subject, timeout: float, send: _Send) -> HttpAnswer:
         client = self._connected()
         limit = gevent.Timeout(timeout)
         limit.start()
@@ -89,7 +97,7 @@ class HttpClient:
         with self._lock:
             self._cut = cut
         try:
-            answer = send(client)
+            return send(client)
         except gevent.Timeout as reached:
             self._drop()
             if reached is not limit:
@@ -113,174 +121,77 @@ class HttpClient:
                 self._cut = None
             cut.stop()
             cut.close()
-        try:
-            return read(answer)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            self._drop()
-            raise malformed(what, self.url, error) from None
 
     def _drop(self) -> None:
-        """Leave a connection in an unknown state behind; the next call opens a new one."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
-    def _is(self, what: str, subject: Subject, timeout: float, path: str) -> bool:
-        """Whether the answer to a GET is 200."""
+    # -- one exchange per call ---------------------------------------------------------------------------
+    def _server_live(self) -> Exchange[HttpAnswer, bool]:
+        return Exchange(_get("v2/health/live"), _is_ok)
 
-        def read(answer: HttpAnswer) -> bool:
-            if str(answer.status) in DENIED or is_gateway(str(answer.status), answer.refusal_text()):
-                raise self._refusal(what, subject, answer)
-            return answer.status == _OK
+    def _server_version(self) -> Exchange[HttpAnswer, str]:
+        return Exchange(_get("v2"), _document(_read_version))
 
-        return self._call(what, subject, timeout, lambda c: c.get(path, answers.ANSWER_LIMIT), read)
+    def _model_ready(self, model: str, version: str) -> Exchange[HttpAnswer, bool]:
+        return Exchange(_get(f"{_path(model, version)}/ready"), _is_ok)
 
-    def _ask(
-        self,
-        what: str,
-        subject: Subject,
-        timeout: float,
-        path: str,
-        read: Callable[[Any], T],
-        document: dict[str, Any] | None = None,
-    ) -> T:
-        """What `read` makes of the JSON that a GET, or the POST of a document, brings."""
+    def _model_metadata(self, model: str, version: str) -> Exchange[HttpAnswer, ModelMetadata]:
+        return Exchange(_get(_path(model, version)), _document(partial(answers.json_metadata, model)))
 
-        def send(client: HttpConnection) -> HttpAnswer:
-            if document is None:
-                return client.get(path, answers.ANSWER_LIMIT)
-            return client.post_document(path, document, answers.ANSWER_LIMIT)
+    def _model_config(self, model: str, version: str) -> Exchange[HttpAnswer, ModelConfig]:
+        return Exchange(_get(f"{_path(model, version)}/config"), _document(answers.json_config))
 
-        def read_answer(answer: HttpAnswer) -> T:
-            if answer.status != _OK:
-                raise self._refusal(what, subject, answer)
-            return read(answers.decoded(answer.body))
+    def _model_index(self) -> Exchange[HttpAnswer, list[ModelEntry]]:
+        return Exchange(_post("v2/repository/index", {}), _document(answers.json_index))
 
-        return self._call(what, subject, timeout, send, read_answer)
+    def _load_model(self, model: str) -> Exchange[HttpAnswer, None]:
+        return Exchange(_post(f"v2/repository/models/{quote(model, safe='')}/load", {}), _check_ok)
 
-    def _order(
-        self, what: str, timeout: float, path: str, document: dict[str, Any], subject: Subject = "server"
-    ) -> None:
-        """POST a document; the answer's status says everything."""
-
-        def read(answer: HttpAnswer) -> None:
-            if answer.status != _OK:
-                raise self._refusal(what, subject, answer)
-
-        self._call(what, subject, timeout, lambda c: c.post_document(path, document, answers.ANSWER_LIMIT), read)
-
-    def _refusal(self, what: str, subject: Subject, answer: HttpAnswer) -> GpuInferError:
-        return refusal(what, self.url, str(answer.status), answer.refusal_text(), subject)
-
-    def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        return self._is("liveness", "server", timeout, "v2/health/live")
-
-    def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str:
-        def read(document: Any) -> str:
-            return answers.text(answers.mapping(document, "the metadata").get("version"), "the server's version")
-
-        return self._ask("metadata", "server", timeout, "v2", read)
-
-    def model_ready(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> bool:
-        return self._is(f"readiness of model {model}", "model", timeout, f"{_path(model, version)}/ready")
-
-    def model_metadata(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelMetadata:
-        return self._ask(
-            f"metadata of model {model}",
-            "model",
-            timeout,
-            _path(model, version),
-            lambda document: answers.json_metadata(model, document),
-        )
-
-    def model_config(self, model: str, version: str = "", timeout: float = CALL_TIMEOUT_S) -> ModelConfig:
-        return self._ask(
-            f"configuration of model {model}", "model", timeout, f"{_path(model, version)}/config", answers.json_config
-        )
-
-    def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]:
-        return self._ask("repository index", "server", timeout, "v2/repository/index", answers.json_index, {})
-
-    def load_model(self, model: str, timeout: float) -> None:
-        path = f"v2/repository/models/{quote(model, safe='')}/load"
-        self._order(f"loading model {model}", timeout, path, {}, "model")
-
-    def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
+    def _register_system(self, name: str, key: str, nbytes: int) -> Exchange[HttpAnswer, None]:
         document = {"key": key, "offset": 0, "byte_size": nbytes}
-        self._order(f"registering {key}", timeout, f"{_region_path('system', name)}/register", document)
+        return Exchange(_post(f"{_region_path('system', name)}/register", document), _check_ok)
 
-    def register_cuda_region(
-        self, name: str, ipc_handle: bytes, device: int, nbytes: int, timeout: float = CALL_TIMEOUT_S
-    ) -> None:
+    def _register_cuda(self, name: str, ipc_handle: bytes, device: int, nbytes: int) -> Exchange[HttpAnswer, None]:
         handle = {"b64": base64.b64encode(ipc_handle).decode()}
         document = {"raw_handle": handle, "device_id": device, "byte_size": nbytes}
-        self._order(f"registering CUDA block {name}", timeout, f"{_region_path('cuda', name)}/register", document)
+        return Exchange(_post(f"{_region_path('cuda', name)}/register", document), _check_ok)
 
-    def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
-        checked_region_name(name)
-        self._order(f"unregistering {name}", timeout, f"{_region_path(kind, name)}/unregister", {})
+    def _unregister(self, name: str, kind: RegionKind) -> Exchange[HttpAnswer, None]:
+        return Exchange(_post(f"{_region_path(kind, name)}/unregister", {}), _check_ok)
 
-    def registered_regions(self, timeout: float = CALL_TIMEOUT_S) -> dict[str, RegionInfo]:
-        regions = self._ask(
-            "listing shared memory",
-            "server",
-            timeout,
-            "v2/systemsharedmemory/status",
-            lambda document: answers.json_regions(document, "system"),
-        )
-        regions += self._ask(
-            "listing CUDA shared memory",
-            "server",
-            timeout,
-            "v2/cudasharedmemory/status",
-            lambda document: answers.json_regions(document, "cuda"),
-        )
-        return {region.name: region for region in regions}
+    def _regions(self, kind: RegionKind) -> Exchange[HttpAnswer, list[RegionInfo]]:
+        read = _document(partial(answers.json_regions, kind=kind))
+        return Exchange(_get(f"v2/{kind}sharedmemory/status"), read)
 
-    def infer(self, request: InferRequest, timeout: float) -> InferReply:
-        check_message_size(request)
+    def _infer(self, request: InferRequest) -> Exchange[HttpAnswer, InferReply]:
         source = triton.InferInput(request.input_name, list(request.shape), request.datatype)
-        if isinstance(request.source, RegionSlice):
-            source.set_shared_memory(request.source.name, request.source.nbytes, request.source.offset)
-        else:
-            source.set_data_from_numpy(np.ascontiguousarray(request.source), binary_data=True)
-        sink = triton.InferRequestedOutput(request.output_name, binary_data=True)
-        if request.sink is not None:
-            sink.set_shared_memory(request.sink.name, request.sink.nbytes, request.sink.offset)
+        sink = triton.InferRequestedOutput(request.output_name)
+        fill_tensors(request, source, sink)
         inline = request.sink is None
         body, header_length = triton.InferenceServerClient.generate_request_body([source], outputs=[sink])
         path = f"{_path(request.model, request.version)}/infer"
         limit = _answer_limit(request)
-        what = f"inference of model {request.model}"
 
         def read(answer: HttpAnswer) -> InferReply:
-            if answer.status != _OK:
-                raise self._refusal(what, "model", answer)
+            _check_ok(answer)
             return answers.json_reply(answer.body, answer.header_length, request.output_name, inline)
 
-        return self._call(what, "model", timeout, lambda c: c.post(path, body, header_length, limit), read)
-
-    def abort(self) -> None:
-        with self._lock:
-            if self._cut is not None:
-                self._cut.send()
-
-    def close(self) -> None:
-        if self._client is not None and threading.get_ident() == self._thread:
-            self._drop()
+        return Exchange(lambda connection: connection.post(path, body, header_length, limit), read)
 
 
 def end_thread() -> None:
-    """Give back the event loop of a thread that used HTTP clients; the last thing such a thread does.
+    """Free the event loop of a thread that used HTTP clients; the last call of such a thread.
 
-    A lasting thread has it for the next client: what gevent leaves of a loop is never freed.
+    A lasting thread needs the loop for its next client: gevent never frees all of a loop.
     """
     if not isinstance(threading.current_thread(), LastingThread):
         gevent.get_hub().destroy(destroy_loop=True)
 
 
 def _answer_limit(request: InferRequest) -> int:
-    """Bytes of the answer's body."""
+    """Largest size of the answer's body, in bytes."""
     if request.sink is not None:
         return answers.ANSWER_LIMIT
     if request.output_bytes is None:
@@ -295,3 +206,38 @@ def _path(model: str, version: str) -> str:
 
 def _region_path(kind: RegionKind, name: str) -> str:
     return f"v2/{kind}sharedmemory/region/{quote(name, safe='')}"
+
+
+def _get(path: str) -> _Send:
+    return lambda connection: connection.get(path, answers.ANSWER_LIMIT)
+
+
+def _post(path: str, document: dict[str, object]) -> _Send:
+    return lambda connection: connection.post_document(path, document, answers.ANSWER_LIMIT)
+
+
+def _check_ok(answer: HttpAnswer) -> None:
+    """Raise Refused unless the status is 200."""
+    if answer.status != _OK:
+        raise Refused(str(answer.status), answer.refusal_text())
+
+
+def _is_ok(answer: HttpAnswer) -> bool:
+    """Whether the status is 200; Refused if the server denies access, or a proxy answers for it."""
+    if str(answer.status) in DENIED or is_gateway(str(answer.status), answer.refusal_text()):
+        _check_ok(answer)
+    return answer.status == _OK
+
+
+def _document(read: Callable[[object], T]) -> Callable[[HttpAnswer], T]:
+    """What `read` makes of the JSON in an answer."""
+
+    def read_answer(answer: HttpAnswer) -> T:
+        _check_ok(answer)
+        return read(answers.decode(answer.body))
+
+    return read_answer
+
+
+def _read_version(document: object) -> str:
+    return answers.text(answers.mapping(document, "the metadata").get("version"), "the server's version")

@@ -1,12 +1,12 @@
-"""One HTTP connection whose answers are bounded: so many bytes of headers, so many of the body, nothing compressed."""
+"""One HTTP connection that limits its answers: in bytes of headers and of the body, without compression."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
-from gevent import ssl  # type: ignore[import-untyped]
+from gevent import ssl
 from geventhttpclient import HTTPClient
 
 from gpu_infer.triton.client.access import Access
@@ -15,8 +15,8 @@ from gpu_infer.triton.client.endpoints import parse_uri, tls_protocol
 from gpu_infer.triton.client.failures import one_line
 
 CONNECT_TIMEOUT_S = 10.0
-RECEIVE_BYTES = 1 << 20  # outputs are tens of megabytes; the library's own 4 KiB cost a quarter of the time
-HEADER_LIMIT = 64 << 10  # bytes of an answer's headers, besides what comes with their last piece
+RECEIVE_BYTES = 1 << 20  # outputs are tens of megabytes; the library's default of 4 KiB costs a quarter of the time
+HEADER_LIMIT = 64 << 10  # bytes of an answer's headers, without what arrives with their last piece
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class HttpAnswer:
     header_length: object
 
     def refusal_text(self) -> str:
-        """What an answer other than 200 says: the text of Triton's error, else the beginning of the body."""
+        """The text of Triton's error in an answer other than 200, else the beginning of the body."""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -40,14 +40,15 @@ class HttpAnswer:
 
 
 class HttpConnection:
-    """Requests over one connection, opened with the first of them; belongs to one thread.
+    """Requests over one connection, which the first request opens; for one thread.
 
     Raises ConfigError for certificates of `access` that cannot be used.
     """
 
     def __init__(self, url: str, access: Access) -> None:
         host, port = parse_uri(url)
-        # No network timeout: the call's deadline bounds all its reads together, a socket's each one.
+        # No network timeout: it would limit each read, while the call's deadline limits all reads together.
+        # Any: the library takes None, but its types do not name it.
         options: dict[str, Any] = {"connection_timeout": CONNECT_TIMEOUT_S, "network_timeout": None}
         if tls_protocol(url) is not None:
             context = access.context(ssl.create_default_context)
@@ -55,13 +56,13 @@ class HttpConnection:
         headers = {**dict(access.headers), "Accept-Encoding": "identity"}
         self._http = HTTPClient(host, port, block_size=RECEIVE_BYTES, headers=headers, **options)
         self._pool = _BoundedPool(self._http._connection_pool)
-        self._http._connection_pool = self._pool  # type: ignore[assignment]
+        cast(_Pooled, self._http)._connection_pool = self._pool
 
     def get(self, path: str, limit: int) -> HttpAnswer:
         """The answer to a GET, with a body of at most `limit` bytes; Malformed for a larger one."""
         return self._request("GET", path, b"", {}, limit)
 
-    def post_document(self, path: str, document: dict[str, Any], limit: int) -> HttpAnswer:
+    def post_document(self, path: str, document: dict[str, object], limit: int) -> HttpAnswer:
         """The answer to the POST of a JSON document; see `get`."""
         return self._request("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"}, limit)
 
@@ -81,34 +82,64 @@ class HttpConnection:
         response = self._http.request(method, path, body=body, headers=headers)
         coding = response.get("Content-Encoding", "identity")
         if coding != "identity":
-            # Nothing compressed was asked for, and a small answer might inflate to any size.
+            # No compression was requested, and a small answer could inflate to any size.
             raise Malformed(f"it is compressed ({one_line(coding, 40)}), expected it as it is")
         self._pool.begin(limit + HEADER_LIMIT)
         return HttpAnswer(response.status_code, response.read(), response.get("Inference-Header-Content-Length"))
 
 
+class _Socket(Protocol):
+    """The part of gevent's socket that requests use."""
+
+    def sendall(self, data: bytes) -> object: ...
+
+    def recv(self, nbytes: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class _Pool(Protocol):
+    """The part of the library's connection pool that requests use."""
+
+    size: int
+
+    def get_socket(self) -> _Socket: ...
+
+    def return_socket(self, sock: _Socket) -> object: ...
+
+    def release_socket(self, sock: _Socket) -> object: ...
+
+    def close(self) -> object: ...
+
+
+class _Pooled(Protocol):
+    """The library's client, whose pool a `_BoundedPool` replaces."""
+
+    _connection_pool: _BoundedPool
+
+
 class _BoundedPool:
     """A pool of one connection that counts what it receives."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: _Pool) -> None:
         self._pool = pool
         self.size = pool.size
-        self.left = self._limit = 0
+        self.remaining = self._limit = 0
 
     def allow_retries(self, allowed: bool) -> None:
-        """Whether the library may send a request again whose connection was closed: `size` + 1 times, and never at -1.
+        """Set whether the library sends a request again if its connection was closed: `size` + 1 times, never at -1.
 
-        Before 2.6 it does so for a POST, too. The server may still work on the first one, which names the same memory.
+        Before 2.6 it sends a POST again, too. The server may still work on the first one, which names the same memory.
         """
         self.size = self._pool.size if allowed else -1
 
     def begin(self, limit: int) -> None:
-        """Let the connection receive `limit` bytes from now on."""
-        self.left = self._limit = limit
+        """Allow the connection to receive `limit` bytes from now on."""
+        self.remaining = self._limit = limit
 
     def take(self, nbytes: int) -> None:
-        self.left -= nbytes
-        if self.left < 0:
+        self.remaining -= nbytes
+        if self.remaining < 0:
             raise Malformed(f"more than {self._limit >> 10} KiB, expected less")
 
     def get_socket(self) -> _CountedSocket:
@@ -127,7 +158,7 @@ class _BoundedPool:
 class _CountedSocket:
     """The part of a socket that requests use."""
 
-    def __init__(self, sock: Any, pool: _BoundedPool) -> None:
+    def __init__(self, sock: _Socket, pool: _BoundedPool) -> None:
         self.socket = sock
         self._pool = pool
 
@@ -135,7 +166,7 @@ class _CountedSocket:
         self.socket.sendall(data)
 
     def recv(self, nbytes: int) -> bytes:
-        data: bytes = self.socket.recv(nbytes)
+        data = self.socket.recv(nbytes)
         self._pool.take(len(data))
         return data
 

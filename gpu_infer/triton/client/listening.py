@@ -1,4 +1,4 @@
-"""Whether anybody answers at a server's address, whatever protocol it speaks."""
+"""Whether a process listens at a server's address, for any protocol."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gpu_infer.triton.client.endpoints import parse_uri
 def nobody_listens(url: str, timeout: float) -> bool:
     """Whether a connection to "host:port" is refused: the process that listened there has ended.
 
-    A time-out, a name that cannot be resolved or a route that is missing tell nothing of the process: False.
-    `timeout` seconds hold for each address of the host.
+    After a time-out, or if the name has no address or the host no route, the process may live: False.
+    `timeout` is in seconds, for each address of the host.
     """
     try:
         socket.create_connection(parse_uri(url), timeout, all_errors=True).close()

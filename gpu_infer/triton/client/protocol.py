@@ -1,30 +1,31 @@
-"""What we ask of a Triton server, in one interface for both protocols.
+"""The calls to a Triton server that are used here, in one interface for both protocols.
 
-No exception of the client libraries leaves these classes: calls raise ServerError, ModelError, DeadlineError
-or one of the classes in `failures.py`. A client belongs to the thread that made it; every slot has its own.
+No exception of the client libraries leaves a client: calls raise ServerError, ModelError, DeadlineError or one of the
+classes in `failures.py`. A client belongs to the thread that made it; every slot has its own client.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.errors import ServerError
 from gpu_infer.triton.client.endpoints import ControlName
+from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
 RegionKind = Literal["system", "cuda"]
 
-CALL_TIMEOUT_S = 10.0  # for everything but inference: such calls take milliseconds, registering a big region a second
-LONGEST_S = 1e8  # of an inference: gRPC takes a longer one, some 3 years, for one that is over already
+CALL_TIMEOUT_S = 10.0  # of every call but inference: most take milliseconds, registering a large region takes a second
+LONGEST_S = 1e8  # of an inference, about 3 years: gRPC treats a longer deadline as one that has passed
 MESSAGE_LIMIT = 2**31 - 1  # bytes of one protobuf message
 
 
 @dataclass(frozen=True)
 class RegionSlice:
-    """`nbytes` bytes from `offset` on in the registered region `name`."""
+    """`nbytes` bytes of the registered region `name`, from byte `offset` on."""
 
     name: str
     offset: int
@@ -33,19 +34,19 @@ class RegionSlice:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """One inference. `shape` is the whole input shape, the batch axis included where the model has one.
+    """One inference. `shape` is the whole input shape, with the batch axis if the model has one.
 
-    source  the input: an array of `shape` and the model's dtype, or where it lies in a region
-    sink    where the server writes the output; None: the reply carries it
-    output_bytes  of an output that the reply carries; None: not known before
+    source  the input: an array of `shape` and the model's dtype, or its place in a region
+    sink    the place in a region that the server writes the output to; None: the reply carries the output
+    output_bytes  size of an output that the reply carries; None if it is not known before
     """
 
     model: str
     version: str
     input_name: str
-    datatype: str  # Triton's word: FP32, FP16
+    datatype: str  # Triton's name: FP32, FP16
     shape: tuple[int, ...]
-    source: NDArray[Any] | RegionSlice
+    source: NDArray[np.generic] | RegionSlice
     output_name: str
     sink: RegionSlice | None = None
     output_bytes: int | None = None
@@ -53,56 +54,16 @@ class InferRequest:
 
 @dataclass(frozen=True)
 class InferReply:
-    """The output's shape and Triton datatype; `data` (read-only) unless it went to a region."""
+    """The output's shape and Triton datatype; `data` is read-only, and None if the server wrote it to a region."""
 
     shape: tuple[int, ...]
     datatype: str
-    data: NDArray[Any] | None
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One line of the server's repository index; state READY, LOADING, UNAVAILABLE, … or empty."""
-
-    name: str
-    version: str
-    state: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class TensorMetadata:
-    """One tensor as the server tells it, the batch axis included; −1 where dynamic."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ModelMetadata:
-    """What a server says of a model's outside."""
-
-    name: str
-    versions: tuple[str, ...]
-    platform: str
-    inputs: tuple[TensorMetadata, ...]
-    outputs: tuple[TensorMetadata, ...]
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The part of a model's configuration that metadata do not tell."""
-
-    max_batch_size: int
-    backend: str
-    decoupled: bool
-    optional_inputs: frozenset[str] = frozenset()
+    data: NDArray[np.generic] | None
 
 
 @dataclass(frozen=True)
 class RegionInfo:
-    """A region the server knows. `kind` is "system" or "cuda"; `key` names the segment, empty for CUDA."""
+    """A region that the server knows; `key` names its segment in /dev/shm and is empty for CUDA memory."""
 
     name: str
     kind: RegionKind
@@ -110,14 +71,14 @@ class RegionInfo:
     nbytes: int
 
 
-class Control(Protocol):
-    """One connection's calls; `timeout` in seconds, after which DeadlineError is raised."""
+class TritonClient(Protocol):
+    """The calls over one connection. Each raises DeadlineError after `timeout` seconds."""
 
     name: ControlName
     url: str
 
     def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
-        """Whether the server answers, whatever its models do; raises ConnectionLost if there is none."""
+        """Whether the server answers, whatever state its models are in; raises ConnectionLost if there is no server."""
         ...
 
     def server_version(self, timeout: float = CALL_TIMEOUT_S) -> str: ...
@@ -131,23 +92,23 @@ class Control(Protocol):
     def model_index(self, timeout: float = CALL_TIMEOUT_S) -> list[ModelEntry]: ...
 
     def load_model(self, model: str, timeout: float) -> None:
-        """Let the server load `model`, every version that its policy names; returns when it is ready."""
+        """Make the server load every version of `model` that its policy names; return when the model is ready."""
         ...
 
     def register_system_region(self, name: str, key: str, nbytes: int, timeout: float = CALL_TIMEOUT_S) -> None:
-        """Let the server map the POSIX segment `key` ("/name"); RegionExists when the name is taken."""
+        """Make the server map the POSIX segment `key` ("/name"); RegionExists if it knows a region of that name."""
         ...
 
     def register_cuda_region(
         self, name: str, ipc_handle: bytes, device: int, nbytes: int, timeout: float = CALL_TIMEOUT_S
     ) -> None:
-        """Let the server open a CUDA allocation; `ipc_handle` is the 64-byte cudaIpcMemHandle_t as it is."""
+        """Make the server open a CUDA allocation; `ipc_handle` holds the 64 bytes of its cudaIpcMemHandle_t."""
         ...
 
     def unregister_region(self, name: str, kind: RegionKind = "system", timeout: float = CALL_TIMEOUT_S) -> None:
-        """Forget one region; an unknown name is no error. RegionBusy while a request uses it.
+        """Make the server forget one region; an unknown name is no error. RegionBusy while a request uses the region.
 
-        Raises ValueError for an empty name, which would wipe the regions of every client.
+        Raises ValueError for an empty name, which would remove the regions of every client.
         """
         ...
 
@@ -156,20 +117,20 @@ class Control(Protocol):
     def infer(self, request: InferRequest, timeout: float) -> InferReply: ...
 
     def abort(self) -> None:
-        """End the call in progress with ConnectionLost; from any thread, without waiting."""
+        """End the call in progress with ConnectionLost. Callable from any thread; does not wait."""
         ...
 
     def close(self) -> None:
-        """Close the connection; more than once without harm. Only by the thread that made the client."""
+        """Close the connection, if it is open. Only the thread that made the client may call this."""
         ...
 
 
 def check_message_size(request: InferRequest) -> None:
-    """Refuse an inline input that no message can hold, before it is copied into one."""
+    """Raise ServerError for an inline input that is larger than any message, before it is copied into one."""
     if isinstance(request.source, RegionSlice):
         return
     nbytes = int(np.prod(request.shape, dtype=np.int64)) * request.source.dtype.itemsize
-    if nbytes > MESSAGE_LIMIT - 65536:  # names, shapes and headers take their share
+    if nbytes > MESSAGE_LIMIT - 65536:  # room for names, shapes and headers
         raise ServerError(
             f"an inline request of {nbytes / 2**30:.2f} GiB for model {request.model} exceeds the 2 GiB of one message",
             remedy="use --data system_shm, a smaller batch_size or a smaller roi_size",
@@ -177,7 +138,7 @@ def check_message_size(request: InferRequest) -> None:
 
 
 def checked_region_name(name: str) -> str:
-    """`name`, unless it is empty."""
+    """`name`; ValueError if it is empty."""
     if not name:
         raise ValueError("a region is unregistered by name only: an empty name wipes other clients' regions")
     return name

@@ -1,4 +1,4 @@
-"""Another try after a lost connection: once, as soon as the server is back."""
+"""Wait for the server after a lost connection, and try once more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def await_server(server: Server, model: str, version: str, wait_s: float) -> None:
-    """Wait for a server that went away, and its model; DeadlineError after `wait_s`."""
+    """Wait until a server and its model are ready again; DeadlineError after `wait_s`."""
     client = server.client()
     try:
         wait_until_ready(client, model, version, wait_s)
@@ -24,9 +24,10 @@ def await_server(server: Server, model: str, version: str, wait_s: float) -> Non
 
 
 def try_again(action: Callable[[], T], server: Server, model: str, version: str, wait_s: float) -> T:
-    """What `action` returns, from a second call if the connection is lost during the first.
+    """The result of `action`, which is called again if the first call loses the connection.
 
-    For questions that may be asked twice. Raises what `action` raises, DeadlineError if the server is not back in time.
+    For actions that may be repeated. Raises the errors of `action`, and DeadlineError if the server is not ready again
+    in time.
     """
     try:
         return action()

@@ -1,30 +1,30 @@
-"""One Triton server: its address, the protocol in use, and what it says of a model."""
+"""One Triton server: its address, the protocol in use, and its models."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.endpoints import ControlName, Endpoints, tls_protocol
 from gpu_infer.triton.client.failures import UNREACHABLE, AccessDenied, ConnectionLost, one_line, with_option
-from gpu_infer.triton.client.protocol import Control
+from gpu_infer.triton.client.model_state import await_model
+from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.metadata import model_info
 from gpu_infer.triton.model.name import check_model_name
-from gpu_infer.triton.model.state import await_model
 
 log = logging.getLogger(__name__)
 
-PROBE_TIMEOUT_S = 5.0  # of one readiness call; a server that takes longer is asked again until the wait ends
-LEAST_TIMEOUT_S = 0.5  # of such a call at the end of the wait
+PROBE_TIMEOUT_S = 5.0  # of one readiness call; it is repeated until the wait ends
+LEAST_TIMEOUT_S = 0.5  # of a readiness call at the end of the wait
 LOG_EVERY_S = 10.0
 
 
-def make_client(control: ControlName, url: str, access: Access | None = None) -> Control:
-    """A client of one protocol for the calling thread; ConfigError for certificates that cannot be used."""
+def make_client(control: ControlName, url: str, access: Access | None = None) -> TritonClient:
+    """A client of one protocol for the calling thread; ConfigError if a certificate cannot be used."""
     if control == "grpc":
         from gpu_infer.triton.client.grpc_client import GrpcClient
 
@@ -35,7 +35,7 @@ def make_client(control: ControlName, url: str, access: Access | None = None) ->
 
 
 class Server:
-    """A reachable server. Holds no connection: `client()` makes one for the thread that calls it."""
+    """A reachable server. It has no connection: `client()` makes one for the calling thread."""
 
     def __init__(self, control: ControlName, url: str, version: str, access: Access | None = None) -> None:
         self.control = control
@@ -53,14 +53,21 @@ class Server:
         interval_s: float = 0.5,
         check: Callable[[], None] = lambda: None,
     ) -> Server:
-        """The first endpoint whose server is live, asked every `interval_s` seconds for at most `wait_s`.
+        """Connect to the first endpoint whose server is live.
 
         Whether a server is ready depends on all its models; `model` waits for the one that a run needs.
 
-        check  called before each round; what it raises ends the wait
-        Raises DeadlineError that names every address tried and what it answered last, ConfigError when no
-        address speaks the protocol asked for or a certificate cannot be used, AccessDenied when every address
-        refuses us or shows a certificate that is not trusted.
+        Args:
+            endpoints: the addresses to try.
+            control: "auto", "grpc" or "http".
+            wait_s: seconds to wait for a live server.
+            interval_s: seconds between two rounds of tries.
+            check: called before each round; an error that it raises ends the wait.
+
+        Raises:
+            DeadlineError: no server was live in time; the message names every address and its last answer.
+            ConfigError: no address is of the protocol `control`, or a certificate cannot be used.
+            AccessDenied: every server denies access or has a certificate that is not trusted.
         """
         candidates = endpoints.candidates(control)
         access = endpoints.access
@@ -73,40 +80,30 @@ class Server:
         next_log = LOG_EVERY_S
         while True:
             check()
-            denials: list[AccessDenied] = []
-            for name, url in candidates:
-                try:
-                    answer = _ask(name, url, access, started + wait_s)
-                except AccessDenied as error:
-                    denials.append(error)
-                    answer = error.message
-                if isinstance(answer, Server):
-                    for (left, address), reason in answers.items():
-                        if (left, address) != (name, url):
-                            log.info("control %s at %s not used: %s", left, address, reason)
-                    log.info("Triton %s is live at %s (%s)", answer.version, url, name)
-                    return answer
-                answers[name, url] = answer
-            if len(denials) == len(candidates):
-                raise denials[0]
+            if (server := _try_all(candidates, access, started + wait_s, answers)) is not None:
+                for (skipped, address), reason in answers.items():
+                    if (skipped, address) != (server.control, server.url):
+                        log.info("control %s at %s not used: %s", skipped, address, reason)
+                log.info("Triton %s is live at %s (%s)", server.version, server.url, server.control)
+                return server
             waited = time.monotonic() - started
             if waited >= wait_s:
                 break
             if waited >= next_log:
-                log.info("waiting for Triton, %.0f of %g s: %s", waited, wait_s, _told(answers))
+                log.info("waiting for Triton, %.0f of %g s: %s", waited, wait_s, _format_answers(answers))
                 next_log += LOG_EVERY_S
             time.sleep(max(0.0, min(interval_s, wait_s - waited)))
         raise DeadlineError(
-            f"no Triton server ready within {wait_s:g} s: {_told(answers)}",
+            f"no Triton server ready within {wait_s:g} s: {_format_answers(answers)}",
             remedy="start the server, or correct the address (NVIDIA_CLARA_TRTISURI, --triton host:port)",
         )
 
-    def client(self) -> Control:
-        """A new client for the calling thread, which also closes it."""
+    def client(self) -> TritonClient:
+        """A new client for the calling thread, which must close it."""
         return make_client(self.control, self.url, self._access)
 
     def end_thread(self) -> None:
-        """What a thread that used `client()` does last, after closing it."""
+        """Free what clients need per thread: the last call of a thread that used `client()`, after closing it."""
         if self.control == "http":
             from gpu_infer.triton.client.http_client import end_thread
 
@@ -123,12 +120,21 @@ class Server:
         wait_s: float = 60.0,
         load: bool = False,
     ) -> ModelInfo:
-        """The model's one input and one output, as `metadata.model_info` explains.
+        """The model's one input and one output, see `metadata.model_info`.
 
-        Waits up to `wait_s` for a model that is being loaded. `load`: have the server load it unless it is ready.
-        Raises ConfigError for a name or version that no model can have; ModelError for a model that is missing
-        (listing those that the server has), was never loaded, failed to load, is not ready in time, decoupled, or
-        not of one input and one output.
+        Args:
+            name: the model.
+            version: a number, or "" for the latest.
+            input_name: the input to use if there are several.
+            output_name: the output to use if there are several.
+            batch: windows of one request, for a model whose dims have a dynamic batch axis.
+            wait_s: seconds to wait for a model that the server is loading.
+            load: make the server load the model unless it is ready.
+
+        Raises:
+            ConfigError: no model can have this name or version.
+            ModelError: the server does not have the model (the message lists its models), never loaded it, failed to
+                load it or does not have it ready in time; or the model is decoupled or has several inputs or outputs.
         """
         check_model_name(name, version)
         client = self.client()
@@ -147,8 +153,8 @@ class Server:
         return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
 
 
-def wait_until_ready(client: Control, model: str, version: str, wait_s: float) -> None:
-    """Wait for a server that went away, and its model, to be back; DeadlineError after `wait_s`."""
+def wait_until_ready(client: TritonClient, model: str, version: str, wait_s: float) -> None:
+    """Wait until a server and its model are ready again after a lost connection; DeadlineError after `wait_s`."""
     until = time.monotonic() + wait_s
     last = "no answer"
     while True:
@@ -160,7 +166,7 @@ def wait_until_ready(client: Control, model: str, version: str, wait_s: float) -
             last = error.message
         if time.monotonic() >= until:
             raise DeadlineError(
-                f"connection to Triton at {client.url} was lost and it was not back within {wait_s:g} s: {last}",
+                f"lost the connection to Triton at {client.url}, which was not ready again within {wait_s:g} s: {last}",
                 remedy="restart the server and run again, or wait longer (--wait); its log may say why it went away",
             )
         time.sleep(0.2)
@@ -171,8 +177,33 @@ def _call_s(until: float) -> float:
     return min(PROBE_TIMEOUT_S, max(LEAST_TIMEOUT_S, until - time.monotonic()))
 
 
-def _ask(name: ControlName, url: str, access: Access, until: float) -> Server | str:
-    """The server behind one address, or what keeps it from being used; raises AccessDenied."""
+def _try_all(
+    candidates: Sequence[tuple[ControlName, str]],
+    access: Access,
+    until: float,
+    answers: dict[tuple[ControlName, str], str],
+) -> Server | None:
+    """The first live server, or None; adds why each address before it cannot be used now to `answers`.
+
+    Raises AccessDenied if every address denies access.
+    """
+    denials: list[AccessDenied] = []
+    for name, url in candidates:
+        try:
+            answer = _try_address(name, url, access, until)
+        except AccessDenied as error:
+            denials.append(error)
+            answer = error.message
+        if isinstance(answer, Server):
+            return answer
+        answers[name, url] = answer
+    if len(denials) == len(candidates):
+        raise denials[0]
+    return None
+
+
+def _try_address(name: ControlName, url: str, access: Access, until: float) -> Server | str:
+    """The server at one address, or the reason why it cannot be used now; raises AccessDenied."""
     client = make_client(name, url, access)
     try:
         if client.server_live(_call_s(until)):
@@ -186,11 +217,11 @@ def _ask(name: ControlName, url: str, access: Access, until: float) -> Server | 
         client.close()
 
 
-def _told(answers: dict[tuple[ControlName, str], str]) -> str:
+def _format_answers(answers: dict[tuple[ControlName, str], str]) -> str:
     return "; ".join(f"{name} {url}: {one_line(_reason(answer))}" for (name, url), answer in answers.items())
 
 
 def _reason(answer: str) -> str:
-    """An answer without the call and the address in front of it."""
+    """The reason in an answer, without the call and the address before it."""
     reason = answer.rpartition("connection failed: ")[2]
     return reason[max(0, reason.find(UNREACHABLE)) :]

@@ -1,4 +1,4 @@
-"""Run a command, hand on its lines, and end all of it where the caller is interrupted."""
+"""Run a command, pass on its lines, and end it with all its processes if the caller is interrupted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from gpu_infer.triton.local import keeper
+from gpu_infer.triton.local import supervisor
 
 log = logging.getLogger(__name__)
 
@@ -16,20 +16,20 @@ OnLine = Callable[[str], None]
 
 
 def follow(command: Sequence[str], on_line: OnLine) -> tuple[int, list[str]]:
-    """(exit code, lines of stdout and stderr); `on_line` gets each line as it comes.
+    """Run the command; return (exit code, lines of stdout and stderr).
 
-    An exception, from `on_line` or a signal handler, goes through only after the command and every process that it
-    started have ended. They also end with this process, however that ends.
+    `on_line` gets each line as it comes. An exception that it or a signal handler raises is passed on after the command
+    and every process that it started have ended. They also end with this process, whatever way it ends.
     """
     lines: list[str] = []
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", keeper.__file__, *command],
+        [sys.executable, "-I", "-S", supervisor.__file__, "command", *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # Ctrl-C in the terminal is for us to answer
+        start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which ends the command
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -39,7 +39,7 @@ def follow(command: Sequence[str], on_line: OnLine) -> tuple[int, list[str]]:
             on_line(lines[-1])
             log.debug("%s", lines[-1])
     finally:
-        # The byte tells it even where a forked child holds the pipe open; one that has ended reads nothing.
+        # A byte works also if a forked child has the pipe open; a supervisor that has ended reads nothing.
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write("\n")
             process.stdin.close()

@@ -1,7 +1,7 @@
-"""Install NVIDIA's own tritonserver from PyPI into an environment of its own.
+"""Install NVIDIA's tritonserver from PyPI into a separate virtual environment.
 
-The wheel `nvidia-pytriton` carries `tritonserver` 2.51 with the Python backend. It needs NumPy 1 (its stub
-returns empty outputs, without an error, under NumPy 2), so it cannot share an environment with this package.
+The wheel `nvidia-pytriton` carries `tritonserver` 2.51 with the Python backend. It needs NumPy 1 (under
+NumPy 2 its stub returns empty outputs without an error), so it cannot share an environment with this package.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # NumPy 1.26 is the last series before 2 and has wheels for these versions of Python only.
 PYTHONS = ("3.11", "3.12")
 REQUIREMENTS = ("nvidia-pytriton==0.7.0", "numpy==1.26.4", "onnxruntime>=1.19,<2")
-_OWN_SERVER = "or start a Triton of your own and give --triton HOST:PORT"
+_OTHER_SERVER = "or start a Triton of your own and give --triton HOST:PORT"
 
 _LAST_LINES = 3
 _FULL = ("No space left on device", "Disk quota exceeded")  # ENOSPC and EDQUOT in pip's and venv's words
@@ -46,19 +46,19 @@ print(json.dumps({
 
 
 def environment_folder(cache: Path | None = None) -> Path:
-    """Folder of the environment for this machine's Python, installed or not."""
+    """Folder of the environment for this machine's Python, whether it is installed or not."""
     return cache_folder(cache) / f"triton-{TRITON_VERSION}-py{_version_of(base_python())}"
 
 
 def installed(cache: Path | None = None) -> Runtime | None:
-    """The installed environment, or None when there is none or only a half one."""
+    """The installed environment, or None if there is no complete one."""
     return Runtime.load(environment_folder(cache), REQUIREMENTS)
 
 
 def install(cache: Path | None = None, on_line: OnLine | None = None) -> Path:
-    """Folder of a complete environment; made on the first call (about 450 MB), found on later ones.
+    """Install the environment unless it is complete (about 450 MB), and return its folder.
 
-    `on_line` gets each line that pip prints. Two processes may call this at once: one installs, one waits.
+    `on_line` gets each line that pip prints. Two processes may call this at once: one installs, the other waits.
     Raises ConfigError (platform, Python), ServerError (pip failed), ResourceError (disk).
     """
     _check_platform()
@@ -67,10 +67,10 @@ def install(cache: Path | None = None, on_line: OnLine | None = None) -> Path:
     if Runtime.load(folder, REQUIREMENTS):
         return folder
     with _lock(folder.with_suffix(folder.suffix + ".lock")):
-        if Runtime.load(folder, REQUIREMENTS):  # another process finished it while we waited
+        if Runtime.load(folder, REQUIREMENTS):  # another process finished it during the wait
             return folder
-        # An environment's scripts hold its absolute path, so it is built in place; the marker is written last
-        # and a folder without one is a half install.
+        # An environment's scripts contain its absolute path, so it is built in place. The marker is written last: a
+        # folder without it is incomplete.
         log.info("installing a local Triton into %s", folder)
         try:
             if folder.exists():
@@ -89,16 +89,16 @@ def install(cache: Path | None = None, on_line: OnLine | None = None) -> Path:
 
 
 def base_python() -> str:
-    """Interpreter to build the environment with: the running one, else python3.12 or python3.11 from PATH."""
+    """The interpreter for the environment: the running one, else python3.12 or python3.11 from PATH."""
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if running in PYTHONS:
         return sys.executable
     for version in reversed(PYTHONS):
-        if found := shutil.which(f"python{version}"):
-            return found
+        if program := shutil.which(f"python{version}"):
+            return program
     raise ConfigError(
         f"the local Triton needs Python {' or '.join(PYTHONS)}, this is {running} and PATH has no other",
-        remedy=f"install python{PYTHONS[0]}, {_OWN_SERVER}",
+        remedy=f"install python{PYTHONS[0]}, {_OTHER_SERVER}",
     )
 
 
@@ -125,7 +125,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 def _build(python: str, folder: Path, on_line: OnLine) -> None:
     inner = folder / "bin" / "python"
-    # In two steps: `venv` alone would swallow what ensurepip says, a full disk for one.
+    # In two steps: `venv` alone would hide the output of ensurepip, for example that the disk is full.
     steps = (
         [python, "-m", "venv", "--without-pip", str(folder)],
         [str(inner), "-I", "-m", "ensurepip", "--upgrade", "--default-pip"],
@@ -135,7 +135,7 @@ def _build(python: str, folder: Path, on_line: OnLine) -> None:
         if code:
             _check_space(folder, lines)
             raise ConfigError(
-                f"{python} cannot make a virtual environment in {folder}: {_said(lines)}",
+                f"{python} cannot make a virtual environment in {folder}: {_last_error(lines)}",
                 remedy="install the package python3-venv of your distribution",
             )
     pip = [str(inner), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--prefer-binary"]
@@ -143,8 +143,8 @@ def _build(python: str, folder: Path, on_line: OnLine) -> None:
     if code:
         _check_space(folder, lines)
         raise ServerError(
-            f"pip could not install {REQUIREMENTS[0]}: {_said(lines)}",
-            remedy=f"check the network and PIP_INDEX_URL, {_OWN_SERVER}",
+            f"pip could not install {REQUIREMENTS[0]}: {_last_error(lines)}",
+            remedy=f"check the network and PIP_INDEX_URL, {_OTHER_SERVER}",
         )
     facts = json.loads(subprocess.run([inner, "-c", _FACTS], check=True, capture_output=True, text=True).stdout)
     if int(facts["numpy"].split(".")[0]) >= 2:
@@ -179,20 +179,20 @@ def _check_libpython(runtime: Runtime, python: Path, version: str) -> None:
         )
 
 
-def _said(lines: Sequence[str]) -> str:
+def _last_error(lines: Sequence[str]) -> str:
     """The last error that pip names, else the last lines."""
-    spoken = [line.strip() for line in lines if line.strip()]
-    errors = [line for line in spoken if line.startswith("ERROR")]
-    return one_line(errors[-1] if errors else " | ".join(spoken[-_LAST_LINES:]) or "it said nothing")
+    texts = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in texts if line.startswith("ERROR")]
+    return one_line(errors[-1] if errors else " | ".join(texts[-_LAST_LINES:]) or "it said nothing")
 
 
 def _check_space(folder: Path, lines: Sequence[str]) -> None:
-    """ResourceError where a step failed because the disk is full: by its words, or because nothing is free now."""
+    """ResourceError if a step failed because the disk is full: its output says so, or no space is free now."""
     full = next((line for line in reversed(lines) if any(words in line for words in _FULL)), None)
     if full is None and shutil.disk_usage(folder.parent).free:
         return
     raise ResourceError(
-        f"{folder}: no space left for the local Triton: {_said([full] if full else lines)}", remedy=_remedy()
+        f"{folder}: no space left for the local Triton: {_last_error([full] if full else lines)}", remedy=_remedy()
     )
 
 

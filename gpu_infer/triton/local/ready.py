@@ -1,4 +1,4 @@
-"""Is the local server ready, and if it gave up, why?"""
+"""Whether the local server is ready, and the reason in its log if it ended by itself."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gpu_infer.triton.client.failures import one_line
 from gpu_infer.triton.local.ports import ADDRESS
 
 _LAST_LINES = 5
-_MODELS_TOLD = 3
+_MODELS_NAMED = 3
 _REASON_LIMIT = 240  # characters of one model's reason
-# Triton's own words: a model whose code failed, a model whose config.pbtxt is wrong, anything else.
+# Lines of Triton's log: a model whose code failed, a model whose config.pbtxt is wrong, any other error.
 _LOAD_FAILED = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.+)")
 _POLL_FAILED = re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<why>.+)")
-_OTHER = re.compile(r"^error: (?P<why>.+)|^E\d{4} .*?\] \"?(?P<said>.+?)\"?$")
+_OTHER = re.compile(r"^error: (?P<why>.+)|^E\d{4} .*?\] \"?(?P<text>.+?)\"?$")
 _TAKEN = re.compile(r"already in use|Address already in use|Socket .* in use|Unavailable - Socket", re.IGNORECASE)
 
 
 def is_ready(port: int) -> bool:
-    """One look at /v2/health/ready on the loopback address; never through a proxy."""
+    """Whether /v2/health/ready on the loopback address answers 200; never through a proxy."""
     connection = http.client.HTTPConnection(ADDRESS, port, timeout=2)
     try:
         connection.request("GET", "/v2/health/ready")
@@ -32,27 +32,27 @@ def is_ready(port: int) -> bool:
 
 
 def port_was_taken(log: Path, start: int = 0) -> bool:
-    """Does the log, from byte `start` on, say that a port was in use?"""
+    """Whether the log, from byte `start` on, reports that a port was in use."""
     return bool(_TAKEN.search(_text(log, start)))
 
 
 def failure_reason(log: Path, start: int = 0) -> str:
-    """One line from the log after byte `start`: three models that failed and why, else the last error or lines."""
+    """One line from the log after byte `start`: up to three failed models, else the last error or lines."""
     lines = [line.strip() for line in _text(log, start).splitlines() if line.strip()]
     models: dict[str, str] = {}
     other = ""
     for line in lines:
-        if found := _LOAD_FAILED.search(line) or _POLL_FAILED.search(line):
-            models.setdefault(found["model"], found["why"].strip().strip('"'))
-        elif found := _OTHER.search(line):
-            other = (found["why"] or found["said"]).strip()
+        if match := _LOAD_FAILED.search(line) or _POLL_FAILED.search(line):
+            models.setdefault(match["model"], match["why"].strip().strip('"'))
+        elif match := _OTHER.search(line):
+            other = (match["why"] or match["text"]).strip()
     if models:
-        told = [
+        failures = [
             f"model {name!r} failed to load: {one_line(why, _REASON_LIMIT)}"
-            for name, why in sorted(models.items())[:_MODELS_TOLD]
+            for name, why in sorted(models.items())[:_MODELS_NAMED]
         ]
-        rest = len(models) - len(told)
-        return "; ".join(told) + (f"; and {rest} more" if rest else "")
+        rest = len(models) - len(failures)
+        return "; ".join(failures) + (f"; and {rest} more" if rest else "")
     return one_line(other or " | ".join(lines[-_LAST_LINES:]) or "its log is empty")
 
 

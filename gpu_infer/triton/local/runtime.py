@@ -13,7 +13,7 @@ MARKER = "complete.json"
 
 
 def server_folder(site_packages: Path) -> Path:
-    """Where the wheel keeps tritonserver, its backends and the stubs."""
+    """The wheel's folder of tritonserver, its backends and the stubs."""
     return site_packages / "pytriton" / "tritonserver"
 
 
@@ -27,7 +27,7 @@ class Runtime:
 
     @classmethod
     def load(cls, folder: Path, requirements: Sequence[str]) -> Runtime | None:
-        """The environment in `folder`, or None unless it is complete and made of exactly `requirements`."""
+        """The environment in `folder`; None unless it is complete and was built from exactly `requirements`."""
         try:
             marker = json.loads((folder / MARKER).read_text())
             runtime = cls(folder, Path(marker["site_packages"]), tuple(filter(None, marker["libraries"])))
@@ -45,7 +45,7 @@ class Runtime:
         return server_folder(self.site_packages) / "backends"
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Variables for tritonserver: the stub finds its packages through the first `python3` on PATH."""
+        """Environment variables for tritonserver; its stub imports packages of the first `python3` on PATH."""
         env = dict(os.environ if base is None else base)
         for name in ("PYTHONHOME", "PYTHONPATH"):
             env.pop(name, None)

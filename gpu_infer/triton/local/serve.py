@@ -1,4 +1,4 @@
-"""Start, watch and stop a local Triton."""
+"""A local Triton as a process: start it, wait until it is ready, stop it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from typing import IO, Self
 
 from gpu_infer.errors import ConfigError, DeadlineError, ServerError
 from gpu_infer.triton.client.failures import SMALL_POOL
-from gpu_infer.triton.local import guard
+from gpu_infer.triton.local import supervisor
 from gpu_infer.triton.local.follow import OnLine
 from gpu_infer.triton.local.install import install, installed
 from gpu_infer.triton.local.ports import ADDRESS, choose_ports
 from gpu_infer.triton.local.ready import failure_reason, is_ready, port_was_taken
 from gpu_infer.triton.local.segments import remove_leftovers, warn_when_small
+from gpu_infer.triton.local.server_command import check_repository, server_options
+from gpu_infer.triton.shm.naming import SHM_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +35,24 @@ _END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class LocalServer:
-    """A tritonserver on the loopback address, serving one or more model repositories.
+    """A tritonserver on the loopback address that serves one or more model repositories.
 
-    models       a repository (folder of model folders) or several
-    http_port    0 chooses a free port once; `restart` keeps it. So does `grpc_port`
-    log          file that gets the server's log; None: a temporary file, kept only where an error names it
-    metrics_port None: no metrics; 0: a free port
-    wait_s       how long loading the models may take
-    cache        where the environment is installed, on first use (`install`); `on_line` gets pip's lines
+    Use it as a context manager, or call `start` and `stop`. The server and its stubs end with this process, whatever
+    way it ends.
 
-    Use as a context manager, or call `start` and `stop`. The server and its stubs end with this process,
-    however it ends. Raises ConfigError (folder, port, platform), ServerError (the server gave up: names the
-    model and says why), DeadlineError (not ready in time).
+    Args:
+        models: a repository (folder of model folders), or several.
+        http_port: 0 chooses a free port at the first start, which later starts use again.
+        grpc_port: like `http_port`.
+        log: file for the server's log; None: a temporary file, which is removed unless an error names it.
+        wait_s: seconds that the models may take to load.
+        cache: folder for the environment, installed at the first start (see `install`).
+        on_line: gets each line that pip prints.
+
+    Raises:
+        ConfigError: a folder, a port or the platform cannot be used.
+        ServerError: the server ended by itself; the message names the model and the reason.
+        DeadlineError: the server was not ready in time.
     """
 
     def __init__(
@@ -54,21 +62,20 @@ class LocalServer:
         grpc_port: int = 0,
         log: Path | None = None,
         *,
-        metrics_port: int | None = None,
         wait_s: float = 120.0,
         cache: Path | None = None,
         on_line: OnLine | None = None,
     ) -> None:
-        given = [models] if isinstance(models, Path) else list(models)
-        self.models = tuple(_repository(folder) for folder in given)
-        self._asked = (http_port, grpc_port) if metrics_port is None else (http_port, grpc_port, metrics_port)
-        self._ports: tuple[int, ...] | None = None
+        folders = [models] if isinstance(models, Path) else list(models)
+        self.models = tuple(check_repository(folder) for folder in folders)
+        self._requested_ports = (http_port, grpc_port)
+        self._ports: tuple[int, ...] | None = None  # (http, grpc) since the first start
         self._wait_s = wait_s
         self._cache = cache
         self._on_line = on_line
         self._own_log = log is None
         self._log = log
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
         self.pid: int | None = None
 
     # -- addresses -----------------------------------------------------------------------------------------
@@ -83,22 +90,17 @@ class LocalServer:
         return f"{ADDRESS}:{self._port(1)}"
 
     @property
-    def metrics(self) -> str | None:
-        """host:port of the metrics endpoint, or None when none was asked for."""
-        return f"{ADDRESS}:{self._port(2)}" if len(self._asked) > 2 else None
-
-    @property
     def log_file(self) -> Path | None:
         return self._log
 
     def keep_log(self) -> Path | None:
-        """The log's file, which then stays behind: for an error that names it."""
+        """The log's file, which `stop` then does not remove: for an error that names it."""
         self._own_log = False
         return self._log
 
     @property
     def running(self) -> bool:
-        return self._guard is not None and self._guard.poll() is None
+        return self._supervisor is not None and self._supervisor.poll() is None
 
     def _port(self, index: int) -> int:
         if self._ports is None:
@@ -113,13 +115,13 @@ class LocalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the server; at once after an error, since a request may keep it from ending by itself."""
+        """Stop the server; after an error with SIGKILL, since a request could delay its end."""
         if error is not None:
-            self.kill()
+            self._end(signal.SIGKILL)
         self.stop()
 
     def start(self) -> None:
-        """Start and return when every model is ready. Does nothing while it runs."""
+        """Start the server and return when every model is ready. Does nothing while it runs."""
         if self.running:
             return
         runtime = installed(self._cache)
@@ -130,7 +132,7 @@ class LocalServer:
         remove_leftovers()
         warn_when_small()
         for attempt in range(_PORT_TRIES):
-            ports = choose_ports(*(self._ports or self._asked))
+            ports = choose_ports(*(self._ports or self._requested_ports))
             if self._try_start(runtime.server, runtime.backends, runtime.environment(), ports):
                 self._ports = ports
                 log.info("local Triton ready on http %s, grpc %s", self.http, self.grpc)
@@ -140,52 +142,45 @@ class LocalServer:
         raise ServerError("no free port for the local Triton", remedy="give --http-port and --grpc-port")
 
     def stop(self) -> None:
-        """End the server and its stubs; nothing of them is left then. Does nothing when none runs."""
+        """End the server and its stubs and remove what belongs to them. Does nothing if no server runs."""
         self._end(None)
         self._drop_log()
 
-    def kill(self) -> None:
-        """SIGKILL, as a crash would; for tests of what clients do then. `restart` brings it back."""
-        self._end(signal.SIGKILL)
-
-    def restart(self) -> None:
-        """Stop if it runs, then start on the same ports."""
-        self._end(None)
-        self.start()
-
     # -- inside --------------------------------------------------------------------------------------------
     def _try_start(self, server: Path, backends: Path, env: dict[str, str], ports: tuple[int, ...]) -> bool:
-        """False when a port was taken between choosing and binding."""
+        """Whether the server is ready; False if another process took a port between choosing and binding."""
         if self._log is None:
             handle, name = tempfile.mkstemp(prefix="gpu_infer-triton-", suffix=".log")
             os.close(handle)
             self._log = Path(name)
         start_of_log = self._log.stat().st_size if self._log.exists() else 0
         with self._open_log() as stream:
-            command = [str(server), *self._options(backends, ports)]
+            command = [str(server), *server_options(self.models, backends, *ports)]
             temporary = str(self._log) if self._own_log else ""
-            self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(_GRACE_S), temporary, *command],
+            arguments = ["server", str(SHM_FOLDER), str(_GRACE_S), temporary, *command]
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
-                start_new_session=True,  # Ctrl-C in the terminal is for us to answer
+                start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which ends the server
                 env=env,
             )
         try:
-            assert self._guard.stdout is not None
-            self.pid = int(self._guard.stdout.readline() or 0) or None
+            assert self._supervisor.stdout is not None
+            self.pid = int(self._supervisor.stdout.readline() or 0) or None
             if self._wait_ready(ports[0]):
-                guard.protect_regions(guard.region_prefix(self._guard.pid))  # before anybody here sends a voxel
+                # Before any client of this process sends a voxel.
+                supervisor.protect_regions(supervisor.region_prefix(self._supervisor.pid), SHM_FOLDER)
                 return True
             reason = failure_reason(self._log, start_of_log)
-            taken = port_was_taken(self._log, start_of_log)
+            lost_port = port_was_taken(self._log, start_of_log)
         except BaseException:
             self._end(signal.SIGKILL)
             self._drop_log()
             raise
         self._end(None)
-        if taken and 0 in self._asked:
+        if lost_port and 0 in self._requested_ports:
             return False
         remedy = f"its log is {self.keep_log()}"
         if "shared memory pool" in reason:
@@ -207,25 +202,8 @@ class LocalServer:
                 f"log file {self._log} cannot be written: {error.strerror}", remedy="give another path"
             ) from error
 
-    def _options(self, backends: Path, ports: tuple[int, ...]) -> list[str]:
-        options = [f"--model-repository={folder}" for folder in self.models]
-        options += [
-            f"--backend-directory={backends}",
-            f"--http-address={ADDRESS}",
-            f"--http-port={ports[0]}",
-            f"--grpc-address={ADDRESS}",
-            f"--grpc-port={ports[1]}",
-            "--reuse-http-port=false",
-            "--reuse-grpc-port=false",
-            "--model-control-mode=none",
-            "--exit-timeout-secs=5",
-        ]
-        if len(ports) > 2:
-            return [*options, f"--metrics-address={ADDRESS}", f"--metrics-port={ports[2]}"]
-        return [*options, "--allow-metrics=false"]
-
     def _wait_ready(self, port: int) -> bool:
-        """False when the server ended by itself."""
+        """Whether the server is ready; False if it ended by itself."""
         deadline = time.monotonic() + self._wait_s
         while self.running:
             if is_ready(port):
@@ -239,16 +217,16 @@ class LocalServer:
         return False
 
     def _end(self, signum: signal.Signals | None) -> None:
-        process, self._guard = self._guard, None
+        process, self._supervisor = self._supervisor, None
         if process is None:
             return
         if signum is not None and self.pid is not None and process.poll() is None:
-            # While the guard lives the server is not reaped, so the pid cannot belong to anybody else.
+            # The supervisor alone reaps the server; while it lives, the pid belongs to no other process.
             os.killpg(self.pid, signum)
         assert process.stdin is not None
         assert process.stdout is not None
-        # The guard stops the server, kills its group and removes its regions. The byte tells it even when a
-        # forked child holds the pipe open.
+        # The supervisor stops the server, kills its group and removes its regions. A byte works also if a forked child
+        # has the pipe open.
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(b"\n")
             process.stdin.close()
@@ -271,18 +249,18 @@ def serve_foreground(
     on_ready: Callable[[LocalServer], None] | None = None,
     on_line: OnLine | None = None,
 ) -> int:
-    """Serve until SIGTERM (exit code 0) or SIGINT (130); returns the exit code. Call it from the main thread.
+    """Serve until SIGTERM (exit code 0) or SIGINT (130); return the exit code. For the main thread alone.
 
-    `on_ready` is called once with the running server. Raises what LocalServer raises, and ServerError when
-    the server ends by itself.
+    `on_ready` is called once with the running server. Raises what LocalServer raises, and ServerError if the server
+    ends by itself.
     """
-    got: list[int] = []
-    previous = {s: signal.signal(s, lambda signum, _frame: got.append(signum)) for s in _END_SIGNALS}
+    signals: list[int] = []
+    previous = {s: signal.signal(s, lambda signum, _frame: signals.append(signum)) for s in _END_SIGNALS}
     try:
         with LocalServer(models, http_port, grpc_port, log, on_line=on_line) as server:
-            if on_ready is not None and not got:
+            if on_ready is not None and not signals:
                 on_ready(server)
-            while not got:
+            while not signals:
                 if not server.running:
                     assert server.log_file is not None
                     raise ServerError(
@@ -293,18 +271,4 @@ def serve_foreground(
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
-    return 130 if signal.SIGINT in got else 0
-
-
-def _repository(folder: Path) -> Path:
-    path = Path(folder).resolve()
-    if not path.is_dir():
-        raise ConfigError(f"model repository {folder} is not a folder", remedy="give a folder that holds model folders")
-    if (path / "config.pbtxt").is_file():
-        raise ConfigError(f"{folder} is a model, not a model repository", remedy=f"give its parent, {path.parent}")
-    if not any(entry.is_dir() for entry in path.iterdir()):
-        raise ConfigError(
-            f"model repository {folder} holds no model folder",
-            remedy="expected NAME/config.pbtxt and NAME/1/…",
-        )
-    return path
+    return 130 if signal.SIGINT in signals else 0

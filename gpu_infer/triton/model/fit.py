@@ -1,4 +1,4 @@
-"""Whether tiles of a given size and channel count fit a model."""
+"""Whether windows of a size and channel count fit a model."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ AXES = "XYZ"
 
 
 def tensor_shape(channels: int, window: tuple[int, int, int], channels_last: bool) -> tuple[int, ...]:
-    """One tile's shape in the model's own layout, without the batch axis."""
+    """Shape of one window in the model's memory layout, without the batch axis."""
     return (*window, channels) if channels_last else (channels, *window)
 
 
 def split_dims(dims: tuple[int, ...], channels_last: bool) -> tuple[int, tuple[int, ...]]:
-    """(channels, spatial sizes) of a tensor's dims, −1 where dynamic."""
+    """(channels, spatial sizes) of a tensor's dims; a dynamic size is −1."""
     return (dims[-1], dims[:-1]) if channels_last else (dims[0], dims[1:])
 
 
 def check_fit(model: ModelInfo, channels: int, window: tuple[int, int, int], *, channels_last: bool = False) -> None:
-    """ModelError that names both where the model's fixed dims disagree with the channels or the window."""
+    """Raise ModelError if fixed dims of the model differ from the channels or the window; it names both."""
     takes, spatial = split_dims(model.input.dims, channels_last)
     if takes not in (-1, channels):
         raise ModelError(

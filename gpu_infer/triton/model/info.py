@@ -1,20 +1,20 @@
-"""What the server says of a model, in the terms that the inferers need."""
+"""A model as the server describes it, and the one-input, one-output view that the inferers need."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One input or output. `dims` are channels and spatial sizes WITHOUT the batch axis, −1 where dynamic."""
+    """One input or output. `dims` are channels and spatial sizes WITHOUT the batch axis; a dynamic size is −1."""
 
     name: str
-    dtype: np.dtype[Any]  # float32 or float16
-    datatype: str  # Triton's word: FP32, FP16
+    dtype: np.dtype[np.generic]  # float32 or float16
+    datatype: str  # Triton's name: FP32, FP16
     dims: tuple[int, ...]
 
 
@@ -35,3 +35,43 @@ class ModelInfo:
     max_batch: int
     batch_axis: Literal["leading", "none"] = "leading"
     fixed_batch: bool = False
+
+
+@dataclass(frozen=True)
+class TensorMetadata:
+    """One tensor as the server describes it: the batch axis is included, a dynamic size is −1."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """A model's inputs and outputs as the server describes them."""
+
+    name: str
+    versions: tuple[str, ...]
+    platform: str
+    inputs: tuple[TensorMetadata, ...]
+    outputs: tuple[TensorMetadata, ...]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The part of a model's configuration that its metadata do not contain."""
+
+    max_batch_size: int
+    backend: str
+    decoupled: bool
+    optional_inputs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One line of the server's repository index; `state` is READY, LOADING, UNAVAILABLE, … or empty."""
+
+    name: str
+    version: str
+    state: str
+    reason: str

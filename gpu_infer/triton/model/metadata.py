@@ -1,16 +1,15 @@
-"""From a server's metadata to the one-input, one-output view that the inferers work with."""
+"""The one-input, one-output view of a model, from the server's metadata and configuration."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
-from gpu_infer.triton.model.info import ModelInfo, TensorInfo
+from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorInfo, TensorMetadata
 
-DTYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype(np.float32), "FP16": np.dtype(np.float16)}
+DTYPES: dict[str, np.dtype[np.generic]] = {"FP32": np.dtype(np.float32), "FP16": np.dtype(np.float16)}
 VOLUME_DIMS = 4  # channels and three spatial axes
 
 
@@ -23,14 +22,14 @@ def model_info(
     output_name: str | None = None,
     batch: int | None = None,
 ) -> ModelInfo:
-    """The model with its batch axis taken off the dims.
+    """The view of a model; its dims are without the batch axis.
 
     max_batch_size > 0             a leading batch axis of up to that many windows
-    max_batch_size 0, 5 dims       an explicit batch axis: its own size where fixed, else `batch` (default 1)
+    max_batch_size 0, 5 dims       an explicit batch axis: its own size if that is fixed, else `batch` (default 1)
     max_batch_size 0, 4 dims       no batch axis, one window a request
-    Of several inputs, the only one that is not optional is taken. Raises ModelError for a decoupled model, several
-    inputs or outputs of which none is chosen by name, a datatype other than FP32 and FP16, and dims that are not
-    channels and three axes.
+    If a model has several inputs, the view has the only one that is not optional. Raises ModelError for a decoupled
+    model, several inputs or outputs without a choice by name, a datatype other than FP32 and FP16, and dims that are
+    not channels and three axes.
     """
     name = metadata.name
     if config.decoupled:
@@ -43,10 +42,10 @@ def model_info(
         input_name = needed[0].name
     source = _choose(name, "input", metadata.inputs, input_name)
     sink = _choose(name, "output", metadata.outputs, output_name)
-    unfed = [t.name for t in metadata.inputs if t is not source and t.name not in config.optional_inputs]
-    if unfed:
+    missing = [t.name for t in metadata.inputs if t is not source and t.name not in config.optional_inputs]
+    if missing:
         raise ModelError(
-            f"model {name} also wants {', '.join(unfed)} in every request, expected {source.name} alone",
+            f"model {name} also wants {', '.join(missing)} in every request, expected {source.name} alone",
             remedy="serve the model with one input, or make the others optional",
         )
     batch_axis: Literal["leading", "none"] = "leading"
@@ -69,14 +68,14 @@ def model_info(
     )
 
 
-def _choose(model: str, role: str, tensors: tuple[TensorMetadata, ...], wanted: str | None) -> TensorMetadata:
+def _choose(model: str, role: str, tensors: tuple[TensorMetadata, ...], requested: str | None) -> TensorMetadata:
     names = ", ".join(tensor.name for tensor in tensors) or "none"
-    if wanted is not None:
+    if requested is not None:
         for tensor in tensors:
-            if tensor.name == wanted:
+            if tensor.name == requested:
                 return tensor
         raise ModelError(
-            f"model {model} has no {role} {wanted!r}, it has: {names}",
+            f"model {model} has no {role} {requested!r}, it has: {names}",
             remedy=f"correct inferer.args.{role}_name",
         )
     if len(tensors) != 1:
@@ -108,5 +107,5 @@ def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str) -> T
 
 
 def _latest(versions: tuple[str, ...]) -> str:
-    """The version that a request without one reaches: the highest number."""
+    """The version that answers requests without a version: the highest number."""
     return max(versions, key=lambda v: (v.isdigit(), int(v) if v.isdigit() else 0, v)) if versions else ""

@@ -1,4 +1,4 @@
-"""What may stand as a model's name and version, for both protocols alike.
+"""Checks of a model's name and version, the same for both protocols.
 
 A name is one folder in the server's repository and one part of a URL's path: over HTTP, `slow/versions/1` would be
 read as version 1 of the model `slow`.
@@ -15,18 +15,18 @@ _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def check_model_name(name: str, version: str = "") -> None:
-    """ConfigError unless `name` is one folder's name and `version` a positive number or empty (the latest)."""
+    """Raise ConfigError unless `name` is one folder's name and `version` a positive number or empty (the latest)."""
     if not name:
         raise ConfigError("no model name given", remedy="set inferer.args.model_name, or pass --model")
     fault = _fault(name)
     if fault is not None:
         raise ConfigError(
-            f"model name {_shown(name)} {fault}, expected the name of one folder in the server's repository",
+            f"model name {_quote(name)} {fault}, expected the name of one folder in the server's repository",
             remedy="correct inferer.args.model_name (--model); a version stands in inferer.args.model_version",
         )
     if version and not _VERSION.fullmatch(version):
         raise ConfigError(
-            f"model {name}: version {_shown(version)} is not a version, expected a number from 1 on",
+            f"model {name}: version {_quote(version)} is not a version, expected a number from 1 on",
             remedy="correct inferer.args.model_version, or leave it out for the latest",
         )
 
@@ -43,5 +43,5 @@ def _fault(name: str) -> str | None:
     return None
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     return ascii(text if len(text) <= 80 else text[:79] + "…")

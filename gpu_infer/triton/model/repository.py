@@ -1,15 +1,22 @@
-"""A model as its folder in a model repository describes it, for planning without a server."""
+"""A model as its folder in a model repository describes it, to plan a run without a server."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
-from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorMetadata
 from gpu_infer.triton.model.metadata import model_info
 from gpu_infer.triton.model.name import check_model_name
+
+
+class _Tensor(Protocol):
+    """A tensor's message in config.pbtxt."""
+
+    name: str
+    dims: Iterable[int]
 
 
 def model_in_repository(
@@ -21,7 +28,7 @@ def model_in_repository(
     output_name: str | None = None,
     batch: int | None = None,
 ) -> ModelInfo | None:
-    """What `repository/name/config.pbtxt` says, as the server would tell it; None where there is no such file.
+    """The model that `repository/name/config.pbtxt` describes, as a server would; None if there is no such file.
 
     Raises ConfigError for a name that no folder can have, ModelError for a file that does not parse or a model that
     does not fit (see `metadata.model_info`).
@@ -39,13 +46,14 @@ def model_in_repository(
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {error}", remedy="see Triton's model configuration") from error
     batched = parsed.max_batch_size > 0
+    datatype_name = model_config_pb2.DataType.Name
     versions = sorted(p.name for p in (repository / name).iterdir() if p.is_dir() and p.name.isdecimal())
     metadata = ModelMetadata(
         name=name,
         versions=tuple(versions),
         platform=parsed.platform or parsed.backend,
-        inputs=tuple(_tensor(t, batched, model_config_pb2) for t in parsed.input),
-        outputs=tuple(_tensor(t, batched, model_config_pb2) for t in parsed.output),
+        inputs=tuple(_tensor(t, datatype_name(t.data_type), batched) for t in parsed.input),
+        outputs=tuple(_tensor(t, datatype_name(t.data_type), batched) for t in parsed.output),
     )
     config = ModelConfig(
         max_batch_size=parsed.max_batch_size,
@@ -56,7 +64,6 @@ def model_in_repository(
     return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
 
 
-def _tensor(tensor: Any, batched: bool, schema: Any) -> TensorMetadata:
-    datatype = schema.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+def _tensor(tensor: _Tensor, datatype: str, batched: bool) -> TensorMetadata:
     dims = tuple(int(n) for n in tensor.dims)
-    return TensorMetadata(tensor.name, datatype, (-1, *dims) if batched else dims)
+    return TensorMetadata(tensor.name, datatype.removeprefix("TYPE_"), (-1, *dims) if batched else dims)

@@ -1,4 +1,4 @@
-"""The memory that slots live in: one block, registered at most once, slots addressed by offset."""
+"""The memory that slots live in: one arena, registered at most once, in which slots are addressed by offset."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any, Protocol
 
 from numpy.typing import DTypeLike
 
+ArenaArray = Any
+"""A view of an arena: numpy.ndarray for host memory, cupy.ndarray for a CUDA allocation."""
+
 
 class Arena(Protocol):
-    """One block of `nbytes` bytes; host memory, a POSIX segment or a CUDA allocation."""
+    """`nbytes` bytes of host memory, of a POSIX segment or of a CUDA allocation."""
 
     nbytes: int
 
-    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Any:
-        """Array over the block from `offset` bytes on: NumPy's for host memory, else the backend's."""
+    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> ArenaArray:
+        """C-ordered array over the arena from `offset` bytes on; ValueError if it does not fit."""
         ...
 
     def close(self) -> None:
-        """Give the memory back; every view is dead afterwards. Called more than once without harm."""
+        """Release the memory, if it is not released yet; its views must not be used afterwards."""
         ...

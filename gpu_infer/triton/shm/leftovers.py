@@ -1,15 +1,14 @@
-"""What a killed process left behind: regions on the server and segments in /dev/shm.
+"""Leftovers of killed processes: regions on the server and segments in /dev/shm.
 
-A file /dev/shm/gpu_infer-<pid>-<random> that nobody holds the lock of (see `naming`) has lost its owner, and
-so has the region of that name on the server. The owner unregisters before it removes its file, so a dead
-owner's region always has its file on the owner's host. A region on the server without a file here belongs to
-a process on another host (or in a container with a /dev/shm of its own): it is not ours to judge and is never
-touched.
+If no process holds the lock of a file /dev/shm/gpu_infer-<pid>-<random> (see `naming`), its owner is dead, and the
+region of that name on the server is a leftover, too. An owner unregisters before it removes its file, so a dead owner's
+region always has its file on the owner's host. A region on the server without a file here belongs to a process on
+another host, or in a container with another /dev/shm. Whether that process lives is not known here, so such a region is
+never removed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -19,15 +18,15 @@ from pathlib import Path
 
 from gpu_infer.errors import ResourceError
 from gpu_infer.triton.client.failures import RegionBusy, SharedMemoryOff
-from gpu_infer.triton.client.protocol import Control, RegionInfo
-from gpu_infer.triton.shm.naming import PREFIX, SHM_FOLDER, owner_pid
+from gpu_infer.triton.client.protocol import RegionInfo, TritonClient
+from gpu_infer.triton.shm.naming import PREFIX, SHM_FOLDER, lock_existing, owner_pid
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """One name that lost its owner: the file in /dev/shm and, where the server asked knows it, the region.
+    """A name whose owner is dead: its file in /dev/shm and, if the server knows one, its region.
 
     nbytes  of the file; 0 for the marker of a CUDA region
     """
@@ -39,20 +38,20 @@ class Leftover:
     region: RegionInfo | None
 
     def __str__(self) -> str:
-        where = [str(self.path)] + ([f"{self.region.kind} region on the server"] if self.region else [])
-        return f"{self.name} ({self.nbytes / 2**20:.1f} MiB): {', '.join(where)}"
+        places = [str(self.path)] + ([f"{self.region.kind} region on the server"] if self.region else [])
+        return f"{self.name} ({self.nbytes / 2**20:.1f} MiB): {', '.join(places)}"
 
 
-def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> list[Leftover]:
-    """Everything on this host, and on the client's server if one is given, whose owner is dead, by name.
+def find_leftovers(client: TritonClient | None = None, folder: Path = SHM_FOLDER) -> list[Leftover]:
+    """Leftovers on this host, sorted by name, with their regions on the client's server, if there is a client.
 
-    Raises what the client raises: ConnectionLost, ServerError, DeadlineError.
+    Raises the errors of the client: ConnectionLost, ServerError, DeadlineError.
     """
     try:
         regions = client.registered_regions() if client is not None else {}
     except SharedMemoryOff:
-        regions = {}  # such a server holds none
-    found = []
+        regions = {}  # such a server knows none
+    leftovers = []
     for path in sorted(folder.glob(f"{PREFIX}*")) if folder.is_dir() else []:
         pid = owner_pid(path.name)
         if pid is None:
@@ -60,20 +59,20 @@ def find_leftovers(client: Control | None = None, folder: Path = SHM_FOLDER) -> 
         try:
             if _has_owner(path):
                 continue
-            found.append(Leftover(path.name, pid, path, path.stat().st_size, regions.get(path.name)))
+            leftovers.append(Leftover(path.name, pid, path, path.stat().st_size, regions.get(path.name)))
         except FileNotFoundError:
-            continue  # its owner ended just now
+            continue  # its owner has just removed it
         except PermissionError:
             log.debug("%s belongs to another user", path)
-    return found
+    return leftovers
 
 
-def clean(leftovers: Sequence[Leftover], client: Control | None = None, *, busy_s: float = 10.0) -> None:
-    """Unregister each region by its name, then remove its file: a failure leaves something to find.
+def clean(leftovers: Sequence[Leftover], client: TritonClient | None = None, *, busy_s: float = 10.0) -> None:
+    """Unregister each region by its name, then remove its file, so that a failed removal can be repeated.
 
-    A region that the server still works on, for a request of the dead owner, is waited for: `busy_s` at most, for all
-    of them together. Raises what the client raises, RegionBusy at the end for those that stay; ResourceError where a
-    file cannot be removed; ValueError for a region without a client.
+    A region that a request of the dead owner still uses is waited for: `busy_s` seconds at most, for all of them
+    together. Raises the errors of the client; RegionBusy at the end for regions that stay; ResourceError if a file
+    cannot be removed; ValueError for a region without a client.
     """
     until = time.monotonic() + busy_s
     busy = []
@@ -100,8 +99,8 @@ def clean(leftovers: Sequence[Leftover], client: Control | None = None, *, busy_
         )
 
 
-def _unregister(client: Control, region: RegionInfo, until: float) -> bool:
-    """Whether the region is gone before the monotonic clock shows `until`; at least one try."""
+def _unregister(client: TritonClient, region: RegionInfo, until: float) -> bool:
+    """Unregister; whether that succeeds before the monotonic clock shows `until`. At least one try."""
     while True:
         try:
             client.unregister_region(region.name, region.kind)
@@ -114,11 +113,8 @@ def _unregister(client: Control, region: RegionInfo, until: float) -> bool:
 
 def _has_owner(path: Path) -> bool:
     """Whether a living process holds the lock of the file."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(lock_existing(path))
     except BlockingIOError:
         return True
-    finally:
-        os.close(fd)
     return False

@@ -1,9 +1,8 @@
-"""Names of our shared-memory regions and the lock that tells a live owner from a dead one.
+"""Names of this program's shared-memory regions, and the lock that tells a live owner from a dead one.
 
-A region and its segment are called `gpu_infer-<pid>-<random>`. The pid is for the human who reads a listing:
-containers may share /dev/shm without sharing pids, so a pid proves nothing. What counts is an flock that the
-owner holds on the file /dev/shm/<name>: the kernel drops it however the owner ends, and it works across
-containers.
+A region and its segment are named `gpu_infer-<pid>-<random>`. The pid is for people who read a listing: containers may
+share /dev/shm without sharing pids, so a pid proves nothing. The proof is an flock that the owner holds on the file
+/dev/shm/<name>: the kernel drops it whatever way the owner ends, and it works across containers.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _NAME = re.compile(r"gpu_infer-(\d+)-[0-9a-f]{16}")
 
 
 def new_name() -> str:
-    """A name that nobody else has: 64 random bits."""
+    """A new name, unique by 64 random bits."""
     return f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def owner_pid(name: str) -> int | None:
-    """The pid in one of our names, None for a name that is not ours."""
+    """The pid in a name that `new_name` made, None for any other name."""
     match = _NAME.fullmatch(name)
     return int(match.group(1)) if match else None
 
@@ -33,7 +32,7 @@ def owner_pid(name: str) -> int | None:
 def create_locked(folder: Path = SHM_FOLDER) -> tuple[str, int]:
     """(name, descriptor) of a new empty file of mode 0600 on which this process holds the lock.
 
-    Raises OSError when the folder cannot be written.
+    Raises OSError if the folder cannot be written.
     """
     while True:
         name = new_name()
@@ -43,7 +42,7 @@ def create_locked(folder: Path = SHM_FOLDER) -> tuple[str, int]:
             if is_at(fd, folder / name):
                 return name, fd
         except BlockingIOError:
-            pass  # a cleaner came between creation and lock, and will remove it: try another name
+            pass  # a cleaner locked the file first and removes it: try another name
         except BaseException:
             os.close(fd)
             (folder / name).unlink(missing_ok=True)
@@ -51,11 +50,25 @@ def create_locked(folder: Path = SHM_FOLDER) -> tuple[str, int]:
         os.close(fd)
 
 
+def lock_existing(path: Path) -> int:
+    """A descriptor that holds the lock of an existing file.
+
+    Raises BlockingIOError if another process holds the lock, another OSError if the file cannot be opened.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def is_at(fd: int, path: Path) -> bool:
     """Whether `path` still leads to the open file `fd`."""
     try:
-        found = path.stat()
+        at_path = path.stat()
     except FileNotFoundError:
         return False
-    mine = os.fstat(fd)
-    return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
+    opened = os.fstat(fd)
+    return (at_path.st_dev, at_path.st_ino) == (opened.st_dev, opened.st_ino)

@@ -1,8 +1,8 @@
-"""Runs when an interpreter of the environment starts, as its sitecustomize: puts the fake driver in place.
+"""Loads the fake driver when an interpreter of the environment starts, as its sitecustomize.
 
-A library whose name is libcuda.so.1 is loaded before anything asks for that name. No search path changes, so that other
-programs, such as a local Triton, do not find it. Triton's process cannot open the fake's IPC handles; the memory behind
-them is a POSIX segment, which our client therefore registers as one.
+It loads a library named libcuda.so.1 before any import needs that name. No search path changes, so that other programs,
+such as a local Triton, do not load it. Triton's process cannot open the fake's IPC handles. Their memory is a POSIX
+segment, so this package's clients register it as one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLIENTS = {"gpu_infer.triton.client.grpc_client": "GrpcClient", "gpu_infer.trito
 
 
 class ClientFinder(importlib.abc.MetaPathFinder):
-    """Patches our Triton clients as soon as they are imported."""
+    """Patches this package's Triton clients when they are imported."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -43,7 +43,7 @@ class ClientFinder(importlib.abc.MetaPathFinder):
 
 
 def register_segments(client: Any) -> None:
-    """Have CUDA regions of the class `client` registered as the POSIX segments that they are."""
+    """Make the class `client` register CUDA regions as POSIX segments, which they are."""
     unregister = client.unregister_region
 
     def register_cuda_region(

@@ -26,7 +26,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def silent(listener: socket.socket) -> str:
-    """The address of a server that takes connections and says nothing."""
+    """The address of a server that accepts connections and sends nothing."""
     return f"127.0.0.1:{listener.getsockname()[1]}"
 
 

@@ -1,4 +1,4 @@
-"""What a server says that no Triton would: exit 4 with what was wrong, over both protocols, within the deadline."""
+"""Answers that no Triton sends: exit 4 with the fault, over both protocols, within the deadline."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def test_a_message_that_is_too_large(grpc_address: Any) -> None:
 
 
 def test_a_compressed_message_is_not_inflated() -> None:
-    """The client says that it accepts nothing compressed; this server sends it nevertheless."""
+    """The client accepts no compression, but this server compresses its answers."""
 
     class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, details: Any) -> Any:

@@ -30,7 +30,7 @@ def test_parse_uri(uri: str, expected: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "found"),
+    ("uri", "fault"),
     [
         ("http://localhost:8000", "has a scheme"),
         ("grpc://h:1", "has a scheme"),
@@ -52,10 +52,10 @@ def test_parse_uri(uri: str, expected: tuple[str, int]) -> None:
         ("", "has no port"),
     ],
 )
-def test_refused(uri: str, found: str) -> None:
+def test_refused(uri: str, fault: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_uri(uri)
-    assert found in caught.value.message
+    assert fault in caught.value.message
     assert repr(uri) in caught.value.message
     assert "without a scheme" in (caught.value.remedy or "")
 

@@ -1,4 +1,4 @@
-"""Everything that a healthy Triton answers, on both protocols and both host ways of moving voxels."""
+"""The answers of a healthy Triton, for both protocols and both data transports of the host."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_server import WAYS, WINDOW, endpoints_of, in_flight, infer_all, opened, regions_left, ring_on
+from real_server import TRANSPORTS, WINDOW, endpoints_of, in_flight, infer_all, opened, regions_left, ring_on
 
 from gpu_infer.errors import ConfigError, DeadlineError, Interrupted, ModelError, ServerError
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.failures import RegionBusy, RegionExists, RegionUnknown
-from gpu_infer.triton.client.protocol import Control, InferRequest, RegionSlice
+from gpu_infer.triton.client.protocol import InferRequest, RegionSlice, TritonClient
 from gpu_infer.triton.client.server import Server, make_client
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.shm.host_arenas import SystemArena
@@ -31,53 +31,52 @@ def triton(triton_server: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(params=["grpc", "http"])
-def client(request: Any, triton: Any) -> Iterator[Control]:
+def client(request: Any, triton: Any) -> Iterator[TritonClient]:
     made = make_client(request.param, triton.grpc if request.param == "grpc" else triton.http)
     yield made
     made.close()
     made.close()
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 @pytest.mark.parametrize("slots", [1, 2, 5])
 def test_every_way_gives_the_same_outputs(triton: Any, control: str, data: str, slots: int) -> None:
     windows = np.random.default_rng(1).normal(0.5, 1, (7, 1, *WINDOW)).astype(np.float32)
     expected = np.concatenate([np.full_like(windows, 0.5), windows], axis=1)
-    with opened(triton, control, data) as transport:
-        assert (transport.control, transport.data) == (control, data)
-        for batch in (1, 2, 3, 4):
-            with ring_on(transport, batch=batch, slots=slots) as ring:
-                np.testing.assert_array_equal(infer_all(ring, windows, batch), expected)
-                assert ring.counters()["requests"] == -(-7 // batch)
+    transport = opened(triton, control, data)
+    assert (transport.control, transport.data) == (control, data)
+    for batch in (1, 2, 3, 4):
+        with ring_on(transport, batch=batch, slots=slots) as ring:
+            np.testing.assert_array_equal(infer_all(ring, windows, batch), expected)
+            assert ring.counters()["requests"] == -(-7 // batch)
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_half_precision(triton: Any, control: str, data: str) -> None:
     windows = np.random.default_rng(2).normal(0.5, 1, (3, 1, *WINDOW)).astype(np.float16)
-    with opened(triton, control, data) as transport, ring_on(transport, "threshold_half_fp16", batch=2) as ring:
+    transport = opened(triton, control, data)
+    with ring_on(transport, "threshold_half_fp16", batch=2) as ring:
         out = infer_all(ring, windows, 2)
     assert out.dtype == np.float16
     np.testing.assert_array_equal(out[:, 1], windows[:, 0])
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 @pytest.mark.parametrize("name", ["threshold_nobatch", "channels_last"])
 def test_other_layouts(triton: Any, control: str, data: str, name: str) -> None:
     windows = np.random.default_rng(3).normal(0.5, 1, (3, 1, *WINDOW)).astype(np.float32)
-    with (
-        opened(triton, control, data) as transport,
-        ring_on(transport, name, channels_last=name == "channels_last") as ring,
-    ):
+    transport = opened(triton, control, data)
+    with ring_on(transport, name, channels_last=name == "channels_last") as ring:
         out = infer_all(ring, windows, 1)
     np.testing.assert_array_equal(out[:, 1], windows[:, 0])
     assert (out[:, 0] == 0.5).all()
 
 
 def test_auto_prefers_grpc_and_system_memory(triton: Any) -> None:
-    with opened(triton) as transport:
-        assert (transport.control, transport.data) == ("grpc", "system_shm")
-        assert transport.server.version == "2.51.0"
-        assert transport.server.url == triton.grpc
+    transport = opened(triton)
+    assert (transport.control, transport.data) == ("grpc", "system_shm")
+    assert transport.server.version == "2.51.0"
+    assert transport.server.url == triton.grpc
 
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
@@ -95,7 +94,7 @@ def test_cuda_is_refused_by_name(triton: Any) -> None:
         opened(triton, require="cuda_shm")
 
 
-def test_a_server_without_cuda_refuses_a_handle(client: Control) -> None:
+def test_a_server_without_cuda_refuses_a_handle(client: TritonClient) -> None:
     with pytest.raises(ServerError, match=r"registering CUDA block x at .*invalid args"):
         client.register_cuda_region("x", bytes(64), 0, 1 << 21)
 
@@ -139,25 +138,26 @@ def test_two_outputs(triton: Any) -> None:
 
 
 def test_wrong_channels_and_window(triton: Any) -> None:
-    with opened(triton) as transport:
-        with pytest.raises(ModelError, match="wrong channel count: model three_channels takes 3"):
-            ring_on(transport, "three_channels")
-        with pytest.raises(ModelError, match="fixed at 16 on axis X, the window is 9"):
-            ring_on(transport, "fixed_roi")
+    transport = opened(triton)
+    with pytest.raises(ModelError, match="wrong channel count: model three_channels takes 3"):
+        ring_on(transport, "three_channels")
+    with pytest.raises(ModelError, match="fixed at 16 on axis X, the window is 9"):
+        ring_on(transport, "fixed_roi")
 
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
 def test_output_channels_by_example(triton: Any, control: str) -> None:
-    with opened(triton, control) as transport:
-        model = transport.server.model("dynamic_channels")
-        assert model.output.dims[0] == -1
-        assert probe_output_channels(transport, model, WINDOW, 1) == 2
+    transport = opened(triton, control)
+    model = transport.server.model("dynamic_channels")
+    assert model.output.dims[0] == -1
+    assert probe_output_channels(transport, model, WINDOW, 1) == 2
 
 
 # -- requests that fail ----------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_a_model_that_raises(triton: Any, control: str, data: str) -> None:
-    with opened(triton, control, data) as transport, ring_on(transport, "fails") as ring:
+    transport = opened(triton, control, data)
+    with ring_on(transport, "fails") as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
         with pytest.raises(ModelError, match=r"inference of model fails at .*this model always fails") as caught:
@@ -166,19 +166,21 @@ def test_a_model_that_raises(triton: Any, control: str, data: str) -> None:
         assert type(caught.value) is ModelError
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_a_model_that_answers_another_shape(triton: Any, control: str, data: str) -> None:
-    with opened(triton, control, data) as transport, ring_on(transport, "lies") as ring:
+    transport = opened(triton, control, data)
+    with ring_on(transport, "lies") as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
         with pytest.raises(ModelError, match=r"\[1, 2, 9, 8, 6\], expected FP32 \[1, 2, 9, 8, 7\]"):
             ring.wait(slot)
 
 
-@pytest.mark.parametrize(("control", "data"), WAYS)
+@pytest.mark.parametrize(("control", "data"), TRANSPORTS)
 def test_a_model_that_is_slower_than_the_deadline(triton: Any, control: str, data: str) -> None:
-    """The region goes too: unregistering waits until the server has finished the request that nobody waits for."""
-    with opened(triton, control, data) as transport, ring_on(transport, "slow", deadline_s=0.2) as ring:
+    """The region is unregistered, too: after the server has finished the request whose deadline has passed."""
+    transport = opened(triton, control, data)
+    with ring_on(transport, "slow", deadline_s=0.2) as ring:
         slot = ring.acquire()
         ring.submit(slot, 1)
         with pytest.raises(DeadlineError, match=r"inference of model slow at .* did not end within 0\.2 s"):
@@ -189,7 +191,8 @@ def test_a_model_that_is_slower_than_the_deadline(triton: Any, control: str, dat
 @pytest.mark.parametrize("control", ["grpc", "http"])
 def test_requests_overlap(triton: Any, control: str) -> None:
     """Two slots: while one request runs (0.5 s each, one instance) the other is queued and answered in turn."""
-    with opened(triton, control) as transport, ring_on(transport, "slow", slots=2) as ring:
+    transport = opened(triton, control)
+    with ring_on(transport, "slow", slots=2) as ring:
         slots = [ring.acquire(), ring.acquire()]
         for k, slot in enumerate(slots):
             slot.input[:] = k
@@ -216,7 +219,7 @@ def _request(
     return InferRequest(model, "", "NV_MODEL_INPUT", "FP32", shape, source, "NV_MODEL_OUTPUT", sink)
 
 
-def test_region_rules(client: Control) -> None:
+def test_region_rules(client: TritonClient) -> None:
     shape, nbytes = (1, 1, 4, 4, 4), 256
     arena = SystemArena(8192)
     try:
@@ -263,7 +266,7 @@ def test_registering_twice_is_once(triton: Any, control: str) -> None:
     client = server.client()
     registration.renew(client, 0)  # the server has not forgotten: taken as done
     assert registration.renewals == 1
-    registration.renew(client, 0)  # somebody else's turn has passed
+    registration.renew(client, 0)  # another slot has renewed it already
     assert registration.renewals == 1
     client.close()
     assert registration.close()
@@ -273,21 +276,21 @@ def test_registering_twice_is_once(triton: Any, control: str) -> None:
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
 def test_unregistering_waits_for_a_request(triton: Any, control: str) -> None:
-    with opened(triton, control) as transport:
-        arena, registration = transport.arena(8192)
-        assert registration is not None
-        request = _request(
-            (1, 1, 4, 4, 4), RegionSlice(registration.name, 0, 256), RegionSlice(registration.name, 4096, 512), "slow"
-        )
-        with in_flight(transport, request) as replies:
-            client = transport.client()
-            with pytest.raises(RegionBusy):
-                client.unregister_region(registration.name)
-            client.close()
-            assert registration.close()
-            assert arena.view(4096, (1,), np.float32)[0] == 0.5  # so the answer was there
-        assert replies[0].shape == (1, 2, 4, 4, 4)
-        arena.close()
+    transport = opened(triton, control)
+    arena, registration = transport.arena(8192)
+    assert registration is not None
+    request = _request(
+        (1, 1, 4, 4, 4), RegionSlice(registration.name, 0, 256), RegionSlice(registration.name, 4096, 512), "slow"
+    )
+    with in_flight(transport, request) as replies:
+        client = transport.client()
+        with pytest.raises(RegionBusy):
+            client.unregister_region(registration.name)
+        client.close()
+        assert registration.close()
+        assert arena.view(4096, (1,), np.float32)[0] == 0.5  # so the answer was there
+    assert replies[0].shape == (1, 2, 4, 4, 4)
+    arena.close()
 
 
 def test_clients_belong_to_their_thread(triton: Any) -> None:
@@ -308,7 +311,7 @@ def test_clients_belong_to_their_thread(triton: Any) -> None:
     client.close()
 
 
-def test_an_inline_message_over_two_gibibytes_is_refused_before_it_is_sent(client: Control) -> None:
+def test_an_inline_message_over_two_gibibytes_is_refused_before_it_is_sent(client: TritonClient) -> None:
     huge: Any = np.broadcast_to(np.float32(0), (1, 1, 1024, 1024, 513))
     request = InferRequest("threshold_half", "", "NV_MODEL_INPUT", "FP32", huge.shape, huge, "NV_MODEL_OUTPUT")
     with pytest.raises(ServerError, match=r"2\.00 GiB for model threshold_half exceeds the 2 GiB") as caught:

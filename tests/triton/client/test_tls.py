@@ -73,10 +73,10 @@ def http_triton(seen: dict[str, str]) -> Iterator[str]:
 
 
 TRITONS = {"grpcs": grpc_triton, "https": http_triton}
-WAYS = pytest.mark.parametrize("scheme", TRITONS)
+SCHEMES = pytest.mark.parametrize("scheme", TRITONS)
 
 
-@WAYS
+@SCHEMES
 @pytest.mark.parametrize("want_client", [False, True])
 def test_certificates_and_headers(certificates: Certificates, scheme: str, want_client: bool) -> None:
     seen: dict[str, str] = {}
@@ -95,7 +95,7 @@ def test_certificates_and_headers(certificates: Certificates, scheme: str, want_
     assert {key: seen[key] for key, _ in HEADERS} == dict(HEADERS)
 
 
-@WAYS
+@SCHEMES
 def test_an_authority_that_is_not_trusted_ends_the_wait(certificates: Certificates, scheme: str) -> None:
     with (
         TRITONS[scheme]({}) as plain,
@@ -108,7 +108,7 @@ def test_an_authority_that_is_not_trusted_ends_the_wait(certificates: Certificat
     assert caught.value.exit_code == 4
 
 
-@WAYS
+@SCHEMES
 def test_a_host_that_is_not_certified(tmp_path: Path, scheme: str) -> None:
     others = Certificates(tmp_path, host="other.example")
     with (
@@ -120,7 +120,7 @@ def test_a_host_that_is_not_certified(tmp_path: Path, scheme: str) -> None:
     assert "the host as it is certified" in (caught.value.remedy or "")
 
 
-@WAYS
+@SCHEMES
 def test_wrong_credentials_end_the_wait_and_do_not_show(
     certificates: Certificates, scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,7 +137,7 @@ def test_wrong_credentials_end_the_wait_and_do_not_show(
     assert "wr0ng" not in str(caught.value) + caplog.text
 
 
-@WAYS
+@SCHEMES
 def test_headers_without_encryption_are_warned_about(scheme: str, caplog: pytest.LogCaptureFixture) -> None:
     control = scheme.removesuffix("s")
     with TRITONS[scheme]({}) as address:
@@ -146,7 +146,7 @@ def test_headers_without_encryption_are_warned_about(scheme: str, caplog: pytest
     assert TOKEN not in caplog.text
 
 
-@WAYS
+@SCHEMES
 @pytest.mark.parametrize(
     ("files", "fault"),
     [

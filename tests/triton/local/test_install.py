@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,9 @@ from typing import Any
 import pytest
 
 from gpu_infer.errors import ConfigError, ResourceError, ServerError
-from gpu_infer.triton.local import guard, segments
 from gpu_infer.triton.local import install as install_module
-from gpu_infer.triton.local.guard import region_prefix
 from gpu_infer.triton.local.install import REQUIREMENTS, base_python, environment_folder, install, installed
-from gpu_infer.triton.local.ports import choose_ports
-from gpu_infer.triton.local.ready import failure_reason, port_was_taken
 from gpu_infer.triton.local.runtime import MARKER, Runtime
-from gpu_infer.triton.local.segments import remove_leftovers
-from gpu_infer.triton.local.serve import LocalServer
 
 
 def complete(folder: Path, **changes: Any) -> Path:
@@ -115,7 +108,7 @@ def test_a_venv_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def spoken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None:
-    """Let the Python that makes the environment be a script of ours."""
+    """Replace the Python that makes the environment by a shell script."""
     python = tmp_path / "python3.11"
     python.write_text(f"#!/bin/sh\n{body}\n")
     python.chmod(0o755)
@@ -171,131 +164,3 @@ def test_an_interrupted_install_leaves_no_environment(tmp_path: Path) -> None:
     assert not environment_folder(tmp_path).exists()
     time.sleep(1)
     assert not environment_folder(tmp_path).exists()
-
-
-def test_repositories_are_checked_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is not a folder"):
-        LocalServer(tmp_path / "missing")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="holds no model folder"):
-        LocalServer(tmp_path / "empty")
-    model = tmp_path / "models" / "lung"
-    model.mkdir(parents=True)
-    (model / "config.pbtxt").touch()
-    with pytest.raises(ConfigError, match=f"is a model, not a model repository .*{tmp_path / 'models'}"):
-        LocalServer(model)
-
-
-def test_ports() -> None:
-    first, second = choose_ports(0, 0)
-    assert first != second
-    assert choose_ports(first) == (first,)
-    with pytest.raises(ConfigError, match="port 70000 is out of range"):
-        choose_ports(70000)
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        held.listen()
-        with pytest.raises(ConfigError, match="cannot be used"):
-            choose_ports(0, held.getsockname()[1])
-
-
-def test_reasons_come_from_the_log(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text(
-        'I1 a.cc:1] "loading: b:1"\n'
-        "E1122 22:30:57.1 1 model_lifecycle.cc:642] \"failed to load 'b' version 1: Internal: no weights\"\n"
-        "E1122 22:30:57.2 1 x.cc:1] \"Poll failed for model directory 'a': bad config\"\n"
-        "error: creating server: Internal - failed to load all models\n"
-    )
-    reason = failure_reason(log)
-    assert reason == "model 'a' failed to load: bad config; model 'b' failed to load: Internal: no weights"
-    assert not port_was_taken(log)
-    start = log.stat().st_size
-    with log.open("a") as stream:
-        stream.write(
-            "E1122 22:30:57.2 1 main.cc:1] \"failed to start HTTP service: Socket '127.0.0.1:8000' already in use \"\n"
-        )
-    assert port_was_taken(log)
-    assert failure_reason(log, start) == "failed to start HTTP service: Socket '127.0.0.1:8000' already in use"
-    log.write_text("one\ntwo\n")
-    assert failure_reason(log) == "one | two"
-    log.write_text("")
-    assert failure_reason(log) == "its log is empty"
-
-
-def test_many_reasons_are_one_line(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text(
-        "".join(
-            f"E1122 22:30:57.1 1 model_lifecycle.cc:642] \"failed to load 'm{n:02}' version 1: {'why ' * 200}\"\n"
-            for n in range(25)
-        )
-    )
-    reason = failure_reason(log)
-    assert reason.count("failed to load") == 3
-    assert reason.startswith("model 'm00' failed to load: why why")
-    assert reason.endswith("; and 22 more")
-    assert len(reason) < 1000
-    log.write_text("x" * 5000)
-    assert len(failure_reason(log)) == 400
-
-
-@pytest.fixture
-def shm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the test's own in place of /dev/shm."""
-    for module in (guard, segments):
-        monkeypatch.setattr(module, "SHM_FOLDER", tmp_path)
-    return tmp_path
-
-
-def test_leftovers_of_dead_guards_only(shm: Path) -> None:
-    """Neither pid says anything: this one is alive, and a guard in another container may have any."""
-    dead, fd = guard.take_prefix()
-    os.close(fd)
-    living, lock = guard.take_prefix()
-    without_owner = f"{region_prefix(os.getpid())}{'0' * 16}_"
-    for prefix in (dead, living, without_owner):
-        (shm / f"{prefix}region").touch()
-    (shm / f"{region_prefix(1)}of-an-older-version").touch()
-    try:
-        removed = remove_leftovers()
-    finally:
-        os.close(lock)
-    assert set(removed) == {f"{dead}owner", f"{dead}region", f"{without_owner}region"}
-    assert {path.name for path in shm.iterdir()} == {
-        f"{living}owner",
-        f"{living}region",
-        f"{region_prefix(1)}of-an-older-version",
-    }
-
-
-def test_a_guard_removes_its_own_regions_alone(shm: Path) -> None:
-    """Of two guards with one pid, as two containers have them."""
-    mine, first = guard.take_prefix()
-    theirs, second = guard.take_prefix()
-    for prefix in (mine, theirs):
-        (shm / f"{prefix}region").touch()
-    guard.remove_regions(mine, shm)
-    os.close(first)
-    os.close(second)
-    assert {path.name for path in shm.iterdir()} == {f"{theirs}owner", f"{theirs}region"}
-    assert (shm / f"{theirs}owner").stat().st_mode & 0o777 == 0o600
-
-
-def test_a_server_starts_with_the_umask_of_one_user(tmp_path: Path) -> None:
-    script = tmp_path / "server.sh"
-    script.write_text(f"#!/bin/sh\numask > {tmp_path}/umask\n")
-    script.chmod(0o700)
-    command = [sys.executable, guard.__file__, "1", "", str(script)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        process.wait(30)
-    assert (tmp_path / "umask").read_text().strip() == "0077"
-
-
-def test_regions_are_closed_to_others(shm: Path) -> None:
-    prefix = "triton_gpu_infer_7_"
-    for name in (f"{prefix}a", f"{prefix}b", "triton_gpu_infer_77_a"):
-        (shm / name).touch(0o644)
-    guard.protect_regions(prefix, shm)
-    modes = {path.name: path.stat().st_mode & 0o777 for path in shm.iterdir()}
-    assert modes == {f"{prefix}a": 0o600, f"{prefix}b": 0o600, "triton_gpu_infer_77_a": 0o644}

@@ -1,4 +1,4 @@
-"""The models that tests and demo run on, asked through the real server."""
+"""The answers of the models that tests and demo use, from the real server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ask(address: str, model: str, x: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def x() -> Any:
-    """[2, 1, 4, 5, 6] float32 in −1..5, values that float16 holds."""
+    """[2, 1, 4, 5, 6] float32 in −1..5, values that float16 represents."""
     return (np.random.default_rng(5).integers(-64, 320, (2, 1, 4, 5, 6)) / 64).astype(np.float32)
 
 
@@ -78,7 +78,7 @@ def test_models_that_misbehave(triton_server: LocalServer, x: Any) -> None:
 
 
 def test_lung_model_equals_onnxruntime(tmp_path: Path) -> None:
-    """A batch of two through Triton is bit for bit what onnxruntime says of each window alone."""
+    """Triton's answer to a batch of two equals, bit for bit, onnxruntime's result for each window alone."""
     x = np.random.default_rng(9).random((2, 1, 320, 320, 64), dtype=np.float32)
     with LocalServer(resource_folder("models")) as server:
         served = ask(server.grpc, "segmentation_ct_lung_v1", x)["NV_MODEL_OUTPUT"]

@@ -16,12 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from real_server import kill, restart
 
 from gpu_infer.errors import ConfigError, DeadlineError, ServerError
 from gpu_infer.triton.local import serve
-from gpu_infer.triton.local.guard import SHM_FOLDER, region_prefix
 from gpu_infer.triton.local.segments import remove_leftovers
 from gpu_infer.triton.local.serve import LocalServer
+from gpu_infer.triton.local.supervisor import region_prefix
+from gpu_infer.triton.shm.naming import SHM_FOLDER
 
 pytestmark = pytest.mark.slow
 
@@ -66,13 +68,13 @@ def eventually(check: Callable[[], bool], seconds: float = 20.0) -> bool:
     return check()
 
 
-def regions(guard: int) -> set[str]:
-    return {path.name for path in SHM_FOLDER.glob(f"{region_prefix(guard)}*")}
+def regions(supervisor: int) -> set[str]:
+    return {path.name for path in SHM_FOLDER.glob(f"{region_prefix(supervisor)}*")}
 
 
-def guard_of(server: LocalServer) -> int:
-    assert server._guard is not None
-    return server._guard.pid
+def supervisor_of(server: LocalServer) -> int:
+    assert server._supervisor is not None
+    return server._supervisor.pid
 
 
 def processes_about(folder: Path) -> list[str]:
@@ -95,19 +97,18 @@ def test_serves_until_stopped_and_leaves_nothing(repository: Path) -> None:
         assert status(server.http, "/v2/models/threshold_half/ready") == 200
         assert server.http.startswith("127.0.0.1:")
         assert server.grpc != server.http
-        assert server.metrics is None
         pid, log = server.pid, server.log_file
         assert pid is not None
         assert log is not None
         assert "Started HTTPService" in log.read_text()
-        guard = guard_of(server)
-        assert regions(guard)
-        assert {(SHM_FOLDER / name).stat().st_mode & 0o077 for name in regions(guard)} == {0}
+        supervisor = supervisor_of(server)
+        assert regions(supervisor)
+        assert {(SHM_FOLDER / name).stat().st_mode & 0o077 for name in regions(supervisor)} == {0}
         assert processes_about(repository)
     assert not server.running
     assert not alive(pid)
     assert not processes_about(repository)
-    assert not regions(guard)
+    assert not regions(supervisor)
     assert not log.exists()
     assert status(server.http) is None
 
@@ -115,30 +116,28 @@ def test_serves_until_stopped_and_leaves_nothing(repository: Path) -> None:
 def test_kill_then_restart_keeps_the_ports(repository: Path) -> None:
     with LocalServer(repository) as server:
         addresses = (server.http, server.grpc)
-        guard = guard_of(server)
-        server.kill()
+        supervisor = supervisor_of(server)
+        kill(server)
         assert not server.running
         assert status(addresses[0]) is None
-        assert not regions(guard)
-        server.restart()
+        assert not regions(supervisor)
+        restart(server)
         assert (server.http, server.grpc) == addresses
         assert status(server.http) == 200
 
 
-def test_two_repositories_given_log_and_metrics(repository: Path, tmp_path: Path) -> None:
+def test_two_repositories_and_a_log_file(repository: Path, tmp_path: Path) -> None:
     second = tmp_path / "second"
     copy_model("classes5", second)
     log = tmp_path / "logs" / "triton.log"
-    with LocalServer([repository, second], log=log, metrics_port=0) as server:
+    with LocalServer([repository, second], log=log) as server:
         for name in ("threshold_half", "classes5"):
             assert status(server.http, f"/v2/models/{name}/ready") == 200
-        assert server.metrics is not None
-        assert status(server.metrics, "/metrics") == 200
     assert "Started HTTPService" in log.read_text()
 
 
 def owner(repository: Path, body: str) -> subprocess.Popen[str]:
-    """Another Python that starts a server, prints its pids and does what `body` says."""
+    """Another Python that starts a server, prints its pids and runs `body`."""
     code = textwrap.dedent(
         f"""
         import os, signal, sys, threading, time
@@ -146,7 +145,7 @@ def owner(repository: Path, body: str) -> subprocess.Popen[str]:
         from gpu_infer.triton.local.serve import LocalServer
         server = LocalServer(Path({str(repository)!r}))
         server.start()
-        print(server.pid, server._guard.pid, server.log_file, flush=True)
+        print(server.pid, server._supervisor.pid, server.log_file, flush=True)
         """
     ) + textwrap.dedent(body)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -165,10 +164,10 @@ def owner(repository: Path, body: str) -> subprocess.Popen[str]:
 def test_the_server_ends_with_its_owner(repository: Path, body: str) -> None:
     with owner(repository, body) as process:
         assert process.stdout is not None
-        server, guard, log = process.stdout.readline().split()
+        server, supervisor, log = process.stdout.readline().split()
         process.wait(30)
-    assert eventually(lambda: not alive(int(server)) and not alive(int(guard)))
-    assert not regions(int(guard))
+    assert eventually(lambda: not alive(int(server)) and not alive(int(supervisor)))
+    assert not regions(int(supervisor))
     assert not Path(log).exists()
 
 
@@ -186,16 +185,16 @@ def test_a_finished_thread_does_not_end_the_server(repository: Path) -> None:
         server.stop()
 
 
-def test_a_killed_guard_takes_the_server_with_it(repository: Path) -> None:
+def test_a_killed_supervisor_takes_the_server_with_it(repository: Path) -> None:
     server = LocalServer(repository)
     server.start()
-    pid, guard = server.pid, guard_of(server)
+    pid, supervisor = server.pid, supervisor_of(server)
     assert pid is not None
-    os.kill(guard, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
     assert eventually(lambda: not alive(pid))
     server.stop()
     remove_leftovers()
-    assert not regions(guard)
+    assert not regions(supervisor)
 
 
 def test_a_model_that_fails_to_load_is_named(repository: Path) -> None:

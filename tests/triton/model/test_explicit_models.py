@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,17 +11,18 @@ import pytest
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.server import Server
+from gpu_infer.triton.local import serve
 from gpu_infer.triton.local.serve import LocalServer
+from gpu_infer.triton.local.server_command import server_options
 
 pytestmark = pytest.mark.slow
 
 TOYS = Path(__file__).parents[2] / "models"
 
 
-class ExplicitServer(LocalServer):
-    def _options(self, backends: Path, ports: tuple[int, ...]) -> list[str]:
-        options = super()._options(backends, ports)
-        return [option.replace("control-mode=none", "control-mode=explicit") for option in options]
+def explicit_options(repositories: Sequence[Path], backends: Path, http_port: int, grpc_port: int) -> list[str]:
+    options = server_options(repositories, backends, http_port, grpc_port)
+    return [option.replace("control-mode=none", "control-mode=explicit") for option in options]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,10 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
         config = folder / name / "config.pbtxt"
         config.write_text(config.read_text().replace(f'"{source}"', f'"{name}"'))
     (folder / "broken" / "1" / "model.py").write_text("raise ValueError('no weights')\n")
-    with ExplicitServer(folder) as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serve, "server_options", explicit_options)
+        with LocalServer(folder) as server:
+            yield server
 
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
@@ -50,7 +53,7 @@ def test_models_are_loaded_on_request_alone(triton: LocalServer, control: str) -
         server.model("broken", wait_s=600)
     with pytest.raises(ModelError, match="nowhere"):
         server.model("nowhere", load=True)
-    # With a model that failed, the server calls itself not ready; it is found nevertheless.
+    # A server with a model that failed is not ready, but live, so a client connects to it.
     server = Server.connect(Endpoints(http=triton.http, grpc=triton.grpc), control, wait_s=20)
     assert server.model(name, load=True).name == name
     assert server.model(name, "1", load=True).version == "1"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from triton_fakes import model, tensors
+from triton_fakes import tensors
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.client.protocol import ModelConfig, ModelMetadata, TensorMetadata
-from gpu_infer.triton.model.fit import check_fit
+from gpu_infer.triton.model.info import ModelConfig, ModelMetadata, TensorMetadata
 from gpu_infer.triton.model.metadata import model_info
 
 BATCHED = ModelConfig(max_batch_size=4, backend="python", decoupled=False)
@@ -42,11 +41,11 @@ def test_half_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "asked", "expected", "fixed"),
+    ("first", "requested", "expected", "fixed"),
     [(-1, None, 1, False), (-1, 3, 3, False), (2, None, 2, True), (2, 5, 2, True), (1, None, 1, True)],
 )
-def test_explicit_batch_axis(first: int, asked: int | None, expected: int, fixed: bool) -> None:
-    info = model_info(metadata(tensors((first, 1, 8, 8, 8)), tensors((first, 2, 8, 8, 8))), UNBATCHED, batch=asked)
+def test_explicit_batch_axis(first: int, requested: int | None, expected: int, fixed: bool) -> None:
+    info = model_info(metadata(tensors((first, 1, 8, 8, 8)), tensors((first, 2, 8, 8, 8))), UNBATCHED, batch=requested)
     assert (info.max_batch, info.fixed_batch, info.batch_axis) == (expected, fixed, "leading")
     assert info.input.dims == (1, 8, 8, 8)
 
@@ -70,7 +69,7 @@ def test_choosing_by_name() -> None:
 
 
 def test_a_second_input_is_refused_even_when_one_is_named() -> None:
-    """Triton wants every input in every request, so naming one of two works only where the other is optional."""
+    """Triton needs every input in every request, so one of two can be chosen only if the other is optional."""
     two = tensors((-1, 1, 8, 8, 8), (-1, 3, 8, 8, 8))
     with pytest.raises(ModelError, match="has 2 inputs, expected one: T0, T1"):
         model_info(metadata(inputs=two), BATCHED)
@@ -102,20 +101,3 @@ def test_refusals() -> None:
         model_info(metadata(inputs=tensors((3,))), UNBATCHED)
     with pytest.raises(ModelError, match="has 0 outputs"):
         model_info(metadata(outputs=()), BATCHED)
-
-
-def test_fit() -> None:
-    check_fit(model(), 1, (8, 8, 8))
-    check_fit(model(dims_in=(-1, 8, 8, 8)), 7, (8, 8, 8))
-    with pytest.raises(ModelError, match="wrong channel count: model toy takes 1 in IN, the volume has 3") as caught:
-        check_fit(model(), 3, (8, 8, 8))
-    assert "the 4th axis of a 4-D file is read as channels" in (caught.value.remedy or "")
-    with pytest.raises(ModelError, match="takes 3 in IN, the volume has 1") as caught:
-        check_fit(model(dims_in=(3, -1, -1, -1)), 1, (8, 8, 8))
-    assert "4-D" not in (caught.value.remedy or "")
-    with pytest.raises(ModelError, match="IN fixed at 16 on axis Y, the window is 8") as caught:
-        check_fit(model(dims_in=(1, 8, 16, 8)), 1, (8, 8, 8))
-    assert caught.value.remedy == "set roi_size to [8, 16, 8]"
-    with pytest.raises(ModelError, match="OUT fixed at 4 on axis X"):
-        check_fit(model(dims_out=(2, 4, -1, -1)), 1, (8, 8, 8))
-    check_fit(model(dims_in=(8, 9, 10, 1), dims_out=(8, 9, 10, 2)), 1, (8, 9, 10), channels_last=True)

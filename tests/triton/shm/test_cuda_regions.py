@@ -21,11 +21,11 @@ import pytest
 from cudasim import memory
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from real_device import real_gpu
-from real_server import WINDOW, endpoints_of, in_flight, regions_left
+from real_server import WINDOW, endpoints_of, in_flight, kill, regions_left, restart
 
 from gpu_infer.errors import ModelError, ServerError
 from gpu_infer.triton.client.failures import RegionBusy, RegionExists, RegionUnknown
-from gpu_infer.triton.client.protocol import Control, InferRequest, RegionSlice
+from gpu_infer.triton.client.protocol import InferRequest, RegionSlice, TritonClient
 from gpu_infer.triton.client.server import make_client
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.shm.naming import new_name
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_leftovers")]
 
 CONTROLS = ["grpc", "http"]
 SHAPE, NBYTES = (1, 1, 4, 4, 4), 256
-SINK = 4096  # where the output lies in the block
+SINK = 4096  # bytes from the start of the arena to the output
 
 
 @pytest.fixture(params=["simulated", pytest.param("device", marks=pytest.mark.gpu)])
@@ -61,7 +61,7 @@ def simulated(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(params=CONTROLS)
-def client(request: pytest.FixtureRequest, triton_server: Any) -> Iterator[Control]:
+def client(request: pytest.FixtureRequest, triton_server: Any) -> Iterator[TritonClient]:
     made = make_client(request.param, triton_server.grpc if request.param == "grpc" else triton_server.http)
     yield made
     made.close()
@@ -76,7 +76,7 @@ def block(backend: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def region(client: Control, block: Any) -> Iterator[str]:
+def region(client: TritonClient, block: Any) -> Iterator[str]:
     """The name of the block at the server, for as long as the test leaves it there."""
     name = new_name()
     client.register_cuda_region(name, block.ipc_handle, block.device, block.nbytes)
@@ -142,8 +142,8 @@ def scores(backend: Any, block: Any) -> list[float]:
 
 
 # -- registering -----------------------------------------------------------------------------------------------
-def test_a_handle_of_nothing_is_refused(client: Control, backend: Any, simulated: bool) -> None:
-    """Invalid create: no memory stands behind the handle."""
+def test_a_handle_of_nothing_is_refused(client: TritonClient, backend: Any, simulated: bool) -> None:
+    """Invalid handle: no memory belongs to it."""
     handle = b"cudasim-none".ljust(64, b"\0") if simulated else bytes(64)
     refused = "Unable to open shared memory region" if simulated else "invalid args"
     with pytest.raises(ServerError, match=refused):
@@ -151,7 +151,7 @@ def test_a_handle_of_nothing_is_refused(client: Control, backend: Any, simulated
     assert "gpu_infer-none" not in client.registered_regions()
 
 
-def test_a_name_is_registered_once(client: Control, region: str, block: Any, simulated: bool) -> None:
+def test_a_name_is_registered_once(client: TritonClient, region: str, block: Any, simulated: bool) -> None:
     with pytest.raises(RegionExists):
         client.register_cuda_region(region, block.ipc_handle, block.device, block.nbytes)
     listed = client.registered_regions()[region]
@@ -161,7 +161,7 @@ def test_a_name_is_registered_once(client: Control, region: str, block: Any, sim
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_region_larger_than_its_memory_is_refused(fresh_triton: Any, control: Any, block: Any) -> None:
-    """On a server of its own: Triton 2.51 keeps memory open that it refused as too small."""
+    """On a separate server: Triton 2.51 does not close memory that it refused as too small."""
     client = make_client(control, fresh_triton.grpc if control == "grpc" else fresh_triton.http)
     try:
         with pytest.raises(ServerError, match=r"[Ii]nvalid (shared|args)"):
@@ -172,7 +172,7 @@ def test_a_region_larger_than_its_memory_is_refused(fresh_triton: Any, control: 
 
 
 # -- requests --------------------------------------------------------------------------------------------------
-def test_what_lies_in_the_region_is_answered_there(client: Control, backend: Any, region: str, block: Any) -> None:
+def test_what_lies_in_the_region_is_answered_there(client: TritonClient, backend: Any, region: str, block: Any) -> None:
     for value in (3.0, -2.0):
         fill(backend, block, value)
         reply = client.infer(request_on(region), 10)
@@ -180,7 +180,7 @@ def test_what_lies_in_the_region_is_answered_there(client: Control, backend: Any
         assert scores(backend, block) == [0.5, value]
 
 
-def test_offsets_and_sizes_out_of_bounds(client: Control, region: str, block: Any) -> None:
+def test_offsets_and_sizes_out_of_bounds(client: TritonClient, region: str, block: Any) -> None:
     end = block.nbytes
     for at in (end - 100, end, 1 << 40):
         with pytest.raises(ServerError, match="Invalid offset"):
@@ -195,7 +195,7 @@ def test_offsets_and_sizes_out_of_bounds(client: Control, region: str, block: An
 
 
 # -- unregistering ---------------------------------------------------------------------------------------------
-def test_unregistered_before_the_request(client: Control, block: Any) -> None:
+def test_unregistered_before_the_request(client: TritonClient, block: Any) -> None:
     name = new_name()
     client.register_cuda_region(name, block.ipc_handle, block.device, block.nbytes)
     client.unregister_region(name, "cuda")
@@ -208,21 +208,21 @@ def test_unregistered_before_the_request(client: Control, block: Any) -> None:
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_unregistered_during_the_request_and_after(triton_server: Any, backend: Any, control: str) -> None:
-    with opened(triton_server, backend, control) as transport:
-        assert transport.data == "cuda_shm"
-        block, registration = transport.arena(1 << 21)
-        assert registration is not None
-        fill(backend, block, 7.0)
-        with in_flight(transport, request_on(registration.name, model="slow")) as replies:
-            client = transport.client()
-            with pytest.raises(RegionBusy):
-                client.unregister_region(registration.name, "cuda")
-            assert registration.close()  # waits for the request
-            assert scores(backend, block) == [0.5, 7.0]
-        assert replies[0].shape == (1, 2, 4, 4, 4)
-        client.unregister_region(registration.name, "cuda")  # after it is gone: no error
-        client.close()
-        block.close()
+    transport = opened(triton_server, backend, control)
+    assert transport.data == "cuda_shm"
+    block, registration = transport.arena(1 << 21)
+    assert registration is not None
+    fill(backend, block, 7.0)
+    with in_flight(transport, request_on(registration.name, model="slow")) as replies:
+        client = transport.client()
+        with pytest.raises(RegionBusy):
+            client.unregister_region(registration.name, "cuda")
+        assert registration.close()  # waits for the request
+        assert scores(backend, block) == [0.5, 7.0]
+    assert replies[0].shape == (1, 2, 4, 4, 4)
+    client.unregister_region(registration.name, "cuda")  # after it is gone: no error
+    client.close()
+    block.close()
     assert regions_left(triton_server) == []
 
 
@@ -230,17 +230,17 @@ def test_unregistered_during_the_request_and_after(triton_server: Any, backend: 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_restart_in_mid_run_is_survived(fresh_triton: Any, backend: Any, control: str) -> None:
     windows = np.random.default_rng(4).normal(0.5, 1, (6, 1, *WINDOW)).astype(np.float32)
-    with opened(fresh_triton, backend, control) as transport:
-        with ring_on(transport, "slow", reconnect_s=60.0) as ring:
-            killer = threading.Timer(0.8, lambda: (fresh_triton.kill(), fresh_triton.restart()))
-            killer.start()
-            out = infer_all(ring, backend, windows)
-            killer.join()
-            counters = ring.counters()
-        np.testing.assert_array_equal(out[:, 1], windows[:, 0])
-        assert counters["retries"] >= 1
-        assert counters["reregistrations"] == 1
-        assert counters["bytes_inline"] == 0
+    transport = opened(fresh_triton, backend, control)
+    with ring_on(transport, "slow", reconnect_s=60.0) as ring:
+        killer = threading.Timer(0.8, lambda: (kill(fresh_triton), restart(fresh_triton)))
+        killer.start()
+        out = infer_all(ring, backend, windows)
+        killer.join()
+        counters = ring.counters()
+    np.testing.assert_array_equal(out[:, 1], windows[:, 0])
+    assert counters["retries"] >= 1
+    assert counters["reregistrations"] == 1
+    assert counters["bytes_inline"] == 0
     assert regions_left(fresh_triton) == []
 
 

@@ -1,9 +1,8 @@
-"""Arenas: their memory, their names, and that nothing of them is left."""
+"""Arenas: their memory, and that no segment outlives its owner."""
 
 from __future__ import annotations
 
 import mmap
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,17 +14,8 @@ from hypothesis import strategies as st
 
 from gpu_infer.errors import ResourceError
 from gpu_infer.triton.shm.host_arenas import HostArena, SystemArena, check_space
-from gpu_infer.triton.shm.naming import create_locked, new_name, owner_pid
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
-
-
-def test_names() -> None:
-    name = new_name()
-    assert owner_pid(name) == os.getpid()
-    assert new_name() != name
-    for other in ("gpu_infer-", "gpu_infer-12-zz", "triton-1-0123456789abcdef", name + "0"):
-        assert owner_pid(other) is None
 
 
 def test_segment_is_shared_memory_of_its_own() -> None:
@@ -65,50 +55,30 @@ def test_host_arena_is_page_aligned_and_zeroed() -> None:
     assert not view.any()
     arena.close()
     arena.close()
-    view[:] = 1  # a view that somebody kept holds its pages
+    view[:] = 1  # a view keeps its pages mapped
 
 
 def test_too_small_shared_memory_is_an_error_not_a_crash() -> None:
-    with pytest.raises(ResourceError, match=r"no 1073741824\.0 MiB of shared memory") as caught:
+    with pytest.raises(ResourceError, match=r"need 1073741824\.0 MiB of shared memory") as caught:
         SystemArena(1 << 50)
     assert "--shm-size" in (caught.value.remedy or "")
-    assert "--data" not in (caught.value.remedy or "")  # who names a choice is told so by the transport
+    assert "--data" not in (caught.value.remedy or "")  # the transport adds it if the data transport is fixed
 
 
 def test_space_can_be_asked_for_without_an_arena(tmp_path: Path) -> None:
     check_space(1 << 12, tmp_path)
-    with pytest.raises(ResourceError, match=rf"no 1073741824\.0 MiB of shared memory for the slots: {tmp_path} has"):
+    with pytest.raises(ResourceError, match=rf"the slots need 1073741824\.0 MiB of shared memory, but {tmp_path} has"):
         check_space(1 << 50, tmp_path)
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"no shared memory segment can be made in .*: No such file"):
+    with pytest.raises(ResourceError, match=r": cannot make a shared memory segment: No such file"):
         SystemArena(10, tmp_path / "missing")
     for nbytes in (0, -5):
         with pytest.raises(ValueError, match="must be positive"):
             SystemArena(nbytes)
         with pytest.raises(ValueError, match="must be positive"):
             HostArena(nbytes)
-
-
-def test_a_name_taken_by_a_cleaner_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between creation and lock a cleaner may remove the file: the next name is taken then."""
-    seen = []
-    import gpu_infer.triton.shm.naming as naming
-
-    real = naming.is_at
-
-    def once(fd: int, path: Path) -> bool:
-        seen.append(path)
-        if len(seen) == 1:
-            path.unlink()
-        return real(fd, path)
-
-    monkeypatch.setattr(naming, "is_at", once)
-    name, fd = create_locked(tmp_path)
-    os.close(fd)
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-    assert len(seen) == 2
 
 
 @pytest.mark.parametrize(

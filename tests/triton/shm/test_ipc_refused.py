@@ -11,7 +11,7 @@ from cudasim.simulated import simulated_cupy
 from triton_fakes import FakeServer
 
 from gpu_infer.errors import DeviceError, ResourceError
-from gpu_infer.triton.transport import CHECK, LADDER, Transport
+from gpu_infer.triton.transport import CHECK, DATA_TRANSPORTS, Transport
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -49,7 +49,7 @@ def test_the_memory_of_a_refused_block_is_given_back(backend: Any) -> None:
 
 
 def test_the_ladder_steps_down_and_says_what_to_check(backend: Any) -> None:
-    transport = Transport(FakeServer(), backend, LADDER)  # type: ignore[arg-type]
+    transport = Transport(FakeServer(), backend, DATA_TRANSPORTS)  # type: ignore[arg-type]
     transport.probe()
     assert transport.data == "system_shm"
     ((choice, reason),) = transport.skipped
@@ -65,7 +65,7 @@ def test_a_required_choice_ends_with_the_same_text(backend: Any) -> None:
     with pytest.raises(ResourceError, match="CUDA IPC cannot export GPU memory: cudaErrorNotSupported") as caught:
         transport.probe()
     assert CHECK["cuda_shm"] in str(caught.value)
-    assert "leave --data and --require out" in str(caught.value)
+    assert "omit --data and --require" in str(caught.value)
     assert caught.value.exit_code == 5
 
 

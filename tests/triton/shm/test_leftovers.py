@@ -1,4 +1,4 @@
-"""What a killed process leaves is found and removed; what a living one or another host owns is not touched."""
+"""Leftovers of a killed process are listed and removed; names of a living process or another host are not touched."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_busy_region_is_waited_for(tmp_path: Path) -> None:
     server.unregister_errors = [RegionBusy("in use")] * 2
     with pytest.raises(RegionBusy, match="in use"):
         clean(found, server.client(), busy_s=0)
-    assert (tmp_path / name).exists()  # still to be found
+    assert (tmp_path / name).exists()  # so that a later clean removes it
     clean(found, server.client())
     assert not server.regions
     assert not (tmp_path / name).exists()

@@ -1,4 +1,4 @@
-"""Memory that a server may still write to is not used again, and what tells of its region stays."""
+"""Memory that a server may still write to is not used again, and the file that names its region stays."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LateServer(FakeServer):
 
     def fail(self, what: str) -> None:
         if self.how is not None:
-            # As often as anybody may try: nothing is unregistered before `answer`.
+            # For every try: nothing is unregistered before `answer`.
             self.unregister_errors = [self.how(f"unregistering did not end {k}") for k in range(20)]
             raise self.how(f"{what} did not end")
 
@@ -56,14 +56,14 @@ class LateServer(FakeServer):
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """Where somebody listens: a proxy, or a server that hangs."""
+    """An address at which a process listens: a proxy, or a server that hangs."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
 def nobody(address: str) -> str:
-    """Where nobody listens."""
+    """An address at which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     return f"127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""CUDA IPC needs one card under one number: messages, doctor and report say which it is here."""
+"""CUDA IPC needs one card under one number: messages, doctor and report name the card of this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpu_infer.errors import ServerError
 from gpu_infer.settings import Settings
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.server import Server
-from gpu_infer.triton.transport import CHECK, LADDER, Transport
+from gpu_infer.triton.transport import CHECK, DATA_TRANSPORTS, Transport
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -93,7 +93,7 @@ def test_the_number_of_the_card_is_what_is_registered(simulated: Any, monkeypatc
         raise ServerError("invalid device ordinal")
 
     monkeypatch.setattr(FakeClient, "register_cuda_region", register)
-    transport = Transport(FakeServer(), simulated.GpuBackend(), LADDER)  # type: ignore[arg-type]
+    transport = Transport(FakeServer(), simulated.GpuBackend(), DATA_TRANSPORTS)  # type: ignore[arg-type]
     transport.probe()
     assert sent == [1]
     assert f"the client's is device 1: Simulated, {UUID}" in transport.skipped[0][1]
@@ -102,10 +102,10 @@ def test_the_number_of_the_card_is_what_is_registered(simulated: Any, monkeypatc
 def test_the_report_has_the_card(simulated: Any) -> None:
     server = FakeServer()
     server.refuse["cuda"] = ServerError("invalid args")
-    transport = Transport(server, simulated.GpuBackend(), LADDER)  # type: ignore[arg-type]
+    transport = Transport(server, simulated.GpuBackend(), DATA_TRANSPORTS)  # type: ignore[arg-type]
     transport.probe()
     assert transport.chosen()["gpu"] == SECOND
-    assert "gpu" not in Transport(server, HostBackend(), LADDER).chosen()  # type: ignore[arg-type]
+    assert "gpu" not in Transport(server, HostBackend(), DATA_TRANSPORTS).chosen()  # type: ignore[arg-type]
 
 
 def test_a_card_that_does_not_answer_hides_no_refusal(simulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:

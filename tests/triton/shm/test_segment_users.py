@@ -21,7 +21,7 @@ NAME = "gpu_infer-99999-0123456789abcdef"
 
 @pytest.fixture
 def segment() -> Iterator[Path]:
-    """One of a dead run, in a folder of its own."""
+    """The segment of a dead run, in a separate folder."""
     with tempfile.TemporaryDirectory(dir=SHM_FOLDER) as folder:
         path = Path(folder) / NAME
         path.write_bytes(bytes(8192))

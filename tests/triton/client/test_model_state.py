@@ -1,4 +1,4 @@
-"""A model is waited for while it is being loaded; of any other the reason is told at once."""
+"""A client waits for a model that the server is loading; for any other model the error comes at once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from triton_fakes import FakeClient, FakeServer
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.client.protocol import ModelEntry
-from gpu_infer.triton.model import state as model_state
-from gpu_infer.triton.model.state import await_model
+from gpu_infer.triton.client import model_state
+from gpu_infer.triton.client.model_state import await_model
+from gpu_infer.triton.model.info import ModelEntry
 
 OTHERS = [ModelEntry("broken", "1", "UNAVAILABLE", "Internal: failed to load"), ModelEntry("big", "1", "LOADING", "")]
 

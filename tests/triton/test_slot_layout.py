@@ -1,0 +1,56 @@
+"""Places of tensors in an arena, and the requests that name them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from triton_fakes import model
+
+from gpu_infer.errors import ModelError
+from gpu_infer.triton.client.protocol import InferReply
+from gpu_infer.triton.shm.host_arenas import HostArena
+from gpu_infer.triton.slot_layout import ALIGNMENT, SlotLayout
+from gpu_infer.triton.slot_memory import SlotMemory
+
+WINDOW = (3, 4, 5)
+
+
+def test_areas_begin_on_pages_and_do_not_overlap() -> None:
+    layout = SlotLayout(model(), WINDOW, 1, 2, 2, False)
+    slots = [layout.slot(k) for k in range(3)]
+    places = [at for slot in slots for at in (slot.input_at, slot.output_at)]
+    assert places == sorted(places)
+    assert not any(at % ALIGNMENT for at in places)
+    assert layout.bytes_in(2) == 2 * 60 * 4 <= places[1] - places[0]
+    assert layout.bytes_out(2) == 2 * 2 * 60 * 4 <= places[2] - places[1]
+    assert layout.slot_bytes == places[2] - places[0]
+
+
+def test_channels_last_is_seen_channels_first() -> None:
+    layout = SlotLayout(model(dims_in=(-1, -1, -1, 2), dims_out=(-1, -1, -1, 2)), WINDOW, 2, 2, 1, True)
+    arena = HostArena(layout.slot_bytes)
+    slot = layout.slot(0)
+    slot.input, slot.output = layout.views(slot, arena)
+    assert slot.input.shape == slot.output.shape == (1, 2, *WINDOW)
+    slot.input[0, 1] = 7
+    slot.n = 1
+    request = layout.request(slot, SlotMemory(arena, None))
+    assert request.shape == (1, *WINDOW, 2)
+    assert np.asarray(request.source)[..., 1].min() == 7
+    slot.input = slot.output = None
+    arena.close()
+
+
+def test_a_fixed_batch_is_always_sent_whole() -> None:
+    layout = SlotLayout(model(fixed_batch=True, max_batch=4), WINDOW, 1, 2, 2, False)
+    assert layout.batch == 4
+    assert layout.sent(1) == 4
+    assert SlotLayout(model(), WINDOW, 1, 2, 2, False).sent(1) == 1
+
+
+def test_a_reply_must_be_as_planned() -> None:
+    layout = SlotLayout(model(), WINDOW, 1, 2, 2, False)
+    layout.check_reply(InferReply((1, 2, *WINDOW), "FP32", None), 1)
+    for reply in (InferReply((1, 1, *WINDOW), "FP32", None), InferReply((1, 2, *WINDOW), "FP16", None)):
+        with pytest.raises(ModelError, match=r"expected FP32 \[1, 2, 3, 4, 5\]"):
+            layout.check_reply(reply, 1)
