@@ -16,7 +16,6 @@ from gpu_infer.doctor import host
 from gpu_infer.doctor import server as doctor
 from gpu_infer.errors import ServerError
 from gpu_infer.settings import Settings
-from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.transport import CHECK, DATA_TRANSPORTS, Transport
 
@@ -127,7 +126,7 @@ def test_a_card_that_does_not_answer_hides_no_refusal(simulated: Any, monkeypatc
 def test_doctor_tells_the_card(simulated: Any, server: FakeServer) -> None:
     server.refuse["cuda"] = ServerError("invalid args")
     settings = Settings(*map(Path, ("input", "output", "logs", "config")), device="gpu")
-    check = doctor._check_data(settings, Endpoints(grpc="fake:1"), "auto")
+    check = doctor._check_data(settings, server)
     assert check.found.startswith(f"system_shm on the gpu (device 1: Simulated, {UUID}, PCI 0000:3c:00.0, CUDA_VIS")
 
 
