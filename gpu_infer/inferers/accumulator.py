@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base.backend import Backend, RollingSums, Start
-from gpu_infer.backends.base.checks import float32
 from gpu_infer.backends.labels import label_dtype
+from gpu_infer.backends.tables import float32
 from gpu_infer.inferers.windows import Window, WindowGrid, runs
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import Operations
 from gpu_infer.backends.layout import code, output, pointer
+from gpu_infer.backends.types import DeviceArray
 
 KINDS = ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 """Numbers that kernels read and write, in the order of the C side."""
@@ -37,7 +37,7 @@ class IndexLine:
     weighted whether it interpolates
     """
 
-    held: Array
+    held: DeviceArray
     size: int
     first: int = 0
     weighted: bool = False
@@ -70,7 +70,7 @@ class ArrayOperations(Operations):
         with self._device.section("index_line"):
             return IndexLine(self._device.small_upload(np.concatenate(parts)), len(lower), 0, weight is not None)
 
-    def take(self, source: Array, out: Array, lines: Sequence[IndexLine | None], fill: Any = 0) -> None:
+    def take(self, source: DeviceArray, out: DeviceArray, lines: Sequence[IndexLine | None], fill: Any = 0) -> None:
         """out = source read through one line per axis (None: as it is), bit by bit; `fill` where an index is negative.
 
         Both of one dtype of up to 8 bytes, byte orders included. ValueError where they are not.
@@ -80,7 +80,7 @@ class ArrayOperations(Operations):
         bits = int(np.array(fill).astype(source.dtype).view(f"u{source.dtype.itemsize}"))
         self._run(f"take_{source.dtype.itemsize}", source, out, lines, pointer(out), {"bits": bits})
 
-    def convert(self, source: Array, out: Array, *, rounds: bool = False) -> None:
+    def convert(self, source: DeviceArray, out: DeviceArray, *, rounds: bool = False) -> None:
         """out = source, broadcast, in out's dtype. ValueError where shapes or dtypes do not go together.
 
         rounds  to integers: half away from zero and unsigned ones clipped, as SciPy does; else truncated, as NumPy does
@@ -88,7 +88,13 @@ class ArrayOperations(Operations):
         self.linear(source, out, [None] * out.ndim, 0.0, rounds=rounds)
 
     def linear(
-        self, source: Array, out: Array, lines: Sequence[IndexLine | None], constant: complex, *, rounds: bool = True
+        self,
+        source: DeviceArray,
+        out: DeviceArray,
+        lines: Sequence[IndexLine | None],
+        constant: complex,
+        *,
+        rounds: bool = True,
     ) -> None:
         """out = source interpolated through one line per axis (None: as it is), in float64, in SciPy's order.
 
@@ -123,7 +129,9 @@ class ArrayOperations(Operations):
             kernel = f"convert_{pair}" if plain else f"linear_{weighted}"
             self._run(kernel, source, out, lines, target + at_out, fields, at_source, read)
 
-    def divide(self, sums: Array, out: Array, weights: Array | None, counts: Sequence[NDArray[np.float32]]) -> None:
+    def divide(
+        self, sums: DeviceArray, out: DeviceArray, weights: DeviceArray | None, counts: Sequence[NDArray[np.float32]]
+    ) -> None:
         """out = sums / weights, in float32; without weights [*last axes of sums] by the product of one count per axis.
 
         sums float32, out the same shape in any float dtype, `sums` itself included.
@@ -155,8 +163,8 @@ class ArrayOperations(Operations):
     def _run(
         self,
         kernel: str,
-        source: Array,
-        out: Array,
+        source: DeviceArray,
+        out: DeviceArray,
         lines: Sequence[IndexLine | None],
         target: int,
         fields: dict[str, Any],
@@ -191,7 +199,7 @@ class ArrayOperations(Operations):
             self._device.launch(module, kernel, _blocks([a.size for a in axes]), packed)
 
 
-def _address(source: Array, read: np.dtype[Any] | None) -> int:
+def _address(source: DeviceArray, read: np.dtype[Any] | None) -> int:
     return pointer(source) if source.size or read is None else 0
 
 
@@ -205,7 +213,7 @@ def _kind(dtype: np.dtype[Any]) -> int:
     return KINDS.index(code(dtype))
 
 
-def _axes(source: Array, out: Array, lines: Sequence[IndexLine | None]) -> list[_Axis]:
+def _axes(source: DeviceArray, out: DeviceArray, lines: Sequence[IndexLine | None]) -> list[_Axis]:
     if not source.ndim == out.ndim == len(lines):
         raise ValueError(f"{source.shape}, {out.shape} and {len(lines)} lines do not go together")
     axes, ranks = [], 0

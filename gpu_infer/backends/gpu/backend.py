@@ -1,10 +1,10 @@
-"""The GPU backend: CuPy arrays, the kernels of kernels/*.cu. Twin of `cpu.py`, which is the definition.
+"""The GPU backend: CuPy arrays, the kernels of kernels/*.cu. The CPU backend is its definition.
 
-Work is queued on a stream of the backend's own. A caller's current stream is joined at entry and exit of every
-method, so that arrays may be used in between as any CuPy array. Methods return before the work is done; `fence` and
-`download` wait. Operations may be called from any thread.
+The backend queues its work on its own stream. Every method orders that stream after the caller's current stream, and
+the caller's after it, so that arrays may be used in between as any CuPy array. Methods return before the work is done;
+`fence` and `download` wait. Operations may be called from any thread.
 
-Only this package knows CuPy, and they are imported only when the GPU is chosen.
+Only this package imports CuPy, and nothing imports this package unless the GPU is chosen.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.gpu.arrays import ArrayOperations
 from gpu_infer.backends.gpu.device.counters import Counters
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.device.identity import Identity, identity_of
 from gpu_infer.backends.gpu.device.memory import DeviceBlock
-from gpu_infer.backends.gpu.labels import LabelOperations
-from gpu_infer.backends.gpu.masks import MaskOperations
-from gpu_infer.backends.gpu.prepare import PrepareOperations
-from gpu_infer.backends.gpu.windows import WindowOperations
+from gpu_infer.backends.gpu.labels import GpuLabelOperations
+from gpu_infer.backends.gpu.masks import GpuMaskOperations
+from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
+from gpu_infer.backends.gpu.windows import GpuWindowOperations
+from gpu_infer.backends.types import DeviceArray
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,9 @@ that differs by no more from its cut: there a model's own rounding decides, and 
 on different devices."""
 
 
-class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations, Backend):
+class GpuBackend(
+    GpuPrepareOperations, GpuWindowOperations, GpuLabelOperations, GpuMaskOperations, ArrayOperations, Backend
+):
     """`Backend` on the current CUDA device. ConfigError where there is none, DeviceError where it cannot be used."""
 
     name = "gpu"
@@ -89,23 +92,23 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
         }
 
     # -- memory -------------------------------------------------------------------------------------------------
-    def upload(self, host: NDArray[Any]) -> Array:
+    def upload(self, host: NDArray[Any]) -> DeviceArray:
         """See `Backend.upload`; gaps between elements do not go up. ResourceError where memory is short."""
         with self._device.section("upload"):
             self._device.counters.bytes_up += host.nbytes
             return self._device.uploaded(host)
 
-    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """Raises ResourceError where the device has not that much memory."""
         with self._device.section("empty"):
             return self._device.allocate(shape, dtype)
 
-    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """Raises ResourceError where the device has not that much memory."""
         with self._device.section("zeros"):
             return self._device.zeroed(shape, dtype)
 
-    def download(self, array: Array) -> NDArray[Any]:
+    def download(self, array: DeviceArray) -> NDArray[Any]:
         """See `Backend.download`. Waits for the work before it."""
         if isinstance(array, np.ndarray):
             return array
@@ -139,7 +142,3 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
 def shared_backend() -> GpuBackend:
     """The backend of this process: its arena, kernels and pinned memory serve one case after the other."""
     return GpuBackend()
-
-
-if TYPE_CHECKING:
-    _fulfils: Backend = GpuBackend()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.layout import output, pointer, steps
+from gpu_infer.backends.types import DeviceArray
 
 PACK = 16
 """Elements that a lane takes at once, and bytes to which a pack is aligned: as in common.cuh."""
@@ -37,7 +37,7 @@ class PackedLines:
     out_offset: int
 
 
-def packed_lines(source: Array, out: Array) -> list[PackedLines]:
+def packed_lines(source: DeviceArray, out: DeviceArray) -> list[PackedLines]:
     """Launches that together walk along all of [C, X, Y, Z] twice; none if the arrays do not lie alike.
 
     The output has elements of one byte. It is walked upwards: what is done per voxel knows no direction.
@@ -75,7 +75,7 @@ def _launch(lines: list[Line], source_offset: int, out_offset: int) -> PackedLin
     )
 
 
-def _lines(source: Array, out: Array) -> tuple[list[Line], int, int]:
+def _lines(source: DeviceArray, out: DeviceArray) -> tuple[list[Line], int, int]:
     """Axes of more than one place, upwards in the output, its fastest last, and where their first elements lie.
 
     Neighbours that lie behind one another in both arrays are one.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gpu_infer.backends.base.backend import Array, Tables
-from gpu_infer.backends.gpu.tables import DeviceTables, Walk, axis_order, grid_size, plan_walk
+from gpu_infer.backends.gpu.tables import DeviceTables, Walk, grid_size, plan_walk
+from gpu_infer.backends.layout import axis_order
+from gpu_infer.backends.types import DeviceArray, Tables
 
 _WORD = 4
 """Bytes that are staged at once of elements that are no wider."""
@@ -19,7 +20,7 @@ _LARGEST_DISTANCE = 1 << 31
 """Bytes: distances in a tile of the source are 32-bit."""
 
 
-def pick_walk(source: Array, out: Array, tables: Tables, device: DeviceTables) -> Walk:
+def pick_walk(source: DeviceArray, out: DeviceArray, tables: Tables, device: DeviceTables) -> Walk:
     """The walk of a copy from [C, X, Y, Z] to [C, X, Y, Z]: rows of words along p are staged, `pitch` words apart."""
     itemsize = source.dtype.itemsize
     per_word = max(1, _WORD // itemsize)

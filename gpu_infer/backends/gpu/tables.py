@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Array, Tables
+from gpu_infer.backends.layout import axis_order, is_across
 from gpu_infer.backends.tables import AxisTable
+from gpu_infer.backends.types import DeviceArray, Tables
 
 TILES = (64, 32, 16)
 """Outputs per tile and axis that the tiled kernels may be launched with, the best first."""
@@ -44,10 +45,12 @@ def spans(table: AxisTable, tile: int) -> Spans:
     return Spans(low.astype(np.int32), (high - low + 1).astype(np.int32))
 
 
-def copied_view(source: Array, tables: Tables | None) -> Array | None:
-    """The view of `source` that `tables` copy element by element: the whole of it without tables, a crop, a flip. None
-    if they interpolate, repeat or skip anything."""
-    slices = [_copied_slice(table) for table in tables or ()]
+def copied_view(source: DeviceArray, tables: Tables) -> DeviceArray | None:
+    """The view of `source` that `tables` copy element by element: the whole of it, a crop, a flip.
+
+    None if they interpolate, repeat or skip anything.
+    """
+    slices = [_copied_slice(table) for table in tables]
     return None if None in slices else source[(slice(None), *slices)]
 
 
@@ -69,9 +72,11 @@ class DeviceTables:
     upload  int32 [n] host array → device array
     """
 
-    def __init__(self, upload: Callable[[NDArray[np.int32]], Array]) -> None:
+    def __init__(self, upload: Callable[[NDArray[np.int32]], DeviceArray]) -> None:
         self._upload = upload
-        self._held: weakref.WeakKeyDictionary[AxisTable, tuple[Array, dict[int, Spans]]] = weakref.WeakKeyDictionary()
+        self._held: weakref.WeakKeyDictionary[AxisTable, tuple[DeviceArray, dict[int, Spans]]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def spans(self, table: AxisTable, tile: int) -> Spans:
         return self._entry(table)[1][tile]
@@ -89,7 +94,7 @@ class DeviceTables:
             at += 2 * tiles
         return (*entries, 0, 0)
 
-    def _entry(self, table: AxisTable) -> tuple[Array, dict[int, Spans]]:
+    def _entry(self, table: AxisTable) -> tuple[DeviceArray, dict[int, Spans]]:
         found = self._held.get(table)
         if found is None:
             per_tile = {tile: spans(table, tile) for tile in TILES}
@@ -144,23 +149,9 @@ def interpolated_rows_and_columns(high: int, tile: int, rows: int, columns: int)
     return pitch, nbytes + _NEIGHBOURS_BYTES * TILES[0]
 
 
-def axis_order(source: Array, out: Array) -> tuple[int, int, int]:
-    """Spatial axes (o, p, q); the CPU twin interpolates in the same order, so that both round alike."""
-    step_in = [abs(s) for s in source.strides[1:]]
-    step_out = [abs(s) for s in out.strides[1:]]
-    q = min(range(3), key=lambda a: (out.shape[1 + a] == 1, step_out[a], -a))
-    p = min((a for a in range(3) if a != q), key=lambda a: (source.shape[1 + a] == 1, step_in[a], -a))
-    return 3 - p - q, p, q
-
-
-def is_across(source: Array, p: int, q: int) -> bool:
-    """Whether a copy along q would read the source with greater steps than one along p."""
-    return bool(abs(source.strides[1 + p]) < abs(source.strides[1 + q]) and source.shape[1 + p] > 1)
-
-
 def plan_walk(
-    source: Array,
-    out: Array,
+    source: DeviceArray,
+    out: DeviceArray,
     tables: Tables,
     layout: Layout,
     device: DeviceTables,

@@ -11,7 +11,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.kernels.cache import CACHE
-from gpu_infer.backends.cpu.kernels.strided import frozen
+from gpu_infer.backends.cpu.kernels.strided import frozen, writing
 
 _NEIGHBOURS = {1: 6, 2: 18, 3: 26}
 """Neighbours of a voxel that share a face, an edge, a corner."""
@@ -61,7 +61,7 @@ class Components:
         # backwards axes are read forwards, since connectivity does not mind
         self._flips = tuple(slice(None, None, -1 if labels.strides[a] < 0 else 1) for a in self._axes)
         # cc3d only reads, yet takes no read-only memory
-        plain = np.require(self.seen(labels), requirements=["C", "W", "A"])
+        plain = np.require(self._as_stored(labels), requirements=["C", "W", "A"])
         found = cc3d.connected_components(plain, connectivity=_NEIGHBOURS[connectivity], out_dtype=np.uint32)
         self._labels, self._components = frozen(plain), frozen(found)
         steps = np.array([y * z, z, 1], np.int64)[list(self._axes)]
@@ -76,12 +76,12 @@ class Components:
         self.first = np.full(count, x * y * z, np.int64)
         _measure(self._labels, self._components, origin, steps, self.sizes, self.ids, self.first)
 
-    def seen(self, array: NDArray[Any]) -> NDArray[Any]:
-        """An array [X, Y, Z] through the axes and directions of this object."""
+    def _as_stored(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A view of [X, Y, Z] with the axes and directions of the label map in memory."""
         return array.transpose(self._axes)[self._flips]
 
-    def kept(self, only: Sequence[int] | None) -> NDArray[Any]:
-        """By component, its label where it stays, else 0."""
+    def remaining_labels(self, only: Sequence[int] | None) -> NDArray[Any]:
+        """Per component, its label if it remains, else 0."""
         order = np.lexsort((self.first, -self.sizes, self.ids))
         ids = self.ids[order]
         largest = order[np.append(True, ids[1:] != ids[:-1])]
@@ -91,6 +91,6 @@ class Components:
             stays |= ~np.isin(self.ids, list(only))
         return np.where(stays, self.ids, 0).astype(self.ids.dtype)
 
-    def choose(self, kept: NDArray[Any], out: Any) -> None:
-        """Write `kept` by component into the flat view `out` of `seen(array)`."""
-        _choose(self._components, frozen(kept), *out)
+    def write(self, remaining: NDArray[Any], out: NDArray[Any]) -> None:
+        """out [X, Y, Z] = the entry of `remaining` for the voxel's component."""
+        _choose(self._components, frozen(remaining), *writing(self._as_stored(out)))

@@ -32,6 +32,11 @@ def carried(typing_context: Any, value: Any, like: Any) -> Any:
     return target(value, like), generate
 
 
+def is_half(dtype: np.dtype[Any]) -> bool:
+    """float16 of either byte order."""
+    return dtype.kind == "f" and dtype.itemsize == 2
+
+
 def as_bits(array: NDArray[Any]) -> NDArray[Any]:
     """float16 seen as uint16, anything else as it is."""
     return array.view(np.uint16) if array.dtype == np.float16 else array

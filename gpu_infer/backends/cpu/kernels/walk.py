@@ -9,8 +9,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Tables
+from gpu_infer.backends.layout import axis_order, is_across
 from gpu_infer.backends.tables import AxisTable
+from gpu_infer.backends.types import Tables
 
 _SCRATCH_BYTES = 256 << 10
 """Aim for the scratch of one thread: it has to stay in a second-level cache."""
@@ -46,13 +47,8 @@ def plan_walk(
     condense  leave out input indices of q that no output reads, where the source is transposed and lines of q are
               not read in one piece anyway: a thick-sliced target uses two of every few thin slices
     """
-    step_in = [abs(s) for s in source.strides[1:]]
-    step_out = [abs(s) for s in out.strides[1:]]
-    # an axis of one sample may carry any stride and is never worth an inner loop
-    q = min(range(3), key=lambda a: (out.shape[1 + a] == 1, step_out[a], -a))
-    p = min((a for a in range(3) if a != q), key=lambda a: (source.shape[1 + a] == 1, step_in[a], -a))
-    o = 3 - p - q
-    transpose = step_in[p] < step_in[q] and source.shape[1 + p] > 1
+    o, p, q = axis_order(source, out)
+    transpose = is_across(source, p, q)
     used, table_q = np.arange(source.shape[1 + q]), tables[q]
     if condense and transpose:
         used, table_q = _condensed(table_q)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.gpu.compile.modules import Kernels
 from gpu_infer.backends.gpu.device.counters import Counters
 from gpu_infer.backends.gpu.device.cupy_import import check_device, cupy
@@ -19,6 +18,7 @@ from gpu_infer.backends.gpu.device.memory import DeviceMemory
 from gpu_infer.backends.gpu.device.staging import Staging
 from gpu_infer.backends.gpu.device.upload_buffer import LARGEST, Ring
 from gpu_infer.backends.layout import memory_order
+from gpu_infer.backends.types import DeviceArray
 
 BLOCK = (32, 8)
 """Threads of most kernels: a warp along the fastest axis, eight rows."""
@@ -88,7 +88,7 @@ class Device:
         self.kernels.get(module, kind)((blocks,), block, (packed,), shared_mem=shared)
         self.counters.launches += 1
 
-    def allocate(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    def allocate(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         kind = np.dtype(dtype)
         sizes = tuple(int(n) for n in shape)
         nbytes = kind.itemsize
@@ -96,20 +96,20 @@ class Device:
             nbytes *= n
         return cupy.ndarray(sizes, kind, self.memory.take(nbytes))
 
-    def zeroed(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    def zeroed(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         array = self.allocate(shape, dtype)
         if array.nbytes:
             array.data.memset_async(0, array.nbytes, self.stream)
         return array
 
-    def allocate_like(self, array: Array) -> Array:
+    def allocate_like(self, array: DeviceArray) -> DeviceArray:
         """Uninitialised, in the same memory order as `array` where that is dense, else C-ordered."""
         order = memory_order(array)
         if order is None:
             return self.allocate(array.shape, array.dtype)
         return order.restored(self.allocate(order.contiguous(array).shape, array.dtype))
 
-    def uploaded(self, host: NDArray[Any]) -> Array:
+    def uploaded(self, host: NDArray[Any]) -> DeviceArray:
         order = memory_order(host)
         if order is None:
             host = np.array(host, order="C")
@@ -121,7 +121,7 @@ class Device:
             self.staging.upload(_bytes(flat), array.data.ptr, self.stream)
         return order.restored(array)
 
-    def downloaded(self, array: Array, into: NDArray[Any] | None = None) -> NDArray[Any]:
+    def downloaded(self, array: DeviceArray, into: NDArray[Any] | None = None) -> NDArray[Any]:
         order = memory_order(array)
         assert order is not None
         source = order.contiguous(array)
@@ -135,7 +135,7 @@ class Device:
             into[...] = host
         return host
 
-    def small_upload(self, host: NDArray[Any]) -> Array:
+    def small_upload(self, host: NDArray[Any]) -> DeviceArray:
         """A C-ordered copy of a table, which may change or go when the call returns; no wait for the device."""
         array = self.allocate(host.shape, host.dtype)
         self.counters.table_bytes += host.nbytes
@@ -144,7 +144,7 @@ class Device:
             way.upload(_bytes(np.ascontiguousarray(host)), array.data.ptr, self.stream)
         return array
 
-    def small_download(self, array: Array) -> NDArray[Any]:
+    def small_download(self, array: DeviceArray) -> NDArray[Any]:
         host = np.empty(array.shape, array.dtype)
         self.counters.table_bytes += host.nbytes
         self.staging.download(array.data.ptr, _bytes(host), self.stream)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.gpu.device.cupy_import import cupy
+from gpu_infer.backends.types import DeviceArray
 from gpu_infer.errors import DeviceError, ResourceError
 
 log = logging.getLogger(__name__)
@@ -257,7 +257,7 @@ class DeviceBlock:
         self.device = memory.device
         self.in_use_by_server = False
 
-    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """C-ordered device array over the block from `offset` bytes on; ValueError when it does not fit."""
         if self._block is None:
             raise ValueError("the block is closed")

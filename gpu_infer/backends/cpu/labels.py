@@ -1,0 +1,43 @@
+"""Label maps: back to the file's grid, counted, and cleaned of small components, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_infer.backends.base.labels import LabelOperations
+from gpu_infer.backends.cpu.kernels.components import Components
+from gpu_infer.backends.cpu.kernels.jit import LAUNCH
+from gpu_infer.backends.cpu.kernels.labels import count_labels
+from gpu_infer.backends.cpu.kernels.restore_argmax import restore_argmax
+from gpu_infer.backends.cpu.kernels.strided import frozen, reading, writing
+from gpu_infer.backends.cpu.kernels.walk import plan_walk
+from gpu_infer.backends.types import Tables
+
+
+class CpuLabelOperations(LabelOperations):
+    def _restore_argmax(self, scores: NDArray[Any], tables: Tables, labels: NDArray[Any]) -> None:
+        # a tile of p holds a channel's plane, the best scores and their channels
+        walk = plan_walk(scores, labels[np.newaxis], tables, scratch_itemsize=12, condense=True)
+        src, dst = reading(scores.transpose(walk.axes)), writing(labels[np.newaxis].transpose(walk.axes)[0])
+        entries = [frozen(e) for t in walk.tables for e in (t.lower, t.upper, t.weight)]
+        with LAUNCH:
+            restore_argmax(*src, *dst, scores.shape[0], walk.sizes[1:], frozen(walk.used), *entries)
+
+    def _largest_components(
+        self, labels: NDArray[Any], connectivity: int, only: Sequence[int] | None, out: NDArray[Any]
+    ) -> None:
+        with LAUNCH:
+            components = Components(labels, connectivity)
+            components.write(components.remaining_labels(only), out)
+
+    def _histogram(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        flat = reading(labels).data
+        if flat.size != labels.size:
+            flat = frozen(labels.ravel(order="K"))
+        with LAUNCH:
+            counts: NDArray[np.int64] = count_labels(flat, 1 << 8 * labels.dtype.itemsize)
+        return counts[: int(np.flatnonzero(counts)[-1]) + 1]
