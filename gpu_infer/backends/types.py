@@ -55,8 +55,11 @@ class Array(Protocol):
 
 
 TwinArray: TypeAlias = Any
-"""The array type of one backend, in the methods that the public ones call: `NDArray` on the CPU, `DeviceArray` on the
+"""The array type of one backend, in the methods that the public ones call: `HostArray` on the CPU, `DeviceArray` on the
 GPU."""
+
+HostArray: TypeAlias = NDArray[Any]
+"""An array of the CPU backend, of any dtype."""
 
 DeviceArray: TypeAlias = Any
 """`cupy.ndarray`, which has no type hints."""

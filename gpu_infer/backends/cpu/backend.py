@@ -8,10 +8,9 @@ start one at a time (`kernels.jit.LAUNCH`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.cpu.kernels.strided import native
@@ -19,7 +18,7 @@ from gpu_infer.backends.cpu.labels import CpuLabelOperations
 from gpu_infer.backends.cpu.masks import CpuMaskOperations
 from gpu_infer.backends.cpu.prepare import CpuPrepareOperations
 from gpu_infer.backends.cpu.windows import CpuWindowOperations
-from gpu_infer.backends.types import TwinArray
+from gpu_infer.backends.types import HostArray, TwinArray
 from gpu_infer.errors import ResourceError
 from gpu_infer.system.host_memory import free_host_bytes
 
@@ -29,27 +28,27 @@ class CpuBackend(CpuPrepareOperations, CpuWindowOperations, CpuLabelOperations, 
 
     name = "cpu"
 
-    def upload(self, host: NDArray[Any]) -> NDArray[Any]:
+    def upload(self, host: HostArray) -> HostArray:
         """Return `host` itself, or a copy in the native byte order."""
         return native(host)
 
-    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> HostArray:
         """See `Backend.empty`."""
         try:
             return np.empty(tuple(shape), dtype)
         except MemoryError as error:
             raise _out_of_memory(shape, dtype) from error
 
-    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> HostArray:
         """See `Backend.zeros`."""
         try:
             return np.zeros(tuple(shape), dtype)
         except MemoryError as error:
             raise _out_of_memory(shape, dtype) from error
 
-    def download(self, array: TwinArray) -> NDArray[Any]:
+    def download(self, array: TwinArray) -> HostArray:
         """Return the array itself."""
-        host: NDArray[Any] = array
+        host: HostArray = array
         return host
 
     def free_bytes(self) -> int:

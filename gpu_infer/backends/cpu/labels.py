@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +12,27 @@ from gpu_infer.backends.cpu.kernels.components import Components
 from gpu_infer.backends.cpu.kernels.jit import LAUNCH
 from gpu_infer.backends.cpu.kernels.labels import count_labels
 from gpu_infer.backends.cpu.kernels.restore_argmax import restore_argmax
-from gpu_infer.backends.cpu.kernels.strided import frozen, reading, writing
+from gpu_infer.backends.cpu.kernels.strided import flat_tables, frozen, reading, writing
 from gpu_infer.backends.cpu.kernels.walk import plan_walk
-from gpu_infer.backends.types import Tables
+from gpu_infer.backends.types import HostArray, Tables
 
 
 class CpuLabelOperations(LabelOperations):
-    def _restore_argmax(self, scores: NDArray[Any], tables: Tables, labels: NDArray[Any]) -> None:
+    def _restore_argmax(self, scores: HostArray, tables: Tables, labels: HostArray) -> None:
         # a tile of p holds a channel's plane, the best scores and their channels
         walk = plan_walk(scores, labels[np.newaxis], tables, scratch_itemsize=12, condense=True)
         src, dst = reading(scores.transpose(walk.axes)), writing(labels[np.newaxis].transpose(walk.axes)[0])
-        entries = [frozen(e) for t in walk.tables for e in (t.lower, t.upper, t.weight)]
         with LAUNCH:
-            restore_argmax(*src, *dst, scores.shape[0], walk.sizes[1:], frozen(walk.used), *entries)
+            restore_argmax(src, dst, walk.sizes, frozen(walk.used), flat_tables(walk.tables))
 
     def _largest_components(
-        self, labels: NDArray[Any], connectivity: int, only: Sequence[int] | None, out: NDArray[Any]
+        self, labels: HostArray, connectivity: int, only: Sequence[int] | None, out: HostArray
     ) -> None:
         with LAUNCH:
             components = Components(labels, connectivity)
             components.write(components.remaining_labels(only), out)
 
-    def _histogram(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+    def _histogram(self, labels: HostArray) -> NDArray[np.int64]:
         flat = reading(labels).data
         if flat.size != labels.size:
             flat = frozen(labels.ravel(order="K"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,20 +10,20 @@ from gpu_infer.backends.cpu.kernels.jit import LAUNCH
 from gpu_infer.backends.cpu.kernels.labels import look_up
 from gpu_infer.backends.cpu.kernels.strided import frozen, reading, writing
 from gpu_infer.backends.layout import fastest_last
-from gpu_infer.backends.types import OccupiedPlanes
+from gpu_infer.backends.types import HostArray, OccupiedPlanes
 
 
 class CpuMaskOperations(MaskOperations):
-    def _threshold(self, source: NDArray[Any], out: NDArray[Any], value: np.float32) -> None:
+    def _threshold(self, source: HostArray, out: HostArray, value: np.float32) -> None:
         np.greater(source, value, out=out)
 
-    def _lookup(self, labels: NDArray[Any], table: NDArray[np.uint8], out: NDArray[Any]) -> None:
+    def _lookup(self, labels: HostArray, table: NDArray[np.uint8], out: HostArray) -> None:
         axes = _slowest_first(out)
         src, dst = labels.transpose(axes), out.transpose(axes)
         with LAUNCH:
-            look_up(*reading(src), frozen(table), *writing(dst), dst.shape)
+            look_up(reading(src), frozen(table), writing(dst), dst.shape)
 
-    def _occupied_planes(self, array: NDArray[Any], value: np.float32) -> OccupiedPlanes:
+    def _occupied_planes(self, array: HostArray, value: np.float32) -> OccupiedPlanes:
         """Plane by plane of the slowest axis."""
         axes = _slowest_first(array)
         turned = array.transpose(axes)
@@ -39,7 +37,7 @@ class CpuMaskOperations(MaskOperations):
         return x, y, z
 
 
-def _slowest_first(array: NDArray[Any]) -> tuple[int, int, int, int]:
+def _slowest_first(array: HostArray) -> tuple[int, int, int, int]:
     """Channels, then the axes from the greatest step in memory to the smallest; single samples first."""
     i, j, k = fastest_last(array)
     return (0, 1 + i, 1 + j, 1 + k)
