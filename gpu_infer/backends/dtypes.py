@@ -4,7 +4,8 @@
     i1 u1 i2 u2 i4 u4  integers of files, label maps               every kernel of STORED
     f2                 FP16 outputs of models, files made of them  every kernel of STORED; the CPU widens to f4 first
     f4 f8              floats of files                             every kernel of STORED; f8 becomes f4 as it is read
-    i8 u8              arrays of programs; no format of volumes    kernels of ARRAYS; the host converts files'
+    i8 u8              arrays of programs; no format of volumes    kernels of ARRAYS, and of STORED, but the host
+                                                                   converts files'
     b1                 arrays of programs; files have u1           kernels of ARRAYS; the host views files' as u1
     c8 c16             arrays of programs                          part by part, as f4 and f8
     f16, others        nothing                                     refused

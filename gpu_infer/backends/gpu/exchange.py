@@ -1,6 +1,6 @@
 """Arrays of other libraries on a CUDA device, as CuPy arrays over the same memory, and back.
 
-What lies on a device stays there: nothing here reads voxels on the host.
+Nothing here copies voxels to the host.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ def is_cupy(array: Any) -> bool:
 
 
 def received(array: Any) -> DeviceArray:
-    """A CuPy array over the memory of `array`. ValueError where it is not on a CUDA device or CuPy lacks its dtype."""
+    """A CuPy array over the memory of `array`.
+
+    Raises ValueError if it is not on a CUDA device or CuPy lacks its dtype.
+    """
     if is_cupy(array):
         return array
     try:
@@ -41,7 +44,7 @@ def received(array: Any) -> DeviceArray:
 
 
 def returned(array: DeviceArray, like: Any) -> Any:
-    """`array` as an array of the library of `like` by DLPack; a CuPy array where that library has no from_dlpack."""
+    """`array` as an array of the library of `like` by DLPack; a CuPy array if that library has no from_dlpack."""
     if is_cupy(like) or not hasattr(like, "__array_namespace__"):
         return array
     library = like.__array_namespace__()
@@ -49,7 +52,7 @@ def returned(array: DeviceArray, like: Any) -> Any:
 
 
 class _ForeignStream:
-    """A stream of another library in the words of the CUDA stream protocol, which not every torch speaks."""
+    """A stream of another library with the CUDA stream protocol, which not every torch implements."""
 
     def __init__(self, pointer: int) -> None:
         self._pointer = pointer
@@ -77,7 +80,7 @@ def overlap(a: DeviceArray, b: DeviceArray) -> bool:
 
 
 def backend_of(array: DeviceArray) -> GpuBackend:
-    """The backend on the device of `array`: one per device, the operator's own on its device."""
+    """The backend on the device of `array`: one per device, that of runs on its device."""
     number = int(array.device.id)
     if number not in _backends:
         check_device()

@@ -1,4 +1,4 @@
-"""What the groups of operations share: the device, tables on it, and compact copies of arrays with gaps."""
+"""What the groups share on the GPU: the device, tables on it, and compact copies of arrays with gaps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = {
     "masked": 32,
     "masks": 32,
 }
-"""Rows per block, as the kernels' own constants of that name."""
+"""Rows per block: the constants of that name in the kernels."""
 
 
 class Operations:
@@ -36,7 +36,7 @@ class Operations:
         self._tallies: DeviceArray | None = None  # uint64 [2]: tied voxels, NaN scores
 
     def _tally(self) -> int:
-        """Where kernels count ties; NaN scores 8 bytes behind. Made and cleared when it is first asked for."""
+        """Address of the count of ties; that of NaN scores follows 8 bytes later. Allocated at the first call."""
         if self._tallies is None:
             self._tallies = self._device.zeroed((2,), np.uint64)
         return pointer(self._tallies)
@@ -76,7 +76,7 @@ class Operations:
         self._device.launch(module, kind, blocks, packed, shared=walk.shared_bytes)
 
     def _dense(self, array: DeviceArray) -> DeviceArray:
-        """`array` itself, or a compact copy where it has gaps."""
+        """`array` itself, or a compact copy if it has gaps."""
         if memory_order(array) is not None:
             return array
         out = self._device.allocate(array.shape, array.dtype)

@@ -23,7 +23,7 @@ RESTORE_ARGMAX_TILES = ((32, 64), (32, 32))
 """(outputs per tile of p, of q) of the kernels of that name, the best first."""
 
 SHARED_BYTES = (48 << 10) - 64
-"""Dynamic shared memory that every device gives a block unasked, beside a kernel's own counters."""
+"""Dynamic shared memory that every device gives a block by default, less a kernel's counters."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def _copied_slice(table: AxisTable) -> slice | None:
 
 
 class DeviceTables:
-    """Keeps tables on the device for as long as their host tables live.
+    """Tables on the device, for as long as their host tables exist.
 
     upload  int32 [n] host array → device array
     """
 
     def __init__(self, upload: Callable[[NDArray[np.int32]], DeviceArray]) -> None:
         self._upload = upload
-        self._held: weakref.WeakKeyDictionary[AxisTable, tuple[DeviceArray, dict[int, Spans]]] = (
+        self._entries: weakref.WeakKeyDictionary[AxisTable, tuple[DeviceArray, dict[int, Spans]]] = (
             weakref.WeakKeyDictionary()
         )
 
@@ -82,7 +82,7 @@ class DeviceTables:
         return self._entry(table)[1][tile]
 
     def axis(self, table: AxisTable, tile: int) -> tuple[int, ...]:
-        """The pointers of `gpu_arguments.AXIS`; tile 0: without spans."""
+        """The pointers of `kernel_arguments.AXIS`; tile 0: without spans."""
         array, per_tile = self._entry(table)
         base, n = int(array.data.ptr), len(table)
         entries = tuple(base + 4 * n * part for part in range(4))
@@ -95,16 +95,16 @@ class DeviceTables:
         return (*entries, 0, 0)
 
     def _entry(self, table: AxisTable) -> tuple[DeviceArray, dict[int, Spans]]:
-        found = self._held.get(table)
-        if found is None:
+        entry = self._entries.get(table)
+        if entry is None:
             per_tile = {tile: spans(table, tile) for tile in TILES}
             rest = np.float32(1.0) - table.weight
             parts = [table.lower, table.upper, table.weight.view(np.int32), rest.view(np.int32)]
             for tile in TILES:
                 parts += [per_tile[tile].first, per_tile[tile].count]
-            found = (self._upload(np.concatenate(parts)), per_tile)
-            self._held[table] = found
-        return found
+            entry = (self._upload(np.concatenate(parts)), per_tile)
+            self._entries[table] = entry
+        return entry
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def plan_walk(
 
 
 def grid_size(walk: Walk, shape: tuple[int, ...], rows: int, lanes: int) -> int:
-    """Blocks for outputs of `shape` (c, o, p, q); rows × lanes of (p, q) per block where there are no tiles."""
+    """Blocks for outputs of `shape` (c, o, p, q); rows × lanes of (p, q) per block if there are no tiles."""
     deep, high, wide = (walk.slices, walk.high, walk.tile) if walk.tile else (1, rows, lanes)
     c, o, p, q = shape
     return c * -(-o // deep) * -(-p // high) * -(-q // wide)

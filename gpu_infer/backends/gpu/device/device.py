@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpu_infer.backends.gpu.compile.modules import Kernels
-from gpu_infer.backends.gpu.device.counters import Counters
+from gpu_infer.backends.gpu.device.counters import DeviceCounters
 from gpu_infer.backends.gpu.device.cupy_import import check_device, cupy
 from gpu_infer.backends.gpu.device.errors import explained, opened
 from gpu_infer.backends.gpu.device.memory import DeviceMemory
 from gpu_infer.backends.gpu.device.staging import Staging
-from gpu_infer.backends.gpu.device.upload_buffer import LARGEST, Ring
+from gpu_infer.backends.gpu.device.upload_buffer import LARGEST, UploadBuffer
 from gpu_infer.backends.layout import memory_order
 from gpu_infer.backends.types import DeviceArray
 
@@ -27,7 +27,7 @@ BLOCK = (32, 8)
 class Device:
     """The current CUDA device. Everything but `section` is called inside a section.
 
-    ConfigError where there is none or nothing to compile kernels with, DeviceError where it cannot be used.
+    Raises ConfigError if there is none or nothing to compile kernels with, DeviceError if it cannot be used.
     """
 
     def __init__(self) -> None:
@@ -39,13 +39,13 @@ class Device:
             self.stream = cupy.cuda.Stream(non_blocking=True)
             self._entered, self._left, self._done = (cupy.cuda.Event(disable_timing=True) for _ in range(3))
             self.memory = DeviceMemory(self.number)
-            self.staging, self.ring = Staging(), Ring()
+            self.staging, self.upload_buffer = Staging(), UploadBuffer()
             self.kernels = Kernels(str(self._device.compute_capability))
         self._lock = threading.RLock()
-        self.counters = Counters()
+        self.counters = DeviceCounters()
 
     def wait(self) -> None:
-        """Wait for an event behind everything queued so far, not for the device."""
+        """Wait for an event after everything queued so far, not for the whole device."""
         with self.section("fence"):
             self._done.record(self.stream)
         with explained("fence"):
@@ -53,10 +53,10 @@ class Device:
 
     @contextmanager
     def section(self, what: str) -> Iterator[None]:
-        """This device and stream, ordered behind the caller's stream and before what follows on it.
+        """This device and stream, ordered after the caller's stream and before what follows on it.
 
-        The caller's stream is made current again by `use`. CuPy's with statement goes back to the stream of the with
-        statement around it, and would forget one that the caller has made current by `use`.
+        `use` makes the caller's stream current again. CuPy's with statement goes back to the stream of the enclosing
+        with statement, and would forget one that the caller has made current by `use`.
         """
         with self._lock, explained(what), self._device:
             current = cupy.cuda.get_current_stream()
@@ -103,7 +103,7 @@ class Device:
         return array
 
     def allocate_like(self, array: DeviceArray) -> DeviceArray:
-        """Uninitialised, in the same memory order as `array` where that is dense, else C-ordered."""
+        """Uninitialised, in the same memory order as `array` if that is dense, else C-ordered."""
         order = memory_order(array)
         if order is None:
             return self.allocate(array.shape, array.dtype)
@@ -136,12 +136,12 @@ class Device:
         return host
 
     def small_upload(self, host: NDArray[Any]) -> DeviceArray:
-        """A C-ordered copy of a table, which may change or go when the call returns; no wait for the device."""
+        """A C-ordered copy of a table, which may change or be freed when the call returns; no wait for the device."""
         array = self.allocate(host.shape, host.dtype)
         self.counters.table_bytes += host.nbytes
         if host.nbytes:
-            way = self.ring if host.nbytes <= LARGEST else self.staging
-            way.upload(_bytes(np.ascontiguousarray(host)), array.data.ptr, self.stream)
+            copies = self.upload_buffer if host.nbytes <= LARGEST else self.staging
+            copies.upload(_bytes(np.ascontiguousarray(host)), array.data.ptr, self.stream)
         return array
 
     def small_download(self, array: DeviceArray) -> NDArray[Any]:
