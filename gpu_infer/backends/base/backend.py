@@ -14,13 +14,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.base.masks import MaskOperations
 from gpu_infer.backends.base.prepare import PrepareOperations
 from gpu_infer.backends.base.windows import WindowOperations
-from gpu_infer.backends.types import Array, Moments, OccupiedPlanes, RollingSums, Start, Tables
+from gpu_infer.backends.types import Array, HostArray, Moments, OccupiedPlanes, RollingSums, Start, Tables
 
 __all__ = ["Array", "Backend", "Moments", "OccupiedPlanes", "RollingSums", "Start", "Tables"]
 
@@ -40,7 +40,7 @@ class Backend(PrepareOperations, WindowOperations, LabelOperations, MaskOperatio
 
     # -- memory -------------------------------------------------------------------------------------------------
     @abstractmethod
-    def upload(self, host: NDArray[Any]) -> Array:
+    def upload(self, host: HostArray) -> Array:
         """Copy a host array to the device, with its values, dtype, byte order and strides.
 
         The CPU returns `host` itself, in the native byte order. Raises ResourceError if the device has too little
@@ -56,7 +56,7 @@ class Backend(PrepareOperations, WindowOperations, LabelOperations, MaskOperatio
         """Allocate an array of zeros. Raises ResourceError if the device has too little memory."""
 
     @abstractmethod
-    def download(self, array: Array) -> NDArray[Any]:
+    def download(self, array: Array) -> HostArray:
         """Copy an array to the host, with the same shape and memory order (no copy on the CPU)."""
 
     @abstractmethod

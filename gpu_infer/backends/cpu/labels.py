@@ -13,14 +13,14 @@ from gpu_infer.backends.cpu.kernels.jit import LAUNCH
 from gpu_infer.backends.cpu.kernels.labels import count_labels
 from gpu_infer.backends.cpu.kernels.restore_argmax import restore_argmax
 from gpu_infer.backends.cpu.kernels.strided import flat_tables, frozen, reading, writing
-from gpu_infer.backends.cpu.kernels.walk import plan_walk
+from gpu_infer.backends.cpu.kernels.walk import plan_axis_walk
 from gpu_infer.backends.types import HostArray, Tables
 
 
 class CpuLabelOperations(LabelOperations):
     def _restore_argmax(self, scores: HostArray, tables: Tables, labels: HostArray) -> None:
         # a tile of p holds a channel's plane, the best scores and their channels
-        walk = plan_walk(scores, labels[np.newaxis], tables, scratch_itemsize=12, condense=True)
+        walk = plan_axis_walk(scores, labels[np.newaxis], tables, scratch_itemsize=12, condense=True)
         src, dst = reading(scores.transpose(walk.axes)), writing(labels[np.newaxis].transpose(walk.axes)[0])
         with LAUNCH:
             restore_argmax(src, dst, walk.sizes, frozen(walk.used), flat_tables(walk.tables))

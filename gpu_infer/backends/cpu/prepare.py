@@ -14,7 +14,7 @@ from gpu_infer.backends.cpu.kernels.jit import LAUNCH
 from gpu_infer.backends.cpu.kernels.pick import pick
 from gpu_infer.backends.cpu.kernels.prepare import resample
 from gpu_infer.backends.cpu.kernels.strided import FlatTable, flat_tables, frozen, native, reading, writing
-from gpu_infer.backends.cpu.kernels.walk import plan_walk
+from gpu_infer.backends.cpu.kernels.walk import plan_axis_walk
 from gpu_infer.backends.cpu.kernels.zoom import interpolate
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.backends.types import HostArray, Moments, Tables
@@ -33,14 +33,14 @@ class CpuPrepareOperations(PrepareOperations):
         if is_half(source.dtype):
             source = source.astype(np.float32, order="K")
         source = native(source)
-        walk = plan_walk(source, out, tables, scratch_itemsize=4, condense=True)
+        walk = plan_axis_walk(source, out, tables, scratch_itemsize=4, condense=True)
         src, dst = reading(source.transpose(walk.axes)), writing(as_bits(out).transpose(walk.axes))
         functions = (before.constants(), after.constants())
         with LAUNCH:
             resample(src, dst, walk.sizes, frozen(walk.used), flat_tables(walk.tables), functions)
 
     def _resample_nearest(self, source: HostArray, out: HostArray, tables: Tables) -> None:
-        walk = plan_walk(source, out, tables, scratch_itemsize=out.dtype.itemsize)
+        walk = plan_axis_walk(source, out, tables, scratch_itemsize=out.dtype.itemsize)
         src, dst = reading(source.transpose(walk.axes)), writing(out.transpose(walk.axes))
         o, p, q = (frozen(t.lower) for t in walk.tables)
         with LAUNCH:

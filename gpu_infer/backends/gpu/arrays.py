@@ -13,7 +13,7 @@ from gpu_infer.backends import dtypes
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import Operations
 from gpu_infer.backends.layout import code, output, pointer
-from gpu_infer.backends.types import DeviceArray
+from gpu_infer.backends.types import DeviceArray, HostArray
 
 MOST_WEIGHTED = 4
 """Axes that one launch interpolates along."""
@@ -61,7 +61,7 @@ class _Axis:
 
 
 class ArrayOperations(Operations):
-    def index_line(self, lower: NDArray[Any], upper: Any = None, weight: Any = None) -> IndexLine:
+    def index_line(self, lower: HostArray, upper: Any = None, weight: Any = None) -> IndexLine:
         """A table on the device; `upper` and `weight` for an axis that interpolates."""
         parts = [np.asarray(lower, np.int64)]
         if weight is not None:

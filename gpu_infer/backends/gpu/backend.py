@@ -12,10 +12,9 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.gpu.arrays import ArrayOperations
@@ -27,7 +26,7 @@ from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
 from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
 from gpu_infer.backends.gpu.windows import GpuWindowOperations
-from gpu_infer.backends.types import DeviceArray
+from gpu_infer.backends.types import DeviceArray, HostArray
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class GpuBackend(
         }
 
     # -- memory -------------------------------------------------------------------------------------------------
-    def upload(self, host: NDArray[Any]) -> DeviceArray:
+    def upload(self, host: HostArray) -> DeviceArray:
         """See `Backend.upload`; gaps between elements are not copied."""
         with self._device.section("upload"):
             self._device.counters.bytes_up += host.nbytes
@@ -108,7 +107,7 @@ class GpuBackend(
         with self._device.section("zeros"):
             return self._device.zeroed(shape, dtype)
 
-    def download(self, array: DeviceArray) -> NDArray[Any]:
+    def download(self, array: DeviceArray) -> HostArray:
         """See `Backend.download`. Waits for the work that was queued before."""
         if isinstance(array, np.ndarray):
             return array

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.device.device import BLOCK, Device
@@ -13,7 +12,7 @@ from gpu_infer.backends.gpu.pick import pick_grid, pick_walk
 from gpu_infer.backends.gpu.tables import DeviceTables, Walk, grid_size
 from gpu_infer.backends.layout import code, extent_in_memory, memory_order, output, pointer, reordered, steps
 from gpu_infer.backends.resampling import identity_table
-from gpu_infer.backends.types import DeviceArray, Tables
+from gpu_infer.backends.types import DeviceArray, HostArray, Tables
 
 ROWS = {
     "prepare": 32,
@@ -70,7 +69,7 @@ class Operations:
             "swap": not source.dtype.isnative,
         }
 
-    def _launch_walk(self, module: str, kind: str, walk: Walk, out: DeviceArray, packed: NDArray[Any]) -> None:
+    def _launch_walk(self, module: str, kind: str, walk: Walk, out: DeviceArray, packed: HostArray) -> None:
         shape = tuple(out.shape[a] for a in walk.axes)
         blocks = grid_size(walk, shape, ROWS[module], BLOCK[0])
         self._device.launch(module, kind, blocks, packed, shared=walk.shared_bytes)

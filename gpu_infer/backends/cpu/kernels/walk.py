@@ -43,7 +43,7 @@ class WalkSizes(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Walk:
+class AxisWalk:
     """The order in which a kernel visits the axes.
 
     axes    permutation that takes [C, X, Y, Z] to (c, o, p, q)
@@ -58,9 +58,9 @@ class Walk:
     used: NDArray[np.int64]
 
 
-def plan_walk(
+def plan_axis_walk(
     source: HostArray, out: HostArray, tables: Tables, scratch_itemsize: int, *, condense: bool = False
-) -> Walk:
+) -> AxisWalk:
     """Axes in the order of `layout.axis_order`.
 
     condense  leave out input indices of q that no output reads, if the source is transposed and lines of q are not read
@@ -75,7 +75,7 @@ def plan_walk(
     tile = max(_LEAST_TILE, _SCRATCH_BYTES // (n_q * scratch_itemsize))
     chunks = min(len(tables[o]), numba.get_num_threads() * _CHUNKS_PER_THREAD)
     sizes = WalkSizes(source.shape[0], n_q, tile, _scratch_rows(tables[p], tile), chunks, int(transpose))
-    return Walk((0, 1 + o, 1 + p, 1 + q), (tables[o], tables[p], table_q), sizes, used)
+    return AxisWalk((0, 1 + o, 1 + p, 1 + q), (tables[o], tables[p], table_q), sizes, used)
 
 
 def _scratch_rows(table: AxisTable, tile: int) -> int:

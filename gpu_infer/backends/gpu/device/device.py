@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,7 +17,7 @@ from gpu_infer.backends.gpu.device.memory import DeviceMemory
 from gpu_infer.backends.gpu.device.staging import Staging
 from gpu_infer.backends.gpu.device.upload_buffer import LARGEST, UploadBuffer
 from gpu_infer.backends.layout import memory_order
-from gpu_infer.backends.types import DeviceArray
+from gpu_infer.backends.types import DeviceArray, HostArray
 
 BLOCK = (32, 8)
 """Threads of most kernels: a warp along the fastest axis, eight rows."""
@@ -80,7 +79,7 @@ class Device:
         module: str,
         kind: str,
         blocks: int,
-        packed: NDArray[Any],
+        packed: HostArray,
         *,
         block: tuple[int, ...] = BLOCK,
         shared: int = 0,
@@ -109,7 +108,7 @@ class Device:
             return self.allocate(array.shape, array.dtype)
         return order.restored(self.allocate(order.contiguous(array).shape, array.dtype))
 
-    def uploaded(self, host: NDArray[Any]) -> DeviceArray:
+    def uploaded(self, host: HostArray) -> DeviceArray:
         order = memory_order(host)
         if order is None:
             host = np.array(host, order="C")
@@ -121,7 +120,7 @@ class Device:
             self.staging.upload(_bytes(flat), array.data.ptr, self.stream)
         return order.restored(array)
 
-    def downloaded(self, array: DeviceArray, into: NDArray[Any] | None = None) -> NDArray[Any]:
+    def downloaded(self, array: DeviceArray, into: HostArray | None = None) -> HostArray:
         order = memory_order(array)
         assert order is not None
         source = order.contiguous(array)
@@ -130,12 +129,12 @@ class Device:
             target = np.empty(source.shape, array.dtype)
         if source.size:
             self.staging.download(source.data.ptr, _bytes(target), self.stream)
-        host: NDArray[Any] = order.restored(target)
+        host: HostArray = order.restored(target)
         if into is not None and not np.shares_memory(host, into):
             into[...] = host
         return host
 
-    def small_upload(self, host: NDArray[Any]) -> DeviceArray:
+    def small_upload(self, host: HostArray) -> DeviceArray:
         """A C-ordered copy of a table, which may change or be freed when the call returns; no wait for the device."""
         array = self.allocate(host.shape, host.dtype)
         self.counters.table_bytes += host.nbytes
@@ -144,12 +143,12 @@ class Device:
             copies.upload(_bytes(np.ascontiguousarray(host)), array.data.ptr, self.stream)
         return array
 
-    def small_download(self, array: DeviceArray) -> NDArray[Any]:
+    def small_download(self, array: DeviceArray) -> HostArray:
         host = np.empty(array.shape, array.dtype)
         self.counters.table_bytes += host.nbytes
         self.staging.download(array.data.ptr, _bytes(host), self.stream)
         return host
 
 
-def _bytes(contiguous: NDArray[Any]) -> NDArray[np.uint8]:
+def _bytes(contiguous: HostArray) -> NDArray[np.uint8]:
     return contiguous.reshape(-1).view(np.uint8)
