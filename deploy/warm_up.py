@@ -1,7 +1,7 @@
 """Compile every kernel into a folder, for GPU_INFER_KERNELS: `warm_up.py FOLDER`, run when an image is built.
 
 Needs no GPU. The CPU kernels are compiled by calling each operation once per dtype pair that a run can meet, the CUDA
-kernels by NVRTC for every supported GPU, where CuPy is installed.
+kernels by NVRTC for every supported GPU, if CuPy is installed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,8 @@ import numpy as np
 log = logging.getLogger("warm_up")
 
 ARCHITECTURES = ("80", "86", "89", "90", "100", "120")
-"""GPUs from the A100 on; another one is compiled for when it is first met."""
+"""GPUs from the A100 on; kernels for another one are compiled at its first use."""
 
-STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64")
-MODEL = ("float32", "float16")
-LABELS = ("uint8", "uint16")
 N = 4
 SHAPE = (N, N, N)
 ORIGIN = (0, 0, 0)
@@ -31,42 +28,43 @@ ORIGIN = (0, 0, 0)
 
 def warm_cpu() -> None:
     """Every operation of the CPU backend, on arrays of a few voxels, for every dtype pair of a run."""
-    from gpu_infer.backends.base.backend import RollingSums
+    from gpu_infer.backends import dtypes
     from gpu_infer.backends.cpu.backend import CpuBackend
     from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
     from gpu_infer.backends.tables import ClampedAffine
+    from gpu_infer.backends.types import RollingSums
 
     cpu = CpuBackend()
     same = ClampedAffine()
     linear = (linear_table(N, N + 1),) * 3
     nearest = (nearest_table(N, N + 1),) * 3
     larger = (N + 1,) * 3
-    for stored, model in itertools.product(STORED, MODEL):
+    for stored, model in itertools.product(dtypes.STORED, dtypes.MODEL):
         source = np.zeros((1, *SHAPE), stored)
         turned = source.transpose(0, 3, 2, 1)[:, ::-1]
         for view in (source, turned):
             cpu.resample(view, np.zeros((1, *SHAPE), model), None, same, same)
             cpu.resample(view, np.zeros((1, *larger), model), linear, same, same)
             cpu.resample(view, np.zeros((1, *larger), model), nearest, same, same)
-    for model in MODEL:
+    for model in dtypes.MODEL:
         volume = np.zeros((1, *SHAPE), model)
         slot = np.zeros((1, 1, *SHAPE), model)
         cpu.gather(volume, [ORIGIN], slot, 0.0)
         for importance, weights in itertools.product((None, np.ones(SHAPE, np.float32)), repeat=2):
-            ring = RollingSums(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
-            cpu.blend(slot, [ORIGIN], [1], importance, ring)
-            counts, cut = [np.ones(N, np.float32)] * 3, np.zeros(1, np.float32)
-            cpu.finish_scores(ring, ORIGIN, SHAPE, counts, np.zeros((1, *SHAPE), np.float32))
-            cpu.finish_masks(ring, ORIGIN, SHAPE, counts, cut, np.zeros((1, *SHAPE), np.uint8))
-    for label in LABELS:
+            rolling = RollingSums(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
+            cpu.blend(slot, [ORIGIN], [1], importance, rolling)
+            counts, threshold = [np.ones(N, np.float32)] * 3, np.zeros(1, np.float32)
+            cpu.finish_scores(rolling, ORIGIN, SHAPE, counts, np.zeros((1, *SHAPE), np.float32))
+            cpu.finish_masks(rolling, ORIGIN, SHAPE, counts, threshold, np.zeros((1, *SHAPE), np.uint8))
+    for label in dtypes.LABELS:
         labels = np.zeros(SHAPE, label)
-        ring = RollingSums(np.zeros((2, *SHAPE), np.float32), SHAPE)
-        cpu.finish_argmax(ring, ORIGIN, SHAPE, labels)
-        cpu.argmax(ring.sums, labels)
-        cpu.restore_argmax(ring.sums, linear, np.zeros(larger, label))
+        rolling = RollingSums(np.zeros((2, *SHAPE), np.float32), SHAPE)
+        cpu.finish_argmax(rolling, ORIGIN, SHAPE, labels)
+        cpu.argmax(rolling.sums, labels)
+        cpu.restore_argmax(rolling.sums, linear, np.zeros(larger, label))
         cpu.histogram(labels)
         cpu.lookup(labels[None], np.zeros(np.iinfo(label).max + 1, np.uint8), np.zeros((1, *SHAPE), np.uint8))
-        for out in LABELS[LABELS.index(label) :]:
+        for out in dtypes.LABELS[dtypes.LABELS.index(label) :]:
             cpu.resample_labels(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
             cpu.resample_labels(labels, nearest, np.zeros(larger, out))
 
@@ -82,8 +80,8 @@ def main(folder: Path) -> int:
     from gpu_infer.backends.gpu.compile.modules import precompile
 
     started = time.monotonic()
-    made = precompile(ARCHITECTURES, folder)
-    log.info("%d CUDA modules compiled in %.0f s", len(made), time.monotonic() - started)
+    paths = precompile(ARCHITECTURES, folder)
+    log.info("%d CUDA modules compiled in %.0f s", len(paths), time.monotonic() - started)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Boxes of a grid: windows clipped to it, what hangs over, and the places of a box in a ring."""
+"""Boxes of a grid: windows clipped to it, the parts of a window outside it, and a box's places in rolling sums."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from gpu_infer.backends.base.backend import Start
+from gpu_infer.backends.types import Start
 
 Box = tuple[slice, slice, slice]
 
@@ -19,12 +19,6 @@ class Clipped:
     window: Box
 
 
-def box_shape(box: Box) -> tuple[int, int, int]:
-    """Length per axis."""
-    x, y, z = (s.stop - s.start for s in box)
-    return (x, y, z)
-
-
 def shifted(box: Box, start: Start) -> Box:
     """The same voxels as indices of a window that begins at `start`."""
     x, y, z = (slice(s.start - a, s.stop - a) for s, a in zip(box, start, strict=True))
@@ -32,7 +26,7 @@ def shifted(box: Box, start: Start) -> Box:
 
 
 def clip(start: Start, roi: Sequence[int], size: Sequence[int]) -> Clipped | None:
-    """Window of `roi` voxels from `start` on against a grid of `size`; None where they do not meet."""
+    """Window of `roi` voxels from `start` on against a grid of `size`; None if they do not meet."""
     grid, window = [], []
     for s, r, n in zip(start, roi, size, strict=True):
         low, high = max(s, 0), min(s + r, n)
@@ -52,16 +46,16 @@ def hanging_parts(inside: Clipped | None, roi: Sequence[int]) -> list[Box]:
     for axis, s in enumerate(inside.window):
         for outside in (slice(0, s.start), slice(s.stop, roi[axis])):
             if outside.start < outside.stop:
-                # earlier axes: inside only, because their outside is in a part already
+                # earlier axes: inside only, because an earlier part contains their outside
                 box = [*inside.window[:axis], outside, *whole[axis + 1 :]]
                 parts.append((box[0], box[1], box[2]))
     return parts
 
 
 def ring_boxes(box: Box, heights: Sequence[int]) -> list[tuple[Box, Box]]:
-    """Pairs (box of the grid, box of the ring) that cover `box`, cut where the ring wraps around; at most 8.
+    """Pairs (box of the grid, box of the rolling sums) that cover `box`, none of which wraps around; at most 8.
 
-    Raises ValueError where the box is longer than the ring on some axis: two of its rows would share a place.
+    Raises ValueError if the box is longer than the rolling sums on some axis: two of its rows would share a place.
     """
     per_axis = []
     for axis, (s, height) in enumerate(zip(box, heights, strict=True)):

@@ -1,4 +1,4 @@
-"""Which backend a run uses."""
+"""Chooses the backend of a run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ DEVICES = ("auto", "cpu", "gpu")
 
 
 def choose_backend(device: str) -> Backend:
-    """The backend for `device`: "cpu", "gpu", or "auto" for the GPU where CuPy and a device can be used, else the CPU.
+    """Choose the backend: "cpu", "gpu", or "auto" for the GPU if CuPy and a device can be used, else the CPU.
 
-    The GPU backend is one per process, so that memory and kernels serve case after case. Raises ConfigError for an
-    unknown device, and for "gpu" where CuPy, a device or a compiler of kernels is missing; DeviceError for "gpu" where
-    a device is there and cannot be used.
+    There is one GPU backend per process, so that memory and kernels serve run after run.
+
+    Args:
+        device: "auto", "cpu" or "gpu".
+
+    Raises:
+        ConfigError: For an unknown device, and for "gpu" if CuPy, a device or a compiler of kernels is missing.
+        DeviceError: For "gpu" if a device exists but cannot be used.
     """
     if device not in DEVICES:
         raise ConfigError(f"device {device!r} is unknown", remedy=f"choose one of {', '.join(DEVICES)}")
     if device != "cpu":
-        level = logging.INFO  # no GPU is no news, one that cannot be used is
+        level = logging.INFO  # WARNING below, if there is a GPU that cannot be used
         try:
             make = _gpu()
             level = logging.WARNING
@@ -41,7 +46,7 @@ def choose_backend(device: str) -> Backend:
 
 
 def _gpu() -> Callable[[], Backend]:
-    """What makes the backend, where there is a device."""
+    """The function that makes the backend. Raises ConfigError if there is no CuPy or no device."""
     try:
         from gpu_infer.backends.gpu.backend import shared_backend
         from gpu_infer.backends.gpu.device.cupy_import import check_device

@@ -1,4 +1,4 @@
-"""Where the voxels of strided views lie: memory order, axis order of a walk, pointers and strides for kernels."""
+"""Memory layout of strided views: memory order, the axis order of resampling, pointers and strides for kernels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gpu_infer.backends.base.backend import Array
+from gpu_infer.backends.types import Array, DeviceArray, TwinArray
 
 
-def pointer(array: Array) -> int:
-    """Address of element (0, 0, …) on the device. ValueError where elements are not aligned for a kernel."""
+def pointer(array: DeviceArray) -> int:
+    """Address of element (0, 0, …) on the device. Raises ValueError if elements are not aligned for a kernel."""
     address = int(array.data.ptr)
     size = array.dtype.itemsize
     if address % size or any(step % size for step in array.strides):
@@ -25,15 +25,15 @@ def steps(array: Array) -> tuple[int, ...]:
     return tuple(step // array.dtype.itemsize for step in array.strides)
 
 
-def output(array: Array) -> int:
-    """`pointer` of an array that a kernel writes. ValueError for a foreign byte order, which none writes."""
+def output(array: DeviceArray) -> int:
+    """`pointer` of an array that a kernel writes. Raises ValueError for a foreign byte order, which none writes."""
     if not array.dtype.isnative:
         raise ValueError(f"an output of dtype {array.dtype.str} must be of native byte order")
     return pointer(array)
 
 
-def extent_in_memory(array: Array) -> tuple[int, int]:
-    """The first address that an array of at least one element reads, and the one behind its last byte."""
+def extent_in_memory(array: DeviceArray) -> tuple[int, int]:
+    """The address of the first byte of a non-empty array, and the address after its last byte."""
     spans = [step * (n - 1) for step, n in zip(array.strides, array.shape, strict=True)]
     low = pointer(array) + sum(min(span, 0) for span in spans)
     return low, low + sum(abs(span) for span in spans) + int(array.dtype.itemsize)
@@ -46,31 +46,50 @@ def fastest_last(array: Array) -> tuple[int, int, int]:
     return (x, y, z)
 
 
+def axis_order(source: Array, out: Array) -> tuple[int, int, int]:
+    """Spatial axes (o, p, q) in the order in which resampling from `source` to `out` interpolates; q is the last.
+
+    q is the fastest axis of `out`, p the source's fastest among the other two. This is the one rule for both backends:
+    interpolating in the same order is what makes them round alike.
+    """
+    step_in = [abs(s) for s in source.strides[1:]]
+    step_out = [abs(s) for s in out.strides[1:]]
+    # an axis of one sample may have any stride and is never worth an inner loop
+    q = min(range(3), key=lambda a: (out.shape[1 + a] == 1, step_out[a], -a))
+    p = min((a for a in range(3) if a != q), key=lambda a: (source.shape[1 + a] == 1, step_in[a], -a))
+    return 3 - p - q, p, q
+
+
+def is_across(source: Array, p: int, q: int) -> bool:
+    """Whether a copy along q would read the source with greater steps than one along p."""
+    return abs(source.strides[1 + p]) < abs(source.strides[1 + q]) and source.shape[1 + p] > 1
+
+
 def reordered(values: Sequence[Any], order: tuple[int, int, int]) -> tuple[Any, ...]:
-    """The last three entries in `order`, those before them as they are."""
+    """The entries with the last three in `order`."""
     lead, last = tuple(values[:-3]), tuple(values[-3:])
     return (*lead, *(last[a] for a in order))
 
 
 @dataclass(frozen=True)
 class MemoryOrder:
-    """How a dense array lies in memory: `array.transpose(axes)[flips]` is C-contiguous."""
+    """The layout of a dense array: `array.transpose(axes)[flips]` is C-contiguous."""
 
     axes: tuple[int, ...]
     flips: tuple[slice, ...]
 
-    def contiguous(self, array: Array) -> Array:
+    def contiguous(self, array: TwinArray) -> TwinArray:
         """The view of `array` in memory order."""
         return array.transpose(self.axes)[self.flips]
 
-    def restored(self, contiguous: Array) -> Array:
-        """The inverse: a view like the original of an array in memory order."""
+    def restored(self, contiguous: TwinArray) -> TwinArray:
+        """The inverse: a view of an array in memory order with the original axes."""
         inverse = sorted(range(len(self.axes)), key=lambda a: self.axes[a])
         return contiguous[self.flips].transpose(inverse)
 
 
 def memory_order(array: Array) -> MemoryOrder | None:
-    """The order of an array whose elements fill one piece of memory; None where there are gaps or repetitions."""
+    """The order of an array whose elements fill one piece of memory; None if there are gaps or repetitions."""
     axes = sorted(range(array.ndim), key=lambda a: (array.shape[a] > 1, -abs(array.strides[a]), a))
     expected = array.dtype.itemsize
     for axis in reversed(axes):
@@ -83,8 +102,11 @@ def memory_order(array: Array) -> MemoryOrder | None:
     return MemoryOrder(tuple(axes), flips)
 
 
-def in_memory_order(array: Array) -> Array:
-    """The C-contiguous view of a dense array; what depends on no order reads it from its first address on."""
+def in_memory_order(array: DeviceArray) -> DeviceArray:
+    """The C-contiguous view of a dense array, for kernels that depend on no order.
+
+    Raises ValueError if it has gaps.
+    """
     order = memory_order(array)
     if order is None:
         raise ValueError(f"an array with strides {array.strides} has gaps")

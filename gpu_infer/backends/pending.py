@@ -1,4 +1,4 @@
-"""The backend of a run, made in a thread while the caller waits for the server and reads the header.
+"""Creates the backend of a run in a thread, while the caller waits for the server and reads the header.
 
 Creating a CUDA context takes up to a second, and several seconds on a host whose driver has to be initialised first.
 """
@@ -20,7 +20,7 @@ _HOLDS_A_DEVICE = frozenset({"cupy", "torch"})
 
 
 class PendingBackend:
-    """A backend that is being made; a context manager that waits for the thread to end."""
+    """A backend that a thread is creating; a context manager that waits for the thread to end."""
 
     def __init__(self, make: Callable[[], Backend]) -> None:
         self._future: Future[Backend] = Future()
@@ -28,12 +28,12 @@ class PendingBackend:
         self._thread.start()
 
     def raise_failure(self) -> None:
-        """Raise what making the backend raised, if it has failed by now; never waits."""
+        """Raise the error of the thread, if it has failed by now; never waits."""
         if self._future.done():
             self._future.result()
 
     def result(self) -> Backend:
-        """Wait for the backend. Raises what making it raised."""
+        """Wait for the backend. Raises the error of the thread."""
         return self._future.result()
 
     def _run(self, make: Callable[[], Backend]) -> None:
@@ -52,10 +52,10 @@ class PendingBackend:
 
 
 def begin_backend(device: str) -> PendingBackend:
-    """Begin to make what `choose_backend(device)` returns.
+    """Begin to create what `choose_backend(device)` returns.
 
-    It is made before this returns, and raises here, if no GPU can be involved or the calling thread's own device
-    counts.
+    No thread is used, and errors are raised here, if no GPU can be involved or the calling thread's current device
+    matters.
     """
     if device == "cpu" or _HOLDS_A_DEVICE & sys.modules.keys() or find_spec("cupy") is None:
         backend = choose_backend(device)

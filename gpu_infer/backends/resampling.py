@@ -1,4 +1,4 @@
-"""Builders of `AxisTable`: where each output index of an axis reads its input, in float64 on the host.
+"""Builders of `AxisTable`: the input coordinate of each output index of an axis, in float64 on the host.
 
 With n_in and n_out samples, output index o reads the input coordinate
 
@@ -34,7 +34,7 @@ def _coordinates(n_in: int, n_out: int, align_corners: bool) -> NDArray[np.float
 def linear_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable:
     """Linear interpolation between the two neighbours of t; order 1 of `scipy.ndimage.zoom`.
 
-    Raises ValueError where n_in or n_out is less than 1.
+    Raises ValueError if n_in or n_out is less than 1.
     """
     coordinates = _coordinates(n_in, n_out, align_corners)
     lower = np.floor(coordinates).astype(np.int32)
@@ -46,7 +46,7 @@ def linear_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable
 def nearest_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable:
     """Sample floor(t + ½), halves upwards; order 0 of `scipy.ndimage.zoom`.
 
-    Raises ValueError where n_in or n_out is less than 1.
+    Raises ValueError if n_in or n_out is less than 1.
     """
     coordinates = _coordinates(n_in, n_out, align_corners)
     nearest = np.minimum(np.floor(coordinates + 0.5), n_in - 1).astype(np.int32)
@@ -61,7 +61,7 @@ def identity_table(n: int) -> AxisTable:
 def resampled_size(n: int, spacing: float, target: float) -> int:
     """round(n · spacing / target), halves to even, at least 1: samples at `target` mm for n at `spacing` mm.
 
-    Raises ValueError where the target spacing is not a positive number.
+    Raises ValueError if the target spacing is not a positive number.
     """
     if not target > 0.0:
         raise ValueError(f"target spacing {target} mm is not positive")

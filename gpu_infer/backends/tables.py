@@ -1,4 +1,4 @@
-"""Per-axis tables and per-voxel functions that both twins execute; made once on the host."""
+"""Per-axis tables and per-voxel functions that both backends execute; built once on the host."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Constants = tuple[np.float32, np.float32, np.float32, np.float32]
+"""(scale, shift, low, high) of a `ClampedAffine`."""
+
 
 @dataclass(frozen=True, eq=False)
 class AxisTable:
@@ -16,7 +19,7 @@ class AxisTable:
     lower, upper  int32 [n_out], both inside 0 … n_in − 1
     weight        float32 [n_out] in [0, 1]; all zero for nearest neighbour
 
-    A weight of 0 or 1 is kept as a plain copy of one sample (lower == upper, weight 0): an infinite or NaN neighbour
+    A weight of 0 or 1 is stored as a plain copy of one sample (lower == upper, weight 0): an infinite or NaN neighbour
     that has no part in the result cannot leak in as 0 · inf, provided that a kernel takes in[lower] alone there.
     """
 
@@ -36,7 +39,7 @@ class AxisTable:
 
     @property
     def is_gather(self) -> bool:
-        """True where every output is a copy of one input (nearest neighbour, identity, flips)."""
+        """True if every output is a copy of one input (nearest neighbour, identity, flips)."""
         return not bool(self.weight.any())
 
 
@@ -56,9 +59,9 @@ class ClampedAffine:
     def is_identity(self) -> bool:
         return (self.scale, self.shift, self.low, self.high) == (1.0, 0.0, -math.inf, math.inf)
 
-    @property
-    def clamps(self) -> bool:
-        return self.low > -math.inf or self.high < math.inf
+    def constants(self) -> Constants:
+        """(scale, shift, low, high) as kernels compute with them."""
+        return float32(self.scale), float32(self.shift), float32(self.low), float32(self.high)
 
     def then(self, after: ClampedAffine) -> ClampedAffine:
         """`after(self(x))` as one function."""
@@ -72,3 +75,9 @@ class ClampedAffine:
         return ClampedAffine(
             self.scale * after.scale, self.shift * after.scale + after.shift, low=ends[0], high=ends[1]
         )
+
+
+def float32(value: float) -> np.float32:
+    """The number as kernels compute and compare with it; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.float32(value)

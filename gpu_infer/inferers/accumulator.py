@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base.backend import Array, Backend, RollingSums, Start
-from gpu_infer.backends.base.checks import float32
 from gpu_infer.backends.labels import label_dtype
+from gpu_infer.backends.tables import float32
 from gpu_infer.inferers.windows import Window, WindowGrid, runs
 
 
@@ -141,7 +141,7 @@ class Accumulator:
         """Finalize the remaining rows and return the finalizer's result."""
         self._finalize_up_to(self._grid.shape[self._grid.slab_axis])
         result = self._finalizer.result
-        return result if self._device is None else self._device.upload(result)
+        return result if self._device is None else self._device.upload(self._backend.download(result))
 
     def _finalize_up_to(self, row: int) -> None:
         axis = self._grid.slab_axis

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpu_infer.backends.base.backend import Array
+from gpu_infer.backends.types import TwinArray
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
 
 DType = np.dtype[Any]
@@ -124,7 +124,7 @@ class FieldState:
     channel_axis: ChannelAxis = "none"
     history: tuple[GridStep, ...] = ()
     properties: Mapping[str, Any] = field(default_factory=dict)
-    array: Array = None
+    array: TwinArray = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     def resampled(self, shape: Shape3, align_corners: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Arrays of any dtype with up to eight axes, for the library: windows and zooms by tables, conversions, quotients."""
+"""Operations on arrays of any dtype with up to eight axes, for the drop-ins of `gpu_infer.compat`; on the GPU only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Array
+from gpu_infer.backends import dtypes
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import Operations
 from gpu_infer.backends.layout import code, output, pointer
-
-KINDS = ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
-"""Numbers that kernels read and write, in the order of the C side."""
+from gpu_infer.backends.types import DeviceArray, HostArray
 
 MOST_WEIGHTED = 4
 """Axes that one launch interpolates along."""
@@ -29,26 +27,27 @@ _WARPS, _COLUMNS = 8, 2048
 
 @dataclass(frozen=True)
 class IndexLine:
-    """One output axis: where it reads its source. On the device.
+    """The source indices of one output axis, on the device.
 
-    held     int64 [n] source indices, −1 for a constant sample and −2 for a constant output; interpolated axes have
-             int64 [n] upper neighbours and float64 [n] weights behind them
-    first    where the n outputs begin in `held`
-    weighted whether it interpolates
+    entries   int64 [n] source indices, −1 for a constant sample and −2 for a constant output; for interpolated axes
+              followed by int64 [n] upper neighbours and float64 [n] weights
+    size      number of outputs
+    first     index of the first output in `entries`
+    weighted  whether it interpolates
     """
 
-    held: Array
+    entries: DeviceArray
     size: int
     first: int = 0
     weighted: bool = False
 
     def window(self, first: int, size: int) -> IndexLine:
         """Outputs `first` … `first + size` of an axis without weights."""
-        return IndexLine(self.held, size, self.first + first)
+        return IndexLine(self.entries, size, self.first + first)
 
     @property
     def pointers(self) -> tuple[int, int, int]:
-        base = pointer(self.held) + 8 * self.first
+        base = pointer(self.entries) + 8 * self.first
         return (base, base + 8 * self.size, base + 16 * self.size) if self.weighted else (base, 0, 0)
 
 
@@ -62,7 +61,7 @@ class _Axis:
 
 
 class ArrayOperations(Operations):
-    def index_line(self, lower: NDArray[Any], upper: Any = None, weight: Any = None) -> IndexLine:
+    def index_line(self, lower: HostArray, upper: Any = None, weight: Any = None) -> IndexLine:
         """A table on the device; `upper` and `weight` for an axis that interpolates."""
         parts = [np.asarray(lower, np.int64)]
         if weight is not None:
@@ -70,29 +69,35 @@ class ArrayOperations(Operations):
         with self._device.section("index_line"):
             return IndexLine(self._device.small_upload(np.concatenate(parts)), len(lower), 0, weight is not None)
 
-    def take(self, source: Array, out: Array, lines: Sequence[IndexLine | None], fill: Any = 0) -> None:
-        """out = source read through one line per axis (None: as it is), bit by bit; `fill` where an index is negative.
+    def take(self, source: DeviceArray, out: DeviceArray, lines: Sequence[IndexLine | None], fill: Any = 0) -> None:
+        """out = source read through one line per axis (None: as it is), bit by bit; `fill` if an index is negative.
 
-        Both of one dtype of up to 8 bytes, byte orders included. ValueError where they are not.
+        Raises ValueError unless both have one dtype of up to 8 bytes, byte order included.
         """
         if source.dtype != out.dtype or source.dtype.itemsize not in (1, 2, 4, 8):
             raise ValueError(f"take copies one dtype of 1, 2, 4 or 8 bytes, found {source.dtype} and {out.dtype}")
         bits = int(np.array(fill).astype(source.dtype).view(f"u{source.dtype.itemsize}"))
         self._run(f"take_{source.dtype.itemsize}", source, out, lines, pointer(out), {"bits": bits})
 
-    def convert(self, source: Array, out: Array, *, rounds: bool = False) -> None:
-        """out = source, broadcast, in out's dtype. ValueError where shapes or dtypes do not go together.
+    def convert(self, source: DeviceArray, out: DeviceArray, *, rounds: bool = False) -> None:
+        """out = source, broadcast, in out's dtype. Raises ValueError if shapes or dtypes do not agree.
 
         rounds  to integers: half away from zero and unsigned ones clipped, as SciPy does; else truncated, as NumPy does
         """
         self.linear(source, out, [None] * out.ndim, 0.0, rounds=rounds)
 
     def linear(
-        self, source: Array, out: Array, lines: Sequence[IndexLine | None], constant: complex, *, rounds: bool = True
+        self,
+        source: DeviceArray,
+        out: DeviceArray,
+        lines: Sequence[IndexLine | None],
+        constant: complex,
+        *,
+        rounds: bool = True,
     ) -> None:
         """out = source interpolated through one line per axis (None: as it is), in float64, in SciPy's order.
 
-        Complex numbers part by part. ValueError for other dtypes, and for more than 4 interpolated axes.
+        Complex numbers part by part. Raises ValueError for other dtypes, and for more than 4 interpolated axes.
         """
         parts: list[tuple[int, np.dtype[Any], int, np.dtype[Any], float]] = []
         if out.dtype.kind == "c":
@@ -123,7 +128,9 @@ class ArrayOperations(Operations):
             kernel = f"convert_{pair}" if plain else f"linear_{weighted}"
             self._run(kernel, source, out, lines, target + at_out, fields, at_source, read)
 
-    def divide(self, sums: Array, out: Array, weights: Array | None, counts: Sequence[NDArray[np.float32]]) -> None:
+    def divide(
+        self, sums: DeviceArray, out: DeviceArray, weights: DeviceArray | None, counts: Sequence[NDArray[np.float32]]
+    ) -> None:
         """out = sums / weights, in float32; without weights [*last axes of sums] by the product of one count per axis.
 
         sums float32, out the same shape in any float dtype, `sums` itself included.
@@ -155,8 +162,8 @@ class ArrayOperations(Operations):
     def _run(
         self,
         kernel: str,
-        source: Array,
-        out: Array,
+        source: DeviceArray,
+        out: DeviceArray,
         lines: Sequence[IndexLine | None],
         target: int,
         fields: dict[str, Any],
@@ -191,7 +198,7 @@ class ArrayOperations(Operations):
             self._device.launch(module, kernel, _blocks([a.size for a in axes]), packed)
 
 
-def _address(source: Array, read: np.dtype[Any] | None) -> int:
+def _address(source: DeviceArray, read: np.dtype[Any] | None) -> int:
     return pointer(source) if source.size or read is None else 0
 
 
@@ -200,12 +207,12 @@ def _half(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _kind(dtype: np.dtype[Any]) -> int:
-    if code(dtype) not in KINDS:
+    if code(dtype) not in dtypes.ARRAYS:
         raise ValueError(f"dtype {dtype} has no kernel on the device")
-    return KINDS.index(code(dtype))
+    return dtypes.ARRAYS.index(code(dtype))
 
 
-def _axes(source: Array, out: Array, lines: Sequence[IndexLine | None]) -> list[_Axis]:
+def _axes(source: DeviceArray, out: DeviceArray, lines: Sequence[IndexLine | None]) -> list[_Axis]:
     if not source.ndim == out.ndim == len(lines):
         raise ValueError(f"{source.shape}, {out.shape} and {len(lines)} lines do not go together")
     axes, ranks = [], 0
@@ -225,29 +232,29 @@ def _axes(source: Array, out: Array, lines: Sequence[IndexLine | None]) -> list[
 
 
 def _collapsed(axes: list[_Axis]) -> list[_Axis]:
-    """Plain axes that lie behind one another as one, axes of one sample left out, the output's fastest last."""
-    kept: list[_Axis] = []
+    """Axes without those of one sample, contiguous plain ones merged, the output's fastest last."""
+    merged: list[_Axis] = []
     for axis in axes:
         plain = axis.pointers == (0, 0, 0)
         if plain and axis.size == 1:
             continue
-        before = kept[-1] if kept else None
-        behind = (
+        before = merged[-1] if merged else None
+        contiguous = (
             plain
             and before is not None
             and before.pointers == (0, 0, 0)
             and before.read == axis.read * axis.size
             and before.written == axis.written * axis.size
         )
-        if behind and before is not None:
-            kept[-1] = _Axis(before.pointers, axis.read, axis.written, before.size * axis.size, -1)
+        if contiguous and before is not None:
+            merged[-1] = _Axis(before.pointers, axis.read, axis.written, before.size * axis.size, -1)
         else:
-            kept.append(axis)
-    if not kept:
+            merged.append(axis)
+    if not merged:
         return [_Axis((0, 0, 0), 0, 0, 1, -1)]
-    fastest = min(range(len(kept)), key=lambda n: (kept[n].size == 1, abs(kept[n].written)))
-    kept.append(kept.pop(fastest))
-    return kept
+    fastest = min(range(len(merged)), key=lambda n: (merged[n].size == 1, abs(merged[n].written)))
+    merged.append(merged.pop(fastest))
+    return merged
 
 
 def _few(axes: Sequence[Any]) -> None:

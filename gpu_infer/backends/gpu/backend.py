@@ -1,10 +1,10 @@
-"""The GPU backend: CuPy arrays, the kernels of kernels/*.cu. Twin of `cpu.py`, which is the definition.
+"""The GPU backend: CuPy arrays, the kernels of kernels/*.cu. The CPU backend is its definition.
 
-Work is queued on a stream of the backend's own. A caller's current stream is joined at entry and exit of every
-method, so that arrays may be used in between as any CuPy array. Methods return before the work is done; `fence` and
-`download` wait. Operations may be called from any thread.
+The backend queues its work on its own stream. Every method orders that stream after the caller's current stream, and
+the caller's after it, so that arrays may be used in between as any CuPy array. Methods return before the work is done;
+`fence` and `download` wait. Operations may be called from any thread.
 
-Only this package knows CuPy, and they are imported only when the GPU is chosen.
+Only this package imports CuPy, and nothing imports this package unless the GPU is chosen.
 """
 
 from __future__ import annotations
@@ -12,32 +12,34 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.gpu.arrays import ArrayOperations
-from gpu_infer.backends.gpu.device.counters import Counters
+from gpu_infer.backends.gpu.device.counters import DeviceCounters
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.device.identity import Identity, identity_of
 from gpu_infer.backends.gpu.device.memory import DeviceBlock
-from gpu_infer.backends.gpu.labels import LabelOperations
-from gpu_infer.backends.gpu.masks import MaskOperations
-from gpu_infer.backends.gpu.prepare import PrepareOperations
-from gpu_infer.backends.gpu.windows import WindowOperations
+from gpu_infer.backends.gpu.labels import GpuLabelOperations
+from gpu_infer.backends.gpu.masks import GpuMaskOperations
+from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
+from gpu_infer.backends.gpu.windows import GpuWindowOperations
+from gpu_infer.backends.types import DeviceArray, HostArray
 
 log = logging.getLogger(__name__)
 
 TIE_BAND = 1e-5
 """Voxels whose best and second-best summed scores differ by no more are counted as ties, and those with a mean score
-that differs by no more from its cut: there a model's own rounding decides, and the twins may differ where the model ran
-on different devices."""
+that differs by no more from its threshold: the model's rounding decides there, and the backends may differ if the model
+ran on different devices."""
 
 
-class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ArrayOperations, Backend):
-    """`Backend` on the current CUDA device. ConfigError where there is none, DeviceError where it cannot be used."""
+class GpuBackend(
+    GpuPrepareOperations, GpuWindowOperations, GpuLabelOperations, GpuMaskOperations, ArrayOperations, Backend
+):
+    """`Backend` on the current CUDA device. Raises ConfigError if there is none, DeviceError if it cannot be used."""
 
     name = "gpu"
     has_device_memory = True
@@ -50,22 +52,22 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
         return f"GpuBackend(device={self.device}, sm_{self._device.kernels.architecture})"
 
     def identity(self) -> Identity:
-        """Which card this is, in words that can be compared with another process's. DeviceError where CUDA fails."""
+        """See `Backend.identity`. Raises DeviceError if CUDA fails."""
         with self._device.section("identity"):
             return identity_of(self.device)
 
     def warm_up(self) -> None:
-        """Load every kernel, compiling what no cache holds, and pin the memory that copies go through."""
+        """Load every kernel, compile those that no cache holds, and pin the memory that copies go through."""
         with self._device.section("warm_up"):
             self._device.kernels.load_all()
             place = self._device.allocate((1,), np.uint8)
-            for way in (self._device.staging, self._device.ring):
-                way.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
+            for copies in (self._device.staging, self._device.upload_buffer):
+                copies.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
 
     def start_run(self) -> None:
-        """Count from here on, and measure the peak of memory from what is in use now."""
+        """See `Backend.start_run`. The peak of memory starts at what is in use now."""
         with self._device.section("start_run"):
-            self._device.counters = Counters(
+            self._device.counters = DeviceCounters(
                 allocations_before=self._device.memory.allocations,
                 compiled_before=self._device.kernels.compiled,
                 loaded_before=self._device.kernels.loaded,
@@ -75,7 +77,7 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
                 self._tallies.data.memset_async(0, self._tallies.nbytes, self._device.stream)
 
     def counters(self) -> dict[str, int | float]:
-        """Since `start_run`, or since the backend was made: see `gpu_counters.Counters`."""
+        """See `Backend.counters`; the counters are those of `device.counters.DeviceCounters`."""
         tied = 0
         if self._tallies is not None:
             with self._device.section("counters"):
@@ -89,24 +91,24 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
         }
 
     # -- memory -------------------------------------------------------------------------------------------------
-    def upload(self, host: NDArray[Any]) -> Array:
-        """See `Backend.upload`; gaps between elements do not go up. ResourceError where memory is short."""
+    def upload(self, host: HostArray) -> DeviceArray:
+        """See `Backend.upload`; gaps between elements are not copied."""
         with self._device.section("upload"):
             self._device.counters.bytes_up += host.nbytes
             return self._device.uploaded(host)
 
-    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """Raises ResourceError where the device has not that much memory."""
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
+        """See `Backend.empty`."""
         with self._device.section("empty"):
             return self._device.allocate(shape, dtype)
 
-    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """Raises ResourceError where the device has not that much memory."""
+    def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
+        """See `Backend.zeros`."""
         with self._device.section("zeros"):
             return self._device.zeroed(shape, dtype)
 
-    def download(self, array: Array) -> NDArray[Any]:
-        """See `Backend.download`. Waits for the work before it."""
+    def download(self, array: DeviceArray) -> HostArray:
+        """See `Backend.download`. Waits for the work that was queued before."""
         if isinstance(array, np.ndarray):
             return array
         with self._device.section("download"):
@@ -114,32 +116,29 @@ class GpuBackend(PrepareOperations, WindowOperations, LabelOperations, MaskOpera
             return self._device.downloaded(self._dense(array))
 
     def free_bytes(self) -> int:
+        """See `Backend.free_bytes`."""
         with self._device.section("free_bytes"):
             return self._device.memory.free_bytes()
 
     def reserve(self, nbytes: int, *, beside: int = 0) -> None:
-        """Take `nbytes` from the driver at once, so that the operations of a case allocate nothing.
+        """Take `nbytes` from the driver at once, so that the operations of a run allocate nothing.
 
-        beside  bytes of a `device_arena` that will be made later, for which room is left
+        beside  bytes to leave free, for a `device_arena` that is allocated later
         """
         with self._device.section("reserve"):
             self._device.memory.reserve(nbytes, beside)
 
     def device_arena(self, nbytes: int) -> DeviceBlock:
-        """Memory of its own that another process can open. ResourceError where the device has not that much."""
+        """See `Backend.device_arena`. Raises ResourceError if the device has too little memory."""
         with self._device.section("device_arena"):
             return self._device.memory.block(nbytes)
 
     def fence(self) -> None:
-        """Wait for an event behind everything queued here, not for the device."""
+        """Wait for an event after everything that was queued here, not for the whole device."""
         self._device.wait()
 
 
 @functools.cache
 def shared_backend() -> GpuBackend:
-    """The backend of this process: its arena, kernels and pinned memory serve one case after the other."""
+    """The backend of this process: its memory, kernels and pinned buffers serve one run after the other."""
     return GpuBackend()
-
-
-if TYPE_CHECKING:
-    _fulfils: Backend = GpuBackend()

@@ -1,6 +1,6 @@
 """Arrays of other libraries on a CUDA device, as CuPy arrays over the same memory, and back.
 
-What lies on a device stays there: nothing here reads voxels on the host.
+Nothing here copies voxels to the host.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.gpu.backend import GpuBackend, shared_backend
 from gpu_infer.backends.gpu.device.cupy_import import check_device, cupy
+from gpu_infer.backends.types import DeviceArray
 
 _CUDA = (2, 13)
 """DLPack's kDLCUDA and kDLCUDAManaged."""
@@ -23,8 +23,11 @@ def is_cupy(array: Any) -> bool:
     return isinstance(array, cupy.ndarray)
 
 
-def received(array: Any) -> Array:
-    """A CuPy array over the memory of `array`. ValueError where it is not on a CUDA device or CuPy lacks its dtype."""
+def received(array: Any) -> DeviceArray:
+    """A CuPy array over the memory of `array`.
+
+    Raises ValueError if it is not on a CUDA device or CuPy lacks its dtype.
+    """
     if is_cupy(array):
         return array
     try:
@@ -40,8 +43,8 @@ def received(array: Any) -> Array:
     )
 
 
-def returned(array: Array, like: Any) -> Any:
-    """`array` as an array of the library of `like` by DLPack; a CuPy array where that library has no from_dlpack."""
+def returned(array: DeviceArray, like: Any) -> Any:
+    """`array` as an array of the library of `like` by DLPack; a CuPy array if that library has no from_dlpack."""
     if is_cupy(like) or not hasattr(like, "__array_namespace__"):
         return array
     library = like.__array_namespace__()
@@ -49,7 +52,7 @@ def returned(array: Array, like: Any) -> Any:
 
 
 class _ForeignStream:
-    """A stream of another library in the words of the CUDA stream protocol, which not every torch speaks."""
+    """A stream of another library with the CUDA stream protocol, which not every torch implements."""
 
     def __init__(self, pointer: int) -> None:
         self._pointer = pointer
@@ -70,14 +73,14 @@ def current_stream(pointer: int, device: int) -> Iterator[None]:
             before.use()
 
 
-def overlap(a: Array, b: Array) -> bool:
+def overlap(a: DeviceArray, b: DeviceArray) -> bool:
     """Whether two arrays may share memory."""
     (a_low, a_high), (b_low, b_high) = _extent(a), _extent(b)
     return a_low < b_high and b_low < a_high
 
 
-def backend_of(array: Array) -> GpuBackend:
-    """The backend on the device of `array`: one per device, the operator's own on its device."""
+def backend_of(array: DeviceArray) -> GpuBackend:
+    """The backend on the device of `array`: one per device, that of runs on its device."""
     number = int(array.device.id)
     if number not in _backends:
         check_device()
@@ -87,7 +90,7 @@ def backend_of(array: Array) -> GpuBackend:
     return _backends[number]
 
 
-def _extent(array: Array) -> tuple[int, int]:
+def _extent(array: DeviceArray) -> tuple[int, int]:
     steps = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
     low = int(array.data.ptr) + sum(min(step, 0) for step in steps)
     return low, low + sum(abs(step) for step in steps) + array.dtype.itemsize if array.size else low

@@ -1,4 +1,4 @@
-"""The structs that kernels take by value, as NumPy dtypes with C's alignment; the C side stands in kernels/*.cu.
+"""The structs that kernels take by value, as NumPy dtypes with C's alignment; the C side is in kernels/*.cu.
 
 CuPy passes a NumPy array of size one by value. It asks the array for its `__array_interface__`, in which NumPy spells
 out every field of a struct, in Python and at each launch: an array without fields is launched some microseconds sooner.
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_WINDOWS = 32
-"""Windows per launch of gather: they travel in the argument."""
+"""Windows per launch of gather: they are part of the argument."""
 
 MOST_AXES = 8
-"""Axes that the kernels of arrays.cu walk along."""
+"""Most axes of arrays for the kernels of arrays.cu."""
 
 
 def _struct(*fields: Any) -> np.dtype[Any]:
@@ -194,7 +194,7 @@ DIVIDE = _struct(
 def packed(struct: np.dtype[Any], **fields: Any) -> NDArray[np.void]:
     """The bytes of one struct, as an array [] of void of its size.
 
-    Every field has to be given, a pointer that is null as 0. Raises TypeError for fields that are missing or unknown.
+    Takes every field; a null pointer is 0. Raises TypeError for fields that are missing or unknown.
     """
     names = struct.names or ()
     if fields.keys() != set(names):

@@ -1,4 +1,4 @@
-"""Label maps: back to the file's grid, counted, and cleaned of small components."""
+"""Label maps: back to the file's grid, counted, and cleaned of small components, on the GPU."""
 
 from __future__ import annotations
 
@@ -7,44 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base import checks
-from gpu_infer.backends.base.backend import Array, Tables
+from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import Operations
 from gpu_infer.backends.gpu.tables import RESTORE_ARGMAX_TILES, interpolated_rows_and_columns, plan_walk
 from gpu_infer.backends.layout import code, in_memory_order, output, pointer, steps
-from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.backends.types import DeviceArray, Tables
 
 _THREADS = 256
 _BYTES_PER_THREAD = 8 * 16
-"""Of labels in a histogram: PACKS of statistics.cu, of 16 bytes."""
+"""Bytes of labels per thread of the histogram: PACKS of statistics.cu, of 16 bytes."""
 
 _VOXELS_PER_THREAD = 32
 
 _SLICES = 4
-"""As restore_argmax.cu's constant of that name."""
+"""The constant of that name in restore_argmax.cu."""
 
 _MOST_VOXELS = 1 << 32
 
 
-class LabelOperations(Operations):
-    def resample_labels(self, labels: Array, tables: Tables, out: Array) -> None:
-        """See `Backend.restore`. Raises ValueError where tables interpolate or shapes or dtypes do not agree."""
-        source, target = labels[None], out[None]
-        checks.resample(source, target, tables)
-        checks.integer_resample(source, target, tables, ClampedAffine(), ClampedAffine())
-        if out.size:
-            self._pick(source, tables, target)
-
-    def restore_argmax(self, scores: Array, tables: Tables, labels: Array) -> None:
-        """See `Backend.restore_argmax`. Compares as `finish_argmax` does; NaN scores are not counted, ties within
-        `tie_band` are.
-
-        Raises ValueError where shapes, dtypes and tables do not go together, or labels do not fit their dtype.
-        """
-        checks.restore_argmax(scores, tables, labels)
-        if labels.size == 0:
-            return
+class GpuLabelOperations(Operations, LabelOperations):
+    def _restore_argmax(self, scores: DeviceArray, tables: Tables, labels: DeviceArray) -> None:
+        """Ties within `tie_band` are counted."""
         with self._device.section("restore_argmax"):
             out = labels[None]
             layout = interpolated_rows_and_columns
@@ -61,14 +45,13 @@ class LabelOperations(Operations):
             kind = f"restore_argmax_{'tile' if walk.tile else 'direct'}_{code(labels.dtype)}"
             self._launch_walk("restore_argmax", kind, walk, out, packed)
 
-    def largest_components(self, labels: Array, connectivity: int, only: Sequence[int] | None, out: Array) -> None:
-        """See `Backend.largest_components`. Holds 8 bytes per voxel while it works; voxels are counted in 32 bits.
+    def _largest_components(
+        self, labels: DeviceArray, connectivity: int, only: Sequence[int] | None, out: DeviceArray
+    ) -> None:
+        """Needs 8 bytes per voxel for its work; voxels are counted in 32 bits.
 
-        Raises ValueError where shapes, dtypes or the connectivity do not fit, or where there are 2³² voxels or more.
+        Raises ValueError for 2³² voxels or more.
         """
-        checks.components(labels, connectivity, out)
-        if labels.size == 0:
-            return
         if labels.size >= _MOST_VOXELS:
             raise ValueError(f"components are found among fewer than 2^32 voxels, found {labels.size}")
         classes = 1 << 8 * labels.dtype.itemsize
@@ -103,12 +86,8 @@ class LabelOperations(Operations):
                 blocks = -(-labels.size // per_block)
                 self._device.launch("components", f"components_{step}", blocks, packed, block=(_THREADS,))
 
-    def histogram(self, labels: Array) -> NDArray[np.int64]:
-        """See `Backend.histogram`; length 0 where there are no voxels. Labels on the host are counted there."""
-        if labels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
-        if labels.size == 0:
-            return np.zeros(0, np.int64)
+    def _histogram(self, labels: DeviceArray) -> NDArray[np.int64]:
+        """Labels on the host are counted there."""
         if isinstance(labels, np.ndarray):
             from gpu_infer.backends.cpu.backend import CpuBackend
 

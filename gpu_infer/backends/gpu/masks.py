@@ -1,24 +1,20 @@
-"""Masks: voxels above a value, label ids, and where along the axes such voxels lie."""
+"""Masks: voxels above a value, label ids, and the planes along the axes that contain such voxels, on the GPU."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base import checks
-from gpu_infer.backends.base.backend import Array, OccupiedPlanes
+from gpu_infer.backends.base.masks import MaskOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import ROWS, Operations
 from gpu_infer.backends.gpu.packs import packed_lines
 from gpu_infer.backends.layout import code, fastest_last, output, pointer, reordered, steps
+from gpu_infer.backends.types import DeviceArray, OccupiedPlanes
 
 
-class MaskOperations(Operations):
-    def threshold(self, source: Array, out: Array, value: float) -> None:
-        """See `Backend.threshold`. Raises ValueError where shapes or dtypes do not go together."""
-        checks.threshold(source, out)
-        if out.size == 0:
-            return
+class GpuMaskOperations(Operations, MaskOperations):
+    def _threshold(self, source: DeviceArray, out: DeviceArray, value: np.float32) -> None:
         with self._device.section("threshold"):
             order, width = fastest_last(out), out.dtype.itemsize
             packed = arguments.packed(
@@ -29,17 +25,13 @@ class MaskOperations(Operations):
                 out_strides=reordered(steps(out), order),
                 size=reordered(out.shape, order),
                 one=int(np.ones((), out.dtype).view(f"u{width}")),
-                value=checks.float32(value),
+                value=value,
                 swap=not source.dtype.isnative,
             )
             blocks = _blocks(reordered(out.shape, order))
             self._device.launch("masks", f"threshold_{code(source.dtype)}_{width}", blocks, packed)
 
-    def lookup(self, labels: Array, table: NDArray[np.uint8], out: Array) -> None:
-        """See `Backend.lookup`. Raises ValueError where shapes or dtypes do not go together."""
-        checks.lookup(labels, table, out)
-        if out.size == 0:
-            return
+    def _lookup(self, labels: DeviceArray, table: NDArray[np.uint8], out: DeviceArray) -> None:
         with self._device.section("lookup"):
             uploaded = self._device.small_upload(np.ascontiguousarray(table))
             kind = code(labels.dtype)
@@ -70,28 +62,24 @@ class MaskOperations(Operations):
             )
             self._device.launch("masks", f"lookup_{kind}", _blocks(size), packed)
 
-    def occupied_planes(self, array: Array, value: float) -> OccupiedPlanes:
-        """See `Backend.extent`. Raises ValueError where the array is not [C, X, Y, Z] of real numbers."""
-        checks.occupied_planes(array)
+    def _occupied_planes(self, array: DeviceArray, value: np.float32) -> OccupiedPlanes:
         x, y, z = array.shape[1:]
-        if array.size == 0:
-            return np.zeros(x, np.bool_), np.zeros(y, np.bool_), np.zeros(z, np.bool_)
         with self._device.section("extent"):
             order = fastest_last(array)
-            held = self._device.zeroed((x + y + z,), np.uint8)
-            begins = [pointer(held) + offset for offset in (0, x, x + y)]
+            flags = self._device.zeroed((x + y + z,), np.uint8)
+            begins = [pointer(flags) + offset for offset in (0, x, x + y)]
             packed = arguments.packed(
                 arguments.EXTENT,
                 source=pointer(array),
                 **{f"held_{name}": begins[axis] for name, axis in zip("ijk", order, strict=True)},
                 source_strides=reordered(steps(array), order),
                 size=reordered(array.shape, order),
-                value=checks.float32(value),
+                value=value,
                 swap=not array.dtype.isnative,
             )
             self._device.launch("masks", f"extent_{code(array.dtype)}", _blocks(reordered(array.shape, order)), packed)
-            found = self._device.small_download(held).astype(np.bool_)
-        return found[:x], found[x : x + y], found[x + y :]
+            occupied = self._device.small_download(flags).astype(np.bool_)
+        return occupied[:x], occupied[x : x + y], occupied[x + y :]
 
 
 def _blocks(size: tuple[int, ...]) -> int:

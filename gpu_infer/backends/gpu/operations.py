@@ -1,19 +1,18 @@
-"""What the groups of operations share: the device, tables on it, and compact copies of arrays with gaps."""
+"""What the groups share on the GPU: the device, tables on it, and compact copies of arrays with gaps."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Array, Tables
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.device.device import BLOCK, Device
 from gpu_infer.backends.gpu.pick import pick_grid, pick_walk
 from gpu_infer.backends.gpu.tables import DeviceTables, Walk, grid_size
 from gpu_infer.backends.layout import code, extent_in_memory, memory_order, output, pointer, reordered, steps
 from gpu_infer.backends.resampling import identity_table
+from gpu_infer.backends.types import DeviceArray, HostArray, Tables
 
 ROWS = {
     "prepare": 32,
@@ -25,7 +24,7 @@ ROWS = {
     "masked": 32,
     "masks": 32,
 }
-"""Rows per block, as the kernels' own constants of that name."""
+"""Rows per block: the constants of that name in the kernels."""
 
 
 class Operations:
@@ -33,15 +32,16 @@ class Operations:
         self._device = device
         self._tables = DeviceTables(device.small_upload)
         self.tie_band = tie_band
-        self._tallies: Array | None = None  # uint64 [2]: tied voxels, NaN scores
+        self._tallies: DeviceArray | None = None  # uint64 [2]: tied voxels, NaN scores
 
     def _tally(self) -> int:
-        """Where kernels count ties; NaN scores 8 bytes behind. Made and cleared when it is first asked for."""
+        """Address of the count of ties; that of NaN scores follows 8 bytes later. Allocated at the first call."""
         if self._tallies is None:
             self._tallies = self._device.zeroed((2,), np.uint64)
         return pointer(self._tallies)
 
-    def _pick(self, source: Array, tables: Tables, out: Array) -> None:
+    def _resample_nearest(self, source: DeviceArray, out: DeviceArray, tables: Tables) -> None:
+        """See `PrepareOperations._resample_nearest`; the copy kernel takes any dtype of one width, too."""
         with self._device.section("restore"):
             walk = pick_walk(source, out, tables, self._tables)
             read, write = source.dtype.itemsize, out.dtype.itemsize
@@ -52,7 +52,7 @@ class Operations:
             blocks, block = pick_grid(walk, tuple(out.shape[a] for a in walk.axes))
             self._device.launch("restore", kind, blocks, packed, block=block, shared=walk.shared_bytes)
 
-    def _walked(self, walk: Walk, source: Array, out: Array) -> dict[str, Any]:
+    def _walked(self, walk: Walk, source: DeviceArray, out: DeviceArray) -> dict[str, Any]:
         read, written = source.transpose(walk.axes), out.transpose(walk.axes)
         o, p, q = (self._tables.axis(*each) for each in zip(walk.tables, (0, walk.high, walk.tile), strict=True))
         return {
@@ -69,20 +69,20 @@ class Operations:
             "swap": not source.dtype.isnative,
         }
 
-    def _launch_walk(self, module: str, kind: str, walk: Walk, out: Array, packed: NDArray[Any]) -> None:
+    def _launch_walk(self, module: str, kind: str, walk: Walk, out: DeviceArray, packed: HostArray) -> None:
         shape = tuple(out.shape[a] for a in walk.axes)
         blocks = grid_size(walk, shape, ROWS[module], BLOCK[0])
         self._device.launch(module, kind, blocks, packed, shared=walk.shared_bytes)
 
-    def _dense(self, array: Array) -> Array:
-        """`array` itself, or a compact copy where it has gaps."""
+    def _dense(self, array: DeviceArray) -> DeviceArray:
+        """`array` itself, or a compact copy if it has gaps."""
         if memory_order(array) is not None:
             return array
         out = self._device.allocate(array.shape, array.dtype)
         self._compact(array, out)
         return out
 
-    def _compact(self, array: Array, out: Array) -> None:
+    def _compact(self, array: DeviceArray, out: DeviceArray) -> None:
         """out = array, bit by bit, by the copy kernel, whose limit is four axes."""
         if array.ndim > 4:
             for n in range(array.shape[0]):
@@ -92,12 +92,12 @@ class Operations:
         lead = (None,) * (4 - array.ndim)
         source, target = array[lead].view(bits), out[lead].view(bits)
         x, y, z = (identity_table(n) for n in source.shape[1:])
-        self._pick(source, (x, y, z), target)
+        self._resample_nearest(source, target, (x, y, z))
 
 
-def pointer_or_null(array: Array | None) -> int:
+def pointer_or_null(array: DeviceArray | None) -> int:
     return 0 if array is None else pointer(array)
 
 
-def steps_or_zero(array: Array | None, order: tuple[int, int, int]) -> tuple[int, ...]:
+def steps_or_zero(array: DeviceArray | None, order: tuple[int, int, int]) -> tuple[int, ...]:
     return (0, 0, 0) if array is None else reordered(steps(array), order)

@@ -1,11 +1,11 @@
-"""Two arrays as lines without gaps that begin alike, which a kernel reads and writes 16 bytes at a time."""
+"""Two arrays as lines without gaps and with one alignment, which a kernel reads and writes 16 bytes at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.layout import output, pointer, steps
+from gpu_infer.backends.types import DeviceArray
 
 PACK = 16
 """Elements that a lane takes at once, and bytes to which a pack is aligned: as in common.cuh."""
@@ -19,7 +19,7 @@ ROW = 1024
 
 @dataclass(frozen=True)
 class Line:
-    """`size` places, so many elements apart in the source and in the output."""
+    """`size` elements with steps of `read` elements in the source and `written` in the output."""
 
     size: int
     read: int
@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True)
 class PackedLines:
-    """One launch: four axes, the last without gaps, and where the first elements lie, in elements from [0, 0, …]."""
+    """One launch: four axes, the last without gaps, and the offsets of its first elements from [0, 0, …]."""
 
     size: tuple[int, ...]
     source_strides: tuple[int, ...]
@@ -37,10 +37,10 @@ class PackedLines:
     out_offset: int
 
 
-def packed_lines(source: Array, out: Array) -> list[PackedLines]:
-    """Launches that together walk along all of [C, X, Y, Z] twice; none if the arrays do not lie alike.
+def packed_lines(source: DeviceArray, out: DeviceArray) -> list[PackedLines]:
+    """Launches that together cover [C, X, Y, Z] of both arrays; none if their memory layouts differ.
 
-    The output has elements of one byte. It is walked upwards: what is done per voxel knows no direction.
+    The output has elements of one byte. It is written upwards: the work per voxel depends on no direction.
     """
     lines, source_offset, out_offset = _lines(source, out)
     fastest = lines[-1]
@@ -75,10 +75,10 @@ def _launch(lines: list[Line], source_offset: int, out_offset: int) -> PackedLin
     )
 
 
-def _lines(source: Array, out: Array) -> tuple[list[Line], int, int]:
-    """Axes of more than one place, upwards in the output, its fastest last, and where their first elements lie.
+def _lines(source: DeviceArray, out: DeviceArray) -> tuple[list[Line], int, int]:
+    """Axes of more than one element, upwards in the output, its fastest last, and the offsets of the first elements.
 
-    Neighbours that lie behind one another in both arrays are one.
+    Axes that are contiguous with the next one in both arrays are merged.
     """
     source_offset = out_offset = 0
     axes = []

@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Array, Tables
+from gpu_infer.backends.layout import axis_order, is_across
 from gpu_infer.backends.tables import AxisTable
+from gpu_infer.backends.types import DeviceArray, Tables
 
 TILES = (64, 32, 16)
 """Outputs per tile and axis that the tiled kernels may be launched with, the best first."""
@@ -22,7 +23,7 @@ RESTORE_ARGMAX_TILES = ((32, 64), (32, 32))
 """(outputs per tile of p, of q) of the kernels of that name, the best first."""
 
 SHARED_BYTES = (48 << 10) - 64
-"""Dynamic shared memory that every device gives a block unasked, beside a kernel's own counters."""
+"""Dynamic shared memory that every device gives a block by default, less a kernel's counters."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,12 @@ def spans(table: AxisTable, tile: int) -> Spans:
     return Spans(low.astype(np.int32), (high - low + 1).astype(np.int32))
 
 
-def copied_view(source: Array, tables: Tables | None) -> Array | None:
-    """The view of `source` that `tables` copy element by element: the whole of it without tables, a crop, a flip. None
-    if they interpolate, repeat or skip anything."""
-    slices = [_copied_slice(table) for table in tables or ()]
+def copied_view(source: DeviceArray, tables: Tables) -> DeviceArray | None:
+    """The view of `source` that `tables` copy element by element: the whole of it, a crop, a flip.
+
+    None if they interpolate, repeat or skip anything.
+    """
+    slices = [_copied_slice(table) for table in tables]
     return None if None in slices else source[(slice(None), *slices)]
 
 
@@ -64,20 +67,22 @@ def _copied_slice(table: AxisTable) -> slice | None:
 
 
 class DeviceTables:
-    """Keeps tables on the device for as long as their host tables live.
+    """Tables on the device, for as long as their host tables exist.
 
     upload  int32 [n] host array → device array
     """
 
-    def __init__(self, upload: Callable[[NDArray[np.int32]], Array]) -> None:
+    def __init__(self, upload: Callable[[NDArray[np.int32]], DeviceArray]) -> None:
         self._upload = upload
-        self._held: weakref.WeakKeyDictionary[AxisTable, tuple[Array, dict[int, Spans]]] = weakref.WeakKeyDictionary()
+        self._entries: weakref.WeakKeyDictionary[AxisTable, tuple[DeviceArray, dict[int, Spans]]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def spans(self, table: AxisTable, tile: int) -> Spans:
         return self._entry(table)[1][tile]
 
     def axis(self, table: AxisTable, tile: int) -> tuple[int, ...]:
-        """The pointers of `gpu_arguments.AXIS`; tile 0: without spans."""
+        """The pointers of `kernel_arguments.AXIS`; tile 0: without spans."""
         array, per_tile = self._entry(table)
         base, n = int(array.data.ptr), len(table)
         entries = tuple(base + 4 * n * part for part in range(4))
@@ -89,17 +94,17 @@ class DeviceTables:
             at += 2 * tiles
         return (*entries, 0, 0)
 
-    def _entry(self, table: AxisTable) -> tuple[Array, dict[int, Spans]]:
-        found = self._held.get(table)
-        if found is None:
+    def _entry(self, table: AxisTable) -> tuple[DeviceArray, dict[int, Spans]]:
+        entry = self._entries.get(table)
+        if entry is None:
             per_tile = {tile: spans(table, tile) for tile in TILES}
             rest = np.float32(1.0) - table.weight
             parts = [table.lower, table.upper, table.weight.view(np.int32), rest.view(np.int32)]
             for tile in TILES:
                 parts += [per_tile[tile].first, per_tile[tile].count]
-            found = (self._upload(np.concatenate(parts)), per_tile)
-            self._held[table] = found
-        return found
+            entry = (self._upload(np.concatenate(parts)), per_tile)
+            self._entries[table] = entry
+        return entry
 
 
 @dataclass(frozen=True)
@@ -144,23 +149,9 @@ def interpolated_rows_and_columns(high: int, tile: int, rows: int, columns: int)
     return pitch, nbytes + _NEIGHBOURS_BYTES * TILES[0]
 
 
-def axis_order(source: Array, out: Array) -> tuple[int, int, int]:
-    """Spatial axes (o, p, q); the CPU twin interpolates in the same order, so that both round alike."""
-    step_in = [abs(s) for s in source.strides[1:]]
-    step_out = [abs(s) for s in out.strides[1:]]
-    q = min(range(3), key=lambda a: (out.shape[1 + a] == 1, step_out[a], -a))
-    p = min((a for a in range(3) if a != q), key=lambda a: (source.shape[1 + a] == 1, step_in[a], -a))
-    return 3 - p - q, p, q
-
-
-def is_across(source: Array, p: int, q: int) -> bool:
-    """Whether a copy along q would read the source with greater steps than one along p."""
-    return bool(abs(source.strides[1 + p]) < abs(source.strides[1 + q]) and source.shape[1 + p] > 1)
-
-
 def plan_walk(
-    source: Array,
-    out: Array,
+    source: DeviceArray,
+    out: DeviceArray,
     tables: Tables,
     layout: Layout,
     device: DeviceTables,
@@ -181,7 +172,7 @@ def plan_walk(
 
 
 def grid_size(walk: Walk, shape: tuple[int, ...], rows: int, lanes: int) -> int:
-    """Blocks for outputs of `shape` (c, o, p, q); rows × lanes of (p, q) per block where there are no tiles."""
+    """Blocks for outputs of `shape` (c, o, p, q); rows × lanes of (p, q) per block if there are no tiles."""
     deep, high, wide = (walk.slices, walk.high, walk.tile) if walk.tile else (1, rows, lanes)
     c, o, p, q = shape
     return c * -(-o // deep) * -(-p // high) * -(-q // wide)

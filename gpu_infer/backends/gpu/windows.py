@@ -1,45 +1,48 @@
-"""Windows into slots, scores into the rolling accumulator, finished rows out of it."""
+"""Windows into slots, scores into the rolling sums, and final rows out of them, on the GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base import checks
-from gpu_infer.backends.base.backend import Array, RollingSums, Start
-from gpu_infer.backends.boxes import clip
+from gpu_infer.backends.base.windows import Counts, FinalBox, WindowOperations, box_pieces
+from gpu_infer.backends.boxes import Box, clip
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.operations import ROWS, Operations, pointer_or_null, steps_or_zero
 from gpu_infer.backends.layout import code, fastest_last, output, pointer, reordered, steps
+from gpu_infer.backends.types import DeviceArray, RollingSums, Start
+
+_MOST_UPLOADED = 64
+"""Small arrays of counts and thresholds that stay on the device."""
 
 
-class WindowOperations(Operations):
+class _Divisors(NamedTuple):
+    """counts, per axis of a box, and thresholds [K], on the device."""
+
+    counts: list[DeviceArray]
+    thresholds: DeviceArray | None = None
+
+
+class GpuWindowOperations(Operations, WindowOperations):
     def __init__(self, device: Device, tie_band: float) -> None:
         super().__init__(device, tie_band)
-        self._held_tables: dict[bytes, Array] = {}
+        self._uploaded_numbers: dict[bytes, DeviceArray] = {}
 
-    def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
-        """See `Backend.gather`. A slot in host memory is written when the method returns.
-
-        Raises ValueError where shapes or dtypes do not go together.
-        """
-        checks.gather(volume, starts, slot)
-        used = slot[: len(starts)]
-        if used.size == 0:
-            return
+    def _gather(self, volume: DeviceArray, starts: Sequence[Start], slot: DeviceArray, fill: float) -> None:
         with self._device.section("gather"):
             if not isinstance(slot, np.ndarray):
-                self._gather(volume, starts, used, fill)
+                self._gather_on_device(volume, starts, slot, fill)
                 return
-            scratch = self._device.allocate_like(used)
-            self._gather(volume, starts, scratch, fill)
-            self._device.counters.tile_bytes_down += used.nbytes
-            self._device.downloaded(scratch, used)
+            scratch = self._device.allocate_like(slot)
+            self._gather_on_device(volume, starts, scratch, fill)
+            self._device.counters.tile_bytes_down += slot.nbytes
+            self._device.downloaded(scratch, slot)
 
-    def _gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
+    def _gather_on_device(self, volume: DeviceArray, starts: Sequence[Start], slot: DeviceArray, fill: float) -> None:
         order = fastest_last(slot)
         source, target = pointer(volume), output(slot)
         shared = {
@@ -61,50 +64,45 @@ class WindowOperations(Operations):
             blocks = len(group) * volume.shape[0] * i * -(-j // ROWS["gather"])
             self._device.launch("gather", kind, blocks, packed)
 
-    def blend(
+    def _blend(
         self,
-        slot: Array,
+        slot: DeviceArray,
         starts: Sequence[Start],
         repeats: Sequence[int],
-        importance: Array | None,
-        ring: RollingSums,
+        importance: DeviceArray | None,
+        rolling: RollingSums,
     ) -> None:
-        """See `Backend.blend`: sums += (repeats · importance) · slot, every operation rounded to float32.
-
-        Raises ValueError where shapes or dtypes do not go together, or a window is longer than the ring.
-        """
-        checks.blend(slot, starts, repeats, importance, ring)
-        used = slot[: len(starts)]
-        if used.size == 0:
-            return
         with self._device.section("blend"):
             if isinstance(slot, np.ndarray):
-                self._device.counters.tile_bytes_up += used.nbytes
-                used = self._device.uploaded(used)
+                self._device.counters.tile_bytes_up += slot.nbytes
+                slot = self._device.uploaded(slot)
             if isinstance(importance, np.ndarray):
                 importance = self._device.uploaded(importance)
             for n, start in enumerate(starts):
-                self._blend(used[n], start, repeats[n], importance, ring)
+                self._blend_window(slot[n], start, repeats[n], importance, rolling)
 
-    def _blend(self, window: Array, start: Start, repeats: int, importance: Array | None, ring: RollingSums) -> None:
-        inside = clip(start, window.shape[1:], ring.shape)
+    def _blend_window(
+        self, window: DeviceArray, start: Start, repeats: int, importance: DeviceArray | None, rolling: RollingSums
+    ) -> None:
+        inside = clip(start, window.shape[1:], rolling.shape)
         if inside is None:
             return
-        heights = ring.sums.shape[1:]
-        checks.box(ring, _corner(inside.grid, "start"), _corner(inside.grid, "stop"))
+        heights = rolling.sums.shape[1:]
+        low, high = _corners(inside.grid)
+        box_pieces(rolling, low, high)  # raises ValueError if the window is longer than the sums
         scores = window[(slice(None), *inside.window)]
         weights = None if importance is None else importance[inside.window]
-        order = fastest_last(ring.sums)
+        order = fastest_last(rolling.sums)
         size = reordered(scores.shape[1:], order)
         packed = arguments.packed(
             arguments.BLEND,
             scores=pointer(scores),
-            sums=output(ring.sums),
-            weights=pointer_or_null(ring.weights),
+            sums=output(rolling.sums),
+            weights=pointer_or_null(rolling.weights),
             importance=pointer_or_null(weights),
             scores_strides=reordered(steps(scores), order),
-            sums_strides=reordered(steps(ring.sums), order),
-            weights_strides=steps_or_zero(ring.weights, order),
+            sums_strides=reordered(steps(rolling.sums), order),
+            weights_strides=steps_or_zero(rolling.weights, order),
             importance_strides=steps_or_zero(weights, order),
             size=size,
             origin=reordered([s.start % h for s, h in zip(inside.grid, heights, strict=True)], order),
@@ -114,81 +112,63 @@ class WindowOperations(Operations):
         )
         self._device.launch("blend", f"blend_{code(scores.dtype)}", size[0] * -(-size[1] // ROWS["blend"]), packed)
 
-    def finish_argmax(self, ring: RollingSums, low: Start, high: Start, labels: Array) -> None:
-        """See `Backend.finish_argmax`. Ties within `tie_band` are counted.
-
-        Raises ValueError where the box leaves the grid or is longer than the ring, or labels do not fit their dtype.
-        """
-        checks.labels(ring.sums.shape[0], ring.shape, labels)
+    def _finish_argmax(self, rolling: RollingSums, box: FinalBox, labels: DeviceArray) -> None:
+        """Ties within `tie_band` are counted."""
         with self._device.section("finish_argmax"):
-            self._finish(f"finish_argmax_{code(labels.dtype)}", ring, low, high, labels[None])
+            self._finish(f"finish_argmax_{code(labels.dtype)}", rolling, box, labels[None])
 
-    def finish_scores(
-        self, ring: RollingSums, low: Start, high: Start, counts: Sequence[NDArray[np.float32]], scores: Array
-    ) -> None:
-        """See `Backend.finish_scores`.
-
-        Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
-        """
-        checks.scores(ring, counts, scores)
+    def _finish_scores(self, rolling: RollingSums, box: FinalBox, counts: Counts, scores: DeviceArray) -> None:
         with self._device.section("finish_scores"):
-            per_axis = [self._table(c)[a:b] for c, a, b in zip(counts, low, high, strict=True)]
-            self._finish("finish_scores", ring, low, high, scores, counts=per_axis)
+            self._finish("finish_scores", rolling, box, scores, _Divisors(self._counts(counts, box)))
 
-    def finish_masks(
+    def _finish_masks(
         self,
-        ring: RollingSums,
-        low: Start,
-        high: Start,
-        counts: Sequence[NDArray[np.float32]],
-        cuts: NDArray[np.float32],
-        masks: Array,
+        rolling: RollingSums,
+        box: FinalBox,
+        counts: Counts,
+        thresholds: NDArray[np.float32],
+        masks: DeviceArray,
     ) -> None:
-        """See `Backend.finish_masks`. Voxels of which a score is within `tie_band` of its cut are counted as ties.
-
-        Raises ValueError where the box leaves the grid or is longer than the ring, or shapes do not agree.
-        """
-        checks.masks(ring, counts, cuts, masks)
+        """A voxel with a score within `tie_band` of its threshold is counted as a tie."""
         with self._device.section("finish_masks"):
-            per_axis = [self._table(c)[a:b] for c, a, b in zip(counts, low, high, strict=True)]
-            self._finish("finish_masks", ring, low, high, masks, counts=per_axis, cuts=self._table(cuts))
+            divisors = _Divisors(self._counts(counts, box), self._uploaded(thresholds))
+            self._finish("finish_masks", rolling, box, masks, divisors)
+
+    def _counts(self, counts: Counts, box: FinalBox) -> list[DeviceArray]:
+        """The counts of the box, per axis."""
+        return [self._uploaded(c)[a:b] for c, a, b in zip(counts, box.low, box.high, strict=True)]
 
     def _finish(
-        self,
-        kind: str,
-        ring: RollingSums,
-        low: Start,
-        high: Start,
-        out: Array,
-        counts: Sequence[Array] | None = None,
-        cuts: Array | None = None,
+        self, kind: str, rolling: RollingSums, box: FinalBox, grid: DeviceArray, divisors: _Divisors | None = None
     ) -> None:
-        if not checks.box(ring, low, high):
-            return
+        """Launch a kernel of finish.cu that writes the box of `grid` [channels, X, Y, Z]; no divisors for argmax."""
         tallies = self._tally()
-        heights = ring.sums.shape[1:]
-        order = fastest_last(ring.sums)
-        size = reordered([b - a for a, b in zip(low, high, strict=True)], order)
-        box = out[(slice(None), *(slice(a, b) for a, b in zip(low, high, strict=True)))]
-        i, j, k = (0, 0, 0) if counts is None else reordered([pointer(c) for c in counts], order)
+        sums, weights = rolling.sums, rolling.weights
+        heights = sums.shape[1:]
+        order = fastest_last(sums)
+        size = reordered([b - a for a, b in zip(box.low, box.high, strict=True)], order)
+        out = grid[(slice(None), *(slice(a, b) for a, b in zip(box.low, box.high, strict=True)))]
+        i, j, k = (0, 0, 0) if divisors is None else reordered([pointer(c) for c in divisors.counts], order)
+        thresholds = None if divisors is None else divisors.thresholds
+        counts_ties = thresholds is not None or (divisors is None and sums.shape[0] > 1)
         packed = arguments.packed(
             arguments.FINISH,
-            sums=output(ring.sums),
-            weights=pointer_or_null(ring.weights),
-            out=output(box),
-            ties=tallies if cuts is not None or (counts is None and ring.sums.shape[0] > 1) else 0,
+            sums=output(sums),
+            weights=pointer_or_null(weights),
+            out=output(out),
+            ties=tallies if counts_ties else 0,
             nans=tallies + 8,
             count_i=i,
             count_j=j,
             count_k=k,
-            cuts=pointer_or_null(cuts),
-            sums_strides=reordered(steps(ring.sums), order),
-            weights_strides=steps_or_zero(ring.weights, order),
-            out_strides=reordered(steps(box), order),
+            cuts=pointer_or_null(thresholds),
+            sums_strides=reordered(steps(sums), order),
+            weights_strides=steps_or_zero(weights, order),
+            out_strides=reordered(steps(out), order),
             size=size,
-            origin=reordered([a % h for a, h in zip(low, heights, strict=True)], order),
+            origin=reordered([a % h for a, h in zip(box.low, heights, strict=True)], order),
             height=reordered(heights, order),
-            channels=ring.sums.shape[0],
+            channels=sums.shape[0],
             band=self.tie_band,
         )
         self._device.launch("finish", kind, size[0] * -(-size[1] // ROWS["finish"]), packed)
@@ -199,23 +179,14 @@ class WindowOperations(Operations):
             return 0
         with self._device.section("take_nan_scores"):
             nans = self._tallies[1:]
-            found = int(self._device.small_download(nans)[0])
+            count = int(self._device.small_download(nans)[0])
             nans.data.memset_async(0, nans.nbytes, self._device.stream)
-        return found
+        return count
 
-    def argmax(self, scores: Array, labels: Array) -> None:
-        """See `Backend.argmax`. Compares as `finish_argmax` does; scores of any real dtype, in its own precision. Ties
-        within `tie_band` are counted.
-
-        Raises ValueError where shapes do not agree or labels do not fit their dtype.
-        """
-        if scores.ndim != 4 or scores.dtype.kind not in "iuf":
-            raise ValueError(f"scores must be real [K, X, Y, Z], found {scores.dtype} {scores.shape}")
+    def _argmax(self, scores: DeviceArray, labels: DeviceArray) -> None:
+        """Ties within `tie_band` are counted. Raises ValueError for scores of a foreign byte order."""
         if not scores.dtype.isnative:
             raise ValueError(f"scores must be of native byte order, found {scores.dtype.str}")
-        checks.labels(scores.shape[0], scores.shape[1:], labels)
-        if labels.size == 0:
-            return
         with self._device.section("argmax"):
             order = fastest_last(scores)
             size = reordered(labels.shape, order)
@@ -233,17 +204,18 @@ class WindowOperations(Operations):
             kind = f"argmax_{code(scores.dtype)}_{code(labels.dtype)}"
             self._device.launch("finish", kind, size[0] * -(-size[1] // ROWS["finish"]), packed)
 
-    def _table(self, numbers: NDArray[np.float32]) -> Array:
-        """Counts or cuts on the device; the few of a job are the same for every slab."""
+    def _uploaded(self, numbers: NDArray[np.float32]) -> DeviceArray:
+        """Counts or thresholds on the device; the few of a run are the same for every slab."""
         host = np.ascontiguousarray(numbers, np.float32)
         key = host.tobytes()
-        if key not in self._held_tables:
-            if len(self._held_tables) >= 64:
-                self._held_tables.clear()
-            self._held_tables[key] = self._device.small_upload(host)
-        return self._held_tables[key]
+        if key not in self._uploaded_numbers:
+            if len(self._uploaded_numbers) >= _MOST_UPLOADED:
+                self._uploaded_numbers.clear()
+            self._uploaded_numbers[key] = self._device.small_upload(host)
+        return self._uploaded_numbers[key]
 
 
-def _corner(box: tuple[slice, slice, slice], end: str) -> Start:
-    x, y, z = (int(getattr(s, end)) for s in box)
-    return (x, y, z)
+def _corners(box: Box) -> tuple[Start, Start]:
+    """The first index and the end of a box."""
+    x, y, z = box
+    return (x.start, y.start, z.start), (x.stop, y.stop, z.stop)

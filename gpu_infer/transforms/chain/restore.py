@@ -64,7 +64,7 @@ def in_file_order(state: FieldState, backend: Backend) -> Array:
     It is a copy only if the array has another order.
     """
     back = inverse(state.source.orientation)
-    stored = back.view(state.array)[0]
+    stored: Array = back.view(state.array)[0]
     if not stored.transpose(2, 1, 0).flags.c_contiguous:
         out = file_order(state, state.shape, backend)
         x, y, z = (identity_table(n) for n in state.shape)

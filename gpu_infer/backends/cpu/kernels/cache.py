@@ -1,8 +1,8 @@
-"""Where compiled kernels are kept; imported by every module that has one, before Numba makes it.
+"""Chooses the folder of Numba's cache; imported by every module with kernels, before Numba compiles one.
 
-`NUMBA_CACHE_DIR` of the environment wins. Without it the user's cache folder is taken, or a private folder
-under the temporary one. Where neither can be written (read-only root, no HOME), kernels are compiled anew in
-each process and a log line says so.
+`NUMBA_CACHE_DIR` of the environment wins. Without it, the folder is the user's cache folder, or a private folder under
+the temporary one. If neither can be written (read-only root, no HOME), each process compiles its kernels, and logs
+that.
 
 An image has kernels that were compiled when it was built: `GPU_INFER_KERNELS` names their folder, and `numba` in it
 is copied to a cache folder that is empty (Numba reads no cache that it cannot write).
@@ -23,13 +23,13 @@ from platformdirs import user_cache_path
 
 from gpu_infer.system.folder_variables import KERNELS_VARIABLE
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def _is_private(folder: Path) -> bool:
-    """True where nobody else could put a file: the cache holds pickles, which run code when they are read."""
-    found = folder.stat()
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    """True if only this user can write to the folder: the cache holds pickles, which run code when they are read."""
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 _NEEDED = 8 << 20
@@ -53,13 +53,13 @@ def _has_space(folder: Path) -> bool:
     return True
 
 
-def _asked_for(folder: Path) -> bool:
-    """Whether the folder that NUMBA_CACHE_DIR names can be used; a warning says that it cannot."""
+def _can_write(folder: Path) -> bool:
+    """Whether the folder that NUMBA_CACHE_DIR names can be used; logs a warning if not."""
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if _has_space(folder):
         return True
-    _log.warning("NUMBA_CACHE_DIR %s cannot be written or is full: kernels are compiled in each process", folder)
+    log.warning("NUMBA_CACHE_DIR %s cannot be written or is full: kernels are compiled in each process", folder)
     return False
 
 
@@ -68,32 +68,32 @@ def _candidates() -> list[Path]:
     try:
         folders.append(user_cache_path("gpu_infer") / "numba")
     except RuntimeError:
-        _log.debug("no home folder is known")
+        log.debug("no home folder is known")
     try:
         folders.append(Path(tempfile.gettempdir()) / f"gpu_infer-numba-{os.geteuid()}")
     except FileNotFoundError:
-        _log.debug("no temporary folder can be written")
-    # older platformdirs leave the "~" of a uid without HOME and passwd entry in the path
+        log.debug("no temporary folder can be written")
+    # older platformdirs do not expand the "~" of a uid without HOME and passwd entry
     return [folder for folder in folders if folder.is_absolute()]
 
 
 def choose_cache_folder() -> Path | None:
-    """The first folder that can be written and belongs to this user alone, made where it is missing; or None."""
+    """The first folder that can be written by this user alone, created if it does not exist; or None."""
     return next((folder for folder in _candidates() if _usable(folder)), None)
 
 
 def seed(folder: Path, compiled: Path) -> bool:
-    """Make the empty `folder` a copy of `compiled`, whole or not at all; whether it now is."""
+    """Make the empty `folder` a copy of `compiled`, whole or not at all. Returns whether it now is one."""
     partial = folder.with_name(f"{folder.name}.part-{os.getpid()}")
     try:
         if not compiled.is_dir() or any(folder.iterdir()):
             return False
         shutil.copytree(compiled, partial, copy_function=shutil.copyfile)
-        for copied in (partial, *partial.glob("*/")):  # a folder's mode came along, perhaps without write
+        for copied in (partial, *partial.glob("*/")):  # copytree copies a folder's mode, perhaps without write
             copied.chmod(0o700)
         partial.replace(folder)
     except OSError as error:  # another process was first, or the disk is full: compile instead
-        _log.debug("kernels of %s not copied to %s: %s", compiled, folder, error)
+        log.debug("kernels of %s not copied to %s: %s", compiled, folder, error)
         return False
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -103,12 +103,12 @@ def seed(folder: Path, compiled: Path) -> bool:
 def _configure() -> bool:
     compiled = os.environ.get(KERNELS_VARIABLE)
     if compiled and not Path(compiled).is_dir():
-        _log.warning("%s: no folder %s", KERNELS_VARIABLE, compiled)
-    if asked := os.environ.get("NUMBA_CACHE_DIR"):
-        return _asked_for(Path(asked))
+        log.warning("%s: no folder %s", KERNELS_VARIABLE, compiled)
+    if name := os.environ.get("NUMBA_CACHE_DIR"):
+        return _can_write(Path(name))
     folder = choose_cache_folder()
     if folder is None:
-        _log.warning("no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to save seconds per start")
+        log.warning("no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to save seconds per start")
         return False
     if compiled:
         seed(folder, Path(compiled) / "numba")
@@ -119,4 +119,4 @@ def _configure() -> bool:
 
 
 CACHE = _configure()
-"""Whether kernels are kept between processes (`njit(cache=CACHE)`)."""
+"""Whether Numba stores compiled kernels for other processes (`njit(cache=CACHE)`)."""

@@ -1,24 +1,34 @@
-"""The largest connected component of each label. cc3d finds the components, of all labels at once; what is left is to
-measure them and to choose."""
+"""The largest connected component of each label.
+
+cc3d finds the components, of all labels at once; the kernels here measure them and write those that remain.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
-from gpu_infer.backends.cpu.kernels.cache import CACHE
-from gpu_infer.backends.cpu.kernels.strided import frozen
+from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
+from gpu_infer.backends.cpu.kernels.strided import Flat, frozen, writing
+from gpu_infer.backends.types import HostArray
 
 _NEIGHBOURS = {1: 6, 2: 18, 3: 26}
 """Neighbours of a voxel that share a face, an edge, a corner."""
 
 
-@njit(nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def _measure(labels: Any, components: Any, origin: Any, steps: Any, sizes: Any, ids: Any, first: Any) -> None:
+@helper
+def _measure(
+    labels: HostArray,
+    components: NDArray[np.uint32],
+    origin: int,
+    steps: NDArray[np.int64],
+    sizes: Buffer,
+    ids: Buffer,
+    first: Buffer,
+) -> None:
     """Per component: voxels, label, and the lowest origin + i·steps[0] + j·steps[1] + k·steps[2] of its voxels.
 
     labels, components  [I, J, K], read run by run; sizes int64, ids of the labels' type, first int64 [components + 1]
@@ -38,32 +48,32 @@ def _measure(labels: Any, components: Any, origin: Any, steps: Any, sizes: Any, 
                     since = k
 
 
-@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def _choose(components: Any, kept: Any, out: Any, out_offset: Any, out_strides: Any) -> None:
-    """out[i, j, k] = kept[components[i, j, k]]."""
+@kernel
+def _write(components: NDArray[np.uint32], remaining: Buffer, output: Flat) -> None:
+    """out[i, j, k] = remaining[components[i, j, k]]."""
+    out, out_offset, (d_i, d_j, d_k) = output
     n_i, n_j, n_k = components.shape
-    d_i, d_j, d_k = out_strides
     for i in prange(n_i):
         for j in range(n_j):
             at = out_offset + i * d_i + j * d_j
             for k in range(n_k):
-                out[np.uintp(at + k * d_k)] = kept[components[i, j, k]]
+                out[np.uintp(at + k * d_k)] = remaining[components[i, j, k]]
 
 
 class Components:
     """The components of a label map [X, Y, Z], seen with its memory's fastest axis last."""
 
-    def __init__(self, labels: NDArray[Any], connectivity: int) -> None:
+    def __init__(self, labels: HostArray, connectivity: int) -> None:
         import cc3d  # the one user of this library
 
         x, y, z = labels.shape
         self._axes = tuple(int(a) for a in np.argsort([-abs(s) for s in labels.strides], kind="stable"))
-        # backwards axes are read forwards, since connectivity does not mind
+        # backwards axes are read forwards: connectivity does not depend on the direction
         self._flips = tuple(slice(None, None, -1 if labels.strides[a] < 0 else 1) for a in self._axes)
-        # cc3d only reads, yet takes no read-only memory
-        plain = np.require(self.seen(labels), requirements=["C", "W", "A"])
-        found = cc3d.connected_components(plain, connectivity=_NEIGHBOURS[connectivity], out_dtype=np.uint32)
-        self._labels, self._components = frozen(plain), frozen(found)
+        # cc3d only reads, but takes no read-only memory
+        plain = np.require(self._as_stored(labels), requirements=["C", "W", "A"])
+        components = cc3d.connected_components(plain, connectivity=_NEIGHBOURS[connectivity], out_dtype=np.uint32)
+        self._labels, self._components = frozen(plain), frozen(components)
         steps = np.array([y * z, z, 1], np.int64)[list(self._axes)]
         origin = 0
         for axis, flip in enumerate(self._flips):
@@ -76,21 +86,21 @@ class Components:
         self.first = np.full(count, x * y * z, np.int64)
         _measure(self._labels, self._components, origin, steps, self.sizes, self.ids, self.first)
 
-    def seen(self, array: NDArray[Any]) -> NDArray[Any]:
-        """An array [X, Y, Z] through the axes and directions of this object."""
+    def _as_stored(self, array: HostArray) -> HostArray:
+        """A view of [X, Y, Z] with the axes and directions of the label map in memory."""
         return array.transpose(self._axes)[self._flips]
 
-    def kept(self, only: Sequence[int] | None) -> NDArray[Any]:
-        """By component, its label where it stays, else 0."""
+    def remaining_labels(self, only: Sequence[int] | None) -> HostArray:
+        """Per component, its label if it remains, else 0."""
         order = np.lexsort((self.first, -self.sizes, self.ids))
         ids = self.ids[order]
         largest = order[np.append(True, ids[1:] != ids[:-1])]
-        stays = np.zeros(self.ids.size, np.bool_)
-        stays[largest] = True
+        remains = np.zeros(self.ids.size, np.bool_)
+        remains[largest] = True
         if only is not None:
-            stays |= ~np.isin(self.ids, list(only))
-        return np.where(stays, self.ids, 0).astype(self.ids.dtype)
+            remains |= ~np.isin(self.ids, list(only))
+        return np.where(remains, self.ids, 0).astype(self.ids.dtype)
 
-    def choose(self, kept: NDArray[Any], out: Any) -> None:
-        """Write `kept` by component into the flat view `out` of `seen(array)`."""
-        _choose(self._components, frozen(kept), *out)
+    def write(self, remaining: HostArray, out: HostArray) -> None:
+        """out [X, Y, Z] = the entry of `remaining` for the voxel's component."""
+        _write(self._components, frozen(remaining), writing(self._as_stored(out)))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, prange
+from numba import prange
+from numpy.typing import NDArray
 
-from gpu_infer.backends.cpu.kernels.cache import CACHE
+from gpu_infer.backends.cpu.kernels.jit import Buffer, kernel
+from gpu_infer.backends.cpu.kernels.strided import Flat, Shape
 
 _JOBS = 16
-"""Pieces that threads share; each has a table of its own."""
+"""Pieces that threads share; each has its own table."""
 
 
-@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def count_labels(labels: Any, classes: Any) -> Any:
+@kernel
+def count_labels(labels: Buffer, classes: int) -> NDArray[np.int64]:
     """int64 [classes]: how often each value occurs in the flat array `labels`, all below `classes`.
 
-    Runs are counted before the table is touched: neighbours mostly share a label, and an increment that
-    waits for the one before it costs more than the comparison.
+    Runs are counted before the table is changed: neighbours mostly share a label, and an increment that waits for the
+    previous one costs more than the comparison.
     """
     tables = np.zeros((_JOBS, classes), np.int64)
     n = labels.size
@@ -35,24 +35,16 @@ def count_labels(labels: Any, classes: Any) -> Any:
                     value = labels[i]
                     since = i
             table[value] += end - since
-    return tables.sum(axis=0)
+    counts: NDArray[np.int64] = tables.sum(axis=0)
+    return counts
 
 
-@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def look_up(
-    src: Any,
-    src_offset: Any,
-    src_strides: Any,
-    table: Any,
-    out: Any,
-    out_offset: Any,
-    out_strides: Any,
-    shape: Any,
-) -> None:
+@kernel
+def look_up(source: Flat, table: Buffer, output: Flat, shape: Shape) -> None:
     """out[c, i, j, k] = table[src[c, i, j, k]]; the table has an entry for every number of src's dtype."""
+    src, src_offset, (s_c, s_i, s_j, s_k) = source
+    out, out_offset, (d_c, d_i, d_j, d_k) = output
     n_c, n_i, n_j, n_k = shape
-    s_c, s_i, s_j, s_k = src_strides
-    d_c, d_i, d_j, d_k = out_strides
     for row in prange(n_c * n_i):
         c = row // n_i
         i = row % n_i

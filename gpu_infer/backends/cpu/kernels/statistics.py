@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from gpu_infer.backends.cpu.kernels.cache import CACHE
+from gpu_infer.backends.cpu.kernels.jit import Buffer, compiled, helper, kernel
+from gpu_infer.backends.cpu.kernels.strided import Flat, Shape
+from gpu_infer.backends.tables import Constants
 
 _JOBS = 64
-"""Pieces that threads share; a fixed number, so that sums do not depend on how many threads there are."""
+"""Pieces that threads share; a fixed number, so that sums do not depend on the number of threads."""
+
+_any_order = compiled(fastmath={"reassoc", "nsz"})
+"""A helper whose sums may be taken in any order, so that its loop is vectorised."""
 
 
-@njit(nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def _merged(n_a: Any, mean_a: Any, m2_a: Any, n_b: Any, mean_b: Any, m2_b: Any) -> Any:
+@helper
+def _merged(
+    n_a: float, mean_a: float, m2_a: float, n_b: float, mean_b: float, m2_b: float
+) -> tuple[float, float, float]:
     """Count, mean and summed squared deviation of two sets together (Chan, Golub and LeVeque, 1979)."""
     n = n_a + n_b
-    apart = mean_b - mean_a
-    return n, mean_a + apart * n_b / n, m2_a + m2_b + apart * apart * n_a * n_b / n
+    distance = mean_b - mean_a
+    return n, mean_a + distance * n_b / n, m2_a + m2_b + distance * distance * n_a * n_b / n
 
 
-@njit(nogil=True, cache=CACHE, fastmath={"reassoc", "nsz"})  # type: ignore[untyped-decorator]
-def _line(src: Any, a: Any, step: Any, n: Any, nonzero_only: Any) -> Any:
-    """Count and sum of the line that begins at `a`; sums may be taken in any order, so that the loop is vectorised."""
+@_any_order
+def _line(src: Buffer, a: int, step: int, n: int, nonzero_only: bool) -> tuple[float, float]:
+    """Count and sum of the line that begins at `a`."""
     count = 0.0
     total = 0.0
     for k in range(n):
@@ -33,26 +38,26 @@ def _line(src: Any, a: Any, step: Any, n: Any, nonzero_only: Any) -> Any:
     return count, total
 
 
-@njit(nogil=True, cache=CACHE, fastmath={"reassoc", "nsz"})  # type: ignore[untyped-decorator]
-def _squares(src: Any, a: Any, step: Any, n: Any, nonzero_only: Any, centre: Any) -> Any:
+@_any_order
+def _squares(src: Buffer, a: int, step: int, n: int, nonzero_only: bool, centre: float) -> float:
     """Summed squared distance of the line's values from `centre`."""
     total = 0.0
     for k in range(n):
         x = np.float64(src[np.uintp(a + k * step)])
-        apart = 0.0 if nonzero_only and x == 0.0 else x - centre
-        total += apart * apart
+        distance = 0.0 if nonzero_only and x == 0.0 else x - centre
+        total += distance * distance
     return total
 
 
-@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def moments(src: Any, src_offset: Any, src_strides: Any, shape: Any, nonzero_only: Any) -> Any:
+@kernel
+def moments(source: Flat, shape: Shape, nonzero_only: bool) -> tuple[float, float, float]:
     """(count, mean, summed squared deviation), float64, of src[c, i, j, k] over `shape`, or of those that are not 0.
 
     Each line is read twice, the second time from the cache: deviations are taken from the line's own mean, so that a
     large mean does not cancel a small deviation.
     """
+    src, src_offset, (s_c, s_i, s_j, s_k) = source
     n_c, n_i, n_j, n_k = shape
-    s_c, s_i, s_j, s_k = src_strides
     lines = n_c * n_i * n_j
     parts = np.zeros((_JOBS, 3), np.float64)
     for job in prange(_JOBS):
@@ -75,21 +80,12 @@ def moments(src: Any, src_offset: Any, src_strides: Any, shape: Any, nonzero_onl
     return count, mean, m2
 
 
-@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
-def affine_nonzero(
-    src: Any,
-    src_offset: Any,
-    src_strides: Any,
-    out: Any,
-    out_offset: Any,
-    out_strides: Any,
-    shape: Any,
-    function: Any,
-) -> None:
-    """out[c, i, j, k] = min(max(scale·x + shift, low), high) of x = src[c, i, j, k] where it is not 0, else 0."""
+@kernel
+def affine_nonzero(source: Flat, output: Flat, shape: Shape, function: Constants) -> None:
+    """out[c, i, j, k] = min(max(scale·x + shift, low), high) if x = src[c, i, j, k] is not 0, else 0."""
+    src, src_offset, (s_c, s_i, s_j, s_k) = source
+    out, out_offset, (d_c, d_i, d_j, d_k) = output
     n_c, n_i, n_j, n_k = shape
-    s_c, s_i, s_j, s_k = src_strides
-    d_c, d_i, d_j, d_k = out_strides
     scale, shift, low, high = function
     for row in prange(n_c * n_i):
         c = row // n_i

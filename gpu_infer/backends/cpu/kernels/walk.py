@@ -1,19 +1,20 @@
-"""In which order the CPU's resampling kernels visit the axes, and how large a piece they hold at a time."""
+"""The order in which the CPU's resampling kernels visit the axes, and the size of the piece that they work on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Tables
+from gpu_infer.backends.layout import axis_order, is_across
 from gpu_infer.backends.tables import AxisTable
+from gpu_infer.backends.types import HostArray, Tables
 
 _SCRATCH_BYTES = 256 << 10
-"""Aim for the scratch of one thread: it has to stay in a second-level cache."""
+"""Size of one thread's scratch to aim for: it has to stay in a second-level cache."""
 
 _LEAST_TILE = 16
 """Rows per tile at least: fewer would read a source line for less than a cache line of use."""
@@ -22,45 +23,59 @@ _CHUNKS_PER_THREAD = 4
 """Pieces of the outer axis per thread."""
 
 
+class WalkSizes(NamedTuple):
+    """Sizes of a walk over axes (c, o, p, q).
+
+    channels   length of c
+    n_q        input length of q
+    tile       rows per tile of p
+    rows       scratch rows
+    chunks     pieces of o that threads share
+    transpose  1 if p is the source's fastest axis: a plane is then read along p
+    """
+
+    channels: int
+    n_q: int
+    tile: int
+    rows: int
+    chunks: int
+    transpose: int
+
+
 @dataclass(frozen=True)
-class Walk:
-    """axes    permutation that takes [C, X, Y, Z] to (c, o, p, q)
+class AxisWalk:
+    """The order in which a kernel visits the axes.
+
+    axes    permutation that takes [C, X, Y, Z] to (c, o, p, q)
     tables  of o, p and q
-    sizes   (channels, input length of q, rows per tile of p, scratch rows, chunks of o, 1 to transpose the
-    source)
-    used    input indices of q that any output reads, where they alone are read; the table of q counts in them, and
-            so does the input length of q
+    sizes   see `WalkSizes`
+    used    input indices of q that are read, if not all are; the table of q counts in them, and so does `n_q`
     """
 
     axes: tuple[int, int, int, int]
     tables: Tables
-    sizes: tuple[int, int, int, int, int, int]
+    sizes: WalkSizes
     used: NDArray[np.int64]
 
 
-def plan_walk(
-    source: NDArray[Any], out: NDArray[Any], tables: Tables, scratch_itemsize: int, *, condense: bool = False
-) -> Walk:
-    """q is the fastest axis of `out`, p the source's fastest among the other two.
+def plan_axis_walk(
+    source: HostArray, out: HostArray, tables: Tables, scratch_itemsize: int, *, condense: bool = False
+) -> AxisWalk:
+    """Axes in the order of `layout.axis_order`.
 
-    condense  leave out input indices of q that no output reads, where the source is transposed and lines of q are
-              not read in one piece anyway: a thick-sliced target uses two of every few thin slices
+    condense  leave out input indices of q that no output reads, if the source is transposed and lines of q are not read
+              in one piece anyway: a thick-sliced target uses two of every few thin slices
     """
-    step_in = [abs(s) for s in source.strides[1:]]
-    step_out = [abs(s) for s in out.strides[1:]]
-    # an axis of one sample may carry any stride and is never worth an inner loop
-    q = min(range(3), key=lambda a: (out.shape[1 + a] == 1, step_out[a], -a))
-    p = min((a for a in range(3) if a != q), key=lambda a: (source.shape[1 + a] == 1, step_in[a], -a))
-    o = 3 - p - q
-    transpose = step_in[p] < step_in[q] and source.shape[1 + p] > 1
+    o, p, q = axis_order(source, out)
+    transpose = is_across(source, p, q)
     used, table_q = np.arange(source.shape[1 + q]), tables[q]
     if condense and transpose:
         used, table_q = _condensed(table_q)
     n_q = len(used)
     tile = max(_LEAST_TILE, _SCRATCH_BYTES // (n_q * scratch_itemsize))
     chunks = min(len(tables[o]), numba.get_num_threads() * _CHUNKS_PER_THREAD)
-    sizes = (source.shape[0], n_q, tile, _scratch_rows(tables[p], tile), chunks, int(transpose))
-    return Walk((0, 1 + o, 1 + p, 1 + q), (tables[o], tables[p], table_q), sizes, used)
+    sizes = WalkSizes(source.shape[0], n_q, tile, _scratch_rows(tables[p], tile), chunks, int(transpose))
+    return AxisWalk((0, 1 + o, 1 + p, 1 + q), (tables[o], tables[p], table_q), sizes, used)
 
 
 def _scratch_rows(table: AxisTable, tile: int) -> int:

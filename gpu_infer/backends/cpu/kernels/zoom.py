@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from gpu_infer.backends.cpu.kernels.cache import CACHE
+from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
+from gpu_infer.backends.cpu.kernels.strided import Flat, FlatTables, Shape
 
 _JOBS = 64
 """Pieces that threads share; each allocates its line buffer once."""
 
 
-@njit(nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+@helper
 def _add_corners(
-    total: Any, src: Any, a: Any, s_k: Any, w_i: Any, w_j: Any, lower: Any, upper: Any, weight: Any
+    total: Buffer,
+    src: Buffer,
+    a: int,
+    s_k: int,
+    w_i: float,
+    w_j: float,
+    lower: Buffer,
+    upper: Buffer,
+    weight: Buffer,
 ) -> None:
-    """total[k] += ((v·w_i)·w_j)·w_k for the two samples v of a source line that output k lies between."""
+    """total[k] += ((v·w_i)·w_j)·w_k for the two samples v of a source line next to output k."""
     for k in range(total.size):
         near = 1.0 - weight[k]
         far = 1.0 - near
@@ -26,36 +33,20 @@ def _add_corners(
             total[k] += ((np.float64(src[np.uintp(a + upper[k] * s_k)]) * w_i) * w_j) * far
 
 
-@njit(parallel=True, nogil=True, cache=CACHE)  # type: ignore[untyped-decorator]
+@kernel
 def interpolate(
-    src: Any,
-    src_offset: Any,
-    src_strides: Any,
-    out: Any,
-    out_offset: Any,
-    out_strides: Any,
-    shape: Any,
-    lower_i: Any,
-    upper_i: Any,
-    weight_i: Any,
-    lower_j: Any,
-    upper_j: Any,
-    weight_j: Any,
-    lower_k: Any,
-    upper_k: Any,
-    weight_k: Any,
-    rounds: Any,
-    low: Any,
-    high: Any,
+    source: Flat, output: Flat, shape: Shape, tables: FlatTables, rounds: bool, limits: tuple[float, float]
 ) -> None:
     """out[i, j, k] = Σ over corners of ((v·w_i)·w_j)·w_k, near corners first and k innermost.
 
-    Corners of weight 0 are not added, so that an infinite one cannot leak in. Where `rounds`, halves are rounded
-    away from zero and the result is clipped to low … high.
+    Corners of weight 0 are not added, so that an infinite one cannot leak in. If `rounds`, halves are rounded away from
+    zero and the result is clipped to the limits.
     """
+    src, src_offset, (s_i, s_j, s_k) = source
+    out, out_offset, (d_i, d_j, d_k) = output
+    (lower_i, upper_i, weight_i), (lower_j, upper_j, weight_j), (lower_k, upper_k, weight_k) = tables
     n_i, n_j, n_k = shape
-    s_i, s_j, s_k = src_strides
-    d_i, d_j, d_k = out_strides
+    low, high = limits
     lines = n_i * n_j
     for job in prange(_JOBS):
         total = np.empty(n_k, np.float64)

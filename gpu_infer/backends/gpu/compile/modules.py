@@ -1,8 +1,8 @@
-"""Compiled kernels: from a folder where an earlier process or the image build left them, else by NVRTC.
+"""Compiled kernels: from the folder of an earlier process or of the image build, else by NVRTC.
 
-NVRTC is called directly and not through `cupy.RawModule`, which adds options of its own (denormals flushed to zero).
+NVRTC is called directly and not through `cupy.RawModule`, which adds other options (denormals flushed to zero).
 `GPU_INFER_KERNELS` names a folder of cubins that is read before the user's cache; it may be read-only. A file in it
-says which NVRTC made them, so that the library itself is only needed where one is missing.
+names the NVRTC that compiled them, so that the library itself is only needed if one is missing.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MADE_BY = "nvrtc-version"
 
 
 class Kernels:
-    """The kernels of one device; made once per process, safe to use from any thread.
+    """The kernels of one device; one object per process, safe to use from any thread.
 
-    ConfigError where they are not all compiled and there is no compiler: before anything has begun, not in a case.
+    Raises ConfigError if they are not all compiled and there is no compiler: before anything begins, not during a run.
 
     compiled  modules that this process had to compile
     loaded    modules that it loaded, compiled here or before
     """
 
     def __init__(self, architecture: str) -> None:
-        if any(_given_path(module, architecture) is None for module in MODULES):
+        if any(_image_path(module, architecture) is None for module in MODULES):
             compiler_version(architecture)
         self.architecture = architecture
         self.compiled = 0
@@ -50,33 +50,33 @@ class Kernels:
 
     def get(self, module: str, name: str) -> Any:
         """The kernel `name`, to be called as kernel(grid, block, args, shared_mem=bytes) on the current stream."""
-        found = self._functions.get((module, name))
-        if found is None:
+        function = self._functions.get((module, name))
+        if function is None:
             with self._lock:
                 if module not in self._modules:
                     self._modules[module] = self._load(module)
-                found = self._modules[module].get_function(name)
-                self._functions[module, name] = found
-        return found
+                function = self._modules[module].get_function(name)
+                self._functions[module, name] = function
+        return function
 
     def load_all(self) -> None:
-        """Have every module ready, so that nothing is compiled later."""
+        """Load every module, so that nothing is compiled later."""
         with self._lock:
             for module in MODULES:
                 if module not in self._modules:
                     self._modules[module] = self._load(module)
 
     def _load(self, module: str) -> Any:
-        given = _given_path(module, self.architecture)
-        cubin = (_read(given) if given else None) or self._kept_or_compiled(module)
+        path = _image_path(module, self.architecture)
+        cubin = (_read(path) if path else None) or self._cached_or_compiled(module)
         self.loaded += 1
         loaded = cupy.cuda.function.Module()
         loaded.load(cubin)
         return loaded
 
-    def _kept_or_compiled(self, module: str) -> bytes:
+    def _cached_or_compiled(self, module: str) -> bytes:
         name = cubin_name(module, self.architecture, compiler_version(self.architecture))
-        folders = (_given_folder(), _own_folder())
+        folders = (_image_folder(), _own_folder())
         cubin = next((data for folder in folders if folder is not None and (data := _read(folder / name))), None)
         if cubin is None:
             log.info("compiling %s.cu for sm_%s", module, self.architecture)
@@ -88,7 +88,7 @@ class Kernels:
 
 
 def compiler_version(architecture: str = "") -> tuple[int, int]:
-    """NVRTC's (major, minor). ConfigError where CuPy finds none; what it raises then differs between its releases."""
+    """NVRTC's (major, minor). Raises ConfigError if CuPy finds none; CuPy's own error differs between its releases."""
     try:
         major, minor = cupy.cuda.nvrtc.getVersion()
     except (RuntimeError, ImportError, OSError) as error:
@@ -102,17 +102,17 @@ def compiler_version(architecture: str = "") -> tuple[int, int]:
 
 
 def compile_cubin(module: str, architecture: str) -> bytes:
-    """Machine code of one module for sm_<architecture>; needs no device. ConfigError where the compiler refuses."""
+    """Machine code of one module for sm_<architecture>; needs no device. Raises ConfigError if the compiler refuses."""
     nvrtc = cupy.cuda.nvrtc
     program = nvrtc.createProgram(kernel_source(module), f"{module}.cu", (), ())
     try:
         nvrtc.compileProgram(program, compile_options(architecture))
         cubin: bytes = nvrtc.getCUBIN(program)
     except nvrtc.NVRTCError as error:
-        found = nvrtc.getProgramLog(program).strip().splitlines()
+        lines = nvrtc.getProgramLog(program).strip().splitlines()
         version = ".".join(map(str, nvrtc.getVersion()))
         raise ConfigError(
-            f"{module}.cu cannot be compiled for sm_{architecture} by NVRTC {version}: {found[0] if found else error}",
+            f"{module}.cu cannot be compiled for sm_{architecture} by NVRTC {version}: {lines[0] if lines else error}",
             remedy="install the CuPy of a CUDA release that knows this GPU, or run with --device cpu",
         ) from error
     finally:
@@ -124,21 +124,21 @@ def precompile(architectures: Iterable[str], folder: Path) -> list[Path]:
     """Compile every module for every architecture ("90") into `folder`, for `GPU_INFER_KERNELS`; needs no device."""
     version = compiler_version()
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    paths = []
     for architecture in architectures:
         for module in MODULES:
             path = folder / cubin_name(module, architecture, version)
             path.write_bytes(compile_cubin(module, architecture))
-            made.append(path)
+            paths.append(path)
     (folder / MADE_BY).write_text(f"{version[0]}.{version[1]}\n", encoding="ascii")
-    return made
+    return paths
 
 
-def _given_folder() -> Path | None:
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given and not Path(given).is_dir():
-        _warn_once(given)
-    return Path(given) if given else None
+def _image_folder() -> Path | None:
+    name = os.environ.get(FOLDER_VARIABLE)
+    if name and not Path(name).is_dir():
+        _warn_once(name)
+    return Path(name) if name else None
 
 
 @functools.cache
@@ -146,9 +146,9 @@ def _warn_once(folder: str) -> None:
     log.warning("%s: no folder %s: kernels are compiled, or read from the cache", FOLDER_VARIABLE, folder)
 
 
-def _given_path(module: str, architecture: str) -> Path | None:
-    """The file of that folder for a module, by the compiler that the folder names itself; None where there is none."""
-    folder = _given_folder()
+def _image_path(module: str, architecture: str) -> Path | None:
+    """The file of that folder for a module, of the compiler that the folder names; None if there is none."""
+    folder = _image_folder()
     made_by = None if folder is None else re.fullmatch(rb"(\d+)\.(\d+)\s*", _read(folder / MADE_BY) or b"")
     if folder is None or made_by is None:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
-    """FOLDER, then architectures without the "sm_"; 2 where the usage is wrong."""
+    """FOLDER, then architectures without the "sm_"; 2 if the usage is wrong."""
     if len(arguments) < 2 or not all(name.isalnum() for name in arguments[1:]):
         sys.stderr.write(
             "usage: python -m gpu_infer.backends.gpu.compile.precompile FOLDER ARCHITECTURE... (80 for sm_80)\n"
@@ -18,8 +18,8 @@ def main(arguments: list[str]) -> int:
         return 2
     from gpu_infer.backends.gpu.compile.modules import precompile
 
-    made = precompile(arguments[1:], Path(arguments[0]))
-    sys.stderr.write(f"{len(made)} modules in {arguments[0]}\n")
+    paths = precompile(arguments[1:], Path(arguments[0]))
+    sys.stderr.write(f"{len(paths)} modules in {arguments[0]}\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the CUDA kernels are compiled from and how; knows nothing of CuPy, so that a compiler alone can check them."""
+"""Source text and options of the CUDA kernels. It imports no CuPy, so that a compiler alone can check them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODULES = (
     "arrays",
     "convert",
 )
-"""One module per file of kernels/; each gets its headers in front, so that no include path is needed."""
+"""One module per file of kernels/; its headers are put before it, so that no include path is needed."""
 
 HEADERS = {
     "prepare": ("common.cuh", "planes.cuh"),
@@ -39,7 +39,7 @@ so that this costs nothing. Denormals and divisions keep NVRTC's exact defaults 
 
 @functools.cache
 def kernel_source(module: str) -> str:
-    """The whole text of one module, with line numbers of its own file."""
+    """The whole text of one module, with the line numbers of its files."""
     folder = resource_folder("kernels")
     files = (*HEADERS.get(module, ("common.cuh",)), f"{module}.cu")
     return "\n".join(f'#line 1 "{file}"\n{(folder / file).read_text(encoding="utf-8")}' for file in files)

@@ -1,4 +1,4 @@
-"""What the GPU backend did for a case; the report prints it, and it proves that voxels crossed the bus twice."""
+"""What the GPU backend did in a run; the report prints it, and it proves that voxels crossed the bus twice."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Counters:
-    """Since the backend was made, or since `GpuBackend.start_run`.
+class DeviceCounters:
+    """Counts since the backend was created, or since `GpuBackend.start_run`.
 
-    bytes_up, bytes_down            voxels of `upload` and `download`: the stored volume, the labels; where memory was
-                                    so short that sums are taken on the host, scores down and the result up as well
+    bytes_up, bytes_down            voxels of `upload` and `download`: the stored volume, the labels; if memory was so
+                                    short that sums are taken on the host, scores down and the result up as well
     tile_bytes_up, tile_bytes_down  windows in slots of host memory, which only exist without CUDA shared memory
-    table_bytes                     tables up, counts down: what a kernel needs beside voxels
+    table_bytes                     tables up, counts down: what a kernel needs in addition to voxels
     launches                        kernels started
-    …_before                        what had been allocated, compiled and loaded when counting began
+    …_before                        totals of allocations, compiled and loaded modules when counting began
 
     The summary adds allocations (calls of cudaMalloc), kernels_compiled (modules, by NVRTC) and modules_loaded; the
     backend adds peak_device_bytes, and tied_voxels with the tie_band in which they are: a report has null for them
-    where labels are decided by what counts none (a threshold behind other work on scores, sums on the host).
+    if what decides labels does not count them (a threshold after other work on scores, sums on the host).
     """
 
     bytes_up: int = 0
@@ -32,7 +32,7 @@ class Counters:
     loaded_before: int = 0
 
     def summary(self, allocations: int, compiled: int, loaded: int) -> dict[str, int]:
-        """The counts by name, given the totals that memory and kernels keep."""
+        """The counts by name, from the totals of memory and kernels."""
         counted = {name: count for name, count in vars(self).items() if not name.endswith("_before")}
         return {
             **counted,

@@ -1,7 +1,7 @@
-"""The one place where CuPy is imported, after its cache has been pointed at a folder of ours.
+"""Imports CuPy, here only, after its cache has been set to a private folder.
 
-CuPy keeps kernels of its own under `CUPY_CACHE_DIR`, by default below HOME, which a container may not have. The backend
-needs none of them; a program that uses the library's arrays may. Without a private folder they stay in memory.
+CuPy stores its own kernels under `CUPY_CACHE_DIR`, by default below HOME, which a container may not have. The backend
+needs none of them; a program that passes CuPy arrays may. Without a private folder they stay in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["check_device", "cupy"]
 
 
 def check_device() -> None:
-    """Raises ConfigError where there is no CUDA device that this CuPy can use."""
+    """Raise ConfigError if there is no CUDA device that this CuPy can use."""
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:

@@ -1,4 +1,4 @@
-"""What CUDA reports beside "out of memory", as errors that say what to look at."""
+"""Errors of CUDA other than "out of memory", as errors that say what to look at."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def explained(what: str) -> Iterator[None]:
 
 @contextmanager
 def opened() -> Iterator[None]:
-    """Raise `DeviceError` where a device that was counted cannot be used, which shows when its context is made."""
+    """Raise `DeviceError` if a device that was counted cannot be used, which shows when its context is created."""
     try:
         yield
     except _FAILURES as error:

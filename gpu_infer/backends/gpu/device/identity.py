@@ -1,4 +1,4 @@
-"""Which card the backend runs on, in the words of nvidia-smi, for comparison with another process's."""
+"""The card that the backend runs on, in the terms of nvidia-smi, for comparison with another process's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Identity:
     """One device as this process sees it.
 
     number   CUDA's ordinal: counted over what CUDA_VISIBLE_DEVICES leaves, and so another one in another process
-    uuid     as `nvidia-smi -L` lists it ("GPU-…", "MIG-…" for a part of a card); None where CuPy cannot tell
+    uuid     as `nvidia-smi -L` lists it ("GPU-…", "MIG-…" for a part of a card); None if CuPy does not report it
     pci      "0000:3b:00.0", the address of the card; parts of one card share it
-    visible  CUDA_VISIBLE_DEVICES of this process, None where it is not set
+    visible  CUDA_VISIBLE_DEVICES of this process, None if it is not set
     """
 
     number: int
@@ -50,8 +50,8 @@ def identity_of(number: int) -> Identity:
     )
 
 
-def _uuid(found: bytes | None, prefix: str) -> str | None:
+def _uuid(raw: bytes | None, prefix: str) -> str | None:
     """CuPy reads the 16 bytes as a C string: one with a zero byte ends there, and what follows it is not known."""
-    if found is None or len(found) < 16:
+    if raw is None or len(raw) < 16:
         return None
-    return f"{prefix}-{uuid.UUID(bytes=bytes(found)[:16])}"
+    return f"{prefix}-{uuid.UUID(bytes=bytes(raw)[:16])}"

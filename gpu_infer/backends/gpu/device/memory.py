@@ -1,4 +1,4 @@
-"""Device memory: a pool that is kept from case to case, and dedicated blocks that another process may open."""
+"""Device memory: a pool that serves run after run, and dedicated blocks that another process may open."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gpu_infer.backends.base.backend import Array
 from gpu_infer.backends.gpu.device.cupy_import import cupy
+from gpu_infer.backends.types import DeviceArray
 from gpu_infer.errors import DeviceError, ResourceError
 
 log = logging.getLogger(__name__)
 
 GRANULE = 256 << 20
-"""Bytes that the pool takes from the driver at least: what one case leaves behind serves the next of another shape."""
+"""Least bytes that the pool takes from the driver: the free pieces of one run serve the next of another shape."""
 
 SMALL = 2 << 20
-"""Where memory is short, arrays of at least so many bytes are allocations of their own."""
+"""If memory is short, arrays of at least so many bytes are separate allocations."""
 
 SMALL_PIECE = 8 << 20
-"""Bytes for the arrays below that, in one piece: tables, counts."""
+"""Bytes for the smaller arrays, in one piece: tables, counts."""
 
 BLOCK_ALIGNMENT = 2 << 20
-"""A CUDA-IPC handle opens whole 2 MiB pages; a block that shares none shows nobody anything else."""
+"""A CUDA-IPC handle opens whole 2 MiB pages: a block that shares none exposes no other memory."""
 
 _REMEDY = "use fewer slots or a smaller batch_size, free the GPU of other programs, or run with --device cpu"
 
@@ -43,9 +43,9 @@ class DeviceMemory:
         self.allocations = 0
         self.peak = 0
         self._blocks_in_use = 0
-        self._planned = 0  # bytes in use when everything is that was reserved last
+        self._planned = 0  # bytes in use once all of the last reservation is
         self._pool = cupy.cuda.MemoryPool(self._from_driver)
-        self._pool.set_limit(size=0)  # CUPY_GPU_MEMORY_LIMIT is for CuPy's own pool: `free_bytes` knows nothing of it
+        self._pool.set_limit(size=0)  # CUPY_GPU_MEMORY_LIMIT is for CuPy's own pool: `free_bytes` ignores it
         self._short = False
         self._small: Any = None
         self._idle: list[_Block] = []
@@ -53,10 +53,10 @@ class DeviceMemory:
         self._lock = threading.Lock()
 
     def take(self, nbytes: int) -> Any:
-        """A MemoryPointer of `nbytes` from the pool. ResourceError where the device has not that much."""
-        found = self._take(max(1, nbytes))
+        """A MemoryPointer of `nbytes` from the pool. Raises ResourceError if the device has too little memory."""
+        pointer = self._take(max(1, nbytes))
         self._note_peak()
-        return found
+        return pointer
 
     def _take(self, nbytes: int) -> Any:
         try:
@@ -72,13 +72,13 @@ class DeviceMemory:
             raise self._out_of_memory(nbytes) from error
 
     def reserve(self, nbytes: int, beside: int = 0) -> None:
-        """Have `nbytes` in the pool in one piece, so that nothing is allocated while a case runs. Best effort.
+        """Take `nbytes` into the pool in one piece, so that nothing is allocated during a run. Best effort.
 
-        beside  bytes of a block that is made later
+        beside  bytes of a block that is allocated later
 
-        In a piece that arrays share, gaps are left that suit none of the next, and it cannot give way to the block.
-        Where the device has not twice as much as is asked for, every larger array of the case is therefore an
-        allocation of its own: slower, but what was planned fits.
+        A piece that arrays share gets gaps that fit none of the next arrays, and it cannot be freed for the block. If
+        the device has less than twice `nbytes`, every larger array of the run is therefore a separate allocation:
+        slower, but the planned arrays fit.
         """
         available = self.free_bytes() - beside
         self._planned = self._in_use() + nbytes + _paged(beside)
@@ -95,16 +95,16 @@ class DeviceMemory:
             self._grow(_granules(nbytes))
 
     def _make_room(self, nbytes: int) -> None:
-        """Before `nbytes` are taken from the pool: let it grow, or give back what would be split."""
-        held = int(self._pool.free_bytes())
+        """Before `nbytes` are taken from the pool: let it grow, or free a piece that would be split."""
+        pooled = int(self._pool.free_bytes())
         if not self._short:
-            if held < nbytes:
+            if pooled < nbytes:
                 self._grow(_granules(nbytes))
-        elif nbytes >= SMALL and held - nbytes >= SMALL_PIECE:
+        elif nbytes >= SMALL and pooled - nbytes >= SMALL_PIECE:
             self._pool.free_all_blocks()
 
     def free_bytes(self) -> int:
-        """What the driver has left, what the pool holds unused, and blocks that wait for their next use."""
+        """Free memory of the driver, unused memory of the pool, and blocks that wait for their next use."""
         with self._lock:
             return self._unused()
 
@@ -117,9 +117,9 @@ class DeviceMemory:
 
     # -- blocks ---------------------------------------------------------------------------------------------------
     def block(self, nbytes: int) -> DeviceBlock:
-        """A block of at least `nbytes`, a used one where one fits.
+        """A block of at least `nbytes`, an idle one if one fits.
 
-        Raises ResourceError where the device has not that much, DeviceError where it cannot be shared.
+        Raises ResourceError if the device has too little memory, DeviceError if it cannot be shared.
         """
         if nbytes <= 0:
             raise ValueError(f"nbytes must be positive, not {nbytes}")
@@ -133,7 +133,7 @@ class DeviceMemory:
         return DeviceBlock(self, block)
 
     def give_back(self, block: _Block, *, reuse: bool) -> None:
-        """Keep the block for the next case, the newest two of them; or only out of everybody's way."""
+        """Keep the block for the next run, the newest two of them; without `reuse`, never use or free it again."""
         with self._lock:
             if not reuse:
                 log.warning("%d MiB of GPU memory stay taken: a server may still write to them", block.nbytes >> 20)
@@ -147,9 +147,9 @@ class DeviceMemory:
             old.free()
 
     def _idle_block(self, nbytes: int) -> _Block | None:
-        """The smallest block that waits for its next use and suits `nbytes`.
+        """The smallest idle block that fits `nbytes`.
 
-        A larger one only where the rest of what `reserve` was asked for fits beside it; else it gives way.
+        A larger one only if the rest of the last `reserve` fits in addition; else it is not used.
         """
         size = _paged(nbytes)
         rest = self._planned - self._in_use() - size
@@ -174,7 +174,7 @@ class DeviceMemory:
         raise AssertionError("not reached")
 
     def forget_peak(self) -> None:
-        """Measure the peak from what is in use now."""
+        """Start the peak at what is in use now."""
         self.peak = 0
         self._note_peak()
 
@@ -194,7 +194,7 @@ class DeviceMemory:
         return cupy.cuda.MemoryPointer(cupy.cuda.Memory(nbytes), 0)
 
     def _grow(self, size: int) -> None:
-        """Put a piece of `size` bytes into the pool, which splits it as it is asked; none where memory is short."""
+        """Put a piece of `size` bytes into the pool, which splits it on demand; none if memory is short."""
         free, _ = cupy.cuda.runtime.memGetInfo()
         if size > free:
             return
@@ -222,7 +222,7 @@ _OUT_OF_MEMORY = 2
 
 
 class _Block:
-    """One cudaMalloc of its own, freed where CUDA IPC gives no handle of it (DeviceError)."""
+    """One cudaMalloc, freed again if CUDA IPC gives no handle of it (DeviceError)."""
 
     def __init__(self, pointer: int, nbytes: int) -> None:
         self.pointer = pointer
@@ -230,8 +230,8 @@ class _Block:
         try:
             self.handle = bytes(cupy.cuda.runtime.ipcGetMemHandle(pointer))
         except cupy.cuda.runtime.CUDARuntimeError as error:
-            self.free()  # fails too where it is the GPU that failed, in an earlier operation: no refusal then
-            # no remedy: whoever asked for a block that another process opens knows what the two processes need
+            self.free()  # fails too if the GPU failed in an earlier operation: that is no refusal of IPC
+            # no remedy: the caller knows what the two processes need
             raise DeviceError(f"CUDA IPC cannot export GPU memory: {error}") from error
 
     def free(self) -> None:
@@ -243,10 +243,10 @@ class _Block:
 class DeviceBlock:
     """Memory for slots that a server opens by its handle. Fulfils `triton.registration.DeviceArena`.
 
-    nbytes      as asked, rounded up to 2 MiB
+    nbytes      the requested size, rounded up to 2 MiB
     ipc_handle  cudaIpcMemHandle_t, 64 bytes
-    in_use_by_server   set where a server could not be told to let go: it may write late, so that the memory is neither
-                used again nor freed before the process ends
+    in_use_by_server  set if a server has not confirmed that it closed the memory: it may write late, so the memory is
+                neither used again nor freed before the process ends
     """
 
     def __init__(self, memory: DeviceMemory, block: _Block) -> None:
@@ -257,7 +257,7 @@ class DeviceBlock:
         self.device = memory.device
         self.in_use_by_server = False
 
-    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    def view(self, offset: int, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """C-ordered device array over the block from `offset` bytes on; ValueError when it does not fit."""
         if self._block is None:
             raise ValueError("the block is closed")
@@ -269,7 +269,7 @@ class DeviceBlock:
         return cupy.ndarray(tuple(shape), kind, cupy.cuda.MemoryPointer(memory, offset))
 
     def close(self) -> None:
-        """Hand the memory back for the next case; views are dead afterwards. More than once without harm."""
+        """Return the memory for the next run; views are invalid afterwards. May be called more than once."""
         if self._block is not None:
             self._memory.give_back(self._block, reuse=not self.in_use_by_server)
             self._block = None

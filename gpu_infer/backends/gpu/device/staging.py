@@ -19,7 +19,7 @@ CHUNK = 16 << 20
 """Bytes of one half: long enough for the bus, short enough to overlap with the host's part early."""
 
 _PIECE = 2 << 20
-"""Bytes that are worth a thread of their own."""
+"""Bytes that are worth another thread."""
 
 _MOST_THREADS = 8
 """The bus of a recent card takes several times what one thread of the host copies."""
@@ -28,7 +28,7 @@ Bytes = NDArray[np.uint8]
 
 
 class Staging:
-    """Made once per device; one thread at a time may use it. Raises what CUDA raises where no memory can be pinned."""
+    """One per device; one thread at a time may use it. Raises CUDA's error if no memory can be pinned."""
 
     def __init__(self) -> None:
         self._halves: list[Pinned] = []
@@ -81,7 +81,7 @@ class Staging:
 
 
 class Pinned:
-    """Host memory that the device can read while the host goes on, and an event for whoever waits for that."""
+    """Host memory that the device can read while the host continues, and an event to wait for that."""
 
     def __init__(self, nbytes: int) -> None:
         self._memory = cupy.cuda.alloc_pinned_memory(nbytes)

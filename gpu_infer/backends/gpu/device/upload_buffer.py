@@ -1,6 +1,6 @@
-"""Small copies to the device, one behind the other in pinned memory, so that none waits for the one before it.
+"""Small copies to the device, one after the other in pinned memory, so that none waits for the previous one.
 
-CUDA may read pageable memory after the call that copies it, and tables do not outlive the operation that made them.
+CUDA may read pageable memory after the call that copies it, and tables do not outlive their operation.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any
 from gpu_infer.backends.gpu.device.staging import Bytes, Pinned
 
 LARGEST = 1 << 20
-"""Bytes of one of two halves, and of the largest copy: several cases' tables."""
+"""Bytes of one of two halves, and of the largest copy: the tables of several runs."""
 
 _ALIGNMENT = 16
 
 
-class Ring:
-    """Made once per device; one thread, one stream. Raises what CUDA raises where no memory can be pinned.
+class UploadBuffer:
+    """One per device; one thread, one stream. Raises CUDA's error if no memory can be pinned.
 
-    A half is written from its beginning to its end, then the other one; it is written again when the event behind its
-    last copy has come, which a whole half later is long ago.
+    A half is written from its beginning to its end, then the other one. It is written again when the event after its
+    last copy is complete, which it has long been after a whole half.
     """
 
     def __init__(self) -> None:

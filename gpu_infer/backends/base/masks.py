@@ -1,0 +1,108 @@
+"""Masks: voxels above a value, label ids, and the planes along the axes that contain such voxels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_infer.backends import dtypes
+from gpu_infer.backends.tables import float32
+from gpu_infer.backends.types import Array, OccupiedPlanes, TwinArray
+
+
+class MaskOperations(ABC):
+    """The public operations of this group, and what a backend implements for them."""
+
+    def threshold(self, source: Array, out: Array, value: float) -> None:
+        """out = 1 if source > value, else 0; NaN gives 0.
+
+        Compared in float32 if that holds every number of the source's dtype, else in float64, as NumPy compares with a
+        float32 scalar.
+
+        Args:
+            source: [C, X, Y, Z] of any dtype that `resample` reads.
+            out: The same shape, any integer or float dtype.
+            value: Rounded to float32.
+
+        Raises:
+            ValueError: If shapes or dtypes do not agree.
+        """
+        _check_threshold(source, out)
+        if out.size:
+            self._threshold(source, out, float32(value))
+
+    def lookup(self, labels: Array, table: NDArray[np.uint8], out: Array) -> None:
+        """out = table[labels].
+
+        Args:
+            labels: [C, X, Y, Z] uint8 or uint16.
+            table: On the host, one entry per number that the labels' dtype holds: [256] or [65536].
+            out: The same shape, uint8.
+
+        Raises:
+            ValueError: If shapes or dtypes do not agree.
+        """
+        _check_lookup(labels, table, out)
+        if out.size:
+            self._lookup(labels, table, out)
+
+    def occupied_planes(self, array: Array, value: float) -> OccupiedPlanes:
+        """Which indices along X, Y and Z have a voxel > value in any channel; compared as in `threshold`.
+
+        Not asynchronous.
+
+        Args:
+            array: [C, X, Y, Z] of any dtype that `resample` reads.
+            value: Rounded to float32.
+
+        Raises:
+            ValueError: If the array is not [C, X, Y, Z] of real numbers.
+        """
+        _check_occupied_planes(array)
+        if array.size:
+            return self._occupied_planes(array, float32(value))
+        x, y, z = (np.zeros(n, np.bool_) for n in array.shape[1:])
+        return x, y, z
+
+    @abstractmethod
+    def _threshold(self, source: TwinArray, out: TwinArray, value: np.float32) -> None:
+        """`threshold` of arrays that are not empty."""
+
+    @abstractmethod
+    def _lookup(self, labels: TwinArray, table: NDArray[np.uint8], out: TwinArray) -> None:
+        """`lookup` of arrays that are not empty."""
+
+    @abstractmethod
+    def _occupied_planes(self, array: TwinArray, value: np.float32) -> OccupiedPlanes:
+        """`occupied_planes` of an array that is not empty."""
+
+
+# Kernels index without bounds checks: these functions keep a caller's mistake away from foreign memory.
+def _check_threshold(source: Array, out: Array) -> None:
+    """source [C, X, Y, Z] of real numbers, out of the same shape, of integers or floats."""
+    if source.ndim != 4 or source.shape != out.shape:
+        raise ValueError(f"threshold takes [C, X, Y, Z] twice, found {source.shape} and {out.shape}")
+    if not (dtypes.is_real(source.dtype) and dtypes.is_real(out.dtype)):
+        raise ValueError(f"threshold takes integers and floats of up to 8 bytes, found {source.dtype} and {out.dtype}")
+
+
+def _check_lookup(labels: Array, table: NDArray[np.uint8], out: Array) -> None:
+    """labels [C, X, Y, Z] uint8 or uint16, a table with an entry for all of them, out uint8."""
+    if labels.ndim != 4 or labels.shape != out.shape:
+        raise ValueError(f"lookup takes [C, X, Y, Z] twice, found {labels.shape} and {out.shape}")
+    if labels.dtype not in dtypes.LABELS:
+        raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
+    entries = 1 << 8 * labels.dtype.itemsize
+    if table.shape != (entries,) or table.dtype != np.uint8 or out.dtype != np.uint8:
+        raise ValueError(
+            f"lookup takes a table of {entries} uint8 and writes uint8, "
+            f"found {table.dtype} {table.shape} and {out.dtype}"
+        )
+
+
+def _check_occupied_planes(array: Array) -> None:
+    """[C, X, Y, Z] of real numbers."""
+    if array.ndim != 4 or not dtypes.is_real(array.dtype):
+        raise ValueError(f"an extent is that of real [C, X, Y, Z] of up to 8 bytes, found {array.dtype} {array.shape}")

@@ -1,0 +1,43 @@
+"""Masks: voxels above a value, label ids, and the planes along the axes that contain such voxels, on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_infer.backends.base.masks import MaskOperations
+from gpu_infer.backends.cpu.kernels.jit import LAUNCH
+from gpu_infer.backends.cpu.kernels.labels import look_up
+from gpu_infer.backends.cpu.kernels.strided import frozen, reading, writing
+from gpu_infer.backends.layout import fastest_last
+from gpu_infer.backends.types import HostArray, OccupiedPlanes
+
+
+class CpuMaskOperations(MaskOperations):
+    def _threshold(self, source: HostArray, out: HostArray, value: np.float32) -> None:
+        np.greater(source, value, out=out)
+
+    def _lookup(self, labels: HostArray, table: NDArray[np.uint8], out: HostArray) -> None:
+        axes = _slowest_first(out)
+        src, dst = labels.transpose(axes), out.transpose(axes)
+        with LAUNCH:
+            look_up(reading(src), frozen(table), writing(dst), dst.shape)
+
+    def _occupied_planes(self, array: HostArray, value: np.float32) -> OccupiedPlanes:
+        """Plane by plane of the slowest axis."""
+        axes = _slowest_first(array)
+        turned = array.transpose(axes)
+        occupied = [np.zeros(n, np.bool_) for n in turned.shape[1:]]
+        for i in range(len(occupied[0])):
+            plane = np.any(turned[:, i] > value, axis=0)
+            occupied[0][i] = plane.any()
+            occupied[1] |= plane.any(axis=1)
+            occupied[2] |= plane.any(axis=0)
+        x, y, z = (occupied[axes.index(a) - 1] for a in (1, 2, 3))
+        return x, y, z
+
+
+def _slowest_first(array: HostArray) -> tuple[int, int, int, int]:
+    """Channels, then the axes from the greatest step in memory to the smallest; single samples first."""
+    i, j, k = fastest_last(array)
+    return (0, 1 + i, 1 + j, 1 + k)
