@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu_infer.demo.package_index import PackageIndex
+from gpu_infer.errors import ConfigError
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
@@ -30,11 +31,18 @@ def unpack_source(requirement: str, index: PackageIndex, scratch: Path, progress
         Folder of the content, below `scratch`.
 
     Raises:
+        ConfigError: the extra `demo` is not installed.
         SourceNotFound: no place has it, or none can be reached.
         OSError: the disk is full or cannot be written.
     """
-    from unearth import PackageFinder
-    from unearth.fetchers.sync import PyPIClient
+    try:
+        from unearth import PackageFinder
+        from unearth.fetchers.sync import PyPIClient
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{requirement} cannot be downloaded: {error.name} is not installed",
+            remedy='pip install "gpu-infer[demo]"',
+        ) from error
 
     def report(_link: Any, done: int, total: int | None) -> None:
         if progress is not None:

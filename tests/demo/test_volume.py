@@ -6,6 +6,7 @@ import functools
 import hashlib
 import http.server
 import io
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import SimpleITK as sitk
 
 from gpu_infer.demo import volume as demo_data
 from gpu_infer.demo.volume import demo_input, fetch_demo_ct
-from gpu_infer.errors import InputError
+from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.volume.read import read_volume
 
 CONTENT = b"a volume " * 20_000
@@ -128,6 +129,22 @@ def test_no_source_distribution(index: str, site: Path, tmp_path: Path) -> None:
     page.write_text('<a href="pyradiomics-3.0.1-py3-none-any.whl">pyradiomics-3.0.1-py3-none-any.whl</a>')
     with pytest.raises(InputError, match=r"no source distribution of pyradiomics==3\.0\.1 at http"):
         fetch_demo_ct(tmp_path)
+
+
+def test_without_the_extra(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "unearth", None)
+    with pytest.raises(ConfigError) as caught:
+        fetch_demo_ct(tmp_path / "cache")
+    assert str(caught.value) == (
+        "demo CT: pyradiomics==3.0.1 cannot be downloaded: unearth is not installed "
+        '(pip install "gpu-infer[demo]", or give a volume of your own with --input)'
+    )
+
+
+def test_a_cached_volume_needs_no_extra(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = fetch_demo_ct(tmp_path)
+    monkeypatch.setitem(sys.modules, "unearth", None)
+    assert fetch_demo_ct(tmp_path) == found
 
 
 @pytest.fixture
