@@ -1,4 +1,7 @@
-"""The closed vocabularies that settings and command line share."""
+"""The closed vocabularies of settings, command line and configuration.
+
+A module of its own, because the command line must not import pydantic before a command runs.
+"""
 
 from __future__ import annotations
 
@@ -12,4 +15,4 @@ Mode = Literal["clara", "monai", "nnunet"]
 PublishDialect = Literal["v1", "v2", "both"]
 
 MOST_SLOTS = 256
-"""Requests in flight; each has a thread and a connection of its own."""
+"""Limit of requests in flight; each has its own thread and connection."""

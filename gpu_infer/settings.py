@@ -233,18 +233,18 @@ def _by_name(cls: type[Settings], arguments: Any) -> dict[str, Any]:
 def _refusal(name: str, value: Any, details: ErrorDetails) -> ConfigError:
     """One line for the first mistake in a field."""
     context = details.get("ctx", {})
-    found, remedy = f"{value}", _REMEDIES.get(name)
+    text, remedy = f"{value}", _REMEDIES.get(name)
     if isinstance(value, str):
-        found = repr(value)
+        text = repr(value)
     elif isinstance(value, float):
-        found = f"{value:g}"
+        text = f"{value:g}"
     if details["type"] == "literal_error":
         choices = context["expected"].replace("'", "").replace(" or ", ", ")
         expected, remedy = f"one of {choices}", f"choose one of {choices}"
     else:
         message = details["msg"][:1].lower() + details["msg"][1:]
         expected = _EXPECTED_OF.get(name) or _EXPECTED.get(details["type"], message).format(**context)
-    return ConfigError(f"{_option(name)}: found {found}, expected {expected}", remedy=remedy)
+    return ConfigError(f"{_option(name)}: found {text}, expected {expected}", remedy=remedy)
 
 
 def _option(name: str) -> str:

@@ -54,7 +54,7 @@ def run(
 
 
 def written(result: RunResult) -> list[str]:
-    """The files of a run, one line each."""
+    """Lines that name the files of a run."""
     lines = [f"labels   {result.output}"]
     if result.published:
         lines.append(f"publish  {result.published[0].parent}")

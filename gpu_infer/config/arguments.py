@@ -75,7 +75,7 @@ def _wrong_name(error: ErrorDetails, known: list[str], owner: str) -> tuple[str,
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][0])
         return f'{owner} has no argument "{name}"{nearest(name, known)}', takes
-    if error["type"] == "missing" and isinstance(error["loc"][-1], str):  # a number: of an element
+    if error["type"] == "missing" and isinstance(error["loc"][-1], str):  # a number is the index of an element
         return f'{owner} needs the argument "{error["loc"][-1]}"', takes
     return None
 
@@ -83,12 +83,13 @@ def _wrong_name(error: ErrorDetails, known: list[str], owner: str) -> tuple[str,
 def _wrong_value(error: ErrorDetails, place: Place, more: str) -> ConfigError:
     for key in error["loc"]:
         place = place / key
-    kind, found = error["type"], f", found {shown(error['input'])}"
+    kind, end = error["type"], f", found {shown(error['input'])}{more}"
     if kind == "value_error":
         text = str(error["ctx"]["error"])
-        return place.error(text + (found if text.startswith("expected") else "") + more)
+        return place.error(text + (end if text.startswith("expected") else more))
     if kind == "literal_error":
-        return place.error(f"expected {error['ctx']['expected'].replace(chr(39), '')}{found}{more}")
+        choices = str(error["ctx"]["expected"]).replace("'", "")
+        return place.error(f"expected {choices}{end}")
     if kind in _EXPECTED:
-        return place.error(f"expected {_EXPECTED[kind].format(**error.get('ctx', {}))}{found}{more}")
-    return place.error(f"{error['msg'][:1].lower()}{error['msg'][1:]}{found}{more}")
+        return place.error(f"expected {_EXPECTED[kind].format(**error.get('ctx', {}))}{end}")
+    return place.error(f"{error['msg'][:1].lower()}{error['msg'][1:]}{end}")

@@ -119,7 +119,8 @@ class InfererSpec(InfererArguments):
 
         Raises ConfigError if a configured setting does not belong to the mode, or if the inferer has no windows.
         """
-        values = {key: getattr(self, key) for key in _WINDOW_SETTINGS}
+        fields = self.model_dump()
+        values = {key: fields[key] for key in _WINDOW_SETTINGS}
         if self.kind == "simple":
             named = [f"--mode {override}"] if override else [f"mode {self.mode}"] if self.mode != "clara" else []
             named += _without_effect({"roi_size": self.roi_size, "batch_size": self.batch_size, "slots": self.slots})

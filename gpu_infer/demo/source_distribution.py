@@ -1,4 +1,4 @@
-"""Download a source distribution from where pip would take it, and unpack it without building it."""
+"""Download a source distribution from pip's package index, and unpack it without a build."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Progress = Callable[[int, int | None], None]
 
 
 class SourceNotFound(Exception):
-    """No place has the distribution; the text says which places were asked and how each failed."""
+    """No place has the distribution; the text lists the places and the failure of each."""
 
 
 def unpack_source(requirement: str, index: PackageIndex, scratch: Path, progress: Progress | None = None) -> Path:
@@ -32,7 +32,7 @@ def unpack_source(requirement: str, index: PackageIndex, scratch: Path, progress
 
     Raises:
         ConfigError: the extra `demo` is not installed.
-        SourceNotFound: no place has it, or none can be reached.
+        SourceNotFound: no place has it, or none answers.
         OSError: the disk is full or cannot be written.
     """
     try:
@@ -69,7 +69,7 @@ def unpack_source(requirement: str, index: PackageIndex, scratch: Path, progress
                         best.link, scratch / "unpacked", scratch / "download", download_reporter=report
                     )
                     return folder
-            # The library's HTTP client, and so the class of its errors, differs between its versions.
+            # Versions of unearth use different HTTP clients, with different classes of errors.
             except Exception as error:
                 if isinstance(error, OSError) and error.errno in _DISK:
                     raise
