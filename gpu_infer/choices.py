@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-Control = Literal["auto", "grpc", "http"]
-Data = Literal["auto", "cuda_shm", "system_shm", "inline"]
+Protocol = Literal["grpc", "http"]
+Control = Literal["auto", Protocol]
 Require = Literal["cuda_shm", "system_shm", "inline"]
+Data = Literal["auto", Require]
 Device = Literal["auto", "cpu", "gpu"]
 Mode = Literal["clara", "monai", "nnunet"]
 PublishDialect = Literal["v1", "v2", "both"]

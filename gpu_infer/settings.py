@@ -13,11 +13,12 @@ from dataclasses import field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
 from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
+from gpu_infer.config.expected import expectation
 from gpu_infer.errors import ConfigError
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.client.access import Access
@@ -54,22 +55,6 @@ _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
 _DEBUG_VARIABLES = {"debug_port": "DEBUG_VSCODE_PORT", "debug_host": "DEBUG_VSCODE_HOST"}
 _PATHS = ("input", "output", "logs", "publish", "config", "local_models")
 
-_EXPECTED = {
-    "greater_than": "above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "path_type": "a path",
-    "string_type": "a text",
-}
-"""Types of pydantic's errors, and what each expects."""
-
 _WRONG_CALLS = ("unexpected_keyword_argument", "multiple_argument_values")
 """Types of pydantic's errors that a plain function reports as TypeError."""
 
@@ -80,26 +65,25 @@ _EXPECTED_OF = {
 }
 """Fields for which one description covers every error."""
 
+_WAITS_END = "every wait has an end: give a large number instead of none"
 _REMEDIES = {
     "slots": "2 keep the server busy",
     "batch_size": "leave it out to use the model's own maximum",
-    "wait_s": "every wait has an end: give a large number instead of none",
-    "deadline_s": "every wait has an end: give a large number instead of none",
+    "wait_s": _WAITS_END,
+    "deadline_s": _WAITS_END,
     "roi_size": "write for example --roi 320,320,64",
 }
 
 
-def _model_name(value: Any) -> Any:
-    """Before pydantic's check of text, which refuses names that are not UTF-8 with words of its own."""
-    if isinstance(value, str):
-        check_model_name(value)
+def _model_name(value: str) -> str:
+    check_model_name(value)
     return value
 
 
 Slots = Annotated[int, Field(ge=1, le=MOST_SLOTS)]
 BatchSize = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ModelName = Annotated[str, BeforeValidator(_model_name)]
+ModelName = Annotated[str, AfterValidator(_model_name)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -110,8 +94,8 @@ class Settings:
     output, logs     folders; created if missing
     publish          folder for a renderer, None: publish nothing
     config           config_inference.json
-    triton_http,     host:port that the user named for one protocol;
-    triton_grpc
+    triton_http, triton_grpc
+                     host:port that the user named for one protocol
     triton_either    host:port of a server for either protocol; if all three are None: the ip and port of the
                      configuration, then `DEFAULT_TRITON`
     local_models     model repository that a local Triton serves for this run, None: use a running server
@@ -169,7 +153,7 @@ class Settings:
 
     @model_validator(mode="wrap")
     @classmethod
-    def _refuse_in_one_line(cls, arguments: Any, check: Any) -> Any:
+    def _refuse_in_one_line(cls, arguments: object, check: Any) -> Any:
         try:
             return check(arguments)
         except ValidationError as error:
@@ -222,7 +206,7 @@ class Settings:
         return cls(**values)
 
 
-def _by_name(cls: type[Settings], arguments: Any) -> dict[str, Any]:
+def _by_name(cls: type[Settings], arguments: object) -> dict[str, object]:
     """The constructor's arguments by the names of the fields."""
     if not isinstance(arguments, ArgsKwargs):
         return {}
@@ -230,21 +214,18 @@ def _by_name(cls: type[Settings], arguments: Any) -> dict[str, Any]:
     return {**dict(zip(names, arguments.args, strict=False)), **(arguments.kwargs or {})}
 
 
-def _refusal(name: str, value: Any, details: ErrorDetails) -> ConfigError:
+def _refusal(name: str, value: object, details: ErrorDetails) -> ConfigError:
     """One line for the first mistake in a field."""
-    context = details.get("ctx", {})
     text, remedy = f"{value}", _REMEDIES.get(name)
     if isinstance(value, str):
         text = repr(value)
     elif isinstance(value, float):
         text = f"{value:g}"
+    expected = f"expected {_EXPECTED_OF[name]}" if name in _EXPECTED_OF else expectation(details)
     if details["type"] == "literal_error":
-        choices = context["expected"].replace("'", "").replace(" or ", ", ")
-        expected, remedy = f"one of {choices}", f"choose one of {choices}"
-    else:
-        message = details["msg"][:1].lower() + details["msg"][1:]
-        expected = _EXPECTED_OF.get(name) or _EXPECTED.get(details["type"], message).format(**context)
-    return ConfigError(f"{_option(name)}: found {text}, expected {expected}", remedy=remedy)
+        choices = expected.removeprefix("expected ").replace(" or ", ", ")
+        expected, remedy = f"expected one of {choices}", f"choose one of {choices}"
+    return ConfigError(f"{_option(name)}: found {text}, {expected}", remedy=remedy)
 
 
 def _option(name: str) -> str:

@@ -8,29 +8,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from gpu_infer.config.expected import expectation
 from gpu_infer.config.location import Place, nearest, shown
 from gpu_infer.errors import ConfigError
 
 T = TypeVar("T")
-
-_EXPECTED = {
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "less_than_equal": "at most {le}",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": "a string",
-    "string_unicode": "text in UTF-8",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "an object {{…}}",
-    "model_type": "an object {{…}}",
-}
-"""Types of pydantic's errors, and what each expects."""
 
 
 def build(
@@ -83,13 +65,8 @@ def _wrong_name(error: ErrorDetails, known: list[str], owner: str) -> tuple[str,
 def _wrong_value(error: ErrorDetails, place: Place, more: str) -> ConfigError:
     for key in error["loc"]:
         place = place / key
-    kind, end = error["type"], f", found {shown(error['input'])}{more}"
-    if kind == "value_error":
+    end = f", found {shown(error['input'])}{more}"
+    if error["type"] == "value_error":
         text = str(error["ctx"]["error"])
         return place.error(text + (end if text.startswith("expected") else more))
-    if kind == "literal_error":
-        choices = str(error["ctx"]["expected"]).replace("'", "")
-        return place.error(f"expected {choices}{end}")
-    if kind in _EXPECTED:
-        return place.error(f"expected {_EXPECTED[kind].format(**error.get('ctx', {}))}{end}")
-    return place.error(f"{error['msg'][:1].lower()}{error['msg'][1:]}{end}")
+    return place.error(expectation(error) + end)
