@@ -62,9 +62,9 @@ def test_doctor_asks_for_local_servers_alone(driver: Path, tmp_path: Path, monke
         raise server.GpuInferError("no server in this test")
 
     monkeypatch.setattr(server, "_connect", no_server)
-    names = {}
+    asked = {}
     for name, models in (("local", tmp_path), ("remote", None)):
         checks = server.check_server(settings_with(models))
-        names[name] = [check.name for check in checks]
-    assert "driver library" in names["local"]
-    assert "driver library" not in names["remote"]
+        asked[name] = [check.name for check in checks]
+    assert "driver library" in asked["local"]
+    assert "driver library" not in asked["remote"]
