@@ -53,7 +53,7 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found: install one, or make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,nvrtc]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,lint,nvrtc]'
 	@touch $@
 
 # Hostile configurations, headers, compressed files, series and answers: tests/fuzz. The same SEED gives the same cases.

@@ -1,15 +1,19 @@
-"""The closed vocabularies that settings and command line share."""
+"""The closed vocabularies of settings, command line and configuration.
+
+A module of its own, because the command line must not import pydantic before a command runs.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
-Control = Literal["auto", "grpc", "http"]
-Data = Literal["auto", "cuda_shm", "system_shm", "inline"]
+Protocol = Literal["grpc", "http"]
+Control = Literal["auto", Protocol]
 Require = Literal["cuda_shm", "system_shm", "inline"]
+Data = Literal["auto", Require]
 Device = Literal["auto", "cpu", "gpu"]
 Mode = Literal["clara", "monai", "nnunet"]
 PublishDialect = Literal["v1", "v2", "both"]
 
 MOST_SLOTS = 256
-"""Requests in flight; each has a thread and a connection of its own."""
+"""Limit of requests in flight; each has its own thread and connection."""

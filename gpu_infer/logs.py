@@ -1,7 +1,7 @@
 """Logging from config/logging_config.json, in the form that `logging.config.dictConfig` reads.
 
-A copy beside the operator's configuration wins over the packaged one. Relative file names are taken from the
-logs folder; where that cannot be written, file handlers are left out with a warning and the console remains.
+A copy in the folder of the operator's configuration replaces the packaged one. Relative file names start from the logs
+folder. If that folder cannot be written, the console is the only handler, after a warning.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from gpu_infer.system.resources import resource_folder
 FILE_NAME = "logging_config.json"
 
 _STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
-"""Log files that may be pipes."""
+"""Log files that can be pipes."""
 
 log = logging.getLogger(__name__)
 
 
 def _raise_interrupt() -> None:
-    """Raise an interrupt that came while a record was written: `logging` hands every exception to `handleError`."""
+    """Raise an interrupt that came while a record was written: `logging` passes every exception to `handleError`."""
     error = sys.exc_info()[1]
     if isinstance(error, Interrupted):
         raise error
@@ -40,8 +40,8 @@ def _raise_interrupt() -> None:
 class StderrHandler(logging.StreamHandler[TextIO]):
     """Console handler that looks up `sys.stderr` for every record.
 
-    A progress bar replaces `sys.stderr` while it lives, so that log lines come out above it; a stream that
-    was kept from the start would write through the bar.
+    A progress bar replaces `sys.stderr` as long as it is drawn, so that log lines appear above it. A stream from before
+    would write through the bar.
     """
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class StderrHandler(logging.StreamHandler[TextIO]):
         raise AttributeError("the stream is always sys.stderr")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say nothing: a terminal or pipe that is gone has no place for it, and the run goes on."""
+        """Ignore the error, except an interrupt: the terminal or pipe is closed, and the run continues."""
         _raise_interrupt()
 
 
 class _OneLine(logging.Filter):
-    """Puts a variable's name in place of each value that `{VAR}` filled in, and makes every message one line."""
+    """Replaces each value of a `{VAR}` by the variable's name, and makes every message one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = escape(redact(record.getMessage())), ()
@@ -71,14 +71,14 @@ class _OneLine(logging.Filter):
 
 
 class LogFileHandler(logging.FileHandler):
-    """File handler that says once on stderr if the file cannot be written, instead of a traceback for every line."""
+    """File handler that reports once on stderr that the file cannot be written, without a traceback for every line."""
 
     _reported = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             super().emit(record)
-        except OSError:  # the base class opens a delayed file outside of its own guard
+        except OSError:  # the base class opens a delayed file outside of its own `try`
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
@@ -90,18 +90,23 @@ class LogFileHandler(logging.FileHandler):
                 sys.stderr.write(f"gpu-infer: warning: {escape(self.baseFilename)} cannot be written: {reason}\n")
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk: `handleError` has said so
+        with contextlib.suppress(OSError):  # a full disk, which `handleError` has reported
             super().close()
 
 
 def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bool = False) -> Path | None:
-    """Set up logging for this process; returns the first log file, None where there is only the console.
+    """Set up logging for this process.
 
-    logs           folder for relative file names, made if missing; None: no files are asked for
-    config_folder  folder that may hold a logging_config.json of its own
-    debug          lower the level of `gpu_infer` to DEBUG
+    Args:
+        logs: folder for relative file names, created if missing; None: no files.
+        config_folder: folder that can contain its own logging_config.json.
+        debug: lower the level of `gpu_infer` to DEBUG.
 
-    Raises ConfigError naming the file when it is not JSON or not a logging configuration.
+    Returns:
+        The first log file, None if there is only the console.
+
+    Raises:
+        ConfigError: the file, which the message names, is not JSON or not a logging configuration.
     """
     path = _find(config_folder)
     settings = _load(path)
@@ -110,7 +115,7 @@ def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bo
         logging.config.dictConfig(settings)
     except (KeyboardInterrupt, Interrupted):
         raise
-    except BaseException as error:  # factories of others' code, SystemExit included
+    except BaseException as error:  # factories are users' code and may raise anything, even SystemExit
         logging.getLogger().handlers.clear()  # some may be closed already
         cause = error.__cause__ or error
         raise ConfigError(
@@ -127,7 +132,7 @@ def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bo
 
 
 def record_failure(message: str, error: BaseException | None = None) -> bool:
-    """Write a last line, with `error`'s traceback if given, to the log files only; whether there is one."""
+    """Write a last line, with the traceback of `error`, to the log files only; returns whether there is one."""
     handlers = _file_handlers()
     trace = None if error is None else (type(error), error, error.__traceback__)
     for handler in handlers:
@@ -136,7 +141,7 @@ def record_failure(message: str, error: BaseException | None = None) -> bool:
 
 
 def debugging() -> bool:
-    """Whether `configure` was asked for debug output."""
+    """Whether debug output is on."""
     return logging.getLogger("gpu_infer").isEnabledFor(logging.DEBUG)
 
 
@@ -163,13 +168,13 @@ def _load(path: Path) -> dict[str, Any]:
             f"{path}: found {type(settings).__name__}, expected an object",
             remedy="mend the file or delete it",
         )
-    # Python's own default would silence every logger of ours that exists already.
+    # Python's default would silence all existing loggers of this package.
     settings.setdefault("disable_existing_loggers", False)
     return settings
 
 
 def _place_files(settings: dict[str, Any], logs: Path | None) -> str | None:
-    """Make file names absolute, or take the file handlers out; returns the reason why one was taken out."""
+    """Make file names absolute, or remove file handlers that cannot write; returns the reason for a removal."""
     handlers = settings.get("handlers")
     if not isinstance(handlers, dict):
         return None
@@ -194,10 +199,10 @@ def _place_files(settings: dict[str, Any], logs: Path | None) -> str | None:
 
 
 def _problem(target: Path) -> str | None:
-    """Why `target` cannot be appended to; None when it can."""
+    """The reason why `target` cannot be appended to; None if it can."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Opening is the only sure test: access bits say nothing of read-only file systems or odd uids.
+        # Opening is the only sure test: access bits do not cover read-only file systems and uids without an entry.
         # O_NONBLOCK: a FIFO would wait for a reader.
         descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except (OSError, ValueError) as error:

@@ -1,19 +1,24 @@
-"""Environment and options in one typed object.
+"""The settings of one run, from environment variables and options.
 
-The environment variables are those of the Clara Deploy Base Inference Operator V2, with the later Triton
-names beside them (docs/environment.md). An option of the command line wins over its variable. A variable that
-is set but empty counts as unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing.
+The environment variables are those of the Clara Deploy Base Inference Operator V2, and the later Triton names
+(docs/environment.md). An option of the command line overrides its variable. A variable that is set but empty counts as
+unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs, ErrorDetails
 
 from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
+from gpu_infer.config.expected import expectation
 from gpu_infer.errors import ConfigError
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.client.access import Access
@@ -22,51 +27,91 @@ from gpu_infer.triton.client.endpoints import parse_uri
 from gpu_infer.triton.model.name import check_model_name
 
 DEFAULT_TRITON = "localhost:8000"
-"""Where Triton is looked for when neither an option, nor the environment, nor the configuration says."""
+"""Address of Triton if neither an option, nor the environment, nor the configuration names one."""
 
 DEFAULT_DEBUG_PORT = 5678
 
 DEFAULT_DEBUG_HOST = "127.0.0.1"
-"""Whoever reaches a debugger's port runs code as this user: no other machine does, unless an address is given."""
+"""Anybody who reaches a debugger's port can run code as this user, so only this machine can by default."""
+
+FOLDER_VARIABLES = {
+    "input": "NVIDIA_CLARA_INPUT",
+    "output": "NVIDIA_CLARA_OUTPUT",
+    "publish": "NVIDIA_CLARA_PUBLISHING",
+    "logs": "NVIDIA_CLARA_LOGS",
+}
+"""Environment variables of the folders, by field of `Settings`."""
+
+OPTION_FIELDS = {
+    "load": "load_model",
+    "wait": "wait_s",
+    "deadline": "deadline_s",
+    "model": "model_name",
+    "roi": "roi_size",
+}
+"""Options whose field of `Settings` has another name."""
 
 _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "control": get_args(Control),
-    "data": get_args(Data),
-    "require": get_args(Require),
-    "device": get_args(Device),
-    "mode": get_args(Mode),
-    "publish_dialect": get_args(PublishDialect),
-}
+_DEBUG_VARIABLES = {"debug_port": "DEBUG_VSCODE_PORT", "debug_host": "DEBUG_VSCODE_HOST"}
 _PATHS = ("input", "output", "logs", "publish", "config", "local_models")
 
+_WRONG_CALLS = ("unexpected_keyword_argument", "multiple_argument_values")
+"""Types of pydantic's errors that a plain function reports as TypeError."""
 
-@dataclass(frozen=True)
+_EXPECTED_OF = {
+    "wait_s": "a positive number of seconds",
+    "deadline_s": "a positive number of seconds",
+    "roi_size": "3 positive integers",
+}
+"""Fields for which one description covers every error."""
+
+_WAITS_END = "every wait has an end: give a large number instead of none"
+_REMEDIES = {
+    "slots": "2 keep the server busy",
+    "batch_size": "leave it out to use the model's own maximum",
+    "wait_s": _WAITS_END,
+    "deadline_s": _WAITS_END,
+    "roi_size": "write for example --roi 320,320,64",
+}
+
+
+def _model_name(value: str) -> str:
+    check_model_name(value)
+    return value
+
+
+Slots = Annotated[int, Field(ge=1, le=MOST_SLOTS)]
+BatchSize = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ModelName = Annotated[str, AfterValidator(_model_name)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Settings:
-    """What one run was asked to do.
+    """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
-    input            folder or file; a folder is searched for the first supported volume
-    output, logs     folders; made where missing
+    input            file or folder; a folder is searched for the first supported volume
+    output, logs     folders; created if missing
     publish          folder for a renderer, None: publish nothing
     config           config_inference.json
-    triton_http,     host:port that the user gave for one protocol;
-    triton_grpc
-    triton_either    host:port of a server whose protocol was not said; all three None: the configuration's ip
-                     and port count, then `DEFAULT_TRITON`
-    local_models     model repository that a Triton of our own serves for this run, None: use a running server
-    require          data choice that must be reached, None: the ladder may go down, with a log line
+    triton_http, triton_grpc
+                     host:port that the user named for one protocol
+    triton_either    host:port of a server for either protocol; if all three are None: the ip and port of the
+                     configuration, then `DEFAULT_TRITON`
+    local_models     model repository that a local Triton serves for this run, None: use a running server
+    require          data transport that must work, None: use the next one if one does not work, with a log line
     mode, model_name, batch_size, slots, roi_size
-                     what the configuration says, unless set here
+                     override the configuration
     wait_s           seconds to wait for the server to be ready
     deadline_s       seconds for one request
-    preview          write preview.png beside the label map
+    preview          write preview.png next to the label map
     allow_foreign_data_files
-                     data files that the input's header names may lie outside the header's folder
-    load_model       have a server with explicit model control load the model, unless it is ready
+                     allow data files outside the header's folder that the input's header names
+    load_model       ask a server with explicit model control to load the model, unless it is ready
     access           certificates and headers of connections to Triton
-    debug_port       TCP port on which to wait for a debugger before running, at most `wait_s`; None: do not
+    debug_port       TCP port on which to wait for a debugger before the run, at most `wait_s`; None: do not wait
     debug_host       address of this machine on which that port is open
-    warnings         what the run logs and reports of these settings, one line each
+    warnings         lines about these settings for the log and the report
     """
 
     input: Path
@@ -82,14 +127,14 @@ class Settings:
     data: Data = "auto"
     require: Require | None = None
     device: Device = "auto"
-    mode: str | None = None
-    model_name: str | None = None
-    batch_size: int | None = None
-    slots: int | None = None
+    mode: Mode | None = None
+    model_name: ModelName | None = None
+    batch_size: BatchSize | None = None
+    slots: Slots | None = None
     slab: bool = True
-    roi_size: tuple[int, int, int] | None = None
-    wait_s: float = 600.0
-    deadline_s: float = 300.0
+    roi_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    wait_s: Seconds = 600.0
+    deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
     allow_foreign_data_files: bool = False
@@ -100,43 +145,23 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise ConfigError(
-                    f"{_option(name)}: found {value!r}, expected one of {', '.join(choices)}",
-                    remedy=f"choose one of {', '.join(choices)}",
-                )
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",
                 remedy="leave one of the two out",
             )
-        if self.slots is not None and self.slots < 1:
-            raise ConfigError(f"--slots: found {self.slots}, expected at least 1", remedy="2 keep the server busy")
-        if self.slots is not None and self.slots > MOST_SLOTS:
-            raise ConfigError(
-                f"--slots: found {self.slots}, expected at most {MOST_SLOTS}", remedy="2 keep the server busy"
-            )
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(
-                f"--batch-size: found {self.batch_size}, expected at least 1",
-                remedy="leave it out to use the model's own maximum",
-            )
-        for name in ("wait_s", "deadline_s"):
-            seconds = getattr(self, name)
-            if not 0 < seconds < float("inf"):
-                raise ConfigError(
-                    f"{_option(name)}: found {seconds:g}, expected a positive number of seconds",
-                    remedy="every wait has an end: give a large number instead of none",
-                )
-        if self.model_name is not None:
-            check_model_name(self.model_name)
-        if self.roi_size is not None and (len(self.roi_size) != 3 or min(self.roi_size) < 1):
-            raise ConfigError(
-                f"--roi: found {self.roi_size}, expected 3 positive integers",
-                remedy="write for example --roi 320,320,64",
-            )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse_in_one_line(cls, arguments: object, check: Any) -> Any:
+        try:
+            return check(arguments)
+        except ValidationError as error:
+            details = error.errors()[0]
+            name, values = str(details["loc"][0]), _by_name(cls, arguments)
+            if name not in values or details["type"] in _WRONG_CALLS:
+                raise TypeError(f"Settings: {details['msg'].lower()}: {name}") from None
+            raise _refusal(name, values[name], details) from None
 
     @property
     def explicit_triton(self) -> bool:
@@ -145,52 +170,32 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
-        """Settings of `environ`, with every override that is not None put on top.
+        """Read the settings from environment variables and options.
 
-        Overrides are the fields of this class and some more: `triton` ("HOST:PORT", which replaces every
-        address of the environment, or "local"), `models` (the repository for "local", default: the packaged
-        one) and the files of `access`: `tls_ca`, `tls_cert`, `tls_key`, `headers`. Paths may be strings;
-        `publish=""` publishes nothing; `roi_size` may be "320,320,64".
+        Args:
+            environ: the environment variables.
+            overrides: the options, which override their variables; None: not given. They are the fields of this class
+                and `triton` ("HOST:PORT", which replaces every address of the environment, or "local"), `models` (the
+                repository for "local", default the packaged one) and the files of `access`: `tls_ca`, `tls_cert`,
+                `tls_key`, `headers`. Paths may be strings; `publish=""` publishes nothing; `roi_size` may be
+                "320,320,64".
 
-        Raises ConfigError naming the variable or option.
+        Raises:
+            ConfigError: a value cannot be used; the message names the variable or option.
+            TypeError: an override is unknown.
         """
-        given = {name: value for name, value in overrides.items() if value is not None}
-        unknown = set(given) - {f.name for f in fields(cls)} - {"triton", "models", *ACCESS_OPTIONS}
+        options = {name: value for name, value in overrides.items() if value is not None}
+        unknown = set(options) - {f.name for f in fields(cls)} - {"triton", "models", *ACCESS_OPTIONS}
         if unknown:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
-
-        values: dict[str, Any] = {
-            "input": _value(environ, "NVIDIA_CLARA_INPUT") or "/input",
-            "output": _value(environ, "NVIDIA_CLARA_OUTPUT") or "/output",
-            "logs": _value(environ, "NVIDIA_CLARA_LOGS") or "/logs",
-            "publish": environ.get("NVIDIA_CLARA_PUBLISHING", "/publish").strip(),
-            "config": _value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
-            "debug_port": _debug_port(environ),
-            "debug_host": _value(environ, "DEBUG_VSCODE_HOST") or DEFAULT_DEBUG_HOST,
-        }
+        values = _environment(environ)
         _check_threads(environ)
         for name in ("input", "output", "logs", "config"):
-            if name in given and not str(given[name]).strip():
+            if name in options and not str(options[name]).strip():
                 raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
-        triton, models = given.pop("triton", None), given.pop("models", None)
-        files = {name: given.pop(name) for name in ACCESS_OPTIONS if name in given}
-        if triton == "local" and files:
-            raise ConfigError(
-                f"{_option(next(iter(files)))} contradicts --triton local", remedy="a local server needs no credentials"
-            )
-        if triton != "local":
-            values["access"] = access_from_environment(environ, **files)
-        values |= _triton(environ, triton) | given
-        if triton == "local":
-            repository = Path(models or _packaged("models"))
-            values["local_models"] = repository
-            if not repository.is_dir():
-                raise ConfigError(
-                    f"--models: no folder {repository}",
-                    remedy="give the model repository, the folder that holds one folder per model",
-                )
-        elif models is not None:
-            raise ConfigError("--models needs --triton local", remedy="a server that runs already has its own models")
+        triton, models = options.pop("triton", None), options.pop("models", None)
+        files = {name: options.pop(name) for name in ACCESS_OPTIONS if name in options}
+        values |= _server(environ, triton, models, files) | options
         if not values["config"]:
             values["config"] = _packaged("config") / "config_inference.json"
         if isinstance(values.get("roi_size"), str):
@@ -201,9 +206,70 @@ class Settings:
         return cls(**values)
 
 
-def _option(field: str) -> str:
-    names = {"wait_s": "wait", "deadline_s": "deadline", "roi_size": "roi", "model_name": "model"}
-    return "--" + names.get(field, field).replace("_", "-")
+def _by_name(cls: type[Settings], arguments: object) -> dict[str, object]:
+    """The constructor's arguments by the names of the fields."""
+    if not isinstance(arguments, ArgsKwargs):
+        return {}
+    names = [f.name for f in fields(cls)]
+    return {**dict(zip(names, arguments.args, strict=False)), **(arguments.kwargs or {})}
+
+
+def _refusal(name: str, value: object, details: ErrorDetails) -> ConfigError:
+    """One line for the first mistake in a field."""
+    text, remedy = f"{value}", _REMEDIES.get(name)
+    if isinstance(value, str):
+        text = repr(value)
+    elif isinstance(value, float):
+        text = f"{value:g}"
+    expected = f"expected {_EXPECTED_OF[name]}" if name in _EXPECTED_OF else expectation(details)
+    if details["type"] == "literal_error":
+        choices = expected.removeprefix("expected ").replace(" or ", ", ")
+        expected, remedy = f"expected one of {choices}", f"choose one of {choices}"
+    return ConfigError(f"{_option(name)}: found {text}, {expected}", remedy=remedy)
+
+
+def _option(name: str) -> str:
+    """The option or variable of a field."""
+    if name in _DEBUG_VARIABLES:
+        return _DEBUG_VARIABLES[name]
+    options = {field: option for option, field in OPTION_FIELDS.items()}
+    return "--" + options.get(name, name).replace("_", "-")
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Folders, configuration and debugger."""
+    return {
+        "input": _value(environ, FOLDER_VARIABLES["input"]) or "/input",
+        "output": _value(environ, FOLDER_VARIABLES["output"]) or "/output",
+        "logs": _value(environ, FOLDER_VARIABLES["logs"]) or "/logs",
+        "publish": environ.get(FOLDER_VARIABLES["publish"], "/publish").strip(),
+        "config": _value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
+        "debug_port": _debug_port(environ),
+        "debug_host": _value(environ, _DEBUG_VARIABLES["debug_host"]) or DEFAULT_DEBUG_HOST,
+    }
+
+
+def _server(
+    environ: Mapping[str, str], triton: str | None, models: str | Path | None, files: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Addresses and access of a running server, or the models of a local one; `files` are the options of `access`."""
+    if triton != "local":
+        access = access_from_environment(environ, **files)
+        addresses = _addresses(environ, triton)
+        if models is not None:
+            raise ConfigError("--models needs --triton local", remedy="a server that runs already has its own models")
+        return {"access": access, **addresses}
+    if files:
+        raise ConfigError(
+            f"{_option(next(iter(files)))} contradicts --triton local", remedy="a local server needs no credentials"
+        )
+    repository = Path(models or _packaged("models"))
+    if not repository.is_dir():
+        raise ConfigError(
+            f"--models: no folder {repository}",
+            remedy="give the model repository, the folder that holds one folder per model",
+        )
+    return {"local_models": repository}
 
 
 def _value(environ: Mapping[str, str], name: str) -> str | None:
@@ -218,7 +284,7 @@ def _packaged(name: str) -> Path:
 
 
 def _address(source: str, text: str) -> str:
-    """`text` itself when it reads host:port; the error names the variable or option it came from."""
+    """`text` if it is an address; the error names the variable or option `source`."""
     try:
         parse_uri(text)
     except ConfigError as error:
@@ -226,25 +292,20 @@ def _address(source: str, text: str) -> str:
     return text
 
 
-def _triton(environ: Mapping[str, str], option: str | None) -> dict[str, Any]:
-    """The three addresses, and a warning of two that differ; an option replaces whatever the environment says."""
-    if option == "local":
-        return {}
+def _addresses(environ: Mapping[str, str], option: str | None) -> dict[str, Any]:
+    """The three addresses, and a warning if two differ; an option replaces all addresses of the environment."""
     if option is not None:
         return {"triton_either": _address("--triton", option)}
-    addresses = {
-        "triton_http": "NVIDIA_TRITON_HTTPURI",
-        "triton_grpc": "NVIDIA_TRITON_GRPCURI",
-    }
-    found: dict[str, Any] = {
-        field: _address(name, text) if (text := _value(environ, name)) else None for field, name in addresses.items()
+    variables = {"triton_http": "NVIDIA_TRITON_HTTPURI", "triton_grpc": "NVIDIA_TRITON_GRPCURI"}
+    addresses: dict[str, Any] = {
+        field: _address(name, text) if (text := _value(environ, name)) else None for field, name in variables.items()
     }
     either = {name: _address(name, text) for name in _EITHER_VARIABLES if (text := _value(environ, name))}
     if len(set(either.values())) > 1:
         named = " and ".join(f"{name}={text}" for name, text in either.items())
-        found["warnings"] = (f"{named} differ: the first one counts",)
-    found["triton_either"] = next(iter(either.values()), None)
-    return found
+        addresses["warnings"] = (f"{named} differ: the first one counts",)
+    addresses["triton_either"] = next(iter(either.values()), None)
+    return addresses
 
 
 def _roi(text: str) -> tuple[int, ...]:
@@ -258,7 +319,7 @@ def _roi(text: str) -> tuple[int, ...]:
 
 
 def _check_threads(environ: Mapping[str, str]) -> None:
-    """ConfigError for a number of threads that Numba refuses when it is imported."""
+    """Raise ConfigError for a number of threads that Numba refuses when it is imported."""
     text = _value(environ, "NUMBA_NUM_THREADS")
     if text is not None and not re.fullmatch("0*[1-9][0-9]{0,4}", text):
         raise ConfigError(
@@ -268,10 +329,10 @@ def _check_threads(environ: Mapping[str, str]) -> None:
 
 
 def _debug_port(environ: Mapping[str, str]) -> int | None:
-    wanted = (_value(environ, "DEBUG_VSCODE") or "false").lower()
-    if wanted in ("0", "false", "no", "off"):
+    switch = (_value(environ, "DEBUG_VSCODE") or "false").lower()
+    if switch in ("0", "false", "no", "off"):
         return None
-    if wanted not in ("1", "true", "yes", "on"):  # the port runs code: it opens for nothing else
+    if switch not in ("1", "true", "yes", "on"):  # the port runs code, so no other word opens it
         raise ConfigError(
             f"DEBUG_VSCODE: found {environ['DEBUG_VSCODE']!r}, expected TRUE, 1, FALSE or 0",
             remedy="leave it unset to run without a debugger",

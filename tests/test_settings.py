@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
+
+FOLDERS = tuple(map(Path, ("input", "output", "logs", "config.json")))
 
 
 def test_defaults_are_the_containers() -> None:
@@ -142,6 +145,46 @@ def test_refusals(environ: dict[str, str], options: dict[str, object], message: 
         Settings.from_environment(environ, config="c.json", **options)
     assert caught.value.exit_code == 2
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"slots": "two"}, "--slots: found 'two', expected a whole number (2 keep the server busy)"),
+        ({"slots": 257}, "--slots: found 257, expected at most 256 (2 keep the server busy)"),
+        ({"wait_s": "soon"}, "--wait: found 'soon', expected a positive number of seconds "),
+        ({"roi_size": (4, 4)}, "--roi: found (4, 4), expected 3 positive integers "),
+        ({"roi_size": (4, 4, 2.5)}, "--roi: found (4, 4, 2.5), expected 3 positive integers "),
+        ({"preview": "maybe"}, "--preview: found 'maybe', expected true or false"),
+        ({"model_name": "a/b"}, "model name 'a/b' contains a path"),
+        ({"model_name": "\udcff"}, "model name '\\udcff' has blanks at its ends or characters that cannot be printed"),
+        ({"publish_dialect": "v3"}, "--publish-dialect: found 'v3', expected one of v1, v2, both (choose one of "),
+        ({"require": "auto"}, "--require: found 'auto', expected one of cuda_shm, system_shm, inline "),
+        ({"debug_port": "x"}, "DEBUG_VSCODE_PORT: found 'x', expected a whole number"),
+    ],
+)
+def test_the_constructor_checks_types_and_ranges(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings(*FOLDERS, **values)
+    assert str(caught.value).startswith(message)
+
+
+def test_the_constructor_converts() -> None:
+    settings = Settings("a", "b", "c", "d", wait_s=5, roi_size=[4, 5, 6])  # type: ignore[arg-type]
+    assert settings.input == Path("a")
+    assert (settings.wait_s, settings.roi_size) == (5.0, (4, 5, 6))
+    assert settings == Settings(*map(Path, "abcd"), wait_s=5, roi_size=(4, 5, 6))
+
+
+@pytest.mark.parametrize("arguments", [{"slotz": 1}, {"input": Path("again")}])
+def test_unknown_and_double_arguments_are_programming_errors(arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        Settings(*FOLDERS, **arguments)
+
+
+def test_missing_arguments_are_programming_errors() -> None:
+    with pytest.raises(TypeError, match="output"):
+        Settings(Path("input"))  # type: ignore[call-arg]
 
 
 def test_unknown_override_is_a_programming_error() -> None:

@@ -1,4 +1,4 @@
-"""What a command says on stdout."""
+"""Output of commands on stdout."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ log = logging.getLogger(__name__)
 
 
 def stdout() -> Console:
-    """A console on stdout that never breaks or colours paths and numbers: scripts read these lines too."""
+    """A console on stdout that does not break or colour paths and numbers, because scripts read these lines too."""
     from rich.console import Console
 
     return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def say(*lines: str) -> None:
-    """Write lines to stdout as they are; they are what the command was asked for.
+    """Write the result of a command to stdout, unchanged.
 
-    Raises ResourceError if stdout cannot take them. A reader that went away (`gpu-infer … | head`) has all it wants.
+    A reader that stops reading (`gpu-infer … | head`) is no error. Raises ResourceError for other failures.
     """
     error = write(sys.stdout, "".join(f"{line}\n" for line in lines))
     if error is not None and not isinstance(error, BrokenPipeError):
@@ -33,7 +33,7 @@ def say(*lines: str) -> None:
 
 
 def say_done(*lines: str) -> None:
-    """Write lines about files that are complete; a stdout that cannot take them is a warning."""
+    """Write lines about complete files; a stdout that cannot be written is only a warning."""
     error = write(sys.stdout, "".join(f"{line}\n" for line in lines))
     if error is not None and not isinstance(error, BrokenPipeError):
         log.warning("stdout cannot be written: %s (the files are complete)", error.strerror)

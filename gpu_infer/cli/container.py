@@ -6,7 +6,7 @@ import os
 
 
 def run_from_environment() -> None:
-    """Run once with the settings of the environment, logging plain lines; raises GpuInferError."""
+    """Run once with the settings of the environment and progress as log lines. Raises GpuInferError."""
     from gpu_infer.cli.execute import execute
     from gpu_infer.settings import Settings
 

@@ -38,11 +38,13 @@ def demo(
     output = output.absolute()
     logs.configure(output / "logs", debug=debug)
     if input is not None:
-        choose_input(input)  # a wrong name is told before the download
-    _install_server()
+        choose_input(input)
+    else:
+        input = _fetch_input(output / "input")  # noqa: A001
+    _install_server()  # the larger download comes last, when the volume is known to exist
     settings = Settings.from_environment(
         _plain_environment(),
-        input=input or _fetch_input(output / "input"),
+        input=input,
         output=output / "output",
         publish=output / "publish",
         logs=output / "logs",

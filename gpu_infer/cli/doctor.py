@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpu_infer.cli import options
+from gpu_infer.cli.command_settings import settings_of
 from gpu_infer.errors import escape
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(
+    context: typer.Context,
     clean: Clean = False,
     input: options.Input = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
@@ -47,40 +50,9 @@ def doctor(
     from gpu_infer.cli.console import as_json, say
     from gpu_infer.doctor.check import exit_code
     from gpu_infer.doctor.examine import examine
-    from gpu_infer.settings import Settings
 
     logging_setup.configure(None, debug=debug)
-    settings = Settings.from_environment(
-        os.environ,
-        input=input,
-        allow_foreign_data_files=allow_foreign_data_files,
-        output=output,
-        publish=publish,
-        logs=logs,
-        config=config,
-        triton=triton,
-        models=models,
-        control=control,
-        data=data,
-        require=require,
-        tls_ca=tls_ca,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        headers=headers,
-        load_model=load,
-        model_name=model,
-        roi_size=roi,
-        wait_s=wait,
-    )
-    options_given = {"input": input, "output": output, "publish": publish, "logs": logs}
-    variables = {
-        "input": "NVIDIA_CLARA_INPUT",
-        "output": "NVIDIA_CLARA_OUTPUT",
-        "publish": "NVIDIA_CLARA_PUBLISHING",
-        "logs": "NVIDIA_CLARA_LOGS",
-    }
-    named = [name for name, given in options_given.items() if given or os.environ.get(variables[name])]
-    checks = examine(settings, named, clean=clean)
+    checks = examine(settings_of(context), _named_folders(context.params), clean=clean)
     checks = [replace(c, found=_line(c.found), remedy=c.remedy and _line(c.remedy)) for c in checks]
     if json:
         say(as_json([asdict(check) for check in checks]))
@@ -89,6 +61,13 @@ def doctor(
     code = exit_code(checks)
     if code:
         raise typer.Exit(code)
+
+
+def _named_folders(options: Mapping[str, Any]) -> list[str]:
+    """The folders that an option or a variable names."""
+    from gpu_infer.settings import FOLDER_VARIABLES
+
+    return [name for name, variable in FOLDER_VARIABLES.items() if options[name] or os.environ.get(variable)]
 
 
 def _line(text: str) -> str:

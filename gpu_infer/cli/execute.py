@@ -1,4 +1,4 @@
-"""One run as every command does it: logging, debugger, progress, the operator."""
+"""One run as each command does it: logging, debugger, progress, the operator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> RunResult:
-    """Run the operator with `settings`; `bar` False: progress as log lines even on a terminal."""
+    """Run the operator; without `bar`, progress is log lines even on a terminal. Raises GpuInferError."""
     from gpu_infer import logs
 
     logs.configure(settings.logs, settings.config.parent, debug=debug)
@@ -32,7 +32,7 @@ def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> Run
 
             return run(settings, step)
     except BaseException:
-        # Here rather than when the interpreter ends: the error is the last line that is written.
+        # Not at interpreter exit: the error must be the last line.
         from gpu_infer.triton.shm.registration import close_unreported
 
         close_unreported()

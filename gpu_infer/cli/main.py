@@ -1,4 +1,4 @@
-"""The entry points: they map what happened to one line and an exit code (docs/exit-codes.md)."""
+"""The entry points: they turn each end into one line and an exit code (docs/exit-codes.md)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-"""Click's class of usage errors: newer typers carry click under a name of their own, this one is public in all."""
+"""Click's class of usage errors. Newer typers contain click under another name; this way to it is public in all."""
 
 
 def _command_line() -> int:
@@ -114,9 +114,9 @@ def _fail(error: BaseException, message: str, code: int, *, unexpected: bool = F
     from gpu_infer import logs
 
     line = redact(escape(message))
-    kept = logs.record_failure(line, error if unexpected else None)
+    in_file = logs.record_failure(line, error if unexpected else None)
     if unexpected and not logs.debugging():
-        line += " (--debug shows the traceback; the log file has it)" if kept else " (--debug shows the traceback)"
+        line += " (--debug shows the traceback; the log file has it)" if in_file else " (--debug shows the traceback)"
     text = f"gpu-infer: error: {line}\n"
     if logs.debugging():
         import traceback
@@ -127,7 +127,7 @@ def _fail(error: BaseException, message: str, code: int, *, unexpected: bool = F
 
 
 def _flush(code: int) -> int:
-    """The exit code once both streams are empty: Python's own flush at the end would replace it by 120."""
+    """Flush both streams and return the exit code; a failed flush at interpreter exit would change it to 120."""
     error = streams.write(sys.stdout, "")
     if error is not None and not isinstance(error, BrokenPipeError) and code == 0:
         lack = ResourceError(f"stdout cannot be written: {error.strerror}", remedy="send it to another place")

@@ -1,4 +1,4 @@
-"""Options that several commands share, defined once. None: not given, environment or config decide."""
+"""Options that several commands share, defined once. None: the environment or the configuration decides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODEL = "Model and windows"
 
 
 def path(text: str | Path) -> Path:
-    """Of an option's text; an empty one, as of a shell variable that is not set, would mean the current folder."""
+    """The path of an option. An empty text, as from an unset shell variable, would mean the current folder."""
     if not str(text).strip():
         raise typer.BadParameter("found an empty path")
     return Path(text)

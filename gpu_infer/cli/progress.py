@@ -22,7 +22,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def show_progress(*, bar: bool = True) -> Iterator[ProgressCallback]:
-    """A callback for `app.run`; the bar is drawn on stderr and only where stderr is a terminal."""
+    """A callback for `app.run` that draws a bar on stderr if it is a terminal, else writes log lines."""
     if not (bar and sys.stderr.isatty()):
         yield line_progress()
         return
@@ -31,11 +31,11 @@ def show_progress(*, bar: bool = True) -> Iterator[ProgressCallback]:
 
 
 def line_progress(clock: Callable[[], float] = time.monotonic) -> ProgressCallback:
-    """Log a stage's count every few seconds and at its end; stages without a count say nothing."""
+    """Log the count of a stage every few seconds and at its end; stages without a count log nothing."""
     began: dict[str, float] = {}
     logged: dict[str, float] = {}
 
-    def tell(state: Progress) -> None:
+    def show(state: Progress) -> None:
         now = clock()
         start = began.setdefault(state.stage, now)
         if state.total <= 1:
@@ -45,23 +45,23 @@ def line_progress(clock: Callable[[], float] = time.monotonic) -> ProgressCallba
             return
         logged[state.stage] = now
         rate = state.done / (now - start) if now > start else 0.0
-        left = f", {(state.total - state.done) / rate:.0f} s left" if rate and not last else ""
+        remaining = f", {(state.total - state.done) / rate:.0f} s left" if rate and not last else ""
         speed = f", {rate:.2g} per second" if rate else ""
-        log.info("%s: %d of %d windows%s%s", state.stage, state.done, state.total, speed, left)
+        log.info("%s: %d of %d windows%s%s", state.stage, state.done, state.total, speed, remaining)
 
-    return tell
+    return show
 
 
 def rich_bar() -> RichProgress:
-    """The bar itself, on stderr."""
+    """Progress bar on stderr, not yet started."""
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
     from rich.progress import Progress as Bar
     from rich.table import Column
     from rich.text import Text
 
-    class Tiles(ProgressColumn):
-        """Count, rate and time left; rich's own columns need many steps for a rate, and tiles can be few."""
+    class Windows(ProgressColumn):
+        """Count, rate and remaining time; rich's own columns need many steps for a rate, a run can have few windows."""
 
         def render(self, task: Task) -> Text:
             total = task.total or 0
@@ -73,35 +73,35 @@ def rich_bar() -> RichProgress:
                 text += f"  {rate:.2g}/s  {(total - task.completed) / rate:.0f} s left"
             return Text(text)
 
-    tiles = Tiles(table_column=Column(no_wrap=True))
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), tiles)
+    windows = Windows(table_column=Column(no_wrap=True))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), windows)
     return Bar(*columns, console=Console(stderr=True), transient=True)
 
 
 def bar_progress(bar: RichProgress) -> ProgressCallback:
-    """One line per stage that is under way; a finished stage leaves."""
+    """A callback that shows one line per running stage and removes the line of a finished one."""
     tasks: dict[str, TaskID] = {}
 
-    def tell(state: Progress) -> None:
+    def show(state: Progress) -> None:
         if state.stage not in tasks:
             tasks[state.stage] = bar.add_task(state.stage, total=state.total)
         bar.update(tasks[state.stage], completed=state.done, total=state.total)
         if state.done >= state.total:
             bar.remove_task(tasks.pop(state.stage))
 
-    return tell
+    return show
 
 
 @contextmanager
 def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
     """A callback (bytes done, total or None) that draws a bar on a terminal and logs one line elsewhere."""
     if not sys.stderr.isatty():
-        told = False
+        logged = False
 
         def log_once(done: int, total: int | None) -> None:
-            nonlocal told
-            if not told:
-                told = True
+            nonlocal logged
+            if not logged:
+                logged = True
                 log.info("downloading %s%s", name, f", {total / 1e6:.0f} MB" if total else "")
 
         yield log_once
@@ -124,7 +124,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def show_lines(name: str) -> Iterator[Callable[[str], None]]:
-    """A callback for another program's lines: the last one beside a spinner on a terminal, else the log."""
+    """A callback for lines of another program: a terminal shows the last one after a spinner, else the log has all."""
     if not sys.stderr.isatty():
         yield lambda line: log.debug("%s: %s", name, line)
         return
@@ -137,10 +137,10 @@ def show_lines(name: str) -> Iterator[Callable[[str], None]]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task: TaskID | None = None
 
-        def tell(line: str) -> None:
+        def show(line: str) -> None:
             nonlocal task
             if task is None:
                 task = bar.add_task(name)
             bar.update(task, description=f"{name}  [dim]{escape(line[:70])}")
 
-        yield tell
+        yield show

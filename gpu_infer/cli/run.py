@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+import typer
+
 from gpu_infer.cli import options
+from gpu_infer.cli.command_settings import settings_of
 
 if TYPE_CHECKING:
     from gpu_infer.app import RunResult
 
 
 def run(
+    context: typer.Context,
     input: options.Input = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
     output: options.Output = None,
@@ -45,44 +48,13 @@ def run(
     """Segment one volume. Without an option, its environment variable counts, then the configuration."""
     from gpu_infer.cli.console import as_json, say_done
     from gpu_infer.cli.execute import execute
-    from gpu_infer.settings import Settings
 
-    settings = Settings.from_environment(
-        os.environ,
-        input=input,
-        allow_foreign_data_files=allow_foreign_data_files,
-        output=output,
-        publish=publish,
-        publish_dialect=publish_dialect,
-        preview=preview,
-        logs=logs,
-        config=config,
-        triton=triton,
-        models=models,
-        control=control,
-        data=data,
-        require=require,
-        tls_ca=tls_ca,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        headers=headers,
-        load_model=load,
-        wait_s=wait,
-        deadline_s=deadline,
-        device=device,
-        mode=mode,
-        model_name=model,
-        batch_size=batch_size,
-        slots=slots,
-        slab=slab,
-        roi_size=roi,
-    )
-    result = execute(settings, debug=debug)
+    result = execute(settings_of(context), debug=debug)
     say_done(*([as_json(result.data)] if json else written(result)))
 
 
 def written(result: RunResult) -> list[str]:
-    """The files of a run, one line each."""
+    """Lines that name the files of a run."""
     lines = [f"labels   {result.output}"]
     if result.published:
         lines.append(f"publish  {result.published[0].parent}")

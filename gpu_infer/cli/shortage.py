@@ -1,4 +1,4 @@
-"""Errors of the operating system that mean a lack of something, wherever they come up: one line with a remedy."""
+"""Errors of the operating system that mean a lack of some resource, as one line with a remedy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TEXTS = {
     "Cannot allocate memory": errno.ENOMEM,
     "can't start new thread": errno.EAGAIN,
 }
-"""Parts of messages of errors that carry no number: the dynamic linker's, for example."""
+"""Parts of messages of errors without a number, as of the dynamic linker."""
 
 
 def shortage(error: BaseException) -> GpuInferError | None:
-    """The error as a lack of descriptors, space, memory or a working folder, if it or a cause of it is one."""
+    """The error for a lack of descriptors, space, memory or working folder that caused `error`, None if none did."""
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return ConfigError("the working folder was removed", remedy="change to a folder that exists")
     for cause in _chain(error):

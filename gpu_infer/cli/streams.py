@@ -1,6 +1,6 @@
-"""stdin, stdout and stderr that are closed, full, broken pipes or of an encoding without the characters needed.
+"""Handling of stdin, stdout and stderr that are closed, full, broken pipes, or of an encoding that lacks characters.
 
-A run's files do not depend on them: what cannot be said there is dropped, and the exit code tells how the run ended.
+The files of a run do not depend on them. Text that cannot be written is dropped; the exit code shows how the run ended.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import TextIO
 def prepare() -> None:
     """Open closed standard descriptors on the null device, and write characters that an encoding lacks as escapes.
 
-    Otherwise the next file that is opened, a label map perhaps, takes a closed descriptor, and a library's message on
-    stdout goes into it.
+    Otherwise the next open file, perhaps a label map, gets a closed descriptor, and a library's message on stdout is
+    written into it.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, this one
             os.set_inheritable(number, True)
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
@@ -36,7 +36,7 @@ def prepare() -> None:
 
 
 def write(stream: TextIO, text: str) -> OSError | None:
-    """Write and flush; what went wrong, after which the stream goes to the null device."""
+    """Write and flush; returns the error, after which the stream writes to the null device."""
     try:
         stream.write(text)
         stream.flush()
@@ -49,7 +49,7 @@ def write(stream: TextIO, text: str) -> OSError | None:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is still in the stream's buffer, and what comes, to the null device: Python flushes at exit again."""
+    """Send the stream's buffer and later text to the null device, because Python flushes again at exit."""
     with contextlib.suppress(OSError, ValueError):
         descriptor = os.open(os.devnull, os.O_WRONLY)
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gpu_infer.cli import options
+from gpu_infer.cli.command_settings import settings_of
 
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG", parser=options.path, help="Path of a config_inference.json.")
@@ -22,6 +22,7 @@ Volume = Annotated[
 
 
 def validate(
+    context: typer.Context,
     config: ConfigArgument,
     input: Volume = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
@@ -37,20 +38,9 @@ def validate(
     """Print the pipeline of a configuration, or the error in it. Needs no server."""
     from gpu_infer import logs
     from gpu_infer.cli.console import say
-    from gpu_infer.settings import Settings
 
     logs.configure(None, debug=debug)
-    settings = Settings.from_environment(
-        os.environ,
-        config=config,
-        allow_foreign_data_files=allow_foreign_data_files,
-        model_name=model,
-        mode=mode,
-        batch_size=batch_size,
-        slots=slots,
-        slab=slab,
-        roi_size=roi,
-    )
-    from gpu_infer.planning.dry_run import plan
+    settings = settings_of(context, without=("input", "models"))
+    from gpu_infer.planning.dry_run import plan  # after the settings: a wrong option is reported at once
 
     say(*plan(settings, input, models), f"{config}: valid")

@@ -1,9 +1,10 @@
-"""The annotation server's flavour: an `inference` section in place of `inferer`."""
+"""The annotation server's form of a configuration: an `inference` section instead of `inferer`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from pydantic import JsonValue
 
 from gpu_infer.config.inferer import InfererSpec, Kind, make_spec
 from gpu_infer.config.location import Place, nearest
@@ -24,12 +25,12 @@ _KEYS = (
 )
 
 
-def annotation_inferer(value: Any, place: Place, environ: Mapping[str, str], input_field: str) -> InfererSpec:
-    """From `inference: {roi, batch_size, scanning_window, tf | trtis {input_nodes, output_nodes}}`.
+def annotation_inferer(value: JsonValue, place: Place, environ: Mapping[str, str], input_field: str) -> InfererSpec:
+    """Make the specification from `{roi, batch_size, scanning_window, tf | trtis {input_nodes, output_nodes}}`.
 
-    The settings may stand under `args` as well. `scanning_window` defaults to true where a `roi` is given.
-    Tensor names come from `node_mapping`, or from the engine's `input_nodes` and `output_nodes`; the model's
-    name is not part of this flavour, so the settings must give it.
+    `args` may contain the settings instead. `scanning_window` defaults to true if there is a `roi`. Tensor names come
+    from `node_mapping`, or from the engine's `input_nodes` and `output_nodes`. This form does not name the model, so
+    the settings must name it. Raises ConfigError.
     """
     section = place.mapping(value)
     for key in section:
@@ -59,8 +60,8 @@ def annotation_inferer(value: Any, place: Place, environ: Mapping[str, str], inp
     return make_spec(name, kind, arguments, place / "args")
 
 
-def _nodes(section: dict[str, Any], place: Place, input_field: str) -> tuple[str | None, str | None]:
-    """Names of the model's input and output tensor, None where the section does not say."""
+def _nodes(section: dict[str, JsonValue], place: Place, input_field: str) -> tuple[str | None, str | None]:
+    """Names of the model's input and output tensor, None if the section does not name them."""
     if "tf" in section and "trtis" in section:
         raise place.error('"tf" and "trtis" exclude each other', "keep the one that was in use")
     engine_key = "tf" if "tf" in section else "trtis"
@@ -80,8 +81,8 @@ def _nodes(section: dict[str, Any], place: Place, input_field: str) -> tuple[str
     return next(iter(inputs), None), next(iter(outputs), None)
 
 
-def _tensors(engine: dict[str, Any], side: str, place: Place) -> list[str]:
-    """From `input_nodes` {field: tensor}, or from Triton's own `input` [{name, …}]."""
+def _tensors(engine: dict[str, JsonValue], side: str, place: Place) -> list[str]:
+    """Names from `input_nodes` {field: tensor}, or from Triton's own `input` [{name, …}]."""
     nodes = f"{side}_nodes"
     if nodes in engine:
         return [str(tensor) for tensor in (place / nodes).mapping(engine[nodes]).values()]

@@ -1,11 +1,12 @@
-"""Components of a configuration: `{"name", "args"}` and what else may stand there, made into transforms."""
+"""Components of a configuration, `{"name", "args"}` with optional keys, and the transforms that they name."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from pydantic import JsonValue
 
 from gpu_infer.config.arguments import build
 from gpu_infer.config.location import Place, nearest
@@ -17,43 +18,45 @@ from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
 
 _KEYS = ("name", "path", "args", "disabled", "ref")
 _VENDOR_ROOTS = ("ai4med", "medical", "nvmidl")
-"""Dotted names under these packages mean the built-in component of the same class name."""
+"""Packages whose dotted names mean the built-in component of the same class name."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """A parsed entry: `name` without its alias, or None where only `path` was given; `args` expanded."""
+    """A parsed entry: `name` without its alias, None if the entry has only `path`; `args` with variables replaced."""
 
     place: Place
     name: str | None
     path: str | None
     alias: str | None
-    args: dict[str, Any]
+    args: dict[str, JsonValue]
 
     path_key: str = "path"
 
     @property
     def label(self) -> str:
+        """The name for messages."""
         return self.name or str(template(self.path or ""))
 
 
 @dataclass
 class Components:
-    """Reads components of one file; remembers aliases, so that later entries can refer to them."""
+    """Reader of the components of one file; stores aliases, to which later entries refer."""
 
     environ: Mapping[str, str]
     aliases: dict[str, Transform] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
 
-    def parse(self, value: Any, place: Place) -> Component | None:
-        """The entry, or None where it is disabled. ConfigError for anything that is no component."""
+    def parse(self, value: JsonValue, place: Place) -> Component | None:
+        """The component of an entry, None if it is disabled. Raises ConfigError for anything else."""
         entry = place.mapping(value)
         for key in entry:
             if key not in _KEYS:
                 raise place.error(f'unknown key "{key}"{nearest(key, _KEYS)}', f"a component has {', '.join(_KEYS)}")
         for key in ("name", "path"):
-            if key in entry and not (isinstance(entry[key], str) and entry[key].strip()):
-                raise (place / key).expected("a non-empty string", entry[key])
+            text = entry.get(key, "absent")
+            if not (isinstance(text, str) and text.strip()):
+                raise (place / key).expected("a non-empty string", text)
         name, _, alias = str(entry.get("name", "")).strip().partition("#")
         if switch(entry.get("disabled", False), place / "disabled"):
             self.disabled.add(alias)
@@ -61,7 +64,7 @@ class Components:
         if not name and "path" not in entry:
             raise place.error('expected a component with "name" or "path"', '{"name": "LoadNifti", "args": {…}}')
         args = expand((place / "args").mapping(entry.get("args")), self.environ, place / "args")
-        path = expand(entry["path"].strip(), self.environ, place / "path") if "path" in entry else None
+        path = expand(str(entry["path"]).strip(), self.environ, place / "path") if "path" in entry else None
         path_key = "path"
         if path is None and "." in name:
             name, path, path_key = "", name, "name"
@@ -69,14 +72,14 @@ class Components:
                 name, path = path.rsplit(".", 1)[1], None
         return Component(place, name or None, path, alias or None, args, path_key)
 
-    def transforms(self, value: Any, place: Place) -> tuple[Transform, ...]:
-        """The transforms of a list of components, disabled ones left out."""
+    def transforms(self, value: JsonValue, place: Place) -> tuple[Transform, ...]:
+        """The transforms of a list of components, without disabled ones."""
         if not isinstance(value, list):
             raise place.expected("a list of components", value)
-        made = (self._transform(entry, place / n) for n, entry in enumerate(value))
-        return tuple(t for t in made if t is not None)
+        transforms = (self._transform(entry, place / n) for n, entry in enumerate(value))
+        return tuple(t for t in transforms if t is not None)
 
-    def _transform(self, value: Any, place: Place) -> Transform | None:
+    def _transform(self, value: JsonValue, place: Place) -> Transform | None:
         if isinstance(value, dict) and "ref" in value:
             return self._reference(value, place)
         component = self.parse(value, place)
@@ -89,7 +92,7 @@ class Components:
         except (GpuInferError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            # Code of others: whatever it raises, SystemExit included, is a mistake in the component that the key names.
+            # A user's code may raise anything, even SystemExit; the error names the key of the component.
             raise place.error(f"{label} cannot be made: {type(error).__name__}: {error}") from error
         transform.where = f"{place.file}: {place.path}"
         if component.alias:
@@ -98,7 +101,7 @@ class Components:
             self.aliases[component.alias] = transform
         return transform
 
-    def _reference(self, entry: dict[str, Any], place: Place) -> Transform | None:
+    def _reference(self, entry: dict[str, JsonValue], place: Place) -> Transform | None:
         if switch(entry.get("disabled", False), place / "disabled"):
             return None
         alias = entry["ref"]
@@ -115,8 +118,8 @@ class Components:
         raise (place / "ref").error(f'no earlier component has the alias "{alias}"', f"aliases so far: {known}")
 
 
-def switch(value: Any, place: Place) -> bool:
-    """A JSON boolean, or one as a string."""
+def switch(value: JsonValue, place: Place) -> bool:
+    """`value` if it is a boolean, or the boolean that it spells. Raises ConfigError for anything else."""
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
@@ -135,7 +138,7 @@ def _built_in(component: Component) -> type[Transform]:
 
 
 def _import(component: Component) -> type[Transform]:
-    """The class at a dotted path; it must be a concrete subclass of one of the kinds."""
+    """Import the class at a dotted path, a concrete subclass of one of the kinds of transform. Raises ConfigError."""
     path = component.path or ""
     place = component.place / component.path_key
     module_name, _, class_name = path.rpartition(".")
@@ -146,7 +149,7 @@ def _import(component: Component) -> type[Transform]:
         module = importlib.import_module(module_name)
     except (Interrupted, KeyboardInterrupt):
         raise
-    except BaseException as error:  # a module that calls sys.exit is no end of this program
+    except BaseException as error:  # a module that calls sys.exit must not end this program
         reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         if hidden:  # an import error repeats parts of the name
             module_name, reason = str(template(path)), type(error).__name__
@@ -161,5 +164,5 @@ def _import(component: Component) -> type[Transform]:
             f'"{template(path)}" is not a transform',
             "it must be a concrete subclass of Pointwise, Regrid or Barrier from gpu_infer.transforms.base",
         )
-    found: type[Transform] = cls
-    return found
+    transform: type[Transform] = cls
+    return transform

@@ -1,4 +1,4 @@
-"""A configuration, read and checked."""
+"""A configuration after reading and checking."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.transforms.base import Transform
@@ -17,23 +17,23 @@ from gpu_infer.transforms.chain.pipeline import Pipeline
 
 @dataclass(frozen=True)
 class Output:
-    """A label map to write: the field that holds it, and its integer dtype in the file."""
+    """A label map to write: its field, and its integer dtype in the file."""
 
     field: str
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
 
 
 @dataclass(frozen=True, eq=False)
 class Config:
-    """What a configuration file says.
+    """The content of a configuration file.
 
     path          the file
-    pre, post     transforms in order, disabled ones left out
-    inferer       the model and how it is fed
-    outputs       the label maps that are written, at least one; the first is what is published
-    extra         top-level keys that have no effect here, as they stand in the file
-    model_loader  read and unused: the server loads its models itself
-    warnings      one line each, for the log and the run report
+    pre, post     enabled transforms in order
+    inferer       the model and its windows
+    outputs       the label maps to write, at least one; the first is published
+    extra         top-level keys without effect, as the file has them
+    model_loader  read but not used: the server loads its models itself
+    warnings      lines for the log and the report
     """
 
     path: Path
@@ -41,23 +41,23 @@ class Config:
     post: tuple[Transform, ...]
     inferer: InfererSpec
     outputs: tuple[Output, ...]
-    extra: dict[str, Any]
-    model_loader: Any = None
+    extra: dict[str, JsonValue]
+    model_loader: JsonValue = None
     warnings: tuple[str, ...] = ()
 
     @property
-    def output_dtype(self) -> np.dtype[Any]:
+    def output_dtype(self) -> np.dtype[np.generic]:
         """dtype of the first output."""
         return self.outputs[0].dtype
 
     def pipeline(self) -> Pipeline:
-        """Both chains, checked and folded, with the fields that are written."""
+        """Both chains, checked and folded, with the fields to write."""
         return Pipeline(self.pre, self.post, outputs=[output.field for output in self.outputs])
 
     def hash(self) -> str:
-        """sha256 (hex) of everything that has an effect; layout and ignored keys have none."""
+        """SHA-256 in hexadecimal of everything that has an effect, without layout and ignored keys."""
 
-        def component(transform: Transform) -> list[Any]:
+        def component(transform: Transform) -> list[object]:
             cls = type(transform)
             return [f"{cls.__module__}.{cls.__qualname__}", transform.args.model_dump(mode="json")]
 

@@ -1,11 +1,12 @@
-"""Reading the file: strict JSON, with line and column where it is broken."""
+"""Read the file as strict JSON; errors name line and column."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from gpu_infer.config.location import Place
 from gpu_infer.errors import ConfigError
@@ -16,8 +17,8 @@ class _NotStrictError(ValueError):
     pass
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    result: dict[str, JsonValue] = {}
     for key, value in pairs:
         if key in result:
             raise _NotStrictError(f'the key "{key}" stands twice in one object')
@@ -27,7 +28,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _MOST_DIGITS = 100
 _DEEPEST = 32
-"""Lists and objects in one another; the format needs six."""
+"""Levels of nested lists and objects; the format needs six."""
 
 
 def _whole_number(text: str) -> int:
@@ -49,8 +50,8 @@ def _constant(word: str) -> float:
     raise _NotStrictError(f"{word} is not a JSON number")
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """The file's top-level object; ConfigError with line and column where it is not strict JSON."""
+def read_document(path: Path) -> dict[str, JsonValue]:
+    """The top-level object of the file. Raises ConfigError, with line and column if it is not strict JSON."""
     place = Place(str(path))
     try:
         text = read_bytes(path).decode("utf-8-sig")
@@ -81,8 +82,8 @@ def read_document(path: Path) -> dict[str, Any]:
     return place.mapping(document)
 
 
-def _check_depth(document: Any, place: Place) -> None:
-    """ConfigError for more levels than `_DEEPEST`, counted without recursion."""
+def _check_depth(document: JsonValue, place: Place) -> None:
+    """Raise ConfigError for more levels than `_DEEPEST`; counts without recursion."""
     level, depth = [document], 0
     while level:
         if depth > _DEEPEST:

@@ -1,18 +1,19 @@
-"""The `inferer` section: which model, where, and how windows are laid."""
+"""The `inferer` section: the model, its server and the placement of windows."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator, Field, StrictInt
 
 from gpu_infer.choices import MOST_SLOTS, Mode
 from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
 from gpu_infer.errors import ConfigError
-from gpu_infer.inferers.modes import MODES, TAKES, Blend, WindowMode, window_mode
-from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text, number
+from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
+from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
 
 Kind = Literal["scan", "simple"]
 
@@ -21,14 +22,14 @@ _KINDS: dict[str, Kind] = {
     "ScanningWindowInferer": "scan",
     "SimpleInferer": "simple",
 }
-"""What a name must end with; the front says with which engine it once ran (TRTIS, TF, PT, …)."""
+"""End of a name → kind; the front of the name is the engine of the original (TRTIS, TF, PT, …)."""
 
 _WINDOW_SETTINGS = sorted({key for keys in TAKES.values() for key in keys})
 
 _DEFAULT_PORTS = {"http": 8000, "grpc": 8001}
 
 
-def _version(value: Any) -> str | None:
+def _version(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, bool) and isinstance(value, (int, str)) and str(value).strip():
@@ -40,94 +41,66 @@ def _version(value: Any) -> str | None:
     raise ValueError("expected a version number, or -1 for the latest")
 
 
-def _port(value: Any) -> int:
-    text = str(value).strip()
-    digits = not isinstance(value, bool) and text.isascii() and text.isdecimal() and len(text) <= 5
-    if digits and 1 <= int(text) <= 65535:
-        return int(text)
-    raise ValueError("expected a port from 1 to 65535")
-
-
-def _protocol(value: Any) -> str:
-    if isinstance(value, str) and value.lower() in ("http", "grpc"):
-        return value.lower()
-    raise ValueError('expected "HTTP" or "GRPC"')
-
-
-def _mode(value: Any) -> str:
-    if value in MODES:
-        return str(value)
-    raise ValueError(f"expected {', '.join(MODES[:-1])} or {MODES[-1]}")
-
-
-def _blend(value: Any) -> str:
-    if value in get_args(Blend):
-        return str(value)
-    raise ValueError("expected constant or gaussian")
-
-
-def _per_axis(value: Any) -> tuple[float, float, float]:
-    values = list(value) if isinstance(value, (list, tuple)) else [value] * 3
-    if len(values) == 3:
-        x, y, z = (number(v) for v in values)
-        return (x, y, z)
-    raise ValueError("expected a number, or 3 of them")
-
-
-def _axes(value: Any) -> tuple[int, ...]:
-    if isinstance(value, (list, tuple)) and all(type(axis) is int for axis in value):
-        return tuple(value)
-    raise ValueError("expected a list of axes, 0 (X), 1 (Y) or 2 (Z)")
-
-
-PerAxis = Annotated[tuple[float, float, float], BeforeValidator(_per_axis)]
-"""One number for all axes, or three; a tuple of three either way."""
-
-
-def _slots(value: int) -> int:
-    if value > MOST_SLOTS:
-        raise ValueError(f"expected at most {MOST_SLOTS}")
+def _no_boolean(value: object) -> object:
+    """pydantic takes true for 1."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
     return value
 
 
-def _output_type(value: Any) -> str:
-    if value != "RAW":
-        raise ValueError('expected "RAW", the only kind of output')
-    return "RAW"
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _spread(value: object) -> object:
+    """A single value three times, once per axis."""
+    return [value] * 3 if isinstance(value, (int, float, str)) else value
+
+
+PerAxis = Annotated[tuple[Number, Number, Number], BeforeValidator(_spread)]
+"""One number for all axes, or three; becomes a tuple of three."""
+
+Port = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=65535)]
+Protocol = Annotated[Literal["http", "grpc"], BeforeValidator(_lower)]
+Slots = Annotated[PositiveInteger, Field(le=MOST_SLOTS)]
+
+_PER_AXIS = "a number, or 3 of them"
 
 
 class InfererArguments(Arguments):
     """`args` of an inferer; `roi` is another spelling of `roi_size`.
 
-    What belongs to which mode, and what it means: `inferers.modes`.
+    `inferers.modes` says which argument belongs to which mode, and what it means. A description is the end of the
+    message "expected …" for all mistakes in the argument.
     """
 
     model_name: Text | None = None
     model_version: Annotated[str | None, BeforeValidator(_version)] = None
     ip: Text | None = None
-    port: Annotated[int, BeforeValidator(_port)] | None = None
-    protocol: Annotated[Literal["http", "grpc"], BeforeValidator(_protocol)] | None = None
+    port: Port | None = Field(None, description="a port from 1 to 65535")
+    protocol: Protocol | None = Field(None, description='"HTTP" or "GRPC"')
     batch_size: PositiveInteger | None = None
     roi_size: Shape | None = None
-    mode: Annotated[Mode, BeforeValidator(_mode)] = "clara"
-    overlap: PerAxis | None = None
+    mode: Mode = "clara"
+    overlap: PerAxis | None = Field(None, description=_PER_AXIS)
     step_size: Number | None = None
-    blend: Annotated[Blend, BeforeValidator(_blend)] | None = None
-    sigma_scale: PerAxis | None = None
-    mirror_axes: Annotated[tuple[int, ...], BeforeValidator(_axes)] | None = None
+    blend: Blend | None = None
+    sigma_scale: PerAxis | None = Field(None, description=_PER_AXIS)
+    mirror_axes: tuple[StrictInt, ...] | None = Field(None, description="a list of axes, 0 (X), 1 (Y) or 2 (Z)")
     cval: Number | None = None
-    output_type: Annotated[Literal["RAW"], BeforeValidator(_output_type)] = "RAW"
-    slots: Annotated[PositiveInteger, AfterValidator(_slots)] | None = None
+    output_type: Literal["RAW"] = Field("RAW", description='"RAW", the only kind of output')
+    slots: Slots | None = None
     input_name: Text | None = None
     output_name: Text | None = None
 
 
 class InfererSpec(InfererArguments):
-    """The inferer as configured. None: the server's metadata or the settings decide.
+    """The inferer as configured; for None, the server's metadata or the settings decide.
 
     kind           "scan": windows; "simple": the whole volume in one request
     model_version  None for the latest
-    batch_size     windows per request; roi_size: window (X, Y, Z) in voxels
+    batch_size     windows per request
+    roi_size       window (X, Y, Z) in voxels
     """
 
     name: str
@@ -135,23 +108,24 @@ class InfererSpec(InfererArguments):
 
     @property
     def address(self) -> str | None:
-        """`host:port`, or None where no `ip` is given; the port defaults to that of the protocol."""
+        """`host:port`, or None without an `ip`; the port defaults to that of the protocol."""
         if self.ip is None:
             return None
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"{host}:{self.port or _DEFAULT_PORTS[self.protocol or 'http']}"
 
     def window_mode(self, override: str | None = None) -> WindowMode:
-        """How windows are laid; `override` is a mode that beats the configured one.
+        """Placement and weights of windows, in the mode `override` or the configured one.
 
-        Raises ConfigError where a configured setting does not belong to the mode, or the inferer has no windows.
+        Raises ConfigError if a configured setting does not belong to the mode, or if the inferer has no windows.
         """
-        given = {key: getattr(self, key) for key in _WINDOW_SETTINGS}
+        fields = self.model_dump()
+        values = {key: fields[key] for key in _WINDOW_SETTINGS}
         if self.kind == "simple":
             named = [f"--mode {override}"] if override else [f"mode {self.mode}"] if self.mode != "clara" else []
-            named += _without_effect("roi_size", self.roi_size, "batch_size", self.batch_size, "slots", self.slots)
-            self._refuse([*named, *(key for key, value in given.items() if value is not None)])
-        return window_mode(override or self.mode, given)
+            named += _without_effect({"roi_size": self.roi_size, "batch_size": self.batch_size, "slots": self.slots})
+            self._refuse([*named, *(key for key, value in values.items() if value is not None)])
+        return window_mode(override or self.mode, values)
 
     def check_options(
         self,
@@ -161,7 +135,7 @@ class InfererSpec(InfererArguments):
         batch_size: int | None = None,
         slots: int | None = None,
     ) -> None:
-        """ConfigError where options of the command line (None: not given) do not go with the inferer."""
+        """Raise ConfigError if options of the command line (None: not given) contradict the inferer."""
         try:
             self.window_mode(mode)
         except ConfigError as error:
@@ -169,7 +143,7 @@ class InfererSpec(InfererArguments):
                 raise
             raise ConfigError(f"--mode {mode}: {error.message}", remedy=error.remedy) from None
         if self.kind == "simple":
-            self._refuse(_without_effect("--roi", roi_size, "--batch-size", batch_size, "--slots", slots))
+            self._refuse(_without_effect({"--roi": roi_size, "--batch-size": batch_size, "--slots": slots}))
 
     def _refuse(self, named: list[str]) -> None:
         if named:
@@ -179,13 +153,16 @@ class InfererSpec(InfererArguments):
             )
 
 
-def _without_effect(*given: Any) -> list[str]:
-    """Of names and values in turn: those that a single request cannot follow. One window at a time is what it is."""
-    return [name for name, value in zip(given[::2], given[1::2], strict=True) if value not in (None, 1)]
+def _without_effect(values: Mapping[str, object]) -> list[str]:
+    """Names of values that a single request cannot follow; it is one window at a time, so 1 is accepted."""
+    return [name for name, value in values.items() if value not in (None, 1)]
 
 
 def inferer_spec(component: Component) -> InfererSpec:
-    """From `{"name": "TRTISScanWindowInferer", "args": {…}}`; ConfigError for anything else."""
+    """Make the specification from `{"name": "TRTISScanWindowInferer", "args": {…}}`.
+
+    Raises ConfigError for anything else.
+    """
     place = component.place
     kind = next((k for end, k in _KINDS.items() if component.label.endswith(end)), None)
     if kind is None or component.path:
@@ -200,7 +177,8 @@ def inferer_spec(component: Component) -> InfererSpec:
     return make_spec(component.label, kind, arguments, place / "args")
 
 
-def make_spec(name: str, kind: Kind, arguments: dict[str, Any], place: Place) -> InfererSpec:
+def make_spec(name: str, kind: Kind, arguments: Mapping[str, object], place: Place) -> InfererSpec:
+    """Check the arguments of an inferer; raises ConfigError."""
     checked = build(InfererArguments, InfererArguments, arguments, place, name)
     spec = InfererSpec(name=name, kind=kind, **checked.model_dump(exclude_none=True))
     try:

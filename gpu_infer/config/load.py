@@ -1,11 +1,13 @@
-"""`load_config`: from a config_inference.json to a `Config`."""
+"""Load a config_inference.json as a `Config`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from pydantic import JsonValue
 
 from gpu_infer.config.annotation_server import annotation_inferer
 from gpu_infer.config.components import Components
@@ -19,7 +21,7 @@ from gpu_infer.redaction import redact
 from gpu_infer.transforms.base import Load, Transform
 from gpu_infer.transforms.chain.checks import check
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _KNOWN = frozenset(
     {
@@ -37,10 +39,10 @@ T = TypeVar("T")
 
 
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read, expand from `environ`, build and check a configuration.
+    """Read a configuration, replace its variables from `environ`, build its components and check them.
 
-    Raises ConfigError: one line that names the file, the key, what was found and what was expected. Values of
-    environment variables are not part of it; the variables' names are.
+    Raises ConfigError: one line that names the file, the key, what was found and what was expected. It contains the
+    names of environment variables instead of their values.
     """
     try:
         return _load(path, environ)
@@ -53,7 +55,7 @@ def _load(path: Path, environ: Mapping[str, str]) -> Config:
     document = read_document(path)
     extra = {key: value for key, value in document.items() if key not in _KNOWN}
     for key in extra:
-        _log.info("%s: the key %r has no effect in inference", place.file, key)
+        log.info("%s: the key %r has no effect in inference", place.file, key)
     if "batch_size" in document and document["batch_size"] != 1:
         raise (place / "batch_size").error(
             f"expected 1, one volume per run, found {shown(document['batch_size'])}",
@@ -62,7 +64,7 @@ def _load(path: Path, environ: Mapping[str, str]) -> Config:
     components = Components(environ)
     pre = components.transforms(_required(document, "pre_transforms", place), place / "pre_transforms")
     post = components.transforms(_required(document, "post_transforms", place), place / "post_transforms")
-    names = _checked(place, check, pre, post)
+    names = _checked(place, lambda: check(pre, post))
     inferer = _inferer(document, place, components, pre)
     outputs, warnings = read_outputs(document, place, environ, names)
     config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings)
@@ -70,22 +72,24 @@ def _load(path: Path, environ: Mapping[str, str]) -> Config:
     return config
 
 
-def _required(document: dict[str, Any], key: str, place: Place) -> Any:
+def _required(document: dict[str, JsonValue], key: str, place: Place) -> JsonValue:
     if key not in document:
         raise (place / key).error("is missing", "list the components, or [] for none")
     return document[key]
 
 
-def _checked(place: Place, make: Callable[..., T], *args: Any) -> T:
-    """`make(*args)`, with the file in front of what it refuses: the chains must work together, whatever the volume."""
+def _checked(place: Place, make: Callable[[], T]) -> T:
+    """Call `make`, which checks that the chains work together for any volume; put the file's name into its errors."""
     try:
-        return make(*args)
+        return make()
     except ConfigError as error:
         prefix = "" if error.message.startswith(place.file) else f"{place.file}: "
         raise ConfigError(prefix + error.message, remedy=error.remedy) from None
 
 
-def _inferer(document: dict[str, Any], place: Place, components: Components, pre: tuple[Transform, ...]) -> InfererSpec:
+def _inferer(
+    document: dict[str, JsonValue], place: Place, components: Components, pre: tuple[Transform, ...]
+) -> InfererSpec:
     if "inferer" in document and "inference" in document:
         raise place.error('"inferer" and "inference" exclude each other', "keep one")
     if "inference" in document:

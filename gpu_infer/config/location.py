@@ -1,4 +1,4 @@
-"""Where in the configuration something stands, for errors that name the file and the key."""
+"""Places in a configuration file, for errors that name the file and the key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import JsonValue
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.redaction import template
@@ -14,7 +15,7 @@ from gpu_infer.redaction import template
 
 @dataclass(frozen=True)
 class Place:
-    """A file, as the user gave it, and a path of keys in it, such as `pre_transforms[2].args`."""
+    """A file, as the user named it, and a path of keys in it, such as `pre_transforms[2].args`."""
 
     file: str
     path: str = ""
@@ -26,14 +27,15 @@ class Place:
         return Place(self.file, f"{self.path}.{key}" if self.path else key)
 
     def error(self, text: str, remedy: str | None = None) -> ConfigError:
-        """`file: path: text`"""
+        """Make the ConfigError `file: path: text`."""
         return ConfigError(": ".join(part for part in (self.file, self.path, text) if part), remedy=remedy)
 
-    def expected(self, what: str, found: Any) -> ConfigError:
+    def expected(self, what: str, found: object) -> ConfigError:
+        """Make the ConfigError `file: path: expected …, found …`."""
         return self.error(f"expected {what}, found {shown(found)}")
 
-    def mapping(self, value: Any) -> dict[str, Any]:
-        """`value`, if it is a JSON object; null counts as an empty one."""
+    def mapping(self, value: JsonValue) -> dict[str, JsonValue]:
+        """`value` if it is a JSON object; null counts as an empty one. Raises ConfigError for anything else."""
         if value is None:
             return {}
         if not isinstance(value, dict):
@@ -41,15 +43,14 @@ class Place:
         return value
 
 
-def shown(value: Any) -> str:
-    """A value as JSON, cut to a line's length; variables of the environment by their names."""
+def shown(value: object) -> str:
+    """A value as JSON, cut to the length of a line; values of environment variables appear as `{NAME}`."""
     text = json.dumps(template(value), ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or nothing where no known word is close."""
-    known = list(known)
+    """The question `; did you mean "x"?`, or nothing if no known word is similar."""
     by_lower = {k.lower(): k for k in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return f'; did you mean "{by_lower[close[0]]}"?' if close else ""

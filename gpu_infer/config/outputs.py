@@ -1,12 +1,12 @@
-"""The writers of a configuration: which fields are written, and as what."""
+"""The writers of a configuration: the fields to write, and their dtypes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from gpu_infer.config.components import switch
 from gpu_infer.config.config import Output
@@ -15,19 +15,19 @@ from gpu_infer.config.variables import expand
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.chain.checks import FieldNames, check_outputs
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 OUTPUT_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
 DEFAULT_OUTPUT_DTYPE = "uint8"
 
 
 def read_outputs(
-    document: dict[str, Any], place: Place, environ: Mapping[str, str], names: FieldNames
+    document: dict[str, JsonValue], place: Place, environ: Mapping[str, str], names: FieldNames
 ) -> tuple[tuple[Output, ...], tuple[str, ...]]:
-    """One output per writer, or the result field where there is none; and warnings, one line each.
+    """The outputs, one per writer, or the result field if there is no writer; and warnings, one line each.
 
-    Only `args.field` and `args.dtype` of a writer have an effect. ConfigError that names the key, where a field holds
-    no labels at the end of the chain or is written twice, or a dtype is none of `OUTPUT_DTYPES`.
+    Only `args.field` and `args.dtype` of a writer have an effect. Raises ConfigError, which names the key, if a field
+    has no labels at the end of the chain, if a field is written twice, or if a dtype is not one of `OUTPUT_DTYPES`.
     """
     outputs: list[Output] = []
     warnings: list[str] = []
@@ -35,7 +35,7 @@ def read_outputs(
     for where, writer in writers:
         args = (where / "args").mapping(writer.get("args"))
         for key in args.keys() - {"dtype", "field"}:
-            _log.info("%s: %s.args.%s has no effect: the writer is always MetaImage", place.file, where.path, key)
+            log.info("%s: %s.args.%s has no effect: the writer is always MetaImage", place.file, where.path, key)
         field = _field(args, where / "args" / "field", environ, names)
         if field in [output.field for output in outputs]:
             raise (where / "args" / "field").error(
@@ -48,39 +48,39 @@ def read_outputs(
             warnings.append(f"{place.file}: {where.path}.args.dtype is missing: labels are written as {dtype}")
         outputs.append(Output(field, dtype))
     for (where, _), output in zip(writers, outputs, strict=True):
-        # each field is then part of a file's name: <name>.<field>.mhd
+        # With several outputs, each field is part of a file's name: <name>.<field>.mhd
         if len(outputs) > 1 and ("/" in output.field or not output.field.isprintable()):
             place = where / "args" / "field"
             raise place.error(f"{shown(output.field)} cannot be part of a file name", "give the field another name")
     return tuple(outputs), tuple(warnings)
 
 
-def _writers(document: dict[str, Any], place: Place) -> list[tuple[Place, dict[str, Any]]]:
-    """The writers with their keys; one without arguments where the file has none."""
+def _writers(document: dict[str, JsonValue], place: Place) -> list[tuple[Place, dict[str, JsonValue]]]:
+    """The enabled writers with their places; one without arguments if the file has none."""
     if "writers" in document and "writer" in document:
         raise place.error('"writers" and "writer" exclude each other', "keep one")
     if "writer" in document:
-        found = [(place / "writer", document["writer"])]
+        listed = [(place / "writer", document["writer"])]
     else:
         entries = document.get("writers", [])
         if not isinstance(entries, list):
             raise (place / "writers").expected("a list of components", entries)
-        found = [(place / "writers" / n, entry) for n, entry in enumerate(entries)]
-    writers = [(where, where.mapping(entry)) for where, entry in found]
+        listed = [(place / "writers" / n, entry) for n, entry in enumerate(entries)]
+    writers = [(where, where.mapping(entry)) for where, entry in listed]
     enabled = [
         (where, writer) for where, writer in writers if not switch(writer.get("disabled", False), where / "disabled")
     ]
-    return enabled or [(found[0][0] if found else place / "writers" / 0, {})]
+    return enabled or [(listed[0][0] if listed else place / "writers" / 0, {})]
 
 
-def _field(args: Mapping[str, Any], place: Place, environ: Mapping[str, str], names: FieldNames) -> str:
+def _field(args: Mapping[str, JsonValue], place: Place, environ: Mapping[str, str], names: FieldNames) -> str:
     if "field" not in args:
         return names.result
     field = expand(args["field"], environ, place)
     if not isinstance(field, str):
         raise place.expected("the name of a field", field)
     if names.kinds.get(field) == "scores":
-        return field  # what the chain leaves out is said of the chain, not of the writer
+        return field  # a chain that does not make labels of scores has its own error, which names the chain
     try:
         check_outputs(names, [field])
     except ConfigError as error:
@@ -88,7 +88,7 @@ def _field(args: Mapping[str, Any], place: Place, environ: Mapping[str, str], na
     return field
 
 
-def _dtype(value: Any, place: Place, environ: Mapping[str, str]) -> np.dtype[Any]:
+def _dtype(value: JsonValue, place: Place, environ: Mapping[str, str]) -> np.dtype[np.generic]:
     dtype = expand(value, environ, place)
     if not isinstance(dtype, str) or dtype not in OUTPUT_DTYPES:
         raise place.expected(f"one of {', '.join(OUTPUT_DTYPES)}", dtype)

@@ -1,10 +1,12 @@
-"""`{VAR}` in strings, filled from the environment."""
+"""`{VAR}` in strings, replaced from the environment."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import overload
+
+from pydantic import JsonValue
 
 from gpu_infer.config.location import Place
 from gpu_infer.redaction import hide_values
@@ -12,10 +14,17 @@ from gpu_infer.redaction import hide_values
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def expand(value: Any, environ: Mapping[str, str], place: Place) -> Any:
-    """`value` with every `{VAR}` in its strings (not in its keys) replaced.
+@overload
+def expand(value: str, environ: Mapping[str, str], place: Place) -> str: ...
+@overload
+def expand(value: dict[str, JsonValue], environ: Mapping[str, str], place: Place) -> dict[str, JsonValue]: ...
+@overload
+def expand(value: JsonValue, environ: Mapping[str, str], place: Place) -> JsonValue: ...
+def expand(value: JsonValue, environ: Mapping[str, str], place: Place) -> JsonValue:
+    """Replace every `{VAR}` in the strings of `value`, not in its keys.
 
-    ConfigError names an undefined one. Such a string is `redaction.Expanded`: messages show the variable's name.
+    A string with a variable becomes a `redaction.Expanded`, so that messages show the variable's name.
+    Raises ConfigError with the name of a variable that is not set.
     """
     if isinstance(value, str):
         values: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Where pip would look for packages on this machine: its environment variables and configuration files."""
+"""The package index that pip uses on this machine, from its environment variables and configuration files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import platformdirs
 
 PYPI = "https://pypi.org/simple/"
-# In pip's order of precedence, last wins; `download` is the command whose section applies beside [global].
+# In pip's order of precedence, the last one counts; [download] is the section of the command that pip would run.
 _SECTIONS = ("global", "download")
 # PIP_CERT is pip's own; the others are what its HTTP libraries and OpenSSL read.
 _CERT_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -22,7 +22,7 @@ _CERT_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 @dataclass(frozen=True)
 class PackageIndex:
-    """pip's settings that decide where a distribution comes from; no `index_urls` is pip's --no-index."""
+    """pip's settings for the source of a distribution; no `index_urls` corresponds to pip's --no-index."""
 
     index_urls: tuple[str, ...] = (PYPI,)
     find_links: tuple[str, ...] = ()
@@ -32,27 +32,27 @@ class PackageIndex:
 
     @classmethod
     def from_pip(cls, environ: Mapping[str, str] | None = None) -> PackageIndex:
-        """As pip itself would read it: files from the whole system to this environment, then PIP_* variables."""
+        """Read the settings as pip does: files from the whole system to this environment, then PIP_* variables."""
         env = os.environ if environ is None else environ
-        found: dict[str, str] = {}
+        options: dict[str, str] = {}
         for path in _files(env):
-            found.update(_read(path))
-        found.update({k[4:].lower().replace("_", "-"): v for k, v in env.items() if k.startswith("PIP_") and v})
-        urls = (found.get("index-url", PYPI), *found.get("extra-index-url", "").split())
-        cert = found.get("cert") or next((env[name] for name in _CERT_VARIABLES if env.get(name)), None)
+            options.update(_read(path))
+        options.update({k[4:].lower().replace("_", "-"): v for k, v in env.items() if k.startswith("PIP_") and v})
+        urls = (options.get("index-url", PYPI), *options.get("extra-index-url", "").split())
+        cert = options.get("cert") or next((env[name] for name in _CERT_VARIABLES if env.get(name)), None)
         return cls(
-            index_urls=() if _true(found.get("no-index")) else tuple(dict.fromkeys(urls)),
-            # pip ignores folders that do not exist, the library would refuse them.
+            index_urls=() if _true(options.get("no-index")) else tuple(dict.fromkeys(urls)),
+            # pip ignores folders that do not exist, unearth refuses them.
             find_links=tuple(
-                link for link in found.get("find-links", "").split() if "://" in link or Path(link).exists()
+                link for link in options.get("find-links", "").split() if "://" in link or Path(link).exists()
             ),
-            trusted_hosts=tuple(found.get("trusted-host", "").split()),
+            trusted_hosts=tuple(options.get("trusted-host", "").split()),
             cert=Path(cert) if cert else None,
-            timeout_s=_seconds(found.get("timeout") or found.get("default-timeout")),
+            timeout_s=_seconds(options.get("timeout") or options.get("default-timeout")),
         )
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Context that trusts `cert` (a bundle or a folder), None for the HTTP library's own choice."""
+        """Context that trusts `cert` (a bundle or a folder), None for the HTTP library's default."""
         if self.cert is None or not self.cert.exists():
             return None
         if self.cert.is_dir():
@@ -60,20 +60,20 @@ class PackageIndex:
         return ssl.create_default_context(cafile=str(self.cert))
 
     def described(self) -> str:
-        """The places, without user names and passwords."""
+        """The URLs, without user names and passwords."""
         return ", ".join(map(_without_secrets, (*self.index_urls, *self.find_links))) or "no index (PIP_NO_INDEX)"
 
 
 def _files(env: Mapping[str, str]) -> list[Path]:
-    chosen = env.get("PIP_CONFIG_FILE")
-    if chosen == os.devnull:
+    override = env.get("PIP_CONFIG_FILE")
+    if override == os.devnull:
         return []
     system = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf")]
     try:
         user = [Path("~/.pip/pip.conf"), Path(platformdirs.user_config_dir("pip", appauthor=False), "pip.conf")]
     except RuntimeError:  # a uid that has neither HOME nor a passwd entry
         user = []
-    files = [*system, *user, Path(sys.prefix, "pip.conf"), *([Path(chosen)] if chosen else [])]
+    files = [*system, *user, Path(sys.prefix, "pip.conf"), *([Path(override)] if override else [])]
     return [path if path.is_absolute() else Path(os.path.expanduser(path)) for path in files]  # noqa: PTH111
 
 

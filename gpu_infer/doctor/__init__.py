@@ -1,1 +1,1 @@
-"""What `gpu-infer doctor` checks: installation, folders, shared memory, GPU, server, leftovers."""
+"""The checks of `gpu-infer doctor`: installation, folders, shared memory, GPU, server, leftovers."""

@@ -12,7 +12,7 @@ from gpu_infer.system.folder_variables import KERNELS_VARIABLE, folder_refusals
 
 
 def check_caches(environ: Mapping[str, str]) -> list[Check]:
-    """The cache folder in force, and every variable that names no folder."""
+    """Check the cache folder in use, and every variable that does not name a folder."""
     refusals = folder_refusals(environ)
     checks = [Check("folders", "fail", error.message, error.remedy, error.exit_code) for error in refusals]
     refused = {error.message.partition(":")[0] for error in refusals}
@@ -22,5 +22,5 @@ def check_caches(environ: Mapping[str, str]) -> list[Check]:
         return checks
     try:
         return [*checks, check_writable("cache", cache_folder())]
-    except ConfigError as error:  # a run does without; the local Triton and the demo do not
+    except ConfigError as error:  # only the local Triton and the demo need it
         return [*checks, Check("cache", "warn", error.message, error.remedy)]

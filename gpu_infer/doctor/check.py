@@ -1,4 +1,4 @@
-"""One finding."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """`found` is one line, `remedy` what to do about a warning or failure; `exit_code` is a failure's."""
+    """A result: `found` is one line, `remedy` is for a warning or failure, `exit_code` for a failure."""
 
     name: str
     status: Status
@@ -20,5 +20,5 @@ class Check:
 
 
 def exit_code(checks: list[Check]) -> int:
-    """0 when nothing failed, else the exit code of the first failure."""
+    """0 if nothing failed, else the exit code of the first failure."""
     return next((check.exit_code for check in checks if check.status == "fail"), 0)

@@ -1,4 +1,4 @@
-"""Whether a local Triton finds the CUDA driver's library under the name that its Python backend opens."""
+"""Check that a local Triton can load the CUDA driver's library by the name that its Python backend opens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpu_infer.doctor.check import Check
 
 NAME = "libcuda.so"
 VERSIONED = "libcuda.so.1"
-"""What a driver installs; the name without the number comes with development packages."""
+"""The name that a driver installs; development packages add the one without the number."""
 _LOAD_S = 30.0
 
 _LOAD = """
@@ -22,7 +22,7 @@ print(next((line.split()[-1] for line in open("/proc/self/maps") if "/libcuda.so
 
 
 def check_driver_library(environment: Mapping[str, str]) -> list[Check]:
-    """One check on a host with a CUDA driver, none on another; `environment` is the server's."""
+    """One check on a host with a CUDA driver, none on another; `environment` is that of the server."""
     driver = _load(VERSIONED, environment)
     if driver is None:
         return []
@@ -40,7 +40,7 @@ def check_driver_library(environment: Mapping[str, str]) -> list[Check]:
 
 
 def _load(name: str, environment: Mapping[str, str]) -> Path | None:
-    """The file that the loader takes for the name; asked in a process that has the server's variables and no site."""
+    """The file that the loader finds for the name, in a process with the server's variables and without `site`."""
     try:
         answer = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _LOAD, name],

@@ -1,4 +1,4 @@
-"""All checks in the order in which trouble is looked for."""
+"""All checks, in the order of a search for a fault."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from gpu_infer.settings import Settings
 def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = False) -> list[Check]:
     """Check everything that a run with `settings` needs.
 
-    folders  which of "input", "output", "publish" and "logs" the user named: such an input is looked at, and such
-             a folder that cannot be used is a failure; with a default, which another host may lack, it is a warning
-    clean    remove what killed runs left in those folders, in shared memory and on the server
+    Args:
+        settings: those of the run.
+        folders: which of "input", "output", "publish" and "logs" the user named. Only then is the input checked, and
+            is a folder that cannot be used a failure; for a default, which may belong to another host, it is a warning.
+        clean: remove the remains of killed runs in those folders, in shared memory and on the server.
     """
     from gpu_infer.doctor.server import check_server
 
@@ -27,8 +29,7 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
     checks += [Check("settings", "warn", message, "keep one of them") for message in settings.warnings]
     if "input" in folders:
         checks.append(check_input(settings.input))
-    for name in ("output", "publish", "logs"):
-        path = getattr(settings, name)
+    for name, path in (("output", settings.output), ("publish", settings.publish), ("logs", settings.logs)):
         if path is None:
             continue
         check = check_writable(name, path)

@@ -1,4 +1,4 @@
-"""Whether the input can be read and the output be written."""
+"""Check that the input can be read and the output can be written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_input(path: Path) -> Check:
-    """The file that a run would choose."""
+    """Check the file that a run would choose."""
     from gpu_infer.volume.input_files import choose_input
 
     try:
@@ -26,7 +26,7 @@ def check_input(path: Path) -> Check:
 
 
 def check_writable(name: str, folder: Path) -> Check:
-    """Make a file in `folder`, or in the nearest folder above that exists, and take it away again."""
+    """Check a folder by a temporary file in it, or in the nearest parent that exists."""
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -46,7 +46,7 @@ def check_writable(name: str, folder: Path) -> Check:
 
 
 def check_unfinished(name: str, folder: Path, *, clean: bool) -> list[Check]:
-    """What runs that were killed while they wrote left in `folder`; no check where there is nothing."""
+    """Check `folder` for remains of runs that were killed while they wrote; no check if there are none."""
     from gpu_infer.writers.unfinished import clean as remove_unfinished
     from gpu_infer.writers.unfinished import find_unfinished
 

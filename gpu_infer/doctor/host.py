@@ -1,4 +1,4 @@
-"""Shared memory, main memory and the GPU of this host."""
+"""Checks of the shared memory and the GPU of this host."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from gpu_infer.errors import GpuInferError
 
 SHM = Path("/dev/shm")
 SHM_COMFORTABLE = 512 << 20
-"""Two slots of one 320×320×64 tile each take 150 MB; larger batches and more classes take more."""
+"""Two slots of one 320×320×64 window each take 150 MB; larger batches and more classes take more."""
 
 NVIDIA_SMI_SECONDS = 10
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def check_shared_memory(folder: Path = SHM) -> Check:
+    """Check that a run can use shared memory, and that there is enough of it."""
     name = "shared memory"
     remedy = "in a container: --shm-size=2g or --ipc=host; without it voxels travel inline, more slowly"
     if not os.access(folder, os.W_OK):
         return Check(name, "warn", f"{folder} cannot be written", remedy)
     usage = shutil.disk_usage(folder)
-    found = f"{folder}: {usage.free / 2**20:.0f} of {usage.total / 2**20:.0f} MiB free"
+    facts = f"{folder}: {usage.free / 2**20:.0f} of {usage.total / 2**20:.0f} MiB free"
     if usage.free < SHM_COMFORTABLE:
-        return Check(name, "warn", found, remedy)
-    return Check(name, "ok", found)
+        return Check(name, "warn", facts, remedy)
+    return Check(name, "ok", facts)
 
 
 def check_gpu() -> Check:
-    """The driver's view (nvidia-smi) and whether a run could use the GPU; having none is fine.
+    """Check the GPUs that nvidia-smi lists, and that a run can use one; a host without a GPU passes.
 
-    nvidia-smi numbers every card, CUDA those that CUDA_VISIBLE_DEVICES names, in its order.
+    nvidia-smi numbers all GPUs; CUDA numbers those that CUDA_VISIBLE_DEVICES names, in its order.
     """
     name = "gpu"
     program = shutil.which("nvidia-smi")
@@ -51,19 +52,19 @@ def check_gpu() -> Check:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Check(name, "warn", f"nvidia-smi did not answer: {error}", "check the driver")
     lines = (done.stdout or done.stderr).strip().splitlines()
-    found = lines[0] if lines else f"nvidia-smi ended with {done.returncode}"
+    facts = lines[0] if lines else f"nvidia-smi ended with {done.returncode}"
     if done.returncode != 0:
-        return Check(name, "warn", found, "check the driver, and --gpus all for a container")
+        return Check(name, "warn", facts, "check the driver, and --gpus all for a container")
     if len(lines) > 1:
-        found = "; ".join(f"{number}: {line}" for number, line in enumerate(lines))
+        facts = "; ".join(f"{number}: {line}" for number, line in enumerate(lines))
     if VISIBLE in os.environ:
-        found += f"; {VISIBLE}={os.environ[VISIBLE]}"
+        facts += f"; {VISIBLE}={os.environ[VISIBLE]}"
     if importlib.util.find_spec("cupy") is None:
-        return Check(name, "warn", f"{found}; cupy is not installed", "pip install 'gpu-infer[cuda12]' (or cuda13)")
+        return Check(name, "warn", f"{facts}; cupy is not installed", "pip install 'gpu-infer[cuda12]' (or cuda13)")
     from gpu_infer.backends.choose import choose_backend
 
     try:
         choose_backend("gpu")
     except GpuInferError as error:
-        return Check(name, "warn", f"{found}; {error.message}", error.remedy)
-    return Check(name, "ok", f"{found}; CuPy can use it")
+        return Check(name, "warn", f"{facts}; {error.message}", error.remedy)
+    return Check(name, "ok", f"{facts}; CuPy can use it")

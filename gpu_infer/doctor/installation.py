@@ -1,4 +1,4 @@
-"""Python, the packages that a run needs, and the packaged folders."""
+"""Checks of Python, the required packages and the packaged folders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ REQUIRED = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient",
 
 
 def check_python() -> Check:
+    """Report the version of Python."""
     return Check("python", "ok", f"{platform.python_version()} ({sys.executable})")
 
 
 def check_packages(names: tuple[str, ...] = REQUIRED) -> Check:
+    """Check that the required packages are installed."""
     versions, missing = [], []
     for name in names:
         try:
@@ -29,6 +31,7 @@ def check_packages(names: tuple[str, ...] = REQUIRED) -> Check:
 
 
 def check_resources() -> Check:
+    """Check that the packaged configuration and models exist."""
     try:
         folders = [str(resource_folder(name)) for name in ("config", "models")]
     except FileNotFoundError as error:

@@ -206,6 +206,22 @@ def test_demo_looks_for_the_input_before_it_installs_a_server(tmp_path: Path) ->
     assert done.stderr.startswith(f"gpu-infer: error: {tmp_path}/none.nii: no such file")
 
 
+def test_demo_without_its_extra_says_so_before_it_installs_a_server(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['unearth'] = None; from gpu_infer.cli.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "demo", "--output", str(tmp_path / "out")],
+        env={"PATH": "/usr/bin:/bin", "GPU_INFER_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("gpu-infer: error: demo CT: ")
+    assert 'pip install "gpu-infer[demo]"' in done.stderr
+    assert not list((tmp_path / "cache").glob("triton*"))
+
+
 def test_container_main_with_a_bad_environment() -> None:
     done = _gpu_infer(NVIDIA_CLARA_TRTISURI="http://triton:8000")
     assert done.returncode == 2

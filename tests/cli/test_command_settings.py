@@ -1,0 +1,78 @@
+"""Every option of a command arrives in its field of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gpu_infer.cli import execute as execution
+from gpu_infer.cli.main import app
+from gpu_infer.settings import Settings
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings of runs, which end at once."""
+    runs: list[Settings] = []
+
+    def execute(settings: Settings, *, debug: bool) -> None:
+        runs.append(settings)
+        raise typer.Exit(9)
+
+    monkeypatch.setattr(execution, "execute", execute)
+    return runs
+
+
+def invoke(*arguments: str, **environment: str) -> None:
+    assert CliRunner(env=environment).invoke(app, list(arguments)).exit_code == 9
+
+
+def test_every_option_of_run(executed: list[Settings], tmp_path: Path) -> None:
+    pem = tmp_path / "file.pem"
+    pem.write_text("X-Hospital: 1")
+    fields: dict[str, Any] = {
+        "input": Path("in.mhd"),
+        "output": Path("out"),
+        "publish": Path("pub"),
+        "publish_dialect": "both",
+        "logs": Path("logs"),
+        "config": Path("c.json"),
+        "triton_either": "host:1",
+        "control": "http",
+        "data": "inline",
+        "require": "inline",
+        "wait_s": 1.5,
+        "deadline_s": 2.5,
+        "device": "cpu",
+        "mode": "monai",
+        "model_name": "m",
+        "batch_size": 3,
+        "slots": 4,
+    }
+    options = {"triton_either": "triton", "wait_s": "wait", "deadline_s": "deadline", "model_name": "model"}
+    texts = [(f"--{options.get(name, name).replace('_', '-')}", str(value)) for name, value in fields.items()]
+    texts += [(f"--{name}", str(pem)) for name in ("tls-ca", "tls-cert", "tls-key", "headers")]
+    flags = ("--allow-foreign-data-files", "--preview", "--load", "--no-slab", "--roi", "4,5,6")
+    invoke("run", *(word for pair in texts for word in pair), *flags)
+    (settings,) = executed
+    assert {name: getattr(settings, name) for name in fields} == fields
+    assert (settings.allow_foreign_data_files, settings.preview, settings.load_model) == (True, True, True)
+    assert (settings.slab, settings.roi_size) == (False, (4, 5, 6))
+    assert (settings.access.ca, settings.access.certificate, settings.access.key) == (pem, pem, pem)
+    assert settings.access.headers == (("x-hospital", "1"),)
+
+
+def test_models_of_run(executed: list[Settings], tmp_path: Path) -> None:
+    invoke("run", "--triton", "local", "--models", str(tmp_path))
+    assert executed[0].local_models == tmp_path
+
+
+def test_an_option_overrides_its_variable(executed: list[Settings]) -> None:
+    invoke("run", NVIDIA_CLARA_INPUT="there", NVIDIA_CLARA_OUTPUT="results")
+    invoke("run", "--input", "here", NVIDIA_CLARA_INPUT="there")
+    assert [settings.input for settings in executed] == [Path("there"), Path("here")]
+    assert executed[0].output == Path("results")
