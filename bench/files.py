@@ -48,7 +48,7 @@ def run(path: Path | None, repeats: int, *, with_itk: bool = HAS_ITK, folder: Pa
     )
     if not with_itk:
         result.notes.append("SimpleITK is not installed: its rows, .mhd and .nrrd are left out.")
-        result.data["left"] = ["SimpleITK", "read .mhd", "read .nrrd"]
+        result.data["skipped"] = ["SimpleITK", "read .mhd", "read .nrrd"]
     groups: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for what, calls in _questions(volume, Path(scratch), with_itk).items():

@@ -99,7 +99,7 @@ def run(
         bandwidth = 2 * copied / statistics.median(clock.copy_seconds(copied) for _ in range(max(3, repeats)))
     floor = clock.floor_seconds(max(3, repeats))
     card = CardState(_bus_id(backend))
-    measured, left = _measure(backend, clock, stage, rows, card, repeats=repeats, ramp=min(ramp, RAMP_AGAIN_S))
+    measured, skipped = _measure(backend, clock, stage, rows, card, repeats=repeats, ramp=min(ramp, RAMP_AGAIN_S))
     result = Result(
         "kernels",
         f"Kernels on {'×'.join(map(str, shape))} int16, model's grid {'×'.join(map(str, stage.grid))}",
@@ -109,7 +109,7 @@ def run(
             f"Launch floor: {floor * 1e6:.1f} µs for a kernel with one value; per pair of events (event_pairs in the "
             "JSON) as much of a row's time is not the kernel's.",
             "GPU time, medians of CUDA events; bytes read and written counted once, whatever a peer moves in between.",
-            *(f"{name} left out: {why}" for name, why in left.items()),
+            *(f"{name} left out: {why}" for name, why in skipped.items()),
             *([] if card.reason is None else [f"Clocks and power left out: {card.reason}."]),
         ],
     )
@@ -141,7 +141,7 @@ def run(
             }
             for m in measured
         ],
-        "left": left,
+        "skipped": skipped,
         "card_missing": card.reason,
     }
     result.chart = Chart(groups, "% of the measured copy bandwidth", logarithmic=False)
@@ -160,7 +160,7 @@ def _measure(
     backend: Any, clock: Clock, stage: Scene, rows: list[Work], card: CardState, *, repeats: int, ramp: float
 ) -> tuple[list[Measured], dict[str, str]]:
     """(rows of the table; reasons by peer that has none). `ramp`: seconds of work for a card that was idle."""
-    others, left = peers(stage), {}
+    others, skipped = peers(stage), {}
     busy = rows[0].call
     measured = []
     for work in rows:
@@ -176,10 +176,10 @@ def _measure(
                 theirs = tuple(clock.seconds(call) for _ in range(1 + repeats))[1:]
                 state = card.sample(lambda call=call: clock.spin(call))
             except Exception as error:  # whatever a peer of another version raises is its row's fate, not ours
-                left[f"{name} ({work.name})"] = f"{type(error).__name__}: {error}".splitlines()[0]
+                skipped[f"{name} ({work.name})"] = f"{type(error).__name__}: {error}".splitlines()[0]
                 continue
             measured.append(Measured(work.name, name, theirs, work.nbytes, card=state))
-    return measured, left
+    return measured, skipped
 
 
 def _timed(clock: Clock, work: Work, repeats: int, wake: Callable[[], object]) -> tuple[list[float], list[str]]:

@@ -77,7 +77,7 @@ def run(tiles: int, *, json_everywhere: bool = False) -> None:
                     try:
                         row = _tiles(server, backend, control, data, shape, slots, tiles)
                     except GpuInferError as error:
-                        result.data.setdefault("left", {})[way] = str(error)
+                        result.data.setdefault("skipped", {})[way] = str(error)
                         break
                     rows.append({"tile": name, "way": way, **row})
                     result.rows.append(

@@ -145,7 +145,7 @@ def _bars(facts: dict[str, Any]) -> dict[str, float]:
 
 
 def _leave(result: Result, what: str) -> None:
-    result.data.setdefault("left", []).append(what)
+    result.data.setdefault("skipped", []).append(what)
     result.notes.append(f"Left out: {what}.")
 
 

@@ -228,7 +228,7 @@ class Check(Runner):
     def sanitizer(self) -> Outcome:
         """compute-sanitizer over tests of the contract: memcheck, then racecheck in the time that is left."""
         tool = self._tool("compute-sanitizer")
-        left = []
+        incomplete = []
         for check, share in (("memcheck", 0.5), ("racecheck", 1.0)):
             log = self.work / "logs" / f"sanitizer-{check}.log"
             log.unlink(missing_ok=True)
@@ -243,10 +243,10 @@ class Check(Runner):
                 first = findings["first"][0] if findings["first"] else f"in {log.name}"
                 raise Failed(f"{check}: {findings['errors']} errors, the first: {first}")
             if done is None:
-                left.append(f"{check}: ended at its limit, without an error until then")
+                incomplete.append(f"{check}: ended at its limit, without an error until then")
             elif done.returncode:
                 raise Failed(f"{check}: {last_line(done)}")
-        return {**self.measured, **({"left": left} if left else {})}
+        return {**self.measured, **({"incomplete": incomplete} if incomplete else {})}
 
     def counters(self) -> Outcome:
         """Nsight Compute's counters of every kernel of bench.kernels."""
@@ -265,7 +265,7 @@ class Check(Runner):
             raise Failed("no counters within the step's time" if done is None else last_line(done))
         if done is not None and done.returncode:
             raise Failed(last_line(done))
-        return {**self.measured, **({"left": ["ended at its limit"]} if done is None else {})}
+        return {**self.measured, **({"incomplete": ["ended at its limit"]} if done is None else {})}
 
     def _tool(self, name: str) -> str:
         """A profiler that can be used here, or Skipped."""

@@ -182,11 +182,11 @@ class Runner:
         failed = self.failed()
         parts = [f"FAILED: {', '.join(failed)}" if failed else "all passed"]
         skipped = [f"{name} ({s['why']})" for name, s in self.steps.items() if s["outcome"] == "skipped"]
-        left = [name for name, s in self.steps.items() if s.get("result", s).get("left")]
+        partial = [n for n, s in self.steps.items() if s.get("incomplete") or s.get("result", {}).get("skipped")]
         if skipped:
             parts.append(f"skipped: {', '.join(skipped)}")
-        if left:
-            parts.append(f'in part: {", ".join(left)} ("left" in the results says what)')
+        if partial:
+            parts.append(f'in part: {", ".join(partial)} ("incomplete" or "skipped" in the results says what)')
         return "; ".join(parts)
 
 

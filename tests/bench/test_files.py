@@ -35,7 +35,7 @@ def test_without_simpleitk_its_rows_are_left_out_and_named(tiny: None, tmp_path:
     assert sides["write labels"] == ["gpu_infer", "nibabel .nii", "nibabel .nii.gz"]
     assert "SimpleITK" not in {side for row in sides.values() for side in row}
     written = json.loads((tmp_path / "files.json").read_text(encoding="utf-8"))
-    assert written["left"] == ["SimpleITK", "read .mhd", "read .nrrd"]
+    assert written["skipped"] == ["SimpleITK", "read .mhd", "read .nrrd"]
     assert any("SimpleITK is not installed" in note for note in written["notes"])
 
 

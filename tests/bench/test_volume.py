@@ -47,7 +47,7 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     row = written["table"][0]
     assert (row["whole, ratio"], row["all but model, ratio"], row["labels equal"]) == ("1.0×", "1.0×", "")
     assert result.notes[-2:] == ["Left out: MONAI: --no-peers.", "The models compute on the CPU."]
-    assert written["left"] == ["MONAI: --no-peers"]
+    assert written["skipped"] == ["MONAI: --no-peers"]
 
 
 def test_shares_come_from_the_report() -> None:
@@ -143,7 +143,7 @@ def test_a_row_per_side_and_ratios(two_cases: Any) -> None:
     assert (theirs["whole, ratio"], theirs["all but model, ratio"]) == ("5.5×", "9.0×")
     assert (theirs["labels equal"], theirs["host"], theirs["GPU"]) == ("99.12%", "3 MiB", "")
     assert long["all but model, ratio"] == "400.0×"
-    assert "left" not in written
+    assert "skipped" not in written
     assert written["models_device"] == "gpu"
     assert written["cases"]["8×7×6"]["MONAI"]["agreement"] == {"equal_share": 0.9912, "dice": 0.98}
 
@@ -153,7 +153,7 @@ def test_a_side_that_does_not_fit_stands_in_the_table_and_the_bench_goes_on(two_
     table, written = two_cases(LeftOut(why), facts_of(4.0, 1.0))
     assert (table[2]["side"], table[2]["whole"], table[2]["infer"], table[2]["whole, ratio"]) == ("MONAI", why, "", "")
     assert table[5]["whole, ratio"] == "2.0×"
-    assert written["left"] == [f"MONAI, 8×7×6: {why}"]
+    assert written["skipped"] == [f"MONAI, 8×7×6: {why}"]
     assert f"Left out: MONAI, 8×7×6: {why}." in written["notes"]
     assert written["cases"]["8×7×6"]["MONAI"] == {"left_out": why}
 

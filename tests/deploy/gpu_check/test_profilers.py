@@ -119,7 +119,7 @@ def test_a_sanitizer_that_is_ended_says_so(check: Check, tmp_path: Path, monkeyp
     monkeypatch.setattr(Check, "seconds_left", lambda self: 1.0)
     step = answer(check, "sanitizer")
     assert step["outcome"] == "passed"
-    assert step["left"] == [
+    assert step["incomplete"] == [
         f"{name}: ended at its limit, without an error until then" for name in ("memcheck", "racecheck")
     ]
     assert "in part: sanitizer" in check.summary()

@@ -148,13 +148,12 @@ class Script:
     def __init__(self, folder: Path) -> None:
         self.work, self.results, self.installs = folder / "work", folder / "results", folder / "installs"
         root = folder / "made" / "gpu-bundle"
-        (root / "bench").mkdir(parents=True)
+        (root / "deploy" / "gpu_check").mkdir(parents=True)
         (root / "wheels").mkdir()
         (root / "wheels" / "some.whl").touch()
         (root / "manifest.json").write_text("{}")
-        for name in ("__init__.py", "gpu_results.py"):
-            shutil.copy(ROOT / "bench" / name, root / "bench")
-        (root / "bench" / "gpu_main.py").write_text(CHECK)
+        shutil.copy(ROOT / "deploy" / "gpu_check" / "results.py", root / "deploy" / "gpu_check")
+        (root / "deploy" / "gpu_check" / "main.py").write_text(CHECK)
         self.archive = folder / "gpu-bundle.tar.xz"
         with tarfile.open(self.archive, "w:xz") as tar:
             tar.add(root, root.name)
@@ -164,7 +163,7 @@ class Script:
 
     def start(self, *options: object) -> subprocess.Popen[str]:
         places = ["--work", self.work, "--results", self.results]
-        command = ["bash", ROOT / "bench" / "gpu_check.sh", self.archive, *places, *options]
+        command = ["bash", ROOT / "deploy" / "gpu_check" / "gpu_check.sh", self.archive, *places, *options]
         environment = dict(os.environ) | {"PYTHON": str(self.python), "PYTHONPATH": "/host/own"}
         return subprocess.Popen(
             list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
