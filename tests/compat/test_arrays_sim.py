@@ -180,7 +180,7 @@ def test_gradients_are_refused(backend: Any, torch: Any) -> None:
 
 
 def test_without_cupy_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [n for n in sys.modules if n.startswith("gpu_infer.backends.gpu.backend") or n == "cupy"]:
+    for name in [n for n in sys.modules if n.startswith("gpu_infer.backends.gpu") or n == "cupy"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cupy", None)
     for name in [n for n in vars(gpu_infer.backends) if n.startswith("gpu")]:
