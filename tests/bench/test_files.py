@@ -21,7 +21,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ct, "load", lambda path: small)
 
 
-def found(folder: Path) -> dict[str, list[str]]:
+def actual(folder: Path) -> dict[str, list[str]]:
     sides: dict[str, list[str]] = {}
     for row in json.loads((folder / "files.json").read_text(encoding="utf-8"))["table"]:
         sides.setdefault(row["what"], []).append(row["side"])
@@ -30,7 +30,7 @@ def found(folder: Path) -> dict[str, list[str]]:
 
 def test_without_simpleitk_its_rows_are_left_out_and_named(tiny: None, tmp_path: Path) -> None:
     files.run(None, 1, with_itk=False, folder=tmp_path)
-    sides = found(tmp_path)
+    sides = actual(tmp_path)
     assert list(sides) == [*READ, "write labels"]
     assert sides["write labels"] == ["gpu_infer", "nibabel .nii", "nibabel .nii.gz"]
     assert "SimpleITK" not in {side for row in sides.values() for side in row}
@@ -41,7 +41,7 @@ def test_without_simpleitk_its_rows_are_left_out_and_named(tiny: None, tmp_path:
 
 def test_with_it_all_formats_are_read(tiny: None, tmp_path: Path) -> None:
     files.run(None, 1, with_itk=True, folder=tmp_path)
-    sides = found(tmp_path)
+    sides = actual(tmp_path)
     assert list(sides) == [*READ, "read .mhd", "read .nrrd", "write labels"]
     assert all("SimpleITK" in row and "gpu_infer" in row for row in sides.values())
 

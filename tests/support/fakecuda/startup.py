@@ -1,8 +1,8 @@
 """Runs when an interpreter of the environment starts, as its sitecustomize: puts the fake driver in place.
 
-A library whose name is libcuda.so.1 is loaded before anything asks for that name. No search path changes, so that other
-programs, such as a local Triton, do not find it. Triton's process cannot open the fake's IPC handles; the memory behind
-them is a POSIX segment, which our client therefore registers as one.
+A library with the name libcuda.so.1 is loaded before any other code requests that name. No search path changes, so that
+other programs, such as a local Triton, do not load it. Triton's process cannot open the fake's IPC handles;
+their memory is a POSIX segment, which our client therefore registers as one.
 """
 
 from __future__ import annotations
