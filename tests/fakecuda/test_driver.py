@@ -18,7 +18,7 @@ from gpu_infer.backends.gpu.compile.source import MODULES
 pytestmark = pytest.mark.gpu
 
 MIB = 1 << 20
-TESTS = Path(__file__).resolve().parents[1]
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ print(waiting, *target.values)
     [("lazy", "1 7 7 7 7 7 7 7 7\n"), ("eager", "0 7 7 7 7 7 7 7 7\n"), ("null", "0 0 0 0 0 0 0 0 0\n")],
 )
 def test_a_mode_says_when_copies_run_and_whether_large_ones_do(mode: str, printed: str) -> None:
-    environ = {**os.environ, "FAKECUDA_MODE": mode, "PYTHONPATH": str(TESTS)}
+    environ = {**os.environ, "FAKECUDA_MODE": mode, "PYTHONPATH": str(SUPPORT)}
     done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=True, env=environ)
     assert done.stdout == printed
 
 
 def test_another_mode_is_refused() -> None:
-    environ = {**os.environ, "FAKECUDA_MODE": "late", "PYTHONPATH": str(TESTS)}
+    environ = {**os.environ, "FAKECUDA_MODE": "late", "PYTHONPATH": str(SUPPORT)}
     done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=False, env=environ)
     assert done.returncode != 0
     assert "FAKECUDA: FAKECUDA_MODE: found late, expected lazy, eager or null\n" in done.stderr
