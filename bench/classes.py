@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def run(depth: int = 400) -> None:
-    """Measure and publish bench/results/classes.json; RuntimeError where labels or memory are not as promised."""
+    """Measure and publish bench/results/classes.json; RuntimeError if labels or memory are not as expected."""
     with tempfile.TemporaryDirectory() as scratch, LocalServer([MODELS]) as server:
         folder = Path(scratch)
         config = folder / "config_inference.json"

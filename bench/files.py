@@ -2,7 +2,7 @@
 
 The same voxels as .nii.gz, .nii, .mhd and .nrrd, read by gpu_infer, nibabel, SimpleITK and MONAI (those that can);
 uint8 labels of that grid written as MetaImage by gpu_infer and SimpleITK and as NIfTI by nibabel. Without SimpleITK
-its rows and the formats that are read with it (.mhd, .nrrd) are left out.
+its rows and the formats that it reads (.mhd, .nrrd) are skipped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def run(path: Path | None, repeats: int, *, with_itk: bool = HAS_ITK, folder: Path = RESULTS) -> None:
-    """Measure and publish files.*; `with_itk` false: what needs SimpleITK is left out."""
+    """Measure and publish files.*; `with_itk` false: skip what needs SimpleITK."""
     volume = ct.load(path)
     result = Result(
         "files",
@@ -48,7 +48,7 @@ def run(path: Path | None, repeats: int, *, with_itk: bool = HAS_ITK, folder: Pa
     )
     if not with_itk:
         result.notes.append("SimpleITK is not installed: its rows, .mhd and .nrrd are left out.")
-        result.data["left"] = ["SimpleITK", "read .mhd", "read .nrrd"]
+        result.data["skipped"] = ["SimpleITK", "read .mhd", "read .nrrd"]
     groups: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for what, calls in _questions(volume, Path(scratch), with_itk).items():
@@ -97,7 +97,7 @@ def _write_by_nibabel(labels: Any, volume: Volume, file: Path) -> None:
 def _itk_image(file: Path) -> Any:
     import SimpleITK as sitk
 
-    sitk.ProcessObject.GlobalWarningDisplayOff()  # of NIfTI's header fields, which MetaImage has no place for
+    sitk.ProcessObject.GlobalWarningDisplayOff()  # of NIfTI's header fields, which MetaImage lacks
     return sitk.ReadImage(file)
 
 
@@ -136,7 +136,7 @@ def _by_itk(file: Path) -> Any:
 
 
 def touched(data: Any) -> Any:
-    """The largest value: a reader that maps the file has to have read it."""
+    """The largest value, so that a reader that maps the file has to read it."""
     return data.max()
 
 

@@ -1,6 +1,6 @@
 """How long from the model's scores to labels on the file's grid? `python -m bench.finish [--input CT]`.
 
-Argmax and the way back, ours beside MONAI's AsDiscreted and Invertd.
+Argmax and resampling to the file's grid, compared with MONAI's AsDiscreted and Invertd.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How near does each kernel come to the card's copy bandwidth? `python -m bench.kernels [--quick]`, on a GPU.
+"""How close is each kernel to the copy bandwidth of the GPU? `python -m bench.kernels [--quick]`, on a GPU.
 
-The card works for a while before anything is timed, so that its clocks are up. The bandwidth is measured first, with a
-copy within the device. Each kernel is timed by CUDA events, without the host's part of the launch; its bytes are
-counted once. What the smallest launch takes so measured stands above the rows: of a short kernel it is a part. Other
-packages do the same work next to it. `--once` runs every row once and times nothing, for a profiler.
+The GPU works before the first measurement, so that its clocks are up. The bandwidth is measured first, with a copy
+within the device. CUDA events time each kernel without the host's part of the launch; its bytes are counted once. The
+first row is the time of the smallest launch, which is part of the time of every short kernel. Other packages do the
+same work in the same run. `--once` runs every row once without timing, for a profiler.
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ QUICK: tuple[Shape, Shape] = ((256, 256, 128), (96, 96, 64))
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of every repeat; bytes moved, counted once; the kernels' modules (none of a peer), one per launch; pairs
-    of events that the seconds are the sum of; clocks and power during more of the same work."""
+    """One row.
+
+    seconds  of every repeat
+    nbytes   bytes moved, counted once
+    modules  modules of the kernels, one per launch; empty for a peer
+    pairs    pairs of events whose sum the seconds are
+    card     clocks and power during more of the same work
+    """
 
     row: str
     side: str
@@ -47,6 +53,21 @@ class Measured:
 
     def share(self, bandwidth: float) -> float:
         return self.nbytes / self.median / bandwidth
+
+    def data(self, bandwidth: float) -> dict[str, Any]:
+        """For the JSON."""
+        return {
+            "kernel": self.row,
+            "side": self.side,
+            "median_s": self.median,
+            "runs_s": self.seconds,
+            "bytes": self.nbytes,
+            "share": round(self.share(bandwidth), 4),
+            "modules": self.modules,
+            "launches": len(self.modules),
+            "event_pairs": self.pairs,
+            "card": self.card,
+        }
 
 
 def main() -> None:
@@ -90,7 +111,11 @@ def run(
     ramp: float = RAMP_S,
     folder: Path = RESULTS,
 ) -> list[Measured]:
-    """Measure and publish kernels.*; ResourceError where the device has too little memory."""
+    """Measure and publish kernels.*.
+
+    Raises:
+        ResourceError: the device has too little memory.
+    """
     clock = Clock(backend, lead, sweep)
     stage = scene(backend, shape, window)
     rows = works(stage)
@@ -99,7 +124,7 @@ def run(
         bandwidth = 2 * copied / statistics.median(clock.copy_seconds(copied) for _ in range(max(3, repeats)))
     floor = clock.floor_seconds(max(3, repeats))
     card = CardState(_bus_id(backend))
-    measured, left = _measure(backend, clock, stage, rows, card, repeats=repeats, ramp=min(ramp, RAMP_AGAIN_S))
+    measured, skipped = _measure(backend, clock, stage, rows, card, repeats=repeats, ramp=min(ramp, RAMP_AGAIN_S))
     result = Result(
         "kernels",
         f"Kernels on {'×'.join(map(str, shape))} int16, model's grid {'×'.join(map(str, stage.grid))}",
@@ -109,7 +134,7 @@ def run(
             f"Launch floor: {floor * 1e6:.1f} µs for a kernel with one value; per pair of events (event_pairs in the "
             "JSON) as much of a row's time is not the kernel's.",
             "GPU time, medians of CUDA events; bytes read and written counted once, whatever a peer moves in between.",
-            *(f"{name} left out: {why}" for name, why in left.items()),
+            *(f"{name} left out: {why}" for name, why in skipped.items()),
             *([] if card.reason is None else [f"Clocks and power left out: {card.reason}."]),
         ],
     )
@@ -126,22 +151,8 @@ def run(
         "window": stage.window,
         "copy_bandwidth_bytes_per_s": round(bandwidth),
         "launch_floor_s": floor,
-        "rows": [
-            {
-                "kernel": m.row,
-                "side": m.side,
-                "median_s": m.median,
-                "runs_s": m.seconds,
-                "bytes": m.nbytes,
-                "share": round(m.share(bandwidth), 4),
-                "modules": m.modules,
-                "launches": len(m.modules),
-                "event_pairs": m.pairs,
-                "card": m.card,
-            }
-            for m in measured
-        ],
-        "left": left,
+        "rows": [m.data(bandwidth) for m in measured],
+        "skipped": skipped,
         "card_missing": card.reason,
     }
     result.chart = Chart(groups, "% of the measured copy bandwidth", logarithmic=False)
@@ -159,8 +170,8 @@ def _bus_id(backend: Any) -> str:
 def _measure(
     backend: Any, clock: Clock, stage: Scene, rows: list[Work], card: CardState, *, repeats: int, ramp: float
 ) -> tuple[list[Measured], dict[str, str]]:
-    """(rows of the table; reasons by peer that has none). `ramp`: seconds of work for a card that was idle."""
-    others, left = peers(stage), {}
+    """(rows of the table, reasons by skipped peer). `ramp`: seconds of work for a card that was idle."""
+    others, skipped = peers(stage), {}
     busy = rows[0].call
     measured = []
     for work in rows:
@@ -175,17 +186,17 @@ def _measure(
                 clock.wake(busy, ramp)
                 theirs = tuple(clock.seconds(call) for _ in range(1 + repeats))[1:]
                 state = card.sample(lambda call=call: clock.spin(call))
-            except Exception as error:  # whatever a peer of another version raises is its row's fate, not ours
-                left[f"{name} ({work.name})"] = f"{type(error).__name__}: {error}".splitlines()[0]
+            except Exception as error:  # any error of a peer of another version skips its row only
+                skipped[f"{name} ({work.name})"] = f"{type(error).__name__}: {error}".splitlines()[0]
                 continue
             measured.append(Measured(work.name, name, theirs, work.nbytes, card=state))
-    return measured, left
+    return measured, skipped
 
 
 def _timed(clock: Clock, work: Work, repeats: int, wake: Callable[[], object]) -> tuple[list[float], list[str]]:
-    """(seconds of every repeat, modules of the kernels); a first time, which loads kernels and tables, not counted.
+    """(seconds of every repeat, modules of the kernels), without the first run, which loads kernels and tables.
 
-    wake  called after that first time, while the card may have waited for a compiler
+    wake  called after that first run, since the card may have been idle during a compilation
     """
     seconds: list[float] = []
     modules: list[str] = []

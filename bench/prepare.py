@@ -1,6 +1,6 @@
 """How long from the voxels in memory to the model's input? `python -m bench.prepare [--input CT]`.
 
-Orientation, resampling and intensity range, ours beside MONAI's, SciPy's zoom and PyTorch's interpolate.
+Orientation, resampling and intensity range, compared with MONAI, SciPy's zoom and PyTorch's interpolate.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def run(path: Path | None, repeats: int) -> None:
 
 
 def add_rows(result: Result, target: str, timings: Mapping[str, Timing], peaks: Mapping[str, Any]) -> None:
-    """One row per side, and the figures behind it under data[target]."""
+    """One row per side, and its figures under data[target]."""
     ours = timings[OURS].median
     for name, timing in timings.items():
         peak = peaks.get(name)

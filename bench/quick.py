@@ -1,6 +1,6 @@
 """The benches that take seconds to minutes, one after another: `make bench`, or `python -m bench.quick [--input CT]`.
 
-Left out is `bench.classes` (some minutes, 6 GiB). Ends with the README's measurements.
+Without `bench.classes` (some minutes, 6 GiB). Writes the README's measurements at the end.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def write() -> None:
-    """Put `section` between the README's two marks; RuntimeError where they are missing."""
+    """Put `section` between the README's two marks; RuntimeError if they are missing."""
     text = README.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)

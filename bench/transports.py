@@ -1,8 +1,8 @@
-"""How long for a tile to the server and back? `python -m bench.transports [--tiles N]`.
+"""How long does a window take to the server and back? `python -m bench.transports [--tiles N]`.
 
-A real Triton on this machine serves a model that computes next to nothing (bench/models/tile, on a GPU
-bench/models_gpu/tile; one channel in, two out). Every way of the voxels that the client knows, beside Triton's JSON; 1,
-2 and 4 requests in flight. Slots are filled and answers taken as the operator does it, on the GPU where there is one.
+A real Triton on this machine serves a model that computes almost nothing (bench/models/tile, on a GPU
+bench/models_gpu/tile; one channel in, two out). Every transport of the client, and Triton's JSON; 1, 2 and 4 requests
+in flight. The operator's own functions fill slots and blend answers, on the GPU if there is one.
 """
 
 from __future__ import annotations
@@ -30,11 +30,17 @@ from gpu_infer.triton.transport import open_transport
 MODEL = "tile"
 Shape = tuple[int, int, int]
 TILES: tuple[Shape, ...] = ((64, 64, 64), (128, 128, 128), (320, 320, 64))
-WAYS = (("http", "inline"), ("grpc", "inline"), ("http", "system_shm"), ("grpc", "system_shm"), ("grpc", "cuda_shm"))
+TRANSPORTS = (
+    ("http", "inline"),
+    ("grpc", "inline"),
+    ("http", "system_shm"),
+    ("grpc", "system_shm"),
+    ("grpc", "cuda_shm"),
+)
 IN_FLIGHT = (1, 2, 4)
 CORNER = (0, 0, 0)
 JSON_LIMIT = 64**3
-"""Voxels up to which JSON is timed unless asked for more: 320×320×64 takes a quarter of a minute a tile."""
+"""Voxels up to which JSON is timed without --json-everywhere: a tile of 320×320×64 takes a quarter of a minute."""
 
 
 def main() -> None:
@@ -71,13 +77,13 @@ def run(tiles: int, *, json_everywhere: bool = False) -> None:
                 groups[name]["HTTP, JSON"] = latency
                 rows.append({"tile": name, "way": "HTTP, JSON", "in_flight": 1, "latency_s": latency})
                 result.rows.append([name, "HTTP, JSON", "1", seconds(latency), f"{1 / latency:.2f}", "", ""])
-            for control, data in WAYS:
+            for control, data in TRANSPORTS:
                 way = f"{control}, {data}"
                 for slots in IN_FLIGHT:
                     try:
                         row = _tiles(server, backend, control, data, shape, slots, tiles)
                     except GpuInferError as error:
-                        result.data.setdefault("left", {})[way] = str(error)
+                        result.data.setdefault("skipped", {})[way] = str(error)
                         break
                     rows.append({"tile": name, "way": way, **row})
                     result.rows.append(
@@ -161,7 +167,7 @@ def _stream(ring: SlotRing, backend: Backend, tile: Any, sums: RollingSums, tile
             drain()
         slot = ring.acquire()
         backend.gather(tile, [CORNER], slot.input, 0.0)
-        backend.fence()  # behind the blend of the slot's last answer too
+        backend.fence()  # after the blend of the slot's last answer, too
         waiting.append((slot, time.perf_counter()))
         ring.submit(slot, 1)
     while waiting:
@@ -181,8 +187,8 @@ def _json(url: str, shape: Shape, tiles: int) -> float:
         began = time.perf_counter()
         tensor = triton.InferInput("NV_MODEL_INPUT", list(values.shape), "FP32")
         tensor.set_data_from_numpy(values, binary_data=False)
-        wanted = triton.InferRequestedOutput("NV_MODEL_OUTPUT", binary_data=False)
-        client.infer(MODEL, [tensor], outputs=[wanted]).as_numpy("NV_MODEL_OUTPUT")
+        output = triton.InferRequestedOutput("NV_MODEL_OUTPUT", binary_data=False)
+        client.infer(MODEL, [tensor], outputs=[output]).as_numpy("NV_MODEL_OUTPUT")
         spent.append(time.perf_counter() - began)
     client.close()
     return statistics.median(spent)

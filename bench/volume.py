@@ -1,10 +1,10 @@
-"""Where does the time of a whole run go, and the memory? `python -m bench.volume [--device gpu] [--quick]`.
+"""Which stages use the time and memory of a whole run? `python -m bench.volume [--device gpu] [--quick]`.
 
-The operator and MONAI from file to file on phantoms of five sizes, with the same Triton and models that compute next
-to nothing (bench/models, on a GPU bench/models_gpu): 1 mm grid, windows, labels back on the file's grid; the last case
-has 105 classes. A side of a case is a process of its own that runs it twice: the second run is a case after another,
-the first, counted from the start of the process, a job of one volume. The operator sends the windows of its mode clara
-through shared memory, MONAI those of an overlap of 0.25 inside gRPC requests.
+The operator and MONAI process phantoms of five sizes from file to file, with the same Triton and models that compute
+almost nothing (bench/models, on a GPU bench/models_gpu): 1 mm grid, windows, labels on the file's grid; the last case
+has 105 classes. One process per side and case runs it twice: the second run measures a case in a series; the first,
+timed from the start of the process, a job of one volume. The operator sends the windows of its mode clara through
+shared memory, MONAI those of an overlap of 0.25 inside gRPC requests.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ NOTES = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.volume", description=__doc__)
-    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
     parser.add_argument("--quick", action="store_true", help="the first two cases only")
     parser.add_argument("--shape", type=int, nargs=3, metavar="N", help="one phantom of these voxels instead")
     parser.add_argument(
         "--peers",
         action=argparse.BooleanOptionalAction,
-        help="MONAI beside the operator; default: where it is installed",
+        help="compare with MONAI; default: if it is installed",
     )
     arguments = parser.parse_args()
     try:
         device = choose_backend(arguments.device or "auto").name
-        given = (Case(tuple(arguments.shape)),) if arguments.shape else QUICK if arguments.quick else CASES
-        run(device, given, peers=arguments.peers)
+        cases = (Case(tuple(arguments.shape)),) if arguments.shape else QUICK if arguments.quick else CASES
+        run(device, cases, peers=arguments.peers)
     except (GpuInferError, CaseFailed, PeerMissing) as error:
         sys.exit(f"bench.volume: {error}")
 
@@ -73,15 +73,15 @@ def run(
     free: int | None = None,
     folder: Path = RESULTS,
 ) -> Result:
-    """Measure and publish volume.*; what there is after every side, so that a run that is ended leaves that much.
+    """Measure and publish volume.*; the results so far after every side, in case the run is ended.
 
-    peers  MONAI's side: True, False, or None where it is installed
-    free   bytes that the host counts as having free for MONAI's side; None asks it
+    peers  MONAI's side: True, False, or None: if it is installed
+    free   free bytes of the host for MONAI's side; None measures them
     """
     result = Result("volume", f"Whole runs from file to file, {device}", COLUMNS, notes=list(NOTES))
     result.data["cases"] = {}
     if (absent := why_left_out(device, peers)) is not None:
-        _leave(result, f"{MONAI}: {absent}")
+        _skip(result, f"{MONAI}: {absent}")
     groups: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch, served(choose_backend(device)) as (server, note):
         result.notes.append(note)
@@ -97,13 +97,13 @@ def run(
             _keep(result, folder)
             if absent is None:
                 try:
-                    found, others = monai_side(case, source, theirs, device, server.grpc, roi, free=free)
+                    measured, others = monai_side(case, source, theirs, device, server.grpc, roi, free=free)
                 except LeftOut as reason:
-                    _leave(result, f"{MONAI}, {case.name}: {reason}")
+                    _skip(result, f"{MONAI}, {case.name}: {reason}")
                     sides[MONAI] = {"left_out": str(reason)}
                     result.rows.append([case.name, MONAI, str(reason), *[""] * (len(COLUMNS) - 3)])
                 else:
-                    sides[MONAI] = found | {"agreement": agreement(labels, others, case.shape)}
+                    sides[MONAI] = measured | {"agreement": agreement(labels, others, case.shape)}
                     result.rows += [
                         _row(case, MONAI, sides[MONAI], facts),
                         _row(case, MONAI, first_case(sides[MONAI]), start),
@@ -119,7 +119,7 @@ def run(
 
 
 def _row(case: Case, side: str, facts: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    """One line of the table; a first run that counts says so beside the side's name."""
+    """One line of the table; the name of a side whose first run counts has a note."""
     device, equal = facts["peak_device_bytes"], facts.get("agreement", {}).get("equal_share")
     return [
         case.name,
@@ -138,14 +138,14 @@ def _row(case: Case, side: str, facts: dict[str, Any], ours: dict[str, Any]) -> 
 
 
 def _bars(facts: dict[str, Any]) -> dict[str, float]:
-    """Seconds of the stages, of the model and of all but it; a logarithmic axis has no place for none."""
+    """Seconds of the stages, of the model and of all but it; without zeros, which a logarithmic axis cannot show."""
     drawn = {name: facts["stages"][name] for name in STAGES}
     drawn |= {"model": facts["model_s"], "all but model": facts["rest_s"]}
     return {name: value for name, value in drawn.items() if value > 0}
 
 
-def _leave(result: Result, what: str) -> None:
-    result.data.setdefault("left", []).append(what)
+def _skip(result: Result, what: str) -> None:
+    result.data.setdefault("skipped", []).append(what)
     result.notes.append(f"Left out: {what}.")
 
 

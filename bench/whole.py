@@ -1,8 +1,8 @@
-"""The whole job beside MONAI's: `python -m bench.whole [--input CT]`.
+"""How long does a whole run take, compared with MONAI? `python -m bench.whole [--input CT]`.
 
 The lung demo from file to file with one and the same Triton: our operator, MONAI with Triton's HTTP client as MONAI
-Deploy uses it, MONAI with gRPC. Each run is a process of its own, from its start to its end, imports included. What the
-server says it spent in the model is taken off for the second ratio, reading the file as well for the third.
+Deploy uses it, MONAI with gRPC. Each run is one process, timed from its start to its end with its imports. The
+second ratio is without the server's time in the model, the third also without reading the file.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def main() -> None:
 
 
 def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
-    """Measure and publish bench/results/whole.*; the table goes into the README as it is.
+    """Measure and publish bench/results/whole.*; the README shows the table unchanged.
 
     The operator is the command `operator`, by default that of this environment, whose SciPy and pydicom it then
-    imports: Numba and nibabel do so where they find them. MONAI's sides are left out where it is not installed.
+    imports: Numba and nibabel import them if they are installed. Without MONAI, its sides are skipped.
     """
     sides = {side: title for side, title in SIDES.items() if side == "operator" or find_spec("monai") is not None}
     command = [str(operator)] if operator is not None else [sys.executable, "-m", "gpu_infer"]
@@ -138,8 +138,8 @@ def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalSe
 
 def _reported(output: Path) -> dict[str, Any]:
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    kept = {key: report[key] for key in ("stages", "versions")}
-    return {**kept, "labels": report["output"]["mhd"], "peak_bytes": report["peak_rss_bytes"]}
+    facts = {key: report[key] for key in ("stages", "versions")}
+    return {**facts, "labels": report["output"]["mhd"], "peak_bytes": report["peak_rss_bytes"]}
 
 
 def _array(path: str) -> Any:

@@ -1,1 +1,1 @@
-"""Time of every row of bench.kernels as counted instructions and bytes predict it; nothing here is measured."""
+"""Predicts the time of every row of bench.kernels from counts of instructions and bytes, without measuring."""

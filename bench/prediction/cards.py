@@ -1,4 +1,4 @@
-"""What a prediction has to know of a card."""
+"""The properties of a GPU that a prediction needs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Card:
 
     @property
     def issue_rate(self) -> float:
-        """Warp instructions per second: four schedulers per multiprocessor, one instruction a clock each."""
+        """Warp instructions per second: four schedulers per multiprocessor, one instruction per clock each."""
         return 4 * self.multiprocessors * self.clock
 
 

@@ -1,4 +1,4 @@
-"""Rows on a card: counted instructions times trip counts, and the time that they, the bytes or the latency ask for."""
+"""Rows on a card: counted instructions times trip counts, and the time that they, the bytes or the latency need."""
 
 from __future__ import annotations
 

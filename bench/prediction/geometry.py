@@ -1,4 +1,4 @@
-"""Arrays of bench.kernels' scene as shapes and strides alone, and what tiles over them count up to."""
+"""Shapes and strides of the arrays in bench.kernels' scene, and counts of tiles over them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _strided(shape: tuple[int, ...], steps: tuple[int, ...], kind: DTypeLike) ->
 
 @dataclass(frozen=True)
 class Geometry:
-    """shape of the file's grid, grid of the model's, window: as bench.kernels takes them."""
+    """shape of the file's grid, grid of the model's, window: as in bench.kernels."""
 
     shape: Shape
     grid: Shape
@@ -74,7 +74,7 @@ def _tables(make: Any, old: Shape, new: Shape) -> Tables:
 
 @dataclass(frozen=True)
 class TileCounts:
-    """Sums over the tiles of one launch that stages planes; `walk` says how it is launched.
+    """Sums over the tiles of one launch that stages planes; `walk` is its launch.
 
     planes    inputs of (p, q) under each block of p and q
     depth     outputs along o, `between` of them with a weight

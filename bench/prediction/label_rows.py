@@ -29,7 +29,7 @@ ENDS_PER_PACK = 3.5
 lane has an end in nearly every word."""
 
 FACES, FACE_TURNS = 3, 5
-"""Neighbours of lower index that share a face, and turns of the loop over lines of neighbours that finds them."""
+"""Neighbours of lower index that share a face, and turns of the loop over lines of neighbours."""
 
 
 def label_rows(g: Geometry) -> list[Row]:
@@ -125,7 +125,7 @@ def _histogram(labels: int) -> Launch:
 
 
 def _lookup(labels: int) -> tuple[Launch, ...]:
-    """One line without gaps, cut into rows; the rest is a row of its own."""
+    """One line without gaps, cut into rows; the rest is another row."""
     kernel = "lookup_packs_u1"
     rows = labels // ROW if labels >= 2 * ROW else 0
     launches = []

@@ -9,7 +9,7 @@ from bench.sass.hot_loops import HotLoop
 
 @dataclass(frozen=True)
 class Part:
-    """`items`: how often a warp does what an item of `loop` is, in the whole launch; `outer`: turns of the enclosing
+    """`items`: how often a warp processes an item of `loop` in the whole launch; `outer`: turns of the enclosing
     loops, summed over warps, the outermost loop first (0: counted by another part)."""
 
     loop: HotLoop
@@ -22,7 +22,7 @@ class Launch:
     """blocks of `threads`, with `shared` dynamic bytes each.
 
     early    nearly all threads leave at once
-    through  as that of a hot loop, for the path from the kernel's begin to its end
+    through  as that of a hot loop, for the path from the kernel's start to its end
     """
 
     kernel: str
@@ -46,7 +46,7 @@ class Launch:
 class Row:
     """nbytes are those of bench.kernels; `read` those of them that are read; outputs: values written, or counted.
 
-    in_flight  bytes of one thread's loads that are under way together
+    in_flight  bytes of one thread's loads in flight together
     """
 
     name: str

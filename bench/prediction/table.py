@@ -43,7 +43,7 @@ COLUMNS = (
 
 
 def all_rows(shape: Shape, window: Shape, multiprocessors: int) -> list[Row]:
-    """The rows of bench.kernels in its order, as a card with so many multiprocessors gets them."""
+    """The rows of bench.kernels in its order, with the launches of a card with that many multiprocessors."""
     geometry = Geometry.of(shape, window)
     return [*voxel_rows(geometry, multiprocessors), *window_rows(geometry), *label_rows(geometry)]
 
@@ -113,7 +113,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def notes(version: str, *, compared: bool = False) -> str:
-    """What the table's numbers mean, as a paragraph; `compared` with those of earlier kernels."""
+    """A paragraph with the meaning of the table's numbers; `compared` with those of earlier kernels."""
     cards = " and ".join(_described(card) for card in CARDS)
     return (
         "Predicted, not measured: `python -m bench.machine_code --predict` counts the instructions of the hot loops in "
@@ -133,7 +133,7 @@ def _described(card: Card) -> str:
 
 
 def write_readme(text: str, path: Path = README) -> None:
-    """Put `text` between the two marks; RuntimeError if they are missing."""
+    """Write `text` between the two marks; RuntimeError if they are missing."""
     content = path.read_text(encoding="utf-8")
     head, begin, rest = content.partition(BEGIN)
     _, end, tail = rest.partition(END)

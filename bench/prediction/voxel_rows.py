@@ -79,7 +79,7 @@ def _prepare(g: Geometry) -> Launch:
 
 
 def _turn(g: Geometry) -> Launch:
-    """A turn of the loop over planes is all that is done for 64 x 64 voxels; smaller tiles have loops of their own."""
+    """One turn of the loop over planes processes 64 x 64 voxels; smaller tiles have separate loops."""
     kernel, (p, o, q) = "turn_tile_i2_f4", g.shape
     of_p, of_q = _tiles(p), _tiles(q)
     tiles = [(high, wide) for high in of_p for wide in of_q]
@@ -116,7 +116,7 @@ def _convert(g: Geometry) -> Launch:
 
 
 def _walk_rows(kernel: str, reads: str, *, rows: int, length: int, axes: int) -> Launch:
-    """Rows in pieces, of which a warp has one; the number of a row is taken apart along the `axes` before the last."""
+    """Rows in pieces, one per warp; the number of a row is split along the `axes` before the last."""
     pieces = [min(ARRAY_COLUMNS, length - begin) for begin in range(0, length, ARRAY_COLUMNS)]
     turns = rows * sum(-(-size // (UNDER_WAY * LANES)) for size in pieces)
     blocks = -(-rows * len(pieces) // ARRAY_WARPS)

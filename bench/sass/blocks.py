@@ -12,7 +12,7 @@ _JUMPS = {"BRA", "BRX", "JMP"}
 
 @dataclass
 class Block:
-    """Instructions begin … end - 1 and the blocks that may follow; `exits` if the kernel may end behind it."""
+    """Instructions begin … end - 1 and the blocks that may follow; `exits` if the kernel may end after it."""
 
     begin: int
     end: int

@@ -22,7 +22,7 @@ _MAX_THREADS, _FRAME_SIZE, _CBANK_PARAM_SIZE, _REGISTER_COUNT = 0x05, 0x11, 0x19
 @dataclass(frozen=True)
 class Function:
     """registers per thread; stack (bytes per thread) and parameters in bytes; instructions of 16 bytes each, padding
-    included; threads of a block, as the source's launch bounds state them (0: they do not)."""
+    included; threads of a block, of the source's launch bounds (0: it has none)."""
 
     name: str
     registers: int

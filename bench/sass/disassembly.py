@@ -34,7 +34,7 @@ class Instruction:
 
 @dataclass
 class Code:
-    """Instructions of one kernel with its subroutines behind; labels are indices of instructions.
+    """Instructions of one kernel, then of its subroutines; labels are indices of instructions.
 
     subroutines  label → index of the first instruction, in order of place
     """

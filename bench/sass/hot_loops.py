@@ -26,8 +26,8 @@ class HotLoop:
 
     event       pattern of the class of instructions that every item has, "STG" or "STS.32", see `mix.group`
     item_bytes  bytes that one item moves by them, per thread; 0: an item is one such instruction
-    loads       LDG instructions per item, if that tells variants apart
-    depth       of the loop, 1 for one that is in no other, if that tells variants apart
+    loads       LDG instructions per item, if that distinguishes variants
+    depth       of the loop, 1 for an outermost one, if that distinguishes variants
     through     pattern of the classes or opcodes of which the path through the loop has the most, if not of all loads
                 and stores: it chooses the cases of a switch
     """
@@ -48,7 +48,7 @@ class HotLoop:
         return f"{self.kernel}: {event}{size}{variant}"
 
     def turn(self, code: Code, loop: Loop) -> list[Instruction]:
-        """Instructions of one turn of `loop` on the path that is asked for."""
+        """Instructions of one turn of `loop` on the path that `hot` names."""
         if not self.through:
             return loop.path
         return turn_of(code, loop, partial(matches, self.through))

@@ -1,4 +1,4 @@
-"""Everything that is known of one compiled kernel: its resources, instructions and loops."""
+"""One compiled kernel: its resources, instructions and loops."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ def turn_of(code: Code, loop: Loop, seeks: Callable[[Instruction], bool] | None)
 
 
 def straight_path(code: Code, seeks: Callable[[Instruction], bool] | None = is_access) -> list[Instruction]:
-    """What every thread executes outside of loops, on the path from the kernel's begin to its end that `best_path`
-    finds."""
+    """What every thread executes outside of loops, on the path from the kernel's start to its end that
+    `best_path` finds."""
     blocks = blocks_of(code)
     path = best_path(code, blocks, 0, range(len(blocks)), None, seeks)
     looping = frozenset().union(*(loop.blocks for loop in loops_of(code)))

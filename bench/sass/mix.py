@@ -1,4 +1,4 @@
-"""Instructions by class: what a reader wants to know of a loop."""
+"""Instructions of a loop by class."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def width(instruction: Instruction) -> int:
 
 
 def group(instruction: Instruction) -> str:
-    """Class of one instruction; "integer" of all that has none of its own. Moves by IMAD are integer, too."""
+    """Class of one instruction; "integer" for all without another class. Moves by IMAD are integer, too."""
     name = instruction.name
     if name in _MEMORY:
         return f"{name}.{width(instruction)}"
@@ -44,6 +44,6 @@ def group(instruction: Instruction) -> str:
 
 
 def count(instructions: Iterable[Instruction]) -> dict[str, int]:
-    """Class → instructions, the most frequent first; the padding behind a kernel is left out."""
+    """Class → instructions, the most frequent first; without the padding after a kernel."""
     classes = Counter(group(instruction) for instruction in instructions if instruction.name != "NOP")
     return dict(classes.most_common())

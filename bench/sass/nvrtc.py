@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-# CUDA major version → where its wheel keeps the library, below the namespace package `nvidia`.
+# CUDA major version → folder of the library in its wheel, below the namespace package `nvidia`.
 LIBRARIES = {12: "cuda_nvrtc/lib/libnvrtc.so.12", 13: "cu13/lib/libnvrtc.so.13"}
 
 # The assembler's report, one block per kernel, after `Function properties for NAME`; device functions that were not
@@ -28,7 +28,7 @@ _SHARED = re.compile(r"(\d+) bytes smem")
 
 @dataclass
 class Resources:
-    """What one kernel takes: local memory, spills (bytes per thread), registers, static shared memory (bytes)."""
+    """Resources of one kernel: local memory, spills (bytes per thread), registers, static shared memory (bytes)."""
 
     stack: int = 0
     spill_stores: int = 0
@@ -39,7 +39,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Compiled:
-    """`cubin` is empty where `ok` is not set; `log` holds the compiler's and the assembler's words."""
+    """`cubin` is empty if `ok` is false; `log` has the messages of the compiler and the assembler."""
 
     ok: bool
     log: str
@@ -56,7 +56,7 @@ def library(major: int) -> Path | None:
 
 
 class Nvrtc:
-    """One NVRTC. `version` is (major, minor); `build` tells one library file from another."""
+    """One NVRTC. `version` is (major, minor); `build` identifies the library file."""
 
     def __init__(self, path: Path) -> None:
         # RTLD_LOCAL, the default: two versions live in one process without meeting.
@@ -64,17 +64,17 @@ class Nvrtc:
         major, minor = ctypes.c_int(), ctypes.c_int()
         self._call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
         self.version = (major.value, minor.value)
-        found = path.stat()
-        self.build = f"{path.name} {found.st_size} {found.st_mtime_ns}"
+        status = path.stat()
+        self.build = f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
     def compile(self, source: str, name: str, options: Sequence[str]) -> Compiled:
         """Compile down to machine code: `options` name a real architecture (`--gpu-architecture=sm_90`)."""
-        given = [*options, "--ptxas-options=-v"]
+        arguments = [*options, "--ptxas-options=-v"]
         program = ctypes.c_void_p()
         self._call("nvrtcCreateProgram", ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
         try:
-            array = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))
-            failed = self._library.nvrtcCompileProgram(program, len(given), array)
+            array = (ctypes.c_char_p * len(arguments))(*(option.encode() for option in arguments))
+            failed = self._library.nvrtcCompileProgram(program, len(arguments), array)
             log = self._text(program, "ProgramLog").decode(errors="replace").rstrip("\0")
             cubin = b"" if failed else self._text(program, "CUBIN")
         finally:
@@ -101,7 +101,7 @@ def nvrtc(major: int) -> Nvrtc:
 
 
 def compile_once(compiler: Nvrtc, source: str, name: str, options: Sequence[str], folder: Path | None) -> Compiled:
-    """`compiler.compile`, or what an earlier session got for the same, kept in `folder`; failures are not kept."""
+    """The result of `compiler.compile`, cached in `folder`; failures are not cached."""
     if folder is None:
         return compiler.compile(source, name, options)
     key = "\0".join((source, name, *options, str(compiler.version), compiler.build))
@@ -121,17 +121,17 @@ def compile_once(compiler: Nvrtc, source: str, name: str, options: Sequence[str]
 
 def report(log: str) -> dict[str, Resources]:
     """The resource report of `--ptxas-options=-v`, per function."""
-    found: dict[str, Resources] = {}
+    resources: dict[str, Resources] = {}
     current: Resources | None = None
     for line in log.splitlines():
         if match := _FUNCTION.search(line):
-            current = found.setdefault(match[1], Resources())
+            current = resources.setdefault(match[1], Resources())
         elif current is not None and (match := _STACK.search(line)):
             current.stack, current.spill_stores, current.spill_loads = (int(group) for group in match.groups())
         elif current is not None and (match := _USED.search(line)):
             current.registers = int(match[1])
             current.shared = int(shared[1]) if (shared := _SHARED.search(line)) else 0
-    return found
+    return resources
 
 
 def warnings(log: str) -> list[str]:

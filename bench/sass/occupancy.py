@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 REGISTERS = 65_536
-"""Per multiprocessor, on every card from sm_80 on; given out to warps in pieces of 256."""
+"""Per multiprocessor, on every card from sm_80 on; allocated to warps in units of 256."""
 
 
 def blocks_per_multiprocessor(

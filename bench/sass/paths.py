@@ -1,4 +1,4 @@
-"""The path through a part of a kernel that is taken most often, as far as the instructions show."""
+"""The most frequent path through a part of a kernel, as far as the instructions show."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The two chains that prepare and finish are compared on: ours, and the same one in MONAI's transforms.
 
-Each `..._of` returns a call without arguments; what only has to be made once (the volume in memory, the chain)
-is made before it.
+Each `..._of` returns a call without arguments; what is needed only once (the volume in memory, the chain)
+is created before.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def monai_chain(spacing: Spacing, *, lazy: bool = False) -> Any:
 
 
 def monai_image(path: Path | None) -> Any:
-    """The CT as LoadImaged and EnsureChannelFirstd give it: a float32 MetaTensor [1, I, J, K]."""
+    """The CT as LoadImaged and EnsureChannelFirstd return it: a float32 MetaTensor [1, I, J, K]."""
     import torch
     from monai.data import MetaTensor
 

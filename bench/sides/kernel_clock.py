@@ -1,4 +1,4 @@
-"""GPU time by CUDA events, and the card's copy bandwidth that it is held against."""
+"""GPU time by CUDA events, and the copy bandwidth of the card to compare with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAD_BYTES = 256 << 20
 """Copied ahead of every timed launch: the host queues event, kernel and event while it runs, so that no launch delay
 is timed."""
 SWEEP_BYTES = 4 << 20
-"""Size of the copies after that, which have one destination. Together they read LEAD_BYTES: no input is left in the L2
+"""Size of the copies after that, which have one destination. Together they read LEAD_BYTES: no input stays in the L2
 cache, and none of the lead's own results, whose writing back the timed kernel would pay for."""
 RAMP_S = 1.5
 """An idle card runs at a fraction of its clock; so long it works before the first row."""

@@ -1,4 +1,4 @@
-"""The same work in other packages on the same device; each where it is installed."""
+"""The same work in other packages on the same device, in those that are installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def peers(s: Scene) -> Peers:
     scores linear back to the file, then their argmax; each label's largest component."""
     from gpu_infer.backends.gpu.device.cupy_import import cupy
 
-    found: Peers = {PREPARE: {}, RESTORE: {}, RESTORE_SCORES: {}, COMPONENTS: {}}
+    calls: Peers = {PREPARE: {}, RESTORE: {}, RESTORE_SCORES: {}, COMPONENTS: {}}
     labels, scores = s.backend.upload(blobs(s.grid)), s.backend.upload(class_scores(1, s.grid)[0])
 
     def scaled(values: Any) -> Any:
@@ -40,9 +40,9 @@ def peers(s: Scene) -> Peers:
 
         there = [b / a for a, b in zip(s.shape, s.grid, strict=True)]
         back = [a / b for a, b in zip(s.shape, s.grid, strict=True)]
-        found[PREPARE]["cupyx.scipy.ndimage.zoom"] = lambda: scaled(zoom(turned(), there, order=1))
-        found[RESTORE]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(zoom(labels, back, order=0))
-        found[RESTORE_SCORES]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(
+        calls[PREPARE]["cupyx.scipy.ndimage.zoom"] = lambda: scaled(zoom(turned(), there, order=1))
+        calls[RESTORE]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(zoom(labels, back, order=0))
+        calls[RESTORE_SCORES]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(
             zoom(scores, (1, *back), order=1).argmax(0).astype(np.uint8)
         )
     if find_spec("cucim") is not None:
@@ -50,19 +50,19 @@ def peers(s: Scene) -> Peers:
         from cucim.skimage.transform import resize
 
         def largest() -> Any:
-            found = label(labels.astype(np.int32), background=0, connectivity=1)
-            sizes = cupy.bincount(found.ravel())
+            components = label(labels.astype(np.int32), background=0, connectivity=1)
+            sizes = cupy.bincount(components.ravel())
             label_of = cupy.zeros(sizes.size, np.uint8)
-            label_of[found] = labels
-            kept = cupy.zeros(sizes.size, np.uint8)
+            label_of[components] = labels
+            chosen = cupy.zeros(sizes.size, np.uint8)
             for value in range(1, 4):
-                kept[cupy.where(label_of == value, sizes, 0).argmax()] = value
-            return kept[found]
+                chosen[cupy.where(label_of == value, sizes, 0).argmax()] = value
+            return chosen[components]
 
-        found[COMPONENTS]["cuCIM label"] = largest
+        calls[COMPONENTS]["cuCIM label"] = largest
         options = {"preserve_range": True, "anti_aliasing": False}
-        found[PREPARE]["cuCIM resize"] = lambda: scaled(resize(turned(), s.grid, order=1, **options))
-        found[RESTORE]["cuCIM resize"] = lambda: to_file(resize(labels, s.shape, order=0, **options).astype(np.uint8))
+        calls[PREPARE]["cuCIM resize"] = lambda: scaled(resize(turned(), s.grid, order=1, **options))
+        calls[RESTORE]["cuCIM resize"] = lambda: to_file(resize(labels, s.shape, order=0, **options).astype(np.uint8))
     if find_spec("torch") is not None:
         import torch
 
@@ -87,7 +87,7 @@ def peers(s: Scene) -> Peers:
                 whole = resized(there_scores[None], size=s.shape, mode="trilinear", align_corners=True)[0]
                 return whole.argmax(0).to(torch.uint8).flip(0, 1).permute(2, 1, 0).contiguous()
 
-            found[PREPARE]["torch interpolate"] = prepare
-            found[RESTORE_SCORES]["torch interpolate"] = restore_scores
-            found[RESTORE]["torch interpolate"] = restore
-    return found
+            calls[PREPARE]["torch interpolate"] = prepare
+            calls[RESTORE_SCORES]["torch interpolate"] = restore_scores
+            calls[RESTORE]["torch interpolate"] = restore
+    return calls

@@ -1,4 +1,4 @@
-"""What each kernel is given in bench.kernels, and the bytes that it cannot avoid to move.
+"""Input of each kernel in bench.kernels, and the bytes that it has to move.
 
 Bytes are counted once: every value that is read and every value that is written, however often a kernel or a cache
 touches it.
@@ -38,7 +38,7 @@ WINDOW = ClampedAffine(scale=1 / 2000, shift=0.75, low=0.0, high=1.0)
 
 @dataclass
 class Work:
-    """One row: `call` does it, `renew` (not timed) undoes what it has done to its input.
+    """One row: `call` runs it, `renew` (not timed) restores its input.
 
     together  `call` launches several kernels without waiting for the device in between: they are timed as one
     times     how often `call` does the work that `nbytes` are moved for
@@ -135,7 +135,7 @@ def _windows(s: Scene) -> list[Work]:
             backend.blend(answers, group, [1] * SLOT_WINDOWS, None, ring)
 
     def renew() -> None:
-        ring.sums[...] = filled  # sums that are taken are zero, and zeros are ties
+        ring.sums[...] = filled  # finished sums are zero, and zeros are ties
 
     low: Start = (0, 0, 0)
     return [
@@ -173,7 +173,7 @@ def _labels(s: Scene) -> list[Work]:
     many = backend.upload(np.tile(blobs(s.grid), (LABEL_TIMES, 1, 1)))
     whole = backend.empty(s.shape[::-1], np.uint8)
     out = whole.transpose(2, 1, 0)[::-1, ::-1]
-    kept, chosen = backend.empty(s.grid, np.uint8), backend.empty(many.shape, np.uint8)
+    largest, chosen = backend.empty(s.grid, np.uint8), backend.empty(many.shape, np.uint8)
     table = np.arange(256, dtype=np.uint8)[::-1]
     scores, linear = backend.upload(class_scores(1, s.grid)[0]), _tables(linear_table, s.grid, s.shape)
 
@@ -196,14 +196,14 @@ def _labels(s: Scene) -> list[Work]:
         ),
         Work(
             "largest components",
-            lambda: backend.largest_components(labels, 1, None, kept),
-            labels.nbytes + kept.nbytes,
+            lambda: backend.largest_components(labels, 1, None, largest),
+            labels.nbytes + largest.nbytes,
         ),
     ]
 
 
 def read(tables: Tables) -> int:
-    """Source samples of which at least one output is made."""
+    """Source samples that contribute to at least one output."""
     return int(np.prod([np.union1d(table.lower, table.upper).size for table in tables]))
 
 

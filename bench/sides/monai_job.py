@@ -1,4 +1,4 @@
-"""A whole job in MONAI's words, from file to file: the side that stands beside the operator in two benches."""
+"""A whole job with MONAI, from file to file: the peer of the operator in two benches."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ OVERLAP = 0.25
 
 
 class MonaiJob:
-    """The transforms' chains, made once; making it imports MONAI and PyTorch.
+    """The chains of transforms, created once; the constructor imports MONAI and PyTorch.
 
     output   folder of the labels, `<name of the input>_seg.nii`, uint8
     window   (X, Y, Z) of the model's input, in voxels of the grid after resampling
     spacing  mm, in RAS order; None: neither resampled nor scaled, as label volumes are
-    device   where the tensors are, "cpu" or "cuda"; files are read and written on the host
+    device   device of the tensors, "cpu" or "cuda"; files are read and written on the host
     """
 
     def __init__(

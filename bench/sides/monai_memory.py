@@ -1,6 +1,6 @@
-"""Does MONAI's job fit, and what if not: a lower bound of its memory, a limit, the errors that mean too little.
+"""Memory of MONAI's job: a lower bound, a limit, and the errors that mean too little memory.
 
-Seen in MONAI 1.6: the whole volume of scores is held; resampling computes in float64 and makes a grid of coordinates
+In MONAI 1.6, the whole volume of scores stays in memory; resampling computes in float64 with a grid of coordinates
 (torch.nn.functional.affine_grid, from one of homogeneous ones), both of them for every voxel of the result.
 """
 
@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from bench.support.measure import data_size
 
 _FLOAT32, _FLOAT64, _INT64 = 4, 8, 8
-_COORDINATES = (4 + 3) * _FLOAT64  # per voxel: homogeneous ones, and those made of them
+_COORDINATES = (4 + 3) * _FLOAT64  # per voxel: homogeneous ones, and those computed from them
 
 
 @dataclass(frozen=True)
 class DoesNotFit:
-    """where: "host" or "GPU"; needs: bytes at the very least, None where only running out of them told; free: bytes."""
+    """A job that does not fit into the memory of `where`, "host" or "GPU".
+
+    needs  least bytes; None if only an error of the job showed that they are too few
+    free   bytes
+    """
 
     where: str
     needs: int | None
@@ -38,22 +42,22 @@ def _size(count: int) -> str:
 
 
 def grid_of(shape: Sequence[int], zooms: Sequence[float], spacing: Sequence[float] | None) -> tuple[int, ...]:
-    """Voxels after resampling to `spacing` mm, rounded down; the file's own where it is not resampled."""
+    """Voxels after resampling to `spacing` mm, rounded down; without resampling the file's own."""
     if spacing is None:
         return tuple(shape)
     return tuple(max(1, int(n * zoom / mm)) for n, zoom, mm in zip(shape, zooms, spacing, strict=True))
 
 
 def least_bytes(shape: Sequence[int], grid: Sequence[int], classes: int, *, resampled: bool) -> int:
-    """What the largest step of the job holds at once where the tensors are, without the process itself.
+    """Bytes of the arrays of the job's largest step, on the tensors' device, without the process itself.
 
     shape  (I, J, K) of the file      grid  (X, Y, Z) of the model
     """
     stored, voxels = math.prod(shape), math.prod(grid)
     scores = classes * _FLOAT32
     steps = [
-        (scores + 2 * _FLOAT32) * voxels,  # beside the image and how often each voxel was seen
-        (scores + _FLOAT32 + _INT64) * voxels,  # argmax, beside the image
+        (scores + 2 * _FLOAT32) * voxels,  # plus the image and the counts per voxel
+        (scores + _FLOAT32 + _INT64) * voxels,  # argmax, plus the image
     ]
     if resampled:
         steps += [
@@ -65,7 +69,7 @@ def least_bytes(shape: Sequence[int], grid: Sequence[int], classes: int, *, resa
 
 @contextmanager
 def confined(free: int) -> Iterator[None]:
-    """Within, this process gets `free` bytes more than it has and then memory errors, before the machine runs out."""
+    """Limit this process to `free` further bytes: it gets memory errors before the machine runs out."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limits = [data_size() + free, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
@@ -76,9 +80,9 @@ def confined(free: int) -> Iterator[None]:
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """Whose memory ran out, "host" or "GPU", if that is what the error or one that it came from says; else None.
+    """Which memory ran out, "host" or "GPU", if the error or one of its causes is a memory error; else None.
 
-    PyTorch has no class for the host's: its allocator says so in a RuntimeError.
+    PyTorch has no class for host memory: its allocator raises a RuntimeError.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -35,7 +35,7 @@ class Case:
         return None if self.many else (1.0, 1.0, 1.0)
 
     def config(self, roi: Shape) -> dict[str, Any]:
-        """The operator's configuration; the model of 105 classes says its window itself."""
+        """The operator's configuration; the metadata of the model with 105 classes contain its window."""
         pre = ["LoadNifti", "ConvertToChannelsFirst"]
         inferer: dict[str, Any] = {"model_name": self.model}
         transforms: list[dict[str, Any]] = [{"name": name, "args": {"fields": "image"}} for name in pre]

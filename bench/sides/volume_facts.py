@@ -9,7 +9,7 @@ from bench.support.server_time import ServerSeconds
 
 
 def timed_run(seconds: float, stages: Mapping[str, float], spent: ServerSeconds) -> dict[str, Any]:
-    """Whole seconds and stages, what the server spent on them, and what is left without the model.
+    """Whole seconds and stages, the server's time on them, and the rest without the model.
 
     rest_s                          all but the model
     non_model_non_file_s            prepare, infer and restore less the model; passing tensors on is in it

@@ -1,6 +1,6 @@
 """MONAI's side of a case of bench.volume, in its own process: `python -m bench.sides.volume_monai --input PHANTOM`.
 
-Runs the job twice, once where the first run took longer than --long seconds. Prints one line of JSON at the end: the
+Runs the job twice, or once if the first run takes longer than --long seconds. Prints one line of JSON at the end: the
 figures of the run that counts, or why the job does not fit into memory.
 """
 
@@ -25,7 +25,7 @@ from bench.support.server_time import server_seconds
 from gpu_infer.system.host_memory import free_host_bytes
 
 _SPARE_BYTES = 1 << 30
-"""Left to the rest of the machine, beside what the server may take on while it answers."""
+"""For the rest of the machine and for the server while it answers."""
 
 
 def main() -> None:
@@ -35,20 +35,20 @@ def main() -> None:
     parser.add_argument("--grpc", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", choices=["cpu", "cuda"], required=True)
-    parser.add_argument("--roi", type=int, nargs=3, required=True, help="where the model's own window is open")
+    parser.add_argument("--roi", type=int, nargs=3, required=True, help="used if the model's window is open")
     parser.add_argument("--spacing", type=float, nargs=3)
     parser.add_argument("--long", type=float, required=True, help="seconds of a first run that is not repeated")
-    parser.add_argument("--free", type=int, help="bytes that the host counts as having free; default: asked of it")
+    parser.add_argument("--free", type=int, help="free bytes of the host; default: measured")
     arguments = parser.parse_args()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out in spite of all: this one first
-    found = measured(arguments)
-    facts = {"does_not_fit": dataclasses.asdict(found)} if isinstance(found, DoesNotFit) else found
+    outcome = measured(arguments)
+    facts = {"does_not_fit": dataclasses.asdict(outcome)} if isinstance(outcome, DoesNotFit) else outcome
     sys.stdout.write(json.dumps(facts) + "\n")
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any] | DoesNotFit:
-    """Figures as `bench.sides.volume_operator.summary` has them, `first_run` and `labels` beside them."""
+    """The figures of `bench.sides.volume_operator.summary`, with `first_run` and `labels`."""
     import nibabel
     import torch
 
@@ -115,14 +115,14 @@ def _runs(job: MonaiJob, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _model(url: str, name: str, roi: Sequence[int]) -> tuple[tuple[int, ...], int]:
-    """(window, classes) of a model [1, X, Y, Z] → [K, X, Y, Z]; `roi` where its metadata leave the window open."""
+    """(window, classes) of a model [1, X, Y, Z] → [K, X, Y, Z]; `roi` if its metadata leave the window open."""
     import tritonclient.grpc as triton
 
     with triton.InferenceServerClient(url) as client:
         metadata = client.get_model_metadata(name)
-    asked, answered = (list(tensors[0].shape)[-4:] for tensors in (metadata.inputs, metadata.outputs))
-    window = tuple(int(fixed) if fixed > 0 else side for fixed, side in zip(asked[1:], roi, strict=True))
-    return window, int(answered[0])
+    inputs, outputs = (list(tensors[0].shape)[-4:] for tensors in (metadata.inputs, metadata.outputs))
+    window = tuple(int(fixed) if fixed > 0 else side for fixed, side in zip(inputs[1:], roi, strict=True))
+    return window, int(outputs[0])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The operator's side of a case of bench.volume: a process of its own that runs it twice, the second run counts."""
+"""The operator's side of a case of bench.volume: one process runs it twice, and the second run counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpu_infer.settings import Settings
 
 
 class CaseFailed(Exception):
-    """The operator ended with an error; the text says which."""
+    """The operator ended with an error, the text of this exception."""
 
 
 def operator_side(
@@ -24,7 +24,7 @@ def operator_side(
 ) -> tuple[dict[str, Any], Path]:
     """The figures of a run, with those of the one before as `first_run`, and the .mhd of its labels in `output`.
 
-    CaseFailed where the operator refuses or ends early.
+    CaseFailed if the operator refuses or ends early.
     """
     output.mkdir()
     config = output / "config_inference.json"

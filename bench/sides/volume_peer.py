@@ -1,4 +1,4 @@
-"""MONAI beside the operator in bench.volume: whether it is there, its run, and how far its labels agree with ours."""
+"""MONAI's side of bench.volume: whether it is installed, its run, and the agreement of its labels with ours."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from bench.sides.volume_case import Case, Shape
 from gpu_infer.system.host_memory import free_host_bytes
 
 LONG_S = 300.0
-"""A first run that took longer counts: another one would tell little more."""
+"""If the first run takes longer, it counts: a second one would add little."""
 LIMIT_S = 3600.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class PeerMissing(Exception):
-    """A side that was asked for is not there; the text says why."""
+    """A required side is not installed; the text has the reason."""
 
 
 class LeftOut(Exception):
-    """A side that has no figures for a case; the text says why, and stands in the table."""
+    """A side without figures for a case; the text has the reason and goes into the table."""
 
 
 def why_left_out(device: str, peers: bool | None) -> str | None:
-    """Why MONAI has no side here, None where it has one; PeerMissing where `peers` asks for one that is not there."""
+    """Why MONAI is skipped, None if it is not; PeerMissing if `peers` requires it and it is not installed."""
     if peers is False:
         return "--no-peers"
     absent = [name for name in ("monai", "torch") if find_spec(name) is None]
@@ -50,9 +50,9 @@ def why_left_out(device: str, peers: bool | None) -> str | None:
 def monai_side(
     case: Case, source: Path, output: Path, device: str, url: str, roi: Shape, *, free: int | None = None
 ) -> tuple[dict[str, Any], Path]:
-    """As `bench.sides.volume_operator.operator_side`, the labels as .nii; LeftOut where it does not fit or fails.
+    """As `bench.sides.volume_operator.operator_side`, the labels as .nii; LeftOut if it does not fit or fails.
 
-    free  bytes that the host counts as having free; None asks it
+    free  free bytes of the host; None measures them
     """
     output.mkdir()
     before = free_host_bytes() if free is None else free

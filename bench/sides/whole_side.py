@@ -1,6 +1,6 @@
-"""A side of MONAI's in bench.whole, a process of its own: `python -m bench.sides.whole_side SIDE --input CT ...`.
+"""MONAI's side of bench.whole, one process per run: `python -m bench.sides.whole_side SIDE --input CT ...`.
 
-Prints one line of JSON at the end: seconds per stage, peak memory, and where the labels are.
+Prints one line of JSON at the end: seconds per stage, peak memory, and the path of the labels.
 
 monai-http  MONAI's transforms and sliding_window_inference; tiles travel as MONAI Deploy's remote model sends them:
             Triton's HTTP client, binary tensors inside the request, one at a time
@@ -35,7 +35,7 @@ def main() -> None:
     http = arguments.side == "monai-http"
     predictor = http_predictor(arguments.http, MODEL) if http else grpc_predictor(arguments.grpc, MODEL)
     began = time.perf_counter()
-    job = MonaiJob(arguments.output, WINDOW, spacing=SPACING)  # the lung configuration's road
+    job = MonaiJob(arguments.output, WINDOW, spacing=SPACING)  # as in the lung configuration
     imported = round(time.perf_counter() - began, 4)
     stages, labels = job.run(arguments.input, predictor)
     facts = {"stages": {"import": imported, **stages}, "labels": str(labels), "peak_bytes": peak_rss()}

@@ -1,4 +1,4 @@
-"""Timings of several sides in one run, and the peak memory of one side in a process of its own."""
+"""Timings of several sides in one run, and the peak memory of one side in a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of every repeat, in the order they were taken."""
+    """Seconds of every repeat, in the order of measurement."""
 
     seconds: tuple[float, ...]
 
@@ -81,9 +81,9 @@ class Peak:
 
 
 def peak_of(make: Callable[..., Callable[[], object]], *arguments: Any) -> Peak:
-    """Peak of `make(*arguments)()` in a fresh process; what `make` itself does counts as before the work.
+    """Peak of `make(*arguments)()` in a fresh process; memory that `make` itself uses counts as before the work.
 
-    Read from VmHWM. `ru_maxrss` would not do: it also remembers the parent's size at the fork.
+    Read from VmHWM: `ru_maxrss` includes the parent's size at the fork.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -105,7 +105,7 @@ def peak_rss() -> int:
 
 
 def data_size() -> int:
-    """Bytes of this process's private writable memory, asked for or used: what RLIMIT_DATA limits."""
+    """Bytes of this process's private writable memory, used or only allocated: what RLIMIT_DATA limits."""
     return _status("VmData")
 
 
@@ -120,10 +120,10 @@ def _child(sender: Any, make: Callable[..., Callable[[], object]], arguments: tu
 
 
 def _status(name: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if found is None:
+    match = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if match is None:
         raise RuntimeError(f"no {name} in /proc/self/status")
-    return int(found[1]) << 10
+    return int(match[1]) << 10
 
 
 def process_seconds() -> float:

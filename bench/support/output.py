@@ -19,13 +19,13 @@ _TABLES = _CONSOLE if _CONSOLE.is_terminal else Console(width=260)  # in a file 
 
 
 def say(text: str) -> None:
-    """A line beside the tables."""
+    """Print a line without a table."""
     _CONSOLE.print(text, highlight=False)
 
 
 @dataclass
 class Chart:
-    """Bars: one group per key of `groups`, in it one bar per side; `unit` stands at the axis."""
+    """Bars: one group per key of `groups`, in it one bar per side; `unit` is the label of the axis."""
 
     groups: Mapping[str, Mapping[str, float]]
     unit: str
@@ -34,7 +34,7 @@ class Chart:
 
 @dataclass
 class Result:
-    """name becomes the files' name; `data` is written beside the rows as it is."""
+    """`name` is the files' stem; `data` goes into the JSON unchanged, next to the rows."""
 
     name: str
     title: str
@@ -45,7 +45,7 @@ class Result:
     chart: Chart | None = None
 
     def publish(self, folder: Path = RESULTS) -> None:
-        """Print the table; write <name>.json, and <name>.png where matplotlib is installed."""
+        """Print the table; write <name>.json, and <name>.png if matplotlib is installed."""
         table = Table(title=self.title, title_justify="left")
         for n, column in enumerate(self.columns):
             table.add_column(column, justify="left" if n == 0 else "right")
@@ -111,5 +111,5 @@ def mebibytes(value: float) -> str:
 
 
 def times(peer: float, ours: float) -> str:
-    """How many times `ours` goes into `peer`."""
+    """`peer` as a multiple of `ours`."""
     return f"{peer / ours:.1f}×"

@@ -1,4 +1,4 @@
-"""Predictors for MONAI's sliding_window_inference that ask a model on Triton, tensors as bytes inside the message."""
+"""Predictors for MONAI's sliding_window_inference that call a model on Triton, with tensors as bytes in the message."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _infer(triton: Any, client: Any, model: str, tile: Any, binary: dict[str, bo
     values = tile.cpu().numpy()
     tensor = triton.InferInput("NV_MODEL_INPUT", list(values.shape), "FP32")
     tensor.set_data_from_numpy(values, **binary)
-    wanted = triton.InferRequestedOutput("NV_MODEL_OUTPUT", **binary)
-    answer = client.infer(model, [tensor], outputs=[wanted], **deadline).as_numpy("NV_MODEL_OUTPUT")
+    output = triton.InferRequestedOutput("NV_MODEL_OUTPUT", **binary)
+    answer = client.infer(model, [tensor], outputs=[output], **deadline).as_numpy("NV_MODEL_OUTPUT")
     return torch.from_numpy(answer.copy()).to(tile.device)  # the message's bytes are read-only
 
 
 class Counted:
-    """A predictor that counts the windows that it is asked for."""
+    """A predictor that counts its windows."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.windows = 0

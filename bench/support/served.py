@@ -1,7 +1,7 @@
-"""The benches' models on a local Triton: on the GPU where the operator works there and the server can, else on the CPU.
+"""The benches' models on a local Triton: on the GPU if both operator and server can use it, else on the CPU.
 
-A model on the CPU of a GPU host has every tile copied from the device, through its process and back, which would drown
-the operator's own time. bench/models and bench/models_gpu hold the same models for either.
+A model on the CPU of a GPU host needs a copy of every tile from the device, through its process and back, which would
+exceed the operator's own time. bench/models and bench/models_gpu have the same models for each.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MODELS_GPU = Path(__file__).parents[1] / "models_gpu"
 
 
 def models_device(server: LocalServer) -> str:
-    """What the server's models compute on, "gpu" or "cpu"."""
+    """The device on which the server's models compute, "gpu" or "cpu"."""
     return "gpu" if server.models == (MODELS_GPU,) else "cpu"
 
 
 @contextmanager
 def served(backend: Backend) -> Iterator[tuple[LocalServer, str]]:
-    """A server with the models, and one sentence on where they compute, for the notes of a result."""
+    """A server with the models, and one sentence about their device for the notes of a result."""
     server = LocalServer([MODELS])
     note = "The models compute on the CPU."
     if backend.name == "gpu":
@@ -50,7 +50,11 @@ def served(backend: Backend) -> Iterator[tuple[LocalServer, str]]:
 
 
 def probe(server: LocalServer, backend: Backend) -> None:
-    """One small tile through the model "tile" by the best way there is; a GpuInferError where its answer is wrong."""
+    """Send one small tile through the model "tile" by the best transport.
+
+    Raises:
+        GpuInferError: the answer is wrong.
+    """
     window = (4, 4, 4)
     endpoints = Endpoints(http=server.http, grpc=server.grpc)
     transport = open_transport(endpoints, backend, wait_s=30.0)
@@ -69,8 +73,8 @@ def probe(server: LocalServer, backend: Backend) -> None:
         backend.gather(tile, [(0, 0, 0)], slot.input, 0.0)
         backend.fence()
         ring.submit(slot, 1)
-        found = backend.download(ring.wait(slot)).reshape(2, -1)
-        first = (float(found[0, 0]), float(found[1, 0]))
+        scores = backend.download(ring.wait(slot)).reshape(2, -1)
+        first = (float(scores[0, 0]), float(scores[1, 0]))
         ring.release(slot)
     if first != (0.5, 7.0):
         raise ServerError(f"model tile answered {first}, expected (0.5, 7.0)")

@@ -1,4 +1,4 @@
-"""What Triton's statistics say that a model has cost the server."""
+"""The server's time in a model, by Triton's statistics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServerSeconds:
-    """Copying a model's input together, computing, copying its output away."""
+    """Seconds of copying a model's input, computing, and copying its output."""
 
     input: float
     infer: float
@@ -18,10 +18,10 @@ class ServerSeconds:
 
 
 def server_seconds(url: str, model: str) -> ServerSeconds:
-    """What the server at the gRPC address `url` has spent on the model so far."""
+    """Time of the server at the gRPC address `url` in the model so far."""
     import tritonclient.grpc as triton
 
     with triton.InferenceServerClient(url) as client:
-        found = [s.inference_stats for s in client.get_inference_statistics(model).model_stats]
+        statistics = [s.inference_stats for s in client.get_inference_statistics(model).model_stats]
     counted = ("compute_input", "compute_infer", "compute_output")
-    return ServerSeconds(*(sum(getattr(s, name).ns for s in found) / 1e9 for name in counted))
+    return ServerSeconds(*(sum(getattr(s, name).ns for s in statistics) / 1e9 for name in counted))

@@ -1,4 +1,4 @@
-"""Build dist/gpu-bundle.tar.xz: all that a GPU host without network needs to run deploy/gpu_check/gpu_check.sh.
+"""Builds dist/gpu-bundle.tar.xz: everything that a GPU host without network needs for gpu_check.sh.
 
 The host is Linux on x86-64 with Python 3.12, an NVIDIA driver and, for that Python, what `EXPECTED` names. The bundle
 holds our wheel, the wheels that such a host lacks, NVIDIA's tritonserver reduced to its Python backend for 3.12, the
@@ -31,20 +31,20 @@ log = logging.getLogger("gpu_bundle")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIMIT = 62 << 20
-"""Bytes of the first bundle and of the checkout together: a host that is lent for minutes often gets both in one upload
-of 64 MiB."""
+"""Bytes of the first bundle and of the checkout together: a host that is lent for minutes often receives both in
+one upload of 64 MiB."""
 
 _NUMERICS = ("cupy", "numpy", "numba", "llvmlite", "scipy", "scikit-image", "onnxruntime")
 _TESTING = ("pytest", "pytest-timeout", "hypothesis", "pygments")
 EXPECTED = frozenset({*_NUMERICS, *_TESTING, "grpcio"})
-"""Large packages, ones that must fit the host's GPU, and what comes with them: the host has them."""
+"""Packages that the host has: large ones, those that must fit its GPU, and their requirements."""
 
 NOT_USED = frozenset({"aiohttp", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict", "propcache", "yarl"})
-"""Required by tritonclient for its asynchronous HTTP client, which is not used: neither here nor on the host."""
+"""Requirements of tritonclient's asynchronous HTTP client, which is not used: neither here nor on the host."""
 
 CLIENT = "tritonclient[grpc,http]==2.68.0"
-"""Its generated code takes the host's gRPC from 1.67.1 on, where the newest clients refuse all before 1.81. None that
-gpu_infer takes asks for less than 1.67; from 2.67 on they take the protobuf 6 that is bundled."""
+"""Its generated code accepts the host's gRPC from 1.67.1 on; the newest clients refuse all before 1.81. No version that
+gpu_infer accepts requires less than 1.67; from 2.67 on they accept the bundled protobuf 6."""
 
 LARGE = frozenset({"simpleitk", "pydicom", "connected-components-3d"})
 """In the second bundle only: DICOM, and connected components on the CPU."""
@@ -64,7 +64,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     name = "gpu-bundle-simpleitk" if arguments.simpleitk else "gpu-bundle"
     try:
-        python = None if arguments.without_python else find_python()  # asked first: the rest takes minutes
+        python = None if arguments.without_python else find_python()  # first: the rest takes minutes
         with tempfile.TemporaryDirectory() as scratch:
             root = Path(scratch, "gpu-bundle")
             root.mkdir()
@@ -115,7 +115,7 @@ def listed(checkout: Path, *paths: str) -> list[str]:
 
 
 def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
-    """Our wheel and all that it requires, less what is `EXPECTED` on the host (and `LARGE`)."""
+    """Our wheel and its requirements, without those `EXPECTED` on the host (and without `LARGE`)."""
     _run("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, CHECKOUT)
     (ours,) = folder.glob("gpu_infer-*.whl")
     target = ["--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp", "--platform=any"]
@@ -124,17 +124,17 @@ def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
     downloads.mkdir()
     resolve = ["install", "--dry-run", "--quiet", "--ignore-installed", f"--report={report}", f"--target={downloads}"]
     _run("-m", "pip", *resolve, *target, ours, CLIENT)
-    left_out = EXPECTED | NOT_USED | (set() if simpleitk else LARGE)
-    wanted = []
+    excluded = EXPECTED | NOT_USED | (set() if simpleitk else LARGE)
+    pinned = []
     for item in json.loads(report.read_text())["install"]:
         name, version = item["metadata"]["name"].lower().replace("_", "-"), item["metadata"]["version"]
-        if name not in left_out | {"gpu-infer"}:
-            wanted.append(f"{name}=={version}")
-    _run("-m", "pip", "download", "--quiet", "--no-deps", f"--dest={folder}", *target, *wanted)
+        if name not in excluded | {"gpu-infer"}:
+            pinned.append(f"{name}=={version}")
+    _run("-m", "pip", "download", "--quiet", "--no-deps", f"--dest={folder}", *target, *pinned)
 
 
 def add_cucim(folder: Path, downloads: Path) -> None:
-    """cuCIM's functions on CuPy arrays, for comparison: without its image reader, which is most of the wheel."""
+    """cuCIM's functions on CuPy arrays, for comparison, without its image reader, which is most of the wheel."""
     _run("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", f"--python-version={PYTHON}",
          "--platform=manylinux_2_28_x86_64", f"--dest={downloads}", CUCIM)  # fmt: skip
     (wheel,) = downloads.glob("cucim_*.whl")
@@ -166,7 +166,7 @@ def add_triton(folder: Path, downloads: Path) -> None:
 
 
 def add_checkout(root: Path) -> None:
-    """Tests and benches as committed or changed, links kept; what git ignores stays out."""
+    """Tests and benches as committed or changed, with links as links, without what git ignores."""
     for name in listed(CHECKOUT, *_TRACKED):
         source, target = CHECKOUT / name, root / name
         if name.endswith(".png") or not source.exists():
@@ -200,10 +200,10 @@ def write_manifest(root: Path) -> None:
 
 
 def pack(root: Path, archive: Path, *, with_python: bool) -> Path:
-    """The archive, under its name only when it is whole.
+    """Write the archive, under its name only after it is complete.
 
     Raises:
-        PythonMissing: it should hold a shared Python, and does not.
+        PythonMissing: the archive lacks the shared Python.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(".part")

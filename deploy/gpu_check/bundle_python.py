@@ -1,6 +1,6 @@
 """Copy a Python 3.12 and its shared library into the bundle, for Triton on hosts whose own Python is linked statically.
 
-Triton's Python backend is linked to libpython3.12.so.1.0, which a distribution's Python need not bring.
+Triton's Python backend is linked to libpython3.12.so.1.0, which some distributions' Python lacks.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ NOT_NEEDED = (
     *("test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "pydoc_data", "turtledemo", "site-packages"),
     *("config-*", "*.a", "__pycache__", "_test*"),
 )
-"""Patterns of files and folders of the standard library that a model in Triton does without."""
+"""Patterns of files and folders of the standard library that models in Triton do not need."""
 
 _ASK = "import sys, sysconfig as s; print(sys.version_info[:2] == (3, 12)); print(sys.base_prefix)"
 
 
 class PythonMissing(Exception):
-    """No Python to copy; the text is one line with the remedy."""
+    """There is no Python to copy; the text is one line with the remedy."""
 
 
 class SharedPython(NamedTuple):
-    """An interpreter that runs, and the prefix whose `lib` holds its shared library."""
+    """An interpreter that runs, and the prefix whose `lib` has its shared library."""
 
     program: Path
     prefix: Path
@@ -39,12 +39,12 @@ def find_python(environment: Mapping[str, str] | None = None) -> SharedPython:
     """The first Python 3.12 on PATH, then among pyenv's, that runs and has a shared library.
 
     Raises:
-        PythonMissing: none of them does; the text lists each with what it lacks.
+        PythonMissing: there is none; the text lists each candidate with its defect.
     """
     environment = os.environ if environment is None else environment
     reasons = []
     for program in _candidates(environment):
-        # A version manager's stand-in exists for Pythons that are not installed: only running it tells.
+        # A version manager has stand-ins for Pythons that are not installed, so each candidate is run.
         try:
             answer = subprocess.run([program, "-c", _ASK], capture_output=True, text=True, timeout=60, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -90,7 +90,7 @@ def copy_python(source: SharedPython, folder: Path) -> None:
 
 def check_python_in(archive: Path, top: str) -> None:
     """PythonMissing unless the archive holds `top`/python/lib/libpython3.12.so.1.0."""
-    wanted = f"{top}/python/lib/{LIBPYTHON}"
+    library = f"{top}/python/lib/{LIBPYTHON}"
     with tarfile.open(archive) as tar:
-        if not any(member.name == wanted and member.isfile() and member.size for member in tar):
-            raise PythonMissing(f"{archive} holds no {wanted}: build it again, or give --without-python")
+        if not any(member.name == library and member.isfile() and member.size for member in tar):
+            raise PythonMissing(f"{archive} holds no {library}: build it again, or give --without-python")

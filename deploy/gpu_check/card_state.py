@@ -16,9 +16,9 @@ TIMEOUT_S = 20.0
 
 
 class CardState:
-    """Asks nvidia-smi about one card; `reason` says why there are no answers, None as long as there are.
+    """Reads one card's state from nvidia-smi; `reason` is why it cannot, None if it can.
 
-    bus_id  PCI address of the card; None leaves it to nvidia-smi, which then answers for its first
+    bus_id  PCI address of the card; None: the first card that nvidia-smi lists
     """
 
     def __init__(self, bus_id: str | None, *, path: str | None = None) -> None:
@@ -27,7 +27,7 @@ class CardState:
         self.reason: str | None = None if self._program else "no nvidia-smi on PATH"
 
     def sample(self, busy: Callable[[], object]) -> dict[str, Any] | None:
-        """SM and memory clock in MHz and power in W while `busy` is called again and again; None with a `reason`.
+        """SM and memory clock in MHz and power in W during repeated calls of `busy`; None with a `reason`.
 
         A field that the card does not report is None.
         """

@@ -1,8 +1,8 @@
 """The steps of gpu_check.sh, run in the unpacked bundle with the bundle's packages on sys.path.
 
-Each step is tried whatever the others' outcome; one that needs a step that failed is skipped and says so. The JSON of
-results is written anew after each: `ok`, the host, GPU, driver, versions, and per step seconds, outcome and what it
-measured, or the end of its output if it failed.
+Each step runs whatever the outcome of the others, except a step that needs one that failed: it is skipped with the
+reason. The JSON of results is written again after each step: `ok`, the host, GPU, driver, versions, and per step
+seconds, outcome and measurements, or the end of the output of a failed one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from deploy.gpu_check.triton import FOLDER, install_triton
 
 ROOT = Path(__file__).resolve().parents[2]
 REHEARSED = frozenset({"device", "tests"})
-"""Steps that nothing needs to have passed in a rehearsal without a GPU."""
+"""Steps that need not pass in a rehearsal without a GPU."""
 REHEARSED_GIB = 1
 MODELS_ON_DEVICE = ("transports", "volume")
 """Benches whose models must compute on the GPU of a GPU host."""
@@ -36,7 +37,7 @@ _COUNTERS_FORBIDDEN = "ERR_NVGPUCTRPERM"
 class Check(Runner):
     """The steps' bodies.
 
-    rehearse  no promise about the GPU is held; without a device the CPU takes its place
+    rehearse  broken promises about the GPU are no failure; without a device the CPU replaces it
     devices   CUDA devices that the driver counts
     full      bench.volume with all its cases
     """
@@ -63,9 +64,23 @@ class Check(Runner):
         self.environment["GPU_INFER_CACHE"] = str(self.cache)
         self.environment.pop("GPU_INFER_KERNELS", None)
 
+    @property
+    def bodies(self) -> dict[str, Callable[[], Outcome]]:
+        """The steps that are no benches, by name."""
+        return {
+            "memory": self.memory,
+            "packages": self.packages,
+            "device": self.device,
+            "triton": self.triton,
+            "tests": self.tests,
+            "job": self.job,
+            "sanitizer": self.sanitizer,
+            "counters": self.counters,
+        }
+
     # -- steps ------------------------------------------------------------------------------------------------
     def memory(self) -> Outcome:
-        """Touch the memory that the host can give, once, so that it has grown before anything is measured."""
+        """Touch the host's memory once, so that a host that grows has grown before the measurements."""
         target = ["--gib", REHEARSED_GIB] if self.rehearse else []
         done = self.call("-m", "deploy.gpu_check.memory", *target, "--seconds", max(1.0, self.seconds_left() - 8))
         if done.returncode:
@@ -73,7 +88,7 @@ class Check(Runner):
         return dict(json.loads(last_line(done)))
 
     def packages(self) -> Outcome:
-        """Everything that the bundle expects of the host is there, new enough, and can be imported."""
+        """Every package that the bundle expects on the host is installed, new enough, and can be imported."""
         expected = set(json.loads((ROOT / "manifest.json").read_text())["expected"])
         if not self.on_device:
             expected.discard("cupy")
@@ -98,7 +113,7 @@ class Check(Runner):
         return {**context, **json.loads(last_line(done))}
 
     def hold_context(self) -> Outcome:
-        """Start the idle process whose context the driver keeps until the check ends; seconds, or why there is none."""
+        """Start the idle process whose context lives until the check ends; seconds, or the reason for none."""
         return self.context.start(self.environment, timeout_s=30.0)
 
     def triton(self) -> Outcome:
@@ -113,7 +128,7 @@ class Check(Runner):
         return {"libraries": libraries, "nvrtc": self._server_nvrtc(folder, libraries), **json.loads(last_line(done))}
 
     def _server_nvrtc(self, folder: Path, libraries: list[str]) -> list[int] | None:
-        """NVRTC's version as the server's models find it, which need it to compile; None without CuPy."""
+        """Version of the NVRTC that the server's models compile with; None without CuPy."""
         paths = ":".join([*libraries, self.environment.get("LD_LIBRARY_PATH", "")]).rstrip(":")
         done = self.run([str(folder / "bin" / "python3"), "-I", "-c", NVRTC], LD_LIBRARY_PATH=paths)
         if done.returncode == 0:
@@ -129,7 +144,7 @@ class Check(Runner):
             raise Failed("the bundle has no tests marked gpu")
         xml = self.work / "tests.xml"
         xml.unlink(missing_ok=True)
-        # -W default: a warning of one of the host's own packages is not ours to fail for
+        # -W default: a warning of one of the host's packages is no failure
         options = ["-m", "gpu", "-v", "-rfEs", "--tb=short", "-W", "default", "-p", "no:cacheprovider"]
         try:
             done = self.call("-m", "pytest", *options, f"--junit-xml={xml}", *files)
@@ -169,7 +184,7 @@ class Check(Runner):
         return {"voxels_that_differ_from_cpu": differing, **self.measured}
 
     def _judge_job(self, name: str, run: Outcome) -> None:
-        """Failed for a broken promise and for a plan that stepped down; a rehearsal only notes them."""
+        """Failed for a broken promise and for a memory fallback; a rehearsal only records them."""
         broken = gpu_verdicts.broken_promises(run["report"], Path(run["folder"], "lung2_image.raw").stat().st_size)
         fallbacks = gpu_verdicts.memory_fallbacks(run["report"])
         if self.rehearse:
@@ -206,7 +221,7 @@ class Check(Runner):
         try:
             done = self.call("-m", f"bench.{name}", *options)
         finally:
-            with contextlib.suppress(OSError, ValueError):  # some write what they have as they go
+            with contextlib.suppress(OSError, ValueError):  # some benches write intermediate results
                 self.measured["result"] = json.loads(path.read_text())
         if done.returncode:
             if "No module named" in done.stderr:
@@ -226,9 +241,9 @@ class Check(Runner):
         return ("--input", ROOT / "input") if name == "whole" else ()
 
     def sanitizer(self) -> Outcome:
-        """compute-sanitizer over tests of the contract: memcheck, then racecheck in the time that is left."""
+        """compute-sanitizer over tests of the contract: memcheck, then racecheck in the rest of the time."""
         tool = self._tool("compute-sanitizer")
-        left = []
+        incomplete = []
         for check, share in (("memcheck", 0.5), ("racecheck", 1.0)):
             log = self.work / "logs" / f"sanitizer-{check}.log"
             log.unlink(missing_ok=True)
@@ -243,10 +258,10 @@ class Check(Runner):
                 first = findings["first"][0] if findings["first"] else f"in {log.name}"
                 raise Failed(f"{check}: {findings['errors']} errors, the first: {first}")
             if done is None:
-                left.append(f"{check}: ended at its limit, without an error until then")
+                incomplete.append(f"{check}: ended at its limit, without an error until then")
             elif done.returncode:
                 raise Failed(f"{check}: {last_line(done)}")
-        return {**self.measured, **({"left": left} if left else {})}
+        return {**self.measured, **({"incomplete": incomplete} if incomplete else {})}
 
     def counters(self) -> Outcome:
         """Nsight Compute's counters of every kernel of bench.kernels."""
@@ -265,7 +280,7 @@ class Check(Runner):
             raise Failed("no counters within the step's time" if done is None else last_line(done))
         if done is not None and done.returncode:
             raise Failed(last_line(done))
-        return {**self.measured, **({"left": ["ended at its limit"]} if done is None else {})}
+        return {**self.measured, **({"incomplete": ["ended at its limit"]} if done is None else {})}
 
     def _tool(self, name: str) -> str:
         """A profiler that can be used here, or Skipped."""

@@ -1,6 +1,6 @@
 """An idle process with a CUDA context, so that the driver stays initialised between the processes of the check.
 
-Without a persistence daemon the driver shuts the card down with its last process and starts it for the next one.
+Without a persistence daemon, the driver shuts the card down after its last process and starts it for the next one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-# Ends with the check, however that ends: the pipe is then closed.
+# Ends with the check, however that ends, because the pipe is then closed.
 _PROGRAM = """
 import sys
 import cupy
@@ -27,13 +27,13 @@ sys.stdin.read()
 
 
 class IdleContext:
-    """At most one such process; `close` ends it."""
+    """The idle process, at most one; `close` ends it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, environment: Mapping[str, str], *, timeout_s: float) -> dict[str, Any]:
-        """Start the process and wait for its context: seconds, or the reason why there is none."""
+        """Start the process and wait for its context: seconds, or the reason for none."""
         started = time.monotonic()
         self.close()
         self._process = process = subprocess.Popen(
@@ -62,11 +62,11 @@ class IdleContext:
 
     @property
     def pid(self) -> int | None:
-        """Of the process while it runs."""
+        """The process's number while it runs."""
         return None if self._process is None or self._process.poll() is not None else self._process.pid
 
     def close(self) -> None:
-        """End the process; nothing if there is none."""
+        """End the process, if there is one."""
         process, self._process = self._process, None
         if process is None:
             return

@@ -4,20 +4,20 @@
 #   bash deploy/gpu_check/gpu_check.sh dist/gpu-bundle.tar.xz          or, in the unpacked bundle:  bash gpu_check.sh
 #
 #   --results PLACE    folder for gpu_check.json, gpu_check.png and gpu_check-logs.tgz, or the JSON's own name; default .
-#   --work FOLDER      where everything is unpacked and installed; it stays, and a second call installs nothing again.
+#   --work FOLDER      folder for unpacking and installing; it stays, and a second call installs nothing again.
 #                      Default: with --part a fixed one in TMPDIR, else a new one, removed if all passed
 #   --part 1|2|3       the steps of one call on a host that is lent for minutes; each part adds its number to the results'
 #                      names. 1: memory, packages, device, triton, job, bench.kernels   2: tests, bench.volume,
 #                      bench.transports   3: sanitizer, counters, bench.whole, bench.files
-#   --seconds N        end by itself after N seconds, this script's start included; default with --part 410
+#   --seconds N        end after N seconds, this script's start included; default with --part 410
 #   --steps A,B        these steps and those that they need; default all, in the order above
 #   --patience N       limits of the steps' time times N, for a slow host
 #   --rehearse         the same steps on a host without a GPU, over system shared memory; if the driver counts a CUDA
-#                      device, on that, without the promises that only a real one can keep
+#                      device, on that device, and broken promises are no failure
 #   --full             bench.volume with all its cases, up to 768³ and 105 classes, instead of two
 #
-# The JSON is written anew after every step, and the output of every command lies in WORK/logs: a check that is ended from
-# outside loses no more than the step that was running. The logs are packed next to the JSON however the check ends.
+# The JSON is written again after every step, and the output of every command is in WORK/logs: a check that is ended from
+# outside loses only the running step. The logs are packed next to the JSON however the check ends.
 # Needs Linux on x86-64 and a Python 3.12 with CuPy (PYTHON names it, default python3). Exit code 0: everything passed.
 set -euo pipefail
 
@@ -83,7 +83,7 @@ mkdir -p "$work"
 [ -O "$work" ] || die "$work belongs to another user: name one of your own with --work"
 work=$(realpath "$work")
 
-# What an earlier call unpacked and installed from the same archive is used again.
+# Files that an earlier call unpacked and installed from the same archive are used again.
 if [ -n "$bundle" ]; then
     [ -f "$bundle" ] || die "$bundle: no such file: make gpu-bundle builds it"
     sum=$(sha256sum "$bundle" | cut -d' ' -f1)
@@ -101,8 +101,8 @@ else
     [ -f "$root/manifest.json" ] || die "name the bundle: gpu_check.sh dist/gpu-bundle.tar.xz"
 fi
 
-# A folder of its own in front of the host's packages: nothing of the host is changed. Bytecode is compiled here, as in
-# every installation: imports are part of what the benches measure.
+# A separate folder, before the host's packages in the path: nothing of the host is changed. pip compiles bytecode, as in
+# every installation, since the benches measure imports, too.
 sum="$python $(sha256sum "$root/manifest.json" | cut -d' ' -f1)"
 if [ "$(cat "$work/installed" 2>/dev/null)" != "$sum" ]; then
     rm -rf "$work/site" "$work/installed"

@@ -1,4 +1,4 @@
-"""What the GPU check finds on the host: packages and their versions, GPU, driver."""
+"""The host of the GPU check: packages and their versions, GPU, driver."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from deploy.gpu_check.programs import COUNT_DEVICES
 
 LEAST_CUPY = "13.6"
 _VARIANTS = ("cupy", "onnxruntime")
-"""Packages whose distributions name what they were built for: cupy-cuda13x, onnxruntime-gpu."""
+"""Packages whose distributions are named by their target: cupy-cuda13x, onnxruntime-gpu."""
 _SHOWN = ("gpu-infer", "numpy", "numba", "tritonclient", "grpcio", "protobuf", "onnxruntime", "SimpleITK")
 
-# Each is imported in a process of its own checking: a package that does not fit another says so only then.
+# A separate process imports each: only an import shows that a package does not fit another.
 IMPORTS = """
 import importlib, json, sys
 wrong = {}
@@ -49,7 +49,7 @@ MODULES = {
     "pytest": "pytest",
     "hypothesis": "hypothesis",
 }
-"""What is imported to see that it works."""
+"""Modules that are imported to test that the packages work."""
 
 
 def least_versions() -> dict[str, str]:
@@ -69,33 +69,33 @@ def least_versions() -> dict[str, str]:
 
 
 def generated_for() -> str | None:
-    """The gRPC version that tritonclient's generated code asks for when it is imported; found without importing it."""
-    found = importlib.util.find_spec("tritonclient")
-    for folder in found.submodule_search_locations or () if found else ():
+    """The gRPC version that tritonclient's generated code requires at import, read without importing it."""
+    spec = importlib.util.find_spec("tritonclient")
+    for folder in spec.submodule_search_locations or () if spec else ():
         stub = Path(folder, "grpc", "service_pb2_grpc.py")
         if stub.is_file() and (line := re.search(r"GRPC_GENERATED_VERSION = '([^']+)'", stub.read_text())):
             return line[1]
     return None
 
 
-def shortcomings(expected: Iterable[str], there: dict[str, str], least: dict[str, str]) -> list[str]:
+def shortcomings(expected: Iterable[str], versions_of: dict[str, str], least: dict[str, str]) -> list[str]:
     """One line per package that is missing or too old, with the remedy.
 
-    there  version by distribution, names in lower case with hyphens
+    versions_of  version by distribution; names in lower case with hyphens
     """
     from packaging.version import Version
 
     lines = []
     for name in sorted(expected):
-        versions = [
-            v for found, v in there.items() if found == name or (name in _VARIANTS and found.startswith(f"{name}-"))
-        ]
+        versions = [v for n, v in versions_of.items() if n == name or (name in _VARIANTS and n.startswith(f"{name}-"))]
         floor = least.get(name)
-        wanted = f"'{_to_install(name)}{f'>={floor}' if floor else ''}'"
+        requirement = f"'{_to_install(name)}{f'>={floor}' if floor else ''}'"
         if not versions:
-            lines.append(f"{name} is not installed: pip install {wanted}")
+            lines.append(f"{name} is not installed: pip install {requirement}")
         elif floor and max(map(Version, versions)) < Version(floor):
-            lines.append(f"{name} is {max(versions, key=Version)}, {floor} or newer is needed: pip install {wanted}")
+            lines.append(
+                f"{name} is {max(versions, key=Version)}, {floor} or newer is needed: pip install {requirement}"
+            )
     return lines
 
 
@@ -105,16 +105,16 @@ def _to_install(name: str) -> str:
 
 def installed() -> dict[str, str]:
     """Version by distribution, names in lower case with hyphens."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
-        if name:  # the first on the path is the one that is imported
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
-    return found
+        if name:  # an import uses the first on the path
+            versions.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+    return versions
 
 
 def count_devices(timeout_s: float = 60.0) -> int:
-    """CUDA devices that the driver counts, asked in a process of its own; 0 without a driver."""
+    """CUDA devices that the driver counts, in a separate process; 0 without a driver."""
     command = [sys.executable, "-c", COUNT_DEVICES]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
@@ -124,14 +124,14 @@ def count_devices(timeout_s: float = 60.0) -> int:
 
 
 def facts() -> dict[str, Any]:
-    """The host, in the words of its own tools."""
+    """The host, as its own tools describe it."""
     query = "name,uuid,driver_version,memory.total,mig.mode.current,persistence_mode,clocks.max.mem,power.limit"
     gpu = None
     if smi := shutil.which("nvidia-smi"):
         done = subprocess.run([smi, f"--query-gpu={query}", "--format=csv,noheader"], capture_output=True, text=True)
         rows = [line.split(", ") for line in done.stdout.splitlines() if line]
         gpu = [dict(zip(query.split(","), row, strict=False)) for row in rows]
-    there = installed()
+    versions = installed()
     shown = [name.lower() for name in _SHOWN]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -140,5 +140,5 @@ def facts() -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)),
         "memory": memory_facts(),
         "python": platform.python_version(),
-        "versions": {n: v for n, v in sorted(there.items()) if n in shown or n.startswith(("cupy", "cucim"))},
+        "versions": {n: v for n, v in sorted(versions.items()) if n in shown or n.startswith(("cupy", "cucim"))},
     }

@@ -1,4 +1,4 @@
-"""Command line of the GPU check, and what one call leaves for the next in the same work folder."""
+"""Command line of the GPU check, and the steps of earlier calls in the same work folder."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def main() -> int:
     )
     try:
         run_steps(check, FULL_LIMIT_S if arguments.full else None)
-    finally:  # after a signal too
+    finally:  # after a signal, too
         check.context.close()
         passed.add(check.steps)
         part = f", part {arguments.part}" if arguments.part else ""
@@ -81,14 +81,16 @@ def run_steps(check: Check, full_limit_s: float | None = None) -> None:
         check.hold_context()
     for name in STEPS:
         bench = name.removeprefix("bench.")
-        body = getattr(check, name) if bench == name else partial(check.bench, bench)
-        check.step(name, body, limit_s=full_limit_s if bench != name else None)
+        if bench == name:
+            check.step(name, check.bodies[name])
+        else:
+            check.step(name, partial(check.bench, bench), limit_s=full_limit_s)
 
 
 class Passed:
     """Steps that passed in earlier calls with the same bundle, in a file of the work folder.
 
-    A later call takes those that its own steps need from here: what they installed and compiled lies there too.
+    A later call does not repeat those that its own steps need: their files are in the work folder, too.
     """
 
     def __init__(self, path: Path, *, rehearse: bool, devices: int, bundle: Path = ROOT) -> None:
@@ -102,7 +104,7 @@ class Passed:
         self.steps: dict[str, Outcome] = content["steps"] if content.get("key") == self._key else {}
 
     def add(self, steps: dict[str, Outcome]) -> None:
-        """Note the steps of this call: one that failed now counts no longer, whatever it did before."""
+        """Record the steps of this call. One that fails now counts no longer, even if it passed before."""
         for name, step in steps.items():
             self.steps.pop(name, None)
             if step["outcome"] == "passed":
@@ -111,7 +113,7 @@ class Passed:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """Leave through every `finally`, which end the running command's group and write what there is."""
+    """Exit through every `finally`, which end the running command's group and write the results so far."""
     sys.exit(128 + number)
 
 

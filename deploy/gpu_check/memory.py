@@ -1,6 +1,6 @@
-"""Host memory for the GPU check: what there is, and touching it once before anything is measured.
+"""Host memory for the GPU check: its size, and touching it once before the measurements.
 
-A microVM may start with little memory that grows as it is used: until then plans are made for too small a host, and the
+The memory of a microVM may be small at first and grow with use: until then, plans are for too small a host, and the
 first touch of each page is slow.
 """
 
@@ -20,13 +20,13 @@ TARGET_GIB = 24
 THREADS = 4
 CHUNK = 64 << 20
 SPARE = 2 << 30
-"""Bytes that stay free; a quarter of what is free on a host that has less than four times as much."""
+"""Bytes that stay free; on a host with less than four times as much, a quarter of its free memory."""
 GROWTH_S = 3.0
-"""How long the host may take to grow once only SPARE is left."""
+"""Seconds that the host may need to grow if only SPARE is free."""
 
 
 def memory_facts(meminfo: Path = Path("/proc/meminfo")) -> dict[str, Any]:
-    """Bytes: MemTotal and MemAvailable, size and free space of /dev/shm and /tmp; None for what is not there."""
+    """Bytes: MemTotal and MemAvailable, size and free space of /dev/shm and /tmp; None for what does not exist."""
     values = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
     facts: dict[str, Any] = {
         name: int(values[name].split()[0]) * 1024 if name in values else None for name in ("MemTotal", "MemAvailable")
@@ -43,7 +43,7 @@ def memory_facts(meminfo: Path = Path("/proc/meminfo")) -> dict[str, Any]:
 def touch(
     target: int, *, seconds: float, free: Callable[[], int], chunk: int = CHUNK, growth_s: float = GROWTH_S
 ) -> int:
-    """Write to every page of up to `target` bytes, by THREADS threads, and let go of them; bytes touched.
+    """Write to every page of up to `target` bytes, by THREADS threads, and free them; bytes touched.
 
     Ends early after `seconds`, and if no more than SPARE is free and the host does not grow.
     """

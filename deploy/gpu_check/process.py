@@ -1,4 +1,4 @@
-"""Run a command in a process group of its own, which ends with it: a step leaves nothing running next to the next."""
+"""Runs a command in a new process group and ends the group with it, so that no process outlives its step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_group(
     err: IO[str],
     timeout_s: float,
 ) -> int:
-    """Exit status of the command; its whole group is ended when it ends, at the limit and if this call is interrupted.
+    """Exit status of the command; its whole group is ended after it, at the limit, and if this call is interrupted.
 
     Raises:
         subprocess.TimeoutExpired: the limit passed.
@@ -47,7 +47,7 @@ def run_group(
         _ends(process.pid, GRACE_S)
         raise
     finally:
-        # The leader is not reaped before this, so its number cannot be another group's.
+        # The leader is reaped after this, so that its number cannot belong to another group.
         _signal(process.pid, signal.SIGKILL)
         process.wait()
     return process.returncode

@@ -1,4 +1,4 @@
-"""compute-sanitizer and Nsight Compute in the GPU check: where the tools are, their commands, and what they print."""
+"""compute-sanitizer and Nsight Compute in the GPU check: their paths, commands and output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDERS = ("usr/local/cuda*/bin", "opt/nvidia/nsight-compute/*")
-"""Places below the root besides PATH."""
+"""Folders below the root that are searched after PATH."""
 METRICS = (
     "dram__bytes.sum",
     "sm__throughput.avg.pct_of_peak_sustained_elapsed",
@@ -20,7 +20,7 @@ METRICS = (
 )
 KERNELS = "regex:prepare|restore|blend|finish|gather|pick|argmax|threshold|masked|moments|extent|histogram|lookup"
 LAUNCHES = 160
-"""Every row of bench.kernels once takes fewer; the limit is for a bench that launches without end."""
+"""More than one pass over the rows of bench.kernels needs; a limit for a bench that never ends."""
 SANITIZED = "prepare or restore or finish or components or extent"
 """The contract's tests of kernels with shared memory or with atomic operations."""
 _ERROR = re.compile(r"^=+ +(Invalid|Error|Race|Program hit|Uninitialized|Barrier|Out-of-range|Misaligned).*")
@@ -28,7 +28,7 @@ _SUMMARY = re.compile(r"^=+ +(?:ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\
 
 
 def find_tool(name: str, *, path: str | None = None, root: Path = Path("/")) -> str | None:
-    """The program on PATH, else the newest of CUDA's and Nsight Compute's own folders; None without one."""
+    """The program on PATH, else in the newest folder of CUDA or Nsight Compute; None if not installed."""
     if (program := shutil.which(name, path=path)) is not None:
         return program
     for pattern in FOLDERS:
@@ -46,7 +46,7 @@ def sanitizer_command(tool: str, check: str, python: str, contract: Path, log: P
 
 
 def sanitizer_findings(log: str) -> dict[str, Any]:
-    """Errors of a log, complete or not: their number, whether the summary is there, and the first lines of some."""
+    """Errors of a log, complete or not: their number, whether the summary is present, and the first five lines."""
     lines = log.splitlines()
     errors = [line.strip("= ") for line in lines if _ERROR.match(line)]
     summaries = [match for line in lines if (match := _SUMMARY.match(line))]

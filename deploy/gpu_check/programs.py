@@ -1,4 +1,4 @@
-"""Programs that steps of the GPU check run in a process of their own; each prints JSON as its last line."""
+"""Programs that steps of the GPU check run in separate processes; each prints JSON as its last line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ print(json.dumps({
 }))
 """
 
-# A model's answer has to come back as it is: a stub that does not fit NumPy returns empty tensors without an error.
+# The test compares a model's answer: a stub that does not fit NumPy returns empty tensors without an error.
 SERVER = """
 import json, sys, time
 from pathlib import Path
@@ -45,11 +45,11 @@ started = time.monotonic()
 with LocalServer(Path(sys.argv[1])) as server:
     ready = time.monotonic() - started
     x = np.linspace(0, 1, 4 * 16 ** 3, dtype=np.float32).reshape(1, 1, 16, 32, 32)
-    asked = triton.InferInput("NV_MODEL_INPUT", x.shape, "FP32")
-    asked.set_data_from_numpy(x)
+    request = triton.InferInput("NV_MODEL_INPUT", x.shape, "FP32")
+    request.set_data_from_numpy(x)
     with triton.InferenceServerClient(server.grpc) as client:
         version = client.get_server_metadata().version
-        answer = client.infer("threshold_half", [asked]).as_numpy("NV_MODEL_OUTPUT")
+        answer = client.infer("threshold_half", [request]).as_numpy("NV_MODEL_OUTPUT")
 assert answer is not None and answer.shape == (1, 2, 16, 32, 32), f"answered with {getattr(answer, 'shape', None)}"
 assert (answer[:, 1:] == x).all(), "the model's answer is not what it computed"
 print(json.dumps({"version": version, "ready_s": round(ready, 2)}))

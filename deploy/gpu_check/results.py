@@ -1,4 +1,4 @@
-"""Where the GPU check writes the JSON of a call and, next to it, its packed logs, named after the call's part."""
+"""Paths of the JSON of a call of the GPU check and of its packed logs, named by the call's part."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TAIL_BYTES = 1 << 20
-"""Of each file: the end of a log tells why."""
+"""Packed of each file: a log's end has the reason of a failure."""
 ARCHIVE_BYTES = 15 << 20
-"""Hosts that are lent for minutes hand back files under 16 MiB."""
+"""Hosts that are lent for minutes return files under 16 MiB."""
 
 
 def results_file(results: Path, part: int | None) -> Path:
     """The JSON of a call: `results` if it ends in .json, else gpu_check.json in that folder; part 2 adds `-2`.
 
-    Calls of different parts so never write the same file.
+    Therefore calls of different parts never write the same file.
     """
     path = results if results.suffix == ".json" else results / "gpu_check.json"
     return path if part is None else path.with_name(f"{path.stem}-{part}{path.suffix}")
@@ -31,7 +31,7 @@ def logs_file(json_file: Path) -> Path:
 def pack_logs(work: Path, bundle: Path, archive: Path, *, limit: int = ARCHIVE_BYTES, tail: int = TAIL_BYTES) -> Path:
     """Logs, test report, the runs' reports and the benches' results in one archive of at most `limit` bytes.
 
-    Of a longer file only its end is packed; the share is halved until the archive is small enough.
+    Only the end of a longer file is packed; its size is halved until the archive is small enough.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
     while True:
@@ -52,7 +52,7 @@ def pack_logs(work: Path, bundle: Path, archive: Path, *, limit: int = ARCHIVE_B
 
 
 def _files(work: Path, bundle: Path) -> Iterator[tuple[Path, str]]:
-    unpacked = (bundle / "manifest.json").stat().st_ctime  # older results came with the bundle
+    unpacked = (bundle / "manifest.json").stat().st_ctime  # older results are the bundle's own
     patterns = ((work, "logs/*"), (work, "tests.xml"), (work, "job/*/logs/*"), (bundle, "bench/results/*"))
     for folder, pattern in patterns:
         for path in sorted(folder.glob(pattern)):
@@ -61,7 +61,7 @@ def _files(work: Path, bundle: Path) -> Iterator[tuple[Path, str]]:
 
 
 def main() -> None:
-    """Pack the logs of a call; gpu_check.sh does so however the check ends."""
+    """Pack the logs of a call; gpu_check.sh calls this however the check ends."""
     parser = argparse.ArgumentParser(prog="python -m deploy.gpu_check.results", description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)

@@ -1,7 +1,7 @@
 """Run the steps of the GPU check one by one, each with a limit of time, and write the JSON of results after each.
 
-The JSON is whole and valid before and after every step, so that a check that is ended from outside loses no more than
-the step that was running.
+The JSON is complete and valid before and after every step: a check that is ended from outside loses only the running
+step.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ Outcome = dict[str, Any]
 TAIL = 100
 """Lines of a failed step's last command that the JSON holds."""
 LEAST_S = 5.0
-"""A step that has less than this left of the whole call's time is not begun."""
+"""A step does not start if less than this remains of the call's time."""
 
 
 class Failed(Exception):
-    """A step did not pass; the text says why."""
+    """A step did not pass; the text has the reason."""
 
 
 class Skipped(Exception):
-    """A step could not be tried; the text says what it needs."""
+    """A step could not run; the text has what it needs."""
 
 
 class Runner:
     """The steps of one call.
 
-    choice     steps to run; those that nobody names and that `earlier` holds are not run again
+    choice     steps to run; those in `earlier` run again only if the caller names them
     results    the JSON file
-    facts      stands in the JSON before the steps
+    facts      part of the JSON, before the steps
     waived     steps that may be skipped
     earlier    outcomes of an earlier call in the same work folder
     seconds    of the whole call; None has no such limit
@@ -61,12 +61,12 @@ class Runner:
         self.facts = facts
         self.waived = waived
         self.patience = patience
-        self.earlier = {n: o for n, o in (earlier or {}).items() if n in choice.names and n not in choice.wanted}
+        self.earlier = {n: o for n, o in (earlier or {}).items() if n in choice.names and n not in choice.requested}
         self.root = Path(__file__).resolve().parents[2]
         self.environment = dict(os.environ)
         self.steps: dict[str, Outcome] = {}
         self.measured: Outcome = {}
-        """What the running step has measured so far; stays if it fails."""
+        """Measurements of the running step so far; part of the JSON if it fails."""
         self._logs = work / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
         self._end = None if seconds is None else time.monotonic() + seconds
@@ -75,7 +75,7 @@ class Runner:
         self._calls = 0
 
     def step(self, name: str, body: Callable[[], Outcome | None], *, limit_s: float | None = None) -> None:
-        """Run one step and note its outcome; nothing if it is not among the chosen."""
+        """Run one step and record its outcome; do nothing if it is not chosen."""
         if name not in self.names:
             return
         if name in self.earlier:
@@ -113,15 +113,15 @@ class Runner:
         return {"outcome": "failed", "why": why, **self.measured, "output_tail": self._tail()}
 
     def call(self, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run Python with these arguments in what is left of the step's time; Failed after that."""
+        """Run Python with these arguments in the rest of the step's time; Failed after that."""
         return self.run([sys.executable, *map(str, command)], **environment)
 
     def run(
         self, command: list[str], *, limit_s: float | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in what is left of the step's time, or in `limit_s` of it; Failed after that.
+        """Run a command in the rest of the step's time, or in `limit_s` of it; Failed after that.
 
-        The output goes to files, so that it can be read however the check ends.
+        The output goes to files, which remain however the check ends.
         """
         self._calls += 1
         stem = f"{next(reversed(self.steps), 'call')}-{self._calls}"
@@ -143,7 +143,7 @@ class Runner:
         return subprocess.CompletedProcess(command, status, *texts)
 
     def seconds_left(self) -> float:
-        """Of the running step."""
+        """Time of the running step until its limit."""
         return self._deadline - time.monotonic()
 
     def printed(self) -> list[str]:
@@ -163,7 +163,7 @@ class Runner:
         ]
 
     def save(self) -> None:
-        """Write the JSON anew; `ok` is true only after every chosen step has run and none failed."""
+        """Write the JSON again; `ok` is true only after every chosen step has run and none failed."""
         complete = [name for name in self.names if self.steps.get(name, {}).get("outcome", "running") != "running"]
         failed = self.failed()
         content = {
@@ -178,20 +178,20 @@ class Runner:
         write_json(self.results, content)
 
     def summary(self) -> str:
-        """One line: what failed, what was skipped, what was measured in part."""
+        """One line: the failed, the skipped and the incomplete steps."""
         failed = self.failed()
         parts = [f"FAILED: {', '.join(failed)}" if failed else "all passed"]
         skipped = [f"{name} ({s['why']})" for name, s in self.steps.items() if s["outcome"] == "skipped"]
-        left = [name for name, s in self.steps.items() if s.get("result", s).get("left")]
+        partial = [n for n, s in self.steps.items() if s.get("incomplete") or s.get("result", {}).get("skipped")]
         if skipped:
             parts.append(f"skipped: {', '.join(skipped)}")
-        if left:
-            parts.append(f'in part: {", ".join(left)} ("left" in the results says what)')
+        if partial:
+            parts.append(f'in part: {", ".join(partial)} ("incomplete" or "skipped" in the results says what)')
         return "; ".join(parts)
 
 
 def write_json(path: Path, content: Outcome) -> None:
-    """Replace the file in one step, so that it is whole at any time."""
+    """Replace the file in one step, so that it is complete at any time."""
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)

@@ -15,7 +15,7 @@ INSTALL_S = 35
 class Step:
     """One step.
 
-    expected_s  what an H200 with 16 cores should need
+    expected_s  seconds that an H200 with 16 cores should need
     limit_s     a step that takes longer is ended and counts as failed
     part        the call in which it runs
     needs       steps that must have passed
@@ -46,21 +46,21 @@ STEPS = {
     "bench.whole": Step(60, 150, 3, ("triton",)),
     "bench.files": Step(20, 60, 3),
 }
-"""In the order in which they run: what only a GPU can show comes first, so that a hanging test does not cost it."""
+"""In the order in which they run: what needs a GPU comes first, so that a test that hangs does not prevent it."""
 
 PARTS = {part: tuple(name for name, step in STEPS.items() if step.part == part) for part in (1, 2, 3)}
 _ALWAYS = ("memory", "packages")
 
 
 class Choice(NamedTuple):
-    """Steps of a call in the order of STEPS, and those of them that the caller names; the rest is what these need."""
+    """Steps of a call in the order of STEPS, and those of them that the caller names; these need the others."""
 
     names: list[str]
-    wanted: frozenset[str]
+    requested: frozenset[str]
 
 
 def choose(names: str | None = None, part: int | None = None) -> Choice:
-    """The steps `A,B` or those of a part, with the steps that they need; all without either.
+    """The steps `A,B` or those of a part, with the steps that they need; by default all.
 
     Raises:
         ValueError: an unknown step, or names and a part together.
@@ -68,17 +68,17 @@ def choose(names: str | None = None, part: int | None = None) -> Choice:
     if names is not None and part is not None:
         raise ValueError("--part and --steps exclude each other: give one of them")
     if part is not None:
-        wanted = PARTS[part]
+        requested = PARTS[part]
     elif names is not None:
-        wanted = tuple(name.strip() for name in names.split(",") if name.strip())
-        unknown = [name for name in wanted if name not in STEPS]
-        if unknown or not wanted:
+        requested = tuple(name.strip() for name in names.split(",") if name.strip())
+        unknown = [name for name in requested if name not in STEPS]
+        if unknown or not requested:
             raise ValueError(f"no step {', '.join(unknown) or repr(names)}; the steps are {', '.join(STEPS)}")
     else:
-        wanted = tuple(STEPS)
-    chosen, queue = set(_ALWAYS), list(wanted)
+        requested = tuple(STEPS)
+    chosen, queue = set(_ALWAYS), list(requested)
     while queue:
         name = queue.pop()
         chosen.add(name)
         queue += STEPS[name].needs + STEPS[name].wants
-    return Choice([name for name in STEPS if name in chosen], frozenset(wanted))
+    return Choice([name for name in STEPS if name in chosen], frozenset(requested))

@@ -29,7 +29,7 @@ print(next(line.split()[-1] for line in open("/proc/self/maps") if stem in line)
 
 
 def install_triton(folder: Path, bundle: Path) -> None:
-    """Make the server's environment in `folder` from the unpacked bundle.
+    """Create the server's environment in `folder` from the unpacked bundle.
 
     Raises:
         Failed: neither host nor bundle has the shared library of Python 3.12.
@@ -63,8 +63,8 @@ def install_triton(folder: Path, bundle: Path) -> None:
 def add_host_packages(packages: Path, host: Sequence[Path]) -> None:
     """Let the server's models import the host's packages.
 
-    A .pth appends the folders to the path, and reads no .pth inside them. CuPy looks for NVRTC in the environment's own
-    site-packages alone, in the folder `nvidia`, which therefore is a link.
+    A .pth file appends the folders to the path, but .pth files in them are not read. CuPy searches NVRTC only in the
+    environment's own site-packages, in the folder `nvidia`, which therefore is a link.
     """
     (packages / "host.pth").write_text("".join(f"{path}\n" for path in host))
     first = next((path / "nvidia" for path in host if (path / "nvidia").is_dir()), None)
@@ -75,7 +75,7 @@ def add_host_packages(packages: Path, host: Sequence[Path]) -> None:
 def link_driver(folder: Path, environment: Mapping[str, str]) -> Path | None:
     """Link `libcuda.so` in `folder` if only `libcuda.so.1` can be loaded; the link, or None if it is not needed.
 
-    Triton's Python backend opens the name without the number, which comes with development packages.
+    Triton's Python backend opens the name without the number, which only development packages install.
     """
     if _loaded_from("libcuda.so", environment) is not None:
         return None
@@ -90,7 +90,7 @@ def link_driver(folder: Path, environment: Mapping[str, str]) -> Path | None:
 
 
 def _loaded_from(name: str, environment: Mapping[str, str]) -> Path | None:
-    """The file that the loader takes for a library, asked without PYTHONPATH and site, which the server lacks too."""
+    """The file that the loader uses for a library, without PYTHONPATH and site, which the server lacks, too."""
     command = [sys.executable, "-I", "-S", "-c", _LOAD, name]
     answer = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
     return Path(answer.stdout.strip()) if answer.returncode == 0 and answer.stdout.strip() else None
@@ -103,7 +103,7 @@ def _python_for_the_stub(bundle: Path) -> tuple[Path | None, list[Path]]:
         if Path(place, LIBPYTHON).is_file():
             return None, [Path(place)]
     with contextlib.suppress(OSError):
-        ctypes.CDLL(LIBPYTHON)  # from wherever the loader takes it, which may be the run path of this Python alone
+        ctypes.CDLL(LIBPYTHON)  # wherever the loader finds it, possibly only by the run path of this Python
         maps = Path("/proc/self/maps").read_text().splitlines()
         return None, [Path(next(line for line in maps if line.endswith(LIBPYTHON)).split()[-1]).parent]
     own = bundle / "python"

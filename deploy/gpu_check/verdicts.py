@@ -1,4 +1,4 @@
-"""What the GPU check concludes from a test run, from a report of the operator and from a bench's result."""
+"""Verdicts of the GPU check on a test run, a report of the operator and a bench's result."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 OPTIONAL = re.compile(r"\btorch\b")
-"""Reasons for which a test may be skipped on a GPU host: packages that the host need not have."""
+"""Permitted reasons of a skipped test on a GPU host: packages that the host need not have."""
 
 
 def failing_tests(lines: Sequence[str]) -> list[str]:
-    """pytest's short summary of failures; of a run that was ended, its lines of those tests."""
+    """pytest's short summary of failures; of a run that was ended, the lines of the failed tests."""
     short = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
     return short or [line for line in lines if "::" in line and (" FAILED" in line or " ERROR" in line)]
 
@@ -28,11 +28,11 @@ def test_counts(xml: Path) -> dict[str, int]:
     return counts
 
 
-test_counts.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
+test_counts.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it as a test
 
 
 def skipped_tests(xml: Path) -> dict[str, str]:
-    """Reason by test that a GPU host has no excuse to skip; a package in OPTIONAL is one."""
+    """Reason by test of those that a GPU host must not skip; OPTIONAL has the permitted reasons."""
     reasons = {}
     for case in ElementTree.parse(xml).getroot().iter("testcase"):
         skip = case.find("skipped")
@@ -42,8 +42,8 @@ def skipped_tests(xml: Path) -> dict[str, str]:
 
 
 def broken_promises(report: dict[str, Any], label_bytes: int) -> str:
-    """What a run on the GPU did unlike the promise: volume up, labels down, no more. Empty if all is so."""
-    import numpy as np  # not before the step that finds it missing
+    """Deviations of a GPU run from the promise that only the volume goes up and only labels go down; empty if none."""
+    import numpy as np  # later than the step that reports it missing
 
     stored = report["input"]
     volume_bytes = math.prod(stored["shape"]) * stored["channels"] * np.dtype(stored["dtype"]).itemsize
@@ -59,7 +59,7 @@ def broken_promises(report: dict[str, Any], label_bytes: int) -> str:
 
 
 def memory_fallbacks(report: dict[str, Any]) -> str:
-    """Steps down that the run's memory plan took, in one line; empty if it took none."""
+    """Memory fallbacks of the run's plan, in one line; empty if there are none."""
     return "; ".join(report["plan"]["steps"])
 
 

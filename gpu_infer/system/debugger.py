@@ -1,4 +1,4 @@
-"""Waits for a debugger before a run, as DEBUG_VSCODE asks."""
+"""DEBUG_VSCODE: waits for a debugger before a run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ log = logging.getLogger(__name__)
 def wait_for_debugger(port: int, host: str, wait_s: float) -> bool:
     """Listen on TCP `port` of the address `host` until a debugger attaches, at most `wait_s` seconds.
 
-    A warning says what is open: whoever reaches the port runs code as this user. Returns False, with a warning, if
-    debugpy is not installed, the port cannot be had or nothing attached: a run does not fail for want of a debugger.
+    Logs a warning with the open port: whoever reaches it runs code as this user. Returns False, with a warning, if
+    debugpy is not installed, the port cannot be opened or no debugger attaches: the run goes on without a debugger.
     """
     try:
         import debugpy

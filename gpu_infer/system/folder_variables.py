@@ -1,4 +1,4 @@
-"""Folders that environment variables of caches and compiled kernels name: refused if they are none."""
+"""Checks the folders in environment variables of caches and compiled kernels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gpu_infer.system.cache import CACHE_VARIABLE
 
 KERNELS_VARIABLE = "GPU_INFER_KERNELS"
 _CACHES = (CACHE_VARIABLE, "NUMBA_CACHE_DIR", "CUPY_CACHE_DIR")
-"""Folders that are made if missing; one that cannot be written is a warning of what needs it."""
+"""Folders that are created if missing. If one is read-only, its user logs a warning."""
 
 
 def check_folder_variables(environ: Mapping[str, str]) -> None:
-    """Raise the first of `folder_refusals`."""
+    """Raise the first error of `folder_refusals`."""
     for error in folder_refusals(environ):
         raise error
 
 
 def folder_refusals(environ: Mapping[str, str]) -> list[ConfigError]:
-    """One ConfigError for each variable that names no folder; for a cache, if something else is in its place."""
+    """One ConfigError for each variable that names no folder; for a cache, only if a file is in its place."""
     refusals = []
     if (text := environ.get(KERNELS_VARIABLE)) and not _is_folder(Path(text)):
         refusals.append(
@@ -43,13 +43,13 @@ def folder_refusals(environ: Mapping[str, str]) -> list[ConfigError]:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a null character, a name that is too long
+    except (OSError, ValueError):  # null character in the name, name too long
         return False
 
 
 def _obstacle(path: Path) -> Path | None:
-    """What is in the place of the folder or of one above it, and is no folder."""
-    with suppress(RuntimeError):  # no home folder: `~` is refused by those who use the cache
+    """The file that occupies the path of the folder or of a parent; None if there is none."""
+    with suppress(RuntimeError):  # no home folder: `cache_folder` refuses `~`
         path = path.expanduser()
     for place in (path, *path.parents):
         with suppress(OSError, ValueError):

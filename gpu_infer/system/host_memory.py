@@ -1,4 +1,4 @@
-"""How much host memory this process can still take, inside a container too."""
+"""Free host memory of this process, also inside a container."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _UNLIMITED = 1 << 60
-"""cgroup v1 writes a figure near 2^63 where there is no limit."""
+"""cgroup v1 writes a number near 2^63 if there is no limit."""
 
 
 def free_host_bytes(root: Path = Path("/")) -> int:
-    """The kernel's estimate of available memory, or what the tightest cgroup leaves, whichever is less."""
+    """The kernel's estimate of available memory or the smallest headroom of a cgroup, whichever is less."""
     return max(0, min([_available(root / "proc/meminfo"), *_cgroup_headrooms(root)]))
 
 
@@ -22,7 +22,7 @@ def _available(meminfo: Path) -> int:
 
 
 def _cgroup_headrooms(root: Path) -> Iterator[int]:
-    """Limit − use of every memory cgroup up to the root, v1 and v2; page cache that can be dropped is free."""
+    """Limit − use of every memory cgroup up to the root, v1 and v2. Droppable page cache counts as free."""
     try:
         entries = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -37,7 +37,7 @@ def _cgroup_headrooms(root: Path) -> Iterator[int]:
         else:
             continue
         folder = top / path.lstrip("/")
-        # inside a container the path may be the host's, while its own cgroup is mounted at the top
+        # inside a container the path may be the host's, and the container's own cgroup is mounted at the top
         for level in {top, folder, *(p for p in folder.parents if p.is_relative_to(top))}:
             headroom = _headroom(level / limit, level / use, level / "memory.stat", cache)
             if headroom is not None:

@@ -1,4 +1,4 @@
-"""Where the packaged folders are: config/, models/ and kernels/, in a checkout and in a wheel alike."""
+"""The packaged folders config/, models/ and kernels/, in a checkout and in a wheel."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def resource_folder(name: str) -> Path:
     """Folder `name` ("config", "models" or "kernels") of this installation.
 
-    A wheel carries the folders inside the package, under `_data`; a checkout and an editable install have them
-    beside the package.
+    A wheel has the folders in the package, under `_data`; a checkout and an editable install have them next to the
+    package.
+
+    Raises:
+        FileNotFoundError: the installation is incomplete.
     """
     for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if candidate.is_dir():

@@ -81,12 +81,12 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert (blended["launches"], blended["event_pairs"], blended["median_s"]) == (32, 1, 1e-3)
     restored = next(row for row in written["rows"] if row["kernel"] == "restore")
     assert (restored["launches"], restored["median_s"]) == (4, 1e-3 / 4)
-    found = next(row for row in written["rows"] if row["kernel"] == "largest components")
-    assert found["event_pairs"] == found["launches"] > 1
+    actual = next(row for row in written["rows"] if row["kernel"] == "largest components")
+    assert actual["event_pairs"] == actual["launches"] > 1
     clocks = {"sm_clock_mhz": 1980.0, "memory_clock_mhz": 3201.0, "power_w": 415.5}
     assert all(row["card"] == clocks for row in written["rows"])
     assert written["card_missing"] is None
-    assert found["median_s"] == pytest.approx(found["launches"] * 1e-3)
+    assert actual["median_s"] == pytest.approx(actual["launches"] * 1e-3)
 
 
 @pytest.mark.slow

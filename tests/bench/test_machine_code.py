@@ -1,4 +1,4 @@
-"""bench.machine_code: what it prints of a kernel, and what it refuses."""
+"""bench.machine_code: its output for a kernel, and its refusals."""
 
 from __future__ import annotations
 

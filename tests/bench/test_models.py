@@ -46,7 +46,7 @@ Tensor.from_dlpack = Tensor
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
+def load_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
     """A model of a repository, with NumPy in the place of CuPy."""
     stub = ModuleType("triton_python_backend_utils")
     stub.Tensor = Tensor  # type: ignore[attr-defined]
@@ -74,8 +74,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_answer_the_same(made: Callable[[Path], Any], name: str) -> None:
-    host, device = made(MODELS / name), made(MODELS_GPU / name)
+def test_both_answer_the_same(load_model: Callable[[Path], Any], name: str) -> None:
+    host, device = load_model(MODELS / name), load_model(MODELS_GPU / name)
     rng = np.random.default_rng(5)
     for shape in ((1, 1, 5, 4, 3), (1, 1, 5, 4, 3), (1, 1, 2, 3, 6)):
         x = rng.integers(0, 105, shape).astype(np.float32)
@@ -99,7 +99,7 @@ def test_configurations_differ_in_the_device_alone(name: str) -> None:
 
 
 class Gpu(CpuBackend):
-    """A backend that says it were the GPU's."""
+    """A backend with the name of the GPU's."""
 
     name = "gpu"
 
@@ -129,7 +129,7 @@ def test_a_wrong_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.gpu
 def test_the_device_computes_in_the_slot() -> None:
-    """With CuPy in the server's environment; skipped with the server's reason where it has none."""
+    """With CuPy in the server's environment; skipped with the server's reason if CuPy is missing."""
     from gpu_infer.backends.choose import choose_backend
 
     with served(choose_backend("gpu")) as (server, note):

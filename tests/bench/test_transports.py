@@ -34,7 +34,7 @@ def gpu() -> Iterator[Any]:
         yield module.GpuBackend()
 
 
-@pytest.mark.parametrize(("control", "data"), transports.WAYS)
+@pytest.mark.parametrize(("control", "data"), transports.TRANSPORTS)
 def test_every_way_takes_tiles_from_the_device(server: LocalServer, gpu: Any, control: str, data: str) -> None:
     row = transports._tiles(server, gpu, control, data, SHAPE, slots=2, tiles=5)
     shared = data != "inline"
@@ -47,12 +47,12 @@ def test_every_way_takes_tiles_from_the_device(server: LocalServer, gpu: Any, co
     assert counted["tile_bytes_up"] == (0 if on_device else sent * 2 * NBYTES // 3)
 
 
-@pytest.mark.parametrize(("control", "data"), [*transports.WAYS[:4]])
+@pytest.mark.parametrize(("control", "data"), [*transports.TRANSPORTS[:4]])
 def test_the_cpu_takes_them_too(server: LocalServer, control: str, data: str) -> None:
     assert transports._tiles(server, CpuBackend(), control, data, SHAPE, slots=1, tiles=2)["in_flight"] == 1
 
 
-@pytest.mark.parametrize(("control", "data"), transports.WAYS)
+@pytest.mark.parametrize(("control", "data"), transports.TRANSPORTS)
 def test_answers_are_the_models(server: LocalServer, gpu: Any, control: str, data: str) -> None:
     """The model answers 0.5 everywhere but in one voxel, where it repeats the tile's first."""
     tile = np.random.default_rng(2).random((1, *SHAPE), dtype=np.float32)

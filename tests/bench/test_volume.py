@@ -1,4 +1,4 @@
-"""bench.volume: what the table takes from the operator's report, and what stands there for a side without figures."""
+"""bench.volume: the table's figures from the operator's report, and the entry of a side without figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     assert {"read", "prepare", "infer", "restore", "write"} <= facts["stages"].keys()
     assert facts["windows"] > 1
     assert facts["model_s"] > 0
-    assert facts["server_input_s"] >= 0  # of small tiles, less than what is kept of a second
+    assert facts["server_input_s"] >= 0  # of small tiles, less than the digits of a second
     assert facts["server_output_s"] >= 0
     assert facts["non_model_non_file_non_copy_s"] <= facts["non_model_non_file_s"]
     assert facts["peak_host_bytes"] > 50 << 20
@@ -47,7 +47,7 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     row = written["table"][0]
     assert (row["whole, ratio"], row["all but model, ratio"], row["labels equal"]) == ("1.0×", "1.0×", "")
     assert result.notes[-2:] == ["Left out: MONAI: --no-peers.", "The models compute on the CPU."]
-    assert written["left"] == ["MONAI: --no-peers"]
+    assert written["skipped"] == ["MONAI: --no-peers"]
 
 
 def test_shares_come_from_the_report() -> None:
@@ -61,11 +61,11 @@ def test_shares_come_from_the_report() -> None:
         "memory": {},
         "gpu": {"peak_device_bytes": 9},
     }
-    found = summary(report, ServerSeconds(0.02, 1.0, 0.03))
-    assert (found["model_s"], found["server_input_s"], found["server_output_s"]) == (1.0, 0.02, 0.03)
-    assert (found["rest_s"], found["non_model_share"], found["non_model_non_file_s"]) == (1.0, 0.5, 0.23)
-    assert found["non_model_non_file_non_copy_s"] == 0.18
-    assert (found["peak_host_bytes"], found["peak_device_bytes"]) == (7, 9)
+    actual = summary(report, ServerSeconds(0.02, 1.0, 0.03))
+    assert (actual["model_s"], actual["server_input_s"], actual["server_output_s"]) == (1.0, 0.02, 0.03)
+    assert (actual["rest_s"], actual["non_model_share"], actual["non_model_non_file_s"]) == (1.0, 0.5, 0.23)
+    assert actual["non_model_non_file_non_copy_s"] == 0.18
+    assert (actual["peak_host_bytes"], actual["peak_device_bytes"]) == (7, 9)
 
 
 def test_seconds_of_the_server_are_differences() -> None:
@@ -93,7 +93,7 @@ def facts_of(seconds: float, model: float, **others: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def two_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The table of two cases with made-up runs of the operator; MONAI's side is what is given."""
+    """The table of two cases with invented runs of the operator and the answers of MONAI's side."""
 
     class Server:
         grpc = "nowhere"
@@ -107,14 +107,14 @@ def two_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     monkeypatch.setattr(volume, "served", lambda backend: Server())
     monkeypatch.setattr(volume, "why_left_out", lambda device, peers: None)
-    monkeypatch.setattr(volume, "operator_side", lambda *given: (facts_of(2.0, 1.0), Path("ours.mhd")))
-    monkeypatch.setattr(volume, "agreement", lambda *given: {"equal_share": 0.9912, "dice": 0.98})
+    monkeypatch.setattr(volume, "operator_side", lambda *_: (facts_of(2.0, 1.0), Path("ours.mhd")))
+    monkeypatch.setattr(volume, "agreement", lambda *_: {"equal_share": 0.9912, "dice": 0.98})
 
     def run(*answers: Any) -> tuple[list[dict[str, str]], dict[str, Any]]:
-        given = iter(answers)
+        remaining = iter(answers)
 
         def side(*arguments: Any, **options: Any) -> tuple[dict[str, Any], Path]:
-            answer = next(given)
+            answer = next(remaining)
             if isinstance(answer, Exception):
                 raise answer
             return answer, Path("monai.nii")
@@ -143,7 +143,7 @@ def test_a_row_per_side_and_ratios(two_cases: Any) -> None:
     assert (theirs["whole, ratio"], theirs["all but model, ratio"]) == ("5.5×", "9.0×")
     assert (theirs["labels equal"], theirs["host"], theirs["GPU"]) == ("99.12%", "3 MiB", "")
     assert long["all but model, ratio"] == "400.0×"
-    assert "left" not in written
+    assert "skipped" not in written
     assert written["models_device"] == "gpu"
     assert written["cases"]["8×7×6"]["MONAI"]["agreement"] == {"equal_share": 0.9912, "dice": 0.98}
 
@@ -153,7 +153,7 @@ def test_a_side_that_does_not_fit_stands_in_the_table_and_the_bench_goes_on(two_
     table, written = two_cases(LeftOut(why), facts_of(4.0, 1.0))
     assert (table[2]["side"], table[2]["whole"], table[2]["infer"], table[2]["whole, ratio"]) == ("MONAI", why, "", "")
     assert table[5]["whole, ratio"] == "2.0×"
-    assert written["left"] == [f"MONAI, 8×7×6: {why}"]
+    assert written["skipped"] == [f"MONAI, 8×7×6: {why}"]
     assert f"Left out: MONAI, 8×7×6: {why}." in written["notes"]
     assert written["cases"]["8×7×6"]["MONAI"] == {"left_out": why}
 
@@ -268,9 +268,9 @@ def test_labels_are_compared_voxel_by_voxel(tmp_path: Path) -> None:
     theirs[4, 3, 2] = (ours[4, 3, 2] + 1) % 3
     (tmp_path / "ours.raw").write_bytes(ours.tobytes(order="F"))
     nibabel.save(nibabel.Nifti1Image(theirs, np.eye(4)), tmp_path / "theirs.nii")
-    found = agreement(tmp_path / "ours.mhd", tmp_path / "theirs.nii", (5, 4, 3))
+    actual = agreement(tmp_path / "ours.mhd", tmp_path / "theirs.nii", (5, 4, 3))
     inside = (ours > 0) & (theirs > 0)
     dice = 2 * inside.sum() / ((ours > 0).sum() + (theirs > 0).sum())
-    assert found == {"equal_share": round(58 / 60, 6), "dice": round(float(dice), 6)}
+    assert actual == {"equal_share": round(58 / 60, 6), "dice": round(float(dice), 6)}
     with pytest.raises(ValueError, match=r"theirs\.nii has \(5, 4, 3\) voxels, ours\.mhd \(5, 4, 4\)"):
         agreement(tmp_path / "ours.mhd", tmp_path / "theirs.nii", (5, 4, 4))

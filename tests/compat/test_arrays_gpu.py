@@ -46,11 +46,11 @@ def test_tensors_stay_on_the_device(backend: Any, dtype: str) -> None:
         kinds.append((window.device.type, window.dtype))
         return window.float() * 2
 
-    found = sliding_window_inference(image.cuda(), (6, 14, 4), 3, predictor, mode="gaussian")
+    actual = sliding_window_inference(image.cuda(), (6, 14, 4), 3, predictor, mode="gaussian")
     expected = sliding_window_inference(image, (6, 14, 4), 3, lambda window: window.float() * 2, mode="gaussian")
     assert set(kinds) == {("cuda", image.dtype)}
-    assert (found.device.type, found.dtype) == ("cuda", expected.dtype)
-    np.testing.assert_allclose(found.float().cpu().numpy(), expected.float().numpy(), rtol=1e-6, atol=1e-6)
+    assert (actual.device.type, actual.dtype) == ("cuda", expected.dtype)
+    np.testing.assert_allclose(actual.float().cpu().numpy(), expected.float().numpy(), rtol=1e-6, atol=1e-6)
     small = zoom(image.cuda(), (1, 1, 0.5, 2, 1.5), order=0, mode="nearest")
     assert (small.device.type, small.dtype) == ("cuda", image.dtype)
 
@@ -60,11 +60,11 @@ def test_device_cpu_takes_the_sums_on_the_host(backend: Any) -> None:
     if not torch.cuda.is_available():
         pytest.skip("this torch has no CUDA")
     image = noise((1, 1, 12, 11), "f4")
-    found = sliding_window_inference(
+    actual = sliding_window_inference(
         torch.from_numpy(image).cuda(), 6, 3, lambda window: window * 2, sw_device="cuda", device="cpu"
     )
-    assert found.device.type == "cpu"
-    np.testing.assert_allclose(found.numpy(), image * 2, rtol=1e-6, atol=1e-6)
+    assert actual.device.type == "cpu"
+    np.testing.assert_allclose(actual.numpy(), image * 2, rtol=1e-6, atol=1e-6)
 
 
 def test_a_stream_of_the_callers_own(backend: Any) -> None:
@@ -73,8 +73,8 @@ def test_a_stream_of_the_callers_own(backend: Any) -> None:
     image = noise((1, 1, 24, 24, 24), "f4")
     with cupy.cuda.Stream(non_blocking=True):
         given = cupy.asarray(image)
-        found = sliding_window_inference(given + 1, 12, 4, lambda window: window * 3, mode="gaussian")
-        host = cupy.asnumpy(found - 3)
+        actual = sliding_window_inference(given + 1, 12, 4, lambda window: window * 3, mode="gaussian")
+        host = cupy.asnumpy(actual - 3)
     np.testing.assert_allclose(host, image * 3, rtol=1e-5, atol=1e-4)
     expected = sliding_window_inference(image, 12, 4, ramp)
     assert expected.shape == (1, 2, 24, 24, 24)

@@ -1,4 +1,4 @@
-"""The library on simulated CUDA: values as on the CPU, and how arrays of other libraries come in and out."""
+"""compat on simulated CUDA: the values of the CPU, and conversion of arrays of other libraries."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class TestSimulated(DeviceCases, ConvertCases):
 
 
 class Foreign:
-    """An array of a library that has DLPack and says where its from_dlpack is."""
+    """An array of a library with DLPack and `__array_namespace__`."""
 
-    def __init__(self, held: Any) -> None:
-        self.held = held
+    def __init__(self, wrapped: Any) -> None:
+        self.wrapped = wrapped
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (2, 0)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self.held
+        return self.wrapped
 
     def __array_namespace__(self) -> Any:
         return SimpleNamespace(from_dlpack=lambda other: Foreign(other.__dlpack__()))
@@ -64,62 +64,62 @@ class Foreign:
 class Plain:
     """An array that has the CUDA array interface alone."""
 
-    def __init__(self, held: Any) -> None:
-        self.held = held
+    def __init__(self, wrapped: Any) -> None:
+        self.wrapped = wrapped
 
     @property
     def __cuda_array_interface__(self) -> Any:
-        return self.held.__cuda_array_interface__
+        return self.wrapped.__cuda_array_interface__
 
 
 @pytest.mark.parametrize("kind", [Foreign, Plain])
 def test_arrays_of_other_libraries(backend: Any, kind: Any) -> None:
     image = noise((1, 1, 9, 8), "f4")
-    given = kind(backend.upload(image))
+    array = kind(backend.upload(image))
     seen = []
 
     def predictor(window: Any) -> Any:
         seen.append(type(window))
         return window
 
-    found = sliding_window_inference(given, 4, 2, predictor)
-    zoomed = zoom(given, 2, order=0)
+    actual = sliding_window_inference(array, 4, 2, predictor)
+    zoomed = zoom(array, 2, order=0)
     expected = Foreign if kind is Foreign else type(backend.empty((1,), "f4"))
-    assert {*seen, type(found), type(zoomed)} == {expected}
-    found, zoomed = (x.held if kind is Foreign else x for x in (found, zoomed))
-    np.testing.assert_allclose(backend.download(found), image, rtol=1e-6)
+    assert {*seen, type(actual), type(zoomed)} == {expected}
+    actual, zoomed = (x.wrapped if kind is Foreign else x for x in (actual, zoomed))
+    np.testing.assert_allclose(backend.download(actual), image, rtol=1e-6)
     np.testing.assert_array_equal(backend.download(zoomed), zoom(image, 2, order=0))
 
 
 class Tensor:
-    """The part of a torch tensor on a device that is met; bfloat16 is played by a name, its values held in float32."""
+    """The part of torch.Tensor that is used on a device; bfloat16 is a name, its values in float32."""
 
     is_cuda = True
     requires_grad = False
     device = "cuda:0"
 
-    def __init__(self, held: Any, dtype: str | None = None) -> None:
-        self.held = held
-        self.dtype = dtype or held.dtype.name
+    def __init__(self, wrapped: Any, dtype: str | None = None) -> None:
+        self.wrapped = wrapped
+        self.dtype = dtype or wrapped.dtype.name
 
     def detach(self) -> Tensor:
         return self
 
     def float(self) -> Tensor:
-        return Tensor(self.held)
+        return Tensor(self.wrapped)
 
-    def to(self, *wanted: Any) -> Tensor:
-        return Tensor(self.held, "bfloat16") if wanted == ("bfloat16",) else self
+    def to(self, *target: Any) -> Tensor:
+        return Tensor(self.wrapped, "bfloat16") if target == ("bfloat16",) else self
 
     def view(self, dtype: str) -> Tensor:
-        return Tensor(self.held.view(dtype))
+        return Tensor(self.wrapped.view(dtype))
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (2, 0)
 
     def __dlpack__(self, **options: Any) -> Any:
         assert self.dtype not in ("bool", "bfloat16"), "not every torch hands these over"
-        return self.held
+        return self.wrapped
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def torch(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("device", [None, "cuda"])
 def test_tensors(backend: Any, torch: Any, dtype: str, device: str | None) -> None:
     image = noise((1, 1, 9, 8), "f4").astype("f4" if dtype == "bfloat16" else dtype)
-    given = Tensor(backend.upload(image), dtype)
+    array = Tensor(backend.upload(image), dtype)
     seen = []
 
     def predictor(window: Any) -> Any:
@@ -156,31 +156,31 @@ def test_tensors(backend: Any, torch: Any, dtype: str, device: str | None) -> No
         return window
 
     backend.start_run()
-    found = sliding_window_inference(given, (4, 12), 2, predictor, device=device)
-    zoomed = zoom(given, 2, order=0)
+    actual = sliding_window_inference(array, (4, 12), 2, predictor, device=device)
+    zoomed = zoom(array, 2, order=0)
     assert backend.counters()["bytes_down"] == 0
     assert set(seen) == {(Tensor, dtype)}
-    assert (type(found), found.dtype) == (Tensor, dtype if "float" in dtype else "float32")
-    np.testing.assert_allclose(backend.download(found.held), image, rtol=1e-6)
+    assert (type(actual), actual.dtype) == (Tensor, dtype if "float" in dtype else "float32")
+    np.testing.assert_allclose(backend.download(actual.wrapped), image, rtol=1e-6)
     assert (type(zoomed), zoomed.dtype) == (Tensor, dtype)
-    np.testing.assert_array_equal(backend.download(zoomed.held), zoom(image, 2, order=0))
+    np.testing.assert_array_equal(backend.download(zoomed.wrapped), zoom(image, 2, order=0))
     if dtype != "bfloat16":
         out = Tensor(backend.empty((1, 1, 9, 16), image.dtype))
-        assert zoom(given, (1, 1, 1, 2), out, order=0) is out
-        np.testing.assert_array_equal(backend.download(out.held), zoom(image, (1, 1, 1, 2), order=0))
+        assert zoom(array, (1, 1, 1, 2), out, order=0) is out
+        np.testing.assert_array_equal(backend.download(out.wrapped), zoom(image, (1, 1, 1, 2), order=0))
 
 
 def test_gradients_are_refused(backend: Any, torch: Any) -> None:
-    given = Tensor(backend.upload(noise((1, 1, 4), "f4")))
-    given.requires_grad = True
+    array = Tensor(backend.upload(noise((1, 1, 4), "f4")))
+    array.requires_grad = True
     with pytest.raises(ValueError, match="inputs require grad"):
-        zoom(given, 2, order=0)
+        zoom(array, 2, order=0)
     with pytest.raises(ValueError, match="inputs require grad"):
-        sliding_window_inference(given, 2, 1, lambda window: window)
+        sliding_window_inference(array, 2, 1, lambda window: window)
 
 
 def test_without_cupy_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [n for n in sys.modules if n.startswith("gpu_infer.backends.gpu.backend") or n == "cupy"]:
+    for name in [n for n in sys.modules if n.startswith("gpu_infer.backends.gpu") or n == "cupy"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cupy", None)
     for name in [n for n in vars(gpu_infer.backends) if n.startswith("gpu")]:

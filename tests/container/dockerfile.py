@@ -34,7 +34,7 @@ class Stage:
 
 def read(path: Path) -> list[Instruction]:
     """All instructions in order, continued lines joined by a blank."""
-    found: list[Instruction] = []
+    actual: list[Instruction] = []
     parts: list[str] = []
     start = 0
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -48,9 +48,9 @@ def read(path: Path) -> list[Instruction]:
         name, _, text = " ".join(parts).partition(" ")
         if name.upper() not in _KNOWN or "<<" in text or text.startswith("--mount"):
             raise ValueError(f"{path}:{start}: {name}: not understood")
-        found.append(Instruction(start, name.upper(), text.strip()))
+        actual.append(Instruction(start, name.upper(), text.strip()))
         parts = []
-    return found
+    return actual
 
 
 def stages(path: Path, arguments: Mapping[str, str] | None = None) -> list[Stage]:
@@ -80,13 +80,13 @@ def stages(path: Path, arguments: Mapping[str, str] | None = None) -> list[Stage
 
 def environment(path: Path, arguments: Mapping[str, str] | None = None) -> dict[str, dict[str, str]]:
     """Per stage that is built, the ENV at its end (inherited ones included)."""
-    found: dict[str, dict[str, str]] = {}
+    actual: dict[str, dict[str, str]] = {}
     for stage in stages(path, arguments):
-        variables = Variables(path, arguments, found.get(stage.base, {}))
+        variables = Variables(path, arguments, actual.get(stage.base, {}))
         for item in stage.instructions:
             variables.take(item)
-        found[stage.name] = variables.env
-    return found
+        actual[stage.name] = variables.env
+    return actual
 
 
 class Variables:
@@ -129,7 +129,7 @@ def copies(stage: Stage) -> Iterator[tuple[list[str], str | None, str]]:
 
 
 def fill(text: str, variables: Mapping[str, str]) -> str:
-    """`text` with ${NAME} and $NAME replaced; PATH, which every image sets, stays a reference where unknown."""
+    """`text` with ${NAME} and $NAME replaced; PATH, which every image sets, stays a reference if unknown."""
     return _VARIABLE.sub(lambda m: variables.get(m[1] or m[2], _default(m)), text)
 
 

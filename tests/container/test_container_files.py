@@ -35,8 +35,8 @@ def _last(variant: str) -> dockerfile.Stage:
 
 
 def _instruction(stage: dockerfile.Stage, name: str) -> str:
-    (found,) = [item.text for item in stage.instructions if item.name == name]
-    return found
+    (actual,) = [item.text for item in stage.instructions if item.name == name]
+    return actual
 
 
 def _documented() -> set[str]:

@@ -1,4 +1,4 @@
-"""The simulator itself: barriers, conversions, atomics, and that AddressSanitizer sees what it is there to see."""
+"""The simulator itself: barriers, conversions, atomics, and errors that AddressSanitizer must report."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ ORDERS = ("forward", "reversed", "scattered")
 KERNELS = """
 struct Reverse { int* values; int rounds; };
 extern "C" __global__ void reverse(const __grid_constant__ Reverse a) {
-    __shared__ int held[64];
+    __shared__ int shared[64];
     const int n = threadIdx.y * blockDim.x + threadIdx.x;
     int* mine = a.values + blockIdx.x * 64;
     for (int round = 0; round < a.rounds; round++) {
-        held[n] = mine[n];
+        shared[n] = mine[n];
         __syncthreads();
-        mine[n] = held[63 - n];
+        mine[n] = shared[63 - n];
         __syncthreads();
     }
 }
 extern "C" __global__ void reverse_without_barriers(const __grid_constant__ Reverse a) {
-    __shared__ int held[64];
+    __shared__ int shared[64];
     const int n = threadIdx.y * blockDim.x + threadIdx.x;
-    held[n] = a.values[n];
-    a.values[n] = held[a.rounds];
+    shared[n] = a.values[n];
+    a.values[n] = shared[a.rounds];
 }
 struct Counted { unsigned int* total; unsigned int* least; };
 extern "C" __global__ void counted(const __grid_constant__ Counted a) {
@@ -135,7 +135,7 @@ def test_a_launch_that_cuda_would_refuse_is_refused(kernels: Any) -> None:
 
 
 def under_asan(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Python in a process where every kernel and every device allocation is watched."""
+    """Python in a process with AddressSanitizer on every kernel and device allocation."""
     library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     environ = {
         **os.environ,
@@ -170,7 +170,7 @@ def test_address_sanitizer_catches_one_element_too_far(at: int, caught: bool) ->
 
 @pytest.mark.slow
 def test_the_contract_under_address_sanitizer() -> None:
-    """Every operation over the contract's shapes, none of which reads or writes beside its arrays."""
+    """Every operation over the contract's shapes, none of which reads or writes outside its arrays."""
     done = under_asan(
         "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/contract/test_contract_sim.py",
         "-k", "not InAnotherOrder",

@@ -1,4 +1,4 @@
-"""The fake driver itself: when work runs, what it refuses, and that another process can open device memory."""
+"""The fake driver: when work runs, its refusals, and device memory that another process opens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpu_infer.backends.gpu.compile.source import MODULES
 pytestmark = pytest.mark.gpu
 
 MIB = 1 << 20
-TESTS = Path(__file__).resolve().parents[1]
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ ONES = np.ones(1000, np.float32)
 
 
 def values_of(array: Any) -> Any:
-    """What lies in device memory now, read without the driver."""
+    """The contents of device memory now, read without the driver."""
     address = int(array.data.ptr)
     memory = Path("/proc/self/mem")
     with memory.open("rb", buffering=0) as file:
@@ -76,20 +76,20 @@ print(waiting, *target.values)
     [("lazy", "1 7 7 7 7 7 7 7 7\n"), ("eager", "0 7 7 7 7 7 7 7 7\n"), ("null", "0 0 0 0 0 0 0 0 0\n")],
 )
 def test_a_mode_says_when_copies_run_and_whether_large_ones_do(mode: str, printed: str) -> None:
-    environ = {**os.environ, "FAKECUDA_MODE": mode, "PYTHONPATH": str(TESTS)}
+    environ = {**os.environ, "FAKECUDA_MODE": mode, "PYTHONPATH": str(SUPPORT)}
     done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=True, env=environ)
     assert done.stdout == printed
 
 
 def test_another_mode_is_refused() -> None:
-    environ = {**os.environ, "FAKECUDA_MODE": "late", "PYTHONPATH": str(TESTS)}
+    environ = {**os.environ, "FAKECUDA_MODE": "late", "PYTHONPATH": str(SUPPORT)}
     done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=False, env=environ)
     assert done.returncode != 0
     assert "FAKECUDA: FAKECUDA_MODE: found late, expected lazy, eager or null\n" in done.stderr
 
 
 def test_an_event_is_a_place_in_its_stream(array: Any, streams: tuple[Any, Any]) -> None:
-    """A wait means the record of its own time, and does not run what the stream holds after it."""
+    """A wait is for the record at the time of the call, and does not run later work of that stream."""
     first, second = PinnedArray(ONES), PinnedArray(2 * ONES)
     first.copy_to(array, streams[0])
     event = streams[0].record()
@@ -167,7 +167,7 @@ def test_a_launch_that_cuda_would_refuse_is_refused(backend: Any, capfd: pytest.
 
 
 def test_our_copies_never_hand_pageable_memory_to_the_device(backend: Any) -> None:
-    """Such a copy may read late, and stops the host on the way back."""
+    """Such a copy may read late, and blocks the host in the other direction."""
     before = calls("cudaMemcpyAsync of pageable memory")
     for nbytes in (1, 5000, 20 * MIB):
         host = np.random.default_rng(nbytes).integers(0, 256, nbytes, np.uint8)

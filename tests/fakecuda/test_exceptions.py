@@ -1,4 +1,4 @@
-"""The list of exceptions is held to the tests that there are."""
+"""Every entry of the list of exceptions names an existing test."""
 
 from __future__ import annotations
 

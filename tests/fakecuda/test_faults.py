@@ -1,6 +1,6 @@
 """Faults of synchronisation, planted one at a time: each makes a comparison of values fail on the fake driver.
 
-A driver that runs work at once, or a card that happens to be fast, would give the right values with every one of them.
+A driver that runs work at once, or a fast card, would produce the right values with every one of them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def numbers(nbytes: int) -> Any:
-    """Other ones at each call: what an earlier check has left in memory is never right by chance."""
+    """Other ones at each call: the contents of memory from an earlier check are never right by chance."""
     return RANDOM.integers(0, 256, nbytes, np.uint8)
 
 
@@ -83,7 +83,7 @@ def check_pinned_half_is_emptied(backend: Any, fault: Callable[[], Any]) -> None
 
 
 def check_callers_stream_comes_first(backend: Any, fault: Callable[[], Any]) -> None:
-    """The caller writes an array on a stream of its own; we copy it."""
+    """The caller writes an array on its own stream; we copy it."""
     host = numbers(CHUNK)
     with cupy.cuda.Stream(non_blocking=True) as stream:
         array, source = backend.zeros(host.shape, host.dtype), PinnedArray(host)
@@ -94,7 +94,7 @@ def check_callers_stream_comes_first(backend: Any, fault: Callable[[], Any]) -> 
 
 
 def check_callers_stream_comes_next(backend: Any, fault: Callable[[], Any]) -> None:
-    """We fill an array; the caller copies it on a stream of its own."""
+    """We fill an array; the caller copies it on its own stream."""
     host = numbers(CHUNK)
     with cupy.cuda.Stream(non_blocking=True) as stream:
         with fault():

@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
-SCRIPT = Path(__file__).with_name("host_profile.py")
+SCRIPT = Path(__file__).resolve().parents[1] / "support" / "fakecuda" / "host_profile.py"
 MOST_UNACCOUNTED_S = 0.02
 
 

@@ -1,4 +1,4 @@
-"""Callers who work on streams of their own, torch's among them."""
+"""Callers with their own streams, torch's among them."""
 
 from __future__ import annotations
 

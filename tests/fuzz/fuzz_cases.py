@@ -1,7 +1,7 @@
 """One case of a fuzzer: it must end in time, within its memory, and with nothing but an error of ours.
 
 A fuzzer is a module `fuzz_<kind>.py` with `main(seconds, seed)`, which calls `run_cases`. A case that breaks a rule
-ends the process with what `run.py` reports; the input of the case lies in the folder that was named before it began.
+ends the process with the line that `run.py` reports; the input of the case is in the folder that was printed before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_S = 5.0
 """Of a case, after which it counts as a hang; the process then prints its stacks and ends."""
 
 SLACK_BYTES = 128 << 20
-"""Memory of a case beside twice its files: libraries that are loaded late, and the allocator's own."""
+"""Memory of a case in addition to twice its files: libraries that are loaded late, and the allocator's own."""
 
 Case = Callable[[random.Random, Path], Callable[[], object]]
 """Writes one input into the folder and returns what is done with it; only that is timed and measured."""
@@ -68,7 +68,7 @@ def _empty(folder: Path) -> None:
 
 
 def _reset_peak() -> int:
-    """Resident bytes now, from which the peak counts anew where the kernel allows it."""
+    """Resident bytes now; resets the peak to them if the kernel allows it."""
     with contextlib.suppress(OSError), Path("/proc/self/clear_refs").open("w") as stream:
         stream.write("5")
         return _status("VmRSS")

@@ -139,14 +139,14 @@ ARGUMENTS = (
 
 def _nodes(value: Any) -> list[tuple[Any, Any]]:
     """(container, key) of everything in a document."""
-    found: list[tuple[Any, Any]] = []
+    actual: list[tuple[Any, Any]] = []
     stack = [value]
     while stack:
         node = stack.pop()
         keys = list(node) if isinstance(node, dict) else list(range(len(node))) if isinstance(node, list) else []
-        found += [(node, key) for key in keys]
+        actual += [(node, key) for key in keys]
         stack += [node[key] for key in keys]
-    return found
+    return actual
 
 
 def change(rng: random.Random, document: Any) -> None:

@@ -1,4 +1,4 @@
-"""Compressed NIfTI files: cut, changed, with several members, with zeros behind the voxels."""
+"""Compressed NIfTI files: cut, changed, with several members, with zeros after the voxels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mangled answers of a server, over HTTP and gRPC: each call returns what its type says or raises a ServerError.
+"""Mangled answers of a server, over HTTP and gRPC: each call returns a value of its type or raises a ServerError.
 
 `python tests/fuzz/fuzz_server.py SECONDS SEED` prints a line for each other outcome and ends with 1 if there was one.
 """
@@ -34,7 +34,7 @@ TENSOR = {"datatype": "FP32", "shape": list(SHAPE)}
 
 
 def describe(client: TritonClient) -> object:
-    """What a run asks of its model, up to the view that the inferers work with."""
+    """The requests of a run about its model, up to the view for the inferers."""
     return model_info(client.model_metadata("m", "1", TIMEOUT_S), client.model_config("m", "1", TIMEOUT_S))
 
 
@@ -169,7 +169,7 @@ def mangled_http(answer: bytes, rng: random.Random) -> bytes:
 
 @contextmanager
 def http_server(rng: random.Random) -> Iterator[TritonClient]:
-    """A client of a server that mangles what it answers, and delays or ends some of it."""
+    """A client of a server that mangles its answers, and delays or ends some of them."""
 
     def answer(connection: Any, head: bytes) -> None:
         connection.sendall(mangled_http(http_answer(head), rng))

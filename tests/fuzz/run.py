@@ -1,4 +1,4 @@
-"""Every fuzzer of this folder, each in a process of its own.
+"""Runs every fuzzer of this folder in a separate process.
 
 `python tests/fuzz/run.py --seconds 60 [--seed 1] [kind …]`
 
@@ -24,7 +24,7 @@ from importlib import import_module
 sys.stdout.write(str(import_module(sys.argv[1]).main(float(sys.argv[2]), int(sys.argv[3]))))
 """
 GRACE_S = 90.0
-"""For a process to import what it needs and to end."""
+"""Seconds for a process to import its modules and to end."""
 
 
 def say(text: str) -> None:

@@ -1,7 +1,7 @@
-"""The peers' tests: collected only where the peers are installed (`make peers`), and kept as a record.
+"""The peers' tests: collected only if the peers are installed (`make peers`), with a record of the comparisons.
 
-Every test says through the fixture `equivalence` what it compared and how far apart it was; the record goes to
-build/equivalence.json, from which `python -m bench.equivalence` makes docs/equivalence.md.
+Every test records what it compares, and the largest difference, through the fixture `equivalence`. The record goes to
+build/equivalence.json, from which `python -m bench.equivalence` writes docs/equivalence.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PEERS = ("monai", "torch", "torchio", "nnunetv2", "scipy", "numpy")
 if any(find_spec(name) is None for name in ("monai", "torchio", "nnunetv2")):
     collect_ignore_glob = ["test_*.py"]
 else:
-    with warnings.catch_warnings():  # what they say while they are imported
+    with warnings.catch_warnings():  # warnings of their imports
         warnings.simplefilter("ignore")
         for name in ("monai.inferers", "monai.transforms", "torchio"):
             import_module(name)
@@ -37,9 +37,9 @@ class Equivalence:
         self, peer: str, ours: str, *, tolerance: str, worst: float | None = None, cases: int = 1, differs: str = ""
     ) -> None:
         """peer, ours  functions as a user writes them
-        tolerance   what the test holds, in words
+        tolerance   the test's tolerance, in words
         worst       the largest difference seen, in the units of the tolerance
-        differs     where the two part on purpose
+        differs     intended differences
         """
         entry = _entries.setdefault(peer, {"ours": ours, "tolerance": tolerance, "cases": 0, "worst": None})
         entry["cases"] += cases
@@ -55,7 +55,7 @@ def equivalence() -> Equivalence:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Peers warn of their own future; ours stay errors.
+    # Peers warn of their own deprecations; our warnings stay errors.
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
@@ -84,7 +84,7 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     if not _entries or exitstatus != 0:
         return
     versions = {name: metadata.version(name) for name in PEERS}
-    held = json.loads(RECORD.read_text(encoding="utf-8"))["entries"] if RECORD.is_file() else {}
+    earlier = json.loads(RECORD.read_text(encoding="utf-8"))["entries"] if RECORD.is_file() else {}
     RECORD.parent.mkdir(exist_ok=True)
-    content = {"versions": versions, "entries": held | _entries}
+    content = {"versions": versions, "entries": earlier | _entries}
     RECORD.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

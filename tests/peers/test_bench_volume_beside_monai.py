@@ -27,7 +27,7 @@ def test_both_sides_of_a_ct_and_of_105_classes(tmp_path: Path) -> None:
     first = " (first case of a process)"
     rows = ["gpu_infer", f"gpu_infer{first}", "MONAI", f"MONAI{first}"]
     assert [row["side"] for row in content["table"]] == rows * 2
-    assert "left" not in content
+    assert "skipped" not in content
     sides = content["cases"][CT.name]
     for side in sides.values():
         assert {"read", "prepare", "infer", "restore", "write"} <= side["stages"].keys()
@@ -73,9 +73,9 @@ def test_a_job_that_does_not_fit_is_not_begun(tmp_path: Path, url: str) -> None:
 @pytest.mark.slow
 def test_a_job_that_runs_out_of_memory_says_so(tmp_path: Path, url: str) -> None:
     case = Case((160, 160, 160))
-    with pytest.raises(LeftOut, match=r"^does not fit: needs (\d+) MiB at least, 1 MiB free$") as found:
+    with pytest.raises(LeftOut, match=r"^does not fit: needs (\d+) MiB at least, 1 MiB free$") as actual:
         side(case, tmp_path, url, free=1 << 20)
-    least = int(str(found.value).split()[4])  # in fact it needs a tenth more
+    least = int(str(actual.value).split()[4])  # in fact it needs a tenth more
     (tmp_path / "out").rmdir()
     with pytest.raises(LeftOut, match=rf"^does not fit: needs more than the {least + 2} MiB that were free$"):
         side(case, tmp_path, url, free=(least + 2) << 20)

@@ -32,7 +32,7 @@ STRUCTS = {name: value for name, value in vars(gpu_arguments).items() if isinsta
 
 def used_names() -> set[str]:
     """Every `cupy.x.y` in the sources of the GPU backend."""
-    found = set()
+    actual = set()
     for path in BACKENDS.glob("gpu*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             parts: list[str] = []
@@ -40,8 +40,8 @@ def used_names() -> set[str]:
                 parts.insert(0, node.attr)
                 node = node.value
             if parts and isinstance(node, ast.Name) and node.id == "cupy":
-                found.add(".".join(parts))
-    return found
+                actual.add(".".join(parts))
+    return actual
 
 
 def simulated_names(thing: Any, prefix: str = "") -> Iterator[str]:

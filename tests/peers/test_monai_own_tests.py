@@ -21,9 +21,9 @@ def test_monais_own_tests(tmp_path: Path, equivalence: Any) -> None:
     if not source:
         pytest.skip("MONAI_SOURCE names no checkout of MONAI, whose distributions come without tests")
     root = Path(source).resolve()
-    found = list(root.glob("tests/**/test_sliding_window_inference.py"))
-    assert found, f"no test_sliding_window_inference.py below {root / 'tests'}"
-    chosen = [str(found[0]), "-k", "TestSlidingWindowInference"]  # not test_is_quick, a function that the file imports
+    actual = list(root.glob("tests/**/test_sliding_window_inference.py"))
+    assert actual, f"no test_sliding_window_inference.py below {root / 'tests'}"
+    chosen = [str(actual[0]), "-k", "TestSlidingWindowInference"]  # not test_is_quick, a function that the file imports
     suite = run_suite("monai_window_routed", chosen, tmp_path, root)
     missed = {name for name in suite.failed if not name.startswith(MAY_MISS)}
     if missed:  # what MONAI itself fails, where the tests are of another version than the one installed, is no miss

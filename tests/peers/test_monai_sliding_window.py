@@ -120,10 +120,10 @@ def test_drawn_cases(block: int, record_property: Any) -> None:
         expected = monai_inferers.sliding_window_inference(inputs, predictor=predictor, **arguments)
         calls = list(predictor.calls)
         predictor.calls.clear()
-        found = gpu_infer.sliding_window_inference(inputs, predictor=predictor, **arguments)
+        actual = gpu_infer.sliding_window_inference(inputs, predictor=predictor, **arguments)
         assert predictor.calls == calls, number
-        assert type(found) is type(expected), number
-        for (key, value), (expected_key, reference) in zip(flat(found), flat(expected), strict=True):
+        assert type(actual) is type(expected), number
+        for (key, value), (expected_key, reference) in zip(flat(actual), flat(expected), strict=True):
             assert key == expected_key, number
             assert value.shape == reference.shape, (number, arguments)
             assert value.dtype == reference.dtype
@@ -149,8 +149,8 @@ def test_numpy_in_numpy_out(number: int) -> None:
             return dict(pairs)
         return tuple(value for _, value in pairs) if isinstance(result, tuple) else pairs[0][1]
 
-    found = flat(gpu_infer.sliding_window_inference(inputs.numpy(), predictor=on_arrays, **plain))
-    for (key, value), (expected_key, reference) in zip(found, expected, strict=True):
+    actual = flat(gpu_infer.sliding_window_inference(inputs.numpy(), predictor=on_arrays, **plain))
+    for (key, value), (expected_key, reference) in zip(actual, expected, strict=True):
         assert key == expected_key
         assert isinstance(value, np.ndarray)
         np.testing.assert_array_equal(value, reference.numpy())
@@ -170,8 +170,8 @@ def test_outputs_of_another_resolution(scale: Any, mode: str, shape: tuple[int, 
     if mode == "gaussian" or factors != [1, 1, 1]:
         arguments["predictor"] = lambda window: (window, predictor(window)[0])
     expected = monai_inferers.sliding_window_inference(inputs, **arguments)
-    found = gpu_infer.sliding_window_inference(inputs, **arguments)
-    for value, reference in zip(found, expected, strict=True):
+    actual = gpu_infer.sliding_window_inference(inputs, **arguments)
+    for value, reference in zip(actual, expected, strict=True):
         assert value.shape == reference.shape
         torch.testing.assert_close(value, reference, rtol=0, atol=TOLERANCE)
 
@@ -181,19 +181,19 @@ def test_a_metatensor_keeps_its_affine() -> None:
 
     affine = torch.diag(torch.tensor([2.0, 3.0, 4.0, 1.0], dtype=torch.float64))
     inputs = MetaTensor(torch.rand(1, 1, 9, 8, 7), affine=affine)
-    found = gpu_infer.sliding_window_inference(inputs, 4, 2, lambda window: window + 1)
+    actual = gpu_infer.sliding_window_inference(inputs, 4, 2, lambda window: window + 1)
     expected = monai_inferers.sliding_window_inference(inputs, 4, 2, lambda window: window + 1)
-    assert isinstance(found, MetaTensor)
-    torch.testing.assert_close(found.affine, expected.affine)
-    torch.testing.assert_close(found.as_tensor(), expected.as_tensor())
+    assert isinstance(actual, MetaTensor)
+    torch.testing.assert_close(actual.affine, expected.affine)
+    torch.testing.assert_close(actual.as_tensor(), expected.as_tensor())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_dtypes_come_back(dtype: Any) -> None:
     inputs = torch.rand(1, 1, 20, 20).to(dtype)
-    found = gpu_infer.sliding_window_inference(inputs, 8, 2, lambda window: window)
-    assert found.dtype == dtype
-    torch.testing.assert_close(found, inputs, rtol=1e-2 if dtype == torch.bfloat16 else 1e-3, atol=0)
+    actual = gpu_infer.sliding_window_inference(inputs, 8, 2, lambda window: window)
+    assert actual.dtype == dtype
+    torch.testing.assert_close(actual, inputs, rtol=1e-2 if dtype == torch.bfloat16 else 1e-3, atol=0)
 
 
 def test_gradients_are_refused() -> None:

@@ -33,10 +33,10 @@ def tensor(data: np.ndarray, affine: np.ndarray | None = None) -> MetaTensor:
     return MetaTensor(torch.from_numpy(data.astype(np.float32)), affine=np.eye(4) if affine is None else affine)
 
 
-def worst(found: np.ndarray, expected: Any, tolerance: float) -> float:
+def worst(actual: np.ndarray, expected: Any, tolerance: float) -> float:
     reference = np.asarray(expected)
-    assert found.shape == reference.shape
-    difference = float(np.abs(found.astype(np.float64) - reference).max())
+    assert actual.shape == reference.shape
+    difference = float(np.abs(actual.astype(np.float64) - reference).max())
     assert difference <= tolerance
     return difference
 
@@ -75,12 +75,12 @@ def test_spacing(shape: Any, spacing: Any, target: Any, equivalence: Any) -> Non
     expected = mt.Spacing(pixdim=target, mode="bilinear", padding_mode="border", align_corners=True)(
         tensor(data, affine)
     )
-    found = prepared(data, ("ScaleToShape", {"target_shape": sizes}), affine=affine)
+    actual = prepared(data, ("ScaleToShape", {"target_shape": sizes}), affine=affine)
     equivalence.record(
         "monai.transforms.Spacing(mode='bilinear')",
         "ScaleBySpacing, ScaleByResolution",
         tolerance="1e-2 HU on a range of 2700, if both sizes are equal",
-        worst=worst(found, expected, 1e-2),
+        worst=worst(actual, expected, 1e-2),
         differs="gpu_infer makes round(n·spacing/target) samples and keeps the first and last sample in place, as "
         "the Clara operator did (align_corners=false: the outer edges); MONAI keeps the first sample and the "
         "exact spacing, so sizes and positions differ unless the target divides the extent.",
@@ -92,12 +92,12 @@ def test_spacing(shape: Any, spacing: Any, target: Any, equivalence: Any) -> Non
 def test_resize(target: Any, align_corners: bool, equivalence: Any) -> None:
     data = ct()
     expected = mt.Resize(target, mode="trilinear", align_corners=align_corners)(tensor(data))
-    found = prepared(data, ("ScaleToShape", {"target_shape": list(target), "align_corners": align_corners}))
+    actual = prepared(data, ("ScaleToShape", {"target_shape": list(target), "align_corners": align_corners}))
     equivalence.record(
         "monai.transforms.Resize, torch.nn.functional.interpolate(mode='trilinear')",
         "ScaleToShape",
         tolerance="1e-2 HU on a range of 2700",
-        worst=worst(found, expected, 1e-2),
+        worst=worst(actual, expected, 1e-2),
     )
 
 
@@ -149,8 +149,8 @@ def test_threshold(threshold: float, equivalence: Any) -> None:
     data = ct()
     expected = mt.AsDiscrete(threshold=threshold)(tensor(data)).numpy()
     expected[data[None] == threshold] = 0
-    found = prepared(data, ("ThresholdValues", {"threshold": threshold}))
-    assert np.array_equal(found, expected)
+    actual = prepared(data, ("ThresholdValues", {"threshold": threshold}))
+    assert np.array_equal(actual, expected)
     equivalence.record(
         "monai.transforms.AsDiscrete(threshold)",
         "ThresholdValues, ThresholdAcrossChannels",
@@ -186,9 +186,9 @@ def test_threshold_of_a_sigmoid(threshold: float, equivalence: Any) -> None:
 def test_divisible_pad(k: Any, equivalence: Any) -> None:
     data = ct()
     expected = mt.DivisiblePad(k, method="symmetric")(tensor(data))
-    found = prepared(data, ("SymmetricPadderDiv", {"div_int": k if isinstance(k, int) else list(k)}))
+    actual = prepared(data, ("SymmetricPadderDiv", {"div_int": k if isinstance(k, int) else list(k)}))
     equivalence.record(
-        "monai.transforms.DivisiblePad", "SymmetricPadderDiv", tolerance="equal", worst=worst(found, expected, 0.0)
+        "monai.transforms.DivisiblePad", "SymmetricPadderDiv", tolerance="equal", worst=worst(actual, expected, 0.0)
     )
 
 
@@ -197,12 +197,12 @@ def test_center_crop(size: Any, equivalence: Any) -> None:
     """Where what is cut off is even: then there is one middle."""
     data = ct(tuple(n - (n - s) % 2 if s < n else n for n, s in zip((17, 14, 11), size, strict=True)))
     expected = mt.CenterSpatialCrop(size)(tensor(data))
-    found = prepared(data, ("CropFixedSizeCenter", {"size": list(size)}))
+    actual = prepared(data, ("CropFixedSizeCenter", {"size": list(size)}))
     equivalence.record(
         "monai.transforms.CenterSpatialCrop",
         "CropFixedSizeCenter",
         tolerance="equal",
-        worst=worst(found, expected, 0.0),
+        worst=worst(actual, expected, 0.0),
         differs="gpu_infer begins at (n − size) // 2; MONAI one voxel later if n is even and size odd.",
     )
 
@@ -213,12 +213,12 @@ def test_crop_foreground(margin: int, equivalence: Any) -> None:
     data[5:12, 3:9, 4:7] = ct((7, 6, 3)) | 1
     data[data < 0] = 0
     expected = mt.CropForeground(select_fn=lambda x: x > 0, margin=margin, allow_smaller=True)(tensor(data))
-    found = prepared(data, ("CropForegroundObject", {"pad": margin}))
+    actual = prepared(data, ("CropForegroundObject", {"pad": margin}))
     equivalence.record(
         "monai.transforms.CropForeground(allow_smaller=True)",
         "CropForegroundObject",
         tolerance="equal",
-        worst=worst(found, expected, 0.0),
+        worst=worst(actual, expected, 0.0),
     )
 
 
@@ -231,14 +231,14 @@ def test_keep_largest_component(connectivity: int, equivalence: Any) -> None:
         expected = mt.KeepLargestConnectedComponent(
             applied_labels=[1, 2, 3], is_onehot=False, independent=True, connectivity=connectivity
         )(torch.from_numpy(labels[None]))
-        found = finished(labels, [], None, ("KeepLargestCC", {"connectivity": connectivity}))
-        sizes = [np.count_nonzero(found == label) for label in (1, 2, 3)]
+        actual = finished(labels, [], None, ("KeepLargestCC", {"connectivity": connectivity}))
+        sizes = [np.count_nonzero(actual == label) for label in (1, 2, 3)]
         assert sizes == [int((expected == label).sum()) for label in (1, 2, 3)]
         # of components of one size, either may stay
         unique = [_is_unique(labels == label, connectivity) for label in (1, 2, 3)]
         for label, one in zip((1, 2, 3), unique, strict=True):
             if one:
-                assert np.array_equal(found == label, (expected[0] == label).numpy())
+                assert np.array_equal(actual == label, (expected[0] == label).numpy())
     equivalence.record(
         "monai.transforms.KeepLargestConnectedComponent",
         "KeepLargestCC",
@@ -253,8 +253,8 @@ def test_keep_largest_component(connectivity: int, equivalence: Any) -> None:
 def _is_unique(mask: np.ndarray, connectivity: int) -> bool:
     from scipy import ndimage
 
-    found, count = ndimage.label(mask, ndimage.generate_binary_structure(3, connectivity))
-    sizes = np.sort(np.bincount(found.ravel(), minlength=count + 1)[1:])
+    actual, count = ndimage.label(mask, ndimage.generate_binary_structure(3, connectivity))
+    sizes = np.sort(np.bincount(actual.ravel(), minlength=count + 1)[1:])
     return count < 2 or sizes[-1] > sizes[-2]
 
 
@@ -277,14 +277,14 @@ def test_argmax_and_inverse(equivalence: Any) -> None:
         ]
     )
     expected = post({"image": image, "pred": MetaTensor(scores, meta=image.meta)})["pred"][0].numpy()
-    found = finished(
+    actual = finished(
         data,
         [("ScaleToShape", {"target_shape": list(image.shape[1:])})],
         scores.argmax(0).numpy().astype(np.uint8),
         ("RestoreOriginalShape", {"field": "model", "src_field": "image"}),
         affine=affine,
     )
-    assert np.array_equal(found, expected)
+    assert np.array_equal(actual, expected)
     equivalence.record(
         "monai.transforms.AsDiscreted(argmax) and Invertd(nearest_interp=True)",
         "ArgmaxAcrossChannels and RestoreOriginalShape",

@@ -43,8 +43,8 @@ def test_gaussian(equivalence: Any) -> None:
     for roi in [(16,), (33,), (8, 12), (31, 16), (16, 16, 16), (20, 33, 7), (64, 64, 32), (1, 5, 9)]:
         for scale in (0.125, 0.25, 0.05):
             expected = compute_gaussian(roi, scale, dtype=torch.float32, device=torch.device("cpu")).numpy()
-            found = nnunet_gaussian(roi, (scale,) * len(roi))
-            worst = max(worst, float(np.abs(found - expected).max()))
+            actual = nnunet_gaussian(roi, (scale,) * len(roi))
+            worst = max(worst, float(np.abs(actual - expected).max()))
             cases += 1
     assert worst <= 1e-6
     equivalence.record(

@@ -52,10 +52,10 @@ def test_drawn_cases(order: int, mode: str, grid_mode: bool, equivalence: Any) -
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = ndimage.zoom(x, factors, order=order, mode=mode, cval=0.5, grid_mode=grid_mode)
-            found = gpu_infer.zoom(x, factors, order=order, mode=mode, cval=0.5, grid_mode=grid_mode)
-        assert found.shape == expected.shape
-        assert found.dtype == expected.dtype
-        if found.size:
-            worst = max(worst, float(np.abs(found - expected).max()))
+            actual = gpu_infer.zoom(x, factors, order=order, mode=mode, cval=0.5, grid_mode=grid_mode)
+        assert actual.shape == expected.shape
+        assert actual.dtype == expected.dtype
+        if actual.size:
+            worst = max(worst, float(np.abs(actual - expected).max()))
     assert worst <= TOLERANCE
     equivalence.record(PEER, f"{OURS}, orders 0 and 1", tolerance="1e-5", worst=worst, cases=cases, differs=DIFFERS)

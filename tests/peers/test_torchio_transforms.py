@@ -62,11 +62,11 @@ def test_z_normalization(equivalence: Any) -> None:
 def test_ensure_shape_multiple(multiple: int, equivalence: Any) -> None:
     data = ct()
     expected = tio.EnsureShapeMultiple(multiple, method="pad")(image(data)).numpy()
-    found = prepared(data, ("SymmetricPadderDiv", {"div_int": multiple}))
-    assert found.shape == expected.shape
+    actual = prepared(data, ("SymmetricPadderDiv", {"div_int": multiple}))
+    assert actual.shape == expected.shape
     odd = [(-n % multiple) % 2 for n in data.shape]
     back = tuple(-o for o in odd)  # torchio puts the odd voxel in front
-    assert np.array_equal(np.roll(expected, back, (1, 2, 3)), found)
+    assert np.array_equal(np.roll(expected, back, (1, 2, 3)), actual)
     equivalence.record(
         "torchio.EnsureShapeMultiple(method='pad')",
         "SymmetricPadderDiv",
@@ -80,8 +80,8 @@ def test_keep_largest_component(equivalence: Any) -> None:
     rng = np.random.default_rng(0)
     labels = (rng.random((20, 18, 16)) < 0.3).astype(np.uint8)
     expected = tio.KeepLargestComponent()(tio.LabelMap(tensor=torch.from_numpy(labels[None]))).numpy()[0]
-    found = finished(labels, [], None, ("KeepLargestCC", {"connectivity": 1}))
-    assert np.array_equal(found, expected)
+    actual = finished(labels, [], None, ("KeepLargestCC", {"connectivity": 1}))
+    assert np.array_equal(actual, expected)
     equivalence.record(
         "torchio.KeepLargestComponent",
         "KeepLargestCC",

@@ -1,4 +1,4 @@
-"""What conversions and copies of arrays on a device have to give: NumPy's values at any size, start and direction."""
+"""Tests of conversions and copies of arrays on a device: NumPy's values at any size, start and direction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 PAIRS = [tuple(pair.split("_")) for pair in ["u1_f4", "i2_f4", "u2_f4", "f2_f4", "f8_f4", "f4_f2", "f4_f8", "f4_u1"]]
-"""Those with a kernel of their own."""
+"""Conversions with a separate kernel."""
 
 SIZES = (1, 2, 3, 4, 5, 15, 16, 17, 127, 129, 2047, 2048, 2049, 16390)
 """Around the numbers that a lane takes at once, and around the outputs of a warp."""
@@ -33,9 +33,9 @@ class ConvertCases:
                     assert_array_equal(backend.download(out[target]), whole[cut][::-1].astype(written))
             fresh = backend.zeros(whole.shape, written)
             backend.convert(uploaded[:size], fresh[2 : 2 + size])
-            found = backend.download(fresh)
-            assert not found[:2].any()
-            assert not found[2 + size :].any()
+            actual = backend.download(fresh)
+            assert not actual[:2].any()
+            assert not actual[2 + size :].any()
 
     @pytest.mark.parametrize(("stored", "written"), PAIRS)
     def test_rows_with_gaps_transposed_broadcast_and_of_foreign_byte_order(

@@ -1,4 +1,4 @@
-"""What arrays on a device have to give, for simulated CUDA and for a real device: the values of the CPU."""
+"""Tests of arrays on a device, for simulated CUDA and for a real device: the values are those of the CPU."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gpu_infer.compat.zoom.axis import MODES
 
 
 def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
-    found = np.random.default_rng(seed).normal(size=shape) * 50
+    actual = np.random.default_rng(seed).normal(size=shape) * 50
     kind = np.dtype(dtype).kind
     if kind == "c":
-        return (found + 1j * found[::-1]).astype(dtype)
+        return (actual + 1j * actual[::-1]).astype(dtype)
     if kind == "b":
-        return found > 0
-    return (np.abs(found) if kind == "u" else found).astype(dtype)
+        return actual > 0
+    return (np.abs(actual) if kind == "u" else actual).astype(dtype)
 
 
 class Two:
-    """A predictor on the host; `on` gives the same one for arrays of a backend: voxels cross the bus in the test."""
+    """A predictor on the host; `on` returns it for a backend's arrays: the test copies voxels to the host and back."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -48,7 +48,7 @@ class Two:
 
 
 def place(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Numbers that tell the voxels of a window apart."""
+    """Numbers that differ between the voxels of a window."""
     axes = [np.arange(n).reshape([-1 if a == axis else 1 for a in range(len(shape))]) for axis, n in enumerate(shape)]
     return sum((axis + 1) * line for axis, line in enumerate(axes)).astype(np.float32)  # type: ignore[union-attr]
 
@@ -101,19 +101,19 @@ class DeviceCases:
         image = noise(shape, dtype)
         host, device = Two(answer), Two(answer)
         expected = sliding_window_inference(image, roi, batch, host, **options)
-        found = sliding_window_inference(backend.upload(image), roi, batch, device.on(backend), **options)
+        actual = sliding_window_inference(backend.upload(image), roi, batch, device.on(backend), **options)
         assert len(host.seen) == len(device.seen)
         for a, b in zip(host.seen, device.seen, strict=True):
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(b, a)
-        assert type(found) is type(expected) or not isinstance(expected, (dict, tuple))
+        assert type(actual) is type(expected) or not isinstance(expected, (dict, tuple))
         pairs = expected.items() if isinstance(expected, dict) else enumerate(expected)
         if isinstance(expected, np.ndarray):
-            pairs, found = [(0, expected)], [found]
+            pairs, actual = [(0, expected)], [actual]
         for key, values in pairs:
-            assert type(found[key]) is type(backend.empty((1,), "f4"))
-            assert found[key].dtype == values.dtype
-            np.testing.assert_allclose(backend.download(found[key]), values, rtol=1e-6, atol=1e-6, equal_nan=True)
+            assert type(actual[key]) is type(backend.empty((1,), "f4"))
+            assert actual[key].dtype == values.dtype
+            np.testing.assert_allclose(backend.download(actual[key]), values, rtol=1e-6, atol=1e-6, equal_nan=True)
 
     def test_nothing_but_tables_and_maps_crosses_the_bus(self, backend: Any) -> None:
         image = backend.upload(noise((1, 1, 20, 20, 20), "f4"))
@@ -151,20 +151,20 @@ class DeviceCases:
         options: dict[str, Any] = {"with_coord": True, "process_fn": weigh, "mode": "gaussian"}
         host, device = Two(answer), Two(answer)
         expected = sliding_window_inference(image, (5, 12), 3, host, condition=condition, **options)
-        found = sliding_window_inference(
+        actual = sliding_window_inference(
             backend.upload(image), (5, 12), 3, device.on(backend), condition=backend.upload(condition), **options
         )
-        np.testing.assert_allclose(backend.download(found), expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(backend.download(actual), expected, rtol=1e-6, atol=1e-6)
         assert places[: len(places) // 2] == places[len(places) // 2 :]
 
     def test_a_weight_map_on_the_device(self, backend: Any) -> None:
         image, weights = noise((1, 1, 9, 10), "f4"), (place((5,)) + 1).astype("f8")
         expected = sliding_window_inference(image, (5, 5), 3, ramp, roi_weight_map=weights)
         predictor = Two(ramp).on(backend)
-        found = sliding_window_inference(
+        actual = sliding_window_inference(
             backend.upload(image), (5, 5), 3, predictor, roi_weight_map=backend.upload(weights)
         )
-        np.testing.assert_allclose(backend.download(found), expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(backend.download(actual), expected, rtol=1e-6, atol=1e-6)
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -178,12 +178,12 @@ class DeviceCases:
     )
     def test_what_a_device_does_not_do_is_refused(self, backend: Any, arguments: Any, message: str) -> None:
         image = backend.upload(noise((1, 1, 8, 8), "f4"))
-        given = {"predictor": lambda window: window, **arguments}
+        merged = {"predictor": lambda window: window, **arguments}
         with pytest.raises(ValueError, match=message):
-            sliding_window_inference(image, 4, 1, **given)
+            sliding_window_inference(image, 4, 1, **merged)
 
     def test_a_stream_made_current_by_use_stays_current(self, backend: Any) -> None:
-        """Also one made current within a with statement, whose end still goes back to the stream before it."""
+        """Also one that a with statement makes current; after it the previous stream is current again."""
         import cupy
 
         before = cupy.cuda.get_current_stream()
@@ -232,8 +232,8 @@ class DeviceCases:
         array = noise((6, 7, 8), "i2")
         for order in (0, 1):
             expected = zoom(array[view].transpose(2, 0, 1), 1.5, order=order)
-            found = zoom(backend.upload(array)[view].transpose(2, 0, 1), 1.5, order=order)
-            np.testing.assert_array_equal(backend.download(found), expected)
+            actual = zoom(backend.upload(array)[view].transpose(2, 0, 1), 1.5, order=order)
+            np.testing.assert_array_equal(backend.download(actual), expected)
 
     def test_zoom_of_many_axes(self, backend: Any) -> None:
         array = noise((2, 2, 1, 3, 2, 2, 4, 3), "f4")
@@ -259,9 +259,9 @@ class DeviceCases:
         out = backend.zeros((8, 10), "f8")
         assert zoom(backend.upload(array), 2, out, order=1) is out
         np.testing.assert_allclose(backend.download(out), zoom(array, 2, "f8", order=1), rtol=0, atol=1e-12)
-        held = backend.upload(array)
-        zoom(held, 1, held[::-1], order=0, prefilter=False)
-        np.testing.assert_array_equal(backend.download(held), array[::-1])
+        uploaded = backend.upload(array)
+        zoom(uploaded, 1, uploaded[::-1], order=0, prefilter=False)
+        np.testing.assert_array_equal(backend.download(uploaded), array[::-1])
 
     def test_zooms_to_nothing(self, backend: Any) -> None:
         assert zoom(backend.upload(noise((3, 4), "f4")), (0.1, 1), order=1).shape == (0, 4)
@@ -286,8 +286,8 @@ class DeviceCases:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = zoom(array, factor, **how)
-            found = backend.download(zoom(backend.upload(array), factor, **how))
-        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            actual = backend.download(zoom(backend.upload(array), factor, **how))
+        assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
         # float32 between the constants of grid-constant is computed in float64 on the device
-        atol = {"f4": 3e-5, "c8": 3e-5, "f2": 0.0, "f8": 1e-12, "c16": 1e-12}.get(found.dtype.str[1:], 0.0)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=atol, err_msg=f"{array.dtype} {array.shape} {how}")
+        atol = {"f4": 3e-5, "c8": 3e-5, "f2": 0.0, "f8": 1e-12, "c16": 1e-12}.get(actual.dtype.str[1:], 0.0)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=atol, err_msg=f"{array.dtype} {array.shape} {how}")

@@ -16,7 +16,7 @@ from gpu_infer.settings import Settings
 
 
 def config(model: str, *, resolution: tuple[float, ...] | None = None, **inferer: Any) -> dict[str, Any]:
-    """A configuration of the road: load, channels, optional resampling, model, argmax, copy, restore."""
+    """A configuration with load, channels, optional resampling, model, argmax, copy, restore."""
     pre: list[dict[str, Any]] = [
         {"name": "LoadNifti", "args": {"fields": ["image"]}},
         {"name": "ConvertToChannelsFirst", "args": {"fields": "image"}},

@@ -35,10 +35,10 @@ def _pipeline(pre: list[Component], post: list[Component]) -> Pipeline:
 
 
 def prepared(data: NDArray[Any], *chain: Component, affine: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
-    """float32 [C, X, Y, Z] after `chain`, whose transforms get the field "image"."""
+    """float32 [C, X, Y, Z] after `chain`, whose transforms receive the field "image"."""
     pre = [(name, {"fields": "image"} | args) for name, args in chain]
-    found: NDArray[np.float32] = _pipeline(pre, []).prepare(volume_of(data, affine), BACKEND)["image"].array
-    return found
+    actual: NDArray[np.float32] = _pipeline(pre, []).prepare(volume_of(data, affine), BACKEND)["image"].array
+    return actual
 
 
 def finished(
@@ -50,7 +50,7 @@ def finished(
 ) -> NDArray[Any]:
     """Labels [I, J, K] on the grid of `data` after `chain` on the field "model".
 
-    `labels` [X, Y, Z] are on the grid that `pre` makes; None: the labels are what `pre` made of the data, rounded.
+    `labels` [X, Y, Z] are on the grid after `pre`; None: the labels are the rounded data after `pre`.
     """
     post = [(name, ({"fields": "model"} if name != "RestoreOriginalShape" else {}) | args) for name, args in chain]
     pipeline = _pipeline([(name, {"fields": "image"} | args) for name, args in pre], post)

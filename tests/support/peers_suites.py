@@ -1,4 +1,4 @@
-"""Run a peer's own tests in a process of their own, with a plugin of tests/support/peers."""
+"""Runs a peer's own tests in a separate process, with a plugin of tests/support/peers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUPPORT = Path(__file__).with_name("peers")
 
 @dataclass(frozen=True)
 class Suite:
-    """What a run of tests ended with; `failed` holds the tests' names."""
+    """Counts of a run of tests; `failed` has the tests' names."""
 
     passed: int
     failed: tuple[str, ...]

@@ -17,7 +17,7 @@ from gpu_infer.triton.local.install import install, installed
 
 @functools.cache
 def why_no_device() -> str | None:
-    """What a test on the device lacks here, asked without CuPy, for which a stand-in may be in place; None: nothing."""
+    """The reason why a test on the device cannot run here, or None. CuPy is not used: it may be a stand-in."""
     if PathFinder.find_spec("cupy") is None:
         return "CuPy is not installed"
     try:
@@ -31,7 +31,7 @@ def why_no_device() -> str | None:
 
 @functools.cache
 def why_no_triton() -> str | None:
-    """Why no local Triton can be started, or None; installs it where that was not done before."""
+    """Why no local Triton can be started, or None; installs it if it is not installed."""
     try:
         if installed() is None:
             install()

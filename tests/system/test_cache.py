@@ -1,4 +1,4 @@
-"""The cache folder: what is asked for, what a user without a home gets, what is refused."""
+"""The cache folder: choice, users without a home folder, refusals; private folders for compiled code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from cudasim.simulated import simulated_cupy
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.system.cache import cache_folder
@@ -66,3 +67,59 @@ def test_no_temporary_folder_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigError, match="nor a temporary folder can be written") as caught:
         cache_folder()
     assert "TMPDIR" in str(caught.value)
+
+
+@pytest.fixture
+def unset_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUPY_CACHE_DIR", "CUPY_CACHE_IN_MEMORY", "GPU_INFER_CACHE"):
+        monkeypatch.setenv(name, "")
+
+
+def cupy_cache() -> tuple[str, str]:
+    """CUPY_CACHE_DIR and CUPY_CACHE_IN_MEMORY after the GPU backend was imported."""
+    with simulated_cupy():
+        return os.environ["CUPY_CACHE_DIR"], os.environ["CUPY_CACHE_IN_MEMORY"]
+
+
+@pytest.mark.usefixtures("unset_folders")
+def test_cupys_folder_is_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path))
+    assert cupy_cache() == (str(tmp_path / "cupy"), "")
+    assert (tmp_path / "cupy").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.usefixtures("unset_folders")
+def test_a_folder_that_is_named_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "mine"))
+    assert cupy_cache() == (str(tmp_path / "mine"), "")
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.usefixtures("unset_folders")
+def test_a_folder_that_others_can_write_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path))
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy").chmod(0o777)
+    assert cupy_cache() == ("", "1")
+
+
+@pytest.mark.usefixtures("unset_folders")
+def test_a_link_to_somewhere_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "cupy").symlink_to(tmp_path / "elsewhere")
+    assert cupy_cache() == ("", "1")
+
+
+@pytest.mark.usefixtures("unset_folders")
+def test_another_user_s_folder_under_the_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user created both our folder and the one that CuPy would choose."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"gpu_infer-{os.getuid()}").write_text("not a folder that we can use")
+    theirs = tmp_path / f"gpu_infer-cupy-{os.getuid()}"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    assert cupy_cache() == ("", "1")
+    assert not list(theirs.iterdir())

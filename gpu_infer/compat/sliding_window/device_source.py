@@ -1,20 +1,27 @@
-"""Windows out of images on a CUDA device."""
+"""Cuts windows out of images on a CUDA device."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpu_infer.compat.sliding_window.layout import PAD_MODES, Layout, check_padding
+from gpu_infer.compat.arrays import DeviceArray
+from gpu_infer.compat.sliding_window.layout import Group, Layout
+from gpu_infer.compat.sliding_window.source import PAD_MODES, check_padding
+
+if TYPE_CHECKING:
+    from gpu_infer.backends.gpu.arrays import IndexLine
+    from gpu_infer.backends.gpu.backend import GpuBackend
 
 
-class DeviceSource:
-    """`layout.Source` on the device. Padding other than by a constant is read through a table of places per axis: no
-    padded copy of the images is made."""
+class DeviceWindowSource:
+    """`source.HostWindowSource` on the device.
 
-    def __init__(self, backend: Any, images: Any, windows: Layout, mode: str, cval: float) -> None:
+    Padding other than by a constant is read through a table of indices per axis: the images are not copied.
+    """
+
+    def __init__(self, backend: GpuBackend, images: DeviceArray, windows: Layout, mode: str, cval: float) -> None:
         check_padding(mode, cval)
         self._backend = backend
         self._images = images
@@ -22,24 +29,23 @@ class DeviceSource:
         self._fill = cval
         floats = images.dtype in (np.float32, np.float16) and images.dtype.isnative
         self._gathers = floats and len(windows.size) <= 3 and (mode == "constant" or not windows.pads)
-        self._places = None if self._gathers else [self._line(axis, mode) for axis in range(len(windows.size))]
+        self._tables = [] if self._gathers else [self._axis_table(axis, mode) for axis in range(len(windows.size))]
 
-    def take(self, group: Sequence[tuple[int, int]]) -> Any:
+    def take(self, group: Group) -> DeviceArray:
         """[N, C, *roi] of (image, window) pairs, in new memory on the device."""
         roi = self._windows.roi
         out = self._backend.empty((len(group), self._images.shape[1], *roi), self._images.dtype)
         if self._gathers:
             self._gather(group, out)
             return out
-        assert self._places is not None
         for n, (image, window) in enumerate(group):
-            starts = zip(self._places, self._windows.starts[window], self._windows.before, roi, strict=True)
-            lines = [line.window(start + before, r) for line, start, before, r in starts]
-            self._backend.take(self._images[image], out[n], [None, *lines], self._fill)
+            starts = zip(self._tables, self._windows.starts[window], self._windows.before, roi, strict=True)
+            tables = [table.window(start + before, r) for table, start, before, r in starts]
+            self._backend.take(self._images[image], out[n], [None, *tables], self._fill)
         return out
 
-    def _gather(self, group: Sequence[tuple[int, int]], out: Any) -> None:
-        """By the operator's kernel, one launch for the windows of an image that follow one another."""
+    def _gather(self, group: Group, out: DeviceArray) -> None:
+        """By the operator's kernel: one launch for consecutive windows of the same image."""
         missing = (None,) * (3 - len(self._windows.roi))
         slot = out[(slice(None), slice(None), *missing)]
         first = 0
@@ -48,17 +54,23 @@ class DeviceSource:
             last = first + 1
             while last < len(group) and group[last][0] == image:
                 last += 1
-            starts = [(*(0 for _ in missing), *self._windows.starts[window]) for _, window in group[first:last]]
+            starts = []
+            for _, window in group[first:last]:
+                x, y, z = (*(0 for _ in missing), *self._windows.starts[window])
+                starts.append((x, y, z))
             self._backend.gather(self._images[image][(slice(None), *missing)], starts, slot[first:last], self._fill)
             first = last
 
-    def _line(self, axis: int, mode: str) -> Any:
-        """Where each voxel of the padded axis lies in the image, −1 in constant padding."""
+    def _axis_table(self, axis: int, mode: str) -> IndexLine:
+        """The image's index of each voxel of the padded axis, −1 in constant padding."""
         windows = self._windows
         n, before = windows.size[axis], windows.before[axis]
         after = max(windows.padded[axis] - n - before, 0)
-        # windows of the grid clara hang over the end of an image that is not padded
-        hanging = max(start[axis] + windows.roi[axis] for start in windows.starts) - n - after
-        constant = {"constant_values": -1} if mode == "constant" else {}
-        places = np.pad(np.arange(n), (before, after), mode=PAD_MODES[mode], **constant)  # type: ignore[call-overload]
-        return self._backend.index_line(np.pad(places, (0, max(hanging, 0)), constant_values=-1))
+        # windows of the grid clara exceed the end of an image that is not padded
+        excess = max(start[axis] + windows.roi[axis] for start in windows.starts) - n - after
+        index = np.arange(n)
+        if mode == "constant":
+            padded = np.pad(index, (before, after), constant_values=-1)
+        else:
+            padded = np.pad(index, (before, after), mode=PAD_MODES[mode])
+        return self._backend.index_line(np.pad(padded, (0, max(excess, 0)), constant_values=-1))

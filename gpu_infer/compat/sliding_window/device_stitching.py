@@ -1,62 +1,55 @@
-"""One output of the predictor put together again on a CUDA device."""
+"""Sums of windows on a CUDA device."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpu_infer.backends.base.backend import RollingSums
+from gpu_infer.compat.arrays import DeviceArray
 from gpu_infer.compat.sliding_window.layout import Layout, Sizes
-from gpu_infer.compat.sliding_window.stitching import Stitched
+from gpu_infer.compat.sliding_window.stitching import Output, WindowSums
+
+if TYPE_CHECKING:
+    from gpu_infer.backends.gpu.backend import GpuBackend
 
 
-class DeviceStitched(Stitched):
-    """`Stitched` by the backend's kernels; `mean` gives `dtype`, in the sums' own memory where that is float32."""
+class DeviceWindowSums(WindowSums):
+    """`WindowSums` by the backend's kernels. `mean` has the dtype `dtype`, in the memory of the sums if float32."""
 
     def __init__(
-        self,
-        backend: Any,
-        dtype: np.dtype[Any],
-        windows: Layout,
-        images: int,
-        channels: int,
-        shape: Sizes,
-        weights: Any,
+        self, backend: GpuBackend, dtype: np.dtype[Any], windows: Layout, output: Output, weights: DeviceArray | None
     ) -> None:
-        self._backend = backend
+        self._gpu = backend
         self._dtype = dtype
-        super().__init__(windows, images, channels, shape, weights)
+        super().__init__(backend, windows, output, weights)
 
-    def mean(self) -> Any:
-        """Sums over weights; NaN where no weight is."""
-        sums: Any = self.sums
-        out = sums if self._dtype == np.float32 else self._backend.empty(sums.shape, self._dtype)
+    def mean(self) -> DeviceArray:
+        """Sums divided by weights; NaN if the weight is 0."""
+        sums: DeviceArray = self.sums
+        out = sums if self._dtype == np.float32 else self._gpu.empty(sums.shape, self._dtype)
         if self._weights is None:
-            self._backend.divide(sums, out, None, self._counts())
+            self._gpu.divide(sums, out, None, self._counts())
         else:
-            self._backend.divide(sums, out, self._total(self._weights)[0], ())
+            self._gpu.divide(sums, out, self._total(self._weights)[0], ())
         return out
 
-    # -- inside --------------------------------------------------------------------------------------------------
-    def _prepare(self) -> None:
-        """The backend is there."""
+    def _zeros(self, shape: Sizes) -> DeviceArray:
+        return self._gpu.zeros(shape, np.float32)
 
-    def _zeros(self, shape: Sizes) -> Any:
-        return self._backend.zeros(shape, np.float32)
-
-    def _blend(self, sums: Any, values: Any, window: int, weights: Any) -> None:
-        """sums [K, *grid] += (repeats · weights) · values [K, *shape]; axes before the last three one by one."""
+    def _blend(self, sums: DeviceArray, values: DeviceArray, window: int, weights: DeviceArray | None) -> None:
+        """sums [K, *grid] += (repeats · weights) · values [K, *shape]; a loop visits axes before the last three."""
         start, times = self._starts[window], self._windows.repeats[window]
-        walked = max(len(start) - 3, 0)
-        missing = (None,) * (3 - (len(start) - walked))
-        a, b, c = (*(0 for _ in missing), *start[walked:])
-        for index in np.ndindex(*self._shape[:walked]):
+        looped = max(len(start) - 3, 0)
+        missing = (None,) * (3 - (len(start) - looped))
+        a, b, c = (*(0 for _ in missing), *start[looped:])
+        for index in np.ndindex(*self._shape[:looped]):
             place = tuple(s + i for s, i in zip(start, index, strict=False))
             if not all(0 <= p < n for p, n in zip(place, self._grid, strict=False)):
                 continue
             target = sums[(slice(None), *place, *missing)]
-            self._backend.blend(
+            self._gpu.blend(
                 values[(slice(None), *index, *missing)][None],
                 [(a, b, c)],
                 [times],

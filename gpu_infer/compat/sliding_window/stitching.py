@@ -1,58 +1,56 @@
-"""One output of the predictor put together again: weighed sums of windows in float32, divided by the weights.
+"""Sums of the windows of one output of the predictor in float32, and their weighted mean.
 
-An output may be smaller or larger than its window. Its grid is then the padded image's, scaled by
-output / window and cut to whole voxels; window starts are scaled and cut likewise, as MONAI does, but in whole numbers.
+An output may be smaller or larger than its window. Its grid is then the padded image's, scaled by output / window and
+rounded down to whole voxels. Window starts are scaled and rounded likewise, as MONAI does, but in integer arithmetic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import RollingSums
-from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.compat.sliding_window.layout import Layout, Sizes
+from gpu_infer.backends.base.backend import Backend, RollingSums
+from gpu_infer.compat.sliding_window.layout import Group, Layout, Sizes
 
 _SMALL = 1 << 16
 """Voxels of a window below which starting the backend's threads takes longer than the sum."""
 
 
-class Stitched:
+class Output(NamedTuple):
+    """One output of the predictor: number of images, channels, and the spatial shape of a window's output."""
+
+    images: int
+    channels: int
+    shape: Sizes
+
+
+class WindowSums:
     """Sums [B, K, *grid] of windows [N, K, *shape].
 
-    weights  float32 [*shape] that the first windows are weighed with, None for 1: every sum is divided by as many of
-             these as windows cover it
+    weights  float32 [*shape]: importance of a window's voxels in the first call of the predictor, None for 1. `mean`
+             divides each sum by the sum of these weights over the windows that cover it
     """
 
-    def __init__(
-        self, windows: Layout, images: int, channels: int, shape: Sizes, weights: NDArray[np.float32] | None
-    ) -> None:
+    def __init__(self, backend: Backend, windows: Layout, output: Output, weights: NDArray[np.float32] | None) -> None:
+        self._backend = backend
         self._windows = windows
-        self._shape = shape
-        self.channels = channels
-        self._low, high = self._kept()
+        self.output = output
+        self._shape = output.shape
+        self._low, high = self._image_box()
         self._grid = tuple(b - a for a, b in zip(self._low, high, strict=True))
         self._starts = [tuple(self._first(axis, s) for axis, s in enumerate(start)) for start in windows.starts]
         self._weights = weights
-        self._prepare()
-        self.sums = self._zeros((images, channels, *self._grid))
+        self.sums = self._zeros((output.images, output.channels, *self._grid))
 
-    @property
-    def shape(self) -> Sizes:
-        return self._shape
-
-    def add(
-        self, group: Sequence[tuple[int, int]], values: NDArray[np.float32], weights: NDArray[np.float32] | None
-    ) -> None:
+    def add(self, group: Group, values: NDArray[np.float32], weights: NDArray[np.float32] | None) -> None:
         """Add windows `values` [N, K, *shape] of (image, window) pairs, in order, times `weights` [*shape]."""
         for n, (image, window) in enumerate(group):
             self._blend(self.sums[image], values[n], window, weights)
 
     def mean(self) -> NDArray[np.float32]:
-        """Sums over weights, in the sums' own memory; NaN where no weight is."""
+        """Sums divided by weights, in the memory of the sums; NaN if the weight is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             if self._weights is None:
                 self._divide_by_counts()
@@ -61,10 +59,6 @@ class Stitched:
                 for image in self.sums:
                     image /= total
         return self.sums
-
-    # -- inside --------------------------------------------------------------------------------------------------
-    def _prepare(self) -> None:
-        self._backend: Any = CpuBackend()
 
     def _zeros(self, shape: Sizes) -> NDArray[np.float32]:
         return np.zeros(shape, np.float32)
@@ -102,7 +96,7 @@ class Stitched:
         )
 
     def _counts(self) -> list[NDArray[np.float32]]:
-        """Windows cover a voxel as often as the product of its axes' counts says."""
+        """Per axis, how many windows cover each index; a voxel is covered by the product of its axes' counts."""
         counts = []
         for axis, starts in enumerate(self._windows.axes):
             covered = np.zeros(self._grid[axis], np.float32)
@@ -122,8 +116,8 @@ class Stitched:
         for row, count in enumerate(counts[0]):
             self.sums[:, :, row] /= count * rest
 
-    def _kept(self) -> tuple[Sizes, Sizes]:
-        """First and last + 1 voxel of the padded output that are the image's."""
+    def _image_box(self) -> tuple[Sizes, Sizes]:
+        """First and last + 1 voxel of the image in the padded output."""
         windows = self._windows
         full = tuple(self._scaled(axis, n) for axis, n in enumerate(windows.padded))
         if not windows.pads:
@@ -135,7 +129,7 @@ class Stitched:
         return tuple(low), tuple(high)
 
     def _scaled(self, axis: int, voxel: int) -> int:
-        """floor(voxel · output / window) in whole numbers, so that every window comes out as long as the output."""
+        """floor(voxel · output / window) in integers, so that every scaled window has the size of the output."""
         return voxel * self._shape[axis] // self._windows.roi[axis]
 
     def _first(self, axis: int, start: int) -> int:
@@ -143,14 +137,14 @@ class Stitched:
         return self._scaled(axis, start + self._windows.before[axis]) - self._low[axis]
 
 
-def nearest_index(shape: Sizes, wanted: Sizes) -> list[NDArray[np.int64]]:
-    """Per axis, the sample nearest to each new voxel's middle: index floor((i + ½) · n_in / n_out)."""
+def nearest_index(shape: Sizes, target: Sizes) -> list[NDArray[np.int64]]:
+    """Per axis, the sample nearest to the middle of each voxel of `target`: index floor((i + ½) · n_in / n_out)."""
     return [
         np.minimum(np.floor((np.arange(n) + 0.5) * np.float32(m / n)).astype(np.int64), m - 1)
-        for n, m in zip(wanted, shape, strict=True)
+        for n, m in zip(target, shape, strict=True)
     ]
 
 
 def nearest_weights(weights: NDArray[np.float32], shape: Sizes) -> NDArray[np.float32]:
-    """A map at the samples of `nearest_index`."""
+    """A weight map resampled to `shape` by `nearest_index`."""
     return weights[np.ix_(*nearest_index(weights.shape, shape))]

@@ -1,12 +1,12 @@
-"""Where each output index of a zoomed axis reads its input, with SciPy's boundary modes.
+"""Axes of `zoom`: the input coordinate that each output index reads, with SciPy's boundary modes.
 
 With n_in and n_out samples, output index o reads the input coordinate
 
     grid_mode=False    t = o · (n_in − 1) / (n_out − 1)        (end samples coincide)
     grid_mode=True     t = (o + ½) · n_in / n_out − ½          (outer edges coincide)
 
-in float64, in the same operations as `scipy.ndimage.zoom`; a step of x/0 is 1. Only grid_mode (and rounding) leads
-outside of 0 … n_in − 1, by less than one sample; the mode says what stands there.
+in float64, in the same operations as `scipy.ndimage.zoom`; a step of x/0 is 1. Only grid_mode (and rounding) yields
+coordinates outside 0 … n_in − 1, by less than one sample; the mode defines the values there.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ MODES = ("reflect", "grid-mirror", "constant", "grid-constant", "nearest", "mirr
 class ZoomAxis:
     """out[o] = (1 − weight[o])·in[lower[o]] + weight[o]·in[upper[o]], or a constant.
 
-    lower, upper  int64 [n_out]; −1 and n_in stand for the constant (grid-constant only)
+    size          n_in
+    lower, upper  int64 [n_out]; −1 and n_in mean the constant (grid-constant only)
     weight        float64 [n_out] in [0, 1)
-    outside       bool [n_out]: the whole line is the constant (mode constant)
+    outside       bool [n_out]: this output is the constant (mode constant)
     """
 
     size: int
@@ -38,7 +39,7 @@ class ZoomAxis:
 
     @property
     def overhangs(self) -> bool:
-        """Whether a constant stands beside the samples."""
+        """Whether an output interpolates between a sample and the constant, or is the constant."""
         return bool(min(self.lower.min(), self.upper.min()) < 0 or max(self.lower.max(), self.upper.max()) >= self.size)
 
     @property
@@ -51,7 +52,7 @@ class ZoomAxis:
         return ZoomAxis(self.size + 2 * by, self.lower + by, self.upper + by, self.weight, self.outside)
 
     def table(self) -> AxisTable:
-        """The same in float32, for `Backend.prepare`."""
+        """The same in float32, for `Backend.resample`."""
         return AxisTable(self.lower.astype(np.int32), self.upper.astype(np.int32), self.weight.astype(np.float32))
 
 
@@ -69,17 +70,20 @@ def zoom_axis(n_in: int, n_out: int, order: int, mode: str, grid_mode: bool) -> 
 
 
 def _folded(t: NDArray[np.float64], n: int, mode: str) -> NDArray[np.float64]:
-    """Coordinates back inside, where the mode does that to coordinates rather than to samples."""
+    """Coordinates after reflection or wrapping, for modes that do this to coordinates rather than to samples."""
     below, above = t < 0, t > n - 1
     if mode in ("nearest", "grid-constant"):
         return t
     if n == 1:
         return np.zeros_like(t)
-    if mode in ("reflect", "grid-mirror"):  # about the edge, half a sample out: −¼ is as −¾, between two copies
+    if mode in (
+        "reflect",
+        "grid-mirror",
+    ):  # about the edge, half a sample outside: −¼ equals −¾
         return np.where(below, -1.0 - t, t)
     if mode == "mirror":
         return np.where(below, -t, t)
-    if mode == "wrap":  # the last sample is the first one again: a period of n − 1
+    if mode == "wrap":  # the last sample equals the first one: a period of n − 1
         return np.where(below, t + (n - 1), np.where(above, t - (n - 1), t))
     if mode == "grid-wrap":
         return np.where(below, t + n, t)
@@ -87,7 +91,7 @@ def _folded(t: NDArray[np.float64], n: int, mode: str) -> NDArray[np.float64]:
 
 
 def _sample(index: NDArray[np.int64], n: int, mode: str) -> NDArray[np.int64]:
-    """Samples −1 and n by the mode's rule; `constant` and `wrap` mirror, as their splines do."""
+    """Indices with samples −1 and n replaced by the mode's rule; `constant` and `wrap` mirror, as their splines do."""
     if mode == "grid-constant":
         return index
     if n == 1:

@@ -19,7 +19,7 @@ LEAD, SWEEP = 1 << 12, 1 << 8
 
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """A clock on a simulated device; `queued` gets (destination, bytes) of each copy and the event records."""
+    """A clock on a simulated device; `queued` receives (destination, bytes) of each copy and the event records."""
     queued: list[Any] = []
     with simulated_cupy() as gpu:
         cuda: Any = sys.modules["cupy"].cuda
@@ -34,7 +34,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 
 
 def test_copies_ahead_end_with_small_ones_to_one_place(card: SimpleNamespace) -> None:
-    """What is dirty in the cache when the kernel begins is the size of the last destination, whatever was read."""
+    """The dirty part of the cache at the kernel's start is as large as the last destination, whatever was read."""
     assert card.clock.seconds(lambda: card.queued.append("work")) == 2e-3
     *copies, work = card.queued
     assert work == "work"
@@ -87,8 +87,8 @@ def smi(folder: Any, text: str) -> str:
 def test_clocks_and_power_are_asked_while_the_card_works(tmp_path: Any) -> None:
     path = smi(tmp_path, f"echo \"$@\" > {tmp_path}/call; sleep 0.2; echo '1755, 3201, [N/A]'")
     state, calls = CardState("0000:1B:00.0", path=path), []
-    found = state.sample(lambda: calls.append(1))
-    assert found == {"sm_clock_mhz": 1755.0, "memory_clock_mhz": 3201.0, "power_w": None}
+    actual = state.sample(lambda: calls.append(1))
+    assert actual == {"sm_clock_mhz": 1755.0, "memory_clock_mhz": 3201.0, "power_w": None}
     assert calls
     assert state.reason is None
     assert (tmp_path / "call").read_text().split() == [

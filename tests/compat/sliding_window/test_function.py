@@ -82,22 +82,22 @@ def test_the_grid_monai(data: st.DataObject) -> None:
     cval = data.draw(st.sampled_from([0.0, -2.0])) if padding == "constant" else 0.0
     images = data.draw(st.integers(1, 3))
     inputs = np.random.default_rng(0).normal(size=(images, 2, *size)).astype(np.float32)
-    found = sliding_window_inference(
+    actual = sliding_window_inference(
         inputs, roi, data.draw(st.integers(1, 5)), ramp, overlap, mode, padding_mode=padding, cval=cval
     )
     weights = None if mode == "constant" else monai_gaussian(roi, [0.125] * dims)
     starts = [monai_starts(n, r, overlap) for n, r in zip(size, roi, strict=True)]
     expected = by_hand(inputs, roi, starts, weights, padding, cval)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(40, 33), (20, 5), (100, 17)])
 def test_the_grid_clara_counts_repeats(size: tuple[int, ...]) -> None:
     inputs, roi = np.random.default_rng(1).normal(size=(1, 1, *size)).astype(np.float32), (16, 12)
-    found = sliding_window_inference(inputs, roi, 4, ramp, grid="clara")
+    actual = sliding_window_inference(inputs, roi, 4, ramp, grid="clara")
     starts = [clara_starts(n, r) for n, r in zip(size, roi, strict=True)]
-    np.testing.assert_allclose(found, by_hand(inputs, roi, starts), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(actual, by_hand(inputs, roi, starts), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(40, 33), (20, 5)])
@@ -107,25 +107,25 @@ def test_the_grid_nnunet_moves_by_half_unless_told(size: tuple[int, ...], mode: 
     weights = None if mode == "constant" else nnunet_gaussian(roi, [0.125] * 2)
     for overlap, step in ((None, 0.5), (0.25, 0.75), (0.0, 1.0)):
         given_ = {} if overlap is None else {"overlap": overlap}
-        found = sliding_window_inference(inputs, roi, 3, ramp, mode=mode, grid="nnunet", **given_)  # type: ignore[arg-type]
+        actual = sliding_window_inference(inputs, roi, 3, ramp, mode=mode, grid="nnunet", **given_)  # type: ignore[arg-type]
         starts = [nnunet_starts(n, r, step) for n, r in zip(size, roi, strict=True)]
-        np.testing.assert_allclose(found, by_hand(inputs, roi, starts, weights), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(actual, by_hand(inputs, roi, starts, weights), rtol=1e-5, atol=1e-5)
 
 
 def test_four_spatial_axes() -> None:
     inputs, roi = np.random.default_rng(2).normal(size=(1, 2, 7, 6, 5, 4)).astype(np.float32), (4, 7, 3, 2)
-    found = sliding_window_inference(inputs, roi, 3, ramp, 0.5, "gaussian")
+    actual = sliding_window_inference(inputs, roi, 3, ramp, 0.5, "gaussian")
     starts = [monai_starts(n, r, 0.5) for n, r in zip(inputs.shape[2:], roi, strict=True)]
     expected = by_hand(inputs, roi, starts, monai_gaussian(roi, [0.125] * 4))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("dims", "size", "roi"), [(1, 300_000, 140_000), (2, 600, 400), (3, 70, 50)])
 def test_large_windows_go_through_the_kernels(dims: int, size: int, roi: int) -> None:
     inputs = np.random.default_rng(3).normal(size=(1, 1, *(size,) * dims)).astype(np.float32)
     for mode in ("constant", "gaussian"):
-        found = sliding_window_inference(inputs, roi, 2, lambda w: np.concatenate([w, 2 * w], 1), 0.5, mode)
-        np.testing.assert_allclose(found, np.concatenate([inputs, 2 * inputs], 1), rtol=1e-5, atol=1e-6)
+        actual = sliding_window_inference(inputs, roi, 2, lambda w: np.concatenate([w, 2 * w], 1), 0.5, mode)
+        np.testing.assert_allclose(actual, np.concatenate([inputs, 2 * inputs], 1), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,11 @@ def test_windows_of_neighbouring_images_share_a_call_and_coordinates_say_which()
         calls.append((window.copy(), coordinates))
         return window * gain + offset
 
-    found = sliding_window_inference(
+    actual = sliding_window_inference(
         inputs, 4, 4, predictor, 0.25, "constant", 0.125, "constant", 0.0, None, "cpu", False, None, None, None, -1,
         True, 2.0, offset=1.0,
     )  # fmt: skip
-    np.testing.assert_allclose(found, inputs * 2 + 1)
+    np.testing.assert_allclose(actual, inputs * 2 + 1)
     assert [len(window) for window, _ in calls] == [4, 2]
     for window, coordinates in calls:
         for one, (image, channels, place) in zip(window, coordinates, strict=True):
@@ -203,20 +203,20 @@ def test_outputs_smaller_than_the_window(factor: int) -> None:
 def test_starts_are_scaled_in_whole_numbers() -> None:
     """24 · 13/3 is 104, and 103.99999999999999 in floating point."""
     inputs = np.arange(30, dtype=np.float32).reshape(1, 1, 30)
-    found = sliding_window_inference(inputs, 3, 2, lambda w: np.repeat(w, [4, 5, 4], axis=2), 0)
-    np.testing.assert_array_equal(found[0, 0], np.repeat(np.arange(30), [4, 5, 4] * 10))
+    actual = sliding_window_inference(inputs, 3, 2, lambda w: np.repeat(w, [4, 5, 4], axis=2), 0)
+    np.testing.assert_array_equal(actual[0, 0], np.repeat(np.arange(30), [4, 5, 4] * 10))
 
 
 def test_padding_is_cut_from_outputs_of_another_resolution() -> None:
     inputs = np.random.default_rng(0).random((1, 1, 12, 4), np.float32)
-    found = sliding_window_inference(inputs, (8, 8), 2, lambda w: w[:, :, ::2, ::2], 0.5, cval=9)
-    np.testing.assert_allclose(found, inputs[:, :, ::2, ::2], rtol=1e-6)
+    actual = sliding_window_inference(inputs, (8, 8), 2, lambda w: w[:, :, ::2, ::2], 0.5, cval=9)
+    np.testing.assert_allclose(actual, inputs[:, :, ::2, ::2], rtol=1e-6)
 
 
 def test_outputs_larger_than_the_window() -> None:
     inputs = np.random.default_rng(0).random((1, 1, 20, 12), np.float32)
-    found = sliding_window_inference(inputs, (8, 8), 3, lambda w: w.repeat(2, 2).repeat(2, 3), 0.5, "gaussian")
-    np.testing.assert_allclose(found, inputs.repeat(2, 2).repeat(2, 3), rtol=1e-5)
+    actual = sliding_window_inference(inputs, (8, 8), 3, lambda w: w.repeat(2, 2).repeat(2, 3), 0.5, "gaussian")
+    np.testing.assert_allclose(actual, inputs.repeat(2, 2).repeat(2, 3), rtol=1e-5)
 
 
 def test_a_weight_map_of_ones_own() -> None:
@@ -225,13 +225,13 @@ def test_a_weight_map_of_ones_own() -> None:
     starts = [monai_starts(n, r, 0.25) for n, r in zip((14, 11), (6, 5), strict=True)]
     expected = by_hand(inputs, (6, 5), starts, weights)
     for given_ in (weights, weights[None, None], weights.tolist()):
-        found = sliding_window_inference(inputs, (6, 5), 2, ramp, roi_weight_map=given_, mode="gaussian")
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        actual = sliding_window_inference(inputs, (6, 5), 2, ramp, roi_weight_map=given_, mode="gaussian")
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_weight_of_zero_everywhere_is_nan() -> None:
-    found = sliding_window_inference(np.ones((1, 1, 8), np.float32), 4, 1, lambda w: w, roi_weight_map=np.zeros(4))
-    assert np.isnan(found).all()
+    actual = sliding_window_inference(np.ones((1, 1, 8), np.float32), 4, 1, lambda w: w, roi_weight_map=np.zeros(4))
+    assert np.isnan(actual).all()
 
 
 def test_process_fn_changes_outputs_and_weights() -> None:
@@ -243,9 +243,9 @@ def test_process_fn_changes_outputs_and_weights() -> None:
         seen.append((window.shape, weights.shape, weights.dtype))
         return tuple(output * 3 for output in outputs), weights * half
 
-    found = sliding_window_inference(inputs, (6, 5), 2, ramp, process_fn=process)
+    actual = sliding_window_inference(inputs, (6, 5), 2, ramp, process_fn=process)
     starts = [monai_starts(n, r, 0.25) for n, r in zip((14, 11), (6, 5), strict=True)]
-    np.testing.assert_allclose(found, 3 * by_hand(inputs, (6, 5), starts, half), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(actual, 3 * by_hand(inputs, (6, 5), starts, half), rtol=1e-5, atol=1e-5)
     assert seen[0] == ((2, 1, 6, 5), (6, 5), np.float32)
 
 
@@ -261,19 +261,19 @@ def test_buffers_order_windows_along_their_axis(steps: int, dim: int, caplog: py
         return ramp(window), window
 
     with caplog.at_level(logging.WARNING):
-        found = sliding_window_inference(
+        actual = sliding_window_inference(
             inputs, (6, 5), 4, predictor, 0.5, with_coord=True, buffer_steps=steps, buffer_dim=dim
         )
     assert order == sorted(order)
     assert "buffer_steps keeps the first of 2 outputs" in caplog.text
-    np.testing.assert_allclose(found, sliding_window_inference(inputs, (6, 5), 4, ramp, 0.5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actual, sliding_window_inference(inputs, (6, 5), 4, ramp, 0.5), rtol=1e-5, atol=1e-6)
 
 
 def test_a_condition_is_cut_into_the_same_windows() -> None:
     inputs = np.random.default_rng(0).normal(size=(2, 1, 9, 5)).astype(np.float32)
     condition = np.random.default_rng(1).normal(size=(2, 3, 9, 5)).astype(np.float32)
-    found = sliding_window_inference(inputs, (4, 8), 3, lambda w, condition: w + condition, condition=condition)
-    np.testing.assert_allclose(found, inputs + condition, rtol=1e-5, atol=1e-6)
+    actual = sliding_window_inference(inputs, (4, 8), 3, lambda w, condition: w + condition, condition=condition)
+    np.testing.assert_allclose(actual, inputs + condition, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u1", "i2", "i8", "?"])
@@ -285,10 +285,10 @@ def test_dtypes(dtype: str) -> None:
         seen.add(window.dtype)
         return window
 
-    found = sliding_window_inference(inputs, (6, 12), 3, predictor, 0.5)
+    actual = sliding_window_inference(inputs, (6, 12), 3, predictor, 0.5)
     assert seen == {inputs.dtype}
-    assert found.dtype == (dtype if inputs.dtype.kind == "f" else np.float32)
-    np.testing.assert_array_equal(found, inputs.astype(found.dtype))
+    assert actual.dtype == (dtype if inputs.dtype.kind == "f" else np.float32)
+    np.testing.assert_array_equal(actual, inputs.astype(actual.dtype))
 
 
 def test_what_numpy_reads_is_taken() -> None:
@@ -380,9 +380,9 @@ def test_a_predictor_that_changes_its_mind_is_refused() -> None:
 
 def test_results_do_not_depend_on_the_batch() -> None:
     inputs = np.random.default_rng(0).normal(size=(2, 1, 30, 20)).astype(np.float32)
-    found = [sliding_window_inference(inputs, (8, 7), n, ramp, 0.6, "gaussian") for n in (1, 3, 100)]
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+    actual = [sliding_window_inference(inputs, (8, 7), n, ramp, 0.6, "gaussian") for n in (1, 3, 100)]
+    np.testing.assert_array_equal(actual[0], actual[1])
+    np.testing.assert_array_equal(actual[0], actual[2])
 
 
 def test_the_package_names_its_functions_without_loading_them() -> None:

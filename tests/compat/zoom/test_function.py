@@ -25,10 +25,10 @@ DTYPES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "f4", "f8", "c8", "c16", ">i
 
 def values(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
     kind = np.dtype(dtype).kind
-    found = np.random.default_rng(seed).normal(size=shape) * 50
+    actual = np.random.default_rng(seed).normal(size=shape) * 50
     if kind == "c":
-        return (found + 1j * found[::-1]).astype(dtype)
-    return (np.abs(found) if kind == "u" else found).astype(dtype)
+        return (actual + 1j * actual[::-1]).astype(dtype)
+    return (np.abs(actual) if kind == "u" else actual).astype(dtype)
 
 
 @settings(deadline=None, max_examples=400)
@@ -50,13 +50,13 @@ def test_any_array_zooms_as_scipys(data: st.DataObject) -> None:
         options["cval"] = abs(options["cval"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected, found = ndimage.zoom(array, factor, **options), zoom(array, factor, **options)
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        expected, actual = ndimage.zoom(array, factor, **options), zoom(array, factor, **options)
+    assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
     if expected.dtype.kind in "iu":
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(actual, expected)
     else:
-        atol = 1e-11 if found.dtype.itemsize == 8 and not complex_input else ATOL
-        np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
+        atol = 1e-11 if actual.dtype.itemsize == 8 and not complex_input else ATOL
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("order", [0, 1])
@@ -65,8 +65,8 @@ def test_any_array_zooms_as_scipys(data: st.DataObject) -> None:
 def test_larger_arrays(order: int, shape: tuple[int, ...], dtype: str) -> None:
     array = values(shape, dtype)
     factor = [1.0, 1.3, 0.7, 1.1][: len(shape)]
-    expected, found = (f(array, factor, order=order, mode="nearest") for f in (ndimage.zoom, zoom))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL if dtype == "f4" else 1e-11)
+    expected, actual = (f(array, factor, order=order, mode="nearest") for f in (ndimage.zoom, zoom))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=ATOL if dtype == "f4" else 1e-11)
 
 
 @pytest.mark.parametrize("order", [0, 1])
@@ -101,8 +101,8 @@ def test_float16_and_booleans() -> None:
 def test_a_sample_without_weight_has_no_part() -> None:
     array = np.array([1.0, np.inf, 3.0, np.nan, 5.0])
     for dtype in ("f4", "f8"):
-        found = zoom(array.astype(dtype), 9 / 5, order=1)
-        np.testing.assert_array_equal(found, [1, np.inf, np.inf, np.inf, 3, np.nan, np.nan, np.nan, 5])
+        actual = zoom(array.astype(dtype), 9 / 5, order=1)
+        np.testing.assert_array_equal(actual, [1, np.inf, np.inf, np.inf, 3, np.nan, np.nan, np.nan, 5])
 
 
 def test_large_integers_are_copied_exactly() -> None:

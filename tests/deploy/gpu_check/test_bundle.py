@@ -26,7 +26,7 @@ def gpu_bundle(bundle_python: Any) -> Any:
 
 
 def python(folder: Path, *, answer: str | None = None, shared: bool = True) -> Path:
-    """A stand-in for python3.12 in `folder`/bin; without an answer it fails as a version manager's does."""
+    """A stand-in for python3.12 in `folder`/bin; without an answer it fails, as that of a version manager."""
     program = folder / "bin" / "python3.12"
     program.parent.mkdir(parents=True)
     body = f"printf '{answer}'" if answer is not None else "echo 'command not found' >&2; exit 127"
@@ -49,8 +49,8 @@ def test_the_first_python_that_runs_and_is_shared_is_taken(bundle_python: Any, t
     python(shims)
     python(static, answer=f"True\\n{static}\\n", shared=False)
     program = python(real, answer=f"True\\n{real}\\n")
-    found = bundle_python.find_python(variables(home, shims, static))
-    assert (found.program, found.prefix) == (program, real)
+    actual = bundle_python.find_python(variables(home, shims, static))
+    assert (actual.program, actual.prefix) == (program, real)
 
 
 def test_no_python_is_an_error_that_names_each_with_its_reason(bundle_python: Any, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_without_any_candidate_the_places_are_named(bundle_python: Any, tmp_path
 
 
 def test_the_command_ends_with_one_line_if_there_is_no_python(tmp_path: Path) -> None:
-    # git and the interpreter are found without PATH or not needed before this error
+    # git and the interpreter need no PATH, or are not needed before this error
     done = subprocess.run(
         [sys.executable, "-m", "deploy.gpu_check.bundle", "--folder", tmp_path],
         cwd=ROOT,

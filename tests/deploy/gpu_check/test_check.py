@@ -22,16 +22,16 @@ from deploy.gpu_check.steps import STEPS, Choice
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Callable[..., Runner]:
-    def make(*names: str, wanted: tuple[str, ...] | None = None, **options: Any) -> Runner:
-        choice = Choice(list(names), frozenset(names if wanted is None else wanted))
+    def make(*names: str, requested: tuple[str, ...] | None = None, **options: Any) -> Runner:
+        choice = Choice(list(names), frozenset(names if requested is None else requested))
         return Runner(choice, tmp_path / "work", tmp_path / "results.json", {"rehearsal": False}, **options)
 
     return make
 
 
 def written(runner: Runner) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(runner.results.read_text(encoding="utf-8"))
-    return found
+    actual: dict[str, Any] = json.loads(runner.results.read_text(encoding="utf-8"))
+    return actual
 
 
 def passes() -> dict[str, int]:
@@ -119,11 +119,11 @@ def test_a_bench_that_is_ended_leaves_what_it_has_measured(tmp_path: Path, monke
     monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
     results = tmp_path / "bench" / "results"
     results.mkdir(parents=True)
-    asked: list[tuple[object, ...]] = []
+    commands: list[tuple[object, ...]] = []
 
     class Slow(gpu_check.Check):
         def call(self, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
-            asked.append(command)
+            commands.append(command)
             (results / "volume.json").write_text('{"unfinished": true, "cases": {}}', encoding="utf-8")
             raise Failed("not done within the step's time")
 
@@ -132,19 +132,19 @@ def test_a_bench_that_is_ended_leaves_what_it_has_measured(tmp_path: Path, monke
     check.steps |= {name: {"outcome": "passed"} for name in ("device", "triton")}
     check.step("bench.volume", lambda: check.bench("volume"))
     step = written(check)["steps"]["bench.volume"]
-    assert asked == [("-m", "bench.volume", "--device", "cpu", "--quick")]
+    assert commands == [("-m", "bench.volume", "--device", "cpu", "--quick")]
     assert (step["outcome"], step["result"]) == ("failed", {"unfinished": True, "cases": {}})
 
 
-def test_parts_left_out_stand_in_the_summary(runner: Callable[..., Runner]) -> None:
+def test_skipped_parts_are_in_the_summary(runner: Callable[..., Runner]) -> None:
     check = runner("bench.files")
-    check.step("bench.files", lambda: {"result": {"left": ["SimpleITK"]}})
+    check.step("bench.files", lambda: {"result": {"skipped": ["SimpleITK"]}})
     assert check.summary().startswith("all passed; in part: bench.files")
 
 
 def test_an_earlier_calls_step_is_taken_over_unless_named(runner: Callable[..., Runner]) -> None:
     earlier = {"device": {"outcome": "passed", "device": "card"}, "tests": {"outcome": "passed"}}
-    check = runner("device", "tests", wanted=("tests",), earlier=earlier)
+    check = runner("device", "tests", requested=("tests",), earlier=earlier)
     check.step("device", fails)
     check.step("tests", passes)
     assert written(check)["steps"]["device"] == {"outcome": "passed", "device": "card", "earlier": True}
@@ -161,15 +161,15 @@ def test_a_step_for_which_the_call_has_no_time_is_skipped(runner: Callable[..., 
 
 def test_the_calls_time_cuts_a_steps_limit(runner: Callable[..., Runner]) -> None:
     check = runner("packages", seconds=20.0)
-    left: list[float] = []
-    check.step("packages", lambda: left.append(check.seconds_left()))
-    check.step("packages", lambda: left.append(check.seconds_left()), limit_s=10.0)
-    assert left[0] <= 20.0 < STEPS["packages"].limit_s
-    assert left[1] <= 10.0
+    limits: list[float] = []
+    check.step("packages", lambda: limits.append(check.seconds_left()))
+    check.step("packages", lambda: limits.append(check.seconds_left()), limit_s=10.0)
+    assert limits[0] <= 20.0 < STEPS["packages"].limit_s
+    assert limits[1] <= 10.0
 
 
 def make_check(tmp_path: Path, *names: str, **options: Any) -> gpu_check.Check:
-    choice = Choice(list(names), frozenset(options.pop("wanted", names)))
+    choice = Choice(list(names), frozenset(options.pop("requested", names)))
     return gpu_check.Check(choice, tmp_path / "work", tmp_path / "results.json", {}, **options)
 
 
@@ -192,7 +192,7 @@ def test_the_device_step_holds_a_context_first(tmp_path: Path, monkeypatch: pyte
 
 def test_a_later_call_holds_a_context_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = {"device": {"outcome": "passed"}}
-    check, begun = make_check(tmp_path, "device", wanted=(), rehearse=False, earlier=earlier), []
+    check, begun = make_check(tmp_path, "device", requested=(), rehearse=False, earlier=earlier), []
     monkeypatch.setattr(check, "hold_context", lambda: begun.append(True))
     gpu_main.run_steps(check)
     assert begun == [True]
@@ -230,9 +230,9 @@ def test_the_device_step_loads_every_kernel(capsys: pytest.CaptureFixture[str]) 
         }
         cuda.runtime.runtimeGetVersion = cuda.runtime.driverGetVersion = lambda: 13000
         exec(gpu_programs.DEVICE, {})
-    found = json.loads(capsys.readouterr().out)
-    assert (found["device"], found["compute_capability"]) == ("card", "9.0")
-    assert found["modules_loaded"] == len(MODULES)
+    actual = json.loads(capsys.readouterr().out)
+    assert (actual["device"], actual["compute_capability"]) == ("card", "9.0")
+    assert actual["modules_loaded"] == len(MODULES)
 
 
 def test_old_and_missing_packages_are_named_with_the_remedy() -> None:

@@ -1,4 +1,4 @@
-"""Host memory in the GPU check: the facts of it, and touching no more than the host can give."""
+"""Host memory in the GPU check: its facts, and touching no more than the host has."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def test_a_host_that_does_not_grow_keeps_its_spare_memory() -> None:
     free = 100 * MIB
     handed_out = 0
 
-    def ask() -> int:
+    def free_bytes() -> int:
         nonlocal handed_out
         handed_out += 1
         return free - (handed_out - 1) * MIB  # each question is followed by at most one chunk
 
-    touched = touch(1 << 40, seconds=60, free=ask, chunk=MIB, growth_s=0.0)
+    touched = touch(1 << 40, seconds=60, free=free_bytes, chunk=MIB, growth_s=0.0)
     assert MIB <= touched <= 75 * MIB
 
 
 def test_a_host_that_grows_when_asked_is_waited_for() -> None:
     answers = iter([8 * MIB, 3 * MIB, 3 * MIB])
 
-    def ask() -> int:
+    def free_bytes() -> int:
         return next(answers, 1 << 40)
 
-    assert touch(6 * MIB, seconds=60, free=ask, chunk=MIB, growth_s=30.0) == 6 * MIB
+    assert touch(6 * MIB, seconds=60, free=free_bytes, chunk=MIB, growth_s=30.0) == 6 * MIB
 
 
 def test_the_program_prints_what_was_before_and_after() -> None:

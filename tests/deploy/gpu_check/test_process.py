@@ -31,7 +31,7 @@ def alive(pid: int) -> bool:
 
 
 def ends(pid: int) -> bool:
-    """Whether the process is gone, or goes within the time that signals and the machine's load take."""
+    """Whether the process ends within the time that signals need on a machine under load."""
     deadline = time.monotonic() + 20
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -82,7 +82,7 @@ def test_the_group_ends_when_the_check_is_terminated(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cupy_stand_in(tmp_path: Path) -> dict[str, str]:
-    """Variables under which a new process imports a `cupy` that counts how often a context is asked for."""
+    """Variables under which a new process imports a `cupy` that counts how often a context is created."""
     (tmp_path / "cupy.py").write_text(
         "import os\n"
         "class cuda:\n"

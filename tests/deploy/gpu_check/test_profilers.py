@@ -1,4 +1,4 @@
-"""compute-sanitizer and ncu in the GPU check, with stand-ins that print what the tools print."""
+"""compute-sanitizer and ncu in the GPU check, with stand-ins that print the tools' output."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_tools_are_looked_for_on_the_path_and_in_cudas_folders(tmp_path: Path) -
 
 
 def test_findings_of_complete_and_of_cut_logs() -> None:
-    found = gpu_profilers.sanitizer_findings(OUT_OF_BOUNDS)
-    assert found == {"errors": 1, "complete": True, "first": ["Invalid __global__ write of size 4 bytes"]}
+    actual = gpu_profilers.sanitizer_findings(OUT_OF_BOUNDS)
+    assert actual == {"errors": 1, "complete": True, "first": ["Invalid __global__ write of size 4 bytes"]}
     assert gpu_profilers.sanitizer_findings(HAZARD)["errors"] == 1
     cut = gpu_profilers.sanitizer_findings("\n".join(OUT_OF_BOUNDS.splitlines()[:2]))
     assert (cut["errors"], cut["complete"]) == (1, False)
@@ -119,7 +119,7 @@ def test_a_sanitizer_that_is_ended_says_so(check: Check, tmp_path: Path, monkeyp
     monkeypatch.setattr(Check, "seconds_left", lambda self: 1.0)
     step = answer(check, "sanitizer")
     assert step["outcome"] == "passed"
-    assert step["left"] == [
+    assert step["incomplete"] == [
         f"{name}: ended at its limit, without an error until then" for name in ("memcheck", "racecheck")
     ]
     assert "in part: sanitizer" in check.summary()

@@ -1,4 +1,4 @@
-"""Results of the GPU check: one set of files per part, logs whatever happens, and the script around it all."""
+"""Results of the GPU check: one set of files per part, logs in every case, and the script."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_steps_that_passed_count_for_the_same_bundle_and_host(bundle: Path, tmp_
     assert passed().steps == {}
 
 
-# -- gpu_check.sh, with a bundle whose check only writes what it was called with -----------------------------------
+# -- gpu_check.sh, with a bundle whose check only records its arguments -----------------------------------
 CHECK = """
 import argparse, json, os, pathlib, sys, time
 from deploy.gpu_check.results import results_file
@@ -147,14 +147,13 @@ class Script:
 
     def __init__(self, folder: Path) -> None:
         self.work, self.results, self.installs = folder / "work", folder / "results", folder / "installs"
-        root = folder / "made" / "gpu-bundle"
-        (root / "bench").mkdir(parents=True)
+        root = folder / "build" / "gpu-bundle"
+        (root / "deploy" / "gpu_check").mkdir(parents=True)
         (root / "wheels").mkdir()
         (root / "wheels" / "some.whl").touch()
         (root / "manifest.json").write_text("{}")
-        for name in ("__init__.py", "gpu_results.py"):
-            shutil.copy(ROOT / "bench" / name, root / "bench")
-        (root / "bench" / "gpu_main.py").write_text(CHECK)
+        shutil.copy(ROOT / "deploy" / "gpu_check" / "results.py", root / "deploy" / "gpu_check")
+        (root / "deploy" / "gpu_check" / "main.py").write_text(CHECK)
         self.archive = folder / "gpu-bundle.tar.xz"
         with tarfile.open(self.archive, "w:xz") as tar:
             tar.add(root, root.name)
@@ -164,7 +163,7 @@ class Script:
 
     def start(self, *options: object) -> subprocess.Popen[str]:
         places = ["--work", self.work, "--results", self.results]
-        command = ["bash", ROOT / "bench" / "gpu_check.sh", self.archive, *places, *options]
+        command = ["bash", ROOT / "deploy" / "gpu_check" / "gpu_check.sh", self.archive, *places, *options]
         environment = dict(os.environ) | {"PYTHON": str(self.python), "PYTHONPATH": "/host/own"}
         return subprocess.Popen(
             list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -186,9 +185,9 @@ def script(tmp_path: Path) -> Script:
 def test_a_second_call_installs_nothing_and_leaves_the_first_ones_results(script: Script) -> None:
     assert script.run("--part", 1) == 0
     written = (script.results / "gpu_check-1.json").read_bytes()
-    (script.work / "gpu-bundle" / "made-by-the-first-call").touch()
+    (script.work / "gpu-bundle" / "file-of-the-first-call").touch()
     assert script.run("--part", 2) == 0
-    assert (script.work / "gpu-bundle" / "made-by-the-first-call").exists()
+    assert (script.work / "gpu-bundle" / "file-of-the-first-call").exists()
     assert len(script.installs.read_text().splitlines()) == 1
     assert (script.results / "gpu_check-1.json").read_bytes() == written
     assert sorted(path.name for path in script.results.iterdir()) == [

@@ -13,12 +13,12 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "deploy.md"
 
 def test_chosen_steps_bring_what_they_need() -> None:
     assert choose().names == list(STEPS)
-    assert choose().wanted == frozenset(STEPS)
+    assert choose().requested == frozenset(STEPS)
     assert choose("bench.transports").names == ["memory", "packages", "triton", "bench.transports"]
     assert choose("tests").names == ["memory", "packages", "device", "triton", "tests"]
     named = choose("bench.files, job")
     assert named.names == ["memory", "packages", "device", "triton", "job", "bench.files"]
-    assert named.wanted == {"job", "bench.files"}
+    assert named.requested == {"job", "bench.files"}
     with pytest.raises(ValueError, match=r"no step benches; the steps are memory, packages"):
         choose("benches")
     with pytest.raises(ValueError, match=r"no step ' '; the steps are"):
@@ -29,7 +29,7 @@ def test_a_part_brings_what_it_needs() -> None:
     assert choose(part=1).names == ["memory", "packages", "device", "triton", "job", "bench.kernels"]
     second = choose(part=2)
     assert second.names == ["memory", "packages", "device", "triton", "tests", "bench.volume", "bench.transports"]
-    assert second.wanted == {"tests", "bench.volume", "bench.transports"}
+    assert second.requested == {"tests", "bench.volume", "bench.transports"}
     with pytest.raises(ValueError, match="--part and --steps exclude each other"):
         choose("tests", 1)
 

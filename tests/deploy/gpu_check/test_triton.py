@@ -50,7 +50,7 @@ def test_a_host_without_nvidia_wheels_gets_no_link(tmp_path: Path) -> None:
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Path:
-    """A library named as a driver installs it, in a folder of its own."""
+    """A library with the name that a driver installs, in a separate folder."""
     with contextlib.suppress(OSError):
         ctypes.CDLL("libcuda.so")
         pytest.skip("this machine's own libcuda.so would answer")

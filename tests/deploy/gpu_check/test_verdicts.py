@@ -64,9 +64,9 @@ def make_check(tmp_path: Path, *, rehearse: bool) -> Check:
     return Check(choice, tmp_path / "work", tmp_path / "results.json", {}, rehearse=rehearse, devices=1)
 
 
-def run_of(tmp_path: Path, found: dict[str, Any]) -> dict[str, Any]:
+def run_of(tmp_path: Path, actual: dict[str, Any]) -> dict[str, Any]:
     (tmp_path / "lung2_image.raw").write_bytes(bytes(6_000))
-    return {"folder": str(tmp_path), "report": found}
+    return {"folder": str(tmp_path), "report": actual}
 
 
 def test_a_plan_that_stepped_down_fails_the_job(tmp_path: Path) -> None:

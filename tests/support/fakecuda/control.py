@@ -1,4 +1,4 @@
-"""What tests ask of the fake driver itself, and work on a stream of the caller's own."""
+"""The fake driver's own functions for tests, and work on a stream of the caller."""
 
 from __future__ import annotations
 

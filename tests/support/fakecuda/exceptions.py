@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 CUPYS_OWN_KERNELS = "the test lets CuPy fill or add arrays, and only our kernels have a host build"
-CUCIMS_KERNELS = "cuCIM compiles kernels of its own, and only ours have a host build"
+CUCIMS_KERNELS = "cuCIM compiles its own kernels, and only ours have a host build"
 SYSTEM_REGIONS = "Triton opens the fake's device memory as system shared memory and answers accordingly"
 
 NO_GPU_IN_TRITON = "Triton's process does not find the fake driver, so that its models compute on the CPU"

@@ -1,4 +1,4 @@
-"""The whole operator with a GPU that takes no time: what is left is the host's work, and what no stage accounts for.
+"""Runs the operator with a GPU that needs no time: the rest is the host's work, and time outside of stages.
 
     FAKECUDA_MODE=null python tests/support/fakecuda/host_profile.py FOLDER
 

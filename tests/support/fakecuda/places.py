@@ -1,4 +1,4 @@
-"""Where the fake driver lies in an environment, and whether it is at work in this process."""
+"""Paths of the fake driver in an environment, and whether this process uses it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 def build_once(target: Path, key: str, build: Callable[[Path], None]) -> bool:
     """Call `build` with a temporary path and move its file to `target`, unless `target` has been built for `key`.
 
-    A target that somebody else has replaced since, such as pip, is built again. Returns whether it was built.
+    A target that another program, such as pip, has replaced since is built again. Returns whether it was built.
     """
     stamp = target.with_name(f"{target.name}.key")
     if target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == key_of(key, target):

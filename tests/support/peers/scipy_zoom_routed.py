@@ -1,6 +1,6 @@
 """pytest plugin: scipy.ndimage.zoom of orders 0 and 1 is gpu_infer.zoom, in SciPy's own tests.
 
-Counts how many calls went which way; the last line of the run says so ("zoom: 12 ours, 34 SciPy's").
+Counts the calls of each; the last line of the run has the counts ("zoom: 12 ours, 34 SciPy's").
 """
 
 from __future__ import annotations

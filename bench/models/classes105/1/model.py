@@ -1,7 +1,7 @@
 """105 scores per voxel: 1 for the class that the voxel's own value names, 0 for the others.
 
-The argmax is the input itself. The answer is kept and only its ones are moved, which costs little beside the
-passing on of 105 channels.
+The argmax is the input itself. The answer is reused and only its ones move, which costs little compared with the
+transport of 105 channels.
 """
 
 import numpy as np

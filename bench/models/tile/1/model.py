@@ -1,4 +1,4 @@
-"""A model that computes next to nothing, so that what is timed is the way of the voxels to it and back.
+"""A model that computes almost nothing, so that the bench times the transport of voxels to it and back.
 
 [1, 1, X, Y, Z] → [1, 2, X, Y, Z]: channel 1 begins with the input's first value, all else is 0.5.
 """

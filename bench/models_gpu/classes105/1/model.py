@@ -1,6 +1,6 @@
 """bench/models/classes105 on the GPU: 1 for the class that the voxel's own value names, 0 for the others.
 
-As there, the answer is kept and only its ones are moved; tensors stay on the device.
+As there, the answer is reused and only its ones move; tensors stay on the device.
 """
 
 import cupy
@@ -18,7 +18,7 @@ def to_device(tensor):
 
 
 def to_tensor(name, array):
-    cupy.cuda.get_current_stream().synchronize()  # the server copies on a stream of its own
+    cupy.cuda.get_current_stream().synchronize()  # the server copies on another stream
     return pb_utils.Tensor.from_dlpack(name, array)
 
 

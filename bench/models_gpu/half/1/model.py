@@ -15,7 +15,7 @@ def to_device(tensor):
 
 
 def to_tensor(name, array):
-    cupy.cuda.get_current_stream().synchronize()  # the server copies on a stream of its own
+    cupy.cuda.get_current_stream().synchronize()  # the server copies on another stream
     return pb_utils.Tensor.from_dlpack(name, array)
 
 

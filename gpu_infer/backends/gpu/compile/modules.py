@@ -19,7 +19,7 @@ from typing import Any
 from gpu_infer.backends.gpu.compile.source import MODULES, compile_options, cubin_name, kernel_source
 from gpu_infer.backends.gpu.device.cupy_import import cupy
 from gpu_infer.errors import ConfigError
-from gpu_infer.system.private_folder import private_folder
+from gpu_infer.system.cache import private_folder
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from gpu_infer.errors import ConfigError
-from gpu_infer.system.private_folder import private_folder
+from gpu_infer.system.cache import private_folder
 
 if not os.environ.get("CUPY_CACHE_DIR"):
     if (_folder := private_folder("cupy")) is not None:

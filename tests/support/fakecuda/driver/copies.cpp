@@ -6,7 +6,7 @@
 
 namespace fake {
 
-// Whether the pointers are what `kind` says. The host's side is not checked: any memory of the process will do.
+// Whether the pointers fit `kind`. The host's side is not checked: any memory of the process is valid.
 static bool fits(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
     const bool writes_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     const bool reads_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;

@@ -1,4 +1,4 @@
-// What a compiled module says of its kernels.
+// The kernels' properties in a compiled module.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// One device that looks like an H200 to whoever asks, its context, and the names of errors.
+// One device with the properties of an H200, its context, and the names of errors.
 #include "driver.hpp"
 
 #include <cstdio>
@@ -128,7 +128,7 @@ CUresult cuCtxGetDevice(CUdevice* device) {
     return CUDA_SUCCESS;
 }
 
-// NVRTC asks for it and does without.
+// NVRTC calls it, but does not need it.
 CUresult cuGetExportTable(const void** table, const CUuuid*) {
     *table = nullptr;
     return CUDA_ERROR_NOT_FOUND;

@@ -24,7 +24,7 @@ const char* kernels();    // FAKECUDA_KERNELS, the folder of the kernels' host b
 void complain(const std::string& what);  // one line on stderr: a misuse that CUDA would answer with an error or a crash
 void count_call(const char* name);
 
-// One lock for everything, held while queued work runs: the callers' threads take turns, as at a driver's own lock.
+// One lock for everything, locked while queued work runs: the callers' threads take turns, as with a driver's own lock.
 extern std::recursive_mutex everything;
 
 constexpr size_t largest_copy_in_null_mode = size_t(1) << 20;

@@ -24,11 +24,11 @@ static std::map<char*, Block>& blocks = *new std::map<char*, Block>;
 static size_t used = 0;
 
 Block* block_at(const void* address, char** begin) {
-    auto* wanted = static_cast<char*>(const_cast<void*>(address));
-    auto after = blocks.upper_bound(wanted);
+    auto* place = static_cast<char*>(const_cast<void*>(address));
+    auto after = blocks.upper_bound(place);
     if (after == blocks.begin()) return nullptr;
     auto& [first, block] = *--after;
-    if (wanted >= first + block.bytes) return nullptr;
+    if (place >= first + block.bytes) return nullptr;
     if (begin) *begin = first;
     return &block;
 }
@@ -50,7 +50,7 @@ static void* map_segment(const char* name, size_t bytes) {
     return address;
 }
 
-// The memory of a process ends with it, however it ends: what a killed one has left is removed by the next.
+// The memory of a process is removed at its end; that of a killed one by the next process.
 static void unlink_segments_of_ended_processes() {
     DIR* folder = opendir("/dev/shm");
     if (!folder) return;

@@ -12,6 +12,6 @@ struct Block {
 };
 
 Block* block_at(const void* address, char** begin = nullptr);  // that contains the address; nullptr: none
-bool on_device(const void* address, size_t bytes);             // whether all of it lies in one device block
+bool on_device(const void* address, size_t bytes);             // whether all of it is in one device block
 
 }  // namespace fake

@@ -12,7 +12,7 @@ namespace fake {
 using Module = std::map<std::string, Kernel>;
 
 constexpr unsigned most_threads = 1024;
-constexpr unsigned most_shared_bytes = 48 << 10;  // without the opt-in that nobody here asks for
+constexpr unsigned most_shared_bytes = 48 << 10;  // without the opt-in, which no caller here uses
 constexpr unsigned most_blocks_x = 0x7fffffff, most_blocks_yz = 65535;
 
 // The first argument of a host build, as tests/support/cudasim/shim.h has it.

@@ -1,4 +1,4 @@
-// Queues of work that has been asked for and has not run.
+// Queues of work that has not run yet.
 #pragma once
 
 #include "driver.hpp"

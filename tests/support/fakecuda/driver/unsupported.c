@@ -1,4 +1,4 @@
-// The rest of the runtime that CuPy's extension links to. Each answers cudaErrorNotSupported and says its name.
+// The rest of the runtime that CuPy's extension links to. Each prints its name and returns cudaErrorNotSupported.
 #include <stdio.h>
 
 #define UNSUPPORTED(name)                                          \

@@ -1,0 +1,58 @@
+"""Cuts windows out of images, in host memory."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from gpu_infer.compat.arrays import HostArray
+from gpu_infer.compat.sliding_window.layout import Group, Layout, Sizes
+
+PAD_MODES: dict[str, Literal["constant", "reflect", "edge", "wrap"]] = {
+    "constant": "constant",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
+"""NumPy's names of `torch.nn.functional.pad`'s modes."""
+
+
+def check_padding(mode: str, cval: float) -> None:
+    """ValueError for an unknown mode, and for a constant with a mode that has none."""
+    if mode not in PAD_MODES:
+        raise ValueError(f"padding_mode: found {mode!r}, expected one of {', '.join(PAD_MODES)}")
+    if mode != "constant" and cval != 0:
+        raise ValueError(f"cval {cval:g} belongs to padding_mode constant, found {mode}")
+
+
+class HostWindowSource:
+    """Windows of images [B, C, *spatial] of any dtype, padded if they exceed the image."""
+
+    def __init__(self, images: HostArray, windows: Layout, mode: str, cval: float) -> None:
+        check_padding(mode, cval)
+        self._windows = windows
+        self._fill = cval
+        self._images = images
+        self._shift: Sizes = (0,) * len(windows.size)
+        if mode != "constant" and windows.pads:
+            around = zip(windows.before, windows.padded, windows.size, strict=True)
+            widths = [(0, 0), (0, 0), *((b, p - n - b) for b, p, n in around)]
+            self._images = np.pad(images, widths, mode=PAD_MODES[mode])
+            self._shift = windows.before
+
+    def take(self, group: Group) -> HostArray:
+        """[N, C, *roi] of (image, window) pairs, in new memory."""
+        roi = self._windows.roi
+        out = np.empty((len(group), self._images.shape[1], *roi), self._images.dtype)
+        for n, (image, window) in enumerate(group):
+            start = [s + shift for s, shift in zip(self._windows.starts[window], self._shift, strict=True)]
+            inside = [
+                (max(s, 0), min(s + r, size)) for s, r, size in zip(start, roi, self._images.shape[2:], strict=True)
+            ]
+            if any(high - low < r for (low, high), r in zip(inside, roi, strict=True)):
+                out[n] = self._fill
+            box = (slice(None), *(slice(low, high) for low, high in inside))
+            target = (slice(None), *(slice(low - s, high - s) for (low, high), s in zip(inside, start, strict=True)))
+            out[n][target] = self._images[image][box]
+        return out
