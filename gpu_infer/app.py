@@ -166,7 +166,7 @@ def _check_header(settings: Settings, pipeline: Pipeline, header: VolumeHeader, 
     """Record the input, and refuse it if its voxels do not fit into memory or an output would replace it."""
     report.add(input=input_section(header))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
-    check_stored(header.nbytes + header.extra - header.held, header.path)
+    check_stored(header.nbytes + header.extra, header.path)
     check_outputs(
         header,
         list(pipeline.outputs),

@@ -79,7 +79,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
     window_out = _bytes((classes, *fit.window), model.output.dtype)
     computed = len(outputs) * _bytes(header.geometry.shape, label_dtype(classes))
     return Sizes(
-        program=max(resident_bytes() - header.held, 0) + KERNELS + grid.list_bytes,
+        program=resident_bytes() + KERNELS + grid.list_bytes,
         stored=header.nbytes,
         prepared=_bytes((fit.channels_in, *grid.shape), model.input.dtype) + trace.kept_bytes,
         window=window_in + window_out,

@@ -27,7 +27,6 @@ class VolumeHeader:
     load      reads the voxels.
     slope, inter  a value in physical units is `slope · stored + inter`.
     extra     bytes of memory that reading takes temporarily, in addition to `nbytes`.
-    held      bytes of the voxels that are in memory already.
     """
 
     geometry: Geometry
@@ -41,7 +40,6 @@ class VolumeHeader:
     inter: float = 0.0
     warnings: tuple[str, ...] = ()
     extra: int = 0
-    held: int = 0
 
     @property
     def nbytes(self) -> int:

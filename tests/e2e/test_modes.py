@@ -49,5 +49,5 @@ def test_an_option_that_contradicts_the_configuration(tmp_path: Path, triton_ser
     content = config("threshold_half", roi_size=[8, 8, 8], mode="monai", overlap=0.5)
     with pytest.raises(ConfigError, match="overlap belongs to mode monai, not to clara"):
         operate(tmp_path, triton_server, content, mode="clara")
-    with pytest.raises(ConfigError, match="mode 'swin' does not exist"):
+    with pytest.raises(ConfigError, match="--mode: found 'swin', expected one of clara, monai, nnunet"):
         operate(tmp_path, triton_server, content, mode="swin")

@@ -40,7 +40,7 @@ def test_a_header_describes_its_volume(tmp_path: Path, name: str, channels: int)
     assert (volume.channels, volume.dtype, volume.nbytes) == (channels, np.int16, 120 * channels)
     assert (header.files, header.format, header.path) == (volume.files, volume.format, path)
     assert header.describe()["files"] == [str(file) for file in volume.files]
-    assert (header.extra, header.held) == (0, 0)
+    assert header.extra == 0
 
 
 def test_a_header_is_read_without_voxels(tmp_path: Path) -> None:
