@@ -1,4 +1,4 @@
-"""The closed vocabularies of settings, command line and configuration.
+"""The values that settings, options and keys of the configuration can have, if there are only a few.
 
 A module of its own, because the command line must not import pydantic before a command runs.
 """

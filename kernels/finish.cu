@@ -1,4 +1,4 @@
-// Finished rows out of the accumulator, which is left at zero for the rows to come.
+// Reduces final rows of the accumulator, and sets them to zero for the rows that follow.
 //
 //   labels[i, j, k]    = first c with the greatest sums[c, ring(i, j, k)]       (finish_argmax)
 //   scores[c, i, j, k] = sums[c, ring(i, j, k)] / weight(i, j, k)               (finish_scores)
@@ -7,7 +7,7 @@
 //   ring(i, j, k)      = (origin + (i, j, k)) mod height, per axis
 //
 // argmax takes the greatest channel of plain scores. All compare with > from channel 0 on: the lowest index wins a tie,
-// and a NaN behind channel 0 never wins. A sigmoid needs no kernel of its own: it rises everywhere, so that
+// and a NaN after channel 0 never wins. A sigmoid needs no kernel of its own: it rises everywhere, so that
 // 1 / (1 + exp(-x)) > t where x > log(t / (1 - t)). `ties` counts the voxels whose best and second best differ by at most
 // `band`, of masks those of which a score differs from its cut by at most `band`; `nans` counts the sums that are NaN.
 
@@ -58,7 +58,7 @@ template <class T> struct Best {
 static const int VOXELS = 2;  // of a row, that a thread has under way at a time
 static const int FIRST = 3;   // channels that are loaded before anything waits for one of them
 
-// The channels behind the first ones, three at a time, all loaded before the first is cleared.
+// The channels after the first ones, three at a time, all loaded before the first is cleared.
 __device__ __forceinline__ unsigned int meet_rest(float* sum, i64 step, int channels, Best<float>& best, Podium& podium) {
     const float lowest = -infinity();
     unsigned int nans = 0;
@@ -188,7 +188,7 @@ template <class Made> __device__ __forceinline__ void finish_means(const Finish&
             float* held = weights + (z + threadIdx.x) * a.weights_strides[2];
             out_t* out = row + k * a.out_strides[3];
             for (; k < end; k += 2 * LANES) {
-                const bool two = k + LANES < end;  // voxels under way: this one, and the one LANES behind it
+                const bool two = k + LANES < end;  // voxels under way: this one, and the one LANES after it
                 float weight, other_weight = 1.0f;
                 if (weights != nullptr) {
                     weight = *held;

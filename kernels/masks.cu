@@ -125,7 +125,7 @@ template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a)
                 return looked_up(read, a.table);
             },
             [](Words* at, const Words& x) { *at = x; });
-    // before the first pack and behind the last
+    // before the first pack and after the last
     const i64 whole = line.packs * PACK;
     if (threadIdx.x >= a.size[3] - whole) return;
     const i64 k = threadIdx.x < line.head ? threadIdx.x : threadIdx.x + whole;

@@ -27,7 +27,7 @@ struct __align__(16) Neighbours {
     }
 };
 
-// Output `index` of an axis: inputs lie `step` bytes apart, `first` at the beginning; a zero lies at `zero` bytes.
+// Output `index` of an axis: inputs are `step` bytes apart, `first` at the beginning; a zero lies at `zero` bytes.
 __device__ __forceinline__ Neighbours neighbours(const Axis& axis, i64 index, int first, int step, int zero) {
     const float w = axis.weight[index];
     Neighbours found;
@@ -77,7 +77,7 @@ template <class S> struct Under {
         weight = o.weight[index];
     }
 
-    // Zeros behind the samples.
+    // Zeros after the samples.
     __device__ __forceinline__ void clear(float* plane, Quad* mixed, int tile) const {
         const int thread = threadIdx.y * LANES + threadIdx.x;
         if (thread < tile) mixed[(thread >> 2) * pitch + count_q].row[thread & 3] = 0.0f;

@@ -86,7 +86,7 @@ template <class L, bool in_shared> __device__ __forceinline__ void histogram(con
     }
     if (runs.place != runs.start) add(runs.last, runs.place - runs.start);
     const i64 whole = line.packs * (PACK / static_cast<int>(sizeof(L)));
-    if (blockIdx.x == 0 && threadIdx.x < a.size - whole)  // before the first pack and behind the last
+    if (blockIdx.x == 0 && threadIdx.x < a.size - whole)  // before the first pack and after the last
         add(labels[threadIdx.x < line.head ? threadIdx.x : threadIdx.x + whole], 1);
     if (in_shared) {
         __syncthreads();

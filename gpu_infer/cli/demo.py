@@ -1,4 +1,4 @@
-"""`gpu-infer demo`: the operator on a real chest CT with a real Triton, from nothing."""
+"""`gpu-infer demo`: segments a public chest CT with a local Triton. Downloads both at the first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entry points: they turn each end into one line and an exit code (docs/exit-codes.md)."""
+"""The entry points: they turn every error into one line and an exit code (docs/exit-codes.md)."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class InterruptSwitch:
             self._hook(dropped)
 
     def _drop(self, error: weakref.ref[Interrupted]) -> None:
-        """Raise an interrupt once more, in a moment, if nobody has it any longer and the run goes on.
+        """Raise an interrupt again after `AGAIN_S`, if no reference to it exists any more and the run continues.
 
         Finalizers, callbacks out of C, event loops and `except Exception` drop what the handler raises in them.
         """

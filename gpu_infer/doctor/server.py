@@ -1,4 +1,4 @@
-"""The server, the model, the way that voxels take, and what killed runs left behind."""
+"""Checks of the server, the model, the data transport, and leftovers of killed runs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) -> list[Check]:
-    """Checks in order; without a server's answer the list ends with what this host alone tells.
+    """Checks in order; if the server does not answer, the list ends with the checks that need this host alone.
 
-    fit    read the input and settle windows and memory for it, as a run would
+    fit    read the input's header, and plan windows and memory for it as a run does
     clean  remove leftovers
     """
     from gpu_infer.connect import connect

@@ -111,7 +111,7 @@ class MemoryPlan:
     def host_peak(self) -> int:
         """Peak of the host: the largest of inference, restore and transforms.
 
-        The stored volume counts in all of them: it is kept for the publish folder.
+        The stored volume counts in all of them, because the publish folder and the preview need it.
         """
         sizes, slots = self.sizes, self.arena_bytes + self.spare_bytes
         if not self.placement.gpu:

@@ -1,4 +1,4 @@
-"""What a run is planned from, before any server is asked."""
+"""The inputs of a run plan that need no server: settings, configuration, pipeline and header."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def private_folder(name: str) -> Path | None:
 
 
 def is_private(status: os.stat_result) -> bool:
-    """Whether this user owns the folder of `status`, and nobody else can write to it."""
+    """Whether this user owns the folder of `status`, and no other user can write to it."""
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 

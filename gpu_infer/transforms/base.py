@@ -49,7 +49,7 @@ Interpolation = Literal["linear", "nearest"]
 
 
 class Load(Transform):
-    """Reads the job's volume into its field and chooses the orientation."""
+    """Reads the input volume into its field and chooses the orientation."""
 
     is_fusable = True
     begins_pass = True
@@ -91,8 +91,10 @@ class Metadata(Transform):
 
 
 class Pointwise(Transform):
-    """A function of one voxel's value, the same for every voxel. It is a clamped affine one, so that a chain of them
-    folds into one."""
+    """A clamped affine function of one voxel's value, the same for every voxel: a chain of them folds into one.
+
+    Any other function of a value (a logarithm, a power) is a `Barrier`.
+    """
 
     scales_values = True
     is_fusable = True
@@ -214,7 +216,8 @@ class Restore(Transform):
 
 
 class Barrier(Transform):
-    """Needs the whole array (statistics, components, crops around an object)."""
+    """Needs the whole array (statistics, components, crops around an object), or changes values by a function that is
+    not clamped affine. It is a stage of its own."""
 
     def trace(self, field: FieldState) -> None:
         """Record on `field` what `apply` will change, without voxels: `channels`, `dtype`, `kind`, and the grid by

@@ -1,4 +1,4 @@
-"""The root of every kind of transform: its arguments, and what chains ask of it. The kinds are in `base`."""
+"""The base class of all kinds of transform: arguments, and the attributes that chains read. `base` has the kinds."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def write_metaimage(array: Voxels | ScaledVoxels, geometry: Geometry, folder: Pa
     Raises:
         ConfigError: a dtype that MetaImage readers do not take, a folder that is missing or read-only, or a file in one
             of the places that is no plain MetaImage.
-        ResourceError: the disk is full. Nothing stays behind then, and an older output is unchanged.
+        ResourceError: the disk is full. No new file remains then, and an older output is unchanged.
         ValueError: array and geometry do not belong together.
     """
     output_dtype(array.dtype)

@@ -1,4 +1,4 @@
-"""Stages and their locks in one process; killed ones: test_killed_writers.py, tests/doctor/test_unfinished.py."""
+"""Stages and their locks in one process; killed ones: test_killed_writers.py, tests/doctor/test_folders.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages of killed runs, found and cleaned; through the doctor: tests/doctor/test_unfinished.py."""
+"""Stages of killed runs, found and cleaned; through the doctor: tests/doctor/test_folders.py."""
 
 from __future__ import annotations
 

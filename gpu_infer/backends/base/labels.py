@@ -1,4 +1,4 @@
-"""Label maps: back to the file's grid, counted, and cleaned of small components."""
+"""Label maps: restore them to the file's grid, count labels, select the largest components."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows into slots, scores into the rolling sums, and final rows out of them, on the CPU."""
+"""Gather windows into slots, blend scores into the rolling sums, and finalize rows of them, on the CPU."""
 
 from __future__ import annotations
 

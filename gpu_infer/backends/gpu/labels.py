@@ -1,4 +1,4 @@
-"""Label maps: back to the file's grid, counted, and cleaned of small components, on the GPU."""
+"""Label maps: restore them to the file's grid, count labels, select the largest components, on the GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows into slots, scores into the rolling sums, and final rows out of them, on the GPU."""
+"""Gather windows into slots, blend scores into the rolling sums, and finalize rows of them, on the GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which labels of a restored grid any score decides, and which scores they read, axis by axis."""
+"""Per axis: the labels of a restored grid that depend on a score, and the scores that they read."""
 
 from __future__ import annotations
 

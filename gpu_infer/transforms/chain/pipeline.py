@@ -1,4 +1,4 @@
-"""The pipeline of a job: pre-transforms, inference and post-transforms, in as few passes over voxels as possible."""
+"""The pipeline of a run: pre-transforms, inference and post-transforms, in as few passes over voxels as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every stage of a chain can do: name itself, run, and give the bytes that it allocates."""
+"""The base class of a chain's stages: the line that describes a stage, its run, and the bytes that it allocates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LoadNifti: the job's volume (NIfTI, MetaImage, …) as a field."""
+"""LoadNifti: load the input volume (NIfTI, MetaImage, …) as a field."""
 
 from __future__ import annotations
 

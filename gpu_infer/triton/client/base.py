@@ -1,4 +1,4 @@
-"""The calls of both clients: what each call is named in messages, and which error a wrong answer becomes."""
+"""The base class of both clients: the name of each call in messages, and the error for a wrong answer."""
 
 from __future__ import annotations
 

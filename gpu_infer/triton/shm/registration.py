@@ -25,8 +25,7 @@ EXIT_TIMEOUT_S = 2.0  # of a call, and of a wait for a busy region, while the in
 EXIT_TOTAL_S = 3.0  # for all regions at the end of the interpreter; doctor --clean removes the rest
 
 
-# Registrations that a server may still know. The set refers to them until it does not: an interrupt may drop every
-# other reference.
+# Registrations that a server may still know. An interrupt may drop every other reference to them; this set does not.
 _live: set[Registration] = set()
 
 

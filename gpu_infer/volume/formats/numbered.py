@@ -1,4 +1,4 @@
-"""Names of numbered data files, from a printf pattern. No printf formats it: the pattern comes from the file."""
+"""Names of numbered data files, from a printf pattern. It is not passed to printf, because it comes from the file."""
 
 from __future__ import annotations
 

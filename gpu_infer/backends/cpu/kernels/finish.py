@@ -1,4 +1,4 @@
-"""From summed scores to labels or mean scores: lines of voxels innermost, channels outside of them."""
+"""Labels or mean scores of summed scores. The innermost loop is over a line of voxels, the next one over channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Boxes in and out of windows. The caller clips them and cuts them at the ends of the rolling sums."""
+"""Copy boxes of voxels, and add boxes of scores to the rolling sums. The caller clips boxes, and splits them at the
+ends of the rolling sums."""
 
 from __future__ import annotations
 

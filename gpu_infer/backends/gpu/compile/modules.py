@@ -1,4 +1,4 @@
-"""Compiled kernels: from the folder of an earlier process or of the image build, else by NVRTC.
+"""Loads compiled kernels from the cache or from the folder of an image build, and compiles missing ones by NVRTC.
 
 NVRTC is called directly and not through `cupy.RawModule`, which adds other options (denormals flushed to zero).
 `GPU_INFER_KERNELS` names a folder of cubins that is read before the user's cache; it may be read-only. A file in it

@@ -1,4 +1,4 @@
-"""Errors of CUDA other than "out of memory", as errors that say what to look at."""
+"""Turns errors of CUDA, other than "out of memory", into errors with a remedy."""
 
 from __future__ import annotations
 
