@@ -53,7 +53,7 @@ def _gpu() -> Callable[[], Backend]:
     except ImportError as error:
         raise ConfigError(
             f"device gpu: CuPy cannot be imported: {error}",
-            remedy='pip install "gpu-infer[cuda13]" (or [cuda12], as the driver has it), or run with --device cpu',
+            remedy='pip install "gpu-infer[cuda13]" (or [cuda12] for a driver of CUDA 12), or run with --device cpu',
         ) from error
     check_device()
     return shared_backend

@@ -54,7 +54,7 @@ def gpu_exchange() -> ModuleType:
     except ImportError as error:
         raise ConfigError(
             f"an array on a CUDA device needs CuPy, which cannot be imported: {error}",
-            remedy='pip install "gpu-infer[cuda13]" (or [cuda12], as the driver has it), or pass host memory',
+            remedy='pip install "gpu-infer[cuda13]" (or [cuda12] for a driver of CUDA 12), or pass host memory',
         ) from error
     return exchange
 

@@ -98,7 +98,7 @@ class FinishMasksContract:
         masks, cuts = backend.zeros((2, *SHAPE), np.uint8), np.zeros(2, np.float32)
         with pytest.raises(ValueError, match=r"masks must be uint8 \(2, 6, 7, 8\), found float32"):
             backend.finish_masks(ring, (0, 0, 0), SHAPE, ONES, cuts, backend.zeros((2, *SHAPE), np.float32))
-        with pytest.raises(ValueError, match=r"cuts of shape \(3,\) do not fit 2 channels"):
+        with pytest.raises(ValueError, match=r"thresholds of shape \(3,\) do not fit 2 channels"):
             backend.finish_masks(ring, (0, 0, 0), SHAPE, ONES, np.zeros(3, np.float32), masks)
         with pytest.raises(ValueError, match="counts of lengths"):
             backend.finish_masks(ring, (0, 0, 0), SHAPE, ONES[::-1], cuts, masks)

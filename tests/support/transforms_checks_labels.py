@@ -61,7 +61,7 @@ def check_sigmoids() -> None:
     with pytest.raises(ConfigError, match="ThresholdValues: takes the sigmoid of scores, 'model' holds labels"):
         Pipeline([load()], [*ARGMAX, transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True)])
     for wrong in (0, 1, -0.1, 1.5):
-        with pytest.raises(ValidationError, match="expected a threshold between 0 and 1, as a sigmoid lies"):
+        with pytest.raises(ValidationError, match="expected a threshold between 0 and 1, the range of a sigmoid"):
             transform("ThresholdValues", fields="model", threshold=wrong, sigmoid=True)
     with pytest.raises(ValidationError, match="expected a threshold between 0 and 1"):
         transform("ThresholdAcrossChannels", fields="model", threshold=[0.5, 1.0], sigmoid=True)

@@ -102,11 +102,11 @@ class PrepareOperations(ABC):
 def check_resample(source: Array, out: Array, tables: Tables | None) -> None:
     """source [C, X, Y, Z] of real numbers, out [C, X', Y', Z'], tables that lead from one to the other."""
     if source.ndim != 4 or out.ndim != 4 or source.shape[0] != out.shape[0]:
-        raise ValueError(f"prepare takes [C, X, Y, Z] twice with equal C, found {source.shape} and {out.shape}")
+        raise ValueError(f"resample takes [C, X, Y, Z] twice with equal C, found {source.shape} and {out.shape}")
     if not dtypes.is_real(source.dtype):
-        raise ValueError(f"prepare reads integers and floats of up to 8 bytes, found {source.dtype}")
+        raise ValueError(f"resample reads integers and floats of up to 8 bytes, found {source.dtype}")
     if out.dtype not in dtypes.MODEL and out.dtype.kind not in "iu":
-        raise ValueError(f"prepare writes float32, float16 and integers, found {out.dtype}")
+        raise ValueError(f"resample writes float32, float16 and integers, found {out.dtype}")
     if tables is None:
         if source.shape != out.shape:
             raise ValueError(f"without tables the shapes must agree, found {source.shape} and {out.shape}")

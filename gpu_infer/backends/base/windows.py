@@ -142,7 +142,7 @@ class WindowOperations(ABC):
         """
         _check_means("masks", np.dtype(np.uint8), rolling, counts, masks)
         if thresholds.shape != (rolling.sums.shape[0],):
-            raise ValueError(f"cuts of shape {thresholds.shape} do not fit {rolling.sums.shape[0]} channels")
+            raise ValueError(f"thresholds of shape {thresholds.shape} do not fit {rolling.sums.shape[0]} channels")
         if pieces := box_pieces(rolling, low, high):
             self._finish_masks(rolling, FinalBox(low, high, pieces), counts, thresholds, masks)
 
@@ -257,7 +257,7 @@ def _check_rolling(rolling: RollingSums) -> None:
     """sums float32 [K, H0, H1, H2], weights float32 [H0, H1, H2]."""
     sums, weights = rolling.sums, rolling.weights
     if sums.ndim != 4 or sums.dtype != np.float32:
-        raise ValueError(f"a ring is float32 [K, H0, H1, H2], found {sums.dtype} {sums.shape}")
+        raise ValueError(f"rolling sums are float32 [K, H0, H1, H2], found {sums.dtype} {sums.shape}")
     if weights is not None and (weights.shape != sums.shape[1:] or weights.dtype != np.float32):
         raise ValueError(f"weights must be float32 {sums.shape[1:]}, found {weights.dtype} {weights.shape}")
 

@@ -102,7 +102,7 @@ class BarrierStage(Single):
         result = (int(array.shape[1]), int(array.shape[2]), int(array.shape[3]))
         if result != (state.shape if len(state.history) > steps else shape):
             raise ConfigError(
-                f"{self.transform.place}: changed the grid of {state.name!r} from {shape} to {result} unbooked",
+                f"{self.transform.place}: changed the grid of {state.name!r} from {shape} to {result}, undeclared",
                 remedy="call field.windowed or field.resampled in apply, so that the change can be undone",
             )
         state.array, state.dtype, state.channels = array, np.dtype(array.dtype), int(array.shape[0])

@@ -26,7 +26,7 @@ class ThresholdArguments(FieldsArguments):
     def _of_a_sigmoid(cls, value: float | tuple[float, ...], info: ValidationInfo) -> float | tuple[float, ...]:
         entries = value if isinstance(value, tuple) else (value,)
         if info.data.get("sigmoid") and not all(0 < entry < 1 for entry in entries):
-            raise ValueError("expected a threshold between 0 and 1, as a sigmoid lies")
+            raise ValueError("expected a threshold between 0 and 1, the range of a sigmoid")
         return value
 
 

@@ -50,7 +50,7 @@ def nrrd_grid(header: NrrdHeader, notes: list[str]) -> NrrdGrid:
     if "space directions" in header.fields:
         for key in ("spacings", "axis mins"):
             if key in header.fields:
-                raise header.wrong(key, "none beside space directions")
+                raise header.wrong(key, "none together with space directions")
         return _by_directions(header, notes)
     if "space" in header.fields or "space dimension" in header.fields:
         if "spacings" in header.fields:

@@ -58,7 +58,7 @@ def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) ->
     """Raise `InputError` if the compressed stream at byte `start` of `path` is too short for the span."""
     if offset > _MAX_OFFSET:
         raise InputError(
-            f"{path}: voxels begin {offset} bytes behind the start, expected at most {_MAX_OFFSET}",
+            f"{path}: voxels begin {offset} bytes after the start, expected at most {_MAX_OFFSET}",
             remedy="repair the header or export the volume again",
         )
     most = max(file_size(path) - start, 0) * _MAX_RATIO

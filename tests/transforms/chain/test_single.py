@@ -26,7 +26,7 @@ class Unbooked(Barrier):
         return array[:, 1:]
 
 
-def test_an_unbooked_change_of_grid_is_refused() -> None:
+def test_an_undeclared_change_of_grid_is_refused() -> None:
     pipeline = Pipeline([LOAD, Unbooked(fields="image")], [ARGMAX])
     with pytest.raises(ConfigError, match=r"Unbooked: changed the grid of 'image' from \(3, 3, 3\) to \(2, 3, 3\)"):
         pipeline.prepare(volume_of(np.zeros((3, 3, 3), np.int16)), BACKEND)

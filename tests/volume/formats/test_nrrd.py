@@ -313,7 +313,7 @@ def test_detached_slices_that_are_wrong(tmp_path: Path, data: str, text: str) ->
         (f"unknown: {'x' * 3000}\n", "'unknown: x*' is no field"),
         (f"content: {'x' * 5000}\n", "content has 5001 characters, expected at most 4096"),
         ("space direction: (1,0,0) (0,1,0) (0,0,1)\n", "is no field"),
-        ("spacings: 1 1 1\n", "spacings: 1 1 1, expected none beside space directions"),
+        ("spacings: 1 1 1\n", "spacings: 1 1 1, expected none together with space directions"),
         ("byte skip: -2\n", "byte skip: -2, expected 0 or more, or -1"),
         (f"byte skip: {'9' * 40}\n", "byte skip: 9*, expected a whole number"),
         ("line skip: -1\n", "line skip: -1, expected 0 or more"),
