@@ -41,13 +41,6 @@ def _version(value: object) -> str | None:
     raise ValueError("expected a version number, or -1 for the latest")
 
 
-def _no_boolean(value: object) -> object:
-    """pydantic takes true for 1."""
-    if isinstance(value, bool):
-        raise ValueError("expected a number")
-    return value
-
-
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -60,7 +53,7 @@ def _spread(value: object) -> object:
 PerAxis = Annotated[tuple[Number, Number, Number], BeforeValidator(_spread)]
 """One number for all axes, or three; becomes a tuple of three."""
 
-Port = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=65535)]
+Port = Annotated[PositiveInteger, Field(le=65535)]
 Protocol = Annotated[Literal["http", "grpc"], BeforeValidator(_lower)]
 Slots = Annotated[PositiveInteger, Field(le=MOST_SLOTS)]
 

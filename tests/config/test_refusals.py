@@ -221,6 +221,9 @@ CASES: list[tuple[Any, str]] = [
         'inferer.args.port: expected a port from 1 to 65535, found "x" (and 1 more)',
     ),
     (inferer(port=True), "inferer.args.port: expected a port from 1 to 65535, found true"),
+    (inferer(port="8_000"), 'inferer.args.port: expected a port from 1 to 65535, found "8_000"'),
+    (inferer(port="+80"), 'inferer.args.port: expected a port from 1 to 65535, found "+80"'),
+    (inferer(port=65536), "inferer.args.port: expected a port from 1 to 65535, found 65536"),
     (inferer(mode="\udcff"), 'inferer.args.mode: expected text in UTF-8, found "\\udcff"'),
     (inferer(slots=257), "inferer.args.slots: expected at most 256, found 257"),
     (
