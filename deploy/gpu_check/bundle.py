@@ -169,10 +169,17 @@ def add_checkout(root: Path) -> None:
     """Tests and benches as committed or changed, with links as links, without what git ignores."""
     for name in listed(CHECKOUT, *_TRACKED):
         source, target = CHECKOUT / name, root / name
-        if name.endswith(".png") or not source.exists():
+        if not source.exists() or not is_used_on_gpu_host(source):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target, follow_symlinks=False)
+
+
+def is_used_on_gpu_host(path: Path) -> bool:
+    """False for pictures, and for tests that need no GPU, which the check does not run."""
+    if path.name.startswith("test_") and path.suffix == ".py":
+        return "mark.gpu" in path.read_text(encoding="utf-8")
+    return path.suffix != ".png"
 
 
 def add_ct(folder: Path) -> None:

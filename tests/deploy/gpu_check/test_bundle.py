@@ -133,3 +133,12 @@ def test_the_checkout_counts_tracked_and_untracked_files_but_no_ignored_ones(gpu
 def test_nothing_is_demanded_of_the_host_that_pytest_does_not_need(gpu_bundle: Any) -> None:
     assert "attrs" not in gpu_bundle.EXPECTED
     assert {"pytest", "hypothesis", "cupy", "numpy"} <= gpu_bundle.EXPECTED
+
+
+def test_of_the_tests_only_those_of_a_gpu_go_along(gpu_bundle: Any, tmp_path: Path) -> None:
+    gpu_bundle.add_checkout(tmp_path)
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"tests/contract/test_contract_gpu.py", "tests/contract/windows_contract.py", "tests/conftest.py"} <= names
+    assert {"tests/support/fakecuda/exceptions.py", "tests/models/slow/1/model.py", "bench/kernels.py"} <= names
+    assert "tests/contract/test_contract_cpu.py" not in names
+    assert not [name for name in names if name.endswith(".png")]
