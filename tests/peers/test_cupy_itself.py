@@ -6,7 +6,6 @@ The simulator stands in for CuPy everywhere else; here its names, and those that
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
@@ -17,8 +16,6 @@ import numpy as np
 import pytest
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from cudasim.stand_in import module as stand_in  # noqa: E402
 
 from gpu_infer.backends.gpu import kernel_arguments as gpu_arguments  # noqa: E402
@@ -33,7 +30,7 @@ STRUCTS = {name: value for name, value in vars(gpu_arguments).items() if isinsta
 def used_names() -> set[str]:
     """Every `cupy.x.y` in the sources of the GPU backend."""
     actual = set()
-    for path in BACKENDS.glob("gpu*.py"):
+    for path in BACKENDS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             parts: list[str] = []
             while isinstance(node, ast.Attribute):
