@@ -24,6 +24,7 @@ from gpu_infer.triton.model.repository import model_in_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
+DERIVED = [ROOT / "deploy" / "custom" / "Dockerfile", ROOT / "examples" / "my_custom_app" / "Dockerfile"]
 COMPOSE = ROOT / "compose.yaml"
 JOBS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 ONNX_CONFIGS = sorted((ROOT / "models" / "segmentation_ct_lung_v1" / "configs").glob("*.pbtxt"))
@@ -156,7 +157,7 @@ def test_the_wheel_of_the_image_has_what_pyproject_asks_for() -> None:
     assert {line.split('"')[1] for line in section.strip().splitlines()} <= copied
 
 
-@pytest.mark.parametrize("path", [DOCKERFILE, ROOT / "deploy" / "custom" / "Dockerfile"], ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", [DOCKERFILE, *DERIVED], ids=lambda p: p.parent.name)
 def test_hadolint(path: Path) -> None:
     program = shutil.which("hadolint", path=str(Path(sys.executable).parent))
     if program is None:
