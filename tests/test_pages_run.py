@@ -11,6 +11,7 @@ from operator_helpers import write_nifti
 from page_blocks import ROOT, marked_blocks, run_blocks
 
 EXAMPLES = ROOT / "examples" / "README.md"
+FROM_CLARA = ROOT / "docs" / "from-clara.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 
 
@@ -24,13 +25,18 @@ def test_a_failed_command_ends_the_blocks_of_a_page(tmp_path: Path) -> None:
 
 def test_every_page_with_marked_commands_is_run_here() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
-    assert {page for page in pages if "```sh test" in page.read_text(encoding="utf-8")} == {EXAMPLES, QUICK_START}
+    assert {page for page in pages if "```sh test" in page.read_text(encoding="utf-8")} == {
+        EXAMPLES,
+        FROM_CLARA,
+        QUICK_START,
+    }
 
 
-def test_examples(tmp_path: Path) -> None:
-    done = run_blocks(EXAMPLES, tmp_path)
+@pytest.mark.parametrize(("page", "count"), [(EXAMPLES, 2), (FROM_CLARA, 1)], ids=["examples", "from-clara"])
+def test_configurations_of_a_page_are_valid(page: Path, count: int, tmp_path: Path) -> None:
+    done = run_blocks(page, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(": valid\n") == 2
+    assert done.stdout.count(": valid\n") == count
 
 
 @pytest.mark.slow
