@@ -73,7 +73,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/hadolint Dockerfile deploy/custom/Dockerfile
+	$(BIN)/hadolint Dockerfile deploy/custom/Dockerfile examples/my_custom_app/Dockerfile
 
 format: setup
 	$(BIN)/ruff check --fix .

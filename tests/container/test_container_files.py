@@ -24,6 +24,7 @@ from gpu_infer.triton.model.repository import model_in_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
+DERIVED = [ROOT / "deploy" / "custom" / "Dockerfile", ROOT / "examples" / "my_custom_app" / "Dockerfile"]
 COMPOSE = ROOT / "compose.yaml"
 JOBS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 ONNX_CONFIGS = sorted((ROOT / "models" / "segmentation_ct_lung_v1" / "configs").glob("*.pbtxt"))
@@ -54,6 +55,17 @@ def _services(*files: Path) -> dict[str, Any]:
         for name, service in yaml.load(path.read_text(), Loader)["services"].items():
             merged.setdefault(name, {}).update(service)
     return merged
+
+
+def _filled(text: str, environ: dict[str, str]) -> str:
+    """`text` with compose's ${NAME}, ${NAME:-default}, ${NAME:+replacement} and ${NAME:?message} filled in."""
+
+    def value(match: re.Match[str]) -> str:
+        name, operator, word = match.groups()
+        actual = environ.get(name, "")
+        return (word if actual else "") if operator == ":+" else actual or (word if operator == ":-" else "")
+
+    return re.sub(r"\$\{(\w+)(?:(:[-+?])([^}]*))?\}", value, text)
 
 
 def _job(path: Path) -> dict[str, Any]:
@@ -145,7 +157,7 @@ def test_the_wheel_of_the_image_has_what_pyproject_asks_for() -> None:
     assert {line.split('"')[1] for line in section.strip().splitlines()} <= copied
 
 
-@pytest.mark.parametrize("path", [DOCKERFILE, ROOT / "deploy" / "custom" / "Dockerfile"], ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", [DOCKERFILE, *DERIVED], ids=lambda p: p.parent.name)
 def test_hadolint(path: Path) -> None:
     program = shutil.which("hadolint", path=str(Path(sys.executable).parent))
     if program is None:
@@ -182,14 +194,61 @@ def test_compose(files: list[Path]) -> None:
         assert service["ipc"] == service["pid"] == "host"
     assert set(operator["environment"]) <= _documented()
     assert operator["read_only"] is True
-    targets = {volume.removesuffix(":ro").rpartition(":")[2] for volume in operator["volumes"]}
-    assert targets == {"/input", "/output", "/logs", "/publish"}
+    targets = {_filled(volume, {}).removesuffix(":ro").rpartition(":")[2] for volume in operator["volumes"]}
+    assert targets == {"/input", "/output", "/logs", "/publish", "/config"}
     on_gpu = len(files) == 1
     assert bool(triton["deploy"]) is bool(operator["deploy"]) is on_gpu
     if on_gpu:
         assert triton["deploy"] == operator["deploy"]
     (name,) = [o.partition("=")[2] for o in triton["command"] if o.startswith("--model-config-name")]
     assert f"{name}.pbtxt" in {path.name for path in ONNX_CONFIGS}
+
+
+@pytest.mark.parametrize(("config", "mount"), [("", "./config:/config:ro"), ("./mine", "./mine:/app/config:ro")])
+def test_compose_mounts_the_folder_of_config_in_place_of_the_images(config: str, mount: str) -> None:
+    operator = _services(COMPOSE)["operator"]
+    assert mount in [_filled(volume, {"CONFIG": config}) for volume in operator["volumes"]]
+    image = dockerfile.environment(DOCKERFILE, {"VARIANT": "gpu"})["operator"]
+    assert operator["environment"]["NVIDIA_CLARA_CONFIG_INFERENCE"] == image["NVIDIA_CLARA_CONFIG_INFERENCE"]
+
+
+def test_variables_of_compose_are_those_of_the_page() -> None:
+    text = COMPOSE.read_text() + (ROOT / "deploy" / "compose.cpu.yaml").read_text()
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| .* \|$", page.split("## Docker")[1].split("## ")[0], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"[A-Z_]+", row)} == set(re.findall(r"\$\{(\w+)", text))
+
+
+# -- every file that starts a stock Triton --------------------------------------------------------------------------
+def _starts() -> dict[str, str]:
+    """The arguments of tritonserver in each file or command of a page that starts it."""
+    starts = {}
+    for path in [*ROOT.glob("*.yaml"), *(ROOT / "deploy").rglob("*.yaml")]:
+        for number, listed in enumerate(re.findall(r"- tritonserver\n((?: +- --.*\n)+)", path.read_text())):
+            starts[f"{path.relative_to(ROOT)} {number}"] = listed
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.sh")]:
+        for number, command in enumerate(
+            re.findall(r"tritonserver (?:[^\n]*\\\n)*[^\n]*--model-rep.*", path.read_text())
+        ):
+            starts[f"{path.relative_to(ROOT)} {number}"] = command
+    return starts
+
+
+STARTS = _starts()
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_stock_triton_serves_the_demonstration_model_and_accepts_shared_memory(start: str) -> None:
+    options = dict(re.findall(r"(--[a-z-]+)=(\S+)", STARTS[start]))
+    assert options["--allow-client-shm"] == "true"
+    assert f"{options['--model-config-name']}.pbtxt" in {path.name for path in ONNX_CONFIGS}
+    assert options["--model-repository"] == "/models"
+
+
+def test_every_file_that_starts_triton_is_checked() -> None:
+    files = {start.split()[0] for start in STARTS}
+    jobs = {f"deploy/kubernetes/{path.name}" for path in JOBS}
+    assert files >= {"compose.yaml", "deploy/compose.cpu.yaml", "docs/deploy.md"} | jobs
 
 
 @pytest.mark.parametrize("path", ONNX_CONFIGS, ids=lambda path: path.stem)
