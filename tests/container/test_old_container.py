@@ -24,12 +24,26 @@ from gpu_infer.triton.local.serve import LocalServer
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 
-# The lines of the original guide, its base image's name and wildcard included.
-DERIVED = """\
+# As the original guides write it: the name of the app as a word or as a variable, with or without WORKDIR.
+SHORT = """\
 FROM app_base_inference_v2
 ENV BASE_NAME=app_base_inference_v2
 ENV MY_APP_NAME=my_custom_app
 COPY ./my_custom_app/config/* ./$BASE_NAME/config/
+"""
+LONG = """\
+# Build upon the base container.
+FROM app_base_inference_v2:latest
+
+# A folder in the base container.
+ENV BASE_NAME="app_base_inference_v2"
+
+ENV MY_APP_NAME="my_custom_app"
+
+WORKDIR /app
+
+# Overwrite the defaults.
+COPY ./$MY_APP_NAME/config/* ./$BASE_NAME/config/
 """
 MAIN = ["python3", "./app_base_inference_v2/main.py"]
 MODULE = [sys.executable, "-m", "gpu_infer"]
@@ -42,7 +56,9 @@ def carry_out(stage: dockerfile.Stage, path: Path, root: Path, context: Path, wo
     for item in stage.instructions:
         variables.take(item)
         text = dockerfile.fill(item.text, variables.visible)
-        if item.name == "COPY":
+        if item.name == "WORKDIR":
+            workdir = text
+        elif item.name == "COPY":
             ((sources, origin, destination),) = dockerfile.copies(
                 dockerfile.Stage("", "", [dockerfile.Instruction(item.line, "COPY", text)])
             )
@@ -62,14 +78,17 @@ def image(tmp_path: Path) -> Path:
     return root
 
 
-def derive(image: Path, context: Path, content: dict[str, object], workdir: str) -> None:
-    """Build the guide's derived image with this configuration."""
+def derive(
+    image: Path, context: Path, content: dict[str, object], text: str = SHORT, base_workdir: str = "/app"
+) -> None:
+    """Build a guide's derived image with this configuration."""
     folder = context / "my_custom_app" / "config"
     folder.mkdir(parents=True)
     (folder / "config_inference.json").write_text(json.dumps(content))
-    (context / "Dockerfile").write_text(DERIVED)
+    (folder / "model_config.json").write_text("{}")
+    (context / "Dockerfile").write_text(text)
     (stage,) = dockerfile.stages(context / "Dockerfile")
-    carry_out(stage, context / "Dockerfile", image, context, workdir)
+    carry_out(stage, context / "Dockerfile", image, context, base_workdir)
 
 
 def start(image: Path, command: list[str], folder: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
@@ -89,10 +108,13 @@ def start(image: Path, command: list[str], folder: str, **environ: str) -> subpr
 
 
 @pytest.mark.parametrize("workdir", FOLDERS)
-def test_the_configuration_of_a_derived_image_is_the_one_that_runs(image: Path, tmp_path: Path, workdir: str) -> None:
+@pytest.mark.parametrize("text", [SHORT, LONG], ids=["short", "long"])
+def test_the_configuration_of_a_derived_image_is_the_one_that_runs(
+    image: Path, tmp_path: Path, text: str, workdir: str
+) -> None:
     content = config("threshold_half")
     content["inferer"]["name"] = "NoSuchInferer"
-    derive(image, tmp_path / "context", content, workdir)
+    derive(image, tmp_path / "context", content, text, workdir)
     assert (image / "app/config/config_render.json").is_file()  # files that are not replaced stay
     for folder in FOLDERS:
         done = start(image, MAIN, folder)
@@ -119,7 +141,7 @@ def test_custom_components_are_imported_from_app_in_each_folder(image: Path, tmp
     (image / "app/my_transforms.py").write_text("raise ValueError('my_transforms was imported')\n")
     content = config("threshold_half")
     content["pre_transforms"].append({"path": "my_transforms.Sharpen", "args": {}})
-    derive(image, tmp_path / "context", content, "/app")
+    derive(image, tmp_path / "context", content)
     for folder in FOLDERS:
         done = start(image, MAIN, folder)
         assert done.returncode == 2
@@ -135,7 +157,7 @@ def test_any_user_may_write_to_the_folders_of_the_image(image: Path) -> None:
 def test_files_are_those_of_a_run_at_the_command_line(image: Path, tmp_path: Path, triton_server: LocalServer) -> None:
     """threshold_half labels voxels above 0.5: numbers worked out by hand, then the same bytes from both commands."""
     volume = np.random.default_rng(5).random((21, 17, 13), dtype=np.float32)
-    derive(image, tmp_path / "context", config("threshold_half", roi_size=[16, 16, 16]), "/app")
+    derive(image, tmp_path / "context", config("threshold_half", roi_size=[16, 16, 16]))
     write_nifti(image / "input" / "scan.nii", volume, np.diag([-1.0, -1.0, 1.0, 1.0]))
     written = []
     runs = [(MAIN, "/"), (MAIN, "/app"), ([*MODULE, "run"], "/app")]
