@@ -7,10 +7,13 @@ takes the place of the image's. tests/container/prove_dockerfile.sh starts main.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import dockerfile
@@ -151,6 +154,57 @@ def test_custom_components_are_imported_from_app_in_each_folder(image: Path, tmp
 def test_any_user_may_write_to_the_folders_of_the_image(image: Path) -> None:
     for name in ("input", "output", "logs", "publish"):
         assert (image / name).stat().st_mode & 0o7777 == 0o1777
+
+
+@pytest.fixture
+def folders() -> Iterator[Path]:
+    """A folder that every user can reach, unlike those of pytest, with the ones that an operator is given."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for folder in (root, root / "input", root / "output", root / "logs"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+        write_nifti(root / "input" / "scan.nii", np.zeros((8, 8, 8), np.float32), np.eye(4))
+        (root / "config_inference.json").write_text(json.dumps(config("threshold_half")))
+        yield root
+
+
+def start_as(uid: int, folders: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the entry point as a user whose group is 0, or skip the test if that is impossible here."""
+    change = ["setpriv", f"--reuid={uid}", "--regid=0", "--clear-groups", sys.executable]
+    env = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "NVIDIA_CLARA_INPUT": str(folders / "input"),
+        "NVIDIA_CLARA_OUTPUT": str(folders / "output"),
+        "NVIDIA_CLARA_LOGS": str(folders / "logs"),
+        "NVIDIA_CLARA_PUBLISHING": "",
+        "NVIDIA_CLARA_CONFIG_INFERENCE": str(folders / "config_inference.json"),
+        "NVIDIA_CLARA_TRTISURI": "localhost:1",
+    }
+    if shutil.which("setpriv") is None or subprocess.run([*change, "-c", "import gpu_infer"], check=False).returncode:
+        pytest.skip("only root can run as another user, with setpriv and an interpreter that this user can start")
+    command = [*change, str(ROOT / "deploy" / "main.py"), *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
+
+
+def test_the_default_user_is_refused_at_once_in_folders_of_the_caller(folders: Path) -> None:
+    """There is no server; the run ends before it would wait for one."""
+    done = start_as(10001, folders)
+    assert done.returncode == 2
+    assert f"error: {folders / 'output'}: cannot be written: Permission denied" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("uid", "owner", "status"),
+    [(10001, 54321, "fail"), (10001, 0, "fail"), (54321, 54321, "ok"), (0, 54321, "ok"), (0, 0, "ok")],
+)
+def test_who_may_write_to_the_output_folder(folders: Path, uid: int, owner: int, status: str) -> None:
+    """The caller's own uid in the caller's folders, and root (OPERATOR_USER=0:0) everywhere."""
+    if os.geteuid() == 0:
+        os.chown(folders / "output", owner, owner)
+    done = start_as(uid, folders, "doctor", "--wait", "1", "--json")
+    (check,) = [item for item in json.loads(done.stdout) if item["name"] == "output"]
+    assert check["status"] == status
 
 
 @pytest.mark.slow
