@@ -4,6 +4,7 @@
 #   docker build -t gpu_infer .                            GPU, CUDA 12
 #   docker build -t gpu_infer --build-arg CUDA=13 --build-arg GPU_IMAGE=nvidia/cuda:13.0.2-runtime-ubuntu24.04 .
 #   docker build -t gpu_infer:cpu --build-arg VARIANT=cpu .
+#   docker build -t app_base_inference_v2 --build-arg OPERATOR_USER=0:0 .      for start scripts of that operator
 ARG VARIANT=gpu
 ARG GPU_IMAGE=nvidia/cuda:12.9.1-runtime-ubuntu24.04
 ARG CPU_IMAGE=debian:bookworm-slim
@@ -56,10 +57,13 @@ LABEL org.opencontainers.image.title="gpu_infer" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/gpu_infer /opt/gpu_infer
 COPY config /app/config
-# The folders are for runs that mount nothing there and for any uid. The link is the place that images derived from the
-# Clara Deploy Base Inference Operator V2 copy their configuration to.
+COPY deploy/main.py /app/main.py
+# The folders are for runs that mount nothing there and for any uid. The links are the places of the Clara Deploy Base
+# Inference Operator V2: derived images copy their configuration to app_base_inference_v2/config, and
+# `python3 ./app_base_inference_v2/main.py` starts the operator in /app and in /.
 RUN install -d -m 1777 /input /output /logs /publish \
-    && ln -s . /app/app_base_inference_v2
+    && ln -s . /app/app_base_inference_v2 \
+    && ln -s app /app_base_inference_v2
 ENV PATH=/opt/gpu_infer/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -68,6 +72,8 @@ ENV PATH=/opt/gpu_infer/bin:${PATH} \
     GPU_INFER_KERNELS=/opt/gpu_infer/kernels \
     NVIDIA_CLARA_CONFIG_INFERENCE=/app/config/config_inference.json
 WORKDIR /app
-# Numeric, so that Kubernetes can see that it is not root; any other uid works as well.
-USER 10001:0
+# Numeric, so that Kubernetes can see that it is not root; any other uid works as well. Start scripts that pass no --user
+# and mount folders of their caller need 0:0 (docs/deploy.md).
+ARG OPERATOR_USER=10001:0
+USER ${OPERATOR_USER}
 ENTRYPOINT ["python", "-m", "gpu_infer"]

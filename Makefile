@@ -39,7 +39,7 @@ help:
 	@echo "make test    every test, the slow ones included, with coverage (WORKERS=0: one after the other)"
 	@echo "make fuzz    hostile input for SECONDS=60 from SEED=1: no crash, hang or unknown error (FUZZ_KINDS=headers: one kind)"
 	@echo "make setup   the environment in $(VENV) (PYTHON=... chooses the interpreter)"
-	@echo "make lint    ruff and mypy        make format  ruff's formatter"
+	@echo "make lint    ruff, mypy, hadolint and shellcheck      make format  ruff's formatter"
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
 	@echo "make test-fake-cuda  tests of a GPU with the real CuPy, on a CUDA driver without a device, in $(FAKE)"
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
@@ -74,6 +74,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile deploy/custom/Dockerfile examples/my_custom_app/Dockerfile
+	$(BIN)/shellcheck deploy/run_operator.sh
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -48,10 +48,12 @@ def host_settings(root: Path) -> dict[str, str]:
 
 
 def copy_in(root: Path, sources: list[str], origin: Path, workdir: str, destination: str) -> None:
-    """COPY: a folder's contents go into the destination, a file goes into it or becomes it."""
+    """COPY: a folder's contents go into the destination, a file goes into it or becomes it.
+
+    Names may have wildcards. Raises FileNotFoundError for a name that matches nothing.
+    """
     base = root / ((Path(workdir) / destination).as_posix().lstrip("/"))
-    for name in sources:
-        source = origin / name.lstrip("/")
+    for source in [path for name in sources for path in _matches(origin, name.lstrip("/"))]:
         if source.is_dir():
             shutil.copytree(
                 source, base, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
@@ -60,6 +62,12 @@ def copy_in(root: Path, sources: list[str], origin: Path, workdir: str, destinat
             target = base / source.name if destination.endswith("/") else base
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+
+
+def _matches(origin: Path, name: str) -> list[Path]:
+    if paths := sorted(origin.glob(name)):
+        return paths
+    raise FileNotFoundError(f"COPY {name}: not in {origin}")
 
 
 def build(work: Path, arguments: dict[str, str]) -> tuple[Path, dict[str, str]]:
@@ -178,6 +186,9 @@ def check_promises(root: Path, env: dict[str, str], variant: str) -> None:
         check("CUDA kernels and their compiler are there", [python, "/opt/gpu_is_ready.py"], 0, *said)
     bad = {"NVIDIA_CLARA_TRTISURI": "http://a:b"}
     check("the entry point reads the environment", entrypoint, 2, "NVIDIA_CLARA_TRTISURI", **bad)
+    for folder in ("/", "/app"):
+        old = ["/bin/sh", "-c", f"cd {folder} && exec python3 ./app_base_inference_v2/main.py"]
+        check(f"main.py of the old operator in {folder}", old, 2, "NVIDIA_CLARA_TRTISURI", **bad)
     check("arguments make it the command line", [*entrypoint, "doctor", "--triton", "localhost:1"], 4)
     check("packages can be added", [python, "-m", "pip", "--version"], 0)
 

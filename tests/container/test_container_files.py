@@ -40,6 +40,15 @@ def _instruction(stage: dockerfile.Stage, name: str) -> str:
     return actual
 
 
+def _user(arguments: dict[str, str]) -> str:
+    """Default user of the image."""
+    stage = dockerfile.stages(DOCKERFILE, arguments)[-1]
+    variables = dockerfile.Variables(DOCKERFILE, arguments, {})
+    for item in stage.instructions:
+        variables.take(item)
+    return dockerfile.fill(_instruction(stage, "USER"), variables.visible)
+
+
 def _documented() -> set[str]:
     """Variables of docs/environment.md."""
     return set(re.findall(r"`([A-Z][A-Z0-9_]+)`", (ROOT / "docs" / "environment.md").read_text()))
@@ -86,8 +95,12 @@ def test_a_variant_builds_on_its_own_image_alone(variant: str, image: str) -> No
 def test_the_image_is_one_shot_and_not_root() -> None:
     stage = _last("gpu")
     assert json.loads(_instruction(stage, "ENTRYPOINT")) == ["python", "-m", "gpu_infer"]
-    assert re.fullmatch(r"[1-9]\d*:0", _instruction(stage, "USER"))
+    assert re.fullmatch(r"[1-9]\d*:0", _user({}))
     assert "HEALTHCHECK" not in DOCKERFILE.read_text()
+
+
+def test_a_build_argument_chooses_the_user_for_scripts_that_pass_none() -> None:
+    assert _user({"OPERATOR_USER": "0:0"}) == "0:0"
 
 
 def test_labels() -> None:
