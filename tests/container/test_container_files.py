@@ -234,12 +234,12 @@ def test_variables_of_compose_are_those_of_the_page() -> None:
 
 # -- every file that starts a stock Triton --------------------------------------------------------------------------
 def _starts() -> dict[str, str]:
-    """The arguments of tritonserver in each file or command of a page that starts it."""
+    """The arguments of tritonserver in each file or command of a page that starts it; test_run_operator has the script's."""
     starts = {}
     for path in [*ROOT.glob("*.yaml"), *(ROOT / "deploy").rglob("*.yaml")]:
         for number, listed in enumerate(re.findall(r"- tritonserver\n((?: +- --.*\n)+)", path.read_text())):
             starts[f"{path.relative_to(ROOT)} {number}"] = listed
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.sh")]:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for number, command in enumerate(
             re.findall(r"tritonserver (?:[^\n]*\\\n)*[^\n]*--model-rep.*", path.read_text())
         ):
