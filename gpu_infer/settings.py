@@ -2,7 +2,8 @@
 
 The environment variables are those of the Clara Deploy Base Inference Operator V2, and the later Triton names
 (docs/environment.md). An option of the command line overrides its variable. A variable that is set but empty counts as
-unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing.
+unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing. The container's entry point has defaults of
+its own for folders (`gpu_infer.cli.container`).
 """
 
 from __future__ import annotations
@@ -91,9 +92,10 @@ class Settings:
     """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
     input            file or folder; a folder is searched for the first supported volume
-    output, logs     folders; created if missing
+    output           folder for the label maps; created if missing
+    logs             folder for gpu_infer.log and report.json, by default `output`; created if missing
+    config           config_inference.json, by default the packaged one
     publish          folder for a renderer, None: publish nothing
-    config           config_inference.json
     triton_http, triton_grpc
                      host:port that the user named for one protocol
     triton_either    host:port of a server for either protocol; if all three are None: the ip and port of the
@@ -116,8 +118,8 @@ class Settings:
 
     input: Path
     output: Path
-    logs: Path
-    config: Path
+    logs: Path = Path()  # replaced by `output` if it is not given
+    config: Path = field(default_factory=lambda: _packaged_config())
     publish: Path | None = None
     triton_http: str | None = None
     triton_grpc: str | None = None
@@ -154,6 +156,9 @@ class Settings:
     @model_validator(mode="wrap")
     @classmethod
     def _refuse_in_one_line(cls, arguments: object, check: Any) -> Any:
+        given = _by_name(cls, arguments)
+        if isinstance(arguments, ArgsKwargs) and "logs" not in given and "output" in given:
+            arguments = ArgsKwargs(arguments.args, {**(arguments.kwargs or {}), "logs": given["output"]})
         try:
             return check(arguments)
         except ValidationError as error:
@@ -173,7 +178,8 @@ class Settings:
         """Read the settings from environment variables and options.
 
         Args:
-            environ: the environment variables.
+            environ: the environment variables. Without variable and override, `input` is /input, `output` is /output,
+                `logs` is the output folder, and nothing is published.
             overrides: the options, which override their variables; None: not given. They are the fields of this class
                 and `triton` ("HOST:PORT", which replaces every address of the environment, or "local"), `models` (the
                 repository for "local", default the packaged one) and the files of `access`: `tls_ca`, `tls_cert`,
@@ -196,13 +202,14 @@ class Settings:
         triton, models = options.pop("triton", None), options.pop("models", None)
         files = {name: options.pop(name) for name in ACCESS_OPTIONS if name in options}
         values |= _server(environ, triton, models, files) | options
-        if not values["config"]:
-            values["config"] = _packaged("config") / "config_inference.json"
+        for name in ("logs", "config"):
+            if not values[name]:
+                del values[name]
         if isinstance(values.get("roi_size"), str):
             values["roi_size"] = _roi(values["roi_size"])
         for name in _PATHS:
-            value = values.get(name)
-            values[name] = Path(value) if value else None
+            if name in values:
+                values[name] = Path(values[name]) if values[name] else None
         return cls(**values)
 
 
@@ -241,8 +248,8 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return {
         "input": _value(environ, FOLDER_VARIABLES["input"]) or "/input",
         "output": _value(environ, FOLDER_VARIABLES["output"]) or "/output",
-        "logs": _value(environ, FOLDER_VARIABLES["logs"]) or "/logs",
-        "publish": environ.get(FOLDER_VARIABLES["publish"], "/publish").strip(),
+        "logs": _value(environ, FOLDER_VARIABLES["logs"]),
+        "publish": _value(environ, FOLDER_VARIABLES["publish"]),
         "config": _value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
         "debug_port": _debug_port(environ),
         "debug_host": _value(environ, _DEBUG_VARIABLES["debug_host"]) or DEFAULT_DEBUG_HOST,
@@ -281,6 +288,10 @@ def _packaged(name: str) -> Path:
         return resource_folder(name)
     except FileNotFoundError as error:
         raise ConfigError(str(error), remedy="install gpu-infer again") from error
+
+
+def _packaged_config() -> Path:
+    return _packaged("config") / "config_inference.json"
 
 
 def _address(source: str, text: str) -> str:

@@ -14,14 +14,13 @@ from gpu_infer.system.resources import resource_folder
 FOLDERS = tuple(map(Path, ("input", "output", "logs", "config.json")))
 
 
-def test_defaults_are_the_containers() -> None:
+def test_logs_go_to_the_output_and_nothing_is_published() -> None:
     settings = Settings.from_environment({}, config="c.json")
-    assert (settings.input, settings.output, settings.logs) == (
-        Path("/input"),
-        Path("/output"),
-        Path("/logs"),
-    )
-    assert settings.publish == Path("/publish")
+    assert (settings.input, settings.output, settings.logs) == (Path("/input"), Path("/output"), Path("/output"))
+    assert Settings.from_environment({"NVIDIA_CLARA_OUTPUT": "/b"}).logs == Path("/b")
+    assert Settings.from_environment({"NVIDIA_CLARA_LOGS": "/c"}, output="o").logs == Path("/c")
+    assert Settings.from_environment({}, output="o").logs == Path("o")
+    assert settings.publish is None
     assert settings.local_models is None
     assert not settings.explicit_triton
     assert (settings.control, settings.data, settings.require, settings.device) == (
@@ -167,6 +166,13 @@ def test_the_constructor_checks_types_and_ranges(values: dict[str, Any], message
     with pytest.raises(ConfigError) as caught:
         Settings(*FOLDERS, **values)
     assert str(caught.value).startswith(message)
+
+
+def test_the_constructor_has_the_same_defaults() -> None:
+    for settings in (Settings(Path("a"), Path("b")), Settings(output="b", input="a")):  # type: ignore[arg-type]
+        assert settings == Settings.from_environment({}, input="a", output="b")
+    assert Settings(Path("a"), Path("b"), Path("l")).logs == Path("l")
+    assert Settings(Path("a"), Path("b"), logs=Path()).logs == Path()
 
 
 def test_the_constructor_converts() -> None:

@@ -64,6 +64,34 @@ def test_version() -> None:
     assert (result.exit_code, result.output) == (0, f"gpu-infer {__version__}\n")
 
 
+def test_version_is_an_option_too() -> None:
+    done = _gpu_infer("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"gpu-infer {__version__}\n", "")
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    words = {"COMP_WORDS": "gpu-infer run --outp", "COMP_CWORD": "2", "_GPU_INFER_COMPLETE": "complete_bash"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from gpu_infer.cli.main import main; sys.exit(main())"],
+        env={"PATH": "/usr/bin:/bin", **words},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["--output"], "")
+
+
+def test_a_run_writes_into_the_output_folder_alone(tmp_path: Path) -> None:
+    done = _gpu_infer("run", "-i", str(tmp_path / "none.nii"), "-o", str(tmp_path / "out"))
+    assert done.returncode == 3
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "out",
+        "out/gpu_infer.log",
+        "out/report.json",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
