@@ -114,7 +114,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
         backend = pending.result()
         backend.start_run()  # the GPU's memory and kernels outlive a run, its counters do not
         name, version = model_name(config, settings), config.inferer.model_version or ""
-        again = partial(try_again, server=server, model=name, version=version, wait_s=settings.wait_s)
+        again = partial(try_again, server=server, model=name, version=version, wait_s=settings.ready_wait_s)
         transport = again(lambda: choose_transport(server, backend, choices))
     report.add(device=backend.name, triton=triton_section(transport))
 

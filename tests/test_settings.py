@@ -29,7 +29,10 @@ def test_logs_go_to_the_output_and_nothing_is_published() -> None:
         None,
         "auto",
     )
-    assert (settings.slots, settings.slab, settings.wait_s, settings.deadline_s) == (None, True, 600, 300)
+    assert (settings.slots, settings.slab, settings.wait_s, settings.deadline_s) == (None, True, None, 300)
+    assert (settings.connect_wait_s, settings.ready_wait_s) == (5, 600)
+    settings = Settings.from_environment({}, wait_s=7)
+    assert (settings.connect_wait_s, settings.ready_wait_s) == (7, 7)
 
 
 def test_packaged_config_is_the_default() -> None:

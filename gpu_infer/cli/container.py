@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 CONTAINER_FOLDERS = {"input": "/input", "output": "/output", "publish": "/publish", "logs": "/logs"}
 """The folders that a container has without variables; at a terminal, nothing is published and logs go to the output."""
 
+CONTAINER_WAIT_S = 600.0
+"""Seconds that a container waits for its server and model, which an orchestrator starts at the same time."""
+
 
 def run_from_environment() -> None:
     """Run once with the settings of the environment and progress as log lines. Raises GpuInferError."""
@@ -31,4 +34,4 @@ def container_settings(environ: Mapping[str, str]) -> Settings:
             environ.setdefault(variable, folder)  # empty: publish nothing
         elif not environ.get(variable, "").strip():
             environ[variable] = folder
-    return Settings.from_environment(environ)
+    return Settings.from_environment(environ, wait_s=CONTAINER_WAIT_S)

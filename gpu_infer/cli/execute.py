@@ -18,7 +18,7 @@ def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> Run
     if settings.debug_port is not None:
         from gpu_infer.system.debugger import wait_for_debugger
 
-        wait_for_debugger(settings.debug_port, settings.debug_host, settings.wait_s)
+        wait_for_debugger(settings.debug_port, settings.debug_host, settings.ready_wait_s)
     from gpu_infer.app import run
     from gpu_infer.cli.progress import show_progress
     from gpu_infer.cli.signals import raise_if_interrupted

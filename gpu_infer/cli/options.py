@@ -169,7 +169,8 @@ Wait = Annotated[
     float | None,
     typer.Option(
         "--wait",
-        help="Seconds to wait for server and model, also after a lost connection; default 600.",
+        help="Seconds to wait for server and model, also after a lost connection; default 5 for the first answer, "
+        "then 600.",
         rich_help_panel=_SERVER,
     ),
 ]

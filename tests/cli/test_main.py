@@ -287,7 +287,7 @@ def test_container_main_with_a_missing_config(tmp_path: Path) -> None:
 def test_sigterm_while_waiting_for_the_server(tmp_path: Path) -> None:
     """No server listens: the run waits, is told to stop, says so and leaves no output."""
     (tmp_path / "input").mkdir()
-    command = ["run", "--input", "input", "--output", "output", "--logs", "logs", "--publish", ""]
+    command = ["run", "--input", "input", "--output", "output", "--logs", "logs", "--wait", "60"]
     with subprocess.Popen(
         [sys.executable, "-m", "gpu_infer", *command, "--triton", "127.0.0.1:9"],
         cwd=tmp_path,

@@ -26,7 +26,6 @@ FIELDS = {
     "--device": "device",
     "--require": "require",
     "--load": "load_model",
-    "--wait": "wait_s",
     "--deadline": "deadline_s",
     "--slab": "slab",
 }
@@ -123,6 +122,8 @@ def test_defaults_of_run_are_those_of_the_settings() -> None:
         value = getattr(settings, field)
         expected = f"{value:g}" if isinstance(value, float) else words.get(value, value)
         assert _default("gpu-infer run", option) == expected, option
+    waits = f"{settings.connect_wait_s:g}, then {settings.ready_wait_s:g}"
+    assert _default("gpu-infer run", "--wait") == waits
     assert _default("gpu-infer run", "--publish") == words[settings.publish]  # type: ignore[index]
     assert (_default("gpu-infer run", "--logs"), settings.logs) == ("the output folder", settings.output)
     for option in ("--input", "--output"):
