@@ -39,13 +39,13 @@ def test_no_server(tmp_path: Path) -> None:
 def test_folders_in_force_without_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NVIDIA_CLARA_PUBLISHING", str(tmp_path / "publish"))
-    defaults = check_writable_refuses(monkeypatch, "/output", "/logs")
+    defaults = check_writable_refuses(monkeypatch, "/output")
     code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
     assert code == 4
-    for name in ("output", "logs"):  # nobody named them: another host has them
-        assert checks[name]["status"] == "warn"
-        assert checks[name]["found"] == f"/{name} cannot be written: Read-only file system"
-    assert defaults == ["/output", "/logs"]
+    assert checks["output"]["status"] == "warn"  # nobody named it: another host has it
+    assert checks["output"]["found"] == "/output cannot be written: Read-only file system"
+    assert "logs" not in checks  # the output folder, which is checked once
+    assert defaults == ["/output"]
     assert checks["publish"]["found"].startswith(f"{tmp_path}/publish (will be made): ")
     assert checks["cache"]["found"].startswith(f"{tmp_path}/cache: ")
     code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--output", "/output")
