@@ -107,6 +107,8 @@ class Settings:
                      override the configuration
     wait_s           seconds to wait for the server and the model, also after a lost connection; None: `CONNECT_WAIT_S`
                      for the first answer of the server, `READY_WAIT_S` otherwise
+    server_first     wait for the server before the input is opened, which is the order of the container; False: check
+                     the header of the input first, so that a mistake in it is reported without a server
     deadline_s       seconds for one request
     preview          write preview.png next to the label map
     allow_foreign_data_files
@@ -138,6 +140,7 @@ class Settings:
     slab: bool = True
     roi_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     wait_s: Seconds | None = None
+    server_first: bool = False
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False

@@ -34,4 +34,5 @@ def container_settings(environ: Mapping[str, str]) -> Settings:
             environ.setdefault(variable, folder)  # empty: publish nothing
         elif not environ.get(variable, "").strip():
             environ[variable] = folder
-    return Settings.from_environment(environ, wait_s=CONTAINER_WAIT_S)
+    # As the Base Inference Operator V2 does: scripts may depend on the order of its messages.
+    return Settings.from_environment(environ, wait_s=CONTAINER_WAIT_S, server_first=True)

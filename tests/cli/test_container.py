@@ -10,11 +10,12 @@ from gpu_infer.cli.container import container_settings
 from gpu_infer.settings import FOLDER_VARIABLES
 
 
-def test_folders_and_wait_without_variables() -> None:
+def test_folders_wait_and_order_without_variables() -> None:
     settings = container_settings({"NVIDIA_CLARA_INPUT": "", "NVIDIA_CLARA_LOGS": " "})
     folders = (settings.input, settings.output, settings.logs, settings.publish)
     assert folders == tuple(map(Path, ("/input", "/output", "/logs", "/publish")))
     assert (settings.connect_wait_s, settings.ready_wait_s) == (600, 600)
+    assert settings.server_first
 
 
 @pytest.mark.parametrize("name", FOLDER_VARIABLES)

@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from operator_helpers import write_nifti
 from typer.testing import CliRunner
 
 from gpu_infer import __version__, logs
@@ -287,6 +289,7 @@ def test_container_main_with_a_missing_config(tmp_path: Path) -> None:
 def test_sigterm_while_waiting_for_the_server(tmp_path: Path) -> None:
     """No server listens: the run waits, is told to stop, says so and leaves no output."""
     (tmp_path / "input").mkdir()
+    write_nifti(tmp_path / "input" / "case.nii", np.zeros((4, 4, 4), np.int16), np.eye(4))
     command = ["run", "--input", "input", "--output", "output", "--logs", "logs", "--wait", "60"]
     with subprocess.Popen(
         [sys.executable, "-m", "gpu_infer", *command, "--triton", "127.0.0.1:9"],
