@@ -191,6 +191,17 @@ def test_unknown_and_double_arguments_are_programming_errors(arguments: dict[str
         Settings(*FOLDERS, **arguments)
 
 
+@pytest.mark.parametrize("name", ["x.nii.gz", "x.NRRD", "x.mhd", "folder/x.hdr"])
+def test_an_output_that_is_named_like_a_volume_is_refused(name: str, tmp_path: Path) -> None:
+    path, ending = tmp_path / name, name.lower().partition(".")[2]
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_environment({"NVIDIA_CLARA_OUTPUT": str(path)})
+    words = f"--output: found '{path}', a file name that ends with .{ending}, expected a folder (give a folder, "
+    assert str(caught.value).startswith(words)
+    path.mkdir(parents=True)
+    assert Settings.from_environment({}, output=path).output == path
+
+
 def test_missing_arguments_are_programming_errors() -> None:
     with pytest.raises(TypeError, match="output"):
         Settings(Path("input"))  # type: ignore[call-arg]

@@ -103,6 +103,7 @@ def test_a_run_writes_into_the_output_folder_alone(tmp_path: Path) -> None:
         (["no-such-command"], ["no-such-command", "gpu-infer --help"]),
         (["validate"], ["CONFIG"]),
         (["triton", "serve", "--http-port", "70000"], ["gpu-infer triton serve", "--http-port", "65535"]),
+        (["run", "-i", "none.nii", "-o", "none/out.nii.gz"], ["none/out.nii.gz", "expected a folder", "--output out"]),
         *(
             ([*command.split(), option, ""], [option, "empty", f"gpu-infer {command.split()[0]}"])
             for command, option in (
