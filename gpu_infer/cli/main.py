@@ -63,8 +63,9 @@ def _command_line() -> int:
         context: Any = getattr(error, "ctx", None)
         name = "gpu-infer" if context is None else context.command_path
         if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stdout.write(context.get_help().rstrip() + "\n")
-            return 2
+            if help_text := error.format_message():  # type: ignore[attr-defined]
+                sys.stdout.write(help_text.rstrip() + "\n")  # else rich has printed it
+            raise ConfigError(f"{name}: no command given", remedy=f"{name} --help lists the commands") from None
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         raise ConfigError(f"{name}: {message}", remedy=f"{name} --help lists what there is") from error
     except SystemExit as end:

@@ -96,6 +96,16 @@ def test_lines_where_there_is_no_terminal() -> None:
     assert any(line.startswith("fail  triton: ") and " → " in line for line in result.stdout.splitlines())
 
 
+def test_a_failure_is_one_line_on_stderr(tmp_path: Path) -> None:
+    options = ("--triton", NOBODY, "--wait", "0.1", "--output", str(tmp_path))
+    for form in ((), ("--json",)):
+        result = CliRunner().invoke(app, ["doctor", *options, *form])
+        assert result.exit_code == 4
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("gpu-infer: error: doctor: 1 of ")
+        assert " checks failed, the first: triton: no Triton server ready within 0.1 s: " in line
+
+
 def test_the_first_failure_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVIDIA_CLARA_OUTPUT", "/proc/none")
     code, checks = _checks("--triton", NOBODY, "--wait", "0.1")

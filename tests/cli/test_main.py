@@ -132,10 +132,25 @@ def test_usage_errors_are_one_line_and_end_with_2(arguments: list[str], words: l
 
 
 @pytest.mark.parametrize("arguments", [[], ["triton"]])
-def test_without_a_command_there_is_help(arguments: list[str]) -> None:
-    done = _gpu_infer("-h") if not arguments else _gpu_infer(*arguments)
+def test_without_a_command_there_is_help_and_a_line(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from gpu_infer.cli.main import main; sys.exit(main())", *arguments],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout.count("Usage") == 1
+    name = " ".join(["gpu-infer", *arguments])
+    assert done.stderr == f"gpu-infer: error: {name}: no command given ({name} --help lists the commands)\n"
+
+
+def test_help_is_no_error() -> None:
+    done = _gpu_infer("-h")
+    assert (done.returncode, done.stderr) == (0, "")
     assert "Usage" in done.stdout
-    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
