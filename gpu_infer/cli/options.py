@@ -228,4 +228,6 @@ Roi = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every log line on a terminal too.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors alone: no progress, no list of the files.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log more, and print the traceback of an error.")]

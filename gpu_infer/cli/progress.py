@@ -1,4 +1,4 @@
-"""Progress of a run: a bar with windows, rate and time left on a terminal, plain log lines elsewhere."""
+"""Progress of a run: a bar with windows, rate and time left on a terminal, and log lines."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def show_progress(*, bar: bool = True) -> Iterator[ProgressCallback]:
-    """A callback for `app.run` that draws a bar on stderr if it is a terminal, else writes log lines."""
+    """A callback for `app.run` that writes log lines, and with `bar` draws a bar on stderr if it is a terminal."""
+    log_lines = line_progress()
     if not (bar and sys.stderr.isatty()):
-        yield line_progress()
+        yield log_lines
         return
     with rich_bar() as drawn:
-        yield bar_progress(drawn)
+        draw = bar_progress(drawn)
+
+        def show(state: Progress) -> None:
+            log_lines(state)
+            draw(state)
+
+        yield show
 
 
 def line_progress(clock: Callable[[], float] = time.monotonic) -> ProgressCallback:
