@@ -101,20 +101,19 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     for message in config.warnings:
         report.warn(message)
 
+    if not settings.server_first:
+        files, header = _read_header(settings, pipeline, report)
     with report.stage("connect"):
         server = connect(settings, config.inferer, stack, pending.raise_failure)
-
-    with report.stage("read"):  # the header only
-        files = choose_files(settings.input, pipeline.input_files)
-        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
-        _check_header(settings, pipeline, header, report)
+    if settings.server_first:
+        files, header = _read_header(settings, pipeline, report)
     inputs = RunInputs(settings, config, pipeline, header)
 
     with report.stage("device"):
         backend = pending.result()
         backend.start_run()  # the GPU's memory and kernels outlive a run, its counters do not
         name, version = model_name(config, settings), config.inferer.model_version or ""
-        again = partial(try_again, server=server, model=name, version=version, wait_s=settings.wait_s)
+        again = partial(try_again, server=server, model=name, version=version, wait_s=settings.ready_wait_s)
         transport = again(lambda: choose_transport(server, backend, choices))
     report.add(device=backend.name, triton=triton_section(transport))
 
@@ -156,10 +155,19 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
 
 
 def _check_paths(settings: Settings) -> None:
-    """Refuse folders that cannot be used; the input's content is read when the server is there."""
+    """Refuse folders that cannot be used."""
     check_folders(settings.output, settings.publish)
     check_exists(settings.input)
     _make_folder(settings.output)
+
+
+def _read_header(settings: Settings, pipeline: Pipeline, report: Report) -> tuple[list[Path], VolumeHeader]:
+    """The files of the input and their header, without voxels."""
+    with report.stage("read"):
+        files = choose_files(settings.input, pipeline.input_files)
+        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
+        _check_header(settings, pipeline, header, report)
+    return files, header
 
 
 def _check_header(settings: Settings, pipeline: Pipeline, header: VolumeHeader, report: Report) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from gpu_infer.config.inferer import InfererSpec
+from gpu_infer.errors import DeadlineError
 from gpu_infer.settings import DEFAULT_TRITON, Settings
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.server import Server
@@ -34,10 +35,19 @@ def connect(
         from gpu_infer.triton.local.serve import LocalServer
 
         local = stack.enter_context(LocalServer(settings.local_models))
-        endpoints, control = Endpoints(http=local.http, grpc=local.grpc), str(settings.control)
-    else:
-        endpoints, control = server_address(settings, inferer)
-    return Server.connect(endpoints, control, wait_s=settings.wait_s, check=check)
+        endpoints = Endpoints(http=local.http, grpc=local.grpc)
+        return Server.connect(endpoints, str(settings.control), wait_s=settings.ready_wait_s, check=check)
+    endpoints, control = server_address(settings, inferer)
+    try:
+        return Server.connect(endpoints, control, wait_s=settings.connect_wait_s, check=check)
+    except DeadlineError as error:
+        if settings.wait_s is not None:
+            raise
+        raise DeadlineError(
+            error.message,
+            remedy="use --triton local, start a server with `gpu-infer triton serve`, correct the address "
+            "(--triton host:port), or wait longer for a server that starts (--wait SECONDS)",
+        ) from error
 
 
 def server_address(settings: Settings, inferer: InfererSpec | None) -> tuple[Endpoints, str]:

@@ -70,6 +70,26 @@ class _OneLine(logging.Filter):
         return True
 
 
+class _ConsoleFilter(logging.Filter):
+    """Passes records of at least a level, and notices unless only errors are wanted."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._level = level
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_notice = getattr(record, "notice", False) and self._level < logging.ERROR
+        return is_notice or record.levelno >= self._level
+
+
+class _ConsoleFormatter(logging.Formatter):
+    """Lines like those of errors, without time and module."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        kind = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        return f"gpu-infer: {kind}{record.getMessage()}"
+
+
 class LogFileHandler(logging.FileHandler):
     """File handler that reports once on stderr that the file cannot be written, without a traceback for every line."""
 
@@ -94,13 +114,16 @@ class LogFileHandler(logging.FileHandler):
             super().close()
 
 
-def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bool = False) -> Path | None:
+def configure(
+    logs: Path | None, config_folder: Path | None = None, *, debug: bool = False, console: int = logging.NOTSET
+) -> Path | None:
     """Set up logging for this process.
 
     Args:
         logs: folder for relative file names, created if missing; None: no files.
         config_folder: folder that can contain its own logging_config.json.
         debug: lower the level of `gpu_infer` to DEBUG.
+        console: lowest level that the console shows, as short lines; NOTSET: everything, in the configured format.
 
     Returns:
         The first log file, None if there is only the console.
@@ -124,6 +147,9 @@ def configure(logs: Path | None, config_folder: Path | None = None, *, debug: bo
         ) from error
     for handler in {*logging.getLogger().handlers, *logging.getLogger("gpu_infer").handlers}:
         handler.addFilter(_OneLine())
+        if console > logging.NOTSET and _is_console(handler):
+            handler.addFilter(_ConsoleFilter(console))
+            handler.setFormatter(_ConsoleFormatter())
     if debug:
         logging.getLogger("gpu_infer").setLevel(logging.DEBUG)
     if unwritable is not None and logs is not None:
@@ -214,6 +240,10 @@ def _problem(target: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _is_console(handler: logging.Handler) -> bool:
+    return isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
 
 
 def _file_handlers() -> list[logging.FileHandler]:

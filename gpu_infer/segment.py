@@ -100,7 +100,7 @@ def _open_ring_again(plan: RunPlan, transport: Transport, backend: Backend) -> t
         server=transport.server,
         model=plan.model.name,
         version=plan.model.version,
-        wait_s=plan.inputs.settings.wait_s,
+        wait_s=plan.inputs.settings.ready_wait_s,
     )
 
 
@@ -135,7 +135,7 @@ def _ring(plan: RunPlan, transport: Transport) -> SlotRing:
         batch=knobs.batch,
         slots=knobs.slots,
         deadline_s=settings.deadline_s,
-        reconnect_s=settings.wait_s,
+        reconnect_s=settings.ready_wait_s,
         spare=knobs.spare,
         channels_last=plan.channels_last,
     )

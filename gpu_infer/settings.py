@@ -2,7 +2,8 @@
 
 The environment variables are those of the Clara Deploy Base Inference Operator V2, and the later Triton names
 (docs/environment.md). An option of the command line overrides its variable. A variable that is set but empty counts as
-unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing.
+unset, except NVIDIA_CLARA_PUBLISHING, where empty means: publish nothing. The container's entry point has defaults of
+its own for folders (`gpu_infer.cli.container`).
 """
 
 from __future__ import annotations
@@ -19,20 +20,23 @@ from pydantic_core import ArgsKwargs, ErrorDetails
 
 from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
 from gpu_infer.config.expected import expectation
+from gpu_infer.environment import DEBUG_VARIABLES, DEFAULT_DEBUG_HOST, check_threads, debug_port, environment_value
 from gpu_infer.errors import ConfigError
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS, access_from_environment
 from gpu_infer.triton.client.endpoints import parse_uri
 from gpu_infer.triton.model.name import check_model_name
+from gpu_infer.volume.input_files import extension
 
 DEFAULT_TRITON = "localhost:8000"
 """Address of Triton if neither an option, nor the environment, nor the configuration names one."""
 
-DEFAULT_DEBUG_PORT = 5678
+CONNECT_WAIT_S = 5.0
+"""Seconds to wait for a server that answers, if `wait_s` is not set: a person at a terminal has not started one."""
 
-DEFAULT_DEBUG_HOST = "127.0.0.1"
-"""Anybody who reaches a debugger's port can run code as this user, so only this machine can by default."""
+READY_WAIT_S = 600.0
+"""Seconds to wait for a model that is being loaded, and after a lost connection, if `wait_s` is not set."""
 
 FOLDER_VARIABLES = {
     "input": "NVIDIA_CLARA_INPUT",
@@ -52,7 +56,6 @@ OPTION_FIELDS = {
 """Options whose field of `Settings` has another name."""
 
 _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
-_DEBUG_VARIABLES = {"debug_port": "DEBUG_VSCODE_PORT", "debug_host": "DEBUG_VSCODE_HOST"}
 _PATHS = ("input", "output", "logs", "publish", "config", "local_models")
 
 _WRONG_CALLS = ("unexpected_keyword_argument", "multiple_argument_values")
@@ -91,9 +94,10 @@ class Settings:
     """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
     input            file or folder; a folder is searched for the first supported volume
-    output, logs     folders; created if missing
+    output           folder for the label maps; created if missing
+    logs             folder for gpu_infer.log and report.json, by default `output`; created if missing
+    config           config_inference.json, by default the packaged one
     publish          folder for a renderer, None: publish nothing
-    config           config_inference.json
     triton_http, triton_grpc
                      host:port that the user named for one protocol
     triton_either    host:port of a server for either protocol; if all three are None: the ip and port of the
@@ -102,22 +106,25 @@ class Settings:
     require          data transport that must work, None: use the next one if one does not work, with a log line
     mode, model_name, batch_size, slots, roi_size
                      override the configuration
-    wait_s           seconds to wait for the server to be ready
+    wait_s           seconds to wait for the server and the model, also after a lost connection; None: `CONNECT_WAIT_S`
+                     for the first answer of the server, `READY_WAIT_S` otherwise
+    server_first     wait for the server before the input is opened, which is the order of the container; False: check
+                     the header of the input first, so that a mistake in it is reported without a server
     deadline_s       seconds for one request
     preview          write preview.png next to the label map
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
     access           certificates and headers of connections to Triton
-    debug_port       TCP port on which to wait for a debugger before the run, at most `wait_s`; None: do not wait
+    debug_port       TCP port on which to wait for a debugger before the run, at most `ready_wait_s`; None: none
     debug_host       address of this machine on which that port is open
     warnings         lines about these settings for the log and the report
     """
 
     input: Path
     output: Path
-    logs: Path
-    config: Path
+    logs: Path = Path()  # replaced by `output` if it is not given
+    config: Path = field(default_factory=lambda: _packaged_config())
     publish: Path | None = None
     triton_http: str | None = None
     triton_grpc: str | None = None
@@ -133,7 +140,8 @@ class Settings:
     slots: Slots | None = None
     slab: bool = True
     roi_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    wait_s: Seconds = 600.0
+    wait_s: Seconds | None = None
+    server_first: bool = False
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
@@ -145,6 +153,13 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        ending = extension(self.output)
+        if ending is not None and not self.output.is_dir():
+            raise ConfigError(
+                f"--output: found {str(self.output)!r}, a file name that ends with {ending}, expected a folder",
+                remedy="give a folder, for example --output out: the label map gets the name of the input and is a "
+                ".mhd with a .raw",
+            )
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",
@@ -154,6 +169,9 @@ class Settings:
     @model_validator(mode="wrap")
     @classmethod
     def _refuse_in_one_line(cls, arguments: object, check: Any) -> Any:
+        given = _by_name(cls, arguments)
+        if isinstance(arguments, ArgsKwargs) and "logs" not in given and "output" in given:
+            arguments = ArgsKwargs(arguments.args, {**(arguments.kwargs or {}), "logs": given["output"]})
         try:
             return check(arguments)
         except ValidationError as error:
@@ -168,12 +186,23 @@ class Settings:
         """Whether an option or variable names a server; `ip` and `port` of the config do not count then."""
         return any((self.triton_http, self.triton_grpc, self.triton_either))
 
+    @property
+    def connect_wait_s(self) -> float:
+        """Seconds to wait for the first answer of a server at an address."""
+        return CONNECT_WAIT_S if self.wait_s is None else self.wait_s
+
+    @property
+    def ready_wait_s(self) -> float:
+        """Seconds to wait for the model of a server that answers, and after a lost connection."""
+        return READY_WAIT_S if self.wait_s is None else self.wait_s
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
         """Read the settings from environment variables and options.
 
         Args:
-            environ: the environment variables.
+            environ: the environment variables. Without variable and override, `input` is /input, `output` is /output,
+                `logs` is the output folder, and nothing is published.
             overrides: the options, which override their variables; None: not given. They are the fields of this class
                 and `triton` ("HOST:PORT", which replaces every address of the environment, or "local"), `models` (the
                 repository for "local", default the packaged one) and the files of `access`: `tls_ca`, `tls_cert`,
@@ -189,20 +218,21 @@ class Settings:
         if unknown:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
         values = _environment(environ)
-        _check_threads(environ)
+        check_threads(environ)
         for name in ("input", "output", "logs", "config"):
             if name in options and not str(options[name]).strip():
                 raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
         triton, models = options.pop("triton", None), options.pop("models", None)
         files = {name: options.pop(name) for name in ACCESS_OPTIONS if name in options}
         values |= _server(environ, triton, models, files) | options
-        if not values["config"]:
-            values["config"] = _packaged("config") / "config_inference.json"
+        for name in ("logs", "config"):
+            if not values[name]:
+                del values[name]
         if isinstance(values.get("roi_size"), str):
             values["roi_size"] = _roi(values["roi_size"])
         for name in _PATHS:
-            value = values.get(name)
-            values[name] = Path(value) if value else None
+            if name in values:
+                values[name] = Path(values[name]) if values[name] else None
         return cls(**values)
 
 
@@ -230,8 +260,8 @@ def _refusal(name: str, value: object, details: ErrorDetails) -> ConfigError:
 
 def _option(name: str) -> str:
     """The option or variable of a field."""
-    if name in _DEBUG_VARIABLES:
-        return _DEBUG_VARIABLES[name]
+    if name in DEBUG_VARIABLES:
+        return DEBUG_VARIABLES[name]
     options = {field: option for option, field in OPTION_FIELDS.items()}
     return "--" + options.get(name, name).replace("_", "-")
 
@@ -239,13 +269,13 @@ def _option(name: str) -> str:
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """Folders, configuration and debugger."""
     return {
-        "input": _value(environ, FOLDER_VARIABLES["input"]) or "/input",
-        "output": _value(environ, FOLDER_VARIABLES["output"]) or "/output",
-        "logs": _value(environ, FOLDER_VARIABLES["logs"]) or "/logs",
-        "publish": environ.get(FOLDER_VARIABLES["publish"], "/publish").strip(),
-        "config": _value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
-        "debug_port": _debug_port(environ),
-        "debug_host": _value(environ, _DEBUG_VARIABLES["debug_host"]) or DEFAULT_DEBUG_HOST,
+        "input": environment_value(environ, FOLDER_VARIABLES["input"]) or "/input",
+        "output": environment_value(environ, FOLDER_VARIABLES["output"]) or "/output",
+        "logs": environment_value(environ, FOLDER_VARIABLES["logs"]),
+        "publish": environment_value(environ, FOLDER_VARIABLES["publish"]),
+        "config": environment_value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
+        "debug_port": debug_port(environ),
+        "debug_host": environment_value(environ, DEBUG_VARIABLES["debug_host"]) or DEFAULT_DEBUG_HOST,
     }
 
 
@@ -272,15 +302,15 @@ def _server(
     return {"local_models": repository}
 
 
-def _value(environ: Mapping[str, str], name: str) -> str | None:
-    return environ.get(name, "").strip() or None
-
-
 def _packaged(name: str) -> Path:
     try:
         return resource_folder(name)
     except FileNotFoundError as error:
         raise ConfigError(str(error), remedy="install gpu-infer again") from error
+
+
+def _packaged_config() -> Path:
+    return _packaged("config") / "config_inference.json"
 
 
 def _address(source: str, text: str) -> str:
@@ -298,9 +328,10 @@ def _addresses(environ: Mapping[str, str], option: str | None) -> dict[str, Any]
         return {"triton_either": _address("--triton", option)}
     variables = {"triton_http": "NVIDIA_TRITON_HTTPURI", "triton_grpc": "NVIDIA_TRITON_GRPCURI"}
     addresses: dict[str, Any] = {
-        field: _address(name, text) if (text := _value(environ, name)) else None for field, name in variables.items()
+        field: _address(name, text) if (text := environment_value(environ, name)) else None
+        for field, name in variables.items()
     }
-    either = {name: _address(name, text) for name in _EITHER_VARIABLES if (text := _value(environ, name))}
+    either = {name: _address(name, text) for name in _EITHER_VARIABLES if (text := environment_value(environ, name))}
     if len(set(either.values())) > 1:
         named = " and ".join(f"{name}={text}" for name, text in either.items())
         addresses["warnings"] = (f"{named} differ: the first one counts",)
@@ -316,31 +347,3 @@ def _roi(text: str) -> tuple[int, ...]:
             remedy="write for example --roi 320,320,64",
         )
     return tuple(int(part) for part in parts)
-
-
-def _check_threads(environ: Mapping[str, str]) -> None:
-    """Raise ConfigError for a number of threads that Numba refuses when it is imported."""
-    text = _value(environ, "NUMBA_NUM_THREADS")
-    if text is not None and not re.fullmatch("0*[1-9][0-9]{0,4}", text):
-        raise ConfigError(
-            f"NUMBA_NUM_THREADS: found {text!r}, expected a whole number from 1 to 99999",
-            remedy="leave it unset to use every CPU",
-        )
-
-
-def _debug_port(environ: Mapping[str, str]) -> int | None:
-    switch = (_value(environ, "DEBUG_VSCODE") or "false").lower()
-    if switch in ("0", "false", "no", "off"):
-        return None
-    if switch not in ("1", "true", "yes", "on"):  # the port runs code, so no other word opens it
-        raise ConfigError(
-            f"DEBUG_VSCODE: found {environ['DEBUG_VSCODE']!r}, expected TRUE, 1, FALSE or 0",
-            remedy="leave it unset to run without a debugger",
-        )
-    text = _value(environ, "DEBUG_VSCODE_PORT") or str(DEFAULT_DEBUG_PORT)
-    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-        raise ConfigError(
-            f"DEBUG_VSCODE_PORT: found {text!r}, expected a port number",
-            remedy=f"the usual one is {DEFAULT_DEBUG_PORT}",
-        )
-    return int(text)

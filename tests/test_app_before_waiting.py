@@ -44,9 +44,24 @@ def test_a_missing_input(run: Any, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "logs/report.json").read_text())["status"] == "failed"
 
 
-def test_an_empty_folder_is_read_after_the_server(run: Any) -> None:
-    with pytest.raises(AssertionError, match="waited"):
+def test_an_empty_folder(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^No supported input file found \({tmp_path}/input"):
         run()
+
+
+def test_a_broken_header(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "input" / "case.nii"
+    path.write_bytes(b"no header")
+    with pytest.raises(InputError, match=rf"^{path}: ") as caught:
+        run(input=path)
+    assert caught.value.exit_code == 3
+    report = json.loads((tmp_path / "logs/report.json").read_text())
+    assert list(report["stages"]) == ["configure", "read"]
+
+
+def test_a_container_reads_the_input_after_the_server(run: Any) -> None:
+    with pytest.raises(AssertionError, match="waited"):
+        run(server_first=True)
 
 
 def test_the_configuration_comes_first(run: Any, tmp_path: Path) -> None:
@@ -83,7 +98,7 @@ def test_kernels_compiled_beforehand_that_are_not_there(
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("GPU_INFER_KERNELS", str(tmp_path))
     with pytest.raises(AssertionError, match="waited"):
-        run()
+        run(server_first=True)
 
 
 def test_addresses_that_differ_are_logged_and_reported(
@@ -91,7 +106,7 @@ def test_addresses_that_differ_are_logged_and_reported(
 ) -> None:
     message = "NVIDIA_CLARA_TRTISURI=a:1 and CLARA_TRITON_URI=b:1 differ: the first one counts"
     with pytest.raises(AssertionError, match="waited"):
-        run(environ={"NVIDIA_CLARA_TRTISURI": "a:1", "CLARA_TRITON_URI": "b:1"}, triton=None)
+        run(environ={"NVIDIA_CLARA_TRTISURI": "a:1", "CLARA_TRITON_URI": "b:1"}, triton=None, server_first=True)
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [message]
     assert json.loads((tmp_path / "logs/report.json").read_text())["warnings"] == [message]
 

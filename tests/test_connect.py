@@ -11,6 +11,7 @@ import pytest
 
 from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.connect import connect, server_address
+from gpu_infer.errors import DeadlineError
 from gpu_infer.settings import Settings
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.server import Server
@@ -88,6 +89,28 @@ def test_a_server_at_an_address(calls: list[tuple[Any, ...]]) -> None:
         assert server == "server"
         assert _LocalServer.running == 0
     assert calls == [(Endpoints(either="far:9000"), "http", 7.0, print)]
+
+
+def test_a_wait_that_is_not_set_is_short_for_an_address_alone(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    """A local server answers by itself, but not within a fixed time."""
+    with ExitStack() as stack:
+        connect(_settings(), SILENT, stack)
+        connect(_settings(triton="local", models=tmp_path), SILENT, stack)
+    assert [wait_s for _, _, wait_s, _ in calls] == [5.0, 600.0]
+
+
+def test_without_a_wait_the_error_names_the_ways_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_infer.settings.CONNECT_WAIT_S", 0.1)
+    for wait_s, named in ((None, True), (0.1, False)):
+        with (
+            ExitStack() as stack,
+            pytest.raises(DeadlineError, match=r"^no Triton server ready within 0\.1 s") as caught,
+        ):
+            connect(_settings(triton="127.0.0.1:9", wait_s=wait_s), SILENT, stack)
+        assert caught.value.exit_code == 4
+        remedy = str(caught.value.remedy)
+        assert [words in remedy for words in ("--triton local", "`gpu-infer triton serve`", "--wait")] == [named] * 3
+        assert "--triton host:port" in remedy
 
 
 def test_a_local_server_runs_until_the_stack_closes(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:

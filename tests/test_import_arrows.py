@@ -19,6 +19,7 @@ LAYERS: dict[str, int] = {
     "_version": 0,
     "redaction": 0,
     "choices": 0,
+    "environment": 0,
     "progress": 0,
     "system": 0,
     "backends": 1,

@@ -14,14 +14,13 @@ from gpu_infer.system.resources import resource_folder
 FOLDERS = tuple(map(Path, ("input", "output", "logs", "config.json")))
 
 
-def test_defaults_are_the_containers() -> None:
+def test_logs_go_to_the_output_and_nothing_is_published() -> None:
     settings = Settings.from_environment({}, config="c.json")
-    assert (settings.input, settings.output, settings.logs) == (
-        Path("/input"),
-        Path("/output"),
-        Path("/logs"),
-    )
-    assert settings.publish == Path("/publish")
+    assert (settings.input, settings.output, settings.logs) == (Path("/input"), Path("/output"), Path("/output"))
+    assert Settings.from_environment({"NVIDIA_CLARA_OUTPUT": "/b"}).logs == Path("/b")
+    assert Settings.from_environment({"NVIDIA_CLARA_LOGS": "/c"}, output="o").logs == Path("/c")
+    assert Settings.from_environment({}, output="o").logs == Path("o")
+    assert settings.publish is None
     assert settings.local_models is None
     assert not settings.explicit_triton
     assert (settings.control, settings.data, settings.require, settings.device) == (
@@ -30,7 +29,10 @@ def test_defaults_are_the_containers() -> None:
         None,
         "auto",
     )
-    assert (settings.slots, settings.slab, settings.wait_s, settings.deadline_s) == (None, True, 600, 300)
+    assert (settings.slots, settings.slab, settings.wait_s, settings.deadline_s) == (None, True, None, 300)
+    assert (settings.connect_wait_s, settings.ready_wait_s) == (5, 600)
+    settings = Settings.from_environment({}, wait_s=7)
+    assert (settings.connect_wait_s, settings.ready_wait_s) == (7, 7)
 
 
 def test_packaged_config_is_the_default() -> None:
@@ -169,6 +171,13 @@ def test_the_constructor_checks_types_and_ranges(values: dict[str, Any], message
     assert str(caught.value).startswith(message)
 
 
+def test_the_constructor_has_the_same_defaults() -> None:
+    for settings in (Settings(Path("a"), Path("b")), Settings(output="b", input="a")):  # type: ignore[arg-type]
+        assert settings == Settings.from_environment({}, input="a", output="b")
+    assert Settings(Path("a"), Path("b"), Path("l")).logs == Path("l")
+    assert Settings(Path("a"), Path("b"), logs=Path()).logs == Path()
+
+
 def test_the_constructor_converts() -> None:
     settings = Settings("a", "b", "c", "d", wait_s=5, roi_size=[4, 5, 6])  # type: ignore[arg-type]
     assert settings.input == Path("a")
@@ -180,6 +189,17 @@ def test_the_constructor_converts() -> None:
 def test_unknown_and_double_arguments_are_programming_errors(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         Settings(*FOLDERS, **arguments)
+
+
+@pytest.mark.parametrize("name", ["x.nii.gz", "x.NRRD", "x.mhd", "folder/x.hdr"])
+def test_an_output_that_is_named_like_a_volume_is_refused(name: str, tmp_path: Path) -> None:
+    path, ending = tmp_path / name, name.lower().partition(".")[2]
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_environment({"NVIDIA_CLARA_OUTPUT": str(path)})
+    words = f"--output: found '{path}', a file name that ends with .{ending}, expected a folder (give a folder, "
+    assert str(caught.value).startswith(words)
+    path.mkdir(parents=True)
+    assert Settings.from_environment({}, output=path).output == path
 
 
 def test_missing_arguments_are_programming_errors() -> None:

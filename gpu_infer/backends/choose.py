@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ConfigError, DeviceError
+from gpu_infer.system.gpu_presence import has_nvidia_gpu
 
 log = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "gpu")
+
+_INSTALL_CUPY = 'pip install "gpu-infer[cuda13]" (or [cuda12] for a driver of CUDA 12), or run with --device cpu'
+_NO_GPU = "this machine shows no NVIDIA GPU: run with --device cpu, or start the container with --gpus all"
 
 
 def choose_backend(device: str) -> Backend:
@@ -36,7 +40,10 @@ def choose_backend(device: str) -> Backend:
         except (ConfigError, DeviceError) as error:
             if device == "gpu":
                 raise
-            log.log(level, "device auto: the CPU, because %s", error)
+            if isinstance(error.__cause__, ImportError) and not has_nvidia_gpu():
+                log.info("device auto: the CPU, because this machine shows no NVIDIA GPU")
+            else:
+                log.log(level, "device auto: the CPU, because %s", error)
         else:
             log.info("device: %r", backend)
             return backend
@@ -53,7 +60,7 @@ def _gpu() -> Callable[[], Backend]:
     except ImportError as error:
         raise ConfigError(
             f"device gpu: CuPy cannot be imported: {error}",
-            remedy='pip install "gpu-infer[cuda13]" (or [cuda12] for a driver of CUDA 12), or run with --device cpu',
+            remedy=_INSTALL_CUPY if has_nvidia_gpu() else _NO_GPU,
         ) from error
     check_device()
     return shared_backend

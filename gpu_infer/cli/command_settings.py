@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gpu_infer.settings import Settings
 
-_NO_SETTINGS = ("json", "debug", "clean")
+_NO_SETTINGS = ("json", "verbose", "quiet", "debug", "clean")
 """Options of commands that are not part of `Settings`."""
 
 

@@ -13,11 +13,11 @@ from gpu_infer.cli import options
 DemoInput = Annotated[
     Path | None,
     typer.Option(
-        "--input", parser=options.path, help="Another volume, or a folder with one; default a public chest CT."
+        "--input", "-i", parser=options.path, help="Another volume, or a folder with one; default a public chest CT."
     ),
 ]
 DemoOutput = Annotated[
-    Path, typer.Option("--output", parser=options.path, help="Folder for everything that the demo writes.")
+    Path, typer.Option("--output", "-o", parser=options.path, help="Folder for everything that the demo writes.")
 ]
 LUNG = "1"
 

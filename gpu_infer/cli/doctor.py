@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from gpu_infer.cli import options
 from gpu_infer.cli.command_settings import settings_of
+from gpu_infer.cli.streams import write
 from gpu_infer.errors import escape
 
 if TYPE_CHECKING:
@@ -60,7 +62,16 @@ def doctor(
         _table(checks)
     code = exit_code(checks)
     if code:
+        write(sys.stderr, f"gpu-infer: error: doctor: {_failures(checks)}\n")
         raise typer.Exit(code)
+
+
+def _failures(checks: list[Check]) -> str:
+    """The first failure, and how many there are, in one line."""
+    failures = [check for check in checks if check.status == "fail"]
+    first = failures[0]
+    remedy = f" ({first.remedy})" if first.remedy else ""
+    return f"{len(failures)} of {len(checks)} checks failed, the first: {first.name}: {first.found}{remedy}"
 
 
 def _named_folders(options: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,15 +11,22 @@ if TYPE_CHECKING:
     from gpu_infer.settings import Settings
 
 
-def execute(settings: Settings, *, debug: bool = False, bar: bool = True) -> RunResult:
-    """Run the operator; without `bar`, progress is log lines even on a terminal. Raises GpuInferError."""
+def execute(settings: Settings, *, debug: bool = False, bar: bool = True, console: int = logging.NOTSET) -> RunResult:
+    """Run the operator. Raises GpuInferError.
+
+    Args:
+        settings: of the run.
+        debug: log more.
+        bar: draw a bar, if stderr is a terminal; progress is log lines in any case.
+        console: lowest level of log lines that the console shows.
+    """
     from gpu_infer import logs
 
-    logs.configure(settings.logs, settings.config.parent, debug=debug)
+    logs.configure(settings.logs, settings.config.parent, debug=debug, console=console)
     if settings.debug_port is not None:
         from gpu_infer.system.debugger import wait_for_debugger
 
-        wait_for_debugger(settings.debug_port, settings.debug_host, settings.wait_s)
+        wait_for_debugger(settings.debug_port, settings.debug_host, settings.ready_wait_s)
     from gpu_infer.app import run
     from gpu_infer.cli.progress import show_progress
     from gpu_infer.cli.signals import raise_if_interrupted

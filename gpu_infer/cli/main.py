@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,12 +17,21 @@ from gpu_infer.redaction import redact
 
 app = typer.Typer(
     name="gpu-infer",
-    help="Scanning-window segmentation of medical volumes on NVIDIA Triton.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _options_of_the_program(
+    version_only: Annotated[
+        bool, typer.Option("--version", callback=version.print_and_exit, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Scanning-window segmentation of medical volumes on NVIDIA Triton."""
+
+
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("validate")(validate.validate)
@@ -39,6 +49,12 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Click's class of usage errors. Newer typers contain click under another name; this way to it is public in all."""
 
 
+_COMPLETE_VARIABLE = "_GPU_INFER_COMPLETE"
+"""Set by the shell whose completion asks for words."""
+
+_COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
+
+
 def _command_line() -> int:
     """Parse and run; a usage error becomes one line like every other error, rather than a box."""
     try:
@@ -47,10 +63,15 @@ def _command_line() -> int:
         context: Any = getattr(error, "ctx", None)
         name = "gpu-infer" if context is None else context.command_path
         if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stdout.write(context.get_help().rstrip() + "\n")
-            return 2
+            if help_text := error.format_message():  # type: ignore[attr-defined]
+                sys.stdout.write(help_text.rstrip() + "\n")  # else rich has printed it
+            raise ConfigError(f"{name}: no command given", remedy=f"{name} --help lists the commands") from None
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         raise ConfigError(f"{name}: {message}", remedy=f"{name} --help lists what there is") from error
+    except SystemExit as end:
+        if _COMPLETE_VARIABLE not in os.environ and not set(_COMPLETION_OPTIONS).intersection(sys.argv[1:2]):
+            raise
+        return end.code if isinstance(end.code, int) else 0  # typer ends the process after completion
     return code if isinstance(code, int) else 0
 
 

@@ -29,6 +29,7 @@ Input = Annotated[
     Path | None,
     typer.Option(
         "--input",
+        "-i",
         parser=path,
         help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT, default /input)",
         rich_help_panel=_FILES,
@@ -46,6 +47,7 @@ Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
+        "-o",
         parser=path,
         help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT, default /output)",
         rich_help_panel=_FILES,
@@ -55,7 +57,7 @@ Publish = Annotated[
     str | None,
     typer.Option(
         "--publish",
-        help="Folder for a renderer; empty: none. (env NVIDIA_CLARA_PUBLISHING, default /publish)",
+        help="Folder for a renderer; default none. (env NVIDIA_CLARA_PUBLISHING)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -74,7 +76,7 @@ Logs = Annotated[
     typer.Option(
         "--logs",
         parser=path,
-        help="Folder for log and report. (env NVIDIA_CLARA_LOGS, default /logs)",
+        help="Folder for log and report. (env NVIDIA_CLARA_LOGS, default the output folder)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -167,7 +169,8 @@ Wait = Annotated[
     float | None,
     typer.Option(
         "--wait",
-        help="Seconds to wait for server and model, also after a lost connection; default 600.",
+        help="Seconds to wait for server and model, also after a lost connection; default 5 for the first answer, "
+        "then 600.",
         rich_help_panel=_SERVER,
     ),
 ]
@@ -225,4 +228,6 @@ Roi = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every log line on a terminal too.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors alone: no progress, no list of the files.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log more, and print the traceback of an error.")]

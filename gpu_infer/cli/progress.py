@@ -1,4 +1,4 @@
-"""Progress of a run: a bar with windows, rate and time left on a terminal, plain log lines elsewhere."""
+"""Progress of a run: a bar with windows, rate and time left on a terminal, and log lines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gpu_infer.cli.pace import Pace
 from gpu_infer.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -22,31 +23,38 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def show_progress(*, bar: bool = True) -> Iterator[ProgressCallback]:
-    """A callback for `app.run` that draws a bar on stderr if it is a terminal, else writes log lines."""
+    """A callback for `app.run` that writes log lines, and with `bar` draws a bar on stderr if it is a terminal."""
+    log_lines = line_progress()
     if not (bar and sys.stderr.isatty()):
-        yield line_progress()
+        yield log_lines
         return
     with rich_bar() as drawn:
-        yield bar_progress(drawn)
+        draw = bar_progress(drawn)
+
+        def show(state: Progress) -> None:
+            log_lines(state)
+            draw(state)
+
+        yield show
 
 
 def line_progress(clock: Callable[[], float] = time.monotonic) -> ProgressCallback:
     """Log the count of a stage every few seconds and at its end; stages without a count log nothing."""
-    began: dict[str, float] = {}
+    paces: dict[str, Pace] = {}
     logged: dict[str, float] = {}
 
     def show(state: Progress) -> None:
         now = clock()
-        start = began.setdefault(state.stage, now)
+        pace = paces.setdefault(state.stage, Pace(now))
+        pace.update(now, state.done, state.total)
         if state.total <= 1:
             return
         last = state.done >= state.total
-        if not last and now - logged.setdefault(state.stage, start) < SECONDS_BETWEEN_LINES:
+        if now - logged.setdefault(state.stage, now) < SECONDS_BETWEEN_LINES and not last:
             return
         logged[state.stage] = now
-        rate = state.done / (now - start) if now > start else 0.0
-        remaining = f", {(state.total - state.done) / rate:.0f} s left" if rate and not last else ""
-        speed = f", {rate:.2g} per second" if rate else ""
+        remaining = "" if pace.left_s is None or last else f", {pace.left_s:.0f} s left"
+        speed = "" if pace.per_second is None else f", {pace.per_second:.2g} per second"
         log.info("%s: %d of %d windows%s%s", state.stage, state.done, state.total, speed, remaining)
 
     return show
@@ -68,9 +76,9 @@ def rich_bar() -> RichProgress:
             if total <= 1:
                 return Text("")
             text = f"{task.completed:.0f}/{total:.0f} windows"
-            if task.completed and task.elapsed:
-                rate = task.completed / task.elapsed
-                text += f"  {rate:.2g}/s  {(total - task.completed) / rate:.0f} s left"
+            pace = task.fields["pace"]
+            if pace.per_second is not None:
+                text += f"  {pace.per_second:.2g}/s  {pace.left_s:.0f} s left"
             return Text(text)
 
     windows = Windows(table_column=Column(no_wrap=True))
@@ -78,13 +86,16 @@ def rich_bar() -> RichProgress:
     return Bar(*columns, console=Console(stderr=True), transient=True)
 
 
-def bar_progress(bar: RichProgress) -> ProgressCallback:
+def bar_progress(bar: RichProgress, clock: Callable[[], float] = time.monotonic) -> ProgressCallback:
     """A callback that shows one line per running stage and removes the line of a finished one."""
     tasks: dict[str, TaskID] = {}
+    paces: dict[str, Pace] = {}
 
     def show(state: Progress) -> None:
         if state.stage not in tasks:
-            tasks[state.stage] = bar.add_task(state.stage, total=state.total)
+            paces[state.stage] = Pace(clock())
+            tasks[state.stage] = bar.add_task(state.stage, total=state.total, pace=paces[state.stage])
+        paces[state.stage].update(clock(), state.done, state.total)
         bar.update(tasks[state.stage], completed=state.done, total=state.total)
         if state.done >= state.total:
             bar.remove_task(tasks.pop(state.stage))

@@ -8,6 +8,7 @@ import typer
 
 from gpu_infer.cli import options
 from gpu_infer.cli.command_settings import settings_of
+from gpu_infer.cli.verbosity import console_level
 
 if TYPE_CHECKING:
     from gpu_infer.app import RunResult
@@ -43,14 +44,20 @@ def run(
     slab: options.Slab = None,
     roi: options.Roi = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Segment one volume. Without an option, its environment variable counts, then the configuration."""
     from gpu_infer.cli.console import as_json, say_done
     from gpu_infer.cli.execute import execute
 
-    result = execute(settings_of(context), debug=debug)
-    say_done(*([as_json(result.data)] if json else written(result)))
+    console = console_level(verbose=verbose or debug, quiet=quiet)
+    result = execute(settings_of(context), debug=debug, bar=not quiet, console=console)
+    if json:
+        say_done(as_json(result.data))
+    elif not quiet:
+        say_done(*written(result))
 
 
 def written(result: RunResult) -> list[str]:

@@ -16,7 +16,10 @@ ConfigArgument = Annotated[
 Volume = Annotated[
     Path | None,
     typer.Option(
-        "--input", parser=options.path, help="A volume, or a folder with one: also print shapes and peak memory."
+        "--input",
+        "-i",
+        parser=options.path,
+        help="A volume, or a folder with one: also print shapes and peak memory.",
     ),
 ]
 

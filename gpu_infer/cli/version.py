@@ -1,6 +1,8 @@
-"""`gpu-infer version`."""
+"""`gpu-infer version` and `gpu-infer --version`."""
 
 from __future__ import annotations
+
+import typer
 
 from gpu_infer.cli.console import say
 
@@ -10,3 +12,10 @@ def version() -> None:
     from gpu_infer import __version__
 
     say(f"gpu-infer {__version__}")
+
+
+def print_and_exit(wanted: bool) -> None:
+    """Callback of the option --version."""
+    if wanted:
+        version()
+        raise typer.Exit

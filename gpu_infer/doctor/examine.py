@@ -30,7 +30,7 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
     if "input" in folders:
         checks.append(check_input(settings.input))
     for name, path in (("output", settings.output), ("publish", settings.publish), ("logs", settings.logs)):
-        if path is None:
+        if path is None or (name == "logs" and path == settings.output):
             continue
         check = check_writable(name, path)
         if check.status == "fail" and name not in folders:

@@ -70,7 +70,7 @@ def _check_model(settings: Settings, config: Config | None, server: Server, *, f
             (inferer.model_version if inferer else None) or "",
             input_name=inferer.input_name if inferer else None,
             output_name=inferer.output_name if inferer else None,
-            wait_s=settings.wait_s,
+            wait_s=settings.ready_wait_s,
             load=settings.load_model,
         )
     except GpuInferError as error:

@@ -182,7 +182,7 @@ def _ask_model(inputs: RunInputs, server: Server) -> ModelInfo:
         input_name=inferer.input_name,
         output_name=inferer.output_name,
         batch=inputs.batch_size,
-        wait_s=inputs.settings.wait_s,
+        wait_s=inputs.settings.ready_wait_s,
         load=inputs.settings.load_model,
     )
 

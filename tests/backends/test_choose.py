@@ -23,14 +23,32 @@ def without_cupy(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(sys.modules, "cupy", None)
 
 
-def test_without_cupy(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_cupy_on_a_machine_with_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     without_cupy(monkeypatch)
+    monkeypatch.setattr("gpu_infer.backends.choose.has_nvidia_gpu", lambda: True)
     with pytest.raises(ConfigError, match="device gpu: CuPy cannot be imported") as found:
         choose_backend("gpu")
     assert 'pip install "gpu-infer[cuda13]"' in (found.value.remedy or "")
     with caplog.at_level(logging.INFO):
         assert isinstance(choose_backend("auto"), CpuBackend)
     assert "device auto: the CPU, because device gpu: CuPy cannot be imported" in caplog.text
+
+
+def test_without_cupy_and_without_a_gpu_nobody_is_advised_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    without_cupy(monkeypatch)
+    monkeypatch.setattr("gpu_infer.backends.choose.has_nvidia_gpu", lambda: False)
+    with pytest.raises(ConfigError, match="device gpu: CuPy cannot be imported") as caught:
+        choose_backend("gpu")
+    assert caught.value.remedy == (
+        "this machine shows no NVIDIA GPU: run with --device cpu, or start the container with --gpus all"
+    )
+    with caplog.at_level(logging.INFO):
+        assert isinstance(choose_backend("auto"), CpuBackend)
+    assert caplog.messages == ["device auto: the CPU, because this machine shows no NVIDIA GPU"]
 
 
 def test_without_a_device(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings of runs, which end at once."""
     runs: list[Settings] = []
 
-    def execute(settings: Settings, *, debug: bool) -> None:
+    def execute(settings: Settings, *, debug: bool, bar: bool, console: int) -> None:
         runs.append(settings)
         raise typer.Exit(9)
 

@@ -39,13 +39,13 @@ def test_no_server(tmp_path: Path) -> None:
 def test_folders_in_force_without_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NVIDIA_CLARA_PUBLISHING", str(tmp_path / "publish"))
-    defaults = check_writable_refuses(monkeypatch, "/output", "/logs")
+    defaults = check_writable_refuses(monkeypatch, "/output")
     code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
     assert code == 4
-    for name in ("output", "logs"):  # nobody named them: another host has them
-        assert checks[name]["status"] == "warn"
-        assert checks[name]["found"] == f"/{name} cannot be written: Read-only file system"
-    assert defaults == ["/output", "/logs"]
+    assert checks["output"]["status"] == "warn"  # nobody named it: another host has it
+    assert checks["output"]["found"] == "/output cannot be written: Read-only file system"
+    assert "logs" not in checks  # the output folder, which is checked once
+    assert defaults == ["/output"]
     assert checks["publish"]["found"].startswith(f"{tmp_path}/publish (will be made): ")
     assert checks["cache"]["found"].startswith(f"{tmp_path}/cache: ")
     code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--output", "/output")
@@ -94,6 +94,16 @@ def test_lines_where_there_is_no_terminal() -> None:
     result = CliRunner().invoke(app, ["doctor", "--triton", NOBODY, "--wait", "0.1"])
     assert any(line.startswith("ok    packages: numpy ") for line in result.stdout.splitlines())
     assert any(line.startswith("fail  triton: ") and " → " in line for line in result.stdout.splitlines())
+
+
+def test_a_failure_is_one_line_on_stderr(tmp_path: Path) -> None:
+    options = ("--triton", NOBODY, "--wait", "0.1", "--output", str(tmp_path))
+    for form in ((), ("--json",)):
+        result = CliRunner().invoke(app, ["doctor", *options, *form])
+        assert result.exit_code == 4
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("gpu-infer: error: doctor: 1 of ")
+        assert " checks failed, the first: triton: no Triton server ready within 0.1 s: " in line
 
 
 def test_the_first_failure_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from operator_helpers import write_nifti
 from typer.testing import CliRunner
 
 from gpu_infer import __version__, logs
@@ -64,6 +66,34 @@ def test_version() -> None:
     assert (result.exit_code, result.output) == (0, f"gpu-infer {__version__}\n")
 
 
+def test_version_is_an_option_too() -> None:
+    done = _gpu_infer("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"gpu-infer {__version__}\n", "")
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    words = {"COMP_WORDS": "gpu-infer run --outp", "COMP_CWORD": "2", "_GPU_INFER_COMPLETE": "complete_bash"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from gpu_infer.cli.main import main; sys.exit(main())"],
+        env={"PATH": "/usr/bin:/bin", **words},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["--output"], "")
+
+
+def test_a_run_writes_into_the_output_folder_alone(tmp_path: Path) -> None:
+    done = _gpu_infer("run", "-i", str(tmp_path / "none.nii"), "-o", str(tmp_path / "out"))
+    assert done.returncode == 3
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "out",
+        "out/gpu_infer.log",
+        "out/report.json",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -73,6 +103,7 @@ def test_version() -> None:
         (["no-such-command"], ["no-such-command", "gpu-infer --help"]),
         (["validate"], ["CONFIG"]),
         (["triton", "serve", "--http-port", "70000"], ["gpu-infer triton serve", "--http-port", "65535"]),
+        (["run", "-i", "none.nii", "-o", "none/out.nii.gz"], ["none/out.nii.gz", "expected a folder", "--output out"]),
         *(
             ([*command.split(), option, ""], [option, "empty", f"gpu-infer {command.split()[0]}"])
             for command, option in (
@@ -101,10 +132,25 @@ def test_usage_errors_are_one_line_and_end_with_2(arguments: list[str], words: l
 
 
 @pytest.mark.parametrize("arguments", [[], ["triton"]])
-def test_without_a_command_there_is_help(arguments: list[str]) -> None:
-    done = _gpu_infer("-h") if not arguments else _gpu_infer(*arguments)
+def test_without_a_command_there_is_help_and_a_line(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from gpu_infer.cli.main import main; sys.exit(main())", *arguments],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout.count("Usage") == 1
+    name = " ".join(["gpu-infer", *arguments])
+    assert done.stderr == f"gpu-infer: error: {name}: no command given ({name} --help lists the commands)\n"
+
+
+def test_help_is_no_error() -> None:
+    done = _gpu_infer("-h")
+    assert (done.returncode, done.stderr) == (0, "")
     assert "Usage" in done.stdout
-    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -259,7 +305,8 @@ def test_container_main_with_a_missing_config(tmp_path: Path) -> None:
 def test_sigterm_while_waiting_for_the_server(tmp_path: Path) -> None:
     """No server listens: the run waits, is told to stop, says so and leaves no output."""
     (tmp_path / "input").mkdir()
-    command = ["run", "--input", "input", "--output", "output", "--logs", "logs", "--publish", ""]
+    write_nifti(tmp_path / "input" / "case.nii", np.zeros((4, 4, 4), np.int16), np.eye(4))
+    command = ["run", "--input", "input", "--output", "output", "--logs", "logs", "--wait", "60"]
     with subprocess.Popen(
         [sys.executable, "-m", "gpu_infer", *command, "--triton", "127.0.0.1:9"],
         cwd=tmp_path,

@@ -26,7 +26,6 @@ FIELDS = {
     "--device": "device",
     "--require": "require",
     "--load": "load_model",
-    "--wait": "wait_s",
     "--deadline": "deadline_s",
     "--slab": "slab",
 }
@@ -93,7 +92,8 @@ def test_an_option_has_the_variable_that_its_help_names(command: str) -> None:
 
 
 def test_no_sentence_names_an_option_that_does_not_exist() -> None:
-    names = {option for command in COMMANDS.values() for option in _parameters(command)}
+    commands = (*COMMANDS.values(), typer.main.get_command(app))
+    names = {option for command in commands for option in _parameters(command)}
     assert set(OPTION.findall(PAGE)) <= names | {"--help"}
 
 
@@ -122,7 +122,11 @@ def test_defaults_of_run_are_those_of_the_settings() -> None:
         value = getattr(settings, field)
         expected = f"{value:g}" if isinstance(value, float) else words.get(value, value)
         assert _default("gpu-infer run", option) == expected, option
-    for option in ("--input", "--output", "--publish", "--logs"):
+    waits = f"{settings.connect_wait_s:g}, then {settings.ready_wait_s:g}"
+    assert _default("gpu-infer run", "--wait") == waits
+    assert _default("gpu-infer run", "--publish") == words[settings.publish]  # type: ignore[index]
+    assert (_default("gpu-infer run", "--logs"), settings.logs) == ("the output folder", settings.output)
+    for option in ("--input", "--output"):
         assert Path(_default("gpu-infer run", option)) == getattr(settings, option.strip("-"))
 
 

@@ -50,15 +50,20 @@ def test_stages_without_a_count_say_nothing(caplog: pytest.LogCaptureFixture) ->
 def test_bar_draws_windows_and_removes_finished_stages() -> None:
     drawn = rich_bar()
     drawn.console.file = io.StringIO()
-    tell = bar_progress(drawn)
+    now = 0.0
+    tell = bar_progress(drawn, lambda: now)
     tell(Progress("infer", 0, 7))
+    now = 9.0
+    screen = Console(file=io.StringIO(), width=100)
+    screen.print(drawn.get_renderable())
+    assert "left" not in screen.file.getvalue()  # type: ignore[attr-defined]
     tell(Progress("infer", 3, 7))
+    now = 99.0  # no window is finished meanwhile
     screen = Console(file=io.StringIO(), width=100)
     screen.print(drawn.get_renderable())
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "infer" in text
-    assert "3/7 windows" in text
-    assert "s left" in text
+    assert "3/7 windows  0.33/s  12 s left" in text
     tell(Progress("read", 0, 1))
     screen = Console(file=io.StringIO(), width=100)
     screen.print(drawn.get_renderable())

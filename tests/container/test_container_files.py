@@ -18,8 +18,8 @@ import yaml
 
 from gpu_infer import __version__
 from gpu_infer.backends.cpu.kernels.cache import KERNELS_VARIABLE
+from gpu_infer.cli.container import container_settings
 from gpu_infer.config.load import load_config
-from gpu_infer.settings import Settings
 from gpu_infer.triton.model.repository import model_in_repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +144,7 @@ def test_drivers_are_those_that_the_base_image_asks_for() -> None:
 
 def test_the_folders_of_the_image_are_the_defaults() -> None:
     (made,) = [item.text for item in _last("cpu").instructions if item.name == "RUN"]
-    defaults = Settings.from_environment({})
+    defaults = container_settings({})
     for folder in (defaults.input, defaults.output, defaults.logs, defaults.publish):
         assert str(folder) in shlex.split(made)
 

@@ -106,6 +106,21 @@ def test_kernels_of_an_image_need_no_compiler(
     assert backend.counters()["kernels_compiled"] == 0
 
 
+def test_compilation_is_a_notice_once(caplog: pytest.LogCaptureFixture) -> None:
+    def notices() -> list[str]:
+        return [record.getMessage() for record in caplog.records if getattr(record, "notice", False)]
+
+    with simulated_cupy(), caplog.at_level(logging.INFO, "gpu_infer"):
+        from gpu_infer.backends.gpu.compile.modules import Kernels
+
+        for modules in (("statistics", "masks"), ("statistics",)):  # the second object reads from the cache
+            kernels = Kernels("sim")
+            for module in modules:
+                kernels._load(module)
+            assert notices() == ["compiling CUDA kernels (once)"]
+    assert kernels.compiled == 0
+
+
 def test_one_kernel_too_few_needs_the_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

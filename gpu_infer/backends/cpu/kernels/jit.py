@@ -6,14 +6,19 @@ Kernels take arrays and tables as named tuples (`strided.Flat`, `strided.FlatTab
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
+from numba.core import event
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.kernels.cache import CACHE
+from gpu_infer.system.notices import NOTICE
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,3 +41,22 @@ kernel = compiled(parallel=True)
 
 helper = compiled()
 """A function that kernels call."""
+
+
+class _FirstCompilation(event.Listener):  # type: ignore[misc]
+    """Logs once per process that Numba compiles a kernel of this package; kernels from its cache start no event."""
+
+    def __init__(self) -> None:
+        self._logged = False
+
+    def on_start(self, event: Any) -> None:
+        module = event.data["dispatcher"].py_func.__module__
+        if not self._logged and module.startswith(__package__):
+            self._logged = True
+            log.info("compiling kernels%s", " (once)" if CACHE else "", extra=NOTICE)
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to do."""
+
+
+event.register("numba:compile", _FirstCompilation())

@@ -20,6 +20,7 @@ from gpu_infer.backends.gpu.compile.source import MODULES, compile_options, cubi
 from gpu_infer.backends.gpu.device.cupy_import import cupy
 from gpu_infer.errors import ConfigError
 from gpu_infer.system.cache import private_folder
+from gpu_infer.system.notices import NOTICE
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,8 @@ class Kernels:
         folders = (_image_folder(), _own_folder())
         cubin = next((data for folder in folders if folder is not None and (data := _read(folder / name))), None)
         if cubin is None:
+            if self.compiled == 0:
+                log.info("compiling CUDA kernels%s", "" if folders[1] is None else " (once)", extra=NOTICE)
             log.info("compiling %s.cu for sm_%s", module, self.architecture)
             cubin = compile_cubin(module, self.architecture)
             self.compiled += 1

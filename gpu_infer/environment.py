@@ -1,0 +1,50 @@
+"""Values of single environment variables: whether one is set, the debugger's port, the number of threads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gpu_infer.errors import ConfigError
+
+DEFAULT_DEBUG_PORT = 5678
+
+DEFAULT_DEBUG_HOST = "127.0.0.1"
+"""Anybody who reaches a debugger's port can run code as this user, so only this machine can by default."""
+
+DEBUG_VARIABLES = {"debug_port": "DEBUG_VSCODE_PORT", "debug_host": "DEBUG_VSCODE_HOST"}
+"""Environment variables of the debugger, by field of `Settings`."""
+
+
+def environment_value(environ: Mapping[str, str], name: str) -> str | None:
+    """The value without blanks at its ends; None if the variable is unset or empty."""
+    return environ.get(name, "").strip() or None
+
+
+def check_threads(environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for a number of threads that Numba refuses when it is imported."""
+    text = environment_value(environ, "NUMBA_NUM_THREADS")
+    if text is not None and not re.fullmatch("0*[1-9][0-9]{0,4}", text):
+        raise ConfigError(
+            f"NUMBA_NUM_THREADS: found {text!r}, expected a whole number from 1 to 99999",
+            remedy="leave it unset to use every CPU",
+        )
+
+
+def debug_port(environ: Mapping[str, str]) -> int | None:
+    """The port on which to wait for a debugger, None: do not wait. Raises ConfigError."""
+    switch = (environment_value(environ, "DEBUG_VSCODE") or "false").lower()
+    if switch in ("0", "false", "no", "off"):
+        return None
+    if switch not in ("1", "true", "yes", "on"):  # the port runs code, so no other word opens it
+        raise ConfigError(
+            f"DEBUG_VSCODE: found {environ['DEBUG_VSCODE']!r}, expected TRUE, 1, FALSE or 0",
+            remedy="leave it unset to run without a debugger",
+        )
+    text = environment_value(environ, "DEBUG_VSCODE_PORT") or str(DEFAULT_DEBUG_PORT)
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise ConfigError(
+            f"DEBUG_VSCODE_PORT: found {text!r}, expected a port number",
+            remedy=f"the usual one is {DEFAULT_DEBUG_PORT}",
+        )
+    return int(text)
