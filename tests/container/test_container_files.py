@@ -234,7 +234,7 @@ def test_variables_of_compose_are_those_of_the_page() -> None:
 
 # -- every file that starts a stock Triton --------------------------------------------------------------------------
 def _starts() -> dict[str, str]:
-    """The arguments of tritonserver in each file or command of a page that starts it; test_run_operator has the script's."""
+    """Arguments of tritonserver, by file or command of a page. test_run_operator checks those of the start script."""
     starts = {}
     for path in [*ROOT.glob("*.yaml"), *(ROOT / "deploy").rglob("*.yaml")]:
         for number, listed in enumerate(re.findall(r"- tritonserver\n((?: +- --.*\n)+)", path.read_text())):
