@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_cases import change_bytes, run_cases, workplace
+from case_runner import change_bytes, run_cases, workplace
 
 from gpu_infer import logs
 from gpu_infer.config.load import load_config

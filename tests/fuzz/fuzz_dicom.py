@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from case_runner import change_bytes, run_cases, workplace
 from dicom_series import write_slice
-from fuzz_cases import change_bytes, run_cases, workplace
 
 from gpu_infer.volume.read import read_volume
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from fuzz_cases import change_bytes, run_cases, workplace
+from case_runner import change_bytes, run_cases, workplace
 
 from gpu_infer.volume.read import read_volume
 

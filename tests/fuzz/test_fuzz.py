@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fuzz_cases as cases
+import case_runner as cases
 import pytest
 import run as runner
 
@@ -52,7 +52,7 @@ def test_a_process_that_dies_or_hangs_is_reported(
 ) -> None:
     (tmp_path / "fuzz_dies.py").write_text("import os\ndef main(seconds, seed):\n    os.abort()\n")
     (tmp_path / "fuzz_hangs.py").write_text(
-        "import fuzz_cases as cases, time\n"
+        "import case_runner as cases, time\n"
         "cases.LONGEST_S = 0.2\n"
         "def main(seconds, seed):\n"
         "    return cases.run_cases(lambda rng, folder: lambda: time.sleep(30), 1, seed, cases.workplace('hangs'))\n"
@@ -68,6 +68,10 @@ def test_a_process_that_dies_or_hangs_is_reported(
     assert "dies: signal 6" in out
     assert f"hangs: exit 1, seed 3, input in {tmp_path}/work/hangs" in out
     assert "Timeout" in out
+
+
+def test_make_fuzz_runs_every_fuzzer_and_nothing_else() -> None:
+    assert runner.kinds() == ["configurations", "dicom", "gzip", "headers", "server"]
 
 
 def test_configurations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
