@@ -75,14 +75,14 @@ def _check_model(settings: Settings, config: Config | None, server: Server, *, f
         )
     except GpuInferError as error:
         return [_failure("model", error)]
-    found = (
+    description = (
         f"{model.name} version {model.version}: {model.input.datatype} {_dims(model.input.dims)} → "
         f"{_dims(model.output.dims)}, batch up to {model.max_batch}"
     )
     roi = settings.roi_size or (inferer.roi_size if inferer else None)
     if -1 in model.input.dims[-3:] and roi is None:
-        return [Check("model", "warn", found, "the model leaves its window open: set roi_size, or give --roi")]
-    checks = [Check("model", "ok", found)]
+        return [Check("model", "warn", description, "the model leaves its window open: set roi_size, or give --roi")]
+    checks = [Check("model", "ok", description)]
     return [*checks, _check_fit(settings, config, model)] if fit and config is not None else checks
 
 
@@ -108,12 +108,12 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     except GpuInferError as error:
         return _failure("fit", error)
     windows = f"{plan.grid.distinct_count} windows over {format_shape(plan.grid.shape)}"
-    found = f"{windows}, peak {plan.memory.host_peak / 2**20:.1f} MiB"
+    description = f"{windows}, peak {plan.memory.host_peak / 2**20:.1f} MiB"
     if plan.memory.placement.gpu:
-        found += f", {plan.memory.device_peak / 2**20:.1f} MiB of the GPU"
+        description += f", {plan.memory.device_peak / 2**20:.1f} MiB of the GPU"
     if plan.fallbacks:
-        return Check("fit", "warn", f"{found}; {'; '.join(plan.fallbacks)}", "give the run more memory")
-    return Check("fit", "ok", found)
+        return Check("fit", "warn", f"{description}; {'; '.join(plan.fallbacks)}", "give the run more memory")
+    return Check("fit", "ok", description)
 
 
 def _check_data(settings: Settings, server: Server) -> Check:
@@ -127,7 +127,7 @@ def _check_data(settings: Settings, server: Server) -> Check:
         skipped = "".join(f"; not {choice}: {reason}" for choice, reason in transport.skipped)
         card = transport.card()
         device = backend.name if card is None else f"{backend.name} ({card})"
-        found = f"{transport.data} on the {device}{skipped}"
+        description = f"{transport.data} on the {device}{skipped}"
         slow = transport.data == "inline" and settings.data != "inline"
     except GpuInferError as error:
         return _failure("voxels", error)
@@ -135,10 +135,10 @@ def _check_data(settings: Settings, server: Server) -> Check:
         return Check(
             "voxels",
             "warn",
-            found,
+            description,
             "run on the server's host, with its /dev/shm (--ipc=host for both containers)",
         )
-    return Check("voxels", "ok", found)
+    return Check("voxels", "ok", description)
 
 
 def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
@@ -148,21 +148,21 @@ def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
 
     client = server.client() if server is not None else None
     try:
-        found = find_leftovers(client)
+        leftovers = find_leftovers(client)
         foreign = foreign_segments()
-        if not found and not foreign:
+        if not leftovers and not foreign:
             return [Check("leftovers", "ok", "none")]
-        if not found:
+        if not leftovers:
             listed = ", ".join(map(str, foreign))
             return [Check("leftovers", "ok", f"none of this user; of others, whose runs may live: {listed}")]
-        listed = ", ".join(str(item) for item in found)
+        listed = ", ".join(str(item) for item in leftovers)
         if not clean:
             return [Check("leftovers", "warn", listed, "gpu-infer doctor --clean removes them")]
         if client is None:
             # Their regions may still be registered; without the files nothing could find them any more.
             remedy = "start the server, or name it with --triton (local if the run did), and --clean again"
             return [Check("leftovers", "warn", f"not removed, no server to ask about them: {listed}", remedy)]
-        return clean_leftovers(found, client)
+        return clean_leftovers(leftovers, client)
     except GpuInferError as error:
         return [_failure("leftovers", error)]
     except OSError as error:

@@ -57,7 +57,7 @@ def test_a_process_that_dies_or_hangs_is_reported(
         "def main(seconds, seed):\n"
         "    return cases.run_cases(lambda rng, folder: lambda: time.sleep(30), 1, seed, cases.workplace('hangs'))\n"
     )
-    monkeypatch.setenv("FUZZ_FOLDER", str(tmp_path / "work"))
+    monkeypatch.setenv("FUZZ_FOLDER", str(tmp_path / "cases"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(runner, "HERE", tmp_path)
     monkeypatch.setattr(runner, "PATHS", [str(tmp_path), str(Path(cases.__file__).parent)])
@@ -66,7 +66,7 @@ def test_a_process_that_dies_or_hangs_is_reported(
     assert not runner.run("hangs", 1, 3)
     out = capsys.readouterr().out
     assert "dies: signal 6" in out
-    assert f"hangs: exit 1, seed 3, input in {tmp_path}/work/hangs" in out
+    assert f"hangs: exit 1, seed 3, input in {tmp_path}/cases/hangs" in out
     assert "Timeout" in out
 
 
