@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_series import write_series, write_slice
+from operator_helpers import write_nifti
 from peers_ours import prepared
 
 from gpu_infer.config.inferer import InfererArguments
@@ -16,9 +17,12 @@ from gpu_infer.config.load import load_config
 from gpu_infer.errors import InputError
 from gpu_infer.inferers.modes import window_mode
 from gpu_infer.settings import Settings
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.registry import TRANSFORMS
 from gpu_infer.volume.input_files import choose_input
 from gpu_infer.volume.read import read_volume
+from gpu_infer.writers.metaimage import write_pair
+from gpu_infer.writers.publish import publish
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "from-monai-deploy.md").read_text(encoding="utf-8")
@@ -106,10 +110,12 @@ def test_two_series_in_a_folder_are_refused(tmp_path: Path) -> None:
         read_volume(tmp_path)
 
 
-def test_keys_of_the_published_settings() -> None:
+def test_keys_of_the_published_settings(tmp_path: Path) -> None:
     """Those of PublisherOperator's config.meta."""
-    from gpu_infer.writers.publish import _meta
-
-    meta = _meta("scan.mhd", ["scan.out.mhd"], "spleen_ct", "v2")
-    assert set(meta) == {"data", "name", "settings"}
-    assert [set(entry) for entry in meta["data"]] == [{"file", "order"}] * 2
+    volume = read_volume(write_nifti(tmp_path / "scan.nii.gz", np.zeros((4, 3, 2), np.int16), np.eye(4)))
+    mask, _ = write_pair(np.zeros((4, 3, 2), np.uint8), volume.geometry, tmp_path, "scan")
+    folder, settings = tmp_path / "publish", resource_folder("config") / "config_render.json"
+    publish(volume, mask, "spleen_ct", folder, settings, dialect="v2")
+    meta = json.loads((folder / "config.meta").read_text(encoding="utf-8"))
+    assert meta.keys() == {"data", "name", "settings"}
+    assert [entry.keys() for entry in meta["data"]] == [{"file", "order"}] * 2
