@@ -11,7 +11,9 @@ import pytest
 from dicom_series import write_series, write_slice
 from operator_helpers import write_nifti
 from peers_ours import prepared
+from typer.testing import CliRunner
 
+from gpu_infer.cli.main import app
 from gpu_infer.config.inferer import InfererArguments
 from gpu_infer.config.load import load_config
 from gpu_infer.errors import InputError
@@ -74,6 +76,22 @@ def test_the_example_is_the_chain_of_the_page() -> None:
     order = [name for cells in _rows("The spleen application") for name in _code(cells[1]) if name in TRANSFORMS]
     assert order == chain
     assert load_config(EXAMPLE, {}).pre[2].args.target_resolution == (1.5, 1.5, 2.9)
+
+
+def test_validate_needs_the_client_side_folder_alone(tmp_path: Path) -> None:
+    """A folder as models_client_side of the App SDK's example: no network, no version, a platform for TorchScript."""
+    scan = write_nifti(tmp_path / "scan.nii.gz", np.zeros((256, 256, 60), np.int16), np.diag([0.8, 0.8, 5.0, 1.0]))
+    model = tmp_path / "models_client_side" / "spleen_ct"
+    model.mkdir(parents=True)
+    (model / "config.pbtxt").write_text(
+        'platform: "pytorch_libtorch"\nmax_batch_size: 16\ndefault_model_filename: "network.ts"\n'
+        'input [{ name: "INPUT_0" data_type: TYPE_FP32 dims: [ 1, 96, 96, 96 ] }]\n'
+        'output [{ name: "OUTPUT_0" data_type: TYPE_FP32 dims: [ 2, 96, 96, 96 ] }]\n'
+    )
+    result = CliRunner().invoke(app, ["validate", str(EXAMPLE), "--input", str(scan), "--models", str(model.parent)])
+    assert result.exit_code == 0, result.output
+    # per axis of 137 voxels 1 + ceil((137 - 96) / 38) windows, of 103 voxels 1 + ceil(7 / 38)
+    assert "18 windows of 96×96×96 over 137×137×103, mode monai, batch 4" in result.output
 
 
 def test_defaults_of_the_inferer_are_as_there() -> None:
