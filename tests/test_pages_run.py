@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicom_series import SPACING, STEP, hounsfield, write_series
 from operator_helpers import write_nifti
 from page_blocks import ROOT, marked_blocks, run_blocks
 
 EXAMPLES = ROOT / "examples" / "README.md"
 FROM_CLARA = ROOT / "docs" / "from-clara.md"
+FROM_MONAI_DEPLOY = ROOT / "docs" / "from-monai-deploy.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 
 
@@ -28,6 +30,7 @@ def test_every_page_with_marked_commands_is_run_here() -> None:
     assert {page for page in pages if "```sh test" in page.read_text(encoding="utf-8")} == {
         EXAMPLES,
         FROM_CLARA,
+        FROM_MONAI_DEPLOY,
         QUICK_START,
     }
 
@@ -54,3 +57,27 @@ def test_quick_start(tmp_path: Path) -> None:
         assert labels.GetSize() == voxels.shape
         assert set(np.unique(sitk.GetArrayFromImage(labels))) <= {0, 1}
     assert (tmp_path / "out" / "preview.png").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_leftovers")
+def test_from_monai_deploy(tmp_path: Path) -> None:
+    """The demonstration network takes the part of the reader's model of the spleen."""
+    write_series(tmp_path / "series", range(12))
+    version = tmp_path / "model_repository" / "spleen_ct" / "1"
+    version.mkdir(parents=True)
+    for name in ("model.py", "lung_ct_demo.onnx"):
+        (version / name).symlink_to(ROOT / "models/segmentation_ct_lung_v1/1" / name)
+    (version.parent / "config.pbtxt").write_text(
+        'backend: "python"\nmax_batch_size: 16\n'
+        'input [{ name: "NV_MODEL_INPUT" data_type: TYPE_FP32 dims: [ 1, 96, 96, 96 ] }]\n'
+        'output [{ name: "NV_MODEL_OUTPUT" data_type: TYPE_FP32 dims: [ 2, 96, 96, 96 ] }]\n'
+        "instance_group [{ kind: KIND_CPU count: 1 }]\n"
+        'parameters { key: "file" value { string_value: "lung_ct_demo.onnx" } }\n'
+    )
+    done = run_blocks(FROM_MONAI_DEPLOY, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "windows of 96×96×96 over 3×2×10, mode monai" in done.stdout
+    labels = sitk.ReadImage(str(tmp_path / "out" / "series.mhd"))
+    assert labels.GetSize() == hounsfield(range(12)).shape[1:]
+    np.testing.assert_allclose(labels.GetSpacing(), [*SPACING[::-1], STEP])

@@ -22,10 +22,14 @@ from gpu_infer.config.load import load_config
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SPLEEN = EXAMPLES / "my_custom_app" / "config" / "config_inference.json"
 OWN = EXAMPLES / "own_transform" / "config_inference.json"
+MONAI_DEPLOY = EXAMPLES / "from_monai_deploy" / "config" / "config_inference.json"
 PROGRAM = Path(sys.executable).parent / "gpu-infer"
 
-RANGES = {SPLEEN: (-57.0, 164.0), OWN: (-160.0, 240.0)}
+RANGES = {SPLEEN: (-57.0, 164.0), OWN: (-160.0, 240.0), MONAI_DEPLOY: (-57.0, 164.0)}
 """Intensities that become 0 and 1: those of the spleen, and 40 ± 400 / 2."""
+
+SPACING_MM = {SPLEEN: (1.0, 1.0, 1.0), OWN: (1.0, 1.0, 1.0), MONAI_DEPLOY: (1.5, 1.5, 2.9)}
+"""Spacing that the model expects: a volume with it is not resampled."""
 
 
 def gpu_infer(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -49,7 +53,7 @@ def test_every_configuration_of_the_examples_is_in_this_test() -> None:
     assert set(EXAMPLES.rglob("config_inference.json")) == RANGES.keys()
 
 
-@pytest.mark.parametrize("path", RANGES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", RANGES, ids=lambda path: str(path.relative_to(EXAMPLES).parts[0]))
 def test_validate_accepts_a_configuration(path: Path) -> None:
     done = gpu_infer("validate", path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -72,10 +76,10 @@ def test_values_of_the_own_transform(monkeypatch: pytest.MonkeyPatch, volume: ND
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RANGES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", RANGES, ids=lambda path: str(path.relative_to(EXAMPLES).parts[0]))
 def test_labels_of_a_run(path: Path, tmp_path: Path, triton_server: Any, volume: NDArray[np.int16]) -> None:
     """The toy model's scores are (0.5, x), so label 1 is where the prepared image exceeds 0.5."""
-    case = write_nifti(tmp_path / "case.nii.gz", volume, np.eye(4))
+    case = write_nifti(tmp_path / "case.nii.gz", volume, np.diag([*SPACING_MM[path], 1.0]))
     out = tmp_path / "out"
     options = ["--config", path, "--model", "threshold_half", "--roi", "16,16,16", "--triton", triton_server.grpc]
     done = gpu_infer(
