@@ -56,6 +56,12 @@ def failure_reason(log: Path, start: int = 0) -> str:
     return one_line(other or " | ".join(lines[-_LAST_LINES:]) or "its log is empty")
 
 
+def without_version(models: Path) -> list[Path]:
+    """Folders of the models in a repository that have no version folder, which Triton does not explain in its log."""
+    folders = sorted(path for path in models.iterdir() if (path / "config.pbtxt").is_file())
+    return [path for path in folders if not any(v.name.isdecimal() and v.is_dir() for v in path.iterdir())]
+
+
 def _text(log: Path, start: int) -> str:
     with log.open("rb") as stream:
         stream.seek(start)

@@ -21,7 +21,7 @@ from gpu_infer.triton.local import supervisor
 from gpu_infer.triton.local.follow import OnLine
 from gpu_infer.triton.local.install import install, installed
 from gpu_infer.triton.local.ports import ADDRESS, choose_ports
-from gpu_infer.triton.local.ready import failure_reason, is_ready, port_was_taken
+from gpu_infer.triton.local.ready import failure_reason, is_ready, port_was_taken, without_version
 from gpu_infer.triton.local.segments import remove_leftovers, warn_when_small
 from gpu_infer.triton.local.server_command import check_repository, server_options
 from gpu_infer.triton.shm.naming import SHM_FOLDER
@@ -185,6 +185,9 @@ class LocalServer:
         remedy = f"its log is {self.keep_log()}"
         if "shared memory pool" in reason:
             remedy = f"{SMALL_POOL}; {remedy}"
+        if folders := [folder for models in self.models for folder in without_version(models)]:
+            reason = f"model {folders[0].name!r} has no version folder"
+            remedy = f"put its file into {folders[0] / '1'}; {remedy}"
         raise ServerError(f"the local Triton gave up: {reason}", remedy=remedy)
 
     def _drop_log(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpu_infer.triton.local.ready import failure_reason, port_was_taken
+from gpu_infer.triton.local.ready import failure_reason, port_was_taken, without_version
 
 
 def test_reasons_come_from_the_log(tmp_path: Path) -> None:
@@ -46,3 +46,13 @@ def test_many_reasons_are_one_line(tmp_path: Path) -> None:
     assert len(reason) < 1000
     log.write_text("x" * 5000)
     assert len(failure_reason(log)) == 400
+
+
+def test_models_without_a_version_folder(tmp_path: Path) -> None:
+    for name, version in (("b", "1"), ("a", None), ("c", "one"), ("d", "12")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.pbtxt").write_text("")
+        if version:
+            (tmp_path / name / version).mkdir()
+    (tmp_path / "no_model").mkdir()
+    assert without_version(tmp_path) == [tmp_path / "a", tmp_path / "c"]

@@ -211,6 +211,19 @@ def test_a_model_that_fails_to_load_is_named(repository: Path) -> None:
     server.log_file.unlink()
 
 
+def test_a_model_without_a_version_folder_is_named(tmp_path: Path) -> None:
+    """Triton itself says no more than "failed to load all models"."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.pbtxt").write_text('backend: "python"\nmax_batch_size: 1\n')
+    server = LocalServer(tmp_path)
+    with pytest.raises(
+        ServerError, match=rf"model 'empty' has no version folder \(put its file into {tmp_path}/empty/1"
+    ):
+        server.start()
+    assert server.log_file is not None
+    server.log_file.unlink()
+
+
 def test_a_broken_configuration_is_named(repository: Path, tmp_path: Path) -> None:
     (repository / "threshold_half" / "config.pbtxt").write_text("max_batch_size: many\n")
     with pytest.raises(ServerError, match="threshold_half"):
