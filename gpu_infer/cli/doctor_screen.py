@@ -15,7 +15,6 @@ WIDTH = 100
 """Columns at most; longer lines are hard to read."""
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-_INDENT = 6  # columns of a remedy: those of a status and two blanks
 
 
 def show(checks: Sequence[Check], not_named: Sequence[str]) -> None:
@@ -33,12 +32,10 @@ def _parts(checks: Sequence[Check], not_named: Sequence[str]) -> list[Renderable
 
     parts: list[RenderableType] = [_table(checks)]
     if not_named:
-        parts.append(Text(f"not checked: the folders of {' and '.join(not_named)}, which are not given", style="dim"))
+        parts.append(Text(f"not checked, because not given: {', '.join(not_named)}", style="dim"))
     faults = sorted((c for c in checks if c.status != "ok"), key=lambda c: c.status != "fail")
     if faults:
-        parts.append(Text(""))
-    for check in faults:
-        parts += _fault(check)
+        parts += [Text(""), _faults(faults)]
     if all(check.status != "fail" for check in checks):
         parts.append(Text("no failure found", style="bold"))
     return parts
@@ -62,16 +59,19 @@ def _table(checks: Sequence[Check]) -> RenderableType:
     return table
 
 
-def _fault(check: Check) -> list[RenderableType]:
-    from rich.padding import Padding
+def _faults(checks: Sequence[Check]) -> RenderableType:
+    """The text of each fault, and below it the remedy."""
+    from rich.table import Table
     from rich.text import Text
 
-    head = _status(check)
-    head.pad_right(_INDENT - len(check.status))
-    parts: list[RenderableType] = [head.append(f"{check.name}: {check.found}", style="default")]
-    if check.remedy:
-        parts.append(Padding(Text(f"→ {check.remedy}"), (0, 0, 0, _INDENT)))
-    return parts
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        table.add_row(_status(check), Text(f"{check.name}: {check.found}"))
+        if check.remedy:
+            table.add_row("", Text(f"→ {check.remedy}"))
+    return table
 
 
 def _status(check: Check) -> Text:

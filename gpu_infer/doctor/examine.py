@@ -57,8 +57,9 @@ def _check_folders(settings: Settings, folders: Sequence[str], *, clean: bool) -
     for name, path in (("output", settings.output), ("publish", settings.publish), ("logs", settings.logs)):
         if path is None:
             continue
-        if name in folders and not (name == "logs" and path == settings.output and "output" in folders):
+        is_checked = name in folders and not (name == "logs" and path == settings.output and "output" in folders)
+        if is_checked:
             checks.append(check_writable(name, path))
-        if name != "logs":
+        if name != "logs" and not (is_checked and checks[-1].status == "fail"):
             checks += check_unfinished(name, path, clean=clean)
     return checks

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def check_writable(name: str, folder: Path) -> Check:
     """Check a folder by a temporary file in it, or in the nearest parent that exists."""
-    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
+        existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=existing):
             free = shutil.disk_usage(existing).free / 2**30
     except OSError as error:

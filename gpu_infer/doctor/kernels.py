@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from gpu_infer.backends.base.backend import Backend
@@ -34,7 +35,7 @@ def _check_numba() -> Check:
     folder = Path(windows.copy_box.stats.cache_path)  # type: ignore[attr-defined]
     count = count_compiled(folder, Path(windows.__file__).parent)
     if count == 0:
-        return Check(NAME, "ok", "not compiled yet: the first run compiles those that it needs, once")
+        return Check(NAME, "ok", "not compiled yet: the first run compiles those that it needs, once (about 10 s)")
     return Check(NAME, "ok", f"{count} compiled; a run compiles others that it needs, once")
 
 
@@ -44,10 +45,9 @@ def count_compiled(folder: Path, sources: Path) -> int:
     An index, `windows.copy_box-15.py311.nbi`, that is older than its module is out of date.
     """
     count = 0
-    for index in folder.glob("*.nbi"):
-        source = sources / f"{index.name.partition('.')[0]}.py"
-        try:
-            count += index.stat().st_mtime >= source.stat().st_mtime
-        except FileNotFoundError:
-            continue
+    with suppress(OSError):  # the folder does not exist yet, or a run replaces a file
+        for index in folder.iterdir():
+            source = sources / f"{index.name.partition('.')[0]}.py"
+            if index.suffix == ".nbi" and source.exists():
+                count += index.stat().st_mtime >= source.stat().st_mtime
     return count

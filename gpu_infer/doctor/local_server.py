@@ -55,6 +55,11 @@ def check_repository(repository: Path, model: str | None) -> Check:
                 remedy=f"correct inferer.args.model_name (--model), or give another repository with --models"
                 f"{nearest(model, folders)}",
             )
+        if model is not None and not any(_is_version(entry) for entry in (repository / model).iterdir()):
+            raise ModelError(
+                f"{repository / model} has no folder of a version",
+                remedy=f"put the model's files into {repository / model / '1'}",
+            )
     except GpuInferError as error:
         return failure(name, error)
     except OSError as error:
@@ -63,6 +68,10 @@ def check_repository(repository: Path, model: str | None) -> Check:
         )
         return failure(name, unreadable)
     return Check(name, "ok", f"{len(folders)} in {repository}: {_listed(folders)}", details=folders)
+
+
+def _is_version(path: Path) -> bool:
+    return path.name.isdecimal() and path.is_dir()
 
 
 def _listed(names: list[str]) -> str:

@@ -55,20 +55,22 @@ def _describe(entry: ModelEntry) -> str:
 
 def check_model(
     settings: Settings, config: Config | None, server: Server, entries: list[ModelEntry]
-) -> tuple[ModelInfo | None, Check]:
+) -> tuple[ModelInfo | None, list[Check]]:
     """The configured model as the server describes it, None if a run could not use it, and the check of it.
+
+    Without a valid configuration and without --model, no model is known, and nothing is checked.
 
     entries  the server's index, for names similar to one that it does not have
     """
     name = configured_model(settings, config)
     if name is None:
         if config is None:
-            return None, Check("model", "warn", "not known without a valid configuration", "correct the configuration")
+            return None, []
         missing = ConfigError(
             f"{config.path}: inferer.args.model_name is missing",
             remedy=f"set it, or give --model with one of: {_names(entries)}",
         )
-        return None, failure("model", missing)
+        return None, [failure("model", missing)]
     inferer = config.inferer if config is not None else None
     try:
         model = server.model(
@@ -81,7 +83,7 @@ def check_model(
             load=settings.load_model,
         )
     except GpuInferError as error:
-        return None, failure("model", _with_similar(error, name, entries))
+        return None, [failure("model", _with_similar(error, name, entries))]
     description = (
         f"{model.name} version {model.version}: {model.input.datatype} {_dims(model.input.dims)} → "
         f"{_dims(model.output.dims)}, batch up to {model.max_batch}"
@@ -89,10 +91,12 @@ def check_model(
     roi = settings.roi_size or (inferer.roi_size if inferer else None)
     is_scan = inferer is None or inferer.kind == "scan"
     if is_scan and -1 in model.input.dims[-3:] and roi is None:
-        return None, Check(
-            "model", "warn", description, "the model leaves its window open: set roi_size, or give --roi"
+        undecided = ConfigError(
+            f"{description}: the model takes windows of any size, and none is given",
+            remedy="set inferer.args.roi_size, or give --roi X,Y,Z",
         )
-    return model, Check("model", "ok", description)
+        return None, [failure("model", undecided)]
+    return model, [Check("model", "ok", description)]
 
 
 def _with_similar(error: GpuInferError, name: str, entries: list[ModelEntry]) -> GpuInferError:

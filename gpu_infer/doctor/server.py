@@ -68,9 +68,9 @@ def _check_run(
 ) -> list[Check]:
     """What a run asks of a server that answers."""
     entries, index = check_index(server, configured_model(settings, config))
-    model, model_check = check_model(settings, config, server, entries)
+    model, model_checks = check_model(settings, config, server, entries)
     data, transports = check_transports(settings, server, backend)
-    checks = [index, model_check, *transports]
+    checks = [index, *model_checks, *transports]
     if inputs is not None and model is not None:
         checks.append(check_plan(inputs, model, backend, data))
     return checks
