@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from gpu_infer.doctor.driver import check_driver_library
 from gpu_infer.errors import ConfigError, GpuInferError, ModelError, ResourceError
 
 _NAMED = 8
+_ENSEMBLE = re.compile(rb"ensemble_scheduling|platform\s*:\s*\"ensemble\"")
+"""In the config.pbtxt of a model that consists of others, whose folders of versions are empty."""
 
 
 def check_runtime() -> tuple[bool, list[Check]]:
@@ -55,11 +58,8 @@ def check_repository(repository: Path, model: str | None) -> Check:
                 remedy=f"correct inferer.args.model_name (--model), or give another repository with --models"
                 f"{nearest(model, folders)}",
             )
-        if model is not None and not any(_is_version(entry) for entry in (repository / model).iterdir()):
-            raise ModelError(
-                f"{repository / model} has no folder of a version",
-                remedy=f"put the model's files into {repository / model / '1'}",
-            )
+        if model is not None:
+            _check_files(repository / model)
     except GpuInferError as error:
         return failure(name, error)
     except OSError as error:
@@ -70,8 +70,17 @@ def check_repository(repository: Path, model: str | None) -> Check:
     return Check(name, "ok", f"{len(folders)} in {repository}: {_listed(folders)}", details=folders)
 
 
-def _is_version(path: Path) -> bool:
-    return path.name.isdecimal() and path.is_dir()
+def _check_files(folder: Path) -> None:
+    """Raise ModelError for a model without a file, for which a server may wait until its time is over."""
+    versions = [entry for entry in folder.iterdir() if entry.name.isdecimal() and entry.is_dir()]
+    if not versions:
+        raise ModelError(f"{folder} has no folder of a version", remedy=f"put the model's files into {folder / '1'}")
+    has_file = any(entry.exists() for version in versions for entry in version.iterdir())
+    if not has_file and not _ENSEMBLE.search((folder / "config.pbtxt").read_bytes()):
+        raise ModelError(
+            f"{folder} has no file in {', '.join(sorted(version.name for version in versions))}",
+            remedy="put the model's files there, and the files to which links lead",
+        )
 
 
 def _listed(names: list[str]) -> str:

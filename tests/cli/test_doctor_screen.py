@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from rich.console import Console
@@ -117,3 +125,25 @@ def test_a_narrow_terminal_folds_long_words(monkeypatch: pytest.MonkeyPatch) -> 
     lines = screen(monkeypatch, [Check("cache", "ok", path, group="machine")], width=60)
     assert max(map(len, lines)) <= 60
     assert "".join(line.split()[-1] for line in lines[:-1]) == path
+
+
+def test_a_terminal_gets_the_screen_and_a_short_last_line() -> None:
+    """stdout and stderr are one terminal of 100 columns, as for a person; the remedy is shown once."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    command = [sys.executable, "-m", "gpu_infer", "doctor", "--triton", "127.0.0.1:9", "--wait", "0.1"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment | {"TERM": "dumb"})
+    os.close(theirs)
+    output = b""
+    with suppress(OSError):  # the end of a terminal is EIO
+        while chunk := os.read(ours, 65536):
+            output += chunk
+    os.close(ours)
+    assert process.wait(60) == 4
+    lines = [line.rstrip() for line in output.decode().splitlines()]
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("install  ok    gpu_infer")
+    assert lines[-1].startswith("gpu-infer: error: doctor: 1 of ")
+    assert lines[-1].endswith(" checks failed, the first: triton")
+    assert output.decode().count("--triton local needs no") == 1
