@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from gpu_infer.doctor.check import Check
 
 Clean = Annotated[bool, typer.Option("--clean", help="Remove the shared memory and hidden files of killed runs.")]
-_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(
@@ -47,31 +47,39 @@ def doctor(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check installation, folders, shared memory, GPU and server, and suggest a remedy for each fault."""
+    """Check everything that a run with the same options needs, and suggest a remedy for each fault."""
     from gpu_infer import logs as logging_setup
-    from gpu_infer.cli.console import as_json, say
+    from gpu_infer.cli.console import as_json, say, stdout
+    from gpu_infer.cli.doctor_screen import show
     from gpu_infer.doctor.check import exit_code
     from gpu_infer.doctor.examine import examine
 
-    logging_setup.configure(None, debug=debug)
-    checks = examine(settings_of(context), _named_folders(context.params), clean=clean)
-    checks = [replace(c, found=_line(c.found), remedy=c.remedy and _line(c.remedy)) for c in checks]
+    # The checks report what a run would log.
+    logging_setup.configure(None, debug=debug, console=logging.NOTSET if debug else logging.ERROR)
+    named = _named_folders(context.params)
+    checks = [_printable(check) for check in examine(settings_of(context), named, clean=clean)]
     if json:
         say(as_json([asdict(check) for check in checks]))
+    elif stdout().is_terminal:
+        show(checks, not_named=[f"--{name}" for name in ("input", "output") if name not in named])
     else:
-        _table(checks)
+        say(*(f"{c.status:<5} {c.name}: {c.found}" + (f" → {c.remedy}" if c.remedy else "") for c in checks))
     code = exit_code(checks)
     if code:
-        write(sys.stderr, f"gpu-infer: error: doctor: {_failures(checks)}\n")
+        on_screen = not json and stdout().is_terminal and sys.stderr.isatty()  # with the remedies
+        write(sys.stderr, f"gpu-infer: error: doctor: {_failures(checks, short=on_screen)}\n")
         raise typer.Exit(code)
 
 
-def _failures(checks: list[Check]) -> str:
-    """The first failure, and how many there are, in one line."""
+def _failures(checks: list[Check], *, short: bool) -> str:
+    """How many checks failed, and the first one in one line, with its remedy unless `short`."""
     failures = [check for check in checks if check.status == "fail"]
+    count = f"{len(failures)} of {len(checks)} checks failed"
     first = failures[0]
+    if short:
+        return f"{count}, the first: {first.name}"
     remedy = f" ({first.remedy})" if first.remedy else ""
-    return f"{len(failures)} of {len(checks)} checks failed, the first: {first.name}: {first.found}{remedy}"
+    return f"{count}, the first: {first.name}: {first.found}{remedy}"
 
 
 def _named_folders(options: Mapping[str, Any]) -> list[str]:
@@ -81,25 +89,21 @@ def _named_folders(options: Mapping[str, Any]) -> list[str]:
     return [name for name, variable in FOLDER_VARIABLES.items() if options[name] or os.environ.get(variable)]
 
 
+def _printable(check: Check) -> Check:
+    """The check without characters that change the terminal, and without values of `{VAR}`."""
+    details = None if check.details is None else _redacted(check.details)
+    return replace(check, found=_line(check.found), remedy=check.remedy and _line(check.remedy), details=details)
+
+
+def _redacted(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    return _line(value) if isinstance(value, str) else value
+
+
 def _line(text: str) -> str:
     from gpu_infer.redaction import redact
 
     return redact(escape(text))
-
-
-def _table(checks: list[Check]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from gpu_infer.cli.console import say, stdout
-
-    console = stdout()
-    if not console.is_terminal:
-        say(*(f"{c.status:<5} {c.name}: {c.found}" + (f" → {c.remedy}" if c.remedy else "") for c in checks))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("check", "", "found", "remedy"):
-        table.add_column(column, overflow="fold")
-    for check in checks:
-        table.add_row(check.name, Text(check.status, style=_COLOURS[check.status]), check.found, check.remedy or "")
-    console.print(table, soft_wrap=False)

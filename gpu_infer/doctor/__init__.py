@@ -1,1 +1,1 @@
-"""The checks of `gpu-infer doctor`: installation, folders, shared memory, GPU, server, leftovers."""
+"""The checks of `gpu-infer doctor`, in the groups install, machine, run and server."""

@@ -1,16 +1,18 @@
-"""All checks, in the order of a search for a fault."""
+"""All checks, in the order in which a run would find the faults."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gpu_infer.doctor.caches import check_caches
-from gpu_infer.doctor.check import Check
-from gpu_infer.doctor.folders import check_input, check_unfinished, check_writable
-from gpu_infer.doctor.host import check_gpu, check_shared_memory
+from gpu_infer.doctor.check import Check, in_group
+from gpu_infer.doctor.configuration import check_config
+from gpu_infer.doctor.folders import check_outputs, check_unfinished, check_writable
+from gpu_infer.doctor.host import check_gpu, check_memory, check_shared_memory
 from gpu_infer.doctor.installation import check_packages, check_python, check_resources
+from gpu_infer.doctor.kernels import check_kernels
+from gpu_infer.doctor.volume import check_input
 from gpu_infer.settings import Settings
 
 
@@ -19,25 +21,45 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
 
     Args:
         settings: those of the run.
-        folders: which of "input", "output", "publish" and "logs" the user named. Only then is the input checked, and
-            is a folder that cannot be used a failure; for a default, which may belong to another host, it is a warning.
-        clean: remove the remains of killed runs in those folders, in shared memory and on the server.
+        folders: which of "input", "output", "publish" and "logs" the user named. Only these are checked: a default,
+            which may belong to another host, is not.
+        clean: remove the remains of killed runs in the output and publish folder, in shared memory and on the server.
     """
+    from gpu_infer.backends.choose import choose_backend
     from gpu_infer.doctor.server import check_server
+    from gpu_infer.planning.run_inputs import RunInputs
 
-    checks = [check_python(), check_packages(), check_resources()]
-    checks += [Check("settings", "warn", message, "keep one of them") for message in settings.warnings]
+    backend = choose_backend(settings.device)
+    checks = in_group("install", [check_python(), check_packages(), check_resources()])
+    host = [check_memory(), *check_caches(os.environ), check_kernels(backend), check_shared_memory(), check_gpu()]
+    checks += in_group("machine", host)
+
+    config, run = check_config(settings)
+    run = [Check("settings", "warn", message, "keep one of them") for message in settings.warnings] + run
+    header = None
     if "input" in folders:
-        checks.append(check_input(settings.input))
+        header, input_checks = check_input(settings, config)
+        run += input_checks
+    run += _check_folders(settings, folders, clean=clean)
+    if "output" in folders:
+        run += check_outputs(settings, config, header)
+    checks += in_group("run", run)
+
+    inputs = None
+    if config is not None and header is not None:
+        inputs = RunInputs(settings, config, config.pipeline(), header)
+    return checks + in_group("server", check_server(settings, config, inputs, backend, clean=clean))
+
+
+def _check_folders(settings: Settings, folders: Sequence[str], *, clean: bool) -> list[Check]:
+    """Whether the named folders can be written, and the remains of killed runs in those of outputs."""
+    checks = []
     for name, path in (("output", settings.output), ("publish", settings.publish), ("logs", settings.logs)):
-        if path is None or (name == "logs" and path == settings.output):
+        if path is None:
             continue
-        check = check_writable(name, path)
-        if check.status == "fail" and name not in folders:
-            check = replace(check, status="warn", exit_code=0)
-        checks.append(check)
-        if name != "logs":
+        is_checked = name in folders and not (name == "logs" and path == settings.output and "output" in folders)
+        if is_checked:
+            checks.append(check_writable(name, path))
+        if name != "logs" and not (is_checked and checks[-1].status == "fail"):
             checks += check_unfinished(name, path, clean=clean)
-    checks += check_caches(os.environ)
-    checks += [check_shared_memory(), check_gpu()]
-    return checks + check_server(settings, fit="input" in folders, clean=clean)
+    return checks

@@ -1,4 +1,4 @@
-"""Check that the input can be read and the output can be written."""
+"""Check that folders can be written, and find what killed runs did not remove in them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,20 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpu_infer.doctor.check import Check
+from gpu_infer.doctor.check import Check, failure
 from gpu_infer.errors import ConfigError, GpuInferError
 
 if TYPE_CHECKING:
+    from gpu_infer.config.config import Config
+    from gpu_infer.settings import Settings
+    from gpu_infer.volume.header import VolumeHeader
     from gpu_infer.writers.unfinished import Cleanup
-
-
-def check_input(path: Path) -> Check:
-    """Check the file that a run would choose."""
-    from gpu_infer.volume.input_files import choose_input
-
-    try:
-        return Check("input", "ok", str(choose_input(path)))
-    except (GpuInferError, OSError) as error:
-        message, remedy, code = _parts(error, 3)
-        return Check("input", "fail", message, remedy or "give a readable file or folder with --input", code)
 
 
 def check_writable(name: str, folder: Path) -> Check:
     """Check a folder by a temporary file in it, or in the nearest parent that exists."""
-    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
+        existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=existing):
             free = shutil.disk_usage(existing).free / 2**30
     except OSError as error:
@@ -39,10 +31,29 @@ def check_writable(name: str, folder: Path) -> Check:
             f"mount a writable folder there or choose another one with --{name}",
             ConfigError.exit_code,
         )
-    note = "" if existing == folder.absolute() else " (will be made)"
+    note = "" if existing == folder.absolute() else " (will be created)"
     if free < 1:
         return Check(name, "warn", f"{folder}{note}: {free:.2f} GiB free", "a label map may not fit: free some space")
     return Check(name, "ok", f"{folder}{note}: {free:.1f} GiB free")
+
+
+def check_outputs(settings: Settings, config: Config | None, header: VolumeHeader | None) -> list[Check]:
+    """A failure if a run would refuse to write its outputs; no check if it would write them.
+
+    Without `config` or `header` the names of the outputs are not known, and only the folders are compared.
+    """
+    from gpu_infer.results import render_settings
+    from gpu_infer.writers import collisions
+
+    try:
+        collisions.check_folders(settings.output, settings.publish)
+        if config is not None and header is not None:
+            fields = list(config.pipeline().outputs)
+            render = render_settings(settings.config)
+            collisions.check_outputs(header, fields, settings.output, settings.publish, render)
+    except GpuInferError as error:
+        return [failure("output", error)]
+    return []
 
 
 def check_unfinished(name: str, folder: Path, *, clean: bool) -> list[Check]:
@@ -85,9 +96,3 @@ def _cleaned(name: str, cleaned: Cleanup) -> list[Check]:
 
 def _listed(paths: list[Path]) -> str:
     return ", ".join(map(str, paths))
-
-
-def _parts(error: Exception, code: int) -> tuple[str, str | None, int]:
-    if isinstance(error, GpuInferError):
-        return error.message, error.remedy, error.exit_code
-    return str(error), None, code

@@ -1,4 +1,4 @@
-"""Checks of the shared memory and the GPU of this host."""
+"""Checks of the memory, the shared memory and the GPU of this host."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 from gpu_infer.doctor.check import Check
 from gpu_infer.errors import GpuInferError
+from gpu_infer.system.host_memory import free_host_bytes
 
 SHM = Path("/dev/shm")
 SHM_COMFORTABLE = 512 << 20
@@ -17,6 +19,12 @@ SHM_COMFORTABLE = 512 << 20
 
 NVIDIA_SMI_SECONDS = 10
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_GPU_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy", "cucim-cu12", "cucim-cu13")
+
+
+def check_memory() -> Check:
+    """Report the memory that a run on this host can take."""
+    return Check("memory", "ok", f"{free_host_bytes() / 2**30:.1f} GiB free, {os.cpu_count()} processors")
 
 
 def check_shared_memory(folder: Path = SHM) -> Check:
@@ -40,7 +48,7 @@ def check_gpu() -> Check:
     name = "gpu"
     program = shutil.which("nvidia-smi")
     if program is None:
-        return Check(name, "ok", "none: no nvidia-smi on this host; the CPU path is used")
+        return Check(name, "ok", "none (no nvidia-smi on this host): runs use the CPU")
     try:
         done = subprocess.run(
             [program, "--query-gpu=name,uuid,memory.total,driver_version", "--format=csv,noheader"],
@@ -67,4 +75,15 @@ def check_gpu() -> Check:
         choose_backend("gpu")
     except GpuInferError as error:
         return Check(name, "warn", f"{facts}; {error.message}", error.remedy)
-    return Check(name, "ok", f"{facts}; CuPy can use it")
+    return Check(name, "ok", f"{facts}; CuPy can use it{_versions()}")
+
+
+def _versions() -> str:
+    """The versions of CuPy and of cuCIM, as far as they are installed as packages."""
+    installed = []
+    for name in _GPU_PACKAGES:
+        try:
+            installed.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return f" ({', '.join(installed)})" if installed else ""

@@ -6,6 +6,7 @@ import platform
 import sys
 from importlib import metadata
 
+from gpu_infer._version import __version__
 from gpu_infer.doctor.check import Check
 from gpu_infer.system.resources import resource_folder
 
@@ -13,8 +14,8 @@ REQUIRED = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient",
 
 
 def check_python() -> Check:
-    """Report the version of Python."""
-    return Check("python", "ok", f"{platform.python_version()} ({sys.executable})")
+    """Report the versions of gpu_infer and Python."""
+    return Check("gpu_infer", "ok", f"{__version__}, Python {platform.python_version()} ({sys.executable})")
 
 
 def check_packages(names: tuple[str, ...] = REQUIRED) -> Check:
@@ -31,9 +32,10 @@ def check_packages(names: tuple[str, ...] = REQUIRED) -> Check:
 
 
 def check_resources() -> Check:
-    """Check that the packaged configuration and models exist."""
+    """Check that the packaged configuration, models and CUDA sources exist."""
+    names = ("config", "models", "kernels")
     try:
-        folders = [str(resource_folder(name)) for name in ("config", "models")]
+        folders = [resource_folder(name) for name in names]
     except FileNotFoundError as error:
         return Check("packaged files", "fail", str(error), "install gpu-infer again", 1)
-    return Check("packaged files", "ok", ", ".join(folders))
+    return Check("packaged files", "ok", f"{', '.join(names)} in {folders[0].parent}")

@@ -1,196 +1,122 @@
-"""Checks of the server, the model, the data transport, and leftovers of killed runs."""
+"""Checks of the server: whether it answers, its models, its view of this process's memory, and the plan of a run."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from gpu_infer.doctor.check import Check
-from gpu_infer.doctor.driver import check_driver_library
-from gpu_infer.errors import GpuInferError
+from gpu_infer.doctor.check import Check, failure
+from gpu_infer.doctor.leftovers import check_leftovers
+from gpu_infer.doctor.local_server import check_repository, check_runtime
+from gpu_infer.doctor.models import check_index, check_model, configured_model
+from gpu_infer.doctor.plan import check_plan
+from gpu_infer.doctor.transports import check_transports
+from gpu_infer.errors import DeadlineError, GpuInferError
 from gpu_infer.settings import Settings
 
 if TYPE_CHECKING:
+    from gpu_infer.backends.base.backend import Backend
     from gpu_infer.config.config import Config
-    from gpu_infer.triton.client.protocol import TritonClient
+    from gpu_infer.planning.run_inputs import RunInputs
     from gpu_infer.triton.client.server import Server
-    from gpu_infer.triton.model.info import ModelInfo
-    from gpu_infer.triton.shm.leftovers import Leftover
+
+NAME = "triton"
+_THIS_HOST = ("localhost:", "127.", "[::1]:")
+"""Begins an address of this host, at which the packaged configuration looks for a server."""
 
 
-def check_server(settings: Settings, *, fit: bool = False, clean: bool = False) -> list[Check]:
-    """Checks in order; if the server does not answer, the list ends with the checks that need this host alone.
+def check_server(
+    settings: Settings,
+    config: Config | None,
+    inputs: RunInputs | None,
+    backend: Backend,
+    *,
+    clean: bool = False,
+) -> list[Check]:
+    """Check the server that a run with `settings` uses.
 
-    fit    read the input's header, and plan windows and memory for it as a run does
-    clean  remove leftovers
+    With `--triton local`, an installed server is started as a run would start it, and stopped; it is not installed.
+
+    Args:
+        settings: those of the run.
+        config: None if it is not valid.
+        inputs: what is known for a plan; None without a readable input.
+        backend: of the run.
+        clean: remove leftovers of killed runs.
     """
     from gpu_infer.connect import connect
 
-    config, checks = _check_config(settings)
+    checks: list[Check] = []
     if settings.local_models is not None:
-        from gpu_infer.triton.local.install import installed
-
-        runtime = installed()
-        checks += check_driver_library(os.environ if runtime is None else runtime.environment())
+        is_installed, checks = check_runtime()
+        repository = check_repository(settings.local_models, configured_model(settings, config))
+        if not is_installed or repository.status == "fail":
+            plan = _check_local_plan(inputs, backend) if repository.status == "ok" else []
+            return [*checks, repository, *plan, *check_leftovers(None, clean)]
     with ExitStack() as stack:
         try:
             server = connect(settings, config.inferer if config is not None else None, stack)
         except GpuInferError as error:
-            return [*checks, _failure("triton", error), *_check_leftovers(None, clean)]
-        checks.append(Check("triton", "ok", f"version {server.version} at {server.url} over {server.control}"))
-        checks += _check_model(settings, config, server, fit=fit)
-        checks.append(_check_data(settings, server))
-        return checks + _check_leftovers(server, clean)
+            return [*checks, failure(NAME, _with_ways(settings, config, error)), *check_leftovers(None, clean)]
+        checks.append(Check(NAME, "ok", f"version {server.version} at {server.url} over {server.control}"))
+        checks += _check_run(settings, config, inputs, backend, server)
+        return checks + check_leftovers(server, clean)
 
 
-def _failure(name: str, error: GpuInferError) -> Check:
-    return Check(name, "fail", error.message, error.remedy, error.exit_code)
-
-
-def _check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
-    from gpu_infer.config.load import load_config
-
-    try:
-        config = load_config(settings.config, os.environ)
-    except GpuInferError as error:
-        return None, [_failure("config", error)]
-    return config, [Check("config", "ok", str(settings.config))]
-
-
-def _check_model(settings: Settings, config: Config | None, server: Server, *, fit: bool) -> list[Check]:
-    name = settings.model_name or (config.inferer.model_name if config is not None else None)
-    if name is None:
-        return [Check("model", "warn", "no model name is known", "give --model, or a --config that names one")]
-    inferer = config.inferer if config is not None else None
-    try:
-        model = server.model(
-            name,
-            (inferer.model_version if inferer else None) or "",
-            input_name=inferer.input_name if inferer else None,
-            output_name=inferer.output_name if inferer else None,
-            wait_s=settings.ready_wait_s,
-            load=settings.load_model,
-        )
-    except GpuInferError as error:
-        return [_failure("model", error)]
-    description = (
-        f"{model.name} version {model.version}: {model.input.datatype} {_dims(model.input.dims)} → "
-        f"{_dims(model.output.dims)}, batch up to {model.max_batch}"
-    )
-    roi = settings.roi_size or (inferer.roi_size if inferer else None)
-    if -1 in model.input.dims[-3:] and roi is None:
-        return [Check("model", "warn", description, "the model leaves its window open: set roi_size, or give --roi")]
-    checks = [Check("model", "ok", description)]
-    return [*checks, _check_fit(settings, config, model)] if fit and config is not None else checks
-
-
-def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
-    """Whether the input suits the model, and the run this host's memory."""
-    from gpu_infer.backends.choose import choose_backend
-    from gpu_infer.planning.free_memory import free_memory
-    from gpu_infer.planning.memory_plan import placement_of
-    from gpu_infer.planning.run_inputs import RunInputs
-    from gpu_infer.planning.run_plan import make_plan
-    from gpu_infer.volume.geometry import format_shape
-    from gpu_infer.volume.input_files import choose_files
-    from gpu_infer.volume.read import read_header
-
-    try:
-        pipeline = config.pipeline()
-        files = choose_files(settings.input, pipeline.input_files)
-        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
-        data = settings.require or (None if settings.data == "auto" else settings.data)
-        backend = choose_backend(settings.device)
-        inputs = RunInputs(settings, config, pipeline, header)
-        plan = make_plan(inputs, model, free_memory(backend), placement_of(backend, data=data))
-    except GpuInferError as error:
-        return _failure("fit", error)
-    windows = f"{plan.grid.distinct_count} windows over {format_shape(plan.grid.shape)}"
-    description = f"{windows}, peak {plan.memory.host_peak / 2**20:.1f} MiB"
-    if plan.memory.placement.gpu:
-        description += f", {plan.memory.device_peak / 2**20:.1f} MiB of the GPU"
-    if plan.fallbacks:
-        return Check("fit", "warn", f"{description}; {'; '.join(plan.fallbacks)}", "give the run more memory")
-    return Check("fit", "ok", description)
-
-
-def _check_data(settings: Settings, server: Server) -> Check:
-    """Choose the data transport as a run does; no voxel is sent."""
-    from gpu_infer.backends.choose import choose_backend
-    from gpu_infer.triton.transport import choose_transport, data_choices
-
-    try:
-        backend = choose_backend(settings.device)
-        transport = choose_transport(server, backend, data_choices(settings.data, settings.require))
-        skipped = "".join(f"; not {choice}: {reason}" for choice, reason in transport.skipped)
-        card = transport.card()
-        device = backend.name if card is None else f"{backend.name} ({card})"
-        description = f"{transport.data} on the {device}{skipped}"
-        slow = transport.data == "inline" and settings.data != "inline"
-    except GpuInferError as error:
-        return _failure("voxels", error)
-    if slow:
-        return Check(
-            "voxels",
-            "warn",
-            description,
-            "run on the server's host, with its /dev/shm (--ipc=host for both containers)",
-        )
-    return Check("voxels", "ok", description)
-
-
-def _check_leftovers(server: Server | None, clean: bool) -> list[Check]:
-    """Segments of dead processes in /dev/shm, and regions of theirs that the server still holds."""
-    from gpu_infer.triton.shm.leftovers import find_leftovers
-    from gpu_infer.triton.shm.segment_users import foreign_segments
-
-    client = server.client() if server is not None else None
-    try:
-        leftovers = find_leftovers(client)
-        foreign = foreign_segments()
-        if not leftovers and not foreign:
-            return [Check("leftovers", "ok", "none")]
-        if not leftovers:
-            listed = ", ".join(map(str, foreign))
-            return [Check("leftovers", "ok", f"none of this user; of others, whose runs may live: {listed}")]
-        listed = ", ".join(str(item) for item in leftovers)
-        if not clean:
-            return [Check("leftovers", "warn", listed, "gpu-infer doctor --clean removes them")]
-        if client is None:
-            # Their regions may still be registered; without the files nothing could find them any more.
-            remedy = "start the server, or name it with --triton (local if the run did), and --clean again"
-            return [Check("leftovers", "warn", f"not removed, no server to ask about them: {listed}", remedy)]
-        return clean_leftovers(leftovers, client)
-    except GpuInferError as error:
-        return [_failure("leftovers", error)]
-    except OSError as error:
-        return [Check("leftovers", "fail", str(error), "delete the file as its owner or as root", 5)]
-    finally:
-        if client is not None:
-            client.close()
-
-
-def clean_leftovers(leftovers: Sequence[Leftover], client: TritonClient) -> list[Check]:
-    """Remove what no server needs any more.
-
-    A segment that the server of `client` does not know but a process maps is registered with another server: that one
-    must be asked, and finds its region by the segment alone.
-    """
-    from gpu_infer.triton.shm.leftovers import clean
-    from gpu_infer.triton.shm.segment_users import mapped_by
-
-    users = {item.name: mapped_by(item.path) if item.region is None else [] for item in leftovers}
-    removable = [item for item in leftovers if not users[item.name]]
-    used = [f"{item}, used by process {', '.join(users[item.name])}" for item in leftovers if users[item.name]]
-    clean(removable, client)
-    checks = [Check("leftovers", "ok", f"removed: {', '.join(map(str, removable))}")] if removable else []
-    if used:
-        remedy = "name the server that this process is with --triton, and --clean again"
-        checks.append(Check("leftovers", "warn", f"not removed, unknown to {client.url}: {'; '.join(used)}", remedy))
+def _check_run(
+    settings: Settings, config: Config | None, inputs: RunInputs | None, backend: Backend, server: Server
+) -> list[Check]:
+    """What a run asks of a server that answers."""
+    entries, index = check_index(server, configured_model(settings, config))
+    model, model_checks = check_model(settings, config, server, entries)
+    data, transports = check_transports(settings, server, backend)
+    checks = [index, *model_checks, *transports]
+    if inputs is not None and model is not None:
+        checks.append(check_plan(inputs, model, backend, data))
     return checks
 
 
-def _dims(dims: tuple[int, ...]) -> str:
-    return "×".join("?" if size < 0 else str(size) for size in dims)
+def _check_local_plan(inputs: RunInputs | None, backend: Backend) -> list[Check]:
+    """The plan of a run with the model as its repository describes it; no check if that does not suffice."""
+    from gpu_infer.planning.run_inputs import model_name
+    from gpu_infer.triton.model.repository import model_in_repository
+
+    if inputs is None or inputs.settings.local_models is None:
+        return []
+    inferer = inputs.config.inferer
+    try:
+        model = model_in_repository(
+            inputs.settings.local_models,
+            model_name(inputs.config, inputs.settings),
+            inferer.model_version or "",
+            input_name=inferer.input_name,
+            output_name=inferer.output_name,
+            batch=inputs.batch_size,
+        )
+    except GpuInferError as error:
+        return [failure("model", error)]
+    return [] if model is None else [check_plan(inputs, model, backend)]
+
+
+def _with_ways(settings: Settings, config: Config | None, error: GpuInferError) -> GpuInferError:
+    """The error of a server that does not answer, with the ways to have one as its remedy."""
+    if settings.local_models is not None or not isinstance(error, DeadlineError):
+        return error
+    address = config.inferer.address if config is not None else None
+    if settings.explicit_triton:
+        remedy = (
+            "start the server, or correct the address (--triton HOST:PORT, NVIDIA_CLARA_TRTISURI); --triton local "
+            "needs no server"
+        )
+    elif address is not None and not address.startswith(_THIS_HOST):
+        remedy = (
+            "start the server, or correct `ip` and `port` of the configuration's inferer; --triton HOST:PORT and "
+            "--triton local override them"
+        )
+    else:
+        remedy = (
+            "add --triton local to this command and to `gpu-infer run`, which starts a server for that run; or start "
+            "one in another terminal with `gpu-infer triton serve`; or name yours with --triton HOST:PORT "
+            "(NVIDIA_CLARA_TRTISURI)"
+        )
+    return DeadlineError(error.message, remedy=remedy)

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import SimpleITK as sitk
+from config_files import lung
 from typer.testing import CliRunner
 
 from gpu_infer.cli.main import app
+from gpu_infer.triton.shm import host_arenas
 
+MODELS = Path(__file__).parents[1] / "models"
 NOBODY = "127.0.0.1:9"
 
 
@@ -36,38 +39,78 @@ def test_no_server(tmp_path: Path) -> None:
     assert "input" not in checks
 
 
-def test_folders_in_force_without_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_nobody_named_are_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/output` may belong to another host; variables name folders as options do."""
     monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NVIDIA_CLARA_PUBLISHING", str(tmp_path / "publish"))
-    defaults = check_writable_refuses(monkeypatch, "/output")
     code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
     assert code == 4
-    assert checks["output"]["status"] == "warn"  # nobody named it: another host has it
-    assert checks["output"]["found"] == "/output cannot be written: Read-only file system"
-    assert "logs" not in checks  # the output folder, which is checked once
-    assert defaults == ["/output"]
-    assert checks["publish"]["found"].startswith(f"{tmp_path}/publish (will be made): ")
+    assert not {"input", "output", "logs"} & set(checks)
+    assert checks["publish"]["found"].startswith(f"{tmp_path}/publish (will be created): ")
     assert checks["cache"]["found"].startswith(f"{tmp_path}/cache: ")
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--output", "/output")
+    code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--output", "/proc/none", "--logs", str(tmp_path))
     assert code == 2
     assert checks["output"]["status"] == "fail"
+    assert checks["logs"]["status"] == "ok"
 
 
-def check_writable_refuses(monkeypatch: pytest.MonkeyPatch, *folders: str) -> list[str]:
-    """Let these folders be on a read-only file system; the list gets those that were tried."""
-    from gpu_infer.doctor import examine
-    from gpu_infer.doctor.check import Check
+def test_every_check_has_a_group_and_all_fields() -> None:
+    result = CliRunner().invoke(app, ["doctor", "--json", "--triton", NOBODY, "--wait", "0.1"])
+    checks = json.loads(result.stdout)
+    fields = {"name", "status", "found", "remedy", "exit_code", "group", "details"}
+    assert all(set(check) == fields for check in checks)
+    groups = [check["group"] for check in checks]
+    assert list(dict.fromkeys(groups)) == ["install", "machine", "run", "server"]
+    assert groups == sorted(groups, key=["install", "machine", "run", "server"].index)
 
-    check, tried = examine.check_writable, list[str]()
 
-    def check_writable(name: str, folder: Path) -> Check:
-        if str(folder) not in folders:
-            return check(name, folder)
-        tried.append(str(folder))
-        return Check(name, "fail", f"{folder} cannot be written: Read-only file system", "mount it", 2)
+def _connect_remedy(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    from gpu_infer.errors import DeadlineError
+    from gpu_infer.triton.client.server import Server
 
-    monkeypatch.setattr(examine, "check_writable", check_writable)
-    return tried
+    def nobody(*_: object, **__: object) -> None:
+        raise DeadlineError("no Triton server ready within 5 s", remedy="wait")
+
+    monkeypatch.setattr(Server, "connect", nobody)
+    code, checks = _checks(*arguments)
+    assert code == 4
+    return str(checks["triton"]["remedy"])
+
+
+def test_without_an_address_the_remedy_names_the_ways_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    remedy = _connect_remedy(monkeypatch)
+    for way in ("--triton local", "`gpu-infer triton serve`", "--triton HOST:PORT", "NVIDIA_CLARA_TRTISURI"):
+        assert way in remedy
+
+
+def test_with_an_address_the_remedy_names_where_it_is_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    remedy = _connect_remedy(monkeypatch, "--triton", "triton.example:8001")
+    assert remedy.startswith("start the server, or correct the address (--triton HOST:PORT, NVIDIA_CLARA_TRTISURI)")
+    document = lung()
+    document["inferer"]["args"]["ip"] = "10.0.0.7"
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    remedy = _connect_remedy(monkeypatch, "--config", str(tmp_path / "c.json"))
+    assert remedy.startswith("start the server, or correct `ip` and `port` of the configuration's inferer")
+
+
+def test_an_output_that_is_the_publish_folder(tmp_path: Path) -> None:
+    folder = str(tmp_path / "out")
+    result = CliRunner().invoke(
+        app, ["doctor", "--triton", NOBODY, "--wait", "0.1", "--output", folder, "--publish", folder]
+    )
+    assert result.exit_code == 2
+    assert f"fail  output: {folder}: output and publish folder are the same" in result.stdout
+
+
+def test_an_input_that_the_output_would_replace(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.Image([4, 4, 4], sitk.sitkInt16), tmp_path / "scan.mhd")
+    place = str(tmp_path)
+    result = CliRunner().invoke(
+        app, ["doctor", "--triton", NOBODY, "--wait", "0.1", "--input", place, "--output", place]
+    )
+    assert result.exit_code == 2
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("fail  output: "))
+    assert f"{tmp_path}/scan.mhd" in line
 
 
 def test_variables_that_name_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +161,7 @@ def test_a_bad_config_and_a_bad_input_are_named(tmp_path: Path) -> None:
     code, checks = _checks(
         *("--triton", NOBODY, "--wait", "0.1", "--config", str(tmp_path / "c.json"), "--input", str(tmp_path / "in"))
     )
-    assert code == 3
+    assert code == 2  # a run reads the configuration first
     assert checks["input"]["exit_code"] == 3
     assert checks["config"]["exit_code"] == 2
     assert "c.json" in checks["config"]["found"]
@@ -129,15 +172,19 @@ def test_with_a_server(triton_server: Any) -> None:
     code, checks = _checks("--triton", triton_server.grpc, "--model", "threshold_half", "--roi", "16,16,16")
     assert code == 0
     assert checks["triton"]["found"].endswith(f"at {triton_server.grpc} over grpc")
+    states = {entry["name"]: entry["state"] for entry in checks["models"]["details"]}
+    assert states == {folder.parent.name: "READY" for folder in MODELS.glob("*/config.pbtxt")}
+    assert checks["models"]["found"].startswith(f"{len(states)} on the server: threshold_half 1 READY; ")
     assert checks["model"]["status"] == "ok"
     assert checks["model"]["found"] == "threshold_half version 1: FP32 1×?×?×? → 2×?×?×?, batch up to 4"
-    assert checks["voxels"]["found"].startswith("system_shm on the cpu; not cuda_shm: ")
+    assert checks["shared /dev/shm"]["found"] == "the server maps memory of this process"
+    assert checks["data transport"]["found"] == "system_shm on the cpu"
     assert checks["leftovers"]["found"] == "none"
-    assert "fit" not in checks
+    assert "plan" not in checks
 
 
 @pytest.mark.slow
-def test_whether_a_volume_fits(triton_server: Any, tmp_path: Path) -> None:
+def test_whether_a_volume_fits(triton_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = sitk.Image([40, 30, 20], sitk.sitkInt16)
     image.SetSpacing((0.8, 0.8, 5.0))
     sitk.WriteImage(image, tmp_path / "scan.mhd")
@@ -145,19 +192,36 @@ def test_whether_a_volume_fits(triton_server: Any, tmp_path: Path) -> None:
     code, checks = _checks(*arguments, "--model", "threshold_half")
     assert code == 0
     # Windows of 16 stand 12 apart, the last one moved back: starts 0, 12, 24 | 0, 12, 14 | 0, 4.
-    assert checks["fit"]["found"].startswith("18 windows over 40×30×20, peak ")
+    assert checks["plan"]["found"].startswith("18 windows over 40×30×20, peak ")
     code, checks = _checks(*arguments, "--model", "three_channels")
     assert code == 4
-    assert "channel" in checks["fit"]["found"]
+    assert "channel" in checks["plan"]["found"]
+    # Two slots of 4 windows: 16³ voxels in float32, one channel in and two out.
+    needed = 2 * 4 * 16**3 * 4 * 3
+    monkeypatch.setattr(host_arenas, "_free", lambda _: needed - 1)
+    for options, expected in (((), ("warn", 0)), (("--data", "system_shm"), ("fail", 5))):
+        code, checks = _checks(*arguments, "--model", "threshold_half", *options)
+        assert (checks["plan"]["status"], code) == expected
+        assert "the slots need 0.4 MiB of shared memory" in checks["plan"]["found"]
 
 
 @pytest.mark.slow
 def test_an_open_window_and_a_missing_model(triton_server: Any) -> None:
     code, checks = _checks("--triton", triton_server.http, "--model", "threshold_half")
-    assert code == 0
-    assert checks["model"]["status"] == "warn"
+    assert code == 2
     assert "--roi" in checks["model"]["remedy"]
-    code, checks = _checks("--triton", triton_server.http, "--model", "no_such_model")
+    code, checks = _checks("--triton", triton_server.http, "--model", "threshold_hal")
     assert code == 4
-    assert "no_such_model" in checks["model"]["found"]
-    assert "threshold_half" in checks["model"]["found"]
+    assert "threshold_hal is not on the server" in checks["model"]["found"]
+    assert checks["model"]["remedy"].endswith('did you mean "threshold_half"?')
+
+
+@pytest.mark.slow
+def test_an_installed_local_server_is_started_and_stopped() -> None:
+    code, checks = _checks("--triton", "local")
+    assert code == 0
+    assert checks["local triton"]["found"].startswith("2.51 in ")
+    assert checks["models"]["details"] == [
+        {"name": "segmentation_ct_lung_v1", "version": "1", "state": "READY", "reason": ""}
+    ]
+    assert checks["shared /dev/shm"]["status"] == "ok"

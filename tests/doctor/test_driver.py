@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.doctor import server
 from gpu_infer.doctor.driver import check_driver_library
 from gpu_infer.settings import Settings
@@ -62,9 +63,10 @@ def test_doctor_asks_for_local_servers_alone(driver: Path, tmp_path: Path, monke
         raise server.GpuInferError("no server in this test")
 
     monkeypatch.setattr("gpu_infer.connect.connect", no_server)
+    monkeypatch.setattr("gpu_infer.triton.local.install.installed", lambda: None)
     asked = {}
     for name, models in (("local", tmp_path), ("remote", None)):
-        checks = server.check_server(settings_with(models))
+        checks = server.check_server(settings_with(models), None, None, CpuBackend())
         asked[name] = [check.name for check in checks]
     assert "driver library" in asked["local"]
     assert "driver library" not in asked["remote"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
+from gpu_infer._version import __version__
 from gpu_infer.doctor import host
 from gpu_infer.doctor.check import Check, exit_code
 from gpu_infer.doctor.folders import check_writable
@@ -35,6 +38,7 @@ def test_this_installation_is_whole() -> None:
     assert packages.status == "ok"
     assert "numpy " in packages.found
     assert check_resources().status == "ok"
+    assert check_python().found.startswith(f"{__version__}, Python 3.")
 
 
 def test_a_missing_package_is_named() -> None:
@@ -47,7 +51,7 @@ def test_writable_folder(tmp_path: Path) -> None:
     assert check.status == "ok"
     assert not list(tmp_path.iterdir())
     check = check_writable("output", tmp_path / "a" / "b")
-    assert "(will be made)" in check.found
+    assert "(will be created)" in check.found
     assert not (tmp_path / "a").exists()
 
 
@@ -58,6 +62,30 @@ def test_unwritable_folder() -> None:
     assert "/proc/sys cannot be written" in check.found
     assert check.remedy is not None
     assert "--output" in check.remedy
+
+
+def test_names_that_no_folder_can_have(tmp_path: Path) -> None:
+    check = check_writable("output", tmp_path / ("a" * 300))
+    assert (check.status, check.exit_code) == ("fail", 2)
+    assert check.found.endswith("cannot be written: File name too long")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_a_folder_below_one_of_another_user(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir(mode=0o700)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(0o755)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            os.setuid(12345)
+            check = check_writable("output", tmp_path / "secret" / "out")
+            code = 0 if check.found.endswith("/secret/out cannot be written: Permission denied") else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_a_full_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,10 @@ class Backend(PrepareOperations, WindowOperations, LabelOperations, MaskOperatio
         """Take `nbytes` for a run from the driver in one piece, and leave `beside` bytes free. Nothing on the CPU."""
         return
 
+    def missing_kernels(self) -> list[str]:
+        """Modules of kernels that the next run compiles, which takes seconds. Empty on the CPU."""
+        return []
+
     def counters(self) -> dict[str, int | float]:
         """What the device has counted since `start_run`: bytes over the bus, allocations, ties. Empty on the CPU."""
         return {}

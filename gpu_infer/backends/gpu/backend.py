@@ -64,6 +64,10 @@ class GpuBackend(
             for copies in (self._device.staging, self._device.upload_buffer):
                 copies.upload(np.zeros(1, np.uint8), place.data.ptr, self._device.stream)
 
+    def missing_kernels(self) -> list[str]:
+        """See `Backend.missing_kernels`."""
+        return self._device.kernels.missing()
+
     def start_run(self) -> None:
         """See `Backend.start_run`. The peak of memory starts at what is in use now."""
         with self._device.section("start_run"):

@@ -45,6 +45,10 @@ print(json.dumps({
 """
 
 
+NEEDED_BYTES = 500 << 20
+"""Space that an installation takes, in the cache folder and at times in the temporary folder."""
+
+
 def environment_folder(cache: Path | None = None) -> Path:
     """Folder of the environment for this machine's Python, whether it is installed or not."""
     return cache_folder(cache) / f"triton-{TRITON_VERSION}-py{_version_of(base_python())}"
@@ -61,7 +65,7 @@ def install(cache: Path | None = None, on_line: OnLine | None = None) -> Path:
     `on_line` gets each line that pip prints. Two processes may call this at once: one installs, the other waits.
     Raises ConfigError (platform, Python), ServerError (pip failed), ResourceError (disk).
     """
-    _check_platform()
+    check_platform()
     python = base_python()
     folder = environment_folder(cache)
     if Runtime.load(folder, REQUIREMENTS):
@@ -108,7 +112,8 @@ def _version_of(python: str) -> str:
     return Path(python).name.removeprefix("python")
 
 
-def _check_platform() -> None:
+def check_platform() -> None:
+    """Raise ConfigError on a platform for which there is no server."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise ConfigError(
             f"the local Triton runs on x86-64 Linux, this is {platform.machine()} {sys.platform}",

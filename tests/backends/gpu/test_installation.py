@@ -7,6 +7,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,9 @@ def test_doctor_asks_whether_the_gpu_can_be_used(
     assert check.found.startswith("NVIDIA H100, 81559 MiB, 580.65; CuPy finds no NVRTC")
     assert "gpu-infer[cuda13]" in str(check.remedy)
     with simulated_cupy():
-        assert host.check_gpu().found == "NVIDIA H100, 81559 MiB, 580.65; CuPy can use it"
+        monkeypatch.setattr(host, "_GPU_PACKAGES", ("numpy", "no-such-package"))
+        version = metadata.version("numpy")
+        assert host.check_gpu().found == f"NVIDIA H100, 81559 MiB, 580.65; CuPy can use it (numpy {version})"
 
 
 def test_kernels_of_an_image_need_no_compiler(

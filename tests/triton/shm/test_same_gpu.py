@@ -13,7 +13,7 @@ from cudasim.simulated import simulated_cupy
 from triton_fakes import FakeServer, HostBackend
 
 from gpu_infer.doctor import host
-from gpu_infer.doctor import server as doctor
+from gpu_infer.doctor.transports import check_transports
 from gpu_infer.errors import ServerError
 from gpu_infer.settings import Settings
 from gpu_infer.triton.client.server import Server
@@ -126,8 +126,15 @@ def test_a_card_that_does_not_answer_hides_no_refusal(simulated: Any, monkeypatc
 def test_doctor_tells_the_card(simulated: Any, server: FakeServer) -> None:
     server.refuse["cuda"] = ServerError("invalid args")
     settings = Settings(*map(Path, ("input", "output", "logs", "config")), device="gpu")
-    check = doctor._check_data(settings, server)
-    assert check.found.startswith(f"system_shm on the gpu (device 1: Simulated, {UUID}, PCI 0000:3c:00.0, CUDA_VIS")
+    data, checks = check_transports(settings, server, simulated.GpuBackend())  # type: ignore[arg-type]
+    assert data == "system_shm"
+    card = f"device 1: Simulated, {UUID}, PCI 0000:3c:00.0, CUDA_VIS"
+    gpu, shm, transport = checks
+    assert (gpu.name, gpu.status, gpu.found) == ("shared GPU", "warn", "invalid args")
+    assert gpu.remedy is not None
+    assert f"the client's is {card}" in gpu.remedy
+    assert (shm.name, shm.status) == ("shared /dev/shm", "ok")
+    assert transport.found.startswith(f"system_shm on the gpu ({card}")
 
 
 def test_doctor_lists_every_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

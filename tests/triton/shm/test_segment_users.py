@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from triton_fakes import FakeServer
 
-from gpu_infer.doctor.server import clean_leftovers
+from gpu_infer.doctor.leftovers import clean_leftovers
 from gpu_infer.triton.shm.leftovers import find_leftovers
 from gpu_infer.triton.shm.naming import SHM_FOLDER
 from gpu_infer.triton.shm.segment_users import foreign_segments, mapped_by

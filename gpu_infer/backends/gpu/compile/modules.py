@@ -67,6 +67,16 @@ class Kernels:
                 if module not in self._modules:
                     self._modules[module] = self._load(module)
 
+    def missing(self) -> list[str]:
+        """The modules that no folder holds; `load_all` compiles them."""
+        return [module for module in MODULES if not self._has(module)]
+
+    def _has(self, module: str) -> bool:
+        if _image_path(module, self.architecture) is not None:
+            return True
+        name = cubin_name(module, self.architecture, compiler_version(self.architecture))
+        return any(folder is not None and (folder / name).is_file() for folder in (_image_folder(), _own_folder()))
+
     def _load(self, module: str) -> Any:
         path = _image_path(module, self.architecture)
         cubin = (_read(path) if path else None) or self._cached_or_compiled(module)

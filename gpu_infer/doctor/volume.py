@@ -1,0 +1,71 @@
+"""Check the input: the file that a run takes, and its header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpu_infer.doctor.check import Check, failure
+from gpu_infer.errors import GpuInferError, InputError
+from gpu_infer.settings import Settings
+
+if TYPE_CHECKING:
+    from gpu_infer.config.config import Config
+    from gpu_infer.volume.header import VolumeHeader
+
+NAME = "input"
+_NAMED = 4
+
+
+def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader | None, list[Check]]:
+    """The header of the volume that a run would read, None if it would refuse it, and checks of it.
+
+    config  names the files of a folder with several channels; None: not known
+    """
+    from gpu_infer.planning.free_memory import check_stored
+    from gpu_infer.volume.input_files import choose_files
+    from gpu_infer.volume.read import read_header
+
+    patterns = config.pipeline().input_files if config is not None else ()
+    try:
+        files = choose_files(settings.input, patterns)
+        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
+        check_stored(header.nbytes + header.extra, header.path)
+    except (GpuInferError, OSError) as error:
+        if not isinstance(error, GpuInferError):
+            error = InputError(str(error))
+        return None, [failure(NAME, error.__class__(error.message, remedy=error.remedy or _REMEDY))]
+    checks = [Check(NAME, "ok", _describe(header, files))]
+    if not patterns:
+        checks += _check_choice(settings.input, files[0])
+    checks += [Check(NAME, "warn", f"{header.path}: {message}", "check the file") for message in header.warnings]
+    return header, checks
+
+
+_REMEDY = "give a readable file or folder with --input"
+
+
+def _describe(header: VolumeHeader, files: list[Path]) -> str:
+    """Path, format, size, spacing and dtype, as of `scan.nii.gz: nifti, 512×512×300 voxels of 0.7×0.7×1 mm, int16`."""
+    from gpu_infer.volume.geometry import format_shape
+
+    spacing = "×".join(f"{size:.4g}" for size in header.geometry.spacing)
+    facts = f"{header.format}, {format_shape(header.geometry.shape)} voxels of {spacing} mm, {header.dtype}"
+    if header.channels > 1:
+        facts += f", {header.channels} channels"
+    return f"{', '.join(map(str, files))}: {facts}"
+
+
+def _check_choice(folder: Path, chosen: Path) -> list[Check]:
+    """A warning if a folder has more volumes than the one that a run takes."""
+    from gpu_infer.volume.input_files import EXTENSIONS, extension
+
+    if not folder.is_dir() or chosen.is_dir():
+        return []
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry != chosen)
+    others = [entry.name for entry in entries if extension(entry) in EXTENSIONS and entry.is_file()]
+    if not others:
+        return []
+    listed = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+    message = f"{folder} has {len(others) + 1} volumes: a run takes {chosen.name} alone, not {listed}"
+    return [Check(NAME, "warn", message, "name the file that you mean with --input")]
