@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from gpu_infer.cli import demo, doctor, run, streams, triton, validate, version
-from gpu_infer.cli.shortage import shortage
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
 from gpu_infer.redaction import redact
+from gpu_infer.system.shortage import shortage
 
 app = typer.Typer(
     name="gpu-infer",
