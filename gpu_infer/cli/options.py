@@ -31,7 +31,7 @@ Input = Annotated[
         "--input",
         "-i",
         parser=path,
-        help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT, default /input)",
+        help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -49,7 +49,7 @@ Output = Annotated[
         "--output",
         "-o",
         parser=path,
-        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT, default /output)",
+        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT)",
         rich_help_panel=_FILES,
     ),
 ]

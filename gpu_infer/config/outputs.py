@@ -55,8 +55,10 @@ def read_outputs(
     for (where, _), output in zip(writers, outputs, strict=True):
         # With several outputs, each field is part of a file's name: <name>.<field>.mhd
         if len(outputs) > 1 and ("/" in output.field or not output.field.isprintable()):
-            key = where / "args" / "field"
-            raise key.error(f"{shown(output.field)} cannot be part of a file name", "give the field another name")
+            field_place = where / "args" / "field"
+            raise field_place.error(
+                f"{shown(output.field)} cannot be part of a file name", "give the field another name"
+            )
     return tuple(outputs), tuple(warnings)
 
 
