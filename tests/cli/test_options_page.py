@@ -149,5 +149,6 @@ def test_a_variable_of_the_page_changes_the_settings(tmp_path: Path) -> None:
     assert len(variables) == 10
     for name in variables:
         others = {"GPU_INFER_TLS_CERT": str(file)} if name == "GPU_INFER_TLS_KEY" else {}
-        value = "triton.example:9000" if name == "NVIDIA_CLARA_TRTISURI" else str(file)
+        values = {"NVIDIA_CLARA_TRTISURI": "triton.example:9000", "NVIDIA_CLARA_OUTPUT": str(tmp_path)}
+        value = values.get(name, str(file))
         assert Settings.from_environment({**others, name: value}) != Settings.from_environment(others), name
