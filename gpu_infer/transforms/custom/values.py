@@ -12,7 +12,17 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
-from gpu_infer.transforms.base import Interpolation, Transform
+from gpu_infer.transforms.base import (
+    ChannelMask,
+    ChannelReduction,
+    Crop,
+    Interpolation,
+    Load,
+    Measured,
+    Pointwise,
+    Regrid,
+    Transform,
+)
 from gpu_infer.transforms.custom.errors import UnexpectedResultError
 from gpu_infer.transforms.field import Kind
 from gpu_infer.volume.geometry import Orientation, Shape3
@@ -57,6 +67,31 @@ def _flag(value: Any, transform: Transform) -> bool:
     if not isinstance(value, bool):
         raise UnexpectedResultError("True or False", value)
     return value
+
+
+def _needs_array(value: Any, transform: Transform) -> bool:
+    if not _flag(value, transform) and getattr(type(transform), "function", None) is Measured.function:
+        raise UnexpectedResultError("True", value, remedy="or add `function`, which is called instead of `measure`")
+    return bool(value)
+
+
+def _fusable(value: Any, transform: Transform) -> bool:
+    """No stage runs a transform of a fusable kind alone, and a pass needs `add_to_pass`."""
+    kinds = (Load, Pointwise, Regrid, Crop)
+    if isinstance(transform, kinds) and not _flag(value, transform):
+        raise UnexpectedResultError("True", value, remedy="make it a Barrier, which is a stage of its own")
+    if value and type(transform).add_to_pass is Transform.add_to_pass:
+        raise UnexpectedResultError("False", value, remedy="only Load, Pointwise, Regrid and Crop can be in a pass")
+    return _flag(value, transform)
+
+
+def _finalizer(value: Any, transform: Transform) -> str | None:
+    kinds = {"argmax": ChannelReduction, "masks": ChannelMask}
+    if value is not None and not (isinstance(value, str) and isinstance(transform, kinds.get(value, ()))):
+        raise UnexpectedResultError(
+            'None, "argmax" for a ChannelReduction or "masks" for a ChannelMask', value, remedy="leave it out"
+        )
+    return value if value is None else str(value)
 
 
 def _channels(value: Any, transform: Transform) -> int | None:
@@ -161,7 +196,12 @@ def _bytes(value: Any, transform: Transform, *_: Any) -> int:
 
 PROPERTIES: dict[str, Check] = {
     **dict.fromkeys(("fields", "references", "creates", "reads", "files"), _names),
-    **dict.fromkeys(("mixes_voxels", "copies_voxels", "begins_pass", "needs_array", "align_corners"), _flag),
+    **dict.fromkeys(("mixes_voxels", "copies_voxels", "begins_pass", "align_corners"), _flag),
+    **dict.fromkeys(("makes_labels", "needs_labels", "scales_values", "touches_voxels", "changes_grid"), _flag),
+    **dict.fromkeys(("restores_grid", "makes_views", "decided_by_voxels", "counts_ties"), _flag),
+    "needs_array": _needs_array,
+    "is_fusable": _fusable,
+    "finalizer": _finalizer,
     "channels": _channels,
     "nan": _nan,
     "interpolation": _interpolation,
