@@ -39,9 +39,10 @@ def settings_of(context: typer.Context, *, without: Collection[str] = ()) -> Set
 
 def run_settings(context: typer.Context) -> Settings:
     """`settings_of` for a run. Raises ConfigError if nothing names its input or its output folder."""
+    settings = settings_of(context)  # a wrong option is reported before a missing one
     if not has_container_defaults(os.environ):
         _check_named(context.params)
-    return settings_of(context)
+    return settings
 
 
 def _check_named(options: Mapping[str, Any]) -> None:
