@@ -70,6 +70,7 @@ ENV PATH=/opt/gpu_infer/bin:${PATH} \
     NUMBA_CPU_NAME=${NUMBA_CPU} \
     NUMBA_CPU_FEATURES="" \
     GPU_INFER_KERNELS=/opt/gpu_infer/kernels \
+    GPU_INFER_CONTAINER=1 \
     NVIDIA_CLARA_CONFIG_INFERENCE=/app/config/config_inference.json
 WORKDIR /app
 # Numeric, so that Kubernetes can see that it is not root; any other uid works as well. Start scripts that pass no --user

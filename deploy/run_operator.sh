@@ -31,6 +31,12 @@ Environment:
   TRITON_ARGS           arguments of tritonserver after the model repository, separated by spaces (default:
                         --model-config-name=onnxruntime --allow-client-shm=true --allow-metrics=false,
                         with --cpu --model-config-name=onnxruntime_cpu)
+  DEBUG_VSCODE          TRUE or 1: the operator waits for a debugger (debugpy must be in its image)
+  DEBUG_VSCODE_PORT     port for it (default: 5678)
+  DEBUG_VSCODE_HOST     address of this machine on which that port is open (default: 127.0.0.1)
+  NVIDIA_CLARA_PUBLISHING
+                        empty: publish nothing, unless --publish is given
+  NVIDIA_CLARA_*        any other that this script does not set is passed on to the operator
 
 The exit code is the operator's. 2: wrong usage, 4: Triton is not ready, 130: interrupted.
 END
@@ -58,7 +64,7 @@ quietly() {
     if [ -n "$dry_run" ]; then run "$@"; else "$@" >/dev/null; fi
 }
 
-image="" triton_image="" models=models config="" input=input output=output logs=logs publish=publish
+image="" triton_image="" models=models config="" input=input output=output logs=logs publish=""
 gpu="" cpu="" user="" wait_s=600 local="" dry_run=""
 
 while [ $# -gt 0 ]; do
@@ -93,6 +99,29 @@ if [ -n "$local" ] && [ -n "$image$triton_image$user" ]; then
     fail 2 "--local starts no containers: leave out --image, --triton-image and --user"
 fi
 
+debug_port=""
+case $(printf %s "${DEBUG_VSCODE:-}" | tr '[:upper:]' '[:lower:]') in
+    1 | true | yes | on) debug_port=${DEBUG_VSCODE_PORT:-5678} ;;
+    "" | 0 | false | no | off) ;;
+    *) fail 2 "DEBUG_VSCODE=$DEBUG_VSCODE: expected TRUE, 1, FALSE or 0 (unset it to run without a debugger)" ;;
+esac
+case $debug_port in *[!0-9]*) fail 2 "DEBUG_VSCODE_PORT=$debug_port: expected a port number (the usual one is 5678)" ;; esac
+
+# The script decides on these; any other NVIDIA_CLARA_* is passed on, since a configuration can refer to it.
+settings="INPUT OUTPUT LOGS PUBLISHING CONFIG_INFERENCE TRTISURI NOSYNCLOCK"
+passed_on=()
+for name in $(compgen -A export NVIDIA_CLARA_); do
+    case " $settings " in *" ${name#NVIDIA_CLARA_} "*) ;; *) passed_on+=("$name") ;; esac
+done
+for name in INPUT OUTPUT LOGS PUBLISHING CONFIG_INFERENCE TRTISURI; do
+    variable=NVIDIA_CLARA_$name
+    [ -z "${!variable:-}" ] || say "warning: $variable of the environment is not used (--help lists the options)"
+done
+# Set, but empty: publish nothing, as for the operator.
+if [ -z "$publish" ] && [ -n "${NVIDIA_CLARA_PUBLISHING-unset}" ]; then
+    publish=publish
+fi
+
 # Absolute path of a folder that must exist.
 existing() { # OPTION FOLDER
     [ -d "$2" ] || fail 2 "$1 $2: no such folder (create it, or give another one with $1)"
@@ -117,7 +146,7 @@ if [ -n "$config" ]; then
 fi
 output=$(created --output "$output")
 logs=$(created --logs "$logs")
-publish=$(created --publish "$publish")
+[ -z "$publish" ] || publish=$(created --publish "$publish")
 
 if [ -n "$local" ]; then
     command=(gpu-infer run --triton local --models "$models" --input "$input" --output "$output" --logs "$logs"
@@ -181,9 +210,20 @@ if [ "$engine" = podman ] && [ -z "$user" ] && [ "$(id -u)" != 0 ]; then
     operator+=(--userns keep-id)
 fi
 operator+=(--read-only --tmpfs /tmp --security-opt no-new-privileges
-    --volume "$input:/input:ro" --volume "$output:/output" --volume "$logs:/logs" --volume "$publish:/publish"
+    --volume "$input:/input:ro" --volume "$output:/output" --volume "$logs:/logs"
     --env NVIDIA_CLARA_INPUT=/input --env NVIDIA_CLARA_OUTPUT=/output --env NVIDIA_CLARA_LOGS=/logs
-    --env NVIDIA_CLARA_PUBLISHING=/publish --env NVIDIA_CLARA_TRTISURI=triton:8001 --env NVIDIA_CLARA_NOSYNCLOCK=TRUE)
+    --env "NVIDIA_CLARA_PUBLISHING=${publish:+/publish}" --env NVIDIA_CLARA_TRTISURI=triton:8001
+    --env NVIDIA_CLARA_NOSYNCLOCK=TRUE)
+[ -z "$publish" ] || operator+=(--volume "$publish:/publish")
+if [ -n "$debug_port" ]; then
+    # The port is open to the network of the container, and is published on one address of this machine alone.
+    operator+=(--env DEBUG_VSCODE=TRUE --env "DEBUG_VSCODE_PORT=$debug_port" --env DEBUG_VSCODE_HOST=0.0.0.0
+        --publish "${DEBUG_VSCODE_HOST:-127.0.0.1}:$debug_port:$debug_port")
+fi
+# By name alone: the engine reads the values, which other users of this machine could see in its arguments.
+for name in ${passed_on[@]+"${passed_on[@]}"}; do
+    operator+=(--env "$name")
+done
 if [ -n "$config" ]; then
     operator+=(--volume "$config:/config:ro" --env NVIDIA_CLARA_CONFIG_INFERENCE=/config/config_inference.json)
 fi

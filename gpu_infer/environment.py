@@ -1,4 +1,4 @@
-"""Values of single environment variables: whether one is set, the debugger's port, the number of threads."""
+"""Values of single environment variables: text, switches, the debugger's port, the number of threads."""
 
 from __future__ import annotations
 
@@ -31,16 +31,19 @@ def check_threads(environ: Mapping[str, str]) -> None:
         )
 
 
+def environment_flag(environ: Mapping[str, str], name: str, *, remedy: str) -> bool:
+    """Whether a variable is switched on; unset and empty: off. Raises ConfigError for any other word than a switch."""
+    switch = (environment_value(environ, name) or "false").lower()
+    if switch not in ("0", "false", "no", "off", "1", "true", "yes", "on"):
+        raise ConfigError(f"{name}: found {environ[name]!r}, expected TRUE, 1, FALSE or 0", remedy=remedy)
+    return switch in ("1", "true", "yes", "on")
+
+
 def debug_port(environ: Mapping[str, str]) -> int | None:
     """The port on which to wait for a debugger, None: do not wait. Raises ConfigError."""
-    switch = (environment_value(environ, "DEBUG_VSCODE") or "false").lower()
-    if switch in ("0", "false", "no", "off"):
+    # The port runs code, so no other word opens it.
+    if not environment_flag(environ, "DEBUG_VSCODE", remedy="leave it unset to run without a debugger"):
         return None
-    if switch not in ("1", "true", "yes", "on"):  # the port runs code, so no other word opens it
-        raise ConfigError(
-            f"DEBUG_VSCODE: found {environ['DEBUG_VSCODE']!r}, expected TRUE, 1, FALSE or 0",
-            remedy="leave it unset to run without a debugger",
-        )
     text = environment_value(environ, "DEBUG_VSCODE_PORT") or str(DEFAULT_DEBUG_PORT)
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise ConfigError(

@@ -27,7 +27,7 @@ from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS, access_from_environment
 from gpu_infer.triton.client.endpoints import parse_uri
 from gpu_infer.triton.model.name import check_model_name
-from gpu_infer.volume.input_files import extension
+from gpu_infer.writers.output_folder import check_output_folder
 
 DEFAULT_TRITON = "localhost:8000"
 """Address of Triton if neither an option, nor the environment, nor the configuration names one."""
@@ -153,13 +153,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        ending = extension(self.output)
-        if ending is not None and not self.output.is_dir():
-            raise ConfigError(
-                f"--output: found {str(self.output)!r}, a file name that ends with {ending}, expected a folder",
-                remedy="give a folder, for example --output out: the label map gets the name of the input and is a "
-                ".mhd with a .raw",
-            )
+        check_output_folder(self.output)
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",

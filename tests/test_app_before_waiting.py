@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,25 @@ def test_code_that_exits_while_the_run_is_on_is_an_error(tmp_path: Path, monkeyp
     report = json.loads((tmp_path / "logs" / "report.json").read_text())
     assert report["status"] == "failed"
     assert "called sys.exit(0)" in report["error"]
+
+
+def test_a_mistake_in_a_custom_component_is_in_the_report(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reported_component.py").write_text(
+        "from gpu_infer.transforms.base import Metadata\n"
+        "class Mine(Metadata):\n"
+        "    def update(self, fields):\n"
+        "        raise RuntimeError('no atlas')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    content = json.loads((resource_folder("config") / "config_inference.json").read_text())
+    content["pre_transforms"].append({"path": "reported_component.Mine", "args": {"fields": "image"}})
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    place = f"{path}: pre_transforms[{len(content['pre_transforms']) - 1}]: Mine: update failed: RuntimeError: no atlas"
+    with pytest.raises(ConfigError, match=re.escape(place)):
+        run(config=path)
+    report = json.loads((tmp_path / "logs" / "report.json").read_text())
+    assert report["status"] == "failed"
+    assert report["error"].startswith(place)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gpu_infer.cli.container import container_settings, has_container_defaults
+from gpu_infer.environment import environment_value
+from gpu_infer.errors import ConfigError
 
 if TYPE_CHECKING:
     import typer
@@ -18,13 +22,41 @@ _NO_SETTINGS = ("json", "verbose", "quiet", "debug", "clean")
 def settings_of(context: typer.Context, *, without: Collection[str] = ()) -> Settings:
     """The settings of the environment, overridden by the options that the command was given.
 
+    In a container (`GPU_INFER_CONTAINER`), the defaults are those of the container.
+
     Args:
         context: the command's, which has every option by the name of its parameter.
         without: names of further options that the command uses itself.
     """
     from gpu_infer.settings import OPTION_FIELDS, Settings
 
-    options = {name: value for name, value in context.params.items() if name not in (*_NO_SETTINGS, *without)}
-    return Settings.from_environment(
-        os.environ, **{OPTION_FIELDS.get(name, name): value for name, value in options.items()}
-    )
+    given = {name: value for name, value in context.params.items() if name not in (*_NO_SETTINGS, *without)}
+    options = {OPTION_FIELDS.get(name, name): value for name, value in given.items()}
+    if has_container_defaults(os.environ):
+        return container_settings(os.environ, **options)
+    return Settings.from_environment(os.environ, **options)
+
+
+def run_settings(context: typer.Context) -> Settings:
+    """`settings_of` for a run. Raises ConfigError if nothing names its input or its output folder."""
+    settings = settings_of(context)  # a wrong option is reported before a missing one
+    if not has_container_defaults(os.environ):
+        _check_named(context.params)
+    return settings
+
+
+def _check_named(options: Mapping[str, Any]) -> None:
+    from gpu_infer.settings import FOLDER_VARIABLES
+
+    things = {"input": "volume to read", "output": "folder to write to"}
+    missing = [
+        name
+        for name in things
+        if options[name] is None and environment_value(os.environ, FOLDER_VARIABLES[name]) is None
+    ]
+    if not missing:
+        return
+    found = " and no ".join(things[name] for name in missing)
+    expected = " and ".join(f"--{name} or {FOLDER_VARIABLES[name]}" for name in missing)
+    example = " ".join({"input": "-i scan.nii.gz", "output": "-o out"}[name] for name in missing)
+    raise ConfigError(f"run: found no {found}, expected {expected}", remedy=f"for example gpu-infer run {example}")

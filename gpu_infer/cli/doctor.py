@@ -43,7 +43,10 @@ def doctor(
     load: options.Load = None,
     model: options.Model = None,
     roi: options.Roi = None,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the server.")] = 5.0,
+    wait: Annotated[
+        float,
+        typer.Option("--wait", parser=options.seconds, metavar="SECONDS", help="Time to wait for the server."),
+    ] = 5.0,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from gpu_infer.cli import demo, doctor, run, streams, triton, validate, version
-from gpu_infer.cli.shortage import shortage
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
 from gpu_infer.redaction import redact
+from gpu_infer.system.shortage import shortage
 
 app = typer.Typer(
     name="gpu-infer",
@@ -55,6 +55,17 @@ _COMPLETE_VARIABLE = "_GPU_INFER_COMPLETE"
 _COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
 
 
+_EXAMPLES = {
+    "gpu-infer run": "gpu-infer run -i scan.nii.gz -o out",
+    "gpu-infer demo": "gpu-infer demo -i scan.nii.gz -o out",
+    "gpu-infer validate": "gpu-infer validate config_inference.json -i scan.nii.gz",
+    "gpu-infer doctor": "gpu-infer doctor -i scan.nii.gz -o out",
+    "gpu-infer triton serve": "gpu-infer triton serve --models my_models",
+    "gpu-infer triton install": "gpu-infer triton install --cache folder",
+}
+"""What a call with files as bare arguments meant."""
+
+
 def _command_line() -> int:
     """Parse and run; a usage error becomes one line like every other error, rather than a box."""
     try:
@@ -67,7 +78,10 @@ def _command_line() -> int:
                 sys.stdout.write(help_text.rstrip() + "\n")  # else rich has printed it
             raise ConfigError(f"{name}: no command given", remedy=f"{name} --help lists the commands") from None
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-        raise ConfigError(f"{name}: {message}", remedy=f"{name} --help lists what there is") from error
+        remedy = f"{name} --help lists what there is"
+        if example := _EXAMPLES.get(name) if "unexpected extra argument" in message else None:
+            remedy = f"files and folders are options: {example}; {remedy}"
+        raise ConfigError(f"{name}: {message}", remedy=remedy) from error
     except SystemExit as end:
         if _COMPLETE_VARIABLE not in os.environ and not set(_COMPLETION_OPTIONS).intersection(sys.argv[1:2]):
             raise

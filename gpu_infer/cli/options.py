@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +26,36 @@ def path(text: str | Path) -> Path:
     return Path(text)
 
 
+def seconds(text: str | float) -> float:
+    """The number of an option for a time; `Settings` checks its size."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"found {text!r}, expected a number of seconds") from None
+
+
+def whole_number(text: str | int) -> int:
+    """The number of an option that counts; `Settings` checks its size."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"found {text!r}, expected a whole number") from None
+
+
+def port(text: str | int) -> int:
+    """A TCP port, or 0 for a free one."""
+    if not re.fullmatch("[0-9]{1,5}", str(text)) or int(text) > 65535:
+        raise typer.BadParameter(f"found {str(text)!r}, expected a port from 0 to 65535")
+    return int(text)
+
+
 Input = Annotated[
     Path | None,
     typer.Option(
         "--input",
         "-i",
         parser=path,
-        help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT, default /input)",
+        help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -49,7 +73,7 @@ Output = Annotated[
         "--output",
         "-o",
         parser=path,
-        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT, default /output)",
+        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -169,6 +193,8 @@ Wait = Annotated[
     float | None,
     typer.Option(
         "--wait",
+        parser=seconds,
+        metavar="SECONDS",
         help="Seconds to wait for server and model, also after a lost connection; default 5 for the first answer, "
         "then 600.",
         rich_help_panel=_SERVER,
@@ -176,7 +202,13 @@ Wait = Annotated[
 ]
 Deadline = Annotated[
     float | None,
-    typer.Option("--deadline", help="Time limit of one request in seconds; default 300.", rich_help_panel=_SERVER),
+    typer.Option(
+        "--deadline",
+        parser=seconds,
+        metavar="SECONDS",
+        help="Time limit of one request; default 300.",
+        rich_help_panel=_SERVER,
+    ),
 ]
 Device = Annotated[
     DeviceChoice | None,
@@ -204,13 +236,21 @@ BatchSize = Annotated[
     int | None,
     typer.Option(
         "--batch-size",
+        parser=whole_number,
+        metavar="N",
         help="Windows per request; default the configuration's, then the model's maximum.",
         rich_help_panel=_MODEL,
     ),
 ]
 Slots = Annotated[
     int | None,
-    typer.Option("--slots", help="Requests in flight; default the configuration's, then 2.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--slots",
+        parser=whole_number,
+        metavar="N",
+        help="Requests in flight; default the configuration's, then 2.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 Slab = Annotated[
     bool | None,

@@ -104,9 +104,12 @@ def bar_progress(bar: RichProgress, clock: Callable[[], float] = time.monotonic)
 
 
 @contextmanager
-def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A callback (bytes done, total or None) that draws a bar on a terminal and logs one line elsewhere."""
-    if not sys.stderr.isatty():
+def download_bar(name: str, *, bar: bool = True) -> Iterator[Callable[[int, int | None], None]]:
+    """A callback (bytes done, total or None) that draws a bar on a terminal; elsewhere it logs one line.
+
+    Without `bar`, it logs on a terminal too.
+    """
+    if not (bar and sys.stderr.isatty()):
         logged = False
 
         def log_once(done: int, total: int | None) -> None:
@@ -128,15 +131,18 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"downloading {name}", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with Bar(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task(f"downloading {name}", total=None)
+        yield lambda done, total: drawn.update(task, completed=done, total=total)
 
 
 @contextmanager
-def show_lines(name: str) -> Iterator[Callable[[str], None]]:
-    """A callback for lines of another program: a terminal shows the last one after a spinner, else the log has all."""
-    if not sys.stderr.isatty():
+def show_lines(name: str, *, bar: bool = True) -> Iterator[Callable[[str], None]]:
+    """A callback for lines of another program: a terminal shows the last one after a spinner, else the log has all.
+
+    Without `bar`, the log has all on a terminal too.
+    """
+    if not (bar and sys.stderr.isatty()):
         yield lambda line: log.debug("%s: %s", name, line)
         return
     from rich.console import Console
@@ -145,13 +151,13 @@ def show_lines(name: str) -> Iterator[Callable[[str], None]]:
     from rich.progress import SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=True))
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as drawn:
         task: TaskID | None = None
 
         def show(line: str) -> None:
             nonlocal task
             if task is None:
-                task = bar.add_task(name)
-            bar.update(task, description=f"{name}  [dim]{escape(line[:70])}")
+                task = drawn.add_task(name)
+            drawn.update(task, description=f"{name}  [dim]{escape(line[:70])}")
 
         yield show

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from gpu_infer.cli import options
-from gpu_infer.cli.command_settings import settings_of
+from gpu_infer.cli.command_settings import run_settings
 from gpu_infer.cli.verbosity import console_level
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(
     from gpu_infer.cli.execute import execute
 
     console = console_level(verbose=verbose or debug, quiet=quiet)
-    result = execute(settings_of(context), debug=debug, bar=not quiet, console=console)
+    result = execute(run_settings(context), debug=debug, bar=not quiet, console=console)
     if json:
         say_done(as_json(result.data))
     elif not quiet:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gpu_infer.cli import options
+from gpu_infer.errors import ConfigError
 
 app = typer.Typer(help="Install and run a local Triton server.", no_args_is_help=True)
 
@@ -22,8 +23,12 @@ Cache = Annotated[
 Repository = Annotated[
     Path | None, typer.Option("--models", parser=options.path, help="Model repository; default the packaged one.")
 ]
-HttpPort = Annotated[int, typer.Option("--http-port", min=0, max=65535, help="Port for HTTP; 0: a free one.")]
-GrpcPort = Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="Port for gRPC; 0: a free one.")]
+HttpPort = Annotated[
+    int, typer.Option("--http-port", parser=options.port, metavar="PORT", help="Port for HTTP; 0: a free one.")
+]
+GrpcPort = Annotated[
+    int, typer.Option("--grpc-port", parser=options.port, metavar="PORT", help="Port for gRPC; 0: a free one.")
+]
 
 
 @app.command("install")
@@ -57,6 +62,11 @@ def serve(
     def announce(server: LocalServer) -> None:
         say(f"http     {server.http}", f"grpc     {server.grpc}")
 
+    if http_port == grpc_port != 0:
+        raise ConfigError(
+            f"--http-port and --grpc-port: found {http_port} for both, expected two ports",
+            remedy="give 0 for a free one",
+        )
     logs.configure(None, debug=debug)
     with show_lines("installing Triton") as on_line:
         code = serve_foreground(

@@ -14,6 +14,7 @@ from gpu_infer.config.variables import expand
 from gpu_infer.errors import GpuInferError, Interrupted
 from gpu_infer.redaction import Expanded, template
 from gpu_infer.transforms.base import Transform, is_transform
+from gpu_infer.transforms.custom.guard import check_properties, guarded
 from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
 
 _KEYS = ("name", "path", "args", "disabled", "ref")
@@ -88,6 +89,8 @@ class Components:
         cls = _import(component) if component.path else _built_in(component)
         label = component.name or cls.__name__
         try:
+            if component.path:
+                cls = guarded(cls)
             transform = build(cls, cls.Args, component.args, place / "args", label)
         except (GpuInferError, KeyboardInterrupt):
             raise
@@ -95,6 +98,8 @@ class Components:
             # A user's code may raise anything, even SystemExit; the error names the key of the component.
             raise place.error(f"{label} cannot be made: {type(error).__name__}: {error}") from error
         transform.where = f"{place.file}: {place.path}"
+        if component.path:
+            check_properties(transform)
         if component.alias:
             if component.alias in self.aliases:
                 raise (place / "name").error(f'the alias "{component.alias}" is taken already', "choose another")

@@ -56,7 +56,7 @@ def read_document(path: Path) -> dict[str, JsonValue]:
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except FileNotFoundError:
-        raise place.error("no such file", "name the configuration with --config") from None
+        raise place.error("no such file", "give the path of a config_inference.json") from None
     except UnicodeDecodeError as error:
         raise place.error(f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null character

@@ -84,7 +84,7 @@ def _checked(place: Place, make: Callable[[], T]) -> T:
         return make()
     except ConfigError as error:
         prefix = "" if error.message.startswith(place.file) else f"{place.file}: "
-        raise ConfigError(prefix + error.message, remedy=error.remedy) from None
+        raise ConfigError(prefix + error.message, remedy=error.remedy) from error.__cause__
 
 
 def _inferer(

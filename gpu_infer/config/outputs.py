@@ -32,6 +32,11 @@ def read_outputs(
     outputs: list[Output] = []
     warnings: list[str] = []
     writers = _writers(document, place)
+    if not writers:
+        cause = "every writer is disabled" if document.get("writers") or document.get("writer") else "no writers"
+        dtype = np.dtype(DEFAULT_OUTPUT_DTYPE)
+        warnings.append(f"{place.file}: {cause}: the field {shown(names.result)} is written as {dtype} MetaImage")
+        return (Output(names.result, dtype),), tuple(warnings)
     for where, writer in writers:
         args = (where / "args").mapping(writer.get("args"))
         for key in args.keys() - {"dtype", "field"}:
@@ -45,18 +50,20 @@ def read_outputs(
             dtype = _dtype(args["dtype"], where / "args" / "dtype", environ)
         else:
             dtype = np.dtype(DEFAULT_OUTPUT_DTYPE)
-            warnings.append(f"{place.file}: {where.path}.args.dtype is missing: labels are written as {dtype}")
+            warnings.append(f"{where.file}: {where.path}.args.dtype is missing: labels are written as {dtype}")
         outputs.append(Output(field, dtype))
     for (where, _), output in zip(writers, outputs, strict=True):
         # With several outputs, each field is part of a file's name: <name>.<field>.mhd
         if len(outputs) > 1 and ("/" in output.field or not output.field.isprintable()):
-            place = where / "args" / "field"
-            raise place.error(f"{shown(output.field)} cannot be part of a file name", "give the field another name")
+            field_place = where / "args" / "field"
+            raise field_place.error(
+                f"{shown(output.field)} cannot be part of a file name", "give the field another name"
+            )
     return tuple(outputs), tuple(warnings)
 
 
 def _writers(document: dict[str, JsonValue], place: Place) -> list[tuple[Place, dict[str, JsonValue]]]:
-    """The enabled writers with their places; one without arguments if the file has none."""
+    """The enabled writers with their places."""
     if "writers" in document and "writer" in document:
         raise place.error('"writers" and "writer" exclude each other', "keep one")
     if "writer" in document:
@@ -67,10 +74,9 @@ def _writers(document: dict[str, JsonValue], place: Place) -> list[tuple[Place, 
             raise (place / "writers").expected("a list of components", entries)
         listed = [(place / "writers" / n, entry) for n, entry in enumerate(entries)]
     writers = [(where, where.mapping(entry)) for where, entry in listed]
-    enabled = [
+    return [
         (where, writer) for where, writer in writers if not switch(writer.get("disabled", False), where / "disabled")
     ]
-    return enabled or [(listed[0][0] if listed else place / "writers" / 0, {})]
 
 
 def _field(args: Mapping[str, JsonValue], place: Place, environ: Mapping[str, str], names: FieldNames) -> str:

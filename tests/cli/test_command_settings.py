@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from gpu_infer.cli import execute as execution
 from gpu_infer.cli.main import app
+from gpu_infer.errors import ConfigError
 from gpu_infer.settings import Settings
+from gpu_infer.system.resources import resource_folder
 
 
 @pytest.fixture
@@ -67,12 +69,46 @@ def test_every_option_of_run(executed: list[Settings], tmp_path: Path) -> None:
 
 
 def test_models_of_run(executed: list[Settings], tmp_path: Path) -> None:
-    invoke("run", "--triton", "local", "--models", str(tmp_path))
+    invoke("run", "-i", "a.nii", "-o", "out", "--triton", "local", "--models", str(tmp_path))
     assert executed[0].local_models == tmp_path
 
 
 def test_an_option_overrides_its_variable(executed: list[Settings]) -> None:
     invoke("run", NVIDIA_CLARA_INPUT="there", NVIDIA_CLARA_OUTPUT="results")
-    invoke("run", "--input", "here", NVIDIA_CLARA_INPUT="there")
+    invoke("run", "--input", "here", NVIDIA_CLARA_INPUT="there", NVIDIA_CLARA_OUTPUT="results")
     assert [settings.input for settings in executed] == [Path("there"), Path("here")]
     assert executed[0].output == Path("results")
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "message"),
+    [
+        (
+            [],
+            {},
+            "run: found no volume to read and no folder to write to, expected --input or NVIDIA_CLARA_INPUT and "
+            "--output or NVIDIA_CLARA_OUTPUT (for example gpu-infer run -i scan.nii.gz -o out)",
+        ),
+        (
+            ["-i", "scan.nii"],
+            {"NVIDIA_CLARA_OUTPUT": " "},
+            "run: found no folder to write to, expected --output or NVIDIA_CLARA_OUTPUT "
+            "(for example gpu-infer run -o out)",
+        ),
+        (
+            ["-o", "out"],
+            {"GPU_INFER_CONTAINER": "0"},
+            "run: found no volume to read, expected --input or NVIDIA_CLARA_INPUT "
+            "(for example gpu-infer run -i scan.nii.gz)",
+        ),
+    ],
+)
+def test_a_run_without_input_or_output(words: list[str], environ: dict[str, str], message: str) -> None:
+    result = CliRunner(env=environ).invoke(app, ["run", *words])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == message
+
+
+def test_validate_needs_neither_input_nor_output(capfd: pytest.CaptureFixture[str]) -> None:
+    config = str(resource_folder("config") / "config_inference.json")
+    assert CliRunner().invoke(app, ["validate", config]).exit_code == 0

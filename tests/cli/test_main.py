@@ -99,10 +99,18 @@ def test_a_run_writes_into_the_output_folder_alone(tmp_path: Path) -> None:
     [
         (["run", "--rois", "8"], ["gpu-infer run: No such option: --rois", "--roi", "gpu-infer run --help"]),
         (["run", "--data", "pigeon"], ["--data", "pigeon", "system_shm"]),
-        (["run", "--slots", "two"], ["--slots", "integer"]),
+        (["run", "--slots", "two"], ["--slots", "found 'two', expected a whole number"]),
+        (["run", "--wait", "soon"], ["--wait", "found 'soon', expected a number of seconds"]),
+        (["run", "scan.nii.gz", "out"], ["(scan.nii.gz out)", "options: gpu-infer run -i scan.nii.gz -o out; "]),
+        (["triton", "serve", "models"], ["(models)", "gpu-infer triton serve --models my_models"]),
+        (
+            ["triton", "serve", "--http-port", "8000", "--grpc-port", "8000"],
+            ["--http-port and --grpc-port: found 8000 for both, expected two ports"],
+        ),
         (["no-such-command"], ["no-such-command", "gpu-infer --help"]),
         (["validate"], ["CONFIG"]),
         (["triton", "serve", "--http-port", "70000"], ["gpu-infer triton serve", "--http-port", "65535"]),
+        (["triton", "serve", "--grpc-port", "-1"], ["--grpc-port", "found '-1', expected a port from 0 to 65535"]),
         (["run", "-i", "none.nii", "-o", "none/out.nii.gz"], ["none/out.nii.gz", "expected a folder", "--output out"]),
         *(
             ([*command.split(), option, ""], [option, "empty", f"gpu-infer {command.split()[0]}"])

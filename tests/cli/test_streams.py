@@ -102,7 +102,7 @@ def test_an_error_that_nobody_can_read_has_its_code(closed: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("validate c.json", "c.json: no such file (name the configuration with --config)"),
+        ("validate c.json", "c.json: no such file (give the path of a config_inference.json)"),
         (
             "run --input /none.nii --output out --logs logs",
             "the working folder was removed (change to a folder that exists)",

@@ -219,8 +219,6 @@ def test_null_arguments_count_as_not_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"writers": None}, "writers[0]"),
-        ({"writers": []}, "writers[0]"),
         ({"writers": [{"name": "W", "args": {"dtypes": "uint16"}}]}, "writers[0]"),
         ({"writers": None, "writer": {"name": "W"}}, "writer"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from config_files import component, load, lung, pre
 
 from gpu_infer.config.config import Output
@@ -43,13 +44,21 @@ def test_outputs_are_part_of_the_hash(tmp_path: Path) -> None:
     assert first == load(tmp_path, BRATS, {"SECOND": "ET"}).hash()
 
 
-def test_without_a_writer_the_result_is_written(tmp_path: Path) -> None:
-    for changes in ({"writers": None}, {"writers": [{"name": "W", "disabled": "true"}]}):
-        config = load(tmp_path, lung(**changes))  # type: ignore[arg-type]
-        assert config.outputs == (Output("model", np.dtype(np.uint8)),)
-        assert config.warnings == (
-            f"{tmp_path}/config_inference.json: writers[0].args.dtype is missing: labels are written as uint8",
-        )
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"writers": None}, "no writers"),
+        ({"writers": []}, "no writers"),
+        ({"writers": [{"name": "W", "disabled": "true"}]}, "every writer is disabled"),
+        ({"writers": None, "writer": {"name": "W", "disabled": True}}, "every writer is disabled"),
+    ],
+)
+def test_without_a_writer_the_result_is_written(tmp_path: Path, changes: dict[str, Any], cause: str) -> None:
+    config = load(tmp_path, lung(**changes))
+    assert config.outputs == (Output("model", np.dtype(np.uint8)),)
+    assert config.warnings == (
+        f'{tmp_path}/config_inference.json: {cause}: the field "model" is written as uint8 MetaImage',
+    )
 
 
 def test_channels_from_several_files(tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def test_refuses_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "none.json"
     with pytest.raises(ConfigError) as caught:
         load_config(path, {})
-    assert str(caught.value) == f"{path}: no such file (name the configuration with --config)"
+    assert str(caught.value) == f"{path}: no such file (give the path of a config_inference.json)"
 
 
 def test_refuses_a_folder_and_bytes_that_are_no_text(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import yaml
 
 from gpu_infer import __version__
 from gpu_infer.backends.cpu.kernels.cache import KERNELS_VARIABLE
-from gpu_infer.cli.container import container_settings
+from gpu_infer.cli.container import container_settings, has_container_defaults
 from gpu_infer.config.load import load_config
 from gpu_infer.triton.model.repository import model_in_repository
 
@@ -119,6 +119,7 @@ def test_variables_of_the_image_are_documented(variant: str) -> None:
     ours = {name for name in env if not name.startswith(("PATH", "PYTHON"))}
     assert ours <= _documented()
     assert KERNELS_VARIABLE in ours
+    assert has_container_defaults(env)
     assert env["PATH"].startswith("/opt/gpu_infer/bin:")
 
 

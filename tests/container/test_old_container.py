@@ -102,6 +102,7 @@ def start(image: Path, command: list[str], folder: str, **environ: str) -> subpr
         "NUMBA_CACHE_DIR": str(image / "numba"),
         "NVIDIA_CLARA_CONFIG_INFERENCE": str(image / "app/config/config_inference.json"),
         "NVIDIA_CLARA_NOSYNCLOCK": "TRUE",
+        "GPU_INFER_CONTAINER": "1",
     }
     for variable, name in (("INPUT", "input"), ("OUTPUT", "output"), ("LOGS", "logs"), ("PUBLISHING", "publish")):
         env[f"NVIDIA_CLARA_{variable}"] = str(image / name)
@@ -138,6 +139,15 @@ def test_arguments_of_the_old_start_command_select_a_command(image: Path) -> Non
     main, module = (start(image, [*command, "version"], "/") for command in (MAIN, MODULE))
     assert main.returncode == 0
     assert main.stdout == module.stdout
+
+
+def test_a_run_writes_its_logs_where_the_entry_point_does(image: Path) -> None:
+    for command in (MODULE, [*MODULE, "run"]):
+        done = start(image, command, "/app", NVIDIA_CLARA_TRTISURI="127.0.0.1:9", NVIDIA_CLARA_OUTPUT="/proc/none")
+        assert done.returncode == 2
+        assert b"/proc/none: cannot be made" in done.stderr
+        assert (image / "logs" / "report.json").is_file()
+        (image / "logs" / "report.json").unlink()
 
 
 def test_custom_components_are_imported_from_app_in_each_folder(image: Path, tmp_path: Path) -> None:

@@ -119,6 +119,79 @@ def test_variables_of_the_operator(place: Place) -> None:
 
 
 @needs_curl
+def test_a_debugger_can_connect_from_this_machine_alone(place: Place) -> None:
+    assert place.run(DEBUG_VSCODE="true", DEBUG_VSCODE_PORT="9000")[0] == 0
+    _, operator = started(place.calls())
+    variables = dict(value.split("=", 1) for value in values(operator, "--env"))
+    assert {name: value for name, value in variables.items() if name.startswith("DEBUG")} == {
+        "DEBUG_VSCODE": "TRUE",
+        "DEBUG_VSCODE_PORT": "9000",
+        "DEBUG_VSCODE_HOST": "0.0.0.0",
+    }
+    assert values(operator, "--publish") == ["127.0.0.1:9000:9000"]
+
+
+@needs_curl
+def test_the_address_for_a_debugger(place: Place) -> None:
+    assert place.run(DEBUG_VSCODE="1", DEBUG_VSCODE_HOST="10.0.0.7")[0] == 0
+    _, operator = started(place.calls())
+    assert values(operator, "--publish") == ["10.0.0.7:5678:5678"]
+
+
+@needs_curl
+@pytest.mark.parametrize("word", ["", "0", "FALSE", "off"])
+def test_no_debugger(place: Place, word: str) -> None:
+    assert place.run(DEBUG_VSCODE=word, DEBUG_VSCODE_PORT="9000")[0] == 0
+    _, operator = started(place.calls())
+    assert not [value for value in values(operator, "--env") if value.startswith("DEBUG")]
+    assert values(operator, "--publish") == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"DEBUG_VSCODE": "maybe"}, "DEBUG_VSCODE=maybe: expected TRUE, 1, FALSE or 0"),
+        ({"DEBUG_VSCODE": "1", "DEBUG_VSCODE_PORT": "web"}, "DEBUG_VSCODE_PORT=web: expected a port number"),
+    ],
+)
+def test_variables_of_the_debugger_that_cannot_be_meant(place: Place, environ: dict[str, str], message: str) -> None:
+    code, _, err = place.run(**environ)
+    assert code == 2
+    assert message in err
+    assert place.calls() == []
+
+
+@needs_curl
+def test_other_variables_of_the_caller_are_passed_on_by_name(place: Place) -> None:
+    environ = {"NVIDIA_CLARA_JOBID": "7", "NVIDIA_CLARA_SITE": "two words", "NVIDIA_TRITON_HTTPURI": "a:1"}
+    code, _, err = place.run(**environ, NVIDIA_CLARA_INPUT="/data", NVIDIA_CLARA_NOSYNCLOCK="FALSE")
+    assert code == 0
+    _, operator = started(place.calls())
+    variables = values(operator, "--env")
+    assert [value for value in variables if "=" not in value] == ["NVIDIA_CLARA_JOBID", "NVIDIA_CLARA_SITE"]
+    assert "NVIDIA_CLARA_INPUT=/input" in variables
+    assert "warning: NVIDIA_CLARA_INPUT of the environment is not used" in err
+    assert "NVIDIA_TRITON_HTTPURI" not in str(variables)
+
+
+@needs_curl
+def test_an_empty_publishing_variable_publishes_nothing(place: Place) -> None:
+    assert place.run(NVIDIA_CLARA_PUBLISHING="")[0] == 0
+    _, operator = started(place.calls())
+    assert "NVIDIA_CLARA_PUBLISHING=" in values(operator, "--env")
+    assert not [value for value in values(operator, "--volume") if value.endswith(":/publish")]
+    assert not (place.root / "publish").exists()
+
+
+@needs_curl
+def test_the_option_for_publishing_wins_over_its_variable(place: Place) -> None:
+    assert place.run("--publish", "here", NVIDIA_CLARA_PUBLISHING="")[0] == 0
+    _, operator = started(place.calls())
+    assert f"{place.root}/here:/publish" in values(operator, "--volume")
+    assert "NVIDIA_CLARA_PUBLISHING=/publish" in values(operator, "--env")
+
+
+@needs_curl
 def test_options_and_a_folder_with_a_blank(place: Place) -> None:
     for name in ("in put", "my models", "my config"):
         (place.root / name).mkdir()

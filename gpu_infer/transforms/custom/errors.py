@@ -1,0 +1,88 @@
+"""Errors of custom transforms: one line that names the component, the hook and the cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gpu_infer.errors import ConfigError, GpuInferError, Interrupted
+from gpu_infer.system.shortage import shortage
+from gpu_infer.transforms.transform import Transform
+
+_READ_ONLY = ("read-only", "must be writable")
+"""Parts of the messages of NumPy, Cython and this package for writing into the array of a field."""
+
+
+class UnexpectedResultError(Exception):
+    """A hook returned or recorded what the kind of transform does not allow.
+
+    Args:
+        expected: In words.
+        value: What it returned or recorded.
+        found: The same in words, if the value itself says too little.
+        remedy: What the author can do.
+    """
+
+    def __init__(
+        self, expected: str, value: object = None, *, found: str | None = None, remedy: str = "mend the component"
+    ) -> None:
+        super().__init__(f"expected {expected}, found {describe(value) if found is None else found}")
+        self.remedy = remedy
+
+
+def describe(value: object) -> str:
+    """A value in words for messages: arrays by shape and dtype, everything else by type and a short text."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        return f"{type(value).__name__} {shape} {dtype}"
+    if value is None:
+        return "None"
+    text = " ".join(repr(value).split())
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:59] + '…'}"
+
+
+@contextmanager
+def named(transform: Transform, hook: str) -> Iterator[None]:
+    """Turn whatever the hook raises into an error that names the component.
+
+    ConfigError for any exception and for `sys.exit`; a lack of memory or space remains a ResourceError, and an error of
+    this package keeps its class. Interrupts pass.
+    """
+    place = _place(transform)
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except GpuInferError as error:
+        if not error.message.startswith(place):
+            error.message = f"{place}: {hook}: {error.message}"
+        raise
+    except UnexpectedResultError as error:
+        raise ConfigError(f"{place}: {hook}: {error}", remedy=error.remedy) from error
+    except BaseException as error:  # code of others may raise any class, even SystemExit
+        if (lack := shortage(error)) is not None:
+            raise type(lack)(f"{place}: {hook}: {lack.message}", remedy=lack.remedy) from error
+        raise ConfigError(f"{place}: {hook} failed: {_words(error)}", remedy=_remedy(error)) from error
+
+
+def _place(transform: Transform) -> str:
+    try:
+        return transform.place
+    except Exception:  # the author may have replaced the label too
+        return f"{transform.where}: {type(transform).__name__}"
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r})"
+    text: Any = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _remedy(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "a component raises an exception to fail"
+    if isinstance(error, (ValueError, TypeError)) and any(part in str(error) for part in _READ_ONLY):
+        return "fields can share an array, so write into a copy of it"
+    return "mend the component; --debug shows the traceback"
