@@ -13,6 +13,7 @@ import typer
 
 from gpu_infer.cli import options
 from gpu_infer.cli.command_settings import settings_of
+from gpu_infer.cli.container import has_container_defaults
 from gpu_infer.cli.streams import write
 from gpu_infer.errors import escape
 
@@ -86,9 +87,11 @@ def _failures(checks: list[Check], *, short: bool) -> str:
 
 
 def _named_folders(options: Mapping[str, Any]) -> list[str]:
-    """The folders that an option or a variable names."""
+    """The folders that an option, a variable or the container names."""
     from gpu_infer.settings import FOLDER_VARIABLES
 
+    if has_container_defaults(os.environ):
+        return list(FOLDER_VARIABLES)
     return [name for name, variable in FOLDER_VARIABLES.items() if options[name] or os.environ.get(variable)]
 
 

@@ -11,7 +11,9 @@ import SimpleITK as sitk
 from config_files import lung
 from typer.testing import CliRunner
 
+from gpu_infer.cli import container
 from gpu_infer.cli.main import app
+from gpu_infer.settings import FOLDER_VARIABLES
 from gpu_infer.triton.shm import host_arenas
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -52,6 +54,17 @@ def test_folders_that_nobody_named_are_not_checked(tmp_path: Path, monkeypatch: 
     assert code == 2
     assert checks["output"]["status"] == "fail"
     assert checks["logs"]["status"] == "ok"
+
+
+def test_in_a_container_its_folders_are_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A run in the container uses them without an option."""
+    monkeypatch.setattr(container, "CONTAINER_FOLDERS", {name: f"{tmp_path}/{name}" for name in FOLDER_VARIABLES})
+    monkeypatch.setenv("GPU_INFER_CONTAINER", "1")
+    code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
+    assert code == 3
+    assert checks["input"]["status"] == "fail"
+    assert checks["input"]["found"].startswith(f"{tmp_path}/input: no such file or folder")
+    assert {"input", "output", "publish", "logs"} <= set(checks)
 
 
 def test_every_check_has_a_group_and_all_fields() -> None:
