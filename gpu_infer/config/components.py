@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from gpu_infer.config.arguments import build
 from gpu_infer.config.location import Place, nearest
+from gpu_infer.config.monai_names import monai_hint
 from gpu_infer.config.variables import expand
 from gpu_infer.errors import GpuInferError, Interrupted
 from gpu_infer.redaction import Expanded, template
@@ -138,7 +139,7 @@ def _built_in(component: Component) -> type[Transform]:
         return TRANSFORMS[name]
     if belongs_to_training(name):
         raise place.error(f"{name} belongs to training", "leave it out of the inference configuration")
-    hint = nearest(name, list(TRANSFORMS))
+    hint = monai_hint(name) or nearest(name, list(TRANSFORMS))
     raise place.error(f'unknown transform "{name}"{hint}', f"supported: {', '.join(TRANSFORMS)}")
 
 

@@ -11,6 +11,7 @@ from gpu_infer.choices import MOST_SLOTS, Mode
 from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
+from gpu_infer.config.monai_names import monai_hint
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
@@ -160,7 +161,8 @@ def inferer_spec(component: Component) -> InfererSpec:
     kind = next((k for end, k in _KINDS.items() if component.label.endswith(end)), None)
     if kind is None or component.path:
         raise (place / "name").error(
-            f'unknown inferer "{component.label}"', f"expected a name that ends with {', '.join(_KINDS)}"
+            f'unknown inferer "{component.label}"{monai_hint(component.label)}',
+            f"expected a name that ends with {', '.join(_KINDS)}",
         )
     arguments = dict(component.args)
     if "roi" in arguments and "roi_size" in arguments:
