@@ -147,7 +147,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
     """Load the configuration, and refuse options that contradict it before anything waits for a server."""
-    config = load_config(settings.config, os.environ)
+    config = load_config(settings.config, os.environ, settings.labels)
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )

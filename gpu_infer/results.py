@@ -33,7 +33,7 @@ def write_labels(segmentation: Segmentation, volume: Volume, base: str, report: 
             written = write_label_maps(maps, volume.geometry, folder, base)
     for mhd, _ in written.values():
         log.info("wrote %s", mhd)
-    report.add(**output_sections(outputs, written, segmentation.counts, volume.geometry))
+    report.add(**output_sections(outputs, written, segmentation.counts, volume.geometry, inputs.config.labels))
     return written
 
 

@@ -56,7 +56,7 @@ OPTION_FIELDS = {
 """Options whose field of `Settings` has another name."""
 
 _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
-_PATHS = ("input", "output", "logs", "publish", "config", "local_models")
+_PATHS = ("input", "output", "logs", "publish", "config", "labels", "local_models")
 
 _WRONG_CALLS = ("unexpected_keyword_argument", "multiple_argument_values")
 """Types of pydantic's errors that a plain function reports as TypeError."""
@@ -97,6 +97,7 @@ class Settings:
     output           folder for the label maps; created if missing
     logs             folder for gpu_infer.log and report.json, by default `output`; created if missing
     config           config_inference.json, by default the packaged one
+    labels           file with the names of the labels, None: those of the configuration
     publish          folder for a renderer, None: publish nothing
     triton_http, triton_grpc
                      host:port that the user named for one protocol
@@ -125,6 +126,7 @@ class Settings:
     output: Path
     logs: Path = Path()  # replaced by `output` if it is not given
     config: Path = field(default_factory=lambda: _packaged_config())
+    labels: Path | None = None
     publish: Path | None = None
     triton_http: str | None = None
     triton_grpc: str | None = None
@@ -219,7 +221,7 @@ class Settings:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
         values = _environment(environ)
         check_threads(environ)
-        for name in ("input", "output", "logs", "config"):
+        for name in ("input", "output", "logs", "config", "labels"):
             if name in options and not str(options[name]).strip():
                 raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
         triton, models = options.pop("triton", None), options.pop("models", None)

@@ -21,6 +21,7 @@ LAYERS: dict[str, int] = {
     "choices": 0,
     "environment": 0,
     "progress": 0,
+    "label_table": 0,
     "system": 0,
     "backends": 1,
     "triton": 1,

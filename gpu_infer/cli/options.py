@@ -89,6 +89,16 @@ Config = Annotated[
         rich_help_panel=_FILES,
     ),
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        parser=path,
+        metavar="FILE",
+        help="Names of the labels; default labels.json beside the configuration, or its key labels.",
+        rich_help_panel=_FILES,
+    ),
+]
 Triton = Annotated[
     str | None,
     typer.Option(

@@ -24,6 +24,7 @@ def run(
     preview: options.Preview = None,
     logs: options.Logs = None,
     config: options.Config = None,
+    labels: options.Labels = None,
     triton: options.Triton = None,
     models: options.Models = None,
     control: options.Control = None,
