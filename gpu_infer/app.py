@@ -20,7 +20,10 @@ from gpu_infer.planning.run_inputs import RunInputs, model_name
 from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
-from gpu_infer.results import publish_results, render_settings, write_labels, write_preview
+from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.places import output_places
+from gpu_infer.results.preview import write_preview
+from gpu_infer.results.publish import publish_results, published_places
 from gpu_infer.segment import segment
 from gpu_infer.settings import Settings
 from gpu_infer.system.folder_variables import check_folder_variables
@@ -102,11 +105,11 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
         report.warn(message)
 
     if not settings.server_first:
-        files, header = _read_header(settings, pipeline, report)
+        files, header = _read_header(settings, config, pipeline, report)
     with report.stage("connect"):
         server = connect(settings, config.inferer, stack, pending.raise_failure)
     if settings.server_first:
-        files, header = _read_header(settings, pipeline, report)
+        files, header = _read_header(settings, config, pipeline, report)
     inputs = RunInputs(settings, config, pipeline, header)
 
     with report.stage("device"):
@@ -161,28 +164,25 @@ def _check_paths(settings: Settings) -> None:
     _make_folder(settings.output)
 
 
-def _read_header(settings: Settings, pipeline: Pipeline, report: Report) -> tuple[list[Path], VolumeHeader]:
+def _read_header(
+    settings: Settings, config: Config, pipeline: Pipeline, report: Report
+) -> tuple[list[Path], VolumeHeader]:
     """The files of the input and their header, without voxels."""
     with report.stage("read"):
         files = choose_files(settings.input, pipeline.input_files)
         header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
-        _check_header(settings, pipeline, header, report)
+        _check_header(settings, config, header, report)
     return files, header
 
 
-def _check_header(settings: Settings, pipeline: Pipeline, header: VolumeHeader, report: Report) -> None:
+def _check_header(settings: Settings, config: Config, header: VolumeHeader, report: Report) -> None:
     """Record the input, and refuse it if its voxels do not fit into memory or an output would replace it."""
     report.add(input=input_section(header))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
-    check_outputs(
-        header,
-        list(pipeline.outputs),
-        settings.output,
-        settings.publish,
-        render_settings(settings.config),
-        preview=settings.preview,
-    )
+    places = output_places(settings, config, header)
+    published = published_places(settings, config, header)
+    check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)
 
 
 def _write_report(report: Report, folder: Path) -> Path | None:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from output_checks import check_all_outputs
 
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.collisions import check_folders, check_outputs
+from gpu_infer.writers.collisions import check_folders
 from gpu_infer.writers.label_maps import write_label_maps
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
@@ -46,7 +47,7 @@ class Case:
         return Volume(np.zeros((1, 4, 3, 2), np.int16), GRID, path, kind, files=(path, *more))
 
     def check(self, volume: Volume | None = None, *fields: str, preview: bool = True, published: bool = True) -> None:
-        check_outputs(
+        check_all_outputs(
             volume or self.volume,
             fields or ("model",),
             self.output,
@@ -171,7 +172,7 @@ def test_an_input_folder_named_like_the_output(case: Case) -> None:
     volume = case.of(series / "1.dcm", kind="dicom")
     volume = Volume(volume.data, GRID, series, "dicom", files=volume.files)
     with pytest.raises(ConfigError, match=r"out/scan\.mhd: found a folder, expected"):
-        check_outputs(volume, ["model"], case.output, None, case.settings)
+        check_all_outputs(volume, ["model"], case.output, None, case.settings)
     assert (series / "1.dcm").exists()
 
 

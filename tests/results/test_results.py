@@ -12,7 +12,9 @@ from planned_runs import inputs_of, model_of
 from gpu_infer.errors import Interrupted
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.report import Report
-from gpu_infer.results import publish_results, render_settings, write_labels, write_preview
+from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.preview import write_preview
+from gpu_infer.results.publish import publish_results, render_settings
 from gpu_infer.segment import Segmentation
 from gpu_infer.volume.volume import Volume
 
