@@ -22,7 +22,7 @@ from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
 from gpu_infer.results.label_maps import write_labels
 from gpu_infer.results.places import output_places
-from gpu_infer.results.preview import write_preview
+from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results, published_places
 from gpu_infer.segment import segment
 from gpu_infer.settings import Settings
@@ -48,7 +48,7 @@ class RunResult:
     report: Path | None
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
-    preview: Path | None = None
+    previews: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -144,8 +144,8 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
 
     mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
-    preview = write_preview(segmentation, volume, report)
-    return RunResult(mhd, raw, None, report.data, published, preview)
+    previews = write_previews(segmentation, volume, base_name(files[0]), report)
+    return RunResult(mhd, raw, None, report.data, published, previews)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:

@@ -112,7 +112,8 @@ class Settings:
     server_first     wait for the server before the input is opened, which is the order of the container; False: check
                      the header of the input first, so that a mistake in it is reported without a server
     deadline_s       seconds for one request
-    preview          write preview.png next to the label map
+    preview          write a picture of three planes with contours next to the label map
+    plain_preview    write the preview, and a second one without contours
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -147,6 +148,7 @@ class Settings:
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
+    plain_preview: bool = False
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)

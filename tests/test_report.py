@@ -86,7 +86,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
     for name in ("cpu", "gpu", "late", "early"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    contents = {"cpu": operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish").data}
+    contents = {
+        "cpu": operate(
+            root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", preview=True
+        ).data
+    }
     with simulated_cupy():
         contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
     with pytest.raises(ModelError):
@@ -132,7 +136,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         return {key for key, (_, when) in rows.items() if when in whens}
 
     assert of("always") | of("failed") == keys["early"]
-    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json") == {
+    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json", "--preview") == {
         key for key in keys["cpu"] if not key.startswith("triton.skipped")
     }
     assert keys["gpu"] >= of("always", "done", "GPU")
@@ -140,7 +144,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert not of("GPU") & (keys["cpu"] | keys["late"])
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
-        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json"),
+        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview"),
         "a better transport did not work",
     }
 

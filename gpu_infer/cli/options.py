@@ -69,7 +69,17 @@ PublishDialect = Annotated[
 ]
 Preview = Annotated[
     bool | None,
-    typer.Option("--preview/--no-preview", help="Also write preview.png; default off.", rich_help_panel=_FILES),
+    typer.Option(
+        "--preview/--no-preview",
+        help="Also write a picture of three planes with contours; default off.",
+        rich_help_panel=_FILES,
+    ),
+]
+PlainPreview = Annotated[
+    bool | None,
+    typer.Option(
+        "--plain-preview", help="Also write the preview, and a second one without contours.", rich_help_panel=_FILES
+    ),
 ]
 Logs = Annotated[
     Path | None,

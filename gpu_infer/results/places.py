@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from gpu_infer.config.config import Config
+from gpu_infer.results.preview import preview_places
 from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name
-from gpu_infer.writers.places import PREVIEW_NAME, Place, label_map_places, preview_place
+from gpu_infer.writers.places import Place, label_map_places
 
 
 def output_places(settings: Settings, config: Config, header: VolumeHeader) -> list[Place]:
     """The label maps, and what the options ask for."""
     fields = [output.field for output in config.outputs]
-    places = label_map_places(settings.output, base_name(header.path), fields)
-    if settings.preview:
-        places.append(preview_place(settings.output / PREVIEW_NAME))
+    base = base_name(header.path)
+    places = label_map_places(settings.output, base, fields)
+    places += preview_places(settings, base)
     return places

@@ -18,7 +18,6 @@ from gpu_infer.writers.staging import HIDDEN_BYTES
 
 META_NAME = "config.meta"
 RENDER_NAME = "config_render.json"
-PREVIEW_NAME = "preview.png"
 
 
 @dataclass(frozen=True)

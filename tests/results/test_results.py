@@ -13,7 +13,7 @@ from gpu_infer.errors import Interrupted
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.report import Report
 from gpu_infer.results.label_maps import write_labels
-from gpu_infer.results.preview import write_preview
+from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results, render_settings
 from gpu_infer.segment import Segmentation
 from gpu_infer.volume.volume import Volume
@@ -46,7 +46,7 @@ def test_without_the_options_nothing_more_is_written(tmp_path: Path) -> None:
     segmentation, volume = segmentation_of(tmp_path)
     report = Report()
     assert publish_results(segmentation, volume, {}, report) == []
-    assert write_preview(segmentation, volume, report) is None
+    assert write_previews(segmentation, volume, "case", report) == []
     assert "published" not in report.data
     assert list(tmp_path.joinpath("out").iterdir()) == []
 
@@ -69,16 +69,16 @@ def test_a_preview_that_fails_is_a_warning_unless_the_run_is_interrupted(
     segmentation, volume = segmentation_of(tmp_path, preview=True)
     report = Report()
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr("gpu_infer.writers.preview.write_preview", fail)
     if isinstance(error, Interrupted):
         with pytest.raises(Interrupted):
-            write_preview(segmentation, volume, report)
+            write_previews(segmentation, volume, "case", report)
         return
-    assert write_preview(segmentation, volume, report) is None
-    assert report.data["warnings"] == [f"preview {tmp_path / 'out' / 'preview.png'} failed: disk"]
+    assert write_previews(segmentation, volume, "case", report) == []
+    assert report.data["warnings"] == [f"preview {tmp_path / 'out' / 'case.preview.png'} failed: disk"]
 
 
 def test_render_settings_next_to_the_configuration_win(tmp_path: Path) -> None:

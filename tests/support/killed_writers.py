@@ -63,7 +63,7 @@ class Case:
         maps = dict.fromkeys(FIELDS, (labels, "uint8"))
         written = write_label_maps(maps, self.grid, self.output, "ct")
         publish(self.volume, [mhd for mhd, _ in written.values()], f"model {value}", self.publish, SETTINGS)
-        write_preview(self.volume, labels, self.output / "preview.png")
+        write_preview(self.volume, labels, self.output / "ct.preview.png")
 
     def check_visible(self) -> list[str]:
         """List faults that a reader sees before cleaning: a label map is complete, or has no header."""

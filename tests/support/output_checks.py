@@ -9,8 +9,8 @@ from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.collisions import check_outputs
-from gpu_infer.writers.names import label_map_names
-from gpu_infer.writers.places import PREVIEW_NAME, files_to_copy, label_map_places, preview_place, publish_places
+from gpu_infer.writers.names import label_map_names, preview_name
+from gpu_infer.writers.places import files_to_copy, label_map_places, preview_place, publish_places
 
 
 def check_all_outputs(
@@ -26,7 +26,7 @@ def check_all_outputs(
     base = base_name(volume.path)
     places = label_map_places(output, base, fields)
     if preview:
-        places.append(preview_place(output / PREVIEW_NAME))
+        places.append(preview_place(output / preview_name(base)))
     masks = list(label_map_names(base, list(fields)).values())
     published = [] if publish is None else publish_places(publish, base, masks, files_to_copy(volume), render_settings)
     check_outputs(volume.files or (volume.path,), output, places, publish, published)
