@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gpu_infer.config.config import Config
+from gpu_infer.label_table.table import BACKGROUND
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
 from gpu_infer.segment import Segmentation
@@ -17,6 +18,7 @@ from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.label_maps import Pair
 from gpu_infer.writers.names import label_map_names
 from gpu_infer.writers.places import Place, files_to_copy, publish_places
+from gpu_infer.writers.render_settings import FILE_NAME, settings_for_labels
 
 
 def publish_results(
@@ -33,7 +35,7 @@ def publish_results(
 
     masks, model = [mhd for mhd, _ in written.values()], segmentation.plan.model.name
     with report.stage("publish"), failure_warns(report, f"publishing to {settings.publish} failed"):
-        render = render_settings(settings.config)
+        render = _settings_for(segmentation)
         published = publish(volume, masks, model, settings.publish, render, dialect=settings.publish_dialect)
     report.add(published=[str(path) for path in published])
     return published
@@ -49,7 +51,18 @@ def published_places(settings: Settings, config: Config, header: VolumeHeader) -
     return publish_places(settings.publish, base, masks, files_to_copy(header), render)
 
 
-def render_settings(config: Path) -> Path:
-    """config_render.json next to the configuration if there is one, else the packaged one."""
-    own = config.parent / "config_render.json"
-    return own if own.is_file() else resource_folder("config") / "config_render.json"
+def render_settings(config: Path) -> Path | None:
+    """config_render.json next to the configuration, if there is one."""
+    own = config.parent / FILE_NAME
+    return own if own.is_file() else None
+
+
+def _settings_for(segmentation: Segmentation) -> Path | str:
+    """The user's config_render.json, else one for the labels that the configuration describes or that occur."""
+    inputs = segmentation.plan.inputs
+    if (own := render_settings(inputs.settings.config)) is not None:
+        return own
+    table = inputs.config.labels
+    occurring = {n for counts in segmentation.counts.values() for n, count in enumerate(counts) if count}
+    values = sorted((set(table.described) | occurring) - {BACKGROUND})
+    return settings_for_labels(resource_folder("config") / FILE_NAME, [table[value] for value in values])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def segmentation_of(folder: Path, **options: Any) -> tuple[Segmentation, Volume]
     plan = make_plan(inputs, model_of(2, SHAPE))
     labels = np.zeros(SHAPE, np.uint8)
     labels[1, 2, 3] = 1
-    volume = Volume(np.zeros((1, *SHAPE), np.uint8), inputs.header.geometry, Path("volume.nii"), "nifti")
+    volume = Volume(np.zeros((1, *SHAPE), np.uint8), inputs.header.geometry, Path("volume.nrrd"), "nrrd")
     return Segmentation({"model": labels}, {"model": [119, 1]}, {}, plan), volume
 
 
@@ -82,7 +83,16 @@ def test_a_preview_that_fails_is_a_warning_unless_the_run_is_interrupted(
 
 
 def test_render_settings_next_to_the_configuration_win(tmp_path: Path) -> None:
-    packaged = render_settings(tmp_path / "config.json")
-    assert packaged.is_file()
+    assert render_settings(tmp_path / "config.json") is None
     (tmp_path / "config_render.json").write_text("{}")
     assert render_settings(tmp_path / "config.json") == tmp_path / "config_render.json"
+
+
+def test_without_render_settings_they_are_made_for_the_labels(tmp_path: Path) -> None:
+    segmentation, volume = segmentation_of(tmp_path, publish=tmp_path / "publish")
+    report = Report()
+    written = write_labels(segmentation, volume, "case", report)
+    for _ in range(2):  # a second run replaces them
+        assert publish_results(segmentation, volume, written, report)
+    content = json.loads((tmp_path / "publish" / "config_render.json").read_text())
+    assert [part["activeRegions"] for part in content["TransferFunction"]["components"]] == [[0], [1]]
