@@ -20,7 +20,10 @@ from gpu_infer.planning.run_inputs import RunInputs, model_name
 from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
-from gpu_infer.results import publish_results, render_settings, write_labels, write_preview
+from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.places import output_places
+from gpu_infer.results.preview import write_previews
+from gpu_infer.results.publish import publish_results, published_places
 from gpu_infer.segment import segment
 from gpu_infer.settings import Settings
 from gpu_infer.system.folder_variables import check_folder_variables
@@ -45,7 +48,7 @@ class RunResult:
     report: Path | None
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
-    preview: Path | None = None
+    previews: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -102,11 +105,11 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
         report.warn(message)
 
     if not settings.server_first:
-        files, header = _read_header(settings, pipeline, report)
+        files, header = _read_header(settings, config, pipeline, report)
     with report.stage("connect"):
         server = connect(settings, config.inferer, stack, pending.raise_failure)
     if settings.server_first:
-        files, header = _read_header(settings, pipeline, report)
+        files, header = _read_header(settings, config, pipeline, report)
     inputs = RunInputs(settings, config, pipeline, header)
 
     with report.stage("device"):
@@ -141,13 +144,13 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
 
     mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
-    preview = write_preview(segmentation, volume, report)
-    return RunResult(mhd, raw, None, report.data, published, preview)
+    previews = write_previews(segmentation, volume, base_name(files[0]), report)
+    return RunResult(mhd, raw, None, report.data, published, previews)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
     """Load the configuration, and refuse options that contradict it before anything waits for a server."""
-    config = load_config(settings.config, os.environ)
+    config = load_config(settings.config, os.environ, settings.labels)
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )
@@ -161,28 +164,25 @@ def _check_paths(settings: Settings) -> None:
     _make_folder(settings.output)
 
 
-def _read_header(settings: Settings, pipeline: Pipeline, report: Report) -> tuple[list[Path], VolumeHeader]:
+def _read_header(
+    settings: Settings, config: Config, pipeline: Pipeline, report: Report
+) -> tuple[list[Path], VolumeHeader]:
     """The files of the input and their header, without voxels."""
     with report.stage("read"):
         files = choose_files(settings.input, pipeline.input_files)
         header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
-        _check_header(settings, pipeline, header, report)
+        _check_header(settings, config, header, report)
     return files, header
 
 
-def _check_header(settings: Settings, pipeline: Pipeline, header: VolumeHeader, report: Report) -> None:
+def _check_header(settings: Settings, config: Config, header: VolumeHeader, report: Report) -> None:
     """Record the input, and refuse it if its voxels do not fit into memory or an output would replace it."""
     report.add(input=input_section(header))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
-    check_outputs(
-        header,
-        list(pipeline.outputs),
-        settings.output,
-        settings.publish,
-        render_settings(settings.config),
-        preview=settings.preview,
-    )
+    places = output_places(settings, config, header)
+    published = published_places(settings, config, header)
+    check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)
 
 
 def _write_report(report: Report, folder: Path) -> Path | None:

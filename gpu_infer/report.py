@@ -24,6 +24,7 @@ import numpy as np
 from gpu_infer._version import __version__
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.config.config import Config, Output
+from gpu_infer.label_table.table import LabelTable
 from gpu_infer.planning.memory_plan import MemoryPlan
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.progress import Progress, ProgressCallback, silent
@@ -230,12 +231,17 @@ def windows_section(plan: RunPlan) -> Section:
 
 
 def output_sections(
-    outputs: Sequence[Output], files: Mapping[str, Pair], counts: Mapping[str, Sequence[int]], geometry: Geometry
+    outputs: Sequence[Output],
+    files: Mapping[str, Pair],
+    counts: Mapping[str, Sequence[int]],
+    geometry: Geometry,
+    table: LabelTable,
 ) -> Section:
     """`output`, `labels` and `outputs`: the label maps. The first two repeat the first map, also if it is the only one.
 
     files   by output field: header and voxels
     counts  by output field: voxels of each label
+    table   names of the labels
     """
     voxel_ml = abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000.0
     described: list[Section] = []
@@ -247,7 +253,7 @@ def output_sections(
                 "mhd": str(mhd),
                 "raw": str(raw),
                 "dtype": str(output.dtype),
-                "labels": label_volumes(counts[output.field], voxel_ml),
+                "labels": label_volumes(counts[output.field], voxel_ml, table),
             }
         )
     first = described[0]
@@ -258,13 +264,14 @@ def output_sections(
     }
 
 
-def label_volumes(counts: Sequence[int], voxel_ml: float) -> dict[str, dict[str, float | int]]:
-    """{label: {"voxels", "ml"}} of the labels that occur, background included."""
-    return {
-        str(label): {"voxels": int(count), "ml": round(int(count) * voxel_ml, 3)}
-        for label, count in enumerate(counts)
-        if count
-    }
+def label_volumes(counts: Sequence[int], voxel_ml: float, table: LabelTable) -> Section:
+    """{label: {"name", "voxels", "ml"}} of the labels that occur, background included; no default names."""
+    volumes: Section = {}
+    for label, count in enumerate(counts):
+        if count:
+            name = {"name": table[label].name} if table.is_described(label) else {}
+            volumes[str(label)] = {**name, "voxels": int(count), "ml": round(int(count) * voxel_ml, 3)}
+    return volumes
 
 
 def gpu_section(backend: Backend, pipeline: Pipeline, memory: MemoryPlan) -> Section:

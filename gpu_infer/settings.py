@@ -8,7 +8,6 @@ its own for folders (`gpu_infer.cli.container`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
@@ -20,12 +19,11 @@ from pydantic_core import ArgsKwargs, ErrorDetails
 
 from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
 from gpu_infer.config.expected import expectation
-from gpu_infer.environment import DEBUG_VARIABLES, DEFAULT_DEBUG_HOST, check_threads, debug_port, environment_value
+from gpu_infer.environment import DEFAULT_DEBUG_HOST, check_threads
 from gpu_infer.errors import ConfigError
-from gpu_infer.system.resources import resource_folder
+from gpu_infer.settings_sources import environment_values, option_name, packaged_config, read_roi_size, server_values
 from gpu_infer.triton.client.access import Access
-from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS, access_from_environment
-from gpu_infer.triton.client.endpoints import parse_uri
+from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS
 from gpu_infer.triton.model.name import check_model_name
 from gpu_infer.writers.output_folder import check_output_folder
 
@@ -38,25 +36,7 @@ CONNECT_WAIT_S = 5.0
 READY_WAIT_S = 600.0
 """Seconds to wait for a model that is being loaded, and after a lost connection, if `wait_s` is not set."""
 
-FOLDER_VARIABLES = {
-    "input": "NVIDIA_CLARA_INPUT",
-    "output": "NVIDIA_CLARA_OUTPUT",
-    "publish": "NVIDIA_CLARA_PUBLISHING",
-    "logs": "NVIDIA_CLARA_LOGS",
-}
-"""Environment variables of the folders, by field of `Settings`."""
-
-OPTION_FIELDS = {
-    "load": "load_model",
-    "wait": "wait_s",
-    "deadline": "deadline_s",
-    "model": "model_name",
-    "roi": "roi_size",
-}
-"""Options whose field of `Settings` has another name."""
-
-_EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
-_PATHS = ("input", "output", "logs", "publish", "config", "local_models")
+_PATHS = ("input", "output", "logs", "publish", "config", "labels", "local_models")
 
 _WRONG_CALLS = ("unexpected_keyword_argument", "multiple_argument_values")
 """Types of pydantic's errors that a plain function reports as TypeError."""
@@ -97,6 +77,7 @@ class Settings:
     output           folder for the label maps; created if missing
     logs             folder for gpu_infer.log and report.json, by default `output`; created if missing
     config           config_inference.json, by default the packaged one
+    labels           file with the names of the labels, None: those of the configuration
     publish          folder for a renderer, None: publish nothing
     triton_http, triton_grpc
                      host:port that the user named for one protocol
@@ -111,7 +92,8 @@ class Settings:
     server_first     wait for the server before the input is opened, which is the order of the container; False: check
                      the header of the input first, so that a mistake in it is reported without a server
     deadline_s       seconds for one request
-    preview          write preview.png next to the label map
+    preview          write a picture of three planes with contours next to the label map
+    plain_preview    write the preview, and a second one without contours
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -124,7 +106,8 @@ class Settings:
     input: Path
     output: Path
     logs: Path = Path()  # replaced by `output` if it is not given
-    config: Path = field(default_factory=lambda: _packaged_config())
+    config: Path = field(default_factory=lambda: packaged_config())
+    labels: Path | None = None
     publish: Path | None = None
     triton_http: str | None = None
     triton_grpc: str | None = None
@@ -145,6 +128,7 @@ class Settings:
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
+    plain_preview: bool = False
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)
@@ -211,19 +195,19 @@ class Settings:
         unknown = set(options) - {f.name for f in fields(cls)} - {"triton", "models", *ACCESS_OPTIONS}
         if unknown:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
-        values = _environment(environ)
+        values = environment_values(environ)
         check_threads(environ)
-        for name in ("input", "output", "logs", "config"):
+        for name in ("input", "output", "logs", "config", "labels"):
             if name in options and not str(options[name]).strip():
-                raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
+                raise ConfigError(f"{option_name(name)}: found an empty path", remedy="give a path, or leave it out")
         triton, models = options.pop("triton", None), options.pop("models", None)
         files = {name: options.pop(name) for name in ACCESS_OPTIONS if name in options}
-        values |= _server(environ, triton, models, files) | options
+        values |= server_values(environ, triton, models, files) | options
         for name in ("logs", "config"):
             if not values[name]:
                 del values[name]
         if isinstance(values.get("roi_size"), str):
-            values["roi_size"] = _roi(values["roi_size"])
+            values["roi_size"] = read_roi_size(values["roi_size"])
         for name in _PATHS:
             if name in values:
                 values[name] = Path(values[name]) if values[name] else None
@@ -249,95 +233,4 @@ def _refusal(name: str, value: object, details: ErrorDetails) -> ConfigError:
     if details["type"] == "literal_error":
         choices = expected.removeprefix("expected ").replace(" or ", ", ")
         expected, remedy = f"expected one of {choices}", f"choose one of {choices}"
-    return ConfigError(f"{_option(name)}: found {text}, {expected}", remedy=remedy)
-
-
-def _option(name: str) -> str:
-    """The option or variable of a field."""
-    if name in DEBUG_VARIABLES:
-        return DEBUG_VARIABLES[name]
-    options = {field: option for option, field in OPTION_FIELDS.items()}
-    return "--" + options.get(name, name).replace("_", "-")
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Folders, configuration and debugger."""
-    return {
-        "input": environment_value(environ, FOLDER_VARIABLES["input"]) or "/input",
-        "output": environment_value(environ, FOLDER_VARIABLES["output"]) or "/output",
-        "logs": environment_value(environ, FOLDER_VARIABLES["logs"]),
-        "publish": environment_value(environ, FOLDER_VARIABLES["publish"]),
-        "config": environment_value(environ, "NVIDIA_CLARA_CONFIG_INFERENCE"),
-        "debug_port": debug_port(environ),
-        "debug_host": environment_value(environ, DEBUG_VARIABLES["debug_host"]) or DEFAULT_DEBUG_HOST,
-    }
-
-
-def _server(
-    environ: Mapping[str, str], triton: str | None, models: str | Path | None, files: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Addresses and access of a running server, or the models of a local one; `files` are the options of `access`."""
-    if triton != "local":
-        access = access_from_environment(environ, **files)
-        addresses = _addresses(environ, triton)
-        if models is not None:
-            raise ConfigError("--models needs --triton local", remedy="a server that runs already has its own models")
-        return {"access": access, **addresses}
-    if files:
-        raise ConfigError(
-            f"{_option(next(iter(files)))} contradicts --triton local", remedy="a local server needs no credentials"
-        )
-    repository = Path(models or _packaged("models"))
-    if not repository.is_dir():
-        raise ConfigError(
-            f"--models: no folder {repository}",
-            remedy="give the model repository, the folder that holds one folder per model",
-        )
-    return {"local_models": repository}
-
-
-def _packaged(name: str) -> Path:
-    try:
-        return resource_folder(name)
-    except FileNotFoundError as error:
-        raise ConfigError(str(error), remedy="install gpu-infer again") from error
-
-
-def _packaged_config() -> Path:
-    return _packaged("config") / "config_inference.json"
-
-
-def _address(source: str, text: str) -> str:
-    """`text` if it is an address; the error names the variable or option `source`."""
-    try:
-        parse_uri(text)
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error.message}", remedy=error.remedy) from error
-    return text
-
-
-def _addresses(environ: Mapping[str, str], option: str | None) -> dict[str, Any]:
-    """The three addresses, and a warning if two differ; an option replaces all addresses of the environment."""
-    if option is not None:
-        return {"triton_either": _address("--triton", option)}
-    variables = {"triton_http": "NVIDIA_TRITON_HTTPURI", "triton_grpc": "NVIDIA_TRITON_GRPCURI"}
-    addresses: dict[str, Any] = {
-        field: _address(name, text) if (text := environment_value(environ, name)) else None
-        for field, name in variables.items()
-    }
-    either = {name: _address(name, text) for name in _EITHER_VARIABLES if (text := environment_value(environ, name))}
-    if len(set(either.values())) > 1:
-        named = " and ".join(f"{name}={text}" for name, text in either.items())
-        addresses["warnings"] = (f"{named} differ: the first one counts",)
-    addresses["triton_either"] = next(iter(either.values()), None)
-    return addresses
-
-
-def _roi(text: str) -> tuple[int, ...]:
-    parts = re.split(r"[,x\s]+", text.strip().strip("[]()"))
-    if len(parts) != 3 or not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
-        raise ConfigError(
-            f"--roi: found {text!r}, expected 3 positive integers",
-            remedy="write for example --roi 320,320,64",
-        )
-    return tuple(int(part) for part in parts)
+    return ConfigError(f"{option_name(name)}: found {text}, {expected}", remedy=remedy)

@@ -56,7 +56,7 @@ def test_quick_start(tmp_path: Path) -> None:
         labels = sitk.ReadImage(str(tmp_path / folder / "scan.mhd"))
         assert labels.GetSize() == voxels.shape
         assert set(np.unique(sitk.GetArrayFromImage(labels))) <= {0, 1}
-    assert (tmp_path / "out" / "preview.png").is_file()
+    assert (tmp_path / "out" / "scan.preview.png").is_file()
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from operator_helpers import config, operate, write_nifti
 
 from gpu_infer.config.config import Output
 from gpu_infer.errors import ConfigError, ModelError
+from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.progress import Progress
 from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections
 from gpu_infer.volume.geometry import Geometry
@@ -74,6 +75,7 @@ def content() -> dict[str, Any]:
     chosen = config("classes5", resolution=(1.2, 1.0, 1.0), roi_size=[12, 10, 8])
     points = {"name": "FetchExtremePoints", "args": {"image_field": "image", "label_field": "model"}}
     chosen["post_transforms"].append(points)
+    chosen["labels"] = {"0": "background", "1": "one"}
     return chosen
 
 
@@ -84,7 +86,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
     for name in ("cpu", "gpu", "late", "early"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    contents = {"cpu": operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish").data}
+    contents = {
+        "cpu": operate(
+            root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", preview=True
+        ).data
+    }
     with simulated_cupy():
         contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
     with pytest.raises(ModelError):
@@ -130,7 +136,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         return {key for key, (_, when) in rows.items() if when in whens}
 
     assert of("always") | of("failed") == keys["early"]
-    assert of("always", "done", "--publish", "FetchExtremePoints") == {
+    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json", "--preview") == {
         key for key in keys["cpu"] if not key.startswith("triton.skipped")
     }
     assert keys["gpu"] >= of("always", "done", "GPU")
@@ -138,7 +144,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert not of("GPU") & (keys["cpu"] | keys["late"])
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
-        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints"),
+        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview"),
         "a better transport did not work",
     }
 
@@ -192,7 +198,11 @@ def test_a_warning_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_volumes_of_labels_by_hand() -> None:
-    assert label_volumes([7, 0, 3], 0.5) == {"0": {"voxels": 7, "ml": 3.5}, "2": {"voxels": 3, "ml": 1.5}}
+    table = LabelTable({2: Label(2, "lung", (1, 2, 3))})
+    assert label_volumes([7, 0, 3], 0.5, table) == {
+        "0": {"voxels": 7, "ml": 3.5},
+        "2": {"name": "lung", "voxels": 3, "ml": 1.5},
+    }
 
 
 def test_outputs_by_hand() -> None:
@@ -200,7 +210,7 @@ def test_outputs_by_hand() -> None:
     outputs = [Output("a", np.dtype(np.uint8)), Output("b", np.dtype(np.int16))]
     files = {name: (Path(f"{name}.mhd"), Path(f"{name}.raw")) for name in ("a", "b")}
     geometry = Geometry((10, 10, 10), np.diag([-2.0, 3.0, 4.0, 1.0]))
-    sections = output_sections(outputs, files, {"a": [900, 100], "b": [0, 1000]}, geometry)
+    sections = output_sections(outputs, files, {"a": [900, 100], "b": [0, 1000]}, geometry, LabelTable())
     assert sections["output"] == {"mhd": "a.mhd", "raw": "a.raw", "dtype": "uint8"}
     assert sections["labels"] == {"0": {"voxels": 900, "ml": 21.6}, "1": {"voxels": 100, "ml": 2.4}}
     assert [entry["field"] for entry in sections["outputs"]] == ["a", "b"]

@@ -34,7 +34,7 @@ LIMIT = 62 << 20
 """Bytes of the first bundle and of the checkout together: a host that is lent for minutes often receives both in
 one upload of 64 MiB."""
 
-_NUMERICS = ("cupy", "numpy", "numba", "llvmlite", "scipy", "scikit-image", "onnxruntime")
+_NUMERICS = ("cupy", "numpy", "numba", "llvmlite", "scipy", "scikit-image", "pillow", "onnxruntime")
 _TESTING = ("pytest", "pytest-timeout", "hypothesis", "pygments")
 EXPECTED = frozenset({*_NUMERICS, *_TESTING, "grpcio"})
 """Packages that the host has: large ones, those that must fit its GPU, and their requirements."""

@@ -28,7 +28,8 @@ def settings_of(context: typer.Context, *, without: Collection[str] = ()) -> Set
         context: the command's, which has every option by the name of its parameter.
         without: names of further options that the command uses itself.
     """
-    from gpu_infer.settings import OPTION_FIELDS, Settings
+    from gpu_infer.settings import Settings
+    from gpu_infer.settings_sources import OPTION_FIELDS
 
     given = {name: value for name, value in context.params.items() if name not in (*_NO_SETTINGS, *without)}
     options = {OPTION_FIELDS.get(name, name): value for name, value in given.items()}
@@ -46,7 +47,7 @@ def run_settings(context: typer.Context) -> Settings:
 
 
 def _check_named(options: Mapping[str, Any]) -> None:
-    from gpu_infer.settings import FOLDER_VARIABLES
+    from gpu_infer.settings_sources import FOLDER_VARIABLES
 
     things = {"input": "volume to read", "output": "folder to write to"}
     missing = [

@@ -41,7 +41,8 @@ def container_settings(environ: Mapping[str, str], **options: Any) -> Settings:
 
     Raises ConfigError.
     """
-    from gpu_infer.settings import FOLDER_VARIABLES, Settings
+    from gpu_infer.settings import Settings
+    from gpu_infer.settings_sources import FOLDER_VARIABLES
 
     environ = dict(environ)
     for name, folder in CONTAINER_FOLDERS.items():

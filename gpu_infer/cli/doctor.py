@@ -88,7 +88,7 @@ def _failures(checks: list[Check], *, short: bool) -> str:
 
 def _named_folders(options: Mapping[str, Any]) -> list[str]:
     """The folders that an option, a variable or the container names."""
-    from gpu_infer.settings import FOLDER_VARIABLES
+    from gpu_infer.settings_sources import FOLDER_VARIABLES
 
     if has_container_defaults(os.environ):
         return list(FOLDER_VARIABLES)

@@ -93,7 +93,17 @@ PublishDialect = Annotated[
 ]
 Preview = Annotated[
     bool | None,
-    typer.Option("--preview/--no-preview", help="Also write preview.png; default off.", rich_help_panel=_FILES),
+    typer.Option(
+        "--preview/--no-preview",
+        help="Also write a picture of three planes with contours; default off.",
+        rich_help_panel=_FILES,
+    ),
+]
+PlainPreview = Annotated[
+    bool | None,
+    typer.Option(
+        "--plain-preview", help="Also write the preview, and a second one without contours.", rich_help_panel=_FILES
+    ),
 ]
 Logs = Annotated[
     Path | None,
@@ -110,6 +120,16 @@ Config = Annotated[
         "--config",
         parser=path,
         help="Configuration of the run. (env NVIDIA_CLARA_CONFIG_INFERENCE, default the packaged one)",
+        rich_help_panel=_FILES,
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        parser=path,
+        metavar="FILE",
+        help="Names of the labels; default labels.json beside the configuration, or its key labels.",
         rich_help_panel=_FILES,
     ),
 ]

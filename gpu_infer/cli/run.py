@@ -22,8 +22,10 @@ def run(
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,
     preview: options.Preview = None,
+    plain_preview: options.PlainPreview = None,
     logs: options.Logs = None,
     config: options.Config = None,
+    labels: options.Labels = None,
     triton: options.Triton = None,
     models: options.Models = None,
     control: options.Control = None,
@@ -67,6 +69,5 @@ def written(result: RunResult) -> list[str]:
         lines.append(f"publish  {result.published[0].parent}")
     if result.report is not None:
         lines.append(f"report   {result.report}")
-    if result.preview is not None:
-        lines.append(f"preview  {result.preview}")
+    lines += [f"preview  {path}" for path in result.previews]
     return lines

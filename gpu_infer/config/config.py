@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue
 
 from gpu_infer.config.inferer import InfererSpec
+from gpu_infer.label_table.table import LabelTable
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.chain.pipeline import Pipeline
 
@@ -34,6 +35,7 @@ class Config:
     extra         top-level keys without effect, as the file has them
     model_loader  read but not used: the server loads its models itself
     warnings      lines for the log and the report
+    labels        names, colours and codes of the labels
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Config:
     extra: dict[str, JsonValue]
     model_loader: JsonValue = None
     warnings: tuple[str, ...] = ()
+    labels: LabelTable = field(default_factory=LabelTable)
 
     @property
     def output_dtype(self) -> np.dtype[np.generic]:
@@ -61,10 +64,12 @@ class Config:
             cls = type(transform)
             return [f"{cls.__module__}.{cls.__qualname__}", transform.args.model_dump(mode="json")]
 
-        effective = {
+        effective: dict[str, object] = {
             "pre": [component(t) for t in self.pre],
             "post": [component(t) for t in self.post],
             "inferer": self.inferer.model_dump(mode="json"),
             "outputs": [[output.field, str(output.dtype)] for output in self.outputs],
         }
+        if self.labels.described:  # without names the hash is that of older versions
+            effective["labels"] = [asdict(label) for label in self.labels.described.values()]
         return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()

@@ -51,21 +51,30 @@ def _constant(word: str) -> float:
 
 
 def read_document(path: Path) -> dict[str, JsonValue]:
-    """The top-level object of the file. Raises ConfigError, with line and column if it is not strict JSON."""
+    """The top-level object of a configuration. Raises ConfigError, with line and column if it is not strict JSON."""
+    document = read_json(path, "config_inference.json")
+    return Place(str(path)).mapping(document)
+
+
+def read_json(path: Path, kind: str) -> JsonValue:
+    """The content of a JSON file. Raises ConfigError, with line and column if it is not strict JSON.
+
+    kind  name of such a file, for the remedy
+    """
     place = Place(str(path))
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except FileNotFoundError:
-        raise place.error("no such file", "give the path of a config_inference.json") from None
+        raise place.error("no such file", f"give the path of a {kind}") from None
     except UnicodeDecodeError as error:
         raise place.error(f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise place.error(
             f"cannot be read: {getattr(error, 'strerror', None) or error}",
-            "give a config_inference.json that this user may read",
+            f"give a {kind} that this user may read",
         ) from None
     try:
-        document = json.loads(
+        document: JsonValue = json.loads(
             text,
             object_pairs_hook=_unique,
             parse_constant=_constant,
@@ -79,7 +88,7 @@ def read_document(path: Path) -> dict[str, JsonValue]:
     except RecursionError:
         raise _too_deep(place) from None
     _check_depth(document, place)
-    return place.mapping(document)
+    return document
 
 
 def _check_depth(document: JsonValue, place: Place) -> None:

@@ -14,6 +14,7 @@ from gpu_infer.config.components import Components
 from gpu_infer.config.config import Config
 from gpu_infer.config.document import read_document
 from gpu_infer.config.inferer import InfererSpec, inferer_spec
+from gpu_infer.config.labels import read_labels
 from gpu_infer.config.location import Place, shown
 from gpu_infer.config.outputs import read_outputs
 from gpu_infer.errors import ConfigError
@@ -33,24 +34,27 @@ _KNOWN = frozenset(
         "inferer",
         "inference",
         "model_loader",
+        "labels",
     }
 )
 T = TypeVar("T")
 
 
-def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+def load_config(path: Path, environ: Mapping[str, str], labels: Path | None = None) -> Config:
     """Read a configuration, replace its variables from `environ`, build its components and check them.
+
+    `labels` is a file with the names of the labels; without it, those of the configuration count (`read_labels`).
 
     Raises ConfigError: one line that names the file, the key, what was found and what was expected. It contains the
     names of environment variables instead of their values.
     """
     try:
-        return _load(path, environ)
+        return _load(path, environ, labels)
     except ConfigError as error:
         raise ConfigError(redact(error.message), remedy=error.remedy and redact(error.remedy)) from error.__cause__
 
 
-def _load(path: Path, environ: Mapping[str, str]) -> Config:
+def _load(path: Path, environ: Mapping[str, str], labels: Path | None) -> Config:
     place = Place(str(path))
     document = read_document(path)
     extra = {key: value for key, value in document.items() if key not in _KNOWN}
@@ -67,7 +71,8 @@ def _load(path: Path, environ: Mapping[str, str]) -> Config:
     names = _checked(place, lambda: check(pre, post))
     inferer = _inferer(document, place, components, pre)
     outputs, warnings = read_outputs(document, place, environ, names)
-    config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings)
+    table = read_labels(path, document, labels)
+    config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings, table)
     _checked(place, config.pipeline)
     return config
 

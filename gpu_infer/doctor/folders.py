@@ -42,15 +42,16 @@ def check_outputs(settings: Settings, config: Config | None, header: VolumeHeade
 
     Without `config` or `header` the names of the outputs are not known, and only the folders are compared.
     """
-    from gpu_infer.results import render_settings
+    from gpu_infer.results.places import output_places
+    from gpu_infer.results.publish import published_places
     from gpu_infer.writers import collisions
 
     try:
         collisions.check_folders(settings.output, settings.publish)
         if config is not None and header is not None:
-            fields = list(config.pipeline().outputs)
-            render = render_settings(settings.config)
-            collisions.check_outputs(header, fields, settings.output, settings.publish, render)
+            places, published = (find(settings, config, header) for find in (output_places, published_places))
+            inputs = header.files or (header.path,)
+            collisions.check_outputs(inputs, settings.output, places, settings.publish, published)
     except GpuInferError as error:
         return [failure("output", error)]
     return []

@@ -7,20 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from gpu_infer.errors import ConfigError
-from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import base_name
 from gpu_infer.writers.atomic import folder_error
-from gpu_infer.writers.names import label_map_names
-from gpu_infer.writers.places import (
-    PREVIEW_NAME,
-    Place,
-    check_name,
-    check_places,
-    files_to_copy,
-    label_map_places,
-    preview_place,
-    publish_places,
-)
+from gpu_infer.writers.places import Place, check_name, check_places
 from gpu_infer.writers.staging import folder_lock
 from gpu_infer.writers.unfinished import undo_unfinished_moves
 
@@ -35,40 +23,29 @@ def check_folders(output: Path, publish: Path | None) -> None:
 
 
 def check_outputs(
-    volume: VolumeHeader,
-    fields: Sequence[str],
+    inputs: Sequence[Path],
     output: Path,
-    publish: Path | None,
-    render_settings: Path,
-    *,
-    preview: bool = False,
+    places: Sequence[Place],
+    publish: Path | None = None,
+    published: Sequence[Place] = (),
 ) -> None:
     """Raise an error before the inference if a file could not be written after it.
 
     Args:
-        volume: the input; all its files are compared, by device and inode, with every file that will be written.
-        fields: of the label maps.
+        inputs: every file of the input; they are compared, by device and inode, with every file that will be written.
         output, publish: folders; `publish` is None if nothing is published.
-        render_settings: the file that is copied to `publish`.
-        preview: whether a preview will be written.
+        places, published: the files that will be written into them.
 
     Older outputs whose replacement was killed half-way come back first. Raises what `check_name` and `check_places`
     raise.
     """
-    base = base_name(volume.path)
-    inputs = volume.files or (volume.path,)
-    places = label_map_places(output, base, fields)
-    if preview:
-        places.append(preview_place(output / PREVIEW_NAME))
     try:
         _check_folder(output, places, inputs)
     except OSError as error:
         raise folder_error(error, output) from error
     if publish is not None:
-        masks = list(label_map_names(base, list(fields)).values())
-        places = publish_places(publish, base, masks, files_to_copy(volume), render_settings)
         with suppress(OSError):  # in a folder that cannot be used nothing is replaced; publishing reports it
-            _check_folder(publish, places, inputs)
+            _check_folder(publish, published, inputs)
 
 
 def _check_folder(folder: Path, places: Sequence[Place], inputs: Sequence[Path]) -> None:

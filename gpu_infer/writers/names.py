@@ -39,6 +39,16 @@ def label_map_names(base: str, fields: list[str]) -> dict[str, str]:
     return {field: base if len(fields) == 1 else f"{base}.{field}" for field in fields}
 
 
+def preview_name(base: str) -> str:
+    """File name of the preview of the case `base`."""
+    return f"{base}.preview.png"
+
+
+def plain_preview_name(base: str) -> str:
+    """File name of the preview without contours of the case `base`."""
+    return f"{base}.plain-preview.png"
+
+
 def _printable(character: str) -> str:
     if character == " ":
         return character

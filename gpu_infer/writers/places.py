@@ -18,7 +18,6 @@ from gpu_infer.writers.staging import HIDDEN_BYTES
 
 META_NAME = "config.meta"
 RENDER_NAME = "config_render.json"
-PREVIEW_NAME = "preview.png"
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,12 @@ def label_map_places(folder: Path, base: str, fields: Sequence[str]) -> list[Pla
 
 
 def publish_places(
-    folder: Path, base: str, masks: Sequence[str], copies: Iterable[Path], render_settings: Path
+    folder: Path, base: str, masks: Sequence[str], copies: Iterable[Path], render_settings: Path | None
 ) -> list[Place]:
-    """Places in the publish folder: the volume, the label maps `masks` by name, `copies`, and the renderer's files."""
+    """Places in the publish folder: the volume, the label maps `masks` by name, `copies`, and the renderer's files.
+
+    `render_settings` is the file that is copied, None if its content is made.
+    """
     density, *_ = places = metaimage_places(folder, published_name(base), "publish")
     for mask in published_masks(base, masks):
         places += metaimage_places(folder, mask, "publish")

@@ -42,7 +42,7 @@ def publish(
     mask_mhd: Path | Sequence[Path],
     model_name: str,
     folder: Path,
-    render_settings: Path,
+    render_settings: Path | str,
     *,
     dialect: Dialect = "v1",
 ) -> list[Path]:
@@ -53,7 +53,7 @@ def publish(
                               first one
     <name>.nii.gz             an unchanged copy of a NIfTI input, although renderers of the time read MHD only
     <name>.out.mhd, .out.raw  the segmentation, copied from `mask_mhd`; `<its name>.out.*` for each of several
-    config_render.json        copied from `render_settings`, after a check
+    config_render.json        copied from `render_settings`, after a check, or its content
     config.meta               names of the files above, for `model_name`; dialect v1 (density, seg_masks), v2 (data:
                               file and order) or both in one file
 
@@ -67,13 +67,15 @@ def publish(
     """
     if dialect not in ("v1", "v2", "both"):
         raise ConfigError(f"publish dialect {dialect!r} unknown", remedy="choose v1, v2 or both")
-    check_render_settings(render_settings)
+    if isinstance(render_settings, Path):
+        check_render_settings(render_settings)
     base = base_name(volume.path)
     masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
     mask_names = [base_name(mask) for mask in masks]
     copies = files_to_copy(volume)
     check_present(copies)
-    places = publish_places(folder, base, mask_names, copies, render_settings)
+    render_file = render_settings if isinstance(render_settings, Path) else None
+    places = publish_places(folder, base, mask_names, copies, render_file)
     make_folder(folder)
     present = {place.path.name for place in places if is_in_place(place)}
     with open_stage(folder, base) as stage:
@@ -86,7 +88,10 @@ def publish(
         for mask, out in zip(masks, outs, strict=True):
             names += copy_mask(mask, stage, out)
         if FILE_NAME not in present:
-            shutil.copyfile(render_settings, stage / FILE_NAME)
+            if isinstance(render_settings, Path):
+                shutil.copyfile(render_settings, stage / FILE_NAME)
+            else:
+                (stage / FILE_NAME).write_text(render_settings, encoding="utf-8")
         meta = _meta(density.name, [f"{out}.mhd" for out in outs], model_name, dialect)
         text = json.dumps(meta, indent=4, sort_keys=True) + "\n"
         (stage / META_NAME).write_text(text, encoding="utf-8")

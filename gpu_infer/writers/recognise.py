@@ -13,8 +13,9 @@ from gpu_infer.errors import GpuInferError
 from gpu_infer.writers.header_fields import DATA_FILE, read_fields
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_MARK = b"tEXtSoftware\0gpu_infer"
-"""Type and content of the chunk after the first one (the size) of each preview.png."""
+PNG_SOFTWARE = "gpu_infer"
+PNG_MARK = f"tEXtSoftware\0{PNG_SOFTWARE}".encode()
+"""Type and content of the chunk after the first one (the size) of each preview."""
 
 _PNG_HEAD = 128
 _META_LIMIT = 1 << 20

@@ -1,16 +1,19 @@
 """config_render.json: how a renderer shows the published volume.
 
-The file is copied to the publish folder unchanged. This module checks its top-level keys and their types; the values
-inside a section belong to the renderer, and renderers of different ages know different ones.
+The user's file is copied to the publish folder unchanged. This module checks its top-level keys and their types; the
+values inside a section belong to the renderer, and renderers of different ages know different ones. If the user has no
+such file, one is made for the labels.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.label_table.table import Label
 
 FILE_NAME = "config_render.json"
 
@@ -22,6 +25,29 @@ _OBJECTS = (
 
 _LISTS = ("Camera", "Cameras", "DataView", "DataViews", "Light", "Lights", "View", "Views")
 """Sections with one object or a list of objects, under the singular or the plural name."""
+
+
+def settings_for_labels(preset: Path, labels: Sequence[Label]) -> str:
+    """The content of a config_render.json that shows each of `labels` in its colour.
+
+    The renderer's region n is label n, and region 0 the rest of the volume. Everything but the components of the labels
+    is that of `preset`, whose second component says how a label looks. Without labels the preset itself.
+    """
+    content = json.loads(preset.read_text(encoding="utf-8"))
+    if labels:
+        volume, pattern = content["TransferFunction"]["components"]
+        components = [pattern | _colours(label) | {"activeRegions": [label.value]} for label in labels]
+        content["TransferFunction"]["components"] = [volume, *components]
+    return json.dumps(content, indent=4) + "\n"
+
+
+def _colours(label: Label) -> dict[str, dict[str, float]]:
+    """A label's diffuse colours at both ends of the component's range: a darker one and its own."""
+    shares = [round(channel / 255, 4) for channel in label.colour]
+    return {
+        "diffuseStart": {axis: round(0.6 * share, 4) for axis, share in zip("xyz", shares, strict=True)},
+        "diffuseEnd": dict(zip("xyz", shares, strict=True)),
+    }
 
 
 def check_render_settings(path: Path) -> None:

@@ -15,7 +15,8 @@ from gpu_infer.cli import execute as execution
 from gpu_infer.cli.container import container_settings, has_container_defaults
 from gpu_infer.cli.main import app
 from gpu_infer.errors import ConfigError
-from gpu_infer.settings import FOLDER_VARIABLES, Settings
+from gpu_infer.settings import Settings
+from gpu_infer.settings_sources import FOLDER_VARIABLES
 
 
 def test_folders_wait_and_order_without_variables() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gpu_infer.cli import container
 from gpu_infer.cli.main import app
-from gpu_infer.settings import FOLDER_VARIABLES
+from gpu_infer.settings_sources import FOLDER_VARIABLES
 from gpu_infer.triton.shm import host_arenas
 
 MODELS = Path(__file__).parents[1] / "models"

@@ -53,7 +53,7 @@ def test_every_command_has_help(command: list[str]) -> None:
 
 def test_run_help_lists_its_options() -> None:
     result = CliRunner(env={"COLUMNS": "200"}).invoke(entry.app, ["run", "--help"])
-    files = "--input --output --publish --preview --logs --config"
+    files = "--input --output --publish --preview --plain-preview --logs --config --labels"
     server = "--triton --models --control --data --require --wait --deadline"
     windows = "--device --mode --model --batch-size --slots --slab --no-slab --roi"
     options = f"{files} {server} {windows} --json --debug"

@@ -148,7 +148,8 @@ def test_a_file_of_the_annotation_server(tmp_path: Path) -> None:
     assert config.pre[0].args.as_closest_canonical is False
     assert config.output_dtype == np.uint8
     assert config.warnings == ()
-    assert set(config.extra) == {"version", "type", "labels", "description"}
+    assert set(config.extra) == {"version", "type", "description"}
+    assert config.labels[1].name == "spleen"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,6 @@ def test_files_and_report(demo: tuple[Path, str]) -> None:
     published = {path.name for path in find(folder, "config.meta").parent.iterdir()}
     assert {"config.meta", "config_render.json"} <= published
     assert {Path(name).suffix for name in published} >= {".mhd", ".raw", ".json", ".meta"}
-    assert find(folder, "preview.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert find(folder, "*.preview.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     hidden = [path for path in folder.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
     assert hidden == []

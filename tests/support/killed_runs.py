@@ -78,7 +78,7 @@ class Run:
         copy = {"publish/case.nii.gz"} if self.publish != self.input.parent else set()
         for group in (
             {"output/case.mhd", "output/case.raw"},
-            {"output/preview.png"},
+            {"output/case.preview.png"},
             {f"{self.publish.name}/{name}" for name in published} | copy,
         ):
             if (present := files & group) and present != group:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from output_checks import check_all_outputs
 
 from gpu_infer.cli.main import guarded
 from gpu_infer.doctor.folders import check_unfinished
@@ -28,7 +29,6 @@ from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers import preview
-from gpu_infer.writers.collisions import check_outputs
 from gpu_infer.writers.header_fields import read_fields
 from gpu_infer.writers.label_maps import write_label_maps
 from gpu_infer.writers.nifti import write_nifti
@@ -58,12 +58,12 @@ class Case:
 
     def write(self, value: int) -> None:
         """Do what a run does before and after the inference; every label is `value`."""
-        check_outputs(self.volume, FIELDS, self.output, self.publish, SETTINGS, preview=True)
+        check_all_outputs(self.volume, FIELDS, self.output, self.publish, SETTINGS, preview=True)
         labels = np.full(self.grid.shape[::-1], value, np.uint8).transpose(2, 1, 0)
         maps = dict.fromkeys(FIELDS, (labels, "uint8"))
         written = write_label_maps(maps, self.grid, self.output, "ct")
         publish(self.volume, [mhd for mhd, _ in written.values()], f"model {value}", self.publish, SETTINGS)
-        write_preview(self.volume, labels, self.output / "preview.png")
+        write_preview(self.volume, labels, self.output / "ct.preview.png")
 
     def check_visible(self) -> list[str]:
         """List faults that a reader sees before cleaning: a label map is complete, or has no header."""

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from output_checks import check_all_outputs
 
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.collisions import check_folders, check_outputs
+from gpu_infer.writers.collisions import check_folders
 from gpu_infer.writers.label_maps import write_label_maps
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
@@ -46,7 +47,7 @@ class Case:
         return Volume(np.zeros((1, 4, 3, 2), np.int16), GRID, path, kind, files=(path, *more))
 
     def check(self, volume: Volume | None = None, *fields: str, preview: bool = True, published: bool = True) -> None:
-        check_outputs(
+        check_all_outputs(
             volume or self.volume,
             fields or ("model",),
             self.output,
@@ -61,7 +62,7 @@ class Case:
         labels = np.ones((4, 3, 2), np.uint8)
         written = write_label_maps({"model": (labels, "uint8")}, GRID, self.output, volume.path.name.split(".")[0])
         publish(volume, written["model"][0], "m", self.folder, self.settings)
-        write_preview(volume, labels, self.output / "preview.png")
+        write_preview(volume, labels, self.output / "ct.preview.png")
         return sorted(p for folder in (self.output, self.folder) for p in folder.iterdir())
 
 
@@ -78,7 +79,7 @@ def test_one_folder_for_labels_and_publishing(tmp_path: Path) -> None:
     check_folders(tmp_path / "out", None)
 
 
-OUTPUTS = ["out/ct.mhd", "out/ct.raw", "out/preview.png"]
+OUTPUTS = ["out/ct.mhd", "out/ct.raw", "out/ct.preview.png"]
 OUTPUTS += [f"pub/{name}" for name in ("ct.mhd", "ct.raw", "ct.out.mhd", "ct.out.raw", "config.meta", SETTINGS.name)]
 
 
@@ -101,7 +102,7 @@ def test_plain_compressed_metaimages_are_older_outputs(case: Case) -> None:
     sitk.WriteImage(sitk.Image([2, 2, 2], sitk.sitkInt16), case.output / "ct.mhd", True)
     case.check()
     case.run()
-    assert sorted(path.name for path in case.output.iterdir()) == ["ct.mhd", "ct.raw", "preview.png"]
+    assert sorted(path.name for path in case.output.iterdir()) == ["ct.mhd", "ct.preview.png", "ct.raw"]
 
 
 def test_a_metaimage_that_itk_read_and_wrote_again_is_not_replaced(case: Case) -> None:
@@ -171,11 +172,13 @@ def test_an_input_folder_named_like_the_output(case: Case) -> None:
     volume = case.of(series / "1.dcm", kind="dicom")
     volume = Volume(volume.data, GRID, series, "dicom", files=volume.files)
     with pytest.raises(ConfigError, match=r"out/scan\.mhd: found a folder, expected"):
-        check_outputs(volume, ["model"], case.output, None, case.settings)
+        check_all_outputs(volume, ["model"], case.output, None, case.settings)
     assert (series / "1.dcm").exists()
 
 
-@pytest.mark.parametrize("name", ["out/ct.mhd", "out/ct.raw", "out/preview.png", "pub/ct.out.raw", "pub/config.meta"])
+@pytest.mark.parametrize(
+    "name", ["out/ct.mhd", "out/ct.raw", "out/ct.preview.png", "pub/ct.out.raw", "pub/config.meta"]
+)
 @pytest.mark.parametrize("how", ["itself", "hard link", "through a linked folder"])
 def test_files_of_the_input(case: Case, name: str, how: str) -> None:
     case.run()  # older outputs, which would be replaced
@@ -275,19 +278,21 @@ def test_names_that_are_too_long(case: Case) -> None:
     for length, published in ((248, False), (244, True)):
         name = "x" * length
         volume = case.of(case.root / f"in/{name}.nii.gz", kind="nifti")
-        case.check(volume, published=published)
+        case.check(volume, preview=False, published=published)
     with pytest.raises(InputError, match=r"x\.out\.mhd: 256 bytes in the name .*at most 255 \(rename the input"):
-        case.check(case.of(case.root / f"in/{'x' * 248}.nii.gz", kind="nifti"))
+        case.check(case.of(case.root / f"in/{'x' * 248}.nii.gz", kind="nifti"), preview=False)
     with pytest.raises(InputError, match=r"x\.mhd: 256 bytes in the name"):
-        case.check(case.of(case.root / f"in/{'x' * 252}", kind="dicom"), published=False)
+        case.check(case.of(case.root / f"in/{'x' * 252}", kind="dicom"), preview=False, published=False)
     with pytest.raises(InputError, match=r"ü\.b\.mhd: 256 bytes"):
-        case.check(case.of(case.root / f"in/{'ü' * 125}.nii"), "b", "a-field", published=False)
+        case.check(case.of(case.root / f"in/{'ü' * 125}.nii"), "b", "a-field", preview=False, published=False)
+    with pytest.raises(InputError, match=r"x\.preview\.png: 256 bytes"):
+        case.check(case.of(case.root / f"in/{'x' * 244}.nii"), published=False)
 
 
 def test_names_in_folders_that_are_made_later(case: Case) -> None:
     case.folder = case.root / "later/pub"
     with pytest.raises(InputError, match=r"x\.out\.mhd: 256 bytes in the name"):
-        case.check(case.of(case.root / f"in/{'x' * 248}.mhd"))
+        case.check(case.of(case.root / f"in/{'x' * 248}.mhd"), preview=False)
     for _ in range(25):
         case.folder /= "y" * 200
     with pytest.raises(InputError, match=r"\d+ bytes in the path of .*at most 4096 .*--publish"):

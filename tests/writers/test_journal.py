@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from output_checks import check_all_outputs
 
 from gpu_infer.doctor.folders import check_unfinished
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.collisions import check_outputs
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.unfinished import clean
 
@@ -70,7 +70,7 @@ def test_checking_a_folder_with_a_damaged_journal(tmp_path: Path, content: bytes
     write_metaimage(labels(1), GRID, folder, "seg")
     stage = damaged_stage(folder, content, "seg.mhd", "seg.raw")
     source = Volume(labels(0)[None], GRID, tmp_path / "seg.nrrd", "nrrd")
-    check_outputs(source, ["model"], folder, None, SETTINGS)
+    check_all_outputs(source, ["model"], folder, None, SETTINGS)
     assert (read_volume(folder / "seg.mhd").data == 1).all()
     assert not stage.exists()
 

@@ -1,4 +1,4 @@
-"""preview.png: planes, orientation, letters, proportions, limits of grey and colours, read back pixel by pixel."""
+"""The preview: planes, orientation, proportions, limits of grey and colours, read back pixel by pixel."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 import SimpleITK as sitk
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.label_table.palette import palette_colour
+from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.page_text import CAPTION_ROWS, GAP, TITLE_ROWS
 from gpu_infer.writers.preview import write_preview
-from gpu_infer.writers.raster import PALETTE
-
-GAP = 12
 
 
 def hounsfield(share: Any) -> Any:
@@ -36,13 +36,14 @@ def read(path: Path) -> Any:
 
 
 def panels(page: Any, sizes: list[tuple[int, int]]) -> list[Any]:
-    """Panels of known [rows, columns] out of a page, by the layout: a gap around each, centred in height."""
+    """Panels of known [rows, columns] out of a page, by the layout: below the title, centred in height."""
     result, left_edge = [], GAP
+    height = max(rows for rows, _ in sizes)
     for rows, columns in sizes:
-        top = (page.shape[0] - rows) // 2
+        top = TITLE_ROWS + (height - rows) // 2
         result.append(page[top : top + rows, left_edge : left_edge + columns])
         left_edge += columns + GAP
-    assert left_edge == page.shape[1]
+    assert page.shape[1] == max(left_edge, 480)
     return result
 
 
@@ -125,7 +126,7 @@ def test_outlines_have_the_labels_colours(tmp_path: Path) -> None:
     grey = np.full(labels.shape, 0.5)
     grey[:2, 0, 0] = 0, 1  # outside of the planes; with them the values look like CT
     axial = panels(read(write_preview(volume(hounsfield(grey)), labels, tmp_path / "p.png")), [(480, 480)] * 3)[0]
-    first, other = np.array(PALETTE[0]), np.array(PALETTE[299 % len(PALETTE)])
+    first, other = np.array(palette_colour(1)), np.array(palette_colour(300))
     # Columns run from right to left, 15 pixels a voxel: label 300 lies left of column 240, label 1 right of it.
     np.testing.assert_array_equal(axial[200, 241], first)
     np.testing.assert_array_equal(axial[200, 238], other)
@@ -158,30 +159,46 @@ def test_ct_and_other_images_get_their_window(tmp_path: Path) -> None:
     assert abs(panel[1][240, 5, 0] - (500 - low) / (high - low) * 255) < 2
 
 
-def test_letters_name_the_directions(tmp_path: Path) -> None:
-    """R and L, A and P, I and S of axial, coronal and sagittal planes: left, right, top, bottom."""
-    black = np.zeros((20, 20, 20), np.uint8)
-    page = read(write_preview(volume(black), black, tmp_path / "p.png"))
-    for panel, letters in zip(panels(page, [(480, 480)] * 3), ("RLAP", "RLSI", "APSI"), strict=True):
-        places = ((240, 12), (240, 468), (12, 240), (468, 240))
-        for letter, (row, column) in zip(letters, places, strict=True):
-            box = panel[row - 7 : row + 7, column - 5 : column + 5]
-            assert box.min() == 0
-            assert box.max() == 225
-            np.testing.assert_array_equal(box[::2, ::2, 0] == 225, bitmap(letter))
+def test_positions_are_those_of_the_planes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a grid whose axes run to the left, to the back and upwards: by hand."""
+    captions: list[str] = []
+    monkeypatch.setattr(
+        "gpu_infer.writers.preview.draw_caption",
+        lambda width, text: captions.append(text) or np.zeros((CAPTION_ROWS, width, 3), np.uint8),
+    )
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[4, 6, 15] = 1
+    affine = np.diag([-2.0, -3.0, 4.0, 1.0])
+    affine[:3, 3] = 10.0, 20.0, -100.0
+    write_preview(volume(np.zeros(labels.shape), affine), labels, tmp_path / "p.png")
+    assert captions == ["axial  I  40.0 mm", "coronal  A  2.0 mm", "sagittal  R  2.0 mm"]
 
 
-def bitmap(letter: str) -> Any:
-    """The letter in 7×5 dots, as read from a preview by eye."""
-    rows = {
-        "A": "01110 10001 10001 11111 10001 10001 10001",
-        "I": "01110 00100 00100 00100 00100 00100 01110",
-        "L": "10000 10000 10000 10000 10000 10000 11111",
-        "P": "11110 10001 10001 11110 10000 10000 10000",
-        "R": "11110 10001 10001 11110 10100 10010 10001",
-        "S": "01111 10000 10000 01110 00001 00001 11110",
-    }[letter].split()
-    return np.array([[dot == "1" for dot in row] for row in rows])
+def test_without_contours_the_same_planes_are_drawn(tmp_path: Path) -> None:
+    image, labels = noise_and_labels()
+    plain = read(write_preview(volume(image), labels, tmp_path / "p.png", contours=False, counts=[1, 2, 3]))
+    with_contours = read(write_preview(volume(image), labels, tmp_path / "q.png"))
+    assert plain.shape == with_contours.shape  # no legend
+    differs = (plain != with_contours).any(axis=2)
+    assert 0.1 < differs.mean() < 0.6
+    grey = plain[TITLE_ROWS : TITLE_ROWS + 480]
+    assert (grey.max(axis=2) == grey.min(axis=2)).all()
+
+
+def test_the_legend_has_the_labels_that_occur_with_their_colours_and_volumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    legends: list[Any] = []
+    from gpu_infer.writers import preview
+
+    draw = preview.draw_legend
+    monkeypatch.setattr(preview, "draw_legend", lambda width, entries: legends.append(entries) or draw(width, entries))
+    labels = np.zeros((10, 10, 10), np.uint8)
+    table = LabelTable({2: Label(2, "spleen", (1, 2, 3))})
+    case = volume(np.zeros(labels.shape), np.diag([1.0, 2.0, 5.0, 1.0]))
+    write_preview(case, labels, tmp_path / "p.png", table=table, counts=[500, 0, 100, 400])
+    entries = [(entry.name, entry.colour, round(entry.ml, 6)) for entry in legends[0]]
+    assert entries == [("spleen", (1, 2, 3), 1.0), ("label 3", palette_colour(3), 4.0)]
 
 
 def test_values_that_are_not_finite(tmp_path: Path) -> None:
@@ -213,7 +230,7 @@ def test_refusals(tmp_path: Path) -> None:
 
 def test_a_preview_of_ours_is_replaced_and_no_other(tmp_path: Path) -> None:
     """The mark is a text chunk, which a reader of PNG ignores or shows."""
-    path = tmp_path / "preview.png"
+    path = tmp_path / "a.preview.png"
     case = volume(np.zeros((5, 4, 3)))
     write_preview(case, np.zeros((5, 4, 3), np.uint8), path)
     first = path.read_bytes()

@@ -1,4 +1,4 @@
-"""One plane of the preview: resampling, outlines, colours and letters, against SciPy and by hand."""
+"""One plane of the preview: resampling, outlines and colours, against SciPy and by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from gpu_infer.writers.raster import PALETTE, draw_letter, draw_plane, resample
+from gpu_infer.label_table.palette import PALETTE, palette_colour
+from gpu_infer.label_table.table import Label, LabelTable
+from gpu_infer.writers.raster import draw_plane, resample
+
+TABLE = LabelTable()
 
 
 @given(
@@ -38,7 +42,7 @@ def test_label_outlines_are_smooth_and_labels_exact() -> None:
 def test_the_outline_is_inside_the_label_and_two_pixels_wide() -> None:
     labels = np.zeros((24, 24), np.uint8)
     labels[6:16, 4:20] = 1
-    rgb = draw_plane(np.zeros((24, 24), np.float32), labels, (24, 24))
+    rgb = draw_plane(np.zeros((24, 24), np.float32), labels, (24, 24), TABLE)
     is_edge = (rgb == PALETTE[0]).all(axis=2)
     is_label = labels == 1
     # Corners of a label are cut, at most by the half pixel that is averaged away.
@@ -52,7 +56,7 @@ def test_the_outline_is_inside_the_label_and_two_pixels_wide() -> None:
 
 
 def test_the_edge_of_the_picture_is_no_outline() -> None:
-    rgb = draw_plane(np.zeros((9, 9), np.float32), np.ones((9, 9), np.uint8), (9, 9))
+    rgb = draw_plane(np.zeros((9, 9), np.float32), np.ones((9, 9), np.uint8), (9, 9), TABLE)
     assert (rgb == rgb[0, 0]).all()
     np.testing.assert_allclose(rgb[0, 0], np.array(PALETTE[0]) * 0.13, atol=1)
 
@@ -62,9 +66,9 @@ def test_every_label_has_its_colour(dtype: type) -> None:
     """Also labels of equal colour are separated by outlines."""
     numbers = [1, 2, 10, 11, 12, 101] if dtype != np.uint32 else [1, 2, 10, 11, 2**31 + 5, 2**32 - 1]
     labels = np.repeat(np.array(numbers, np.int64), 12)[None].repeat(20, axis=0).astype(dtype)
-    rgb = draw_plane(np.zeros(labels.shape, np.float32), labels, labels.shape)
+    rgb = draw_plane(np.zeros(labels.shape, np.float32), labels, labels.shape, TABLE)
     for n, number in enumerate(numbers):
-        colour = np.array(PALETTE[(number - 1) % len(PALETTE)])
+        colour = np.array(palette_colour(number))
         np.testing.assert_allclose(rgb[10, 12 * n + 6], colour * 0.13, atol=1)
         if n:
             np.testing.assert_array_equal(rgb[10, 12 * n + 1], colour)
@@ -73,28 +77,14 @@ def test_every_label_has_its_colour(dtype: type) -> None:
 
 def test_grey_is_rounded_and_clipped() -> None:
     grey = np.array([[-1e9, -1, 0, 1.4, 1.6, 254.4, 256, 1e9]], np.float32)
-    rgb = draw_plane(grey, np.zeros(grey.shape, np.uint8), grey.shape)
-    flat = draw_plane(np.full((4, 4), 127.5, np.float32), np.zeros((4, 4), np.uint8), (4, 4))
+    rgb = draw_plane(grey, np.zeros(grey.shape, np.uint8), grey.shape, TABLE)
+    flat = draw_plane(np.full((4, 4), 127.5, np.float32), np.zeros((4, 4), np.uint8), (4, 4), TABLE)
     assert (flat == 128).all()
     assert rgb[0, 0].tolist() == [0, 0, 0]
     assert rgb[0, -1].tolist() == [255, 255, 255]
 
 
-@pytest.mark.parametrize("letter", "AILPRS")
-def test_letters_have_a_dark_rim(letter: str) -> None:
-    rgb = np.full((40, 40, 3), 128, np.uint8)
-    draw_letter(rgb, letter, 20, 20)
-    bright = (rgb == 225).all(axis=2)
-    dark = (rgb == 0).all(axis=2)
-    np.testing.assert_array_equal(dark, ndimage.binary_dilation(bright) & ~bright)
-    assert (rgb[~bright & ~dark] == 128).all()
-    rows, columns = np.nonzero(bright)
-    assert (rows.min(), rows.max()) == (13, 26)
-    assert (columns.min() + columns.max()) // 2 in (19, 20)
-
-
-@pytest.mark.parametrize("shape", [(10, 40), (40, 6), (1, 1)])
-def test_a_panel_smaller_than_a_letter_stays_without(shape: tuple[int, int]) -> None:
-    rgb = np.full((*shape, 3), 128, np.uint8)
-    draw_letter(rgb, "R", shape[0] // 2, shape[1] // 2)
-    assert (rgb == 128).all()
+def test_colours_are_those_of_the_table() -> None:
+    table = LabelTable({1: Label(1, "lung", (10, 200, 30))})
+    rgb = draw_plane(np.zeros((9, 9), np.float32), np.pad(np.ones((5, 5), np.uint8), 2), (9, 9), table)
+    assert (10, 200, 30) in {tuple(pixel) for pixel in rgb.reshape(-1, 3).tolist()}

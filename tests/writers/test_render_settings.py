@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.label_table.table import Label
 from gpu_infer.system.resources import resource_folder
-from gpu_infer.writers.render_settings import check_render_settings
+from gpu_infer.writers.render_settings import check_render_settings, settings_for_labels
 
 
 def check(tmp_path: Path, content: Any) -> None:
@@ -97,3 +98,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_nesting_and_numbers_beyond_reading(content: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config_render\.json: "):
         check(tmp_path, content)
+
+
+def test_settings_for_labels_show_each_in_its_colour(tmp_path: Path) -> None:
+    preset = resource_folder("config") / "config_render.json"
+    labels = [Label(2, "liver", (255, 0, 51)), Label(7, "spleen", (0, 102, 255))]
+    text = settings_for_labels(preset, labels)
+    (tmp_path / "config_render.json").write_text(text)
+    check_render_settings(tmp_path / "config_render.json")
+    made, original = json.loads(text), json.loads(preset.read_text())
+    assert {key: value for key, value in made.items() if key != "TransferFunction"} == {
+        key: value for key, value in original.items() if key != "TransferFunction"
+    }
+    volume, liver, spleen = made["TransferFunction"]["components"]
+    assert volume == original["TransferFunction"]["components"][0]
+    assert (liver["activeRegions"], spleen["activeRegions"]) == ([2], [7])
+    assert liver["diffuseEnd"] == {"x": 1.0, "y": 0.0, "z": 0.2}
+    assert spleen["diffuseStart"] == {"x": 0.0, "y": 0.24, "z": 0.6}
+    assert liver.keys() == original["TransferFunction"]["components"][1].keys()
+
+
+def test_without_labels_the_settings_are_the_preset() -> None:
+    preset = resource_folder("config") / "config_render.json"
+    assert json.loads(settings_for_labels(preset, [])) == json.loads(preset.read_text())

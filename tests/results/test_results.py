@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from planned_runs import inputs_of, model_of
 from gpu_infer.errors import Interrupted
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.report import Report
-from gpu_infer.results import publish_results, render_settings, write_labels, write_preview
+from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.preview import write_previews
+from gpu_infer.results.publish import publish_results, render_settings
 from gpu_infer.segment import Segmentation
 from gpu_infer.volume.volume import Volume
 
@@ -25,7 +28,7 @@ def segmentation_of(folder: Path, **options: Any) -> tuple[Segmentation, Volume]
     plan = make_plan(inputs, model_of(2, SHAPE))
     labels = np.zeros(SHAPE, np.uint8)
     labels[1, 2, 3] = 1
-    volume = Volume(np.zeros((1, *SHAPE), np.uint8), inputs.header.geometry, Path("volume.nii"), "nifti")
+    volume = Volume(np.zeros((1, *SHAPE), np.uint8), inputs.header.geometry, Path("volume.nrrd"), "nrrd")
     return Segmentation({"model": labels}, {"model": [119, 1]}, {}, plan), volume
 
 
@@ -44,7 +47,7 @@ def test_without_the_options_nothing_more_is_written(tmp_path: Path) -> None:
     segmentation, volume = segmentation_of(tmp_path)
     report = Report()
     assert publish_results(segmentation, volume, {}, report) == []
-    assert write_preview(segmentation, volume, report) is None
+    assert write_previews(segmentation, volume, "case", report) == []
     assert "published" not in report.data
     assert list(tmp_path.joinpath("out").iterdir()) == []
 
@@ -67,20 +70,29 @@ def test_a_preview_that_fails_is_a_warning_unless_the_run_is_interrupted(
     segmentation, volume = segmentation_of(tmp_path, preview=True)
     report = Report()
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr("gpu_infer.writers.preview.write_preview", fail)
     if isinstance(error, Interrupted):
         with pytest.raises(Interrupted):
-            write_preview(segmentation, volume, report)
+            write_previews(segmentation, volume, "case", report)
         return
-    assert write_preview(segmentation, volume, report) is None
-    assert report.data["warnings"] == [f"preview {tmp_path / 'out' / 'preview.png'} failed: disk"]
+    assert write_previews(segmentation, volume, "case", report) == []
+    assert report.data["warnings"] == [f"preview {tmp_path / 'out' / 'case.preview.png'} failed: disk"]
 
 
 def test_render_settings_next_to_the_configuration_win(tmp_path: Path) -> None:
-    packaged = render_settings(tmp_path / "config.json")
-    assert packaged.is_file()
+    assert render_settings(tmp_path / "config.json") is None
     (tmp_path / "config_render.json").write_text("{}")
     assert render_settings(tmp_path / "config.json") == tmp_path / "config_render.json"
+
+
+def test_without_render_settings_they_are_made_for_the_labels(tmp_path: Path) -> None:
+    segmentation, volume = segmentation_of(tmp_path, publish=tmp_path / "publish")
+    report = Report()
+    written = write_labels(segmentation, volume, "case", report)
+    for _ in range(2):  # a second run replaces them
+        assert publish_results(segmentation, volume, written, report)
+    content = json.loads((tmp_path / "publish" / "config_render.json").read_text())
+    assert [part["activeRegions"] for part in content["TransferFunction"]["components"]] == [[0], [1]]

@@ -1,0 +1,1 @@
+"""Names, colours and medical codes of labels."""
