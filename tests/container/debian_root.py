@@ -35,7 +35,7 @@ def why_no_root() -> str | None:
 
 
 def debian_root(folder: Path) -> Path:
-    """The root in `folder`, made once, with what downloads need; debian:bookworm-slim is this, less some files.
+    """The root in `folder`, made once. debian:bookworm-slim is made like this, less some documentation.
 
     Raises RuntimeError if debootstrap fails, for example without a network.
     """
@@ -48,13 +48,15 @@ def debian_root(folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"debootstrap: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
-    _take_along(root)
     complete.touch()
     return root
 
 
-def _take_along(root: Path) -> None:
-    """Copy name servers, certificates and the settings of pip and apt into the root."""
+def take_along(root: Path) -> None:
+    """Copy name servers, certificates and the settings of pip and apt into the root.
+
+    Again after packages were installed: Debian's certificates replace those of the host.
+    """
     for name in _TAKEN_ALONG:
         if Path(name).is_file():
             target = root / name.lstrip("/")

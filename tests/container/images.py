@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dockerfile
-from debian_root import SYSTEM_PATH, debian_root, download_variables
+from debian_root import SYSTEM_PATH, debian_root, download_variables, take_along
 from enter_root import Entry, command_line
 
 Report = Callable[[str], None]
@@ -126,6 +126,8 @@ class Builder:
             return root
         subprocess.run(["rm", "-rf", root], check=True)
         subprocess.run(["cp", "-a", "--one-file-system", base.root, root], check=True)
+        if any(isinstance(step, Run) for step in steps):
+            take_along(root)
         for step in steps:
             (root / step.workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
             if isinstance(step, Copy):

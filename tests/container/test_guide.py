@@ -41,6 +41,7 @@ IMAGES = {"image of uid 10001": "gpu_infer:cpu", "image of root": "gpu_infer:roo
 BUILD_IMAGES = """\
 docker build -t gpu_infer:cpu --build-arg VARIANT=cpu .
 docker build -t gpu_infer:root --build-arg VARIANT=cpu --build-arg OPERATOR_USER=0:0 .
+docker tag gpu_infer:cpu gpu_infer
 """
 
 DOCKERFILE = """\
@@ -90,6 +91,11 @@ echo "exit code $?"
 docker stop trtis > /dev/null
 docker network remove ${{NETWORK_NAME}} > /dev/null
 """
+
+SCRIPTS = {
+    "run_app_docker.sh": OLD_SCRIPT,
+    "run_app_as_caller.sh": OLD_SCRIPT.replace(" -it --rm ", ' -it --rm --user "$(id -u):$(id -g)" '),
+}
 
 OUTPUT = {"image.mhd", "image.raw"}
 PUBLISH = {"config.meta", "config_render.json", "image.nii.gz", *OUTPUT, "image.out.mhd", "image.out.raw"}
@@ -198,9 +204,9 @@ def place(engine: Engine, volume: np.ndarray) -> Iterator[Place]:
         (app / "config" / "config_inference.json").write_text(json.dumps(settings))
         (app / "config" / "model_config.json").write_text(json.dumps({"model_name": MODEL}))
         (app / "Dockerfile").write_text(DOCKERFILE)
-        script = actual.folder / "run_app_docker.sh"
-        script.write_text(OLD_SCRIPT)
-        script.chmod(0o755)
+        for script, text in SCRIPTS.items():
+            (actual.folder / script).write_text(text)
+            (actual.folder / script).chmod(0o755)
         yield actual
 
 
@@ -210,9 +216,9 @@ def build_app(place: Place, image: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def run_old_script(place: Place, uid: int = 0) -> subprocess.CompletedProcess[str]:
+def run_old_script(place: Place, uid: int = 0, name: str = "run_app_docker.sh") -> subprocess.CompletedProcess[str]:
     """Run the script; it leaves no network and no container, so that the next one can start."""
-    done = place.shell("./run_app_docker.sh", uid=uid)
+    done = place.shell(f"./{name}", uid=uid)
     assert place.shell("docker network inspect container-demo").returncode == 1, done.stderr
     assert place.shell("docker inspect -f '{{.State.Running}}' trtis").returncode != 0
     return done
@@ -243,6 +249,23 @@ def test_the_steps_end_with_the_files_of_the_guide(
     assert np.array_equal(labels.reshape(volume.shape, order="F"), volume > 0.5)
     assert place.content() == expected
     assert place.transport() == "inline"  # each container has its own /dev/shm
+
+
+@pytest.mark.parametrize(
+    ("folder", "file"), [("examples", "my_custom_app/Dockerfile"), ("deploy/custom", "Dockerfile")]
+)
+def test_the_configurations_of_the_examples_are_valid_in_their_images(place: Place, folder: str, file: str) -> None:
+    steps = (
+        f"docker build -t example -f {file} .",
+        "docker run --rm example validate /app/config/config_inference.json",
+    )
+    for step in steps:
+        done = place.shell(step, ROOT / folder)
+        assert done.returncode == 0, done.stderr
+    assert "valid" in done.stdout
+    settings = (ROOT / folder / Path(file).parent / "config" / "config_inference.json").read_text()
+    shown = place.shell("docker run --rm --entrypoint /bin/cat example config/config_inference.json")
+    assert shown.stdout == settings
 
 
 @pytest.mark.parametrize("folder", ["/", "/app"])
@@ -276,6 +299,15 @@ def test_who_writes_under_the_old_script(
     assert "exit code 0" in done.stdout, done.stderr
     assert place.content() == expected
     assert place.owners() == {writer}
+
+
+def test_the_caller_writes_if_the_old_script_passes_it_as_user(place: Place, expected: dict[str, bytes]) -> None:
+    build_app(place, IMAGES["image of uid 10001"])
+    place.make_folders(CALLER)
+    done = run_old_script(place, uid=CALLER, name="run_app_as_caller.sh")
+    assert "exit code 0" in done.stdout, done.stderr
+    assert place.content() == expected
+    assert place.owners() == {CALLER}
 
 
 @pytest.mark.parametrize(("image", "owner"), REFUSED)
