@@ -1,8 +1,8 @@
 """The steps of the guide of the Clara Deploy Base Inference Operator V2 lead to its files, with our image and Triton.
 
 Images are root folders on Debian, and `docker` is a client of tests/container/debian_engine.py; scripts run as they
-would with Docker. Besides the names of images, two things differ from the guide: Triton's program with its option, and
-the request for readiness, which had the path of protocol V1.
+would with Docker. Besides the names of images, two things differ from the guide: Triton's program with its options, and
+the condition of the loop that waits for it, which read an answer of protocol V1.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ docker network create ${{NETWORK_NAME}}
 nvidia-docker run --name trtis --network ${{NETWORK_NAME}} -d --rm --shm-size=1g \\
     --ulimit memlock=-1 --ulimit stack=67108864 -p 8000:8000 \\
     -v $(pwd)/models/${{MODEL_NAME}}:/models/${{MODEL_NAME}} ${{TRTIS_IMAGE}} \\
-    tritonserver --model-repository=/models
+    tritonserver --model-repository=/models --model-config-name=onnxruntime --allow-client-shm=true
 
 trtis_local_uri=$(docker inspect -f '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}}' trtis)
 until curl -s -f ${{trtis_local_uri}}:8000/v2/health/ready; do
