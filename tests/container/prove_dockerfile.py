@@ -5,7 +5,7 @@
 Every instruction is carried out; then the operator runs as any uid, without HOME and on a read-only root. The GPU
 variant is built on Debian too, with CuPy and NVRTC from PyPI as in the image; it has every CUDA kernel, and needs no
 GPU. `guide` runs test_guide.py on the CPU variant. FOLDER keeps the roots, and what is in it is not built again;
-without it, they are in a temporary folder of about 6 GB. DEBIAN_MIRROR names another mirror; the name servers,
+without it, they are in a temporary folder of about 10 GB. DEBIAN_MIRROR names another mirror; the name servers,
 certificates and download settings of this host are taken along.
 
 Prints a line per instruction and per check; exits 1 at the first that fails.
