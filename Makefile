@@ -44,7 +44,7 @@ help:
 	@echo "make test-fake-cuda  tests of a GPU with the real CuPy, on a CUDA driver without a device, in $(FAKE)"
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
 	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run deploy/gpu_check/gpu_check.sh"
-	@echo "make prove-container  the Dockerfile's variants in clean Debian roots (as root, with debootstrap)"
+	@echo "make prove-container  the Dockerfile and the old operator's guide in Debian roots (as root, with debootstrap)"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
 
 setup: $(STAMP)
@@ -89,8 +89,11 @@ BUNDLE_ARGS ?=
 gpu-bundle gpu-bundle-simpleitk: setup
 	$(BIN)/python -m deploy.gpu_check.bundle $(if $(findstring simpleitk,$@),--simpleitk) $(BUNDLE_ARGS) --folder dist
 
-prove-container:
-	tests/container/prove_dockerfile.sh
+# PROVE=cpu: one part alone (cpu, guide, gpu). PROVE_FOLDER=/var/tmp/roots keeps the roots, so that a later call is faster.
+PROVE ?=
+PROVE_FOLDER ?=
+prove-container: setup
+	$(BIN)/python tests/container/prove_dockerfile.py "$(PROVE_FOLDER)" $(PROVE)
 
 peers: $(PEERS_STAMP)
 

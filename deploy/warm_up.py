@@ -69,6 +69,14 @@ def warm_cpu() -> None:
             cpu.resample_labels(labels, nearest, np.zeros(larger, out))
 
 
+def numba_folder(folder: Path) -> Path:
+    """Create the folder of the CPU kernels, readable for every user: gpu_infer would create it for this one alone."""
+    path = folder / "numba"
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o755)
+    return path
+
+
 def main(folder: Path) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     started = time.monotonic()
@@ -86,5 +94,5 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    os.environ["NUMBA_CACHE_DIR"] = str(Path(sys.argv[1]) / "numba")  # before Numba is imported
+    os.environ["NUMBA_CACHE_DIR"] = str(numba_folder(Path(sys.argv[1])))  # before Numba is imported
     sys.exit(main(Path(sys.argv[1])))

@@ -1,24 +1,34 @@
-"""Carry out a variant's instructions in copies of a Debian root, then check promises on the result.
+"""Prove the Dockerfile without Docker: build its variants on clean Debian roots, and check promises on the result.
 
-Called by prove_dockerfile.sh as root in a mount namespace of its own: `prove_dockerfile.py WORK cpu` (or gpu), with the
-pristine root in WORK/debian, which takes the place of either base image. Prints a line per instruction and per check;
-exits 1 at the first that fails.
+    sudo .venv/bin/python tests/container/prove_dockerfile.py [FOLDER [cpu|guide|gpu]...]
+
+Every instruction is carried out; then the operator runs as any uid, without HOME and on a read-only root. The GPU
+variant is built on Debian too, with CuPy and NVRTC from PyPI as in the image; it has every CUDA kernel, and needs no
+GPU. `guide` runs test_guide.py on the CPU variant. FOLDER keeps the roots, and what is in it is not built again;
+without it, they are in a temporary folder of about 10 GB. DEBIAN_MIRROR names another mirror; the name servers,
+certificates and download settings of this host are taken along.
+
+Prints a line per instruction and per check; exits 1 at the first that fails.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-import dockerfile
+from debian_root import why_no_root
+from enter_root import Entry, command_line
+from images import Builder, BuildError, Image, debian_image
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCKERFILE = CHECKOUT / "Dockerfile"
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-TAKEN_ALONG = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+PARTS = ("cpu", "guide", "gpu")
+FOLDER_VARIABLE = "GPU_INFER_DEBIAN"
+"""Names the folder of the roots to test_guide.py."""
 
 
 def say(text: str) -> None:
@@ -26,100 +36,28 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def mount_system(root: Path) -> None:
-    for name in ("proc", "dev"):
-        target = root / name
-        target.mkdir(exist_ok=True)
-        if not target.is_mount():
-            subprocess.run(["mount", "--rbind", f"/{name}", target], check=True)
-
-
-def host_settings(root: Path) -> dict[str, str]:
-    for name in TAKEN_ALONG:
-        if Path(name).is_file():
-            target = root / name.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, target)
-    if shutil.which("apt-config"):
-        dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
-        (root / "etc/apt/apt.conf.d/99host").write_text(dump)
-    names = ("PIP_", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
-    return {key: value for key, value in os.environ.items() if key.startswith(names)}
-
-
-def copy_in(root: Path, sources: list[str], origin: Path, workdir: str, destination: str) -> None:
-    """COPY: a folder's contents go into the destination, a file goes into it or becomes it.
-
-    Names may have wildcards. Raises FileNotFoundError for a name that matches nothing.
-    """
-    base = root / ((Path(workdir) / destination).as_posix().lstrip("/"))
-    for source in [path for name in sources for path in _matches(origin, name.lstrip("/"))]:
-        if source.is_dir():
-            shutil.copytree(
-                source, base, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        else:
-            target = base / source.name if destination.endswith("/") else base
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-
-
-def _matches(origin: Path, name: str) -> list[Path]:
-    if paths := sorted(origin.glob(name)):
-        return paths
-    raise FileNotFoundError(f"COPY {name}: not in {origin}")
-
-
-def build(work: Path, arguments: dict[str, str]) -> tuple[Path, dict[str, str]]:
-    """The final stage's root folder and its environment, for these build arguments."""
-    roots: dict[str, Path] = {}
-    envs: dict[str, dict[str, str]] = {}
-    for stage in dockerfile.stages(DOCKERFILE, arguments):
-        root = work / f"stage-{stage.name}"
-        subprocess.run(["rm", "-rf", root], check=True)
-        subprocess.run(["cp", "-a", "--one-file-system", roots.get(stage.base, work / "debian"), root], check=True)
-        settings = host_settings(root)
-        variables = dockerfile.Variables(DOCKERFILE, arguments, envs.get(stage.base, {"PATH": SYSTEM_PATH}))
-        workdir = "/"
-        for item in stage.instructions:
-            variables.take(item)
-            if item.name == "WORKDIR":
-                workdir = item.text
-                (root / workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
-            elif item.name == "COPY":
-                one = dockerfile.Stage("", "", [item])
-                ((sources, source, destination),) = dockerfile.copies(one)
-                copy_in(root, sources, roots[source] if source else CHECKOUT, workdir, destination)
-            elif item.name == "RUN":
-                command = ["/bin/sh", "-c", f"cd {workdir} && {item.text}"]
-                mount_system(root)
-                done = _chroot(root, command, settings | variables.visible)
-                say(f"{'ok  ' if done.returncode == 0 else 'FAIL'} {stage.name}:{item.line} RUN {item.text[:70]}")
-                if done.returncode:
-                    sys.exit(f"{done.stdout[-3000:]}{done.stderr[-3000:]}")
-        subprocess.run(
-            ["umount", "--recursive", "--lazy", root / "proc", root / "dev"], check=False, capture_output=True
-        )
-        roots[stage.name], envs[stage.name] = root, variables.env
-    return root, variables.env
-
-
 class Check:
-    """Runs in the finished root, made read-only but for memory at /tmp and the output folders; a uid without a name.
+    """Runs commands in an image as a uid without a name, with the image's environment alone: no HOME.
 
-    Nothing but the image's own environment: no HOME.
+    The root is read-only but for memory at /tmp and the output folders; `/mnt` has the programs of the checks.
     """
 
-    def __init__(self, root: Path, env: dict[str, str]) -> None:
-        self.root, self.env = root, env
-        subprocess.run(["mount", "--bind", root, root], check=True)
-        mount_system(root)
-        subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
-        for name in ("tmp", "output", "logs", "publish"):
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", root / name], check=True)
+    def __init__(self, image: Image, programs: Path, mount: Path) -> None:
+        self.image, self.programs, self.mount = image, programs, mount
 
     def __call__(self, what: str, command: list[str], code: int, *said: str, **env: str) -> None:
-        done = _chroot(self.root, command, self.env | env, "--userspec=54321:54321", "--groups=")
+        entry = Entry(
+            str(self.image.root),
+            str(self.mount),
+            command,
+            self.image.env | env,
+            self.image.workdir,
+            user="54321:54321",
+            binds=[(str(self.programs), "/mnt", "ro")],
+            memory=["/tmp", "/output", "/logs", "/publish"],
+            read_only=True,
+        )
+        done = subprocess.run(command_line(entry), capture_output=True, text=True, check=False)
         text = done.stdout + done.stderr
         good = done.returncode == code and all(part in text for part in said)
         say(f"{'ok  ' if good else 'FAIL'} {what}")
@@ -127,15 +65,11 @@ class Check:
             sys.exit(f"exit code {done.returncode}, expected {code} and {said}\n{text[-4000:]}")
 
 
-def _chroot(root: Path, command: list[str], env: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["chroot", *options, root, *command], env=env, capture_output=True, text=True, check=False)
-
-
 # Compiling takes a minute; loading takes a second or two.
 _KERNELS_ARE_THERE = """
 import os, runpy, tempfile, time
 start = time.monotonic()
-runpy.run_path("/opt/warm_up.py")["warm_cpu"]()
+runpy.run_path("/mnt/warm_up.py")["warm_cpu"]()
 assert os.environ["NUMBA_CACHE_DIR"].startswith(tempfile.gettempdir()), os.environ["NUMBA_CACHE_DIR"]
 took = time.monotonic() - start
 assert took < 20, f"{took:.0f} s: kernels were compiled again"
@@ -146,19 +80,19 @@ print(f"kernels loaded in {took:.1f} s")
 # What the image has compiled needs no compiler; for other GPUs it has one. There is no driver in the root, so no GPU.
 _GPU_IS_READY = """
 import os, runpy, tempfile
-from gpu_infer.backends import gpu_modules
 from gpu_infer.backends.choose import choose_backend
+from gpu_infer.backends.gpu.compile.modules import Kernels, compile_cubin, cupy
 from gpu_infer.errors import ConfigError
 
-nvrtc = gpu_modules.cupy.cuda.nvrtc
+nvrtc = cupy.cuda.nvrtc
 version = nvrtc.getVersion
 def unexpected():
     raise RuntimeError("asked for")
 nvrtc.getVersion = unexpected
-for architecture in runpy.run_path("/opt/warm_up.py")["ARCHITECTURES"]:
-    gpu_modules.Kernels(architecture)
+for architecture in runpy.run_path("/mnt/warm_up.py")["ARCHITECTURES"]:
+    Kernels(architecture)
 nvrtc.getVersion = version
-assert gpu_modules.compile_cubin("masked", "75").startswith(b"\\x7fELF")
+assert compile_cubin("masked", "75").startswith(b"\\x7fELF")
 assert os.environ["CUPY_CACHE_DIR"].startswith(tempfile.gettempdir()), os.environ["CUPY_CACHE_DIR"]
 assert choose_backend("auto").name == "cpu"
 try:
@@ -169,21 +103,21 @@ print("kernels for every GPU, and NVRTC %d.%d for others" % version())
 """
 
 
-def check_promises(root: Path, env: dict[str, str], variant: str) -> None:
+def check_promises(image: Image, variant: str, programs: Path, mount: Path) -> None:
     python = "/opt/gpu_infer/bin/python"
-    entrypoint = [python, "-m", "gpu_infer"]
-    (root / "opt/kernels_are_there.py").write_text(_KERNELS_ARE_THERE)
-    (root / "opt/gpu_is_ready.py").write_text(_GPU_IS_READY)
-    shutil.copyfile(CHECKOUT / "deploy/warm_up.py", root / "opt/warm_up.py")
-    check = Check(root, env)
+    entrypoint = list(image.entrypoint)
+    (programs / "kernels_are_there.py").write_text(_KERNELS_ARE_THERE)
+    (programs / "gpu_is_ready.py").write_text(_GPU_IS_READY)
+    (programs / "warm_up.py").write_bytes((CHECKOUT / "deploy/warm_up.py").read_bytes())
+    check = Check(image, programs, mount)
     config = "config/config_inference.json"
     check("any uid, no HOME, read-only root", [*entrypoint, "version"], 0)
     check("the configuration of the image", [*entrypoint, "validate", f"/app/{config}"], 0, "valid")
     check("the folder of derived images", ["/bin/test", "-f", f"/app/app_base_inference_v2/{config}"], 0)
-    check("kernels compiled at build are used", [python, "/opt/kernels_are_there.py"], 0, "kernels loaded")
+    check("kernels compiled at build are used", [python, "/mnt/kernels_are_there.py"], 0, "kernels loaded")
     if variant == "gpu":
         said = ("no CUDA device", "kernels for every GPU, and NVRTC 12.")
-        check("CUDA kernels and their compiler are there", [python, "/opt/gpu_is_ready.py"], 0, *said)
+        check("CUDA kernels and their compiler are there", [python, "/mnt/gpu_is_ready.py"], 0, *said)
     bad = {"NVIDIA_CLARA_TRTISURI": "http://a:b"}
     check("the entry point reads the environment", entrypoint, 2, "NVIDIA_CLARA_TRTISURI", **bad)
     for folder in ("/", "/app"):
@@ -193,10 +127,51 @@ def check_promises(root: Path, env: dict[str, str], variant: str) -> None:
     check("packages can be added", [python, "-m", "pip", "--version"], 0)
 
 
-def main(work: Path, variant: str) -> int:
-    check_promises(*build(work, {"VARIANT": variant}), variant)
+def prove_variant(folder: Path, variant: str) -> None:
+    base = debian_image(folder)
+    image = Builder(folder, say).build(DOCKERFILE, CHECKOUT, {"VARIANT": variant}, lambda _: base)
+    with tempfile.TemporaryDirectory(dir=folder) as programs, tempfile.TemporaryDirectory(dir=folder) as mount:
+        Path(programs).chmod(0o755)
+        check_promises(image, variant, Path(programs), Path(mount))
+
+
+def prove_guide(folder: Path) -> None:
+    test = str(CHECKOUT / "tests" / "container" / "test_guide.py")
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, test], env=os.environ | {FOLDER_VARIABLE: str(folder)}, cwd=CHECKOUT, check=False)
+    if done.returncode:
+        sys.exit(1)
+
+
+def prove(folder: Path, parts: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        say(f"variant {part}" if part != "guide" else "the steps of the old operator's guide")
+        start = time.monotonic()
+        if part == "guide":
+            prove_guide(folder)
+        else:
+            prove_variant(folder, part)
+        say(f"{part} took {time.monotonic() - start:.0f} s")
+
+
+def main(arguments: list[str]) -> int:
+    parts = arguments[1:] or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        sys.exit(f"prove_dockerfile: {', '.join(sorted(unknown))}: expected {', '.join(PARTS)}")
+    if reason := why_no_root():
+        say(reason)
+        return 2
+    try:
+        if arguments and arguments[0]:
+            prove(Path(arguments[0]).resolve(), parts)
+        else:
+            with tempfile.TemporaryDirectory(prefix="gpu_infer-prove.", dir="/var/tmp") as name:
+                prove(Path(name), parts)
+    except (BuildError, RuntimeError, FileNotFoundError) as error:
+        sys.exit(str(error))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(sys.argv[1:]))

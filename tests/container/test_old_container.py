@@ -1,7 +1,7 @@
 """Images and start commands of the Clara Deploy Base Inference Operator V2 work unchanged over our image.
 
 The last stage of the Dockerfile and a derived Dockerfile are carried out below a temporary folder, and this environment
-takes the place of the image's. tests/container/prove_dockerfile.sh starts main.py in clean Debian roots.
+takes the place of the image's. tests/container/prove_dockerfile.py starts main.py in clean Debian roots.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 import dockerfile
 import numpy as np
 import pytest
+from images import copy_in, matches
 from operator_helpers import config, write_nifti
-from prove_dockerfile import copy_in
 
 from gpu_infer.triton.local.serve import LocalServer
 
@@ -66,7 +66,7 @@ def carry_out(stage: dockerfile.Stage, path: Path, root: Path, context: Path, wo
                 dockerfile.Stage("", "", [dockerfile.Instruction(item.line, "COPY", text)])
             )
             if origin is None:
-                copy_in(root, sources, context, workdir, destination)
+                copy_in(root, matches(context, sources), workdir, destination)
         elif item.name == "RUN":
             moved = re.sub(r"(?<= )/(?=\w)", f"{root}/", text)
             subprocess.run(["/bin/sh", "-c", moved], check=True, cwd=root)

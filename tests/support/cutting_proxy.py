@@ -11,11 +11,12 @@ from types import TracebackType
 class CuttingProxy:
     """Forwards connections to `address` ("host:port") from a separate port, as a context manager.
 
+    listen  (host, port) of the separate port; port 0: any free one
     answer  bytes that the client receives when its connection is cut, from a proxy whose connection to the server
             stays open
     """
 
-    def __init__(self, address: str, answer: bytes = b"") -> None:
+    def __init__(self, address: str, answer: bytes = b"", listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         host, _, port = address.rpartition(":")
         self._upstream = (host, int(port))
         self._answer = answer
@@ -23,8 +24,8 @@ class CuttingProxy:
         self._sockets: list[socket.socket] = []
         self._cut_next = False
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server(listen)
+        self.address = f"{listen[0]}:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:

@@ -92,8 +92,10 @@ def seed(folder: Path, compiled: Path) -> bool:
         for copied in (partial, *partial.glob("*/")):  # copytree copies a folder's mode, perhaps without write
             copied.chmod(0o700)
         partial.replace(folder)
-    except OSError as error:  # another process was first, or the disk is full: compile instead
-        log.debug("kernels of %s not copied to %s: %s", compiled, folder, error)
+    except (OSError, shutil.Error) as error:  # another process was first, or the disk is full: compile instead
+        unreadable = isinstance(error, (PermissionError, shutil.Error))
+        level = logging.WARNING if unreadable else logging.DEBUG
+        log.log(level, "kernels of %s not copied to %s: %s", compiled, folder, error)
         return False
     finally:
         shutil.rmtree(partial, ignore_errors=True)

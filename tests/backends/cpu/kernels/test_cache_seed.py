@@ -78,3 +78,20 @@ def test_a_user_without_name_and_home() -> None:
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [f"{folder}/gpu_infer-numba-54321", f"{folder}/gpu_infer-54321"]
+
+
+def test_kernels_that_this_user_may_not_read_are_a_warning(
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise nothing explains the minute that compiling takes; root may read everything, so copying is replaced."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(compiled / "numba"))
+
+    monkeypatch.setattr("shutil.copytree", refuse)
+    (tmp_path / "target").mkdir()
+    assert not seed(tmp_path / "target", compiled / "numba")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "Permission denied" in record.getMessage()
+    assert not list(tmp_path.glob("*.part-*"))
