@@ -91,19 +91,17 @@ def _check_fit(settings: Settings, config: Config, model: ModelInfo) -> Check:
     from gpu_infer.backends.choose import choose_backend
     from gpu_infer.planning.free_memory import free_memory
     from gpu_infer.planning.memory_plan import placement_of
-    from gpu_infer.planning.run_inputs import RunInputs
+    from gpu_infer.planning.run_inputs import RunInputs, input_options
     from gpu_infer.planning.run_plan import make_plan
     from gpu_infer.volume.geometry import format_shape
-    from gpu_infer.volume.input_files import choose_files
-    from gpu_infer.volume.read import read_header
+    from gpu_infer.volume.open_input import open_input
 
     try:
         pipeline = config.pipeline()
-        files = choose_files(settings.input, pipeline.input_files)
-        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
+        with open_input(settings.input, input_options(settings, config, pipeline)) as header:
+            inputs = RunInputs(settings, config, pipeline, header)
         data = settings.require or (None if settings.data == "auto" else settings.data)
         backend = choose_backend(settings.device)
-        inputs = RunInputs(settings, config, pipeline, header)
         plan = make_plan(inputs, model, free_memory(backend), placement_of(backend, data=data))
     except GpuInferError as error:
         return _failure("fit", error)
