@@ -79,8 +79,9 @@ def clean(value: str) -> str:
     """
     text = unicodedata.normalize("NFC", value.strip().rstrip("^"))
     plain = "".join(c if c.isalnum() or c in _PLAIN else "_" for c in text)
-    safe = re.sub("_{2,}", "_", plain).strip("_").lstrip(".-")
-    if not text or (all(c.isalnum() or c in _PLAIN or c in _JOINED for c in text) and safe):
+    safe = re.sub("_{2,}", "_", plain).lstrip("_.-").rstrip("_")
+    is_plain = all(c.isalnum() or c in _PLAIN or c in _JOINED for c in text)
+    if not text or (is_plain and text[0] not in "_.-" and text[-1] != "_" and "__" not in text):
         return safe
     return f"{safe}-{hashlib.sha256(os.fsencode(value)).hexdigest()[:8]}".lstrip("-")
 

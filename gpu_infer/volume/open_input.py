@@ -127,7 +127,28 @@ def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack) -> Vo
         )
     log.info("%s: series %d of %d: %s, %d slices", path, chosen.number, len(series), chosen.modality, chosen.slices)
     header = series_header(volume, chosen.folder)
-    return replace(header, series={"number": chosen.number, "of": len(series), "modality": chosen.modality})
+    notes = [] if _is_named(choice) else _not_considered(path, series)
+    for note in notes:
+        log.warning("%s: %s", path, note)
+    return replace(
+        header,
+        warnings=(*header.warnings, *notes),
+        series={"number": chosen.number, "of": len(series), "modality": chosen.modality},
+    )
+
+
+def _is_named(choice: SeriesChoice | None) -> bool:
+    """Whether the user named one series, and did not leave the choice to a rule."""
+    return choice is not None and all(not selector.conditions for selector in choice.selectors)
+
+
+def _not_considered(path: Path, series: Sequence[StudySeries]) -> list[str]:
+    """A line for each series of several images that is no volume: it may be the one that was meant."""
+    return [
+        f"series {one.number} ({one.modality}, {len(one.images)} files) was not considered: {problem}"
+        for one in series
+        if (len(one.images) > 1 or one.first.frames > 1) and (problem := reason(path, one)) and not one.is_localizer
+    ]
 
 
 def choose_series(path: Path, series: Sequence[StudySeries], choice: SeriesChoice | None) -> StudySeries:

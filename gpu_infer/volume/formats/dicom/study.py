@@ -53,12 +53,16 @@ class StudySeries:
         """The folder that contains all its files."""
         return common_folder([file.path for file in self.images] or [self.first.path])
 
+    @property
+    def is_localizer(self) -> bool:
+        return any("LOCALIZER" in words(file.elements, "ImageType") for file in self.images)
+
     @cached_property
     def volume(self) -> Series | InputError:
         """The series as a volume, or the reason why it is none."""
         if not self.images:
             return InputError(_NO_PIXELS)
-        if any("LOCALIZER" in words(file.elements, "ImageType") for file in self.images):
+        if self.is_localizer:
             return InputError("localizer")
         notes: list[str] = []
         try:
