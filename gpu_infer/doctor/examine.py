@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gpu_infer.doctor.caches import check_caches
 from gpu_infer.doctor.check import Check
-from gpu_infer.doctor.folders import check_input, check_unfinished, check_writable
+from gpu_infer.doctor.folders import check_input, check_unfinished, check_writable, remove_archives
 from gpu_infer.doctor.host import check_gpu, check_shared_memory
 from gpu_infer.doctor.installation import check_packages, check_python, check_resources
 from gpu_infer.settings import Settings
@@ -38,6 +38,8 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
         checks.append(check)
         if name != "logs":
             checks += check_unfinished(name, path, clean=clean)
+    if clean:
+        checks += remove_archives()
     checks += check_caches(os.environ)
     checks += [check_shared_memory(), check_gpu()]
     return checks + check_server(settings, fit="input" in folders, clean=clean)

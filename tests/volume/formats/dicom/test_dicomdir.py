@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pydicom.fileset import FileSet
 
 from gpu_infer.errors import InputError
 from gpu_infer.volume.formats.dicom.dicomdir import listed_files
+from gpu_infer.volume.formats.dicom.file import quiet
 from gpu_infer.volume.open_input import InputOptions, open_input
 from gpu_infer.volume.read import read_voxels
 from gpu_infer.volume.series_rules import series_of_option
@@ -36,12 +38,13 @@ def medium(tmp_path: Path) -> Path:
     return tmp_path / "medium"
 
 
-def edit(medium: Path, change: object) -> Path:
+def edit(medium: Path, change: Callable[[Dataset], object]) -> Path:
     """Change the first record that has a file."""
     ds = pydicom.dcmread(medium / "DICOMDIR")
     record = next(r for r in ds.DirectoryRecordSequence if "ReferencedFileID" in r)
-    change(record)  # type: ignore[operator]
-    ds.save_as(medium / "DICOMDIR")
+    with quiet():  # pydicom warns of names that the standard forbids
+        change(record)
+        ds.save_as(medium / "DICOMDIR")
     return medium / "DICOMDIR"
 
 
