@@ -31,7 +31,7 @@ Input = Annotated[
         "--input",
         "-i",
         parser=path,
-        help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT, default /input)",
+        help="A volume, or a folder with one; a DICOM study. (env NVIDIA_CLARA_INPUT, default /input)",
         rich_help_panel=_FILES,
     ),
 ]

@@ -213,11 +213,23 @@ def _inflate(file: BinaryIO) -> io.BytesIO:
 
 
 class _Bounded:
-    """A file whose `read` never requests more bytes than it has: a length in a header may be 4 GiB."""
+    """A file whose `read` never requests more bytes than it has: a length in a header may be 4 GiB.
+
+    It counts its position itself, because pydicom asks for it several times per element.
+    """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._read, self.seek, self.tell, self._size = file.read, file.seek, file.tell, size
+        self._file, self._size, self._at = file, size, file.tell()
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = self._file.seek(offset, whence)
+        return self._at
 
     def read(self, count: int = -1) -> bytes:
-        remaining = max(self._size - self.tell(), 0)
-        return self._read(remaining if count < 0 else min(count, remaining))
+        remaining = max(self._size - self._at, 0)
+        data = self._file.read(remaining if count < 0 else min(count, remaining))
+        self._at += len(data)
+        return data
