@@ -36,7 +36,7 @@ _REMEDY = "unpack it yourself and give the folder"
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
+def unpack(path: Path) -> Iterator[Path]:
     """Unpack the zip `path` and yield the folder, whose name is that of the archive without its extension.
 
     The folder is below `TMPDIR` (by default /tmp), can be entered by this user only, and is removed at the end. That of
@@ -52,12 +52,12 @@ def unpacked(path: Path) -> Iterator[Path]:
     parent = Path(tempfile.gettempdir())
     remove_abandoned(parent)
     base = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    lock = _locked(base)
+    lock = _lock_folder(base)
     try:
         folder = base / path.stem
         folder.mkdir()
         show_as(str(folder), str(path))
-        _unpack(path, folder, mode)
+        _unpack_files(path, folder, mode)
         yield folder
     finally:
         shutil.rmtree(base, ignore_errors=True)
@@ -85,7 +85,7 @@ def remove_abandoned(parent: Path | None = None) -> list[Path]:
     return removed
 
 
-def _locked(base: Path) -> int:
+def _lock_folder(base: Path) -> int:
     """Lock the folder; the lock file appears under its name when it is locked already."""
     descriptor, name = tempfile.mkstemp(dir=base)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -93,10 +93,10 @@ def _locked(base: Path) -> int:
     return descriptor
 
 
-def _unpack(path: Path, folder: Path, mode: int) -> None:
+def _unpack_files(path: Path, folder: Path, mode: int) -> None:
     try:
         with open_regular(path) as raw, zipfile.ZipFile(raw) as archive:
-            entries = _checked(path, archive.infolist())
+            entries = _check_entries(path, archive.infolist())
             _check_space(path, folder, sum(entry.file_size for entry in entries))
             for entry in entries:
                 _extract(archive, entry, folder, mode)
@@ -111,7 +111,7 @@ def _unpack(path: Path, folder: Path, mode: int) -> None:
         raise InputError(f"{path}: {what}", remedy=f"make the archive again, or {_REMEDY}") from None
 
 
-def _checked(path: Path, entries: Sequence[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     """The files among the entries."""
     if len(entries) > MOST_FILES:
         raise InputError(f"{path}: {len(entries)} files, expected at most {MOST_FILES}", remedy=_REMEDY)

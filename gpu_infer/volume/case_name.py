@@ -27,14 +27,14 @@ def check_pattern(pattern: str) -> None:
     """Raise `ConfigError` for a pattern with an unknown field, or one that can make no file name."""
     for literal, field in _parts(pattern):
         if any(not (c.isprintable() and c not in "/\\") for c in literal):
-            raise _refused(pattern, "a slash or control character, expected a file name")
+            raise _refusal(pattern, "a slash or control character, expected a file name")
         if field not in (None, NAME, FOLDER):
             from gpu_infer.volume.formats.dicom.texts import keyword_problem
 
             if (problem := keyword_problem(str(field))) is not None:
-                raise _refused(pattern, problem)
+                raise _refusal(pattern, problem)
     if pattern.startswith((".", "-")) or not pattern.strip():
-        raise _refused(pattern, "expected a name that begins with a letter, digit or field")
+        raise _refusal(pattern, "expected a name that begins with a letter, digit or field")
 
 
 def case_name(path: Path, first: Path | None, pattern: str | None) -> str:
@@ -91,12 +91,12 @@ def _parts(pattern: str) -> list[tuple[str, str | None]]:
     try:
         parts = list(Formatter().parse(pattern))
     except ValueError:
-        raise _refused(pattern, "a brace alone, expected fields such as {PatientID}") from None
+        raise _refusal(pattern, "a brace alone, expected fields such as {PatientID}") from None
     for _, field, form, conversion in parts:
         if form or conversion or (field is not None and not re.fullmatch("[A-Za-z0-9]+", field)):
-            raise _refused(pattern, f"the field {field!r}, expected a keyword of DICOM, {{name}} or {{folder}}")
+            raise _refusal(pattern, f"the field {field!r}, expected a keyword of DICOM, {{name}} or {{folder}}")
     return [(literal, field) for literal, field, _, _ in parts]
 
 
-def _refused(pattern: str, what: str) -> ConfigError:
+def _refusal(pattern: str, what: str) -> ConfigError:
     return ConfigError(f"--name: found {pattern[:100]!r}: {what}", remedy=f"write for example {_EXAMPLE}")

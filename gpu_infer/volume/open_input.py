@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gpu_infer.errors import ConfigError, GpuInferError, InputError
 from gpu_infer.redaction import redact
-from gpu_infer.volume.archive import unpacked
+from gpu_infer.volume.archive import unpack
 from gpu_infer.volume.case_name import case_name
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import check_exists, choose_files, is_archive, is_dicomdir
@@ -107,7 +107,7 @@ def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
     elif path.is_dir():
         files = files_below(path)
     elif is_archive(path):
-        files = files_below(stack.enter_context(unpacked(path)))
+        files = files_below(stack.enter_context(unpack(path)))
     else:
         raise InputError(f"{path}: expected a DICOM study", remedy="give a folder, a .zip or a DICOMDIR")
     series = find_series(files)
@@ -161,7 +161,7 @@ def choose_series(path: Path, series: Sequence[StudySeries], choice: SeriesChoic
         usable = [one for one in series if _is_volume(one)]
         if len(usable) == 1:
             return usable[0]
-        raise _refused(path, series, "none of them is a volume" if not usable else f"{len(usable)} of them are volumes")
+        raise _refusal(path, series, "none of them is a volume" if not usable else f"{len(usable)} of them are volumes")
     counts: list[str] = []
     for selector in choice.selectors:
         if selector.number is not None:
@@ -174,14 +174,14 @@ def choose_series(path: Path, series: Sequence[StudySeries], choice: SeriesChoic
             return matches[0]
         shown = "the UID" if selector.uid is not None else repr(selector.text)
         counts.append(f"{shown} fits {', '.join(str(one.number) for one in matches[:_LISTED]) or 'none'}")
-    raise _refused(path, series, f"{choice.source}: {'; '.join(counts)}, expected exactly one")
+    raise _refusal(path, series, f"{choice.source}: {'; '.join(counts)}, expected exactly one")
 
 
 def _is_volume(series: StudySeries) -> bool:
     return not isinstance(series.volume, Exception)
 
 
-def _refused(path: Path, series: Sequence[StudySeries], problem: str) -> InputError:
+def _refusal(path: Path, series: Sequence[StudySeries], problem: str) -> InputError:
     listed = "; ".join(f"{one.number}: {one.modality}, {_state(path, one)}" for one in series[:_LISTED])
     more = f"; and {len(series) - _LISTED} more" if len(series) > _LISTED else ""
     return InputError(

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from dicom_study import IDENTITY, MARKS, THIN_UID, write_study, zip_folder
+from operator_helpers import config, write_config
 from typer.testing import CliRunner
 
 from gpu_infer.cli.main import app
+from gpu_infer.errors import InputError
 
 
 def series(path: Path, *options: str) -> str:
@@ -104,3 +106,17 @@ def test_no_study(tmp_path: Path, name: str) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(f"gpu-infer: error: {tmp_path / name}: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_validate_and_doctor_choose_as_a_run_does(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    path = write_config(tmp_path / "config", config("threshold_half", roi_size=[4, 4, 4]))
+    models = Path(__file__).parents[1] / "models"
+    options = ["--models", str(models), "-i", str(study)]
+    done = CliRunner().invoke(app, ["validate", str(path), *options, "--series", "3"])
+    assert done.exit_code == 0
+    assert "5×4×8" in done.stdout
+    with pytest.raises(InputError, match="2 of them are volumes"):
+        CliRunner().invoke(app, ["validate", str(path), *options], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["doctor", "--json", "-i", str(study), "--triton", "127.0.0.1:9", "--wait", "0.1"])
+    assert {c["name"]: c["status"] for c in json.loads(done.stdout)}["input"] == "ok"

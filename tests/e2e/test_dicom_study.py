@@ -50,6 +50,7 @@ def test_no_output_has_the_patient(tmp_path: Path, triton_server: Any, form: str
     done = run(tmp_path, "-i", str(path), "--debug", "--verbose", address=triton_server.grpc)
     assert done.returncode == 0, done.stderr
     assert marks(tmp_path, done.stdout, done.stderr) == set()
+    assert "gpu_infer-zip" not in done.stderr + (tmp_path / "out/logs/gpu_infer.log").read_text(encoding="utf-8")
     names = {file.name for file in (tmp_path / "out").rglob("*") if file.is_file()}
     assert names >= {"se1.mhd", "se1.raw", "se1.out.mhd", "report.json", "gpu_infer.log", "preview.png", "config.meta"}
     labels = sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / "out/labels/se1.mhd")).transpose(2, 1, 0)

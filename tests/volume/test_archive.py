@@ -15,7 +15,7 @@ import pytest
 
 from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.volume import archive as archives
-from gpu_infer.volume.archive import remove_abandoned, unpacked
+from gpu_infer.volume.archive import remove_abandoned, unpack
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def packed(path: Path, fill: Callable[[zipfile.ZipFile], object], method: int = 
 
 
 def refused(path: Path, message: str, error: type[Exception] = InputError) -> None:
-    with pytest.raises(error, match=message) as caught, unpacked(path):
+    with pytest.raises(error, match=message) as caught, unpack(path):
         pass
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
@@ -51,7 +51,7 @@ def test_files_folders_and_permissions(tmp_path: Path, temporary: Path, method: 
 
     path = packed(tmp_path / "exam.ZIP", fill, method)
     path.chmod(0o640)
-    with unpacked(path) as folder:
+    with unpack(path) as folder:
         assert folder.name == "exam"
         files = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
         assert {name: p.read_bytes() for name, p in files.items()} == {
@@ -150,7 +150,7 @@ def test_a_damaged_byte_is_an_error_or_harmless(tmp_path: Path, temporary: Path,
     content[seed * len(content) // 40] ^= 0xFF
     path.write_bytes(content)
     try:
-        with unpacked(path):
+        with unpack(path):
             pass
     except (InputError, ResourceError) as error:
         assert str(path) in str(error)
@@ -160,14 +160,14 @@ def test_a_damaged_byte_is_an_error_or_harmless(tmp_path: Path, temporary: Path,
 def test_what_a_killed_process_has_unpacked_is_removed(tmp_path: Path, temporary: Path) -> None:
     path = packed(tmp_path / "x.zip", lambda out: out.writestr("IM1", b"one"))
     code = (
-        "import os, signal, sys; from pathlib import Path; from gpu_infer.volume.archive import unpacked\n"
-        "with unpacked(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys; from pathlib import Path; from gpu_infer.volume.archive import unpack\n"
+        "with unpack(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
     )
     environment = {**os.environ, "TMPDIR": str(temporary)}
     subprocess.run([sys.executable, "-c", code, str(path)], env=environment, check=False, timeout=60)
     (abandoned,) = temporary.iterdir()
     assert (abandoned / "x" / "IM1").read_bytes() == b"one"
-    with unpacked(path) as folder:
+    with unpack(path) as folder:
         assert list(temporary.iterdir()) == [folder.parent]
         assert remove_abandoned() == []  # that of a living process stays
         assert folder.is_dir()

@@ -161,8 +161,8 @@ def find_series(paths: Iterable[Path]) -> list[StudySeries]:
         near.setdefault(other[0].parent, []).append(other)
         if (no_image := other[1]) is not None and no_image.series and _identity(no_image) not in groups:
             rest.setdefault(_identity(no_image), []).append(other)
-    found = [(files, _near(files, near)) for files in groups.values()] + [([], files) for files in rest.values()]
-    series = [StudySeries(0, tuple(files), tuple(extra)) for files, extra in found]
+    series = [StudySeries(0, tuple(files), tuple(_others_near(files, near))) for files in groups.values()]
+    series += [StudySeries(0, (), tuple(files)) for files in rest.values()]
     series.sort(key=_order)
     return [StudySeries(number, one.images, one.others) for number, one in enumerate(series, 1)]
 
@@ -171,7 +171,7 @@ def _identity(file: DicomFile) -> tuple[str, ...]:
     return tuple(text(file.elements, word) for word in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
 
 
-def _near(files: Sequence[DicomFile], near: dict[Path, list[OtherFile]]) -> list[OtherFile]:
+def _others_near(files: Sequence[DicomFile], near: dict[Path, list[OtherFile]]) -> list[OtherFile]:
     folders = dict.fromkeys(file.path.parent for file in files)
     return [other for folder in folders for other in near.get(folder, ())]
 
