@@ -175,6 +175,11 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
         stop_when=lambda tag, vr, length: int(tag) in _PIXELS,
         specific_tags=_TAGS,
     )
+    for element in list(elements.values()):
+        if (
+            element.value is None
+        ):  # empty, of a kind that pydicom converts when it is asked for: a damaged VR fails here
+            elements.get_item(element.tag)
     tag, begin, length = _pixel_element(stream, little, bool(elements.original_encoding[0]))
     classes = [text(elements, "SOPClassUID"), text(meta, "MediaStorageSOPClassUID")]
     # If one of them is damaged, the one that is an image: a cut slice must not count as something else.
