@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dicom_series import write_enhanced, write_series
+from dicom_series import refused, write_enhanced, write_series
 from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
