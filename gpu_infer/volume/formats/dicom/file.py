@@ -176,9 +176,7 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
         specific_tags=_TAGS,
     )
     for element in list(elements.values()):
-        if (
-            element.value is None
-        ):  # empty, of a kind that pydicom converts when it is asked for: a damaged VR fails here
+        if element.value is None:  # pydicom converts an empty element late: one of unknown kind must fail here
             elements.get_item(element.tag)
     tag, begin, length = _pixel_element(stream, little, bool(elements.original_encoding[0]))
     classes = [text(elements, "SOPClassUID"), text(meta, "MediaStorageSOPClassUID")]
