@@ -120,7 +120,7 @@ def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack) -> Vo
     series = _study(path, stack)
     chosen = choose_series(path, series, choice)
     volume = chosen.volume
-    if isinstance(volume, Exception):
+    if isinstance(volume, InputError):
         raise InputError(
             f"{path}: series {chosen.number} cannot be used: {volume.message}",
             remedy="choose another one: gpu-infer series lists them",
@@ -178,7 +178,7 @@ def choose_series(path: Path, series: Sequence[StudySeries], choice: SeriesChoic
 
 
 def _is_volume(series: StudySeries) -> bool:
-    return not isinstance(series.volume, Exception)
+    return not isinstance(series.volume, InputError)
 
 
 def _refusal(path: Path, series: Sequence[StudySeries], problem: str) -> InputError:

@@ -112,7 +112,7 @@ def common_folder(paths: Sequence[Path]) -> Path:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return every file in `folder` and its sub-folders, except hidden ones, sorted; links to folders are not followed.
+    """Return every file in `folder` and its sub-folders in a fixed order, but not in hidden folders or linked ones.
 
     Raises `InputError` if there are more than `MOST_FILES`, or a folder cannot be read.
     """
