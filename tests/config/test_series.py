@@ -41,7 +41,7 @@ def test_the_rules_are_part_of_the_hash(tmp_path: Path) -> None:
         ([], "series: expected a rule"),
         ({"Modality": "CT"}, "series: expected a rule"),
         ([3], 'series[0]: expected a rule such as "Modality=CT, slices>20", found 3'),
-        (["slices>2", "Modalty=CT"], "series[1]: Modalty is no keyword of DICOM; did you mean Modality"),
+        (["slices>2", "Modalty=CT"], "series[1]: Modalty is no keyword of DICOM (did you mean Modality"),
         ("2", "series: found '2', expected a condition"),
         ("1.2.840.1", "series: found '1.2.840.1', expected a condition"),
     ],

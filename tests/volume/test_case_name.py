@@ -80,7 +80,7 @@ def test_different_values_have_different_names(values: list[str]) -> None:
         (".hidden", "begins with a letter"),
         ("-x", "begins with a letter"),
         ("", "begins with a letter"),
-        ("{PatientId}", "PatientId is no keyword of DICOM; did you mean PatientID"),
+        ("{PatientId}", "PatientId is no keyword of DICOM (did you mean PatientID"),
         ("{PixelData}", "PixelData is a sequence or bytes"),
         ("{", "a brace alone"),
         ("a}b", "a brace alone"),

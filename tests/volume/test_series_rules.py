@@ -100,7 +100,7 @@ def test_a_series_that_is_no_volume_has_no_spacing() -> None:
         ('SeriesDescription="a" b', "expected a condition"),
         ("slices>many", "found slices>many, expected a number after >"),
         ("slices~2", "found slices~2, expected a number, as in slices>20"),
-        ("Modalty=CT", "Modalty is no keyword of DICOM; did you mean Modality"),
+        ("Modalty=CT", r"Modalty is no keyword of DICOM \(did you mean Modality"),
         ("=CT", "is no keyword of DICOM"),
         ("ReferencedImageSequence=1", "ReferencedImageSequence is a sequence or bytes"),
         ("PixelData=1", "PixelData is a sequence or bytes"),

@@ -51,7 +51,7 @@ def keyword_problem(keyword: str) -> str | None:
     tag = tag_for_keyword(keyword)
     if tag is None or not keyword:
         close = difflib.get_close_matches(keyword, keyword_dict, n=1)
-        return f"{keyword} is no keyword of DICOM" + (f"; did you mean {close[0]}?" if close else "")
+        return f"{keyword} is no keyword of DICOM" + (f" (did you mean {close[0]}?)" if close else "")
     if _NO_TEXT.intersection(dictionary_VR(tag).split(" or ")):
         return f"{keyword} is a sequence or bytes, expected text or numbers"
     return None
