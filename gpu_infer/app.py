@@ -16,7 +16,7 @@ from gpu_infer.config.load import load_config
 from gpu_infer.connect import connect
 from gpu_infer.errors import ConfigError, GpuInferError
 from gpu_infer.planning.free_memory import check_stored
-from gpu_infer.planning.run_inputs import RunInputs, model_name
+from gpu_infer.planning.run_inputs import RunInputs, input_options, model_name
 from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
@@ -31,8 +31,9 @@ from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.client.reconnect import try_again
 from gpu_infer.triton.transport import choose_transport, data_choices
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import base_name, check_exists, choose_files
-from gpu_infer.volume.read import read_header, read_voxels
+from gpu_infer.volume.input_files import check_exists
+from gpu_infer.volume.open_input import open_input
+from gpu_infer.volume.read import read_voxels
 from gpu_infer.writers.atomic import check_folder
 from gpu_infer.writers.collisions import check_folders, check_outputs
 
@@ -105,11 +106,11 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
         report.warn(message)
 
     if not settings.server_first:
-        files, header = _read_header(settings, config, pipeline, report)
+        header = _read_header(settings, config, pipeline, report, stack)
     with report.stage("connect"):
         server = connect(settings, config.inferer, stack, pending.raise_failure)
     if settings.server_first:
-        files, header = _read_header(settings, config, pipeline, report)
+        header = _read_header(settings, config, pipeline, report, stack)
     inputs = RunInputs(settings, config, pipeline, header)
 
     with report.stage("device"):
@@ -131,20 +132,21 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
 
     with report.stage("read"):  # the voxels, for which the plan has memory
         volume = read_voxels(header, nan=pipeline.nan)
-        report.hash_files(volume.files or (files[0],))
+        report.hash_files(volume.files or (header.path,))
     report.add(input={"dtype": str(volume.dtype)})
     report.add_warnings(volume.warnings[len(header.warnings) :])
 
     segmentation = segment(plan, volume, transport, backend, report)
     report.add_facts(segmentation.facts)
 
-    written = write_labels(segmentation, volume, base_name(files[0]), report)
+    written = write_labels(segmentation, volume, header.case_name, report)
     if counters := gpu_section(backend, pipeline, segmentation.plan.memory):
         report.add(gpu=counters)
 
     mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
-    previews = write_previews(segmentation, volume, base_name(files[0]), report)
+    previews = write_previews(segmentation, volume, header.case_name, report)
+    report.wait_for_hash()  # an unpacked archive is removed next
     return RunResult(mhd, raw, None, report.data, published, previews)
 
 
@@ -165,19 +167,18 @@ def _check_paths(settings: Settings) -> None:
 
 
 def _read_header(
-    settings: Settings, config: Config, pipeline: Pipeline, report: Report
-) -> tuple[list[Path], VolumeHeader]:
-    """The files of the input and their header, without voxels."""
+    settings: Settings, config: Config, pipeline: Pipeline, report: Report, stack: ExitStack
+) -> VolumeHeader:
+    """The header of the input, without voxels. `stack` closes the input."""
     with report.stage("read"):
-        files = choose_files(settings.input, pipeline.input_files)
-        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
+        header = stack.enter_context(open_input(settings.input, input_options(settings, config, pipeline)))
         _check_header(settings, config, header, report)
-    return files, header
+    return header
 
 
 def _check_header(settings: Settings, config: Config, header: VolumeHeader, report: Report) -> None:
     """Record the input, and refuse it if its voxels do not fit into memory or an output would replace it."""
-    report.add(input=input_section(header))
+    report.add(input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
     places = output_places(settings, config, header)

@@ -23,6 +23,9 @@ _OWN_WORDS = (
 _templates: dict[str, str] = {}
 """Text to hide → its replacement."""
 
+_stand_ins: dict[str, str] = {}
+"""Path of a temporary folder → the path that users know."""
+
 
 class Expanded(str):
     """A string with values of the environment in it; `template` is the string in the configuration file."""
@@ -46,6 +49,18 @@ def hide_values(text: str, template: str, values: dict[str, str]) -> Expanded:
     return result
 
 
+def show_as(text: str, replacement: str) -> None:
+    """Show `replacement` instead of the path `text` from now on: a temporary folder stands for another file."""
+    _stand_ins[text] = replacement
+
+
+def shown_path(text: str) -> str:
+    """Replace the paths of `show_as` in `text`, and nothing else."""
+    for path, replacement in _stand_ins.items():
+        text = text.replace(path, replacement)
+    return text
+
+
 def template(value: Any) -> Any:
     """`value` as it is in the configuration file; lists and objects are converted recursively."""
     if isinstance(value, Expanded):
@@ -59,6 +74,7 @@ def template(value: Any) -> Any:
 
 def redact(text: str) -> str:
     """Replace every hidden value in `text` by its variable's name, the longest value first."""
+    text = shown_path(text)
     for value in sorted(_templates, key=len, reverse=True):
         if value not in text:
             continue

@@ -35,6 +35,7 @@ from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.identity import identity
 from gpu_infer.writers.label_maps import Pair
 
 Section = dict[str, Any]
@@ -120,6 +121,11 @@ class Report:
         self._hash = _FileHash(files)
         self._hash.start()
 
+    def wait_for_hash(self) -> None:
+        """Wait until the files of `hash_files` are read."""
+        if self._hash is not None:
+            self._hash.digest(wait=True)
+
     def finish(self, status: str, error: str | None = None) -> None:
         """Add status, error, times and memory, and hide the values of `{VAR}`. The report can be written then."""
         self.data["status"] = status
@@ -184,9 +190,15 @@ def config_section(config: Config, path: Path) -> Section:
     return {"path": str(path), "sha256": config.hash(), "ignored": sorted(config.extra)}
 
 
-def input_section(header: VolumeHeader) -> Section:
-    """`input`: the volume's files and header. `Report.finish` adds sha256."""
-    return header.describe()
+def input_section(header: VolumeHeader, *, with_identity: bool = False) -> Section:
+    """`input`: the volume's files and header, and the identity in a DICOM header if it may be shown.
+
+    `Report.finish` adds sha256.
+    """
+    section = header.describe()
+    if with_identity and header.format == "dicom":
+        section["identity"] = identity(header)
+    return section
 
 
 def triton_section(transport: Transport) -> Section:

@@ -25,6 +25,8 @@ from gpu_infer.settings_sources import environment_values, option_name, packaged
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS
 from gpu_infer.triton.model.name import check_model_name
+from gpu_infer.volume.case_name import check_pattern
+from gpu_infer.volume.series_rules import series_of_option
 from gpu_infer.writers.output_folder import check_output_folder
 
 DEFAULT_TRITON = "localhost:8000"
@@ -63,6 +65,18 @@ def _model_name(value: str) -> str:
     return value
 
 
+def _series(value: str) -> str:
+    series_of_option(value)
+    return value
+
+
+def _pattern(value: str) -> str:
+    check_pattern(value)
+    return value
+
+
+SeriesText = Annotated[str, AfterValidator(_series)]
+NamePattern = Annotated[str, AfterValidator(_pattern)]
 Slots = Annotated[int, Field(ge=1, le=MOST_SLOTS)]
 BatchSize = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -98,6 +112,9 @@ class Settings:
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
     access           certificates and headers of connections to Triton
+    series           number, UID or rule of the series of a DICOM study, None: the rules of the configuration
+    name             pattern of the case's name, from which outputs are named; None: the name of the input
+    with_identity    allow values that identify the patient in the report
     debug_port       TCP port on which to wait for a debugger before the run, at most `ready_wait_s`; None: none
     debug_host       address of this machine on which that port is open
     warnings         lines about these settings for the log and the report
@@ -132,6 +149,9 @@ class Settings:
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)
+    series: SeriesText | None = None
+    name: NamePattern | None = None
+    with_identity: bool = False
     debug_port: int | None = None
     debug_host: str = DEFAULT_DEBUG_HOST
     warnings: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cudasim.simulated import simulated_cupy
+from dicom_study import write_study
 from operator_helpers import config, operate, write_nifti
 
 from gpu_infer.config.config import Output
@@ -28,6 +29,7 @@ NAMES = {
     "outputs[].labels": "<label>",
     "points": "<name>",
     "tiles.mode_settings": "<setting>",
+    "input.identity": "<keyword>",
 }
 """Objects whose keys differ from run to run, and how the page writes these."""
 
@@ -93,6 +95,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     }
     with simulated_cupy():
         contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
+    write_study(root / "dicom" / "input")
+    by_rule = config("threshold_half", roi_size=[4, 4, 4]) | {"series": "slices=8"}
+    contents["dicom"] = operate(root / "dicom", triton_server, by_rule, device="cpu", with_identity=True).data
     with pytest.raises(ModelError):
         operate(root / "late", triton_server, config("fails", roi_size=[8, 8, 8]), device="cpu")
     with pytest.raises(ConfigError):
@@ -139,13 +144,14 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json", "--preview") == {
         key for key in keys["cpu"] if not key.startswith("triton.skipped")
     }
+    assert keys["dicom"] >= of("always", "done", "DICOM study", "--with-identity")
     assert keys["gpu"] >= of("always", "done", "GPU")
     assert not of("failed") & (keys["cpu"] | keys["gpu"])
     assert not of("GPU") & (keys["cpu"] | keys["late"])
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview"),
-        "a better transport did not work",
+        *("a better transport did not work", "DICOM study", "--with-identity"),
     }
 
 

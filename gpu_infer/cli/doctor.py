@@ -28,6 +28,7 @@ def doctor(
     clean: Clean = False,
     input: options.Input = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
+    series: options.Series = None,
     output: options.Output = None,
     publish: options.Publish = None,
     logs: options.Logs = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_infer.cli import demo, doctor, run, streams, triton, validate, version
+from gpu_infer.cli import demo, doctor, run, series, streams, triton, validate, version
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
 from gpu_infer.redaction import redact
@@ -33,6 +33,7 @@ def _options_of_the_program(
 
 
 app.command("run")(run.run)
+app.command("series")(series.series)
 app.command("demo")(demo.demo)
 app.command("validate")(validate.validate)
 app.add_typer(triton.app, name="triton")

@@ -55,7 +55,7 @@ Input = Annotated[
         "--input",
         "-i",
         parser=path,
-        help="A volume, or a folder with one. (env NVIDIA_CLARA_INPUT)",
+        help="A volume, or a folder with one; a DICOM study. (env NVIDIA_CLARA_INPUT)",
         rich_help_panel=_FILES,
     ),
 ]
@@ -66,6 +66,28 @@ AllowForeignDataFiles = Annotated[
         help="Read data files outside the folder of the input's header.",
         rich_help_panel=_FILES,
     ),
+]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        "--series",
+        metavar="NUMBER|UID|RULE",
+        help="Series of a DICOM study; default the configuration's rules, then the only volume.",
+        rich_help_panel=_FILES,
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="PATTERN",
+        help="Name of all outputs, as {PatientID}_{SeriesNumber}; default the name of the input.",
+        rich_help_panel=_FILES,
+    ),
+]
+WithIdentity = Annotated[
+    bool | None,
+    typer.Option("--with-identity", help="Allow values that identify the patient.", rich_help_panel=_FILES),
 ]
 Output = Annotated[
     Path | None,

@@ -18,6 +18,9 @@ def run(
     context: typer.Context,
     input: options.Input = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
+    series: options.Series = None,
+    name: options.Name = None,
+    with_identity: options.WithIdentity = None,
     output: options.Output = None,
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,

@@ -29,6 +29,7 @@ def validate(
     config: ConfigArgument,
     input: Volume = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
+    series: options.Series = None,
     labels: options.Labels = None,
     models: options.Models = None,
     model: options.Model = None,

@@ -14,6 +14,7 @@ from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.label_table.table import LabelTable
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.volume.series_rules import SeriesChoice
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Config:
     model_loader  read but not used: the server loads its models itself
     warnings      lines for the log and the report
     labels        names, colours and codes of the labels
+    series        rules that choose a series of a DICOM study, None: the only one that is a volume
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Config:
     model_loader: JsonValue = None
     warnings: tuple[str, ...] = ()
     labels: LabelTable = field(default_factory=LabelTable)
+    series: SeriesChoice | None = None
 
     @property
     def output_dtype(self) -> np.dtype[np.generic]:
@@ -72,4 +75,6 @@ class Config:
         }
         if self.labels.described:  # without names the hash is that of older versions
             effective["labels"] = [asdict(label) for label in self.labels.described.values()]
+        if self.series is not None:
+            effective["series"] = [rule.text for rule in self.series.selectors]
         return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,7 @@ from gpu_infer.config.inferer import InfererSpec, inferer_spec
 from gpu_infer.config.labels import read_labels
 from gpu_infer.config.location import Place, shown
 from gpu_infer.config.outputs import read_outputs
+from gpu_infer.config.series import read_series_rules
 from gpu_infer.errors import ConfigError
 from gpu_infer.redaction import redact
 from gpu_infer.transforms.base import Load, Transform
@@ -35,6 +36,7 @@ _KNOWN = frozenset(
         "inference",
         "model_loader",
         "labels",
+        "series",
     }
 )
 T = TypeVar("T")
@@ -72,7 +74,8 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None) -> Config
     inferer = _inferer(document, place, components, pre)
     outputs, warnings = read_outputs(document, place, environ, names)
     table = read_labels(path, document, labels)
-    config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings, table)
+    series = read_series_rules(document, place)
+    config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings, table, series)
     _checked(place, config.pipeline)
     return config
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gpu_infer.doctor.caches import check_caches
 from gpu_infer.doctor.check import Check, in_group
 from gpu_infer.doctor.configuration import check_config
-from gpu_infer.doctor.folders import check_outputs, check_unfinished, check_writable
+from gpu_infer.doctor.folders import check_outputs, check_unfinished, check_writable, remove_archives
 from gpu_infer.doctor.host import check_gpu, check_memory, check_shared_memory
 from gpu_infer.doctor.installation import check_packages, check_python, check_resources
 from gpu_infer.doctor.kernels import check_kernels
@@ -62,4 +62,6 @@ def _check_folders(settings: Settings, folders: Sequence[str], *, clean: bool) -
             checks.append(check_writable(name, path))
         if name != "logs" and not (is_checked and checks[-1].status == "fail"):
             checks += check_unfinished(name, path, clean=clean)
+    if clean:
+        checks += remove_archives()
     return checks

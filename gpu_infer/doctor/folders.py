@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from gpu_infer.writers.unfinished import Cleanup
 
 
+def remove_archives() -> list[Check]:
+    """Remove what killed runs have unpacked from archives; no check if there is nothing."""
+    from gpu_infer.volume.archive import remove_abandoned
+
+    removed = remove_abandoned()
+    return [Check("archives", "ok", f"removed what killed runs had unpacked: {_listed(removed)}")] if removed else []
+
+
 def check_writable(name: str, folder: Path) -> Check:
     """Check a folder by a temporary file in it, or in the nearest parent that exists."""
     try:

@@ -23,21 +23,24 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     config  names the files of a folder with several channels; None: not known
     """
     from gpu_infer.planning.free_memory import check_stored
-    from gpu_infer.volume.input_files import choose_files
-    from gpu_infer.volume.read import read_header
+    from gpu_infer.planning.run_inputs import input_options
+    from gpu_infer.volume.open_input import InputOptions, open_input
 
-    patterns = config.pipeline().input_files if config is not None else ()
+    if config is None:
+        options = InputOptions(allow_foreign=settings.allow_foreign_data_files, name=settings.name)
+    else:
+        options = input_options(settings, config, config.pipeline())
     try:
-        files = choose_files(settings.input, patterns)
-        header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
+        with open_input(settings.input, options) as header:  # an unpacked archive is removed: a plan needs no voxels
+            pass
         check_stored(header.nbytes + header.extra, header.path)
     except (GpuInferError, OSError) as error:
         if not isinstance(error, GpuInferError):
             error = InputError(str(error))
         return None, [failure(NAME, error.__class__(error.message, remedy=error.remedy or _REMEDY))]
-    checks = [Check(NAME, "ok", _describe(header, files))]
-    if not patterns:
-        checks += _check_choice(settings.input, files[0])
+    checks = [Check(NAME, "ok", _describe(header))]
+    if not options.patterns:
+        checks += _check_choice(settings.input, header.path)
     checks += [Check(NAME, "warn", f"{header.path}: {message}", "check the file") for message in header.warnings]
     return header, checks
 
@@ -45,7 +48,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
 _REMEDY = "give a readable file or folder with --input"
 
 
-def _describe(header: VolumeHeader, files: list[Path]) -> str:
+def _describe(header: VolumeHeader) -> str:
     """Path, format, size, spacing and dtype, as of `scan.nii.gz: nifti, 512×512×300 voxels of 0.7×0.7×1 mm, int16`."""
     from gpu_infer.volume.geometry import format_shape
 
@@ -53,6 +56,7 @@ def _describe(header: VolumeHeader, files: list[Path]) -> str:
     facts = f"{header.format}, {format_shape(header.geometry.shape)} voxels of {spacing} mm, {header.dtype}"
     if header.channels > 1:
         facts += f", {header.channels} channels"
+    files = header.files if header.channels > 1 and header.format != "dicom" else (header.path,)
     return f"{', '.join(map(str, files))}: {facts}"
 
 

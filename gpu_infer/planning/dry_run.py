@@ -10,7 +10,7 @@ from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.planning.fallbacks import GIB
 from gpu_infer.planning.memory_plan import Placement
-from gpu_infer.planning.run_inputs import RunInputs
+from gpu_infer.planning.run_inputs import RunInputs, input_options
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.redaction import redact
 from gpu_infer.settings import Settings
@@ -18,8 +18,7 @@ from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.repository import model_in_repository
 from gpu_infer.volume.geometry import format_shape
-from gpu_infer.volume.input_files import choose_files
-from gpu_infer.volume.read import read_header
+from gpu_infer.volume.open_input import open_input
 
 
 def plan(settings: Settings, volume_path: Path | None, models: Path | None = None) -> list[str]:
@@ -53,9 +52,8 @@ def _plan(settings: Settings, volume_path: Path | None, models: Path | None) -> 
     model = _find_model(config, settings, name, models)
     if volume_path is None:
         return lines
-    files = choose_files(volume_path, pipeline.input_files)
-    header = read_header(files, allow_foreign=settings.allow_foreign_data_files)
-    inputs = RunInputs(settings, config, pipeline, header)
+    with open_input(volume_path, input_options(settings, config, pipeline)) as header:
+        inputs = RunInputs(settings, config, pipeline, header)
     lines += [f"warning: {message}" for message in header.warnings]
     lines += _shape_lines(inputs, model)
     if name is None:

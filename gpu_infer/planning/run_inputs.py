@@ -13,6 +13,8 @@ from gpu_infer.settings import Settings
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.open_input import InputOptions
+from gpu_infer.volume.series_rules import series_of_option
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,16 @@ class RunInputs:
         """Dry run of the chains on this volume's shape; see `Pipeline.trace`."""
         header = self.header
         return self.pipeline.trace(header.channels, header.geometry, header.dtype, dtype, classes)
+
+
+def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> InputOptions:
+    """How to open the input of a run."""
+    return InputOptions(
+        patterns=pipeline.input_files,
+        series=config.series if settings.series is None else series_of_option(settings.series),
+        allow_foreign=settings.allow_foreign_data_files,
+        name=settings.name,
+    )
 
 
 def model_name(config: Config, settings: Settings) -> str:

@@ -6,14 +6,13 @@ from gpu_infer.config.config import Config
 from gpu_infer.results.preview import preview_places
 from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import base_name
 from gpu_infer.writers.places import Place, label_map_places
 
 
 def output_places(settings: Settings, config: Config, header: VolumeHeader) -> list[Place]:
     """The label maps, and what the options ask for."""
     fields = [output.field for output in config.outputs]
-    base = base_name(header.path)
+    base = header.case_name
     places = label_map_places(settings.output, base, fields)
     places += preview_places(settings, base)
     return places

@@ -13,7 +13,6 @@ from gpu_infer.segment import Segmentation
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.label_maps import Pair
 from gpu_infer.writers.names import label_map_names
@@ -36,7 +35,9 @@ def publish_results(
     masks, model = [mhd for mhd, _ in written.values()], segmentation.plan.model.name
     with report.stage("publish"), failure_warns(report, f"publishing to {settings.publish} failed"):
         render = _settings_for(segmentation)
-        published = publish(volume, masks, model, settings.publish, render, dialect=settings.publish_dialect)
+        base = segmentation.plan.inputs.header.case_name
+        dialect = settings.publish_dialect
+        published = publish(volume, masks, model, settings.publish, render, dialect=dialect, base=base)
     report.add(published=[str(path) for path in published])
     return published
 
@@ -45,7 +46,7 @@ def published_places(settings: Settings, config: Config, header: VolumeHeader) -
     """Every file that the run writes into its publish folder; none without one."""
     if settings.publish is None:
         return []
-    base = base_name(header.path)
+    base = header.case_name
     masks = list(label_map_names(base, [output.field for output in config.outputs]).values())
     render = render_settings(settings.config)
     return publish_places(settings.publish, base, masks, files_to_copy(header), render)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpu_infer.redaction import shown_path
 from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.input_files import base_name
 
 LoadVoxels = Callable[[list[str]], Voxels]
 """Read the voxels, [C, I, J, K] in stored index order and dtype; append warnings to the list. Raises `InputError`."""
@@ -21,11 +23,13 @@ class VolumeHeader:
     channels  length of the axis of channels.
     dtype     of the voxels in memory; int32 stands for int32 or uint32 if the file has 64-bit integers.
     path      the file or folder that was read (the first one, if the channels come from several).
-    files     every file whose bytes are read.
+    files     every file whose bytes are read; of a DICOM series one per slice, k = 0 first, or its one enhanced file.
     format    "nifti", "metaimage", "nrrd" or "dicom".
     warnings  one line each.
     load      reads the voxels.
     slope, inter  a value in physical units is `slope · stored + inter`.
+    case      name of the case, "" before it is known; see `case_name`.
+    series    facts of a DICOM series for the report; none of the patient.
     extra     bytes of memory that reading takes temporarily, in addition to `nbytes`.
     """
 
@@ -40,6 +44,13 @@ class VolumeHeader:
     inter: float = 0.0
     warnings: tuple[str, ...] = ()
     extra: int = 0
+    case: str = ""
+    series: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def case_name(self) -> str:
+        """The name from which the names of all outputs are made."""
+        return self.case or base_name(self.path)
 
     @property
     def nbytes(self) -> int:
@@ -49,13 +60,15 @@ class VolumeHeader:
 
     def describe(self) -> dict[str, object]:
         """Return the facts of the volume for the report."""
+        series = {"series": dict(self.series)} if self.series else {}
         return {
-            "path": str(self.path),
-            "files": [str(file) for file in self.files],
+            "path": shown_path(str(self.path)),
+            "files": [shown_path(str(file)) for file in self.files],
             "format": self.format,
             "shape": list(self.geometry.shape),
             "channels": self.channels,
             "dtype": str(self.dtype),
             "spacing_mm": list(self.geometry.spacing),
             "affine_ras": self.geometry.affine.tolist(),
+            **series,
         }

@@ -19,22 +19,23 @@ PAIRED = (
     ".img",
 )  # accepted by name, never picked from a folder: other tools leave .hdr files of their own
 _EXPECTED = ", ".join(EXTENSIONS) + " or a DICOM series"
+_ARCHIVE, _DICOMDIR = ".zip", "DICOMDIR"
 
 
 def choose_input(path: Path) -> Path:
-    """Return the file to read, or the folder of a DICOM series.
+    """Return the file to read, or the folder of a DICOM series or study.
 
     A file is the input itself. Of a folder, it is the first supported file by name; if there is none, the folder itself
-    or its only sub-folder, if it has a DICOM series. Hidden files do not count. Raises `InputError` if there is no
-    volume, or if a file has an extension that no reader takes.
+    or its only sub-folder, if it has a DICOM series; else the folder, if there is a series deeper. Hidden files do not
+    count. Raises `InputError` if there is no volume, or if a file has an extension that no reader takes.
     """
     try:
         check_exists(path)
         if path.is_file():
-            if extension(path) is None:
+            if extension(path) is None and not (is_archive(path) or is_dicomdir(path)):
                 raise InputError(
                     f"{path}: unsupported extension, expected {_EXPECTED}",
-                    remedy="convert the volume; of a DICOM series give the folder",
+                    remedy="convert the volume; of a DICOM series give the folder, a zip or the DICOMDIR",
                 )
             return path
         return _in_folder(path)
@@ -64,6 +65,16 @@ def check_exists(path: Path) -> None:
         raise unreadable(path, error) from None
 
 
+def is_archive(path: Path) -> bool:
+    """Whether the name of `path` is that of a zip archive."""
+    return path.name.lower().endswith(_ARCHIVE) and len(path.name) > len(_ARCHIVE) and not path.is_dir()
+
+
+def is_dicomdir(path: Path) -> bool:
+    """Whether `path` is the directory file of a DICOM medium, by its name."""
+    return path.name.upper() == _DICOMDIR and path.is_file()
+
+
 def base_name(path: Path) -> str:
     """Return the file name without its (double) extension; of a folder, its name."""
     known = extension(path)
@@ -90,6 +101,10 @@ def _in_folder(folder: Path) -> Path:
     for candidate in candidates[: 2 if len(candidates) == 2 else 1]:
         if holds_series(candidate):
             return candidate
+    from gpu_infer.volume.formats.dicom.study import holds_study
+
+    if holds_study(folder):
+        return folder
     raise InputError(f"No supported input file found ({folder}: expected {_EXPECTED})")
 
 

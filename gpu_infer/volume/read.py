@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from gpu_infer.volume.checks import Voxels, check_finite_voxels, convert_voxels
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import check_exists, extension
 from gpu_infer.volume.volume import Volume
+
+if TYPE_CHECKING:
+    from gpu_infer.volume.formats.dicom.series import Series
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +58,15 @@ def read_header(paths: Sequence[Path], *, allow_foreign: bool = False) -> Volume
         raise InputError("no input file given", remedy="name at least one volume")
     headers = [_header(path, allow_foreign) for path in paths]
     for header in headers:
-        for warning in header.warnings:
-            log.warning("%s: %s", header.path, warning)
+        _log_warnings(header)
     return headers[0] if len(headers) == 1 else _stack(headers)
+
+
+def series_header(series: Series, folder: Path) -> VolumeHeader:
+    """Return the header of a DICOM series whose slices are in `folder` or below. Warnings are logged."""
+    header = _from_series(series, folder)
+    _log_warnings(header)
+    return header
 
 
 def read_voxels(header: VolumeHeader, *, nan: float | None = None) -> Volume:
@@ -96,6 +106,11 @@ def read_voxels(header: VolumeHeader, *, nan: float | None = None) -> Volume:
     )
 
 
+def _log_warnings(header: VolumeHeader) -> None:
+    for warning in header.warnings:
+        log.warning("%s: %s", header.path, warning)
+
+
 def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
     # Imported late: the libraries of the readers are slow to import, and a run needs only one reader.
     check_exists(path)
@@ -120,7 +135,10 @@ def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
 def _dicom(folder: Path) -> VolumeHeader:
     from gpu_infer.volume.formats.dicom.series import read_series
 
-    series = read_series(folder)
+    return _from_series(read_series(folder), folder)
+
+
+def _from_series(series: Series, folder: Path) -> VolumeHeader:
     return VolumeHeader(
         geometry=series.geometry,
         channels=1,

@@ -45,8 +45,11 @@ def publish(
     render_settings: Path | str,
     *,
     dialect: Dialect = "v1",
+    base: str | None = None,
 ) -> list[Path]:
     """Fill `folder`, which is made if it is missing, and return its files, `config.meta` last.
+
+    base  <name> of the files, None: the name of the volume
 
     <name>.mhd, .raw          the input in physical units: in its stored dtype if slope and inter change nothing, else
                               int16 if all values are whole numbers in its range, else float32; of several channels the
@@ -69,7 +72,7 @@ def publish(
         raise ConfigError(f"publish dialect {dialect!r} unknown", remedy="choose v1, v2 or both")
     if isinstance(render_settings, Path):
         check_render_settings(render_settings)
-    base = base_name(volume.path)
+    base = base_name(volume.path) if base is None else base
     masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
     mask_names = [base_name(mask) for mask in masks]
     copies = files_to_copy(volume)

@@ -41,6 +41,8 @@ def test_every_option_of_run(executed: list[Settings], tmp_path: Path) -> None:
         "output": Path("out"),
         "publish": Path("pub"),
         "publish_dialect": "both",
+        "series": "Modality=CT",
+        "name": "{PatientID}",
         "logs": Path("logs"),
         "config": Path("c.json"),
         "triton_either": "host:1",
@@ -58,11 +60,12 @@ def test_every_option_of_run(executed: list[Settings], tmp_path: Path) -> None:
     options = {"triton_either": "triton", "wait_s": "wait", "deadline_s": "deadline", "model_name": "model"}
     texts = [(f"--{options.get(name, name).replace('_', '-')}", str(value)) for name, value in fields.items()]
     texts += [(f"--{name}", str(pem)) for name in ("tls-ca", "tls-cert", "tls-key", "headers")]
-    flags = ("--allow-foreign-data-files", "--preview", "--load", "--no-slab", "--roi", "4,5,6")
+    flags = ("--allow-foreign-data-files", "--with-identity", "--preview", "--load", "--no-slab", "--roi", "4,5,6")
     invoke("run", *(word for pair in texts for word in pair), *flags)
     (settings,) = executed
     assert {name: getattr(settings, name) for name in fields} == fields
     assert (settings.allow_foreign_data_files, settings.preview, settings.load_model) == (True, True, True)
+    assert settings.with_identity
     assert (settings.slab, settings.roi_size) == (False, (4, 5, 6))
     assert (settings.access.ca, settings.access.certificate, settings.access.key) == (pem, pem, pem)
     assert settings.access.headers == (("x-hospital", "1"),)

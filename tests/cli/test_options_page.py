@@ -21,6 +21,7 @@ VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b")
 FIELDS = {
     "--publish-dialect": "publish_dialect",
     "--preview": "preview",
+    "--with-identity": "with_identity",
     "--allow-foreign-data-files": "allow_foreign_data_files",
     "--data": "data",
     "--device": "device",
@@ -52,7 +53,9 @@ def _parameters(command: Any) -> dict[str, Any]:
 
 def _rows(command: str) -> list[list[str]]:
     """Cells of the rows below the heading of `command`."""
-    (section,) = (s for s in re.split(r"^## ", PAGE, flags=re.MULTILINE) if re.match(rf"{command}( CONFIG)?\n", s))
+    (section,) = (
+        s for s in re.split(r"^## ", PAGE, flags=re.MULTILINE) if re.match(rf"{command}( CONFIG| PATH)?\n", s)
+    )
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
@@ -63,9 +66,10 @@ def _default(command: str, option: str) -> str:
 
 
 def test_every_command_has_a_section() -> None:
-    headings = re.findall(r"^## (gpu-infer [a-z ]+?)(?: CONFIG)?$", PAGE, re.MULTILINE)
+    headings = re.findall(r"^## (gpu-infer [a-z ]+?)(?: CONFIG| PATH)?$", PAGE, re.MULTILINE)
     assert headings == [
         "gpu-infer run",
+        "gpu-infer series",
         "gpu-infer demo",
         "gpu-infer validate",
         "gpu-infer doctor",

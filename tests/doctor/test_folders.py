@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu_infer.doctor.folders import check_unfinished
+from gpu_infer.doctor.folders import check_unfinished, remove_archives
 from gpu_infer.writers.atomic import open_stage
 from gpu_infer.writers.unfinished import Unfinished, find_unfinished
 
@@ -111,3 +111,15 @@ def test_of_another_user(tmp_path: Path) -> None:
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert stage.exists()
+
+
+def test_what_killed_runs_have_unpacked_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert remove_archives() == []
+    abandoned = tmp_path / "gpu_infer-zip-abc"
+    (abandoned / "study").mkdir(parents=True)
+    (abandoned / "lock").touch()
+    (tmp_path / "gpu_infer-zip-new").mkdir()  # of a process that is about to lock it
+    (check,) = remove_archives()
+    assert (check.status, check.found) == ("ok", f"removed what killed runs had unpacked: {abandoned}")
+    assert [path.name for path in tmp_path.iterdir()] == ["gpu_infer-zip-new"]

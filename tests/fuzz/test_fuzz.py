@@ -71,7 +71,7 @@ def test_a_process_that_dies_or_hangs_is_reported(
 
 
 def test_make_fuzz_runs_every_fuzzer_and_nothing_else() -> None:
-    assert runner.kinds() == ["configurations", "dicom", "gzip", "headers", "server"]
+    assert runner.kinds() == ["configurations", "dicom", "gzip", "headers", "server", "study"]
 
 
 def test_configurations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ CONTRAST_WORDS = ("ConvolutionKernel", "ComplexImageComponent")
 
 KEYWORDS = (
     *("ImageType", "SOPClassUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "Units"),
+    *("StudyInstanceUID", "PatientID", "SeriesNumber"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),

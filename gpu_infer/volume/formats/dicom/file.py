@@ -175,6 +175,9 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
         stop_when=lambda tag, vr, length: int(tag) in _PIXELS,
         specific_tags=_TAGS,
     )
+    for element in list(elements.values()):
+        if element.value is None:  # pydicom converts an empty element late: one of unknown kind must fail here
+            elements.get_item(element.tag)
     tag, begin, length = _pixel_element(stream, little, bool(elements.original_encoding[0]))
     classes = [text(elements, "SOPClassUID"), text(meta, "MediaStorageSOPClassUID")]
     # If one of them is damaged, the one that is an image: a cut slice must not count as something else.
@@ -213,11 +216,23 @@ def _inflate(file: BinaryIO) -> io.BytesIO:
 
 
 class _Bounded:
-    """A file whose `read` never requests more bytes than it has: a length in a header may be 4 GiB."""
+    """A file whose `read` never requests more bytes than it has: a length in a header may be 4 GiB.
+
+    It counts its position itself, because pydicom asks for it several times per element.
+    """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._read, self.seek, self.tell, self._size = file.read, file.seek, file.tell, size
+        self._file, self._size, self._at = file, size, file.tell()
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = self._file.seek(offset, whence)
+        return self._at
 
     def read(self, count: int = -1) -> bytes:
-        remaining = max(self._size - self.tell(), 0)
-        return self._read(remaining if count < 0 else min(count, remaining))
+        remaining = max(self._size - self._at, 0)
+        data = self._file.read(remaining if count < 0 else min(count, remaining))
+        self._at += len(data)
+        return data

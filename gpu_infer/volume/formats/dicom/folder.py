@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gpu_infer.errors import InputError
@@ -12,6 +12,9 @@ from gpu_infer.volume.formats.dicom.file import DicomFile, printable, quiet, rea
 
 _LISTED = 50  # most files that a warning names
 _UNFINISHED = (".part", ".partial", ".tmp", ".filepart", ".crdownload", ".download")
+OtherFile = tuple[Path, DicomFile | None, InputError | None]
+"""A file that is no image: its elements if it is DICOM, the error if its header is damaged."""
+
 _REMEDY = "copy or export the series again; move the file away if it is no slice"
 
 
@@ -20,7 +23,7 @@ def holds_series(folder: Path) -> bool:
     refusal: InputError | None = None
     readable = False
     with quiet():
-        for path in _files(folder):
+        for path in files_in(folder):
             try:
                 file = read_file(path)
             except InputError as error:
@@ -40,9 +43,28 @@ def read_images(folder: Path, notes: list[str]) -> list[DicomFile]:
     Raises `InputError` if there is no image, if the images are of several series, and if a file looks like a slice of
     the series (its name, its class or its size) but cannot be read as one.
     """
+    images, others = read_files(files_in(folder))
+    return one_series(folder, images, others, notes)
+
+
+def one_series(folder: Path, images: list[DicomFile], others: Sequence[OtherFile], notes: list[str]) -> list[DicomFile]:
+    """Return `images` if they and the `others` of `folder` are one series; raises as `read_images` does."""
+    if not images:
+        if cut := next((path for path, file, _ in others if file is not None and file.is_image), None):
+            raise _no_pixels(cut)
+        if refusal := next((r for _, _, r in others if r is not None), None):
+            raise refusal
+        raise InputError(f"{folder}: no DICOM series in this folder", remedy="give the folder that holds the slices")
+    _check_one_series(folder, images)
+    check_others(images, others, notes)
+    return images
+
+
+def read_files(paths: Iterable[Path]) -> tuple[list[DicomFile], list[OtherFile]]:
+    """Read the headers of files: the DICOM images, and all others."""
     images: list[DicomFile] = []
-    others: list[tuple[Path, DicomFile | None, InputError | None]] = []
-    for path in _files(folder):
+    others: list[OtherFile] = []
+    for path in paths:
         try:
             file, refusal = read_file(path), None
         except InputError as error:
@@ -51,23 +73,20 @@ def read_images(folder: Path, notes: list[str]) -> list[DicomFile]:
             images.append(file)
         else:
             others.append((path, file, refusal))
-    if not images:
-        if cut := next((path for path, file, _ in others if file is not None and file.is_image), None):
-            raise _no_pixels(cut)
-        if refusal := next((r for _, _, r in others if r is not None), None):
-            raise refusal
-        raise InputError(f"{folder}: no DICOM series in this folder", remedy="give the folder that holds the slices")
-    _check_one_series(folder, images)
+    return images, others
+
+
+def check_others(images: Sequence[DicomFile], others: Sequence[OtherFile], notes: list[str]) -> None:
+    """Raise `InputError` if one of `others` looks like a slice of the series of `images`; a note names all others."""
     for path, file, refusal in others:
         _check_no_slice(path, file, refusal, images)
     if others:
         names = [printable(path.name) for path, _, _ in others[:_LISTED]]
         more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
         notes.append(f"{len(others)} files are no DICOM images and were passed over: {', '.join(names)}{more}")
-    return images
 
 
-def _files(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.is_dir())
     except OSError as error:
@@ -83,13 +102,16 @@ def _check_one_series(folder: Path, images: Sequence[DicomFile]) -> None:
     if len(series) == 1:
         return
     listed = "; ".join(
-        f"series {n} of {len(series)} ({_modality(files[0])}, {len(files)} files, first file {files[0].name})"
+        f"series {n} of {len(series)} ({modality(files[0])}, {len(files)} files, first file {files[0].name})"
         for n, files in enumerate(list(series.values())[:10], 1)
     )
-    raise InputError(f"{folder}: {len(series)} DICOM series: {listed}", remedy="keep one series in the folder")
+    raise InputError(
+        f"{folder}: {len(series)} DICOM series: {listed}",
+        remedy="keep one series in the folder, or choose one with --series",
+    )
 
 
-def _modality(file: DicomFile) -> str:
+def modality(file: DicomFile) -> str:
     """Return the modality if it is a code, no free text."""
     value = text(file.elements, "Modality")
     return value if re.fullmatch(r"[A-Z]{2,9}", value) else "unknown modality"

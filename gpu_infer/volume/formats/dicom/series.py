@@ -7,6 +7,7 @@ GDCM decodes compressed ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.formats.dicom.contrast import check_one_volume
 from gpu_infer.volume.formats.dicom.elements import text
 from gpu_infer.volume.formats.dicom.file import DicomFile, quiet
-from gpu_infer.volume.formats.dicom.folder import holds_series, read_images
+from gpu_infer.volume.formats.dicom.folder import files_in, holds_series, one_series, read_files, read_images
 from gpu_infer.volume.formats.dicom.frames import Frame, enhanced_frames, is_multi_frame, single_frame
 from gpu_infer.volume.formats.dicom.pixels import check_sizes, read_pixels, working_bytes
 from gpu_infer.volume.formats.dicom.slices import arrange
@@ -43,6 +44,7 @@ class Series:
 
     @property
     def files(self) -> tuple[Path, ...]:
+        """One file per slice in the order of the slices, k = 0 first; the one file of an enhanced series."""
         return tuple(dict.fromkeys(frame.file.path for frame in self.frames))
 
     @property
@@ -81,16 +83,33 @@ def read_series(folder: Path) -> Series:
     """
     notes: list[str] = []
     with quiet():
-        files = read_images(folder, notes)
-        multi = [file for file in files if is_multi_frame(file)]
-        if multi and len(files) > 1:
-            raise InputError(
-                f"{multi[0].path}: multi-frame file and {len(files) - 1} other images, expected one enhanced file"
-                " alone",
-                remedy="keep one of them in the folder, or convert the series to .nii.gz",
-            )
-        where = multi[0].path if multi else folder
-        frames = enhanced_frames(multi[0]) if multi else [single_frame(file) for file in files]
+        return make_series(folder, read_images(folder, notes), notes)
+
+
+def read_folder(folder: Path) -> Series | None:
+    """Read the headers of the series in `folder` as `read_series` does; None if it has no image, or several series."""
+    notes: list[str] = []
+    with quiet():
+        images, others = read_files(files_in(folder))
+        has_cut = any(file is not None and file.is_image for _, file, _ in others)
+        if len({file.series for file in images}) > 1 or not (images or has_cut):
+            return None
+        return make_series(folder, one_series(folder, images, others, notes), notes)
+
+
+def make_series(folder: Path, files: Sequence[DicomFile], notes: list[str]) -> Series:
+    """Check the images of one series in `folder`, and put them in order; as `read_series` does. Call it in `quiet()`.
+
+    notes  warnings so far
+    """
+    multi = [file for file in files if is_multi_frame(file)]
+    if multi and len(files) > 1:
+        raise InputError(
+            f"{multi[0].path}: multi-frame file and {len(files) - 1} other images, expected one enhanced file alone",
+            remedy="keep one of them in the folder, or convert the series to .nii.gz",
+        )
+    where = multi[0].path if multi else folder
+    frames = enhanced_frames(multi[0]) if multi else [single_frame(file) for file in files]
     _check_one_acquisition(files, folder)
     check_one_volume(files, folder)
     rescales = [frame.rescale for frame in frames]
@@ -103,7 +122,7 @@ def read_series(folder: Path) -> Series:
     return Series(geometry, dtype, tuple(frames[n] for n in order), tuple(notes))
 
 
-def _check_one_acquisition(files: list[DicomFile], folder: Path) -> None:
+def _check_one_acquisition(files: Sequence[DicomFile], folder: Path) -> None:
     """Refuse several frames of reference, modalities or photometric interpretations: such a mixture is no scan."""
     for keyword in ("FrameOfReferenceUID", "PhotometricInterpretation", "Modality"):
         values = {value: file.name for file in files if (value := text(file.elements, keyword))}

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dicom_series import write_enhanced, write_series
+from dicom_series import refused, write_enhanced, write_series
 from pydicom import dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -77,3 +77,12 @@ def test_damaged_files(tmp_path: Path, syntax: UID, enhanced: bool) -> None:
             assert "\n" not in text
         assert SECRET not in text, f"seed {seed}"
         shutil.rmtree(folder)
+
+
+def test_an_empty_element_of_an_unknown_kind(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "s", range(3), series="")
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert content.count(b"\x20\x00\x0e\x00UI\x00\x00") == 1
+        path.write_bytes(content.replace(b"\x20\x00\x0e\x00UI", b"\x20\x00\x0e\x00U\x00"))
+    refused(folder, "damaged DICOM header")

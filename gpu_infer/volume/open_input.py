@@ -1,0 +1,207 @@
+"""Open the input of a run: choose the file or the DICOM series, unpack an archive, read the header.
+
+A DICOM study is a folder of any depth, its zip archive, or its DICOMDIR. Its series are chosen here; `formats/dicom`
+finds them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpu_infer.errors import ConfigError, GpuInferError, InputError
+from gpu_infer.redaction import redact
+from gpu_infer.volume.archive import unpack
+from gpu_infer.volume.case_name import case_name
+from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.input_files import check_exists, choose_files, is_archive, is_dicomdir
+from gpu_infer.volume.read import read_header, series_header
+from gpu_infer.volume.series_rules import SeriesChoice, fits
+
+if TYPE_CHECKING:
+    from gpu_infer.volume.formats.dicom.study import StudySeries
+
+log = logging.getLogger(__name__)
+
+_LISTED = 20  # most series that an error lists
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How to open an input.
+
+    patterns       of the files of the channels, from the configuration's LoadNifti
+    series         which series of a DICOM study to take; None: the only one that is a volume
+    allow_foreign  data files that a header names may be outside its folder
+    name           pattern of the case's name, None: the name of the input
+    """
+
+    patterns: Sequence[str] = ()
+    series: SeriesChoice | None = None
+    allow_foreign: bool = False
+    name: str | None = None
+
+
+@contextmanager
+def open_input(path: Path, options: InputOptions) -> Iterator[VolumeHeader]:
+    """Yield the header of the volume at `path`, which can be read until the end of the context.
+
+    Raises:
+        InputError: there is no volume, it cannot be used, or no single series is chosen; the error lists the series.
+        ConfigError: the options contradict each other or the input.
+        ResourceError: there is no space to unpack an archive.
+    """
+    with ExitStack() as stack:
+        try:
+            header = _header(path, options, stack)
+            first = header.files[0] if header.format == "dicom" else None
+            header = replace(header, case=case_name(header.path, first, options.name))
+        except GpuInferError as error:
+            # The path of an archive instead of that of its temporary folder, also for callers without a log.
+            error.message = redact(error.message)
+            raise
+        yield header
+
+
+@contextmanager
+def open_study(path: Path) -> Iterator[list[StudySeries]]:
+    """Yield the series of the DICOM study at `path`: a folder, a zip archive or a DICOMDIR. Raises `InputError`."""
+    with ExitStack() as stack:
+        check_exists(path)
+        yield _study(path, stack)
+
+
+def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader:
+    check_exists(path)
+    by_option = options.series is not None and options.series.is_option
+    if by_option and options.patterns:
+        raise ConfigError("--series contradicts LoadNifti's `files`", remedy="leave one of the two out")
+    if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
+        if options.patterns:
+            choose_files(path, options.patterns)  # refuses a file
+        return _from_study(path, options.series, stack)
+    files = choose_files(path, options.patterns)
+    if not files[0].is_dir():
+        if by_option:
+            raise InputError(
+                f"{path}: --series chooses from a DICOM study, found another file",
+                remedy="leave --series out, or give a folder, a zip or a DICOMDIR",
+            )
+        return read_header(files, allow_foreign=options.allow_foreign)
+    from gpu_infer.volume.formats.dicom.series import read_folder
+
+    series = read_folder(files[0]) if options.series is None else None
+    return _from_study(path, options.series, stack) if series is None else series_header(series, files[0])
+
+
+def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
+    from gpu_infer.volume.formats.dicom.dicomdir import listed_files
+    from gpu_infer.volume.formats.dicom.study import files_below, find_series
+
+    if is_dicomdir(path):
+        files = listed_files(path)
+    elif path.is_dir():
+        files = files_below(path)
+    elif is_archive(path):
+        files = files_below(stack.enter_context(unpack(path)))
+    else:
+        raise InputError(f"{path}: expected a DICOM study", remedy="give a folder, a .zip or a DICOMDIR")
+    series = find_series(files)
+    if not series:
+        raise InputError(f"{path}: no DICOM series found in {len(files)} files", remedy="give the folder of a study")
+    return series
+
+
+def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack) -> VolumeHeader:
+    series = _study(path, stack)
+    chosen = choose_series(path, series, choice)
+    volume = chosen.volume
+    if isinstance(volume, InputError):
+        raise InputError(
+            f"{path}: series {chosen.number} cannot be used: {volume.message}",
+            remedy="choose another one: gpu-infer series lists them",
+        )
+    log.info("%s: series %d of %d: %s, %d slices", path, chosen.number, len(series), chosen.modality, chosen.slices)
+    header = series_header(volume, chosen.folder)
+    notes = [] if _is_named(choice) else _not_considered(path, series)
+    for note in notes:
+        log.warning("%s: %s", path, note)
+    return replace(
+        header,
+        warnings=(*header.warnings, *notes),
+        series={"number": chosen.number, "of": len(series), "modality": chosen.modality},
+    )
+
+
+def _is_named(choice: SeriesChoice | None) -> bool:
+    """Whether the user named one series, and did not leave the choice to a rule."""
+    return choice is not None and all(not selector.conditions for selector in choice.selectors)
+
+
+def _not_considered(path: Path, series: Sequence[StudySeries]) -> list[str]:
+    """A line for each series of several images that is no volume: it may be the one that was meant."""
+    return [
+        f"series {one.number} ({one.modality}, {len(one.images)} files) was not considered: {problem}"
+        for one in series
+        if (len(one.images) > 1 or one.first.frames > 1) and (problem := reason(path, one)) and not one.is_localizer
+    ]
+
+
+def choose_series(path: Path, series: Sequence[StudySeries], choice: SeriesChoice | None) -> StudySeries:
+    """Return the series that `choice` selects, or without a choice the only one that is a volume.
+
+    A number or UID selects any series; a rule is asked about volumes only. Selectors are tried in order: the first that
+    fits exactly one series decides. Raises `InputError`, which lists the series without their UIDs and descriptions.
+    """
+    if choice is None:
+        usable = [one for one in series if _is_volume(one)]
+        if len(usable) == 1:
+            return usable[0]
+        raise _refusal(path, series, "none of them is a volume" if not usable else f"{len(usable)} of them are volumes")
+    counts: list[str] = []
+    for selector in choice.selectors:
+        if selector.number is not None:
+            matches = [one for one in series if one.number == selector.number]
+        elif selector.uid is not None:
+            matches = [one for one in series if one.uid == selector.uid]
+        else:
+            matches = [one for one in series if _is_volume(one) and fits(selector.conditions, one)]
+        if len(matches) == 1:
+            return matches[0]
+        shown = "the UID" if selector.uid is not None else repr(selector.text)
+        counts.append(f"{shown} fits {', '.join(str(one.number) for one in matches[:_LISTED]) or 'none'}")
+    raise _refusal(path, series, f"{choice.source}: {'; '.join(counts)}, expected exactly one")
+
+
+def _is_volume(series: StudySeries) -> bool:
+    return not isinstance(series.volume, InputError)
+
+
+def _refusal(path: Path, series: Sequence[StudySeries], problem: str) -> InputError:
+    listed = "; ".join(f"{one.number}: {one.modality}, {_state(path, one)}" for one in series[:_LISTED])
+    more = f"; and {len(series) - _LISTED} more" if len(series) > _LISTED else ""
+    return InputError(
+        f"{path}: {len(series)} DICOM series, {problem}: {listed}{more}",
+        remedy="choose one with --series NUMBER, UID or RULE; gpu-infer series PATH describes them",
+    )
+
+
+def _state(path: Path, series: StudySeries) -> str:
+    if (problem := reason(path, series)) is not None:
+        return problem if len(problem) <= 120 else problem[:119] + "…"
+    return f"{series.slices} slices"
+
+
+def reason(path: Path, series: StudySeries) -> str | None:
+    """Why a series is no volume, without the folder that was given; None if it is one."""
+    volume = series.volume
+    if not isinstance(volume, InputError):
+        return None
+    message = redact(volume.message)
+    for prefix in (f"{path}/", f"{path}: ", f"{path.parent}/"):
+        message = message.replace(prefix, "")
+    return message
