@@ -20,7 +20,7 @@ from gpu_infer.planning.run_inputs import RunInputs, model_name
 from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
-from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.label_maps import check_grid, check_one_file, write_labels
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_preview
 from gpu_infer.results.publish import publish_results, published_places
@@ -31,7 +31,7 @@ from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.client.reconnect import try_again
 from gpu_infer.triton.transport import choose_transport, data_choices
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import base_name, check_exists, choose_files
+from gpu_infer.volume.input_files import check_exists, choose_files
 from gpu_infer.volume.read import read_header, read_voxels
 from gpu_infer.writers.atomic import check_folder
 from gpu_infer.writers.collisions import check_folders, check_outputs
@@ -41,22 +41,28 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class RunResult:
-    """The files of a run and the content of its report."""
+    """The files of a run and the content of its report.
+
+    output      the first label map: its .mhd if it has one, else the file of its first format
+    raw         the voxels of the .mhd
+    label_maps  the files of all label maps that programs open
+    """
 
     output: Path
-    raw: Path
+    raw: Path | None
     report: Path | None
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
     preview: Path | None = None
+    label_maps: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
     """Run the operator once: read a volume, segment it, write the label maps.
 
-    Writes `<name>.mhd` and `<name>.raw` into the output folder (`<name>.<field>.*` for several fields), files for the
-    publish folder if one is set, and report.json into the logs folder (also if the run fails). A failed run leaves no
-    half-written file.
+    Writes `<name>.mhd` and `<name>.raw`, or other formats, into the output folder (`<name>.<field>.*` for several
+    fields), files for the publish folder if one is set, and report.json into the logs folder (also if the run fails).
+    A failed run leaves no half-written file.
 
     Args:
         settings: Options of the run; see `Settings.from_environment`.
@@ -138,14 +144,16 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     segmentation = segment(plan, volume, transport, backend, report)
     report.add_facts(segmentation.facts)
 
-    written = write_labels(segmentation, volume, base_name(files[0]), report)
+    written = write_labels(segmentation, volume, report)
     if counters := gpu_section(backend, pipeline, segmentation.plan.memory):
         report.add(gpu=counters)
 
-    mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
     preview = write_preview(segmentation, volume, report)
-    return RunResult(mhd, raw, None, report.data, published, preview)
+    first = written[config.outputs[0].field]
+    output, *raw = first.get("mhd", next(iter(first.values())))
+    label_maps = [paths[0] for by_format in written.values() for paths in by_format.values()]
+    return RunResult(output, raw[0] if raw else None, None, report.data, published, preview, label_maps)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -154,6 +162,7 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )
+    check_one_file(settings, config)
     return config, config.pipeline()
 
 
@@ -180,6 +189,7 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add(input=input_section(header))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
+    check_grid(settings, config, header)
     places = output_places(settings, config, header)
     published = published_places(settings, config, header)
     check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
+from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Format, Mode, PublishDialect, Require
 from gpu_infer.config.expected import expectation
 from gpu_infer.environment import DEBUG_VARIABLES, DEFAULT_DEBUG_HOST, check_threads, debug_port, environment_value
 from gpu_infer.errors import ConfigError
@@ -27,7 +27,7 @@ from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS, access_from_environment
 from gpu_infer.triton.client.endpoints import parse_uri
 from gpu_infer.triton.model.name import check_model_name
-from gpu_infer.volume.input_files import extension
+from gpu_infer.writers.output_target import resolve_output
 
 DEFAULT_TRITON = "localhost:8000"
 """Address of Triton if neither an option, nor the environment, nor the configuration names one."""
@@ -52,6 +52,7 @@ OPTION_FIELDS = {
     "deadline": "deadline_s",
     "model": "model_name",
     "roi": "roi_size",
+    "format": "formats",
 }
 """Options whose field of `Settings` has another name."""
 
@@ -94,7 +95,10 @@ class Settings:
     """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
     input            file or folder; a folder is searched for the first supported volume
-    output           folder for the label maps; created if missing
+    output           folder for the label maps, created if missing; or the file of the label map, of which folder, name
+                     and format are taken
+    output_name      name of the label maps' files without extension, None: that of the input
+    formats          of the label maps, empty: those of the configuration
     logs             folder for gpu_infer.log and report.json, by default `output`; created if missing
     config           config_inference.json, by default the packaged one
     labels           file with the names of the labels, None: those of the configuration
@@ -147,6 +151,8 @@ class Settings:
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
+    output_name: str | None = None
+    formats: tuple[Format, ...] = ()
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)
@@ -155,13 +161,8 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        ending = extension(self.output)
-        if ending is not None and not self.output.is_dir():
-            raise ConfigError(
-                f"--output: found {str(self.output)!r}, a file name that ends with {ending}, expected a folder",
-                remedy="give a folder, for example --output out: the label map gets the name of the input and is a "
-                ".mhd with a .raw",
-            )
+        for name, value in resolve_output(self.output, self.logs, self.output_name, self.formats).items():
+            object.__setattr__(self, name, value)
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",
@@ -181,7 +182,8 @@ class Settings:
             name, values = str(details["loc"][0]), _by_name(cls, arguments)
             if name not in values or details["type"] in _WRONG_CALLS:
                 raise TypeError(f"Settings: {details['msg'].lower()}: {name}") from None
-            raise _refusal(name, values[name], details) from None
+            value = details["input"] if name == "formats" and len(details["loc"]) > 1 else values[name]
+            raise _refusal(name, value, details) from None
 
     @property
     def explicit_triton(self) -> bool:

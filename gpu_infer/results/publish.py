@@ -8,19 +8,20 @@ from pathlib import Path
 from gpu_infer.config.config import Config
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
+from gpu_infer.results.label_maps import label_map_base
 from gpu_infer.segment import Segmentation
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.label_maps import Pair
+from gpu_infer.writers.label_maps import Files
 from gpu_infer.writers.names import label_map_names
 from gpu_infer.writers.places import Place, files_to_copy, publish_places
 
 
 def publish_results(
-    segmentation: Segmentation, volume: Volume, written: Mapping[str, Pair], report: Report
+    segmentation: Segmentation, volume: Volume, written: Mapping[str, Files], report: Report
 ) -> list[Path]:
     """Copy volume and label maps into the publish folder, if one is set, and record the files.
 
@@ -29,9 +30,17 @@ def publish_results(
     settings, published = segmentation.plan.inputs.settings, list[Path]()
     if settings.publish is None:
         return published
-    from gpu_infer.writers.publish import publish
+    from gpu_infer.writers.publish import MaskLabels, publish
 
-    masks, model = [mhd for mhd, _ in written.values()], segmentation.plan.model.name
+    base, model = label_map_base(settings, volume.path), segmentation.plan.model.name
+    names = label_map_names(base, list(written))
+    dtypes = {output.field: output.dtype for output in segmentation.plan.inputs.config.outputs}
+    masks = [
+        by_format["mhd"][0]
+        if "mhd" in by_format
+        else MaskLabels(names[field], segmentation.labels[field], dtypes[field])
+        for field, by_format in written.items()
+    ]
     with report.stage("publish"), failure_warns(report, f"publishing to {settings.publish} failed"):
         render = render_settings(settings.config)
         published = publish(volume, masks, model, settings.publish, render, dialect=settings.publish_dialect)
@@ -43,10 +52,10 @@ def published_places(settings: Settings, config: Config, header: VolumeHeader) -
     """Every file that the run writes into its publish folder; none without one."""
     if settings.publish is None:
         return []
-    base = base_name(header.path)
+    base = label_map_base(settings, header.path)
     masks = list(label_map_names(base, [output.field for output in config.outputs]).values())
     render = render_settings(settings.config)
-    return publish_places(settings.publish, base, masks, files_to_copy(header), render)
+    return publish_places(settings.publish, base_name(header.path), masks, files_to_copy(header), render)
 
 
 def render_settings(config: Path) -> Path:

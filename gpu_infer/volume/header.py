@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.nifti_grid import NiftiGrid
 
 LoadVoxels = Callable[[list[str]], Voxels]
 """Read the voxels, [C, I, J, K] in stored index order and dtype; append warnings to the list. Raises `InputError`."""
@@ -27,6 +28,7 @@ class VolumeHeader:
     load      reads the voxels.
     slope, inter  a value in physical units is `slope · stored + inter`.
     extra     bytes of memory that reading takes temporarily, in addition to `nbytes`.
+    nifti     of a NIfTI file: the header's own fields for the grid.
     """
 
     geometry: Geometry
@@ -40,6 +42,7 @@ class VolumeHeader:
     inter: float = 0.0
     warnings: tuple[str, ...] = ()
     extra: int = 0
+    nifti: NiftiGrid | None = None
 
     @property
     def nbytes(self) -> int:

@@ -34,9 +34,9 @@ def segmentation_of(folder: Path, **options: Any) -> tuple[Segmentation, Volume]
 def test_label_maps_are_written_and_recorded(tmp_path: Path) -> None:
     segmentation, volume = segmentation_of(tmp_path)
     report = Report()
-    written = write_labels(segmentation, volume, "case", report)
-    assert written == {"model": (tmp_path / "out/case.mhd", tmp_path / "out/case.raw")}
-    voxels = np.frombuffer((tmp_path / "out/case.raw").read_bytes(), np.uint8).reshape(SHAPE[::-1])
+    written = write_labels(segmentation, volume, report)
+    assert written == {"model": {"mhd": [tmp_path / "out/volume.mhd", tmp_path / "out/volume.raw"]}}
+    voxels = np.frombuffer((tmp_path / "out/volume.raw").read_bytes(), np.uint8).reshape(SHAPE[::-1])
     np.testing.assert_array_equal(voxels.transpose(2, 1, 0), segmentation.labels["model"])
     assert report.data["labels"] == {"0": {"voxels": 119, "ml": 0.119}, "1": {"voxels": 1, "ml": 0.001}}
     assert list(report.data["stages"]) == ["write"]
@@ -55,7 +55,7 @@ def test_a_failure_to_publish_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     segmentation, volume = segmentation_of(tmp_path, publish=tmp_path / "file" / "folder")
     report = Report()
-    written = write_labels(segmentation, volume, "case", report)
+    written = write_labels(segmentation, volume, report)
     assert publish_results(segmentation, volume, written, report) == []
     assert report.data["published"] == []
     assert report.data["warnings"][0].startswith(f"publishing to {tmp_path / 'file' / 'folder'} failed: ")

@@ -18,7 +18,7 @@ from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.label_maps import write_label_maps
+from gpu_infer.writers.label_maps import LabelMap, write_label_maps
 from gpu_infer.writers.names import published_name, voxel_stem
 from gpu_infer.writers.publish import publish
 
@@ -46,24 +46,24 @@ ODD = [
 
 @pytest.mark.parametrize("name", ODD)
 def test_the_map_keeps_the_name_and_can_be_read(tmp_path: Path, name: str) -> None:
-    ((mhd, raw),) = write_label_maps({"model": (LABELS, "uint8")}, GRID, tmp_path, name).values()
+    mhd, raw = write_label_maps({"model": LabelMap(LABELS, "uint8")}, GRID, tmp_path, name)["model"]["mhd"]
     assert mhd.name == f"{name}.mhd"
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mhd.name, raw.name])
     # ITK takes a \ in the header's own path for a folder, and its wrapper no bytes outside UTF-8.
     shutil.copyfile(mhd, tmp_path / "plain.mhd")
     np.testing.assert_array_equal(itk(tmp_path / "plain.mhd"), LABELS)
     np.testing.assert_array_equal(read_volume(tmp_path / "plain.mhd").data[0], LABELS)
-    write_label_maps({"model": (LABELS[::-1], "uint8")}, GRID, tmp_path, name)  # an older output of ours
+    write_label_maps({"model": LabelMap(LABELS[::-1], "uint8")}, GRID, tmp_path, name)  # an older output of ours
     np.testing.assert_array_equal(itk(tmp_path / "plain.mhd"), LABELS[::-1])
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_published_files_can_be_read_by_their_names_in_config_meta(tmp_path: Path, name: str) -> None:
     (tmp_path / "out").mkdir()
-    written = write_label_maps({"model": (LABELS, "uint8")}, GRID, tmp_path / "out", name)
+    written = write_label_maps({"model": LabelMap(LABELS, "uint8")}, GRID, tmp_path / "out", name)
     volume = Volume(LABELS[None].astype(np.int16), GRID, tmp_path / f"{name}.nrrd", "nrrd")
     settings = resource_folder("config") / "config_render.json"
-    files = publish(volume, written["model"][0], "m", tmp_path / "pub", settings)
+    files = publish(volume, written["model"]["mhd"][0], "m", tmp_path / "pub", settings)
     assert sorted(files) == sorted((tmp_path / "pub").iterdir())
     meta = json.loads((tmp_path / "pub/config.meta").read_text(encoding="utf-8"))
     for number, file in enumerate((meta["density"], *meta["seg_masks"])):
@@ -105,5 +105,5 @@ def test_names_that_would_become_one_stay_two() -> None:
 def test_a_header_that_reads_back_differently_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpu_infer.writers.metaimage.voxel_stem", lambda name: name)
     with pytest.raises(ResourceError, match=r"header reads back as .*, expected .* \(check the disk"):
-        write_label_maps({"model": (LABELS, "uint8")}, GRID, tmp_path, "a\nElementDataFile = evil.raw\nb")
+        write_label_maps({"model": LabelMap(LABELS, "uint8")}, GRID, tmp_path, "a\nElementDataFile = evil.raw\nb")
     assert list(tmp_path.iterdir()) == []
