@@ -63,6 +63,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tritonclient": ("triton/",),
     "SimpleITK": ("volume/", "writers/", "demo/"),
     "nibabel": ("volume/", "writers/", "demo/"),
+    "isal": ("writers/gzip_member.py",),
     "pydicom": ("volume/formats/dicom/",),
     "unearth": ("demo/source_distribution.py",),
     "debugpy": ("system/debugger.py",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 from planned_runs import inputs_of, model_of
 
-from gpu_infer.errors import Interrupted
+from gpu_infer.config.config import Output
+from gpu_infer.errors import ConfigError, Interrupted
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.report import Report
-from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.label_maps import check_grid, check_one_file, label_map_formats, write_labels
 from gpu_infer.results.preview import write_preview
 from gpu_infer.results.publish import publish_results, render_settings
 from gpu_infer.segment import Segmentation
+from gpu_infer.settings import Settings
+from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 
 SHAPE = (6, 5, 4)
@@ -40,6 +44,72 @@ def test_label_maps_are_written_and_recorded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(voxels.transpose(2, 1, 0), segmentation.labels["model"])
     assert report.data["labels"] == {"0": {"voxels": 119, "ml": 0.119}, "1": {"voxels": 1, "ml": 0.001}}
     assert list(report.data["stages"]) == ["write"]
+
+
+def test_formats_of_the_options_count_before_the_default(tmp_path: Path) -> None:
+    segmentation, volume = segmentation_of(tmp_path, formats=["nii.gz", "seg.nrrd"], output_name="named")
+    report = Report()
+    written = write_labels(segmentation, volume, report)
+    nifti, nrrd = tmp_path / "out/named.nii.gz", tmp_path / "out/named.seg.nrrd"
+    assert written == {"model": {"nii.gz": [nifti], "seg.nrrd": [nrrd]}}
+    assert sorted((tmp_path / "out").iterdir()) == [nifti, nrrd]
+    assert report.data["output"] == {
+        "files": [{"format": "nii.gz", "path": str(nifti)}, {"format": "seg.nrrd", "path": str(nrrd)}],
+        "dtype": "uint8",
+    }
+
+
+def test_formats_of_the_configuration_count_before_the_default(tmp_path: Path) -> None:
+    settings = Settings(Path("in"), tmp_path)
+    output = Output("model", np.dtype(np.uint8), ("nrrd", "mha"))
+    assert label_map_formats(settings, output) == ("nrrd", "mha")
+    assert label_map_formats(replace(settings, formats=("nii",)), output) == ("nii",)
+    assert label_map_formats(settings, replace(output, formats=())) == ("mhd",)
+
+
+def test_a_file_for_several_label_maps_is_refused(tmp_path: Path) -> None:
+    segmentation, _ = segmentation_of(tmp_path)
+    config = segmentation.plan.inputs.config
+    two = replace(config, outputs=tuple(Output(name, np.dtype(np.uint8)) for name in ("lung", "liver")))
+    settings = Settings(Path("in"), tmp_path / "ct.nii")
+    check_one_file(settings, config)
+    check_one_file(Settings(Path("in"), tmp_path), two)
+    with pytest.raises(ConfigError, match=r"--output: found the name of one file, 'ct', .* label maps lung, liver"):
+        check_one_file(settings, two)
+
+
+def test_a_grid_that_a_format_cannot_contain_is_refused_before_the_inference(tmp_path: Path) -> None:
+    segmentation, _ = segmentation_of(tmp_path, formats=["nii", "seg.nrrd"])
+    inputs = segmentation.plan.inputs
+    check_grid(inputs.settings, inputs.config, inputs.header)
+    one = replace(inputs.header, geometry=Geometry((1, 1, 1), np.eye(4)))
+    with pytest.raises(
+        ConfigError, match=r"volume\.nii: cannot be segmented into a \.seg\.nrrd: a grid of 1×1×1 voxels"
+    ):
+        check_grid(inputs.settings, inputs.config, one)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_published_label_maps_do_not_depend_on_the_formats(tmp_path: Path, dtype: str) -> None:
+    contents = []
+    for name, formats in (("with", ["mhd"]), ("without", ["nii.gz", "nrrd"])):
+        (tmp_path / name).mkdir()
+        options = {"publish": tmp_path / name / "pub", "formats": formats}
+        segmentation, volume = segmentation_of(tmp_path / name, **options)
+        inputs = segmentation.plan.inputs
+        config = replace(inputs.config, outputs=(Output("model", np.dtype(dtype)),))
+        plan = replace(segmentation.plan, inputs=replace(inputs, config=config))
+        segmentation = replace(segmentation, plan=plan)
+        source = tmp_path / name / "volume.nrrd"
+        source.write_bytes(b"voxels")
+        volume = replace(volume, path=source, format="nrrd")
+        report = Report()
+        written = write_labels(segmentation, volume, report)
+        files = publish_results(segmentation, volume, written, report)
+        assert report.data["warnings"] == []
+        contents.append({file.name: file.read_bytes() for file in files})
+    assert contents[0] == contents[1]
+    assert "volume.out.mhd" in contents[0]
 
 
 def test_without_the_options_nothing_more_is_written(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.formats.registry import FORMATS
 from gpu_infer.writers.label_maps import LabelMap, write_label_maps
 from gpu_infer.writers.names import published_name, voxel_stem
 from gpu_infer.writers.publish import publish
@@ -55,6 +56,20 @@ def test_the_map_keeps_the_name_and_can_be_read(tmp_path: Path, name: str) -> No
     np.testing.assert_array_equal(read_volume(tmp_path / "plain.mhd").data[0], LABELS)
     write_label_maps({"model": LabelMap(LABELS[::-1], "uint8")}, GRID, tmp_path, name)  # an older output of ours
     np.testing.assert_array_equal(itk(tmp_path / "plain.mhd"), LABELS[::-1])
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_every_format_keeps_the_name(tmp_path: Path, name: str) -> None:
+    for _ in range(2):  # the second time over an older output of ours
+        maps = {"model": LabelMap(LABELS, "uint8", tuple(FORMATS))}
+        files = write_label_maps(maps, GRID, tmp_path, name)["model"]
+        assert [paths[0].name for paths in files.values()] == [f"{name}.{each}" for each in FORMATS]
+        assert len(list(tmp_path.iterdir())) == len(FORMATS) + 1
+    for each, paths in files.items():
+        if each != "mhd":
+            plain = tmp_path / f"plain.{each}"
+            shutil.copyfile(paths[0], plain)
+            np.testing.assert_array_equal(itk(plain), LABELS)
 
 
 @pytest.mark.parametrize("name", ODD)

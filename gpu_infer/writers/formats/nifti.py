@@ -7,7 +7,6 @@ qform and sform, code 1 (scanner).
 from __future__ import annotations
 
 import re
-import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -55,9 +54,10 @@ class Nifti(LabelFormat):
     def is_ours(self, path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(max(_DESCRIPTION))
-            if len(head) < max(_DESCRIPTION) or struct.unpack("<i", head[:4])[0] not in _DESCRIPTION:
+            size = int.from_bytes(head[:4], "little")
+            if size not in _DESCRIPTION or len(head) < size:
                 return False
-            offset, length = _DESCRIPTION[struct.unpack("<i", head[:4])[0]]
+            offset, length = _DESCRIPTION[size]
             if (mark := _SUM.fullmatch(head[offset : offset + length])) is None:
                 return False
             checksum = zlib.crc32(_set_description(head, b""))
@@ -78,7 +78,7 @@ class Nifti(LabelFormat):
 
 
 def _set_description(header: bytes, text: bytes) -> bytes:
-    offset, length = _DESCRIPTION[struct.unpack("<i", header[:4])[0]]
+    offset, length = _DESCRIPTION[int.from_bytes(header[:4], "little")]
     return header[:offset] + text.ljust(length, b"\0") + header[offset + length :]
 
 
