@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpu_infer.errors import ResourceError
@@ -108,6 +108,16 @@ def test_any_stem_can_be_written_into_a_header(name: str) -> None:
     assert not stem.upper().startswith("LIST")
     assert voxel_stem(stem) == stem
     assert published_name(published_name(name)) == published_name(name)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(file_names())
+def test_any_name_can_be_written_in_every_format(tmp_path: Path, name: str) -> None:
+    maps = {"model": LabelMap(LABELS, "uint8", tuple(FORMATS))}
+    written = write_label_maps(maps, GRID, tmp_path, name)["model"]
+    assert {path.name for paths in written.values() for path in paths} <= {path.name for path in tmp_path.iterdir()}
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
 
 
 def test_names_that_would_become_one_stay_two() -> None:

@@ -11,6 +11,8 @@ import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gpu_infer.choices import Format
 from gpu_infer.errors import ConfigError
@@ -117,6 +119,22 @@ def test_any_other_content_is_not_replaced(tmp_path: Path, name: Format, content
     path = tmp_path / f"ct.{name}"
     path.write_bytes(content)
     refused(tmp_path, path, name)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_file_is_not_replaced(tmp_path: Path, name: Format, data: st.DataObject) -> None:
+    """One byte of the header differs, or the file ends there. In the last two, the mark covers less than the header."""
+    folder = tmp_path / "made"
+    folder.mkdir(exist_ok=True)
+    (folder / f"ct.{name}").unlink(missing_ok=True)
+    content = write(folder, name, NAMES).read_bytes()
+    place = data.draw(st.integers(0, 200))
+    change = bytes([content[place] ^ data.draw(st.integers(1, 255))])
+    path = tmp_path / "damaged"
+    path.write_bytes(content[:place] + data.draw(st.sampled_from([b"", change + content[place + 1 :]])))
+    assert FORMATS[name].is_ours(path) in ([False, True] if name in ("nii.gz", "mha") else [False])
 
 
 @pytest.mark.parametrize("name", SINGLE)
