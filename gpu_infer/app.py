@@ -189,7 +189,8 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add(input=input_section(header))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
-    check_grid(settings, config, header)
+    for message in check_grid(settings, config, header):
+        report.warn(message)
     places = output_places(settings, config, header)
     published = published_places(settings, config, header)
     check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)

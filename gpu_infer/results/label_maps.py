@@ -64,12 +64,18 @@ def check_one_file(settings: Settings, config: Config) -> None:
         )
 
 
-def check_grid(settings: Settings, config: Config, header: VolumeHeader) -> None:
-    """Raise `ConfigError` if a format cannot contain the grid of the input."""
-    for output in config.outputs:
-        for each in label_map_formats(settings, output):
-            if (reason := FORMATS[each].refusal(header.geometry)) is not None:
-                raise ConfigError(
-                    f"{header.path}: cannot be segmented into a .{each}: {reason}",
-                    remedy="choose another format with --format",
-                )
+def check_grid(settings: Settings, config: Config, header: VolumeHeader) -> list[str]:
+    """Warnings about the grid of the input in the formats of the label maps.
+
+    Raises `ConfigError` if a format cannot contain it.
+    """
+    warnings = []
+    for each in dict.fromkeys(each for output in config.outputs for each in label_map_formats(settings, output)):
+        if (reason := FORMATS[each].refusal(header.geometry)) is not None:
+            raise ConfigError(
+                f"{header.path}: cannot be segmented into a .{each}: {reason}",
+                remedy="choose another format with --format",
+            )
+        if (remark := FORMATS[each].warning(header.geometry, header.nifti)) is not None:
+            warnings.append(f"label map as .{each}: {remark}")
+    return warnings

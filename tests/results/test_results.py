@@ -81,12 +81,27 @@ def test_a_file_for_several_label_maps_is_refused(tmp_path: Path) -> None:
 def test_a_grid_that_a_format_cannot_contain_is_refused_before_the_inference(tmp_path: Path) -> None:
     segmentation, _ = segmentation_of(tmp_path, formats=["nii", "seg.nrrd"])
     inputs = segmentation.plan.inputs
-    check_grid(inputs.settings, inputs.config, inputs.header)
+    assert check_grid(inputs.settings, inputs.config, inputs.header) == []
     one = replace(inputs.header, geometry=Geometry((1, 1, 1), np.eye(4)))
     with pytest.raises(
         ConfigError, match=r"volume\.nii: cannot be segmented into a \.seg\.nrrd: a grid of 1×1×1 voxels"
     ):
         check_grid(inputs.settings, inputs.config, one)
+
+
+def test_grids_that_itk_does_not_read_from_nifti_are_warned_of(tmp_path: Path) -> None:
+    segmentation, _ = segmentation_of(tmp_path, formats=["nii", "nrrd", "nii.gz"])
+    inputs = segmentation.plan.inputs
+    affine = np.eye(4)
+    affine[0, 1] = 0.2
+    sheared = replace(inputs.header, geometry=Geometry(SHAPE, affine))
+    remark = "the axes are sheared, and ITK does not read sheared axes from NIfTI"
+    expected = [f"label map as .nii: {remark}", f"label map as .nii.gz: {remark}"]
+    assert check_grid(inputs.settings, inputs.config, sheared) == expected
+    long = replace(inputs.header, geometry=Geometry((32768, 1, 1), np.eye(4)))
+    remark = "NIfTI-1 cannot contain this grid, and ITK does not read NIfTI-2"
+    expected = [f"label map as .nii: {remark}", f"label map as .nii.gz: {remark}"]
+    assert check_grid(inputs.settings, inputs.config, long) == expected
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16"])

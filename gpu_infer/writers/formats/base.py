@@ -58,6 +58,13 @@ class LabelFormat(ABC):
         """Why the format cannot contain this grid; None if it can."""
         return None
 
+    def warning(self, geometry: Geometry, nifti: NiftiGrid | None) -> str | None:
+        """What users should know about the files of this grid, for a line that begins with their name; None: nothing.
+
+        nifti  of a NIfTI input
+        """
+        return None
+
     def least_bytes(self, array: Voxels) -> int:
         """Smallest possible size of the files."""
         return int(array.nbytes)

@@ -11,7 +11,7 @@ from gpu_infer.writers.voxel_blocks import voxel_blocks
 Extent = tuple[int, int, int, int, int, int]
 """First and last index along I, J and K."""
 
-_RUN_LIMIT = 1 << 20
+_RUN_LIMIT = 1 << 18
 """Voxels whose runs are examined at a time: at most one run a voxel, some 100 bytes each."""
 
 

@@ -13,10 +13,13 @@ from pathlib import Path
 
 from gpu_infer.choices import Format
 from gpu_infer.volume.checks import Voxels
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.nifti_grid import NiftiGrid
 from gpu_infer.writers.formats.base import MARK, LabelFormat, LabelImage
-from gpu_infer.writers.formats.nifti_header import nifti_header
+from gpu_infer.writers.formats.nifti_header import needs_version_2, nifti_header
 from gpu_infer.writers.formats.nrrd import MOST_RATIO
 from gpu_infer.writers.gzip_member import read_comment, write_member
+from gpu_infer.writers.metaimage import is_sheared
 from gpu_infer.writers.voxel_blocks import voxel_blocks
 
 _DESCRIPTION = {348: (148, 80), 540: (240, 80)}
@@ -26,7 +29,19 @@ _SUM = re.compile(rb"gpu_infer labels, crc32 ([0-9a-f]{8})\0*")
 _CHUNK = 1 << 22
 
 
-class NiftiGz(LabelFormat):
+class _NiftiFile(LabelFormat):
+    """What both have in common."""
+
+    def warning(self, geometry: Geometry, nifti: NiftiGrid | None) -> str | None:
+        """The grids that ITK does not read from a NIfTI file; a NIfTI-2 input shows that no ITK is used."""
+        if is_sheared(geometry):
+            return "the axes are sheared, and ITK does not read sheared axes from NIfTI"
+        if nifti is None and needs_version_2(geometry):
+            return "NIfTI-1 cannot contain this grid, and ITK does not read NIfTI-2"
+        return None
+
+
+class NiftiGz(_NiftiFile):
     """`<name>.nii.gz`. The gzip member's comment is the mark."""
 
     name: Format = "nii.gz"
@@ -40,13 +55,13 @@ class NiftiGz(LabelFormat):
 
     def write(self, image: LabelImage, stage: Path, name: str) -> list[Path]:
         path = self.path(stage, name)
-        header = _set_description(nifti_header(image, path.name), MARK.encode())
+        header = _set_description(nifti_header(image), MARK.encode())
         with path.open("wb") as file:
             write_member(file, _then(header, voxel_blocks(image.array, image.array.dtype)), MARK)
         return [path]
 
 
-class Nifti(LabelFormat):
+class Nifti(_NiftiFile):
     """`<name>.nii`. The mark is in descrip, with a checksum of the file, because other programs copy descrip."""
 
     name: Format = "nii"
@@ -67,7 +82,7 @@ class Nifti(LabelFormat):
 
     def write(self, image: LabelImage, stage: Path, name: str) -> list[Path]:
         path = self.path(stage, name)
-        header, checksum = nifti_header(image, path.name), 0
+        header, checksum = nifti_header(image), 0
         with path.open("wb") as file:
             for block in _then(header, voxel_blocks(image.array, image.array.dtype)):
                 file.write(block)

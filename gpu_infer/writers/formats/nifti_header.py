@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,6 @@ from gpu_infer.volume.geometry import Geometry
 from gpu_infer.writers.formats.base import LabelImage
 from gpu_infer.writers.formats.caret_labels import CODE, caret_labels
 from gpu_infer.writers.metaimage import is_sheared
-
-log = logging.getLogger(__name__)
 
 LARGEST_AXIS = 32767
 """Of NIfTI-1, whose sizes are int16; NIfTI-2 has int64."""
@@ -24,12 +20,12 @@ _ROUNDING_MM = 1e-3
 """If float32 moves a corner of the grid by more, NIfTI-2 is written, which has float64."""
 
 
-def nifti_header(image: LabelImage, shown: str) -> bytes:
+def nifti_header(image: LabelImage) -> bytes:
     """The bytes before the voxels: the header with the image's grid, and an extension with the names of labels.
 
-    descrip is empty. Warnings begin with the file name `shown`.
+    descrip is empty.
     """
-    header = _own_header(image) if image.nifti is not None else _scanner_header(image, shown)
+    header = _own_header(image) if image.nifti is not None else _scanner_header(image)
     array, limits = image.array, np.iinfo(image.array.dtype)
     header["intent_code"] = _INTENT_LABEL
     header.set_slope_inter(1.0, 0.0)
@@ -40,10 +36,14 @@ def nifti_header(image: LabelImage, shown: str) -> bytes:
         extension = np.array([len(content) + 8, CODE], "<i4").tobytes() + content
     first = header.template_dtype.itemsize + 4
     header["vox_offset"] = first + len(extension)
-    out = io.BytesIO()
-    out.write(header.binaryblock)
-    out.write(bytes([int(bool(extension)), 0, 0, 0]))  # whether an extension follows
-    return out.getvalue() + extension
+    has_extension = bytes([int(bool(extension)), 0, 0, 0])
+    block: bytes = header.binaryblock
+    return block + has_extension + extension
+
+
+def needs_version_2(geometry: Geometry) -> bool:
+    """Whether NIfTI-1 cannot contain the grid: an axis is too long, or float32 too coarse."""
+    return max(geometry.shape) > LARGEST_AXIS or _rounding_mm(geometry) > _ROUNDING_MM
 
 
 def _own_header(image: LabelImage) -> Any:
@@ -54,16 +54,12 @@ def _own_header(image: LabelImage) -> Any:
     return header
 
 
-def _scanner_header(image: LabelImage, shown: str) -> Any:
+def _scanner_header(image: LabelImage) -> Any:
     """A header with the grid in qform and sform; a sheared grid in sform alone, since qform has rotations only."""
-    geometry, version = image.geometry, 1
-    if max(geometry.shape) > LARGEST_AXIS or _rounding_mm(geometry) > _ROUNDING_MM:
-        log.info("%s: NIfTI-2, because NIfTI-1 cannot contain this grid", shown)
-        version = 2
-    header = _new_header(image, version)
+    geometry = image.geometry
+    header = _new_header(image, 2 if needs_version_2(geometry) else 1)
     header.set_xyzt_units("mm")
     if is_sheared(geometry):
-        log.warning("%s: sheared axes, which ITK does not read from NIfTI", shown)
         header["pixdim"][1:4] = geometry.spacing
     else:
         header.set_qform(geometry.affine, code=_SCANNER)

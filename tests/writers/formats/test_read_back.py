@@ -148,7 +148,7 @@ def test_any_rotation_dtype_and_memory_order(tmp_path: Path, affine: Any, dtype:
 SHEARED = np.array([[1.0, 0.3, 0.0, 10.1], [0.0, 2.0, 0.25, -5.2], [0.0, 0.0, 3.0, 7.3], [0, 0, 0, 1.0]])
 
 
-def test_a_sheared_grid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sheared_grid(tmp_path: Path) -> None:
     labels = np.arange(60, dtype=np.uint8).reshape(SHAPE)
     files = written(tmp_path, labels, SHEARED)
     for name in EXACT:
@@ -159,7 +159,6 @@ def test_a_sheared_grid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         assert int(nib.load(files[name]).header["qform_code"]) == 0
         with pytest.raises(RuntimeError, match="orthonormal"):
             by_itk(files[name])
-        assert f"ct.{name}: sheared axes, which ITK does not read from NIfTI" in caplog.text
 
 
 def nifti_inputs(folder: Path) -> dict[str, Path]:
