@@ -57,6 +57,18 @@ def test_an_older_output_is_replaced(tmp_path: Path, name: Format, table: LabelT
     assert path.stat().st_ino != older
 
 
+@pytest.mark.parametrize("name", ["nii", "nii.gz"])
+def test_an_older_nifti_2_is_replaced_and_an_edited_one_is_not(tmp_path: Path, name: Format) -> None:
+    maps = {"model": LabelMap(np.zeros((40000, 1, 2), np.uint8), "uint8", (name,))}
+    long = Geometry((40000, 1, 2), np.eye(4))
+    (path,) = write_label_maps(maps, long, tmp_path, "ct", table=NAMES)["model"][name]
+    assert write_label_maps(maps, long, tmp_path, "ct")["model"][name] == [path]
+    image = nib.load(path)
+    assert image.header["descrip"].item().startswith(b"gpu_infer labels")
+    nib.save(nib.Nifti2Image(np.ones((40000, 1, 2), np.uint8), image.affine, image.header), path)
+    refused(tmp_path, path, name)
+
+
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_file_that_itk_saved_again_is_not_replaced(tmp_path: Path, name: Format) -> None:
     path = write(tmp_path, name, NAMES)
