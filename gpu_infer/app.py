@@ -20,7 +20,7 @@ from gpu_infer.planning.run_inputs import RunInputs, input_options, model_name
 from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
-from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.label_maps import check_grid, check_one_file, write_labels
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results, published_places
@@ -42,22 +42,28 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class RunResult:
-    """The files of a run and the content of its report."""
+    """The files of a run and the content of its report.
+
+    output      the first label map: its .mhd if it has one, else the file of its first format
+    raw         the voxels of the .mhd
+    label_maps  the files of all label maps that programs open
+    """
 
     output: Path
-    raw: Path
+    raw: Path | None
     report: Path | None
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
     previews: list[Path] = field(default_factory=list)
+    label_maps: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
     """Run the operator once: read a volume, segment it, write the label maps.
 
-    Writes `<name>.mhd` and `<name>.raw` into the output folder (`<name>.<field>.*` for several fields), files for the
-    publish folder if one is set, and report.json into the logs folder (also if the run fails). A failed run leaves no
-    half-written file.
+    Writes `<name>.mhd` and `<name>.raw`, or other formats, into the output folder (`<name>.<field>.*` for several
+    fields), files for the publish folder if one is set, and report.json into the logs folder (also if the run fails).
+    A failed run leaves no half-written file.
 
     Args:
         settings: Options of the run; see `Settings.from_environment`.
@@ -139,15 +145,17 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     segmentation = segment(plan, volume, transport, backend, report)
     report.add_facts(segmentation.facts)
 
-    written = write_labels(segmentation, volume, header.case_name, report)
+    written = write_labels(segmentation, volume, report)
     if counters := gpu_section(backend, pipeline, segmentation.plan.memory):
         report.add(gpu=counters)
 
-    mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
-    previews = write_previews(segmentation, volume, header.case_name, report)
+    previews = write_previews(segmentation, volume, report)
     report.wait_for_hash()  # an unpacked archive is removed next
-    return RunResult(mhd, raw, None, report.data, published, previews)
+    first = written[config.outputs[0].field]
+    output, *raw = first.get("mhd", next(iter(first.values())))
+    label_maps = [paths[0] for by_format in written.values() for paths in by_format.values()]
+    return RunResult(output, raw[0] if raw else None, None, report.data, published, previews, label_maps)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -156,6 +164,7 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )
+    check_one_file(settings, config)
     return config, config.pipeline()
 
 
@@ -181,6 +190,8 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add(input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
+    for message in check_grid(settings, config, header):
+        report.warn(message)
     places = output_places(settings, config, header)
     published = published_places(settings, config, header)
     check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)

@@ -14,6 +14,10 @@ Data = Literal["auto", Require]
 Device = Literal["auto", "cpu", "gpu"]
 Mode = Literal["clara", "monai", "nnunet"]
 PublishDialect = Literal["v1", "v2", "both"]
+Format = Literal["mhd", "mha", "nii.gz", "nii", "nrrd", "seg.nrrd"]
+
+DEFAULT_FORMAT: Format = "mhd"
+"""Format of label maps if neither an option nor the configuration names one: what the container has always written."""
 
 MOST_SLOTS = 256
 """Limit of requests in flight; each has its own thread and connection."""

@@ -17,6 +17,7 @@ _SHORT = 8
 _OWN_WORDS = (
     *("true", "false", "http", "grpc", "clara", "monai", "nnunet", "constant", "gaussian", "linear", "nearest"),
     *("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32"),
+    *("nii.gz", "nrrd", "seg.nrrd"),
 )
 """Values that configurations choose from; they are never hidden, because reports need them."""
 

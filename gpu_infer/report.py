@@ -36,7 +36,7 @@ from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.identity import identity
-from gpu_infer.writers.label_maps import Pair
+from gpu_infer.writers.label_maps import Files
 
 Section = dict[str, Any]
 
@@ -244,33 +244,33 @@ def windows_section(plan: RunPlan) -> Section:
 
 def output_sections(
     outputs: Sequence[Output],
-    files: Mapping[str, Pair],
+    files: Mapping[str, Files],
     counts: Mapping[str, Sequence[int]],
     geometry: Geometry,
     table: LabelTable,
 ) -> Section:
     """`output`, `labels` and `outputs`: the label maps. The first two repeat the first map, also if it is the only one.
 
-    files   by output field: header and voxels
+    files   by output field and format; `mhd` and `raw` are of the .mhd, if there is one
     counts  by output field: voxels of each label
     table   names of the labels
     """
     voxel_ml = abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000.0
     described: list[Section] = []
     for output in outputs:
-        mhd, raw = files[output.field]
+        by_format = files[output.field]
         described.append(
             {
                 "field": output.field,
-                "mhd": str(mhd),
-                "raw": str(raw),
+                **dict(zip(("mhd", "raw"), map(str, by_format.get("mhd", ())), strict=False)),
+                "files": [{"format": each, "path": str(paths[0])} for each, paths in by_format.items()],
                 "dtype": str(output.dtype),
                 "labels": label_volumes(counts[output.field], voxel_ml, table),
             }
         )
     first = described[0]
     return {
-        "output": {key: first[key] for key in ("mhd", "raw", "dtype")},
+        "output": {key: first[key] for key in ("mhd", "raw", "files", "dtype") if key in first},
         "labels": first["labels"],
         "outputs": described,
     }

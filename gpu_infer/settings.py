@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
+from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Format, Mode, PublishDialect, Require
 from gpu_infer.config.expected import expectation
 from gpu_infer.environment import DEFAULT_DEBUG_HOST, check_threads
 from gpu_infer.errors import ConfigError
@@ -27,7 +27,7 @@ from gpu_infer.triton.client.access_environment import ACCESS_OPTIONS
 from gpu_infer.triton.model.name import check_model_name
 from gpu_infer.volume.case_name import check_pattern
 from gpu_infer.volume.series_rules import series_of_option
-from gpu_infer.writers.output_folder import check_output_folder
+from gpu_infer.writers.output_target import resolve_output
 
 DEFAULT_TRITON = "localhost:8000"
 """Address of Triton if neither an option, nor the environment, nor the configuration names one."""
@@ -88,7 +88,10 @@ class Settings:
     """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
     input            file or folder; a folder is searched for the first supported volume
-    output           folder for the label maps; created if missing
+    output           folder for the label maps, created if missing; or the file of the label map, of which folder, name
+                     and format are taken
+    output_name      name of the label maps' files without extension, None: that of the input
+    formats          of the label maps, empty: those of the configuration
     logs             folder for gpu_infer.log and report.json, by default `output`; created if missing
     config           config_inference.json, by default the packaged one
     labels           file with the names of the labels, None: those of the configuration
@@ -146,6 +149,8 @@ class Settings:
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
     plain_preview: bool = False
+    output_name: str | None = None
+    formats: tuple[Format, ...] = ()
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)
@@ -157,7 +162,8 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_output_folder(self.output)
+        for name, value in resolve_output(self.output, self.logs, self.output_name, self.formats).items():
+            object.__setattr__(self, name, value)
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",
@@ -177,7 +183,8 @@ class Settings:
             name, values = str(details["loc"][0]), _by_name(cls, arguments)
             if name not in values or details["type"] in _WRONG_CALLS:
                 raise TypeError(f"Settings: {details['msg'].lower()}: {name}") from None
-            raise _refusal(name, values[name], details) from None
+            value = details["input"] if name == "formats" and len(details["loc"]) > 1 else values[name]
+            raise _refusal(name, value, details) from None
 
     @property
     def explicit_triton(self) -> bool:

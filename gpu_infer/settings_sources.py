@@ -27,6 +27,7 @@ OPTION_FIELDS = {
     "deadline": "deadline_s",
     "model": "model_name",
     "roi": "roi_size",
+    "format": "formats",
 }
 """Options whose field of `Settings` has another name."""
 

@@ -15,7 +15,8 @@ from gpu_infer.planning.run_plan import SLOTS
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.registry import TRANSFORMS
-from gpu_infer.writers.places import label_map_places, publish_places
+from gpu_infer.writers.label_maps import label_map_places
+from gpu_infer.writers.places import publish_places
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "from-clara.md").read_text(encoding="utf-8")
@@ -132,7 +133,7 @@ def test_a_variable_has_an_effect_unless_the_page_denies_it(cells: list[str]) ->
 
 def test_files_are_those_that_a_run_writes_and_reads() -> None:
     written = [
-        *(("output", place.path.name) for place in label_map_places(Path("output"), "NAME", ["model"])),
+        *(("output", place.path.name) for place in label_map_places(Path("output"), "NAME", {"model": ["mhd"]})),
         *(
             ("publish", place.path.name)
             for place in publish_places(Path("publish"), "NAME", ["NAME"], [Path("NAME.nii.gz")], Path("r.json"))

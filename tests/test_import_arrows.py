@@ -65,6 +65,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "SimpleITK": ("volume/", "writers/", "demo/"),
     "nibabel": ("volume/", "writers/", "demo/"),
     "PIL": ("writers/page_text.py", "writers/preview.py"),
+    "isal": ("writers/gzip_member.py",),
     "pydicom": ("volume/formats/dicom/",),
     "unearth": ("demo/source_distribution.py",),
     "debugpy": ("system/debugger.py",),

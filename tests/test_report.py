@@ -20,6 +20,7 @@ from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.progress import Progress
 from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.writers.label_maps import Files
 
 PAGE = Path(__file__).parents[1] / "docs" / "report.md"
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| [^|]*\| ([^|]+) \| [^|]*\|$", re.MULTILINE)
@@ -152,6 +153,8 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert {when for _, when in rows.values()} == {
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview"),
         *("a better transport did not work", "DICOM study", "--with-identity"),
+        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "mhd"),
+        "a better transport did not work",
     }
 
 
@@ -214,10 +217,14 @@ def test_volumes_of_labels_by_hand() -> None:
 def test_outputs_by_hand() -> None:
     """Voxels of 2×3×4 mm, one axis reversed: 0.024 ml; a determinant has a sign, a volume none."""
     outputs = [Output("a", np.dtype(np.uint8)), Output("b", np.dtype(np.int16))]
-    files = {name: (Path(f"{name}.mhd"), Path(f"{name}.raw")) for name in ("a", "b")}
+    files: dict[str, Files] = {"a": {"mhd": [Path("a.mhd"), Path("a.raw")], "nii.gz": [Path("a.nii.gz")]}}
+    files["b"] = {"nrrd": [Path("b.nrrd")]}
     geometry = Geometry((10, 10, 10), np.diag([-2.0, 3.0, 4.0, 1.0]))
     sections = output_sections(outputs, files, {"a": [900, 100], "b": [0, 1000]}, geometry, LabelTable())
-    assert sections["output"] == {"mhd": "a.mhd", "raw": "a.raw", "dtype": "uint8"}
+    both = [{"format": "mhd", "path": "a.mhd"}, {"format": "nii.gz", "path": "a.nii.gz"}]
+    assert sections["output"] == {"mhd": "a.mhd", "raw": "a.raw", "files": both, "dtype": "uint8"}
+    assert sections["outputs"][1]["files"] == [{"format": "nrrd", "path": "b.nrrd"}]
+    assert not {"mhd", "raw"} & sections["outputs"][1].keys()
     assert sections["labels"] == {"0": {"voxels": 900, "ml": 21.6}, "1": {"voxels": 100, "ml": 2.4}}
     assert [entry["field"] for entry in sections["outputs"]] == ["a", "b"]
     assert sections["outputs"][1]["labels"] == {"1": {"voxels": 1000, "ml": 24.0}}

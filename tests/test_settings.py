@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from gpu_infer.choices import Format
 from gpu_infer.errors import ConfigError
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
@@ -191,15 +193,57 @@ def test_unknown_and_double_arguments_are_programming_errors(arguments: dict[str
         Settings(*FOLDERS, **arguments)
 
 
-@pytest.mark.parametrize("name", ["x.nii.gz", "x.NRRD", "x.mhd", "folder/x.hdr"])
-def test_an_output_that_is_named_like_a_volume_is_refused(name: str, tmp_path: Path) -> None:
-    path, ending = tmp_path / name, name.lower().partition(".")[2]
+@pytest.mark.parametrize("name", ["x.NRRD", "x.NII.GZ", "x.nhdr", "folder/x.hdr", "x.img"])
+def test_an_output_that_is_named_like_a_volume_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
+    path, ending = tmp_path / name, name.partition(".")[2]
     with pytest.raises(ConfigError) as caught:
         Settings.from_environment({"NVIDIA_CLARA_OUTPUT": str(path)})
-    words = f"--output: found '{path}', a file name that ends with .{ending}, expected a folder (give a folder, "
+    words = f"--output: found '{path}', a file name that ends with .{ending}, expected a folder or a label map (give a "
     assert str(caught.value).startswith(words)
     path.mkdir(parents=True)
     assert Settings.from_environment({}, output=path).output == path
+
+
+@pytest.mark.parametrize("ending", get_args(Format))
+def test_an_output_that_is_named_like_a_label_map_is_that_file(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / f"a.b.{ending}"
+    for formats in ([], [ending]):
+        settings = Settings.from_environment({}, output=path, formats=formats)
+        assert (settings.output, settings.output_name, settings.formats) == (tmp_path / "new", "a.b", (ending,))
+        assert settings.logs == tmp_path / "new"
+    assert Settings.from_environment({}, output=path, logs="logs").logs == Path("logs")
+    assert replace(settings, preview=True).output_name == "a.b"
+    path.mkdir(parents=True)
+    settings = Settings.from_environment({}, output=path)
+    assert (settings.output, settings.output_name, settings.formats) == (path, None, ())
+
+
+def test_an_output_file_and_another_format_contradict_each_other() -> None:
+    words = r"--output: found 'x/y\.nii', a \.nii, expected --format's {} \(leave --format out, or give a folder\)"
+    for formats, listed in ((["nii.gz"], r"nii\.gz"), (["nii", "mhd"], "nii, mhd")):
+        with pytest.raises(ConfigError, match=words.format(listed)):
+            Settings.from_environment({}, output="x/y.nii", formats=formats)
+
+
+@pytest.mark.parametrize("name", ["out", "out.d", "x.dcm", "x.txt", ".nii", "nii.gz"])
+def test_any_other_output_is_a_folder(name: str) -> None:
+    settings = Settings.from_environment({}, output=name)
+    assert (settings.output, settings.output_name, settings.formats) == (Path(name), None, ())
+
+
+def test_formats_are_listed_once_and_known() -> None:
+    assert Settings.from_environment({}, formats=["nii", "mhd", "nii"]).formats == ("nii", "mhd")
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_environment({}, formats=["mhd", "dcm"])
+    choices = "mhd, mha, nii.gz, nii, nrrd, seg.nrrd"
+    assert str(caught.value) == f"--format: found 'dcm', expected one of {choices} (choose one of {choices})"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b"])
+def test_the_name_of_the_label_map_is_no_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="output_name: found"):
+        Settings(*FOLDERS, output_name=name)
+    assert Settings(*FOLDERS, output_name="a").output_name == "a"
 
 
 def test_missing_arguments_are_programming_errors() -> None:

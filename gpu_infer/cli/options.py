@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from gpu_infer.choices import Control as ControlChoice
 from gpu_infer.choices import Data as DataChoice
 from gpu_infer.choices import Device as DeviceChoice
+from gpu_infer.choices import Format as FormatChoice
 from gpu_infer.choices import PublishDialect as DialectChoice
 from gpu_infer.choices import Require as RequireChoice
 
@@ -95,7 +96,16 @@ Output = Annotated[
         "--output",
         "-o",
         parser=path,
-        help="Folder for the label map. (env NVIDIA_CLARA_OUTPUT)",
+        help="Folder for the label map, or its file, as out/name.nii.gz. (env NVIDIA_CLARA_OUTPUT)",
+        rich_help_panel=_FILES,
+    ),
+]
+Format = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="|".join(get_args(FormatChoice)),
+        help="Format of the label map; repeat it for several; default the configuration's, then mhd.",
         rich_help_panel=_FILES,
     ),
 ]

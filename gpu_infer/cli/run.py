@@ -22,6 +22,7 @@ def run(
     name: options.Name = None,
     with_identity: options.WithIdentity = None,
     output: options.Output = None,
+    format: options.Format = None,  # noqa: A002
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,
     preview: options.Preview = None,
@@ -67,7 +68,7 @@ def run(
 
 def written(result: RunResult) -> list[str]:
     """Lines that name the files of a run."""
-    lines = [f"labels   {result.output}"]
+    lines = [f"labels   {path}" for path in result.label_maps]
     if result.published:
         lines.append(f"publish  {result.published[0].parent}")
     if result.report is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
+from gpu_infer.choices import Format
 from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.label_table.table import LabelTable
 from gpu_infer.transforms.base import Transform
@@ -19,10 +20,11 @@ from gpu_infer.volume.series_rules import SeriesChoice
 
 @dataclass(frozen=True)
 class Output:
-    """A label map to write: its field, and its integer dtype in the file."""
+    """A label map to write: its field, its integer dtype in the files, and its formats; empty: not given."""
 
     field: str
     dtype: np.dtype[np.generic]
+    formats: tuple[Format, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class Config:
             "pre": [component(t) for t in self.pre],
             "post": [component(t) for t in self.post],
             "inferer": self.inferer.model_dump(mode="json"),
-            "outputs": [[output.field, str(output.dtype)] for output in self.outputs],
+            "outputs": [[output.field, str(output.dtype), *output.formats] for output in self.outputs],
         }
         if self.labels.described:  # without names the hash is that of older versions
             effective["labels"] = [asdict(label) for label in self.labels.described.values()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import get_args
 
 import numpy as np
 from pydantic import JsonValue
 
+from gpu_infer.choices import Format
 from gpu_infer.config.components import switch
 from gpu_infer.config.config import Output
 from gpu_infer.config.location import Place, shown
@@ -26,8 +28,9 @@ def read_outputs(
 ) -> tuple[tuple[Output, ...], tuple[str, ...]]:
     """The outputs, one per writer, or the result field if there is no writer; and warnings, one line each.
 
-    Only `args.field` and `args.dtype` of a writer have an effect. Raises ConfigError, which names the key, if a field
-    has no labels at the end of the chain, if a field is written twice, or if a dtype is not one of `OUTPUT_DTYPES`.
+    Only `args.field`, `args.dtype` and `args.format` of a writer have an effect. Raises ConfigError, which names the
+    key, if a field has no labels at the end of the chain, if a field is written twice, if a dtype is not one of
+    `OUTPUT_DTYPES`, or if a format is unknown.
     """
     outputs: list[Output] = []
     warnings: list[str] = []
@@ -39,8 +42,8 @@ def read_outputs(
         return (Output(names.result, dtype),), tuple(warnings)
     for where, writer in writers:
         args = (where / "args").mapping(writer.get("args"))
-        for key in args.keys() - {"dtype", "field"}:
-            log.info("%s: %s.args.%s has no effect: the writer is always MetaImage", place.file, where.path, key)
+        for key in args.keys() - {"dtype", "field", "format"}:
+            log.info("%s: %s.args.%s has no effect", place.file, where.path, key)
         field = _field(args, where / "args" / "field", environ, names)
         if field in [output.field for output in outputs]:
             raise (where / "args" / "field").error(
@@ -51,7 +54,8 @@ def read_outputs(
         else:
             dtype = np.dtype(DEFAULT_OUTPUT_DTYPE)
             warnings.append(f"{where.file}: {where.path}.args.dtype is missing: labels are written as {dtype}")
-        outputs.append(Output(field, dtype))
+        formats = _formats(args["format"], where / "args" / "format", environ) if "format" in args else ()
+        outputs.append(Output(field, dtype, formats))
     for (where, _), output in zip(writers, outputs, strict=True):
         # With several outputs, each field is part of a file's name: <name>.<field>.mhd
         if len(outputs) > 1 and ("/" in output.field or not output.field.isprintable()):
@@ -92,6 +96,22 @@ def _field(args: Mapping[str, JsonValue], place: Place, environ: Mapping[str, st
     except ConfigError as error:
         raise place.error(error.message, error.remedy) from None
     return field
+
+
+def _formats(value: JsonValue, place: Place, environ: Mapping[str, str]) -> tuple[Format, ...]:
+    """One format or a list of them, without repetition."""
+    known = {str(each): each for each in get_args(Format)}
+    formats: list[Format] = []
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise place.expected(f"one of {', '.join(known)}, or a list of them", value)
+    for number, entry in enumerate(listed):
+        where = place / number if isinstance(value, list) else place
+        name = expand(entry, environ, where)
+        if not isinstance(name, str) or name not in known:
+            raise where.expected(f"one of {', '.join(known)}", name)
+        formats.append(known[name])
+    return tuple(dict.fromkeys(formats))
 
 
 def _dtype(value: JsonValue, place: Place, environ: Mapping[str, str]) -> np.dtype[np.generic]:

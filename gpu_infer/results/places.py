@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from gpu_infer.config.config import Config
+from gpu_infer.results.label_maps import label_map_formats, output_base
 from gpu_infer.results.preview import preview_places
 from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.writers.places import Place, label_map_places
+from gpu_infer.writers.label_maps import label_map_places
+from gpu_infer.writers.places import Place
 
 
 def output_places(settings: Settings, config: Config, header: VolumeHeader) -> list[Place]:
     """The label maps, and what the options ask for."""
-    fields = [output.field for output in config.outputs]
-    base = header.case_name
-    places = label_map_places(settings.output, base, fields)
+    base = output_base(settings, header)
+    formats = {output.field: label_map_formats(settings, output) for output in config.outputs}
+    places = label_map_places(settings.output, base, formats)
     places += preview_places(settings, base)
     return places

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
+from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
 from gpu_infer.settings import Settings
 from gpu_infer.volume.volume import Volume
@@ -18,12 +19,10 @@ def preview_places(settings: Settings, base: str) -> list[Place]:
     return [preview_place(path) for path in _paths(settings, base)]
 
 
-def write_previews(segmentation: Segmentation, volume: Volume, base: str, report: Report) -> list[Path]:
-    """Write the previews that the options ask for into the output folder. A failure is a warning.
-
-    base  name of the case
-    """
+def write_previews(segmentation: Segmentation, volume: Volume, report: Report) -> list[Path]:
+    """Write the previews that the options ask for into the output folder. A failure is a warning."""
     inputs = segmentation.plan.inputs
+    base = output_base(inputs.settings, inputs.header)
     paths = _paths(inputs.settings, base)
     if not paths:
         return []

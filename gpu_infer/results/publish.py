@@ -9,19 +9,20 @@ from gpu_infer.config.config import Config
 from gpu_infer.label_table.table import BACKGROUND
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
+from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.label_maps import Pair
+from gpu_infer.writers.label_maps import Files
 from gpu_infer.writers.names import label_map_names
 from gpu_infer.writers.places import Place, files_to_copy, publish_places
 from gpu_infer.writers.render_settings import FILE_NAME, settings_for_labels
 
 
 def publish_results(
-    segmentation: Segmentation, volume: Volume, written: Mapping[str, Pair], report: Report
+    segmentation: Segmentation, volume: Volume, written: Mapping[str, Files], report: Report
 ) -> list[Path]:
     """Copy volume and label maps into the publish folder, if one is set, and record the files.
 
@@ -30,13 +31,20 @@ def publish_results(
     settings, published = segmentation.plan.inputs.settings, list[Path]()
     if settings.publish is None:
         return published
-    from gpu_infer.writers.publish import publish
+    from gpu_infer.writers.publish import MaskLabels, publish
 
-    masks, model = [mhd for mhd, _ in written.values()], segmentation.plan.model.name
+    header, model = segmentation.plan.inputs.header, segmentation.plan.model.name
+    names = label_map_names(output_base(settings, header), list(written))
+    dtypes = {output.field: output.dtype for output in segmentation.plan.inputs.config.outputs}
+    masks = [
+        by_format["mhd"][0]
+        if "mhd" in by_format
+        else MaskLabels(names[field], segmentation.labels[field], dtypes[field])
+        for field, by_format in written.items()
+    ]
     with report.stage("publish"), failure_warns(report, f"publishing to {settings.publish} failed"):
         render = _settings_for(segmentation)
-        base = segmentation.plan.inputs.header.case_name
-        dialect = settings.publish_dialect
+        dialect, base = settings.publish_dialect, header.case_name
         published = publish(volume, masks, model, settings.publish, render, dialect=dialect, base=base)
     report.add(published=[str(path) for path in published])
     return published
@@ -46,10 +54,10 @@ def published_places(settings: Settings, config: Config, header: VolumeHeader) -
     """Every file that the run writes into its publish folder; none without one."""
     if settings.publish is None:
         return []
-    base = header.case_name
+    base = output_base(settings, header)
     masks = list(label_map_names(base, [output.field for output in config.outputs]).values())
     render = render_settings(settings.config)
-    return publish_places(settings.publish, base, masks, files_to_copy(header), render)
+    return publish_places(settings.publish, header.case_name, masks, files_to_copy(header), render)
 
 
 def render_settings(config: Path) -> Path | None:

@@ -10,6 +10,7 @@ from gpu_infer.redaction import shown_path
 from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.input_files import base_name
+from gpu_infer.volume.nifti_grid import NiftiGrid
 
 LoadVoxels = Callable[[list[str]], Voxels]
 """Read the voxels, [C, I, J, K] in stored index order and dtype; append warnings to the list. Raises `InputError`."""
@@ -31,6 +32,7 @@ class VolumeHeader:
     case      name of the case, "" before it is known; see `case_name`.
     series    facts of a DICOM series for the report; none of the patient.
     extra     bytes of memory that reading takes temporarily, in addition to `nbytes`.
+    nifti     of a NIfTI file: the header's own fields for the grid.
     """
 
     geometry: Geometry
@@ -51,6 +53,8 @@ class VolumeHeader:
     def case_name(self) -> str:
         """The name from which the names of all outputs are made."""
         return self.case or base_name(self.path)
+
+    nifti: NiftiGrid | None = None
 
     @property
     def nbytes(self) -> int:

@@ -7,7 +7,6 @@ full disk is an error at the byte where it happens, and every number has the dig
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from gpu_infer.writers.output_dtype import output_dtype
 from gpu_infer.writers.places import check_places, metaimage_places
 from gpu_infer.writers.recognise import is_voxels
 from gpu_infer.writers.scaled import ScaledVoxels
+from gpu_infer.writers.voxel_blocks import voxel_blocks
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ _ELEMENT_TYPES = {
 HEADER_BYTES = 4096
 """Upper bound of a header's size."""
 
-_CHUNK = 1 << 24
 _ORTHOGONAL = 1e-4  # dot product of unit axes; above it readers that assume a rotation misplace voxels
 
 
@@ -91,8 +90,8 @@ def write_pair(
         raise ValueError(f"array of shape {array.shape} for a grid of shape {geometry.shape}")
     header, voxels = stage / f"{name}.mhd", stage / f"{voxel_stem(name)}.raw"
     with voxels.open("wb") as file:
-        nbytes = sum(file.write(block) for block in _blocks(array, dtype.newbyteorder("<")))
-    fields = header_fields(geometry, dtype, voxels.name)
+        nbytes = sum(file.write(block) for block in voxel_blocks(array, dtype))
+    fields = header_fields(geometry, dtype, voxels.name, voxels.name)
     if comment is not None:
         fields = {"ObjectType": fields["ObjectType"], "Comment": comment, **fields}
     write_header(header, fields, nbytes)
@@ -101,21 +100,26 @@ def write_pair(
 
 def write_header(path: Path, fields: dict[str, str], nbytes: int) -> None:
     """Write a header after its voxels (`nbytes`, in the same folder), and read it back."""
-    path.write_text("".join(f"{key} = {value}\n" for key, value in fields.items()), encoding="utf-8")
+    path.write_text(format_fields(fields), encoding="utf-8")
     check_header(path, fields, nbytes)
 
 
-def header_fields(geometry: Geometry, dtype: DType, data_file: str) -> dict[str, str]:
-    """Return the fields of the .mhd for voxels in `data_file`, ElementDataFile last, as the format requires.
+def format_fields(fields: dict[str, str]) -> str:
+    """The text of a header."""
+    return "".join(f"{key} = {value}\n" for key, value in fields.items())
+
+
+def header_fields(geometry: Geometry, dtype: DType, data_file: str, shown: str) -> dict[str, str]:
+    """Return the fields of the header for voxels in `data_file`, ElementDataFile last, as the format requires.
 
     TransformMatrix has the direction of the first axis, then of the second and the third: the columns of ITK's
     direction matrix. A sheared affine is written unchanged; ITK reads it back, and a log line warns of readers that do
-    not.
+    not, with the name `shown`.
     """
     spacing, origin, direction = geometry.to_itk()
     matrix = np.asarray(direction).reshape(3, 3)
-    if np.abs(matrix.T @ matrix - np.eye(3)).max() > _ORTHOGONAL:
-        log.warning("%s: sheared axes; readers that assume a rotation will misplace voxels", data_file)
+    if is_sheared(geometry):
+        log.warning("%s: sheared axes; readers that assume a rotation will misplace voxels", shown)
     return {
         "ObjectType": "Image",
         "NDims": "3",
@@ -133,14 +137,10 @@ def header_fields(geometry: Geometry, dtype: DType, data_file: str) -> dict[str,
     }
 
 
-def _blocks(array: Voxels | ScaledVoxels, dtype: DType) -> Iterator[memoryview]:
-    """Yield the voxels, first axis fastest, some slices at a time; views of the array if its memory order allows it."""
-    slices = array.shape[2]
-    step = max(_CHUNK * slices // max(array.nbytes, 1), 1)
-    for k in range(0, slices, step):
-        part = array.slices(k, k + step) if isinstance(array, ScaledVoxels) else array.T[k : k + step]
-        block = np.ascontiguousarray(part, dtype=dtype)
-        yield block.reshape(-1).view(np.uint8).data
+def is_sheared(geometry: Geometry) -> bool:
+    """Whether two axes are not at right angles."""
+    unit = geometry.affine[:3, :3] / np.asarray(geometry.spacing)
+    return bool(np.abs(unit.T @ unit - np.eye(3)).max() > _ORTHOGONAL)
 
 
 def _numbers(values: ArrayLike) -> str:

@@ -11,17 +11,22 @@ from gpu_infer.volume.input_files import extension
 
 def check_output_folder(folder: Path) -> None:
     """Raise ConfigError for an output folder that is a file or below one, or that has the name of a volume's file."""
-    if (obstacle := _obstacle(folder)) is not None:
-        raise ConfigError(
-            f"--output: found {str(folder)!r}, but {obstacle} is a file, expected a folder",
-            remedy="give a folder, for example --output out; it is made if missing",
-        )
+    check_is_no_file(folder)
     ending = extension(folder)
     if ending is not None and not folder.is_dir():
         raise ConfigError(
             f"--output: found {str(folder)!r}, a file name that ends with {ending}, expected a folder",
             remedy="give a folder, for example --output out: the label map gets the name of the input and is a "
             ".mhd with a .raw",
+        )
+
+
+def check_is_no_file(folder: Path) -> None:
+    """Raise ConfigError for an output folder that is a file or below one."""
+    if (obstacle := _obstacle(folder)) is not None:
+        raise ConfigError(
+            f"--output: found {str(folder)!r}, but {obstacle} is a file, expected a folder",
+            remedy="give a folder, for example --output out; it is made if missing",
         )
 
 

@@ -12,7 +12,7 @@ from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import check_is_file
-from gpu_infer.writers.names import label_map_names, published_name, voxel_stem
+from gpu_infer.writers.names import published_name, voxel_stem
 from gpu_infer.writers.recognise import is_copy, is_header, is_meta, is_preview, is_render_settings, is_voxels
 from gpu_infer.writers.staging import HIDDEN_BYTES
 
@@ -45,12 +45,6 @@ def metaimage_places(folder: Path, name: str, option: str) -> list[Place]:
         Place(header, "a plain MetaImage header", option, is_header),
         Place(voxels, f"the voxels of {header.name}", option, partial(is_voxels, header=header)),
     ]
-
-
-def label_map_places(folder: Path, base: str, fields: Sequence[str]) -> list[Place]:
-    """Places of the label maps of `fields` in the output folder."""
-    names = label_map_names(base, list(fields)).values()
-    return [place for name in names for place in metaimage_places(folder, name, "output")]
 
 
 def publish_places(

@@ -6,9 +6,12 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
+
+from numpy.typing import DTypeLike
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.checks import Voxels
@@ -19,6 +22,7 @@ from gpu_infer.writers.atomic import publish as move_into_place
 from gpu_infer.writers.copies import check_present, common_permissions, copy_file, copy_mask
 from gpu_infer.writers.metaimage import HEADER_BYTES, write_pair
 from gpu_infer.writers.names import published_name
+from gpu_infer.writers.output_dtype import cast_labels
 from gpu_infer.writers.places import (
     META_NAME,
     check_places,
@@ -37,9 +41,23 @@ Dialect = Literal["v1", "v2", "both"]
 _AS_STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32")
 
 
+@dataclass(frozen=True, eq=False)
+class MaskLabels:
+    """A label map without a .mhd in the output folder.
+
+    name    of its files there, without extension
+    labels  [I, J, K] integers on the volume's grid
+    dtype   in the file
+    """
+
+    name: str
+    labels: Voxels
+    dtype: DTypeLike
+
+
 def publish(
     volume: Volume,
-    mask_mhd: Path | Sequence[Path],
+    masks: Path | Sequence[Path | MaskLabels],
     model_name: str,
     folder: Path,
     render_settings: Path | str,
@@ -55,16 +73,17 @@ def publish(
                               int16 if all values are whole numbers in its range, else float32; of several channels the
                               first one
     <name>.nii.gz             an unchanged copy of a NIfTI input, although renderers of the time read MHD only
-    <name>.out.mhd, .out.raw  the segmentation, copied from `mask_mhd`; `<its name>.out.*` for each of several
+    <name>.out.mhd, .out.raw  the segmentation, copied from its .mhd if `masks` has one; `<its name>.out.*` for each of
+                              several
     config_render.json        copied from `render_settings`, after a check, or its content
     config.meta               names of the files above, for `model_name`; dialect v1 (density, seg_masks), v2 (data:
                               file and order) or both in one file
 
     All files appear together or none does; older files of the same names are replaced. An input inside `folder` stays
-    unchanged. The published voxels have the permissions of the input, the segmentation those of `mask_mhd`.
+    unchanged. The published voxels have the permissions of the input, a copied segmentation those of its .mhd.
 
     Raises:
-        ConfigError: settings, folder, dialect, or a file of another program.
+        ConfigError: settings, folder, dialect, a label that does not fit its dtype, or a file of another program.
         InputError: the mask's header, or an input that does not exist any more.
         ResourceError: the disk.
     """
@@ -73,8 +92,8 @@ def publish(
     if isinstance(render_settings, Path):
         check_render_settings(render_settings)
     base = base_name(volume.path) if base is None else base
-    masks = [mask_mhd] if isinstance(mask_mhd, Path) else list(mask_mhd)
-    mask_names = [base_name(mask) for mask in masks]
+    maps = [masks] if isinstance(masks, Path) else list(masks)
+    mask_names = [base_name(mask) if isinstance(mask, Path) else mask.name for mask in maps]
     copies = files_to_copy(volume)
     check_present(copies)
     render_file = render_settings if isinstance(render_settings, Path) else None
@@ -88,8 +107,12 @@ def publish(
         for file in missing:
             copy_file(file, stage / file.name)
         outs = published_masks(base, mask_names)
-        for mask, out in zip(masks, outs, strict=True):
-            names += copy_mask(mask, stage, out)
+        for mask, out in zip(maps, outs, strict=True):
+            if isinstance(mask, Path):
+                names += copy_mask(mask, stage, out)
+            else:
+                header, data = write_pair(cast_labels(mask.labels, mask.dtype), volume.geometry, stage, out)
+                names += [data.name, header.name]
         if FILE_NAME not in present:
             if isinstance(render_settings, Path):
                 shutil.copyfile(render_settings, stage / FILE_NAME)

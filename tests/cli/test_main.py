@@ -111,7 +111,12 @@ def test_a_run_writes_into_the_output_folder_alone(tmp_path: Path) -> None:
         (["validate"], ["CONFIG"]),
         (["triton", "serve", "--http-port", "70000"], ["gpu-infer triton serve", "--http-port", "65535"]),
         (["triton", "serve", "--grpc-port", "-1"], ["--grpc-port", "found '-1', expected a port from 0 to 65535"]),
-        (["run", "-i", "none.nii", "-o", "none/out.nii.gz"], ["none/out.nii.gz", "expected a folder", "--output out"]),
+        (["run", "-i", "none.nii", "-o", "none/out.hdr"], ["none/out.hdr", "expected a folder or a label map"]),
+        (["run", "-i", "none.nii", "-o", "none/x.nii", "--format", "mhd"], ["none/x.nii", "expected --format's mhd"]),
+        (
+            ["run", "-i", "none.nii", "--format", "dcm"],
+            ["--format: found 'dcm'", "mhd, mha, nii.gz, nii, nrrd, seg.nrrd"],
+        ),
         *(
             ([*command.split(), option, ""], [option, "empty", f"gpu-infer {command.split()[0]}"])
             for command, option in (

@@ -23,7 +23,8 @@ def finished(settings, **_):
     logging.getLogger("gpu_infer.x").info("lines on stderr \\u00fc")
     name = settings.output / "k\\u00fchn.mhd"
     name.write_text("labels")
-    return RunResult(output=name, raw=name, report=None, data={"mhd": str(name), "long": "x" * 200000})
+    data = {"mhd": str(name), "long": "x" * 200000}
+    return RunResult(output=name, raw=name, report=None, data=data, label_maps=[name])
 
 execute.execute = finished
 sys.argv = ["gpu-infer", *sys.argv[1:]]

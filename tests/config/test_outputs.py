@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from config_files import component, load, lung, pre
 
 from gpu_infer.config.config import Output
+from gpu_infer.errors import ConfigError
 
 BRATS: dict[str, Any] = lung(
     pre_transforms=pre(
@@ -67,3 +69,31 @@ def test_channels_from_several_files(tmp_path: Path) -> None:
     document["pre_transforms"] += lung()["pre_transforms"][1:]
     assert load(tmp_path, document).pipeline().input_files == tuple(files)
     assert load(tmp_path, lung()).pipeline().input_files == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "formats"),
+    [
+        ("nii.gz", ("nii.gz",)),
+        (["seg.nrrd", "mhd", "seg.nrrd"], ("seg.nrrd", "mhd")),
+        ("{KIND}", ("nrrd",)),
+        (["{KIND}", "nii"], ("nrrd", "nii")),
+    ],
+)
+def test_formats_of_a_writer(tmp_path: Path, value: Any, formats: tuple[str, ...]) -> None:
+    document = lung(writers=[component("WriteNifti", field="model", dtype="uint8", format=value)])
+    config = load(tmp_path, document, {"KIND": "nrrd"})
+    assert config.outputs == (Output("model", np.dtype(np.uint8), formats),)  # type: ignore[arg-type]
+    without = lung(writers=[component("WriteNifti", field="model", dtype="uint8")])
+    assert load(tmp_path, without).outputs[0].formats == ()
+    assert load(tmp_path, without).hash() != config.hash()
+
+
+@pytest.mark.parametrize(
+    ("value", "where"), [("dcm", ""), (["mhd", "x"], "[1]"), ([], ""), (3, ""), (None, ""), ([["mhd"]], "[0]")]
+)
+def test_a_format_that_is_unknown_is_refused(tmp_path: Path, value: Any, where: str) -> None:
+    document = lung(writers=[{"name": "W", "args": {"field": "model", "dtype": "uint8", "format": value}}])
+    words = f"writers[0].args.format{where}: expected one of mhd, mha, nii.gz, nii, nrrd, seg.nrrd"
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load(tmp_path, document)

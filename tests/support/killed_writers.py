@@ -20,9 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from output_checks import check_all_outputs
 
+from gpu_infer.choices import Format
 from gpu_infer.cli.main import guarded
 from gpu_infer.doctor.folders import check_unfinished
 from gpu_infer.system.resources import resource_folder
@@ -30,7 +32,7 @@ from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers import preview
 from gpu_infer.writers.header_fields import read_fields
-from gpu_infer.writers.label_maps import write_label_maps
+from gpu_infer.writers.label_maps import LabelMap, write_label_maps
 from gpu_infer.writers.nifti import write_nifti
 from gpu_infer.writers.preview import write_preview
 from gpu_infer.writers.publish import publish
@@ -40,6 +42,7 @@ STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 """Audit events of changes of a folder; new files appear in hidden folders only."""
 
 FIELDS = ("lung", "liver")
+FORMATS: tuple[Format, ...] = ("mhd", "nii.gz")
 SETTINGS = resource_folder("config") / "config_render.json"
 
 
@@ -58,11 +61,12 @@ class Case:
 
     def write(self, value: int) -> None:
         """Do what a run does before and after the inference; every label is `value`."""
-        check_all_outputs(self.volume, FIELDS, self.output, self.publish, SETTINGS, preview=True)
+        check_all_outputs(self.volume, FIELDS, self.output, self.publish, SETTINGS, preview=True, formats=FORMATS)
         labels = np.full(self.grid.shape[::-1], value, np.uint8).transpose(2, 1, 0)
-        maps = dict.fromkeys(FIELDS, (labels, "uint8"))
+        maps = dict.fromkeys(FIELDS, LabelMap(labels, "uint8", FORMATS))
         written = write_label_maps(maps, self.grid, self.output, "ct")
-        publish(self.volume, [mhd for mhd, _ in written.values()], f"model {value}", self.publish, SETTINGS)
+        masks = [files["mhd"][0] for files in written.values()]
+        publish(self.volume, masks, f"model {value}", self.publish, SETTINGS)
         write_preview(self.volume, labels, self.output / "ct.preview.png")
 
     def check_visible(self) -> list[str]:
@@ -78,6 +82,8 @@ class Case:
                     wrong.append(f"{header}: {len(content)} bytes of {values}")
                 if folder == self.output:
                     label_values.add(tuple(sorted(values)))
+        for file in self.output.glob("*.nii.gz"):
+            label_values.add(tuple(np.unique(nib.load(file).dataobj)))
         if len(label_values) > 1:
             wrong.append(f"label maps of two runs: {label_values}")
         if (self.volume.path.read_bytes(), self.volume.path.stat().st_ino) != self.input:

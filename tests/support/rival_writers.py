@@ -15,13 +15,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 
+from gpu_infer.choices import Format
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.writers.header_fields import read_fields
-from gpu_infer.writers.label_maps import write_label_maps
+from gpu_infer.writers.label_maps import LabelMap, write_label_maps
 
 TIMEOUT_S = 120
+FORMATS: tuple[Format, ...] = ("mhd", "nii.gz")
 
 
 def main() -> int:
@@ -74,7 +77,7 @@ def write(
 ) -> None:
     """Writer `number` writes `number` into every voxel of a grid with `number` slices."""
     chance = random.Random(1000 * seed + number)
-    maps = {f"f{n}": (np.full((5, 4, number), number, np.uint8), "uint8") for n in range(fields)}
+    maps = {f"f{n}": LabelMap(np.full((5, 4, number), number, np.uint8), "uint8", FORMATS) for n in range(fields)}
     for _ in range(rounds):
         barrier.wait(TIMEOUT_S)
         time.sleep(chance.random() * 0.004)
@@ -95,6 +98,9 @@ def check(folder: Path, writers: int, fields: int) -> str | None:
         voxels = (folder / header["ElementDataFile"]).read_bytes()
         if voxels != bytes([slices]) * (20 * slices):
             return f"{name}: header of writer {slices}, {len(voxels)} voxels of {sorted(set(voxels))}"
+        packed = np.asarray(nib.load(folder / f"{name}.nii.gz").dataobj)
+        if packed.shape != (5, 4, slices) or not (packed == slices).all():
+            return f"{name}.nii.gz: {packed.shape} of {np.unique(packed)}, the .mhd of writer {slices}"
         winners.add(slices)
     return f"maps of writers {sorted(winners)}" if len(winners) > 1 or not winners <= {*range(1, writers + 1)} else None
 

@@ -17,7 +17,7 @@ from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.collisions import check_folders
-from gpu_infer.writers.label_maps import write_label_maps
+from gpu_infer.writers.label_maps import LabelMap, write_label_maps
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
 from gpu_infer.writers.preview import write_preview
@@ -60,8 +60,10 @@ class Case:
         """Write everything; every file that is there afterwards."""
         volume = volume or self.volume
         labels = np.ones((4, 3, 2), np.uint8)
-        written = write_label_maps({"model": (labels, "uint8")}, GRID, self.output, volume.path.name.split(".")[0])
-        publish(volume, written["model"][0], "m", self.folder, self.settings)
+        written = write_label_maps(
+            {"model": LabelMap(labels, "uint8")}, GRID, self.output, volume.path.name.split(".")[0]
+        )
+        publish(volume, written["model"]["mhd"][0], "m", self.folder, self.settings)
         write_preview(volume, labels, self.output / "ct.preview.png")
         return sorted(p for folder in (self.output, self.folder) for p in folder.iterdir())
 

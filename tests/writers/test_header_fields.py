@@ -12,7 +12,7 @@ import pytest
 from gpu_infer.errors import ResourceError
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.writers.header_fields import check_header, read_fields
-from gpu_infer.writers.label_maps import write_label_maps
+from gpu_infer.writers.label_maps import LabelMap, write_label_maps
 
 GRID = Geometry((4, 3, 2), np.diag([1.0, 2.0, 3.0, 1.0]))
 LABELS = np.arange(24, dtype=np.uint8).reshape(2, 3, 4).transpose(2, 1, 0)
@@ -30,7 +30,7 @@ def test_fields_by_key(tmp_path: Path) -> None:
 
 
 def test_voxels_of_another_size(tmp_path: Path) -> None:
-    ((mhd, raw),) = write_label_maps({"model": (LABELS, "uint8")}, GRID, tmp_path, "ct").values()
+    mhd, raw = write_label_maps({"model": LabelMap(LABELS, "uint8")}, GRID, tmp_path, "ct")["model"]["mhd"]
     fields = read_fields(mhd)
     assert fields is not None
     check_header(mhd, fields, 24)

@@ -123,7 +123,7 @@ def test_any_strides_and_byte_order(tmp_path: Path, make) -> None:  # type: igno
 
 
 def test_blocks_of_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpu_infer.writers.metaimage._CHUNK", 45)
+    monkeypatch.setattr("gpu_infer.writers.voxel_blocks._CHUNK", 45)
     array = np.ascontiguousarray(stored("uint16", (5, 4, 7)))
     mhd, _ = write_metaimage(array, grid((5, 4, 7)), tmp_path, "s")
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(mhd)), array.transpose(2, 1, 0))

@@ -16,7 +16,6 @@ from gpu_infer.writers.places import (
     check_places,
     files_to_copy,
     is_in_place,
-    label_map_places,
     publish_places,
     published_masks,
 )
@@ -27,12 +26,6 @@ FOLDER = Path("/out")
 def names(places: list[Place]) -> list[str]:
     assert {place.path.parent for place in places} == {FOLDER}
     return [place.path.name for place in places]
-
-
-def test_label_maps() -> None:
-    assert names(label_map_places(FOLDER, "ct", ["model"])) == ["ct.mhd", "ct.raw"]
-    both = ["ct.lung.mhd", "ct.lung.raw", "ct.liver.mhd", "ct.liver.raw"]
-    assert names(label_map_places(FOLDER, "ct", ["lung", "liver"])) == both
 
 
 def test_publish_folder() -> None:

@@ -24,6 +24,7 @@ from gpu_infer.volume.formats.spans import read_head
 from gpu_infer.volume.formats.stored import StoredVoxels
 from gpu_infer.volume.geometry import Affine, Geometry, Shape3
 from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.nifti_grid import NiftiGrid
 
 _HEADER_BYTES = 540  # NIfTI-2's; NIfTI-1 needs the first 348 of them
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
@@ -76,6 +77,7 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         inter=0.0 if inter is None else float(inter),
         warnings=tuple(notes),
         extra=conversion_bytes(dtype, stored.count),
+        nifti=NiftiGrid.of_header(header, 2 if isinstance(header, Nifti2Header) else 1),
     )
 
 

@@ -1,0 +1,1 @@
+"""The formats of label maps, one per module."""
