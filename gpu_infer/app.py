@@ -21,6 +21,7 @@ from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
 from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.page import required_page_places, write_page
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_preview
 from gpu_infer.results.publish import publish_results, published_places
@@ -49,6 +50,7 @@ class RunResult:
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
     preview: Path | None = None
+    page: Path | None = None
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -144,8 +146,9 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
 
     mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
+    page = write_page(segmentation, volume, report)
     preview = write_preview(segmentation, volume, report)
-    return RunResult(mhd, raw, None, report.data, published, preview)
+    return RunResult(mhd, raw, None, report.data, published, preview, page)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -181,7 +184,7 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
     places = output_places(settings, config, header)
-    published = published_places(settings, config, header)
+    published = published_places(settings, config, header) + required_page_places(settings)
     check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)
 
 

@@ -71,6 +71,14 @@ Preview = Annotated[
     bool | None,
     typer.Option("--preview/--no-preview", help="Also write preview.png; default off.", rich_help_panel=_FILES),
 ]
+Page = Annotated[
+    bool | None,
+    typer.Option(
+        "--page/--no-page",
+        help="Write index.html, which shows the case, into the publish folder; default on.",
+        rich_help_panel=_FILES,
+    ),
+]
 Logs = Annotated[
     Path | None,
     typer.Option(

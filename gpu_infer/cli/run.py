@@ -21,6 +21,7 @@ def run(
     output: options.Output = None,
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,
+    page: options.Page = None,
     preview: options.Preview = None,
     logs: options.Logs = None,
     config: options.Config = None,
@@ -66,6 +67,8 @@ def written(result: RunResult) -> list[str]:
     lines = [f"labels   {result.output}"]
     if result.published:
         lines.append(f"publish  {result.published[0].parent}")
+    if result.page is not None:
+        lines.append(f"page     {result.page}")
     if result.report is not None:
         lines.append(f"report   {result.report}")
     if result.preview is not None:
