@@ -17,7 +17,8 @@ from gpu_infer.volume.geometry import Geometry, format_shape
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.page.case import Case, Legend, make_legend
+from gpu_infer.writers.page.case import Case, Legend, make_legend, read_labels
+from gpu_infer.writers.page.places import PAGE_NAME
 from gpu_infer.writers.page.windows import measure_values, offered_windows
 from gpu_infer.writers.page.write import LabelMap
 from gpu_infer.writers.places import META_NAME, RENDER_NAME
@@ -150,9 +151,7 @@ def _table(labels: dict[str, dict[str, Any]]) -> LabelTable:
 
 def _page_names(folder: Path | None, number: int) -> LabelTable:
     """The names and colours on the page in a publish folder; an empty table without a page."""
-    from gpu_infer.writers.page.case import read_labels
-
-    return LabelTable() if folder is None else read_labels(folder, number)
+    return LabelTable() if folder is None else read_labels(folder / PAGE_NAME, number)
 
 
 def _beside(report: Path, mhd: str) -> Path:

@@ -45,7 +45,7 @@ def begin(name: str, case_digest: str, *, served: bool = False) -> str:
             "style-src 'unsafe-inline'",
             "img-src data: blob:",
             "font-src data:",
-            f"connect-src {"'self'" if served else "'none'"}",
+            "connect-src 'self'" if served else "connect-src 'none'",
             "base-uri 'none'",
             "form-action 'none'",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from gpu_infer.writers.page.asset import LICENCE_MARK, VIEWER_MARK
@@ -15,7 +16,7 @@ def page_places(folder: Path) -> list[Place]:
     """Places of the page and of the files that it loads."""
     marks = {PAGE_NAME: MARK, VIEWER_NAME: VIEWER_MARK, LICENCE_NAME: LICENCE_MARK}
     return [
-        Place(folder / name, "a page of an older run", "publish", lambda path, mark=mark: _begins_with(path, mark))
+        Place(folder / name, "a page of an older run", "publish", partial(_begins_with, mark=mark))
         for name, mark in marks.items()
     ]
 
