@@ -15,6 +15,7 @@ from gpu_infer.planning.run_plan import SLOTS
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.registry import TRANSFORMS
+from gpu_infer.writers.page.places import page_places
 from gpu_infer.writers.places import label_map_places, publish_places
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,7 +136,10 @@ def test_files_are_those_that_a_run_writes_and_reads() -> None:
         *(("output", place.path.name) for place in label_map_places(Path("output"), "NAME", ["model"])),
         *(
             ("publish", place.path.name)
-            for place in publish_places(Path("publish"), "NAME", ["NAME"], [Path("NAME.nii.gz")], Path("r.json"))
+            for place in [
+                *publish_places(Path("publish"), "NAME", ["NAME"], [Path("NAME.nii.gz")], Path("r.json")),
+                *page_places(Path("publish")),
+            ]
         ),
     ]
     read = [("configuration", path.name) for path in resource_folder("config").glob("*.json")]

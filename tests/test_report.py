@@ -197,7 +197,7 @@ def test_volumes_of_labels_by_hand() -> None:
     table = LabelTable({2: Label(2, "lung", (1, 2, 3))})
     assert label_volumes([7, 0, 3], 0.5, table) == {
         "0": {"voxels": 7, "ml": 3.5},
-        "2": {"name": "lung", "voxels": 3, "ml": 1.5},
+        "2": {"name": "lung", "colour": "#010203", "voxels": 3, "ml": 1.5},
     }
 
 

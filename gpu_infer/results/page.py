@@ -6,6 +6,7 @@ import logging
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from gpu_infer.errors import ConfigError
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
 from gpu_infer.results.publish import render_settings
@@ -57,6 +58,8 @@ def has_page(settings: Settings) -> bool:
     Raises `ConfigError` if `--page` asks for one that cannot be written.
     """
     if settings.page:
+        if settings.publish is None:
+            raise ConfigError("--page: found no publish folder, into which it goes", remedy="add --publish FOLDER")
         check_viewer()
         return True
     if settings.publish is None or settings.page is False:
@@ -71,6 +74,6 @@ def required_page_places(settings: Settings) -> list[Place]:
 
     A page that nobody asked for is left out with a warning if a file of another program is in its place.
     """
-    if settings.publish is None or not settings.page or not has_page(settings):
+    if not settings.page or not has_page(settings) or settings.publish is None:
         return []
     return page_places(settings.publish)

@@ -127,7 +127,7 @@ def _labels(part: LabelMap, geometry: Geometry) -> Reply:
     def parts() -> Iterator[bytes | memoryview]:
         yield header
         for slab in slabs(part.labels, _FULL):
-            yield table[slab].data.cast("B")
+            yield np.ascontiguousarray(table[slab]).data.cast("B")
 
     return Reply("application/octet-stream", HEADER_BYTES + part.labels.size * table.dtype.itemsize, parts)
 
@@ -149,9 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_all("Host", []) not in ([f"{HOST}:{port}"], [f"localhost:{port}"]):
             self.send_error(HTTPStatus.FORBIDDEN, "another host")
             return
-        word, _, name = self.path.removeprefix("/").partition("/")
+        root, word, name = [*self.path.split("/", 2), "", ""][:3]
         is_known = secrets.compare_digest(word.encode(), self.server.word.encode())
-        reply = self.server.replies.get(name) if is_known and self.path.startswith("/") else None
+        reply = self.server.replies.get(name) if is_known and root == "" and self.path.count("/") > 1 else None
         if reply is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return

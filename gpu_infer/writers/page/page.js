@@ -14,7 +14,8 @@ const viewer = new niivue.Niivue({
   multiplanarLayout: 2,
   show3Dcrosshair: true,
   crosshairColor: [0.3, 0.8, 1, 1],
-  crosshairWidth: 0.4,
+  crosshairWidth: 0.003 * Math.max(...study.shape.map((voxels, axis) => voxels * study.spacing_mm[axis])),
+  crosshairWidthUnit: "mm",
   fontColor: [0.85, 0.85, 0.85, 1],
   backColor: [0, 0, 0, 1],
   dragAndDropEnabled: false,
@@ -222,8 +223,8 @@ function filterLegend() {
 
 /** Move the crosshair into the label: into the slice with most of it, to its voxel nearest to the mean there. */
 function goTo(index) {
-  const { img, dims } = maps[shownMap];
-  const [, columns, lines, slices] = dims;
+  const { img, hdr } = maps[shownMap];
+  const [, columns, lines, slices] = hdr.dims;
   const area = columns * lines;
   const counts = new Uint32Array(slices);
   for (let at = 0; at < img.length; at++) if (img[at] === index) counts[Math.floor(at / area)]++;
@@ -236,7 +237,7 @@ function goTo(index) {
   const mean = [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
   const distance = (point) => (point[0] - mean[0]) ** 2 + (point[1] - mean[1]) ** 2;
   const [i, j] = points.reduce((best, point) => (distance(point) < distance(best) ? point : best));
-  const mm = maps[shownMap].hdr.affine.slice(0, 3).map((line) => line[0] * i + line[1] * j + line[2] * slice + line[3]);
+  const mm = hdr.affine.slice(0, 3).map((line) => line[0] * i + line[1] * j + line[2] * slice + line[3]);
   viewer.scene.crosshairPos = viewer.mm2frac(mm);
   viewer.createOnLocationChange();
   viewer.drawScene();

@@ -50,7 +50,7 @@ def slabs(array: Voxels, block: Shape3) -> Iterator[Voxels]:
 def block_means(slab: Voxels, block: Shape3) -> NDArray[np.float32]:
     """Return the mean of each block of a slab [k, J, I] of `slabs`."""
     if block == (1, 1, 1):
-        return slab.astype(np.float32)
+        return slab.astype(np.float32, order="C")
     i, j, k = block
     total = np.zeros([n // f for n, f in zip(slab.shape, (k, j, i), strict=True)], np.float32)
     for z, y, x in product(range(k), range(j), range(i)):
