@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gpu_infer.cli import options
+
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+"""Variables without which Python may open a browser in the terminal, which cannot show the page."""
 
 Folder = Annotated[
     Path,
@@ -37,7 +41,7 @@ def view(folder: Folder, port: Port = 0, browser: Browser = True, debug: options
         ) from error
     with server:
         say(f"page     {server.url}", "Ctrl-C ends the server")
-        if browser:
+        if browser and any(os.environ.get(name) for name in _DISPLAYS):
             import webbrowser
 
             webbrowser.open(server.url)

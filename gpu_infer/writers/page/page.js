@@ -325,6 +325,7 @@ async function start() {
   fillControls();
   fillLegend();
   await viewer.attachToCanvas(canvas);
+  viewer.setRenderAzimuthElevation(160, 10); // from the patient's front and a little from the side
   await load();
   applyWindow();
   applyOpacity();
