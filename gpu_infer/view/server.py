@@ -136,7 +136,6 @@ class _Handler(BaseHTTPRequestHandler):
     server: ViewServer
     server_version, sys_version = "gpu_infer", ""
     protocol_version = "HTTP/1.1"
-    timeout = 60
 
     def do_GET(self) -> None:
         self._answer(with_content=True)

@@ -45,23 +45,28 @@ def open_study(folder: Path) -> Study:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", remedy="give the output or the publish folder of a run")
-    for place in (folder / REPORT_NAME, folder / "logs" / REPORT_NAME, folder.parent / "logs" / REPORT_NAME):
-        report = _read_object(place) if place.is_file() and not (folder / META_NAME).is_file() else None
-        if report is not None and _is_of(report, folder):
-            return _from_report(report, place)
     if (folder / META_NAME).is_file():
         return _from_publish(folder)
+    for place in (folder / REPORT_NAME, folder / "logs" / REPORT_NAME, folder.parent / "logs" / REPORT_NAME):
+        report = _read_object(place) if place.is_file() else None
+        if report is None or not _is_done(report):
+            continue
+        if place.is_relative_to(folder) or _wrote_into(report, folder):
+            return _from_report(report, place)
     raise InputError(
         f"{folder}: found neither {REPORT_NAME} of a finished run nor {META_NAME}",
         remedy="give the output folder of a run, with its report, or its publish folder",
     )
 
 
-def _is_of(report: dict[str, Any], folder: Path) -> bool:
-    """Whether the report is of the finished run whose output or logs folder is `folder`, or that wrote all into it."""
+def _is_done(report: dict[str, Any]) -> bool:
+    return report.get("status") == "done" and isinstance(report.get("outputs"), list) and bool(report["outputs"])
+
+
+def _wrote_into(report: dict[str, Any], folder: Path) -> bool:
+    """Whether the label maps of a finished run are in `folder`: runs with other output folders may share their logs."""
     try:
-        outputs = [Path(section["mhd"]) for section in report["outputs"]]
-        return report["status"] == "done" and bool(outputs)
+        return all(Path(section["mhd"]).parent.resolve() == folder.resolve() for section in report["outputs"])
     except (KeyError, TypeError):
         return False
 

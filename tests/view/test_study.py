@@ -82,6 +82,14 @@ def test_the_output_folder_has_a_report(case: Run, place: str) -> None:
     assert (study.case.name, study.case.block) == ("case", (1, 1, 1))
 
 
+def test_the_report_next_to_a_folder_may_be_of_another_one(case: Run) -> None:
+    case.write_report(case.root / "logs")
+    other = case.root / "other"
+    other.mkdir()
+    with pytest.raises(InputError, match=r"other: found neither report\.json of a finished run"):
+        open_study(other)
+
+
 def test_a_moved_output_folder_has_its_label_map_next_to_the_report(case: Run) -> None:
     case.write_report(case.output)
     moved = case.output.rename(case.root / "moved")

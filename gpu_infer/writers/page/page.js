@@ -39,10 +39,12 @@ async function voxelFile(id) {
 }
 
 async function load() {
+  const names = ["image", ...study.maps.map((_, number) => `labels-${number}`)];
+  const files = await Promise.all(names.map(voxelFile)); // all before the first is drawn, which may take long
   viewer.setSliceType(SLICE_TYPES.axial); // 3-D would be drawn after each file
-  await viewer.loadFromArrayBuffer(await voxelFile("image"), "image.nii");
+  await viewer.loadFromArrayBuffer(files[0], "image.nii");
   for (let number = 0; number < study.maps.length; number++) {
-    await viewer.loadFromArrayBuffer(await voxelFile(`labels-${number}`), `labels-${number}.nii`);
+    await viewer.loadFromArrayBuffer(files[number + 1], `labels-${number}.nii`);
     maps.push(viewer.volumes[1]);
     paint(number);
     if (number > 0) viewer.removeVolumeByIndex(1);
