@@ -19,6 +19,7 @@ from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.progress import Progress
 from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.writers.page import asset
 
 PAGE = Path(__file__).parents[1] / "docs" / "report.md"
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| [^|]*\| ([^|]+) \| [^|]*\|$", re.MULTILINE)
@@ -86,7 +87,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
     for name in ("cpu", "gpu", "late", "early"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    contents = {"cpu": operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish").data}
+    (root / "niivue.umd.js").write_bytes(asset.VIEWER_MARK)  # a checkout without npm has none
+    (root / "niivue.licence.txt").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asset, "_VIEWER", root / "niivue.umd.js")
+        cpu = operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish")
+    contents = {"cpu": cpu.data}
     with simulated_cupy():
         contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
     with pytest.raises(ModelError):

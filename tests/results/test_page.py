@@ -97,7 +97,7 @@ def test_a_page_that_is_asked_for_needs_the_viewer_and_a_publish_folder(tmp_path
     viewer.unlink()
     (tmp_path / "second").mkdir()
     case = Case(tmp_path / "second", page=True)
-    with pytest.raises(ConfigError, match=r"--page: .*niivue\.umd\.js is not installed"):
+    with pytest.raises(ConfigError, match=r"niivue\.umd\.js: found no viewer for the page"):
         required_page_places(case.settings)
 
 

@@ -24,8 +24,8 @@ def check_viewer() -> None:
     """Raise `ConfigError` if the viewer is not installed."""
     if not has_viewer():
         raise ConfigError(
-            f"--page: {_VIEWER} is not installed, because this package was built without npm",
-            remedy="leave --page out, or build the package with npm (make page-asset)",
+            f"{_VIEWER}: found no viewer for the page, because this package was built without npm",
+            remedy="build and install it where npm is installed, or run `make page-asset` in a checkout",
         )
 
 
