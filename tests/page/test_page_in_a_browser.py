@@ -97,7 +97,7 @@ def study_of(names: dict[int, str]) -> tuple[Volume, LabelMap, dict[str, Any]]:
     image[distance < 5] = 400
     labels = np.zeros(SHAPE, np.uint16)
     labels[distance < 9] = 1
-    labels[:8, :, :] = np.where(distance[:8] < 15, 2, 0)  # small i: the patient's left with this affine
+    labels[:8, :, :] = np.where(distance[:8] < 15, 2, 0)  # small i: the patient's right with this affine
     for value in names.keys() - {1, 2}:
         labels.reshape(-1)[value] = value
     table = LabelTable({n: Label(n, name, (255, 40, 40) if n == 1 else (40, 40, 255)) for n, name in names.items()})

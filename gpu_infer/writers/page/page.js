@@ -14,7 +14,7 @@ const viewer = new niivue.Niivue({
   multiplanarLayout: 2,
   show3Dcrosshair: true,
   crosshairColor: [0.3, 0.8, 1, 1],
-  crosshairWidth: 0.003 * Math.max(...study.shape.map((voxels, axis) => voxels * study.spacing_mm[axis])),
+  crosshairWidth: 0.004 * Math.max(...study.shape.map((voxels, axis) => voxels * study.spacing_mm[axis])),
   crosshairWidthUnit: "mm",
   fontColor: [0.85, 0.85, 0.85, 1],
   backColor: [0, 0, 0, 1],
