@@ -28,7 +28,7 @@ ARG VARIANT
 ARG CUDA=12
 WORKDIR /src
 RUN python3 -m venv /opt/gpu_infer
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY config config
 COPY kernels kernels
 COPY models models

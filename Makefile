@@ -31,7 +31,7 @@ FAKE_STAMP := $(FAKE)/.fake-cuda-done
 FAKE_PYTHON ?= $(shell for p in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) python3.11; do \
 	$$p -c '' 2>/dev/null && { echo $$p; exit; }; done)
 
-.PHONY: help setup test fuzz fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench \
+.PHONY: help setup page-asset test fuzz fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench \
 	gpu-bundle gpu-bundle-simpleitk prove-container rehearse-gpu-check
 
 help:
@@ -45,6 +45,7 @@ help:
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
 	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run deploy/gpu_check/gpu_check.sh"
 	@echo "make prove-container  the Dockerfile and the old operator's guide in Debian roots (as root, with debootstrap)"
+	@echo "make page-asset  the viewer of the page in the publish folder, with npm; setup and wheel do it if they can"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
 
 setup: $(STAMP)
@@ -80,7 +81,12 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# NiiVue, the viewer of the page in the publish folder: `npm pack` by exact version and hash. A wheel has it if it is here.
+page-asset:
+	$(BIN)/python hatch_build.py
+
 wheel: setup
+	-@$(BIN)/python hatch_build.py
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 

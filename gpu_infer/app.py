@@ -21,6 +21,7 @@ from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
 from gpu_infer.results.label_maps import check_grid, check_one_file, write_labels
+from gpu_infer.results.page import required_page_places, write_page
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results, published_places
@@ -56,6 +57,7 @@ class RunResult:
     published: list[Path] = field(default_factory=list)
     previews: list[Path] = field(default_factory=list)
     label_maps: list[Path] = field(default_factory=list)
+    page: Path | None = None
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -150,12 +152,13 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
         report.add(gpu=counters)
 
     published = publish_results(segmentation, volume, written, report)
+    page = write_page(segmentation, volume, report)
     previews = write_previews(segmentation, volume, report)
     report.wait_for_hash()  # an unpacked archive is removed next
     first = written[config.outputs[0].field]
     output, *raw = first.get("mhd", next(iter(first.values())))
     label_maps = [paths[0] for by_format in written.values() for paths in by_format.values()]
-    return RunResult(output, raw[0] if raw else None, None, report.data, published, previews, label_maps)
+    return RunResult(output, raw[0] if raw else None, None, report.data, published, previews, label_maps, page)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -193,7 +196,7 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     for message in check_grid(settings, config, header):
         report.warn(message)
     places = output_places(settings, config, header)
-    published = published_places(settings, config, header)
+    published = published_places(settings, config, header) + required_page_places(settings)
     check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from gpu_infer._version import __version__
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.config.config import Config, Output
-from gpu_infer.label_table.table import LabelTable
+from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.planning.memory_plan import MemoryPlan
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.progress import Progress, ProgressCallback, silent
@@ -277,13 +277,18 @@ def output_sections(
 
 
 def label_volumes(counts: Sequence[int], voxel_ml: float, table: LabelTable) -> Section:
-    """{label: {"name", "voxels", "ml"}} of the labels that occur, background included; no default names."""
+    """{label: {"name", "colour", "voxels", "ml"}} of the labels that occur, background included; no default names."""
     volumes: Section = {}
     for label, count in enumerate(counts):
         if count:
-            name = {"name": table[label].name} if table.is_described(label) else {}
-            volumes[str(label)] = {**name, "voxels": int(count), "ml": round(int(count) * voxel_ml, 3)}
+            described = _described(table[label]) if table.is_described(label) else {}
+            volumes[str(label)] = {**described, "voxels": int(count), "ml": round(int(count) * voxel_ml, 3)}
     return volumes
+
+
+def _described(label: Label) -> Section:
+    """What the configuration says about a label."""
+    return {"name": label.name, "colour": "#{:02x}{:02x}{:02x}".format(*label.colour)}
 
 
 def gpu_section(backend: Backend, pipeline: Pipeline, memory: MemoryPlan) -> Section:

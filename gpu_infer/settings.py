@@ -111,6 +111,7 @@ class Settings:
     deadline_s       seconds for one request
     preview          write a picture of three planes with contours next to the label map
     plain_preview    write the preview, and a second one without contours
+    page             write index.html into the publish folder; None: if something is published and the viewer is there
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -151,6 +152,7 @@ class Settings:
     plain_preview: bool = False
     output_name: str | None = None
     formats: tuple[Format, ...] = ()
+    page: bool | None = None
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)

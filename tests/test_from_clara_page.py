@@ -16,6 +16,7 @@ from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.registry import TRANSFORMS
 from gpu_infer.writers.label_maps import label_map_places
+from gpu_infer.writers.page.places import page_places
 from gpu_infer.writers.places import publish_places
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,7 +137,10 @@ def test_files_are_those_that_a_run_writes_and_reads() -> None:
         *(("output", place.path.name) for place in label_map_places(Path("output"), "NAME", {"model": ["mhd"]})),
         *(
             ("publish", place.path.name)
-            for place in publish_places(Path("publish"), "NAME", ["NAME"], [Path("NAME.nii.gz")], Path("r.json"))
+            for place in [
+                *publish_places(Path("publish"), "NAME", ["NAME"], [Path("NAME.nii.gz")], Path("r.json")),
+                *page_places(Path("publish")),
+            ]
         ),
     ]
     read = [("configuration", path.name) for path in resource_folder("config").glob("*.json")]

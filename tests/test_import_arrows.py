@@ -42,6 +42,7 @@ LAYERS: dict[str, int] = {
     "logs": 3,
     "doctor": 3,
     "demo": 3,
+    "view": 3,
     "compat": 3,
     "cli": 4,
     "__main__": 4,

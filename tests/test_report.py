@@ -21,6 +21,7 @@ from gpu_infer.progress import Progress
 from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.writers.label_maps import Files
+from gpu_infer.writers.page import asset
 
 PAGE = Path(__file__).parents[1] / "docs" / "report.md"
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| [^|]*\| ([^|]+) \| [^|]*\|$", re.MULTILINE)
@@ -89,11 +90,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
     for name in ("cpu", "gpu", "late", "early"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    contents = {
-        "cpu": operate(
-            root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", preview=True
-        ).data
-    }
+    (root / "niivue.umd.js").write_bytes(asset.VIEWER_MARK)  # a checkout without npm has none
+    (root / "niivue.licence.txt").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asset, "_VIEWER", root / "niivue.umd.js")
+        cpu = operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", preview=True)
+    contents = {"cpu": cpu.data}
     with simulated_cupy():
         contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
     write_study(root / "dicom" / "input")
@@ -210,7 +212,7 @@ def test_volumes_of_labels_by_hand() -> None:
     table = LabelTable({2: Label(2, "lung", (1, 2, 3))})
     assert label_volumes([7, 0, 3], 0.5, table) == {
         "0": {"voxels": 7, "ml": 3.5},
-        "2": {"name": "lung", "voxels": 3, "ml": 1.5},
+        "2": {"name": "lung", "colour": "#010203", "voxels": 3, "ml": 1.5},
     }
 
 

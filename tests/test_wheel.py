@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gpu_infer.writers.page.asset import has_viewer
+
 ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.slow
@@ -66,6 +68,9 @@ def test_contents(wheel: Path) -> None:
         assert f"config/{file}" in packaged
     for file in ("config.pbtxt", "1/model.py", "1/lung_ct_demo.onnx"):
         assert f"models/segmentation_ct_lung_v1/{file}" in packaged
+    page = "gpu_infer/writers/page/"
+    assert {f"{page}{name}" for name in ("page.html", "page.css", "page.js", "niivue.licence.txt")} <= names
+    assert (f"{page}niivue.umd.js" in names) == has_viewer(), "the build fetches it into the checkout if it can"
     assert not [name for name in names if name.startswith(("tests/", "bench/")) or "__pycache__" in name]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_infer.cli import demo, doctor, run, series, streams, triton, validate, version
+from gpu_infer.cli import demo, doctor, run, series, streams, triton, validate, version, view
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
 from gpu_infer.redaction import redact
@@ -36,6 +36,7 @@ app.command("run")(run.run)
 app.command("series")(series.series)
 app.command("demo")(demo.demo)
 app.command("validate")(validate.validate)
+app.command("view")(view.view)
 app.add_typer(triton.app, name="triton")
 app.command("doctor")(doctor.doctor)
 app.command("version")(version.version)

@@ -137,6 +137,14 @@ PlainPreview = Annotated[
         "--plain-preview", help="Also write the preview, and a second one without contours.", rich_help_panel=_FILES
     ),
 ]
+Page = Annotated[
+    bool | None,
+    typer.Option(
+        "--page/--no-page",
+        help="Write index.html, which shows the case, into the publish folder; default on.",
+        rich_help_panel=_FILES,
+    ),
+]
 Logs = Annotated[
     Path | None,
     typer.Option(

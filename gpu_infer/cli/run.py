@@ -25,6 +25,7 @@ def run(
     format: options.Format = None,  # noqa: A002
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,
+    page: options.Page = None,
     preview: options.Preview = None,
     plain_preview: options.PlainPreview = None,
     logs: options.Logs = None,
@@ -71,6 +72,8 @@ def written(result: RunResult) -> list[str]:
     lines = [f"labels   {path}" for path in result.label_maps]
     if result.published:
         lines.append(f"publish  {result.published[0].parent}")
+    if result.page is not None:
+        lines.append(f"page     {result.page}")
     if result.report is not None:
         lines.append(f"report   {result.report}")
     lines += [f"preview  {path}" for path in result.previews]

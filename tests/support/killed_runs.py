@@ -80,6 +80,7 @@ class Run:
             {"output/case.mhd", "output/case.raw"},
             {"output/case.preview.png"},
             {f"{self.publish.name}/{name}" for name in published} | copy,
+            {f"{self.publish.name}/{name}" for name in ("index.html", "niivue.umd.js", "niivue.LICENSE.txt")},
         ):
             if (present := files & group) and present != group:
                 wrong.append(f"incomplete: {sorted(present)}")

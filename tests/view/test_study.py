@@ -1,0 +1,165 @@
+"""What `gpu-infer view` finds in the folders of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu_infer.errors import InputError
+from gpu_infer.label_table.table import Label, LabelTable
+from gpu_infer.report import label_volumes
+from gpu_infer.system.resources import resource_folder
+from gpu_infer.view.study import open_study
+from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.read import read_volume
+from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.metaimage import write_metaimage
+from gpu_infer.writers.nifti import write_nifti
+from gpu_infer.writers.page import asset
+from gpu_infer.writers.page.case import make_legend
+from gpu_infer.writers.page.write import LabelMap, write_page
+from gpu_infer.writers.publish import publish
+
+SETTINGS = resource_folder("config") / "config_render.json"
+SHAPE = (6, 5, 4)
+GEOMETRY = Geometry(SHAPE, np.diag([-0.7, -0.7, 2.5, 1.0]))
+TABLE = LabelTable({2: Label(2, "lung", (1, 2, 250))})
+
+
+class Run:
+    """The files of a run with one label map: labels 0, 2 and 5."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.image = np.random.default_rng(1).integers(-1000, 1000, SHAPE).astype(np.int16)
+        self.labels = np.random.default_rng(2).choice([0, 2, 5], SHAPE).astype(np.uint8)
+        self.source = write_nifti(Volume(self.image[None], GEOMETRY, root, "nifti"), root / "input", "case.nii.gz")
+        self.output, self.publish = root / "output", root / "publish"
+        self.output.mkdir()
+        self.mhd, raw = write_metaimage(self.labels, GEOMETRY, self.output, "case")
+        counts = np.bincount(self.labels.ravel()).tolist()
+        self.section = label_volumes(counts, 0.7 * 0.7 * 2.5 / 1000, TABLE)
+        output = {"field": "model", "mhd": str(self.mhd), "raw": str(raw), "labels": self.section}
+        self.report: dict[str, Any] = {
+            "status": "done",
+            "input": {"path": str(self.source)},
+            "outputs": [output],
+        }
+
+    def write_report(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / "report.json").write_text(json.dumps(self.report))
+
+    def expected(self) -> list[tuple[int, int, str, int, float]]:
+        names = {2: "lung", 5: "label 5"}
+        return [
+            (n, i, names[n], int((self.labels == n).sum()), round(int((self.labels == n).sum()) * 0.001225, 3))
+            for i, n in enumerate((2, 5), start=1)
+        ]
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def rows(study: Any) -> list[tuple[int, int, str, int, float]]:
+    return [(row.number, row.index, row.name, row.voxels, row.ml) for row in study.maps[0].legend.rows]
+
+
+@pytest.mark.parametrize("place", ["output", "output/logs", "logs"])
+def test_the_output_folder_has_a_report(case: Run, place: str) -> None:
+    case.write_report(case.root / place)
+    study = open_study(case.output)
+    np.testing.assert_array_equal(study.volume.data[0], case.image)
+    np.testing.assert_array_equal(study.maps[0].labels, case.labels)
+    assert rows(study) == case.expected()
+    assert study.maps[0].legend.rows[0].colour == (1, 2, 250)
+    assert (study.case.name, study.case.block) == ("case", (1, 1, 1))
+
+
+def test_the_report_next_to_a_folder_may_be_of_another_one(case: Run) -> None:
+    case.write_report(case.root / "logs")
+    other = case.root / "other"
+    other.mkdir()
+    with pytest.raises(InputError, match=r"other: found neither report\.json of a finished run"):
+        open_study(other)
+
+
+def test_a_moved_output_folder_has_its_label_map_next_to_the_report(case: Run) -> None:
+    case.write_report(case.output)
+    moved = case.output.rename(case.root / "moved")
+    np.testing.assert_array_equal(open_study(moved).maps[0].labels, case.labels)
+
+
+def test_the_publish_folder_has_all_without_the_input(case: Run) -> None:
+    publish(read_volume(case.source), case.mhd, "m", case.publish, SETTINGS)
+    case.source.unlink()
+    study = open_study(case.publish)
+    np.testing.assert_array_equal(study.volume.data[0], case.image)
+    np.testing.assert_array_equal(study.maps[0].labels, case.labels)
+    assert [row[0] for row in rows(study)] == [2, 5]
+    assert [row[2] for row in rows(study)] == ["label 2", "label 5"]
+    assert [row[3:] for row in rows(study)] == [row[3:] for row in case.expected()]
+
+
+def test_names_in_the_publish_folder_are_those_of_its_page(
+    case: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = tmp_path / "niivue.umd.js"
+    viewer.write_bytes(asset.VIEWER_MARK)
+    (tmp_path / "niivue.licence.txt").write_text("")
+    monkeypatch.setattr(asset, "_VIEWER", viewer)
+    volume = read_volume(case.source)
+    publish(volume, case.mhd, "m", case.publish, SETTINGS, dialect="v2")
+    legend = make_legend("model", case.section, TABLE)
+    write_page(volume, [LabelMap(case.labels, legend)], "case", case.publish, SETTINGS)
+    study = open_study(case.publish)
+    assert rows(study) == case.expected()
+    assert study.maps[0].legend.rows[0].colour == (1, 2, 250)
+
+
+def test_folders_without_a_run_are_refused(case: Run) -> None:
+    with pytest.raises(InputError, match=r"none: no such folder .give the output or the publish folder of a run"):
+        open_study(case.root / "none")
+    with pytest.raises(InputError, match=r"found neither report\.json of a finished run nor config\.meta"):
+        open_study(case.output)
+    case.report["status"] = "failed"
+    case.write_report(case.output)
+    with pytest.raises(InputError, match=r"found neither report\.json of a finished run"):
+        open_study(case.output)
+
+
+def test_an_input_that_is_gone_is_named(case: Run) -> None:
+    case.write_report(case.output)
+    case.source.unlink()
+    with pytest.raises(InputError, match=r"case\.nii\.gz: the input of the run in .* is not there any more"):
+        open_study(case.output)
+
+
+def test_a_label_map_on_another_grid_is_refused(case: Run) -> None:
+    case.write_report(case.output)
+    affine = GEOMETRY.affine.copy()
+    affine[0, 3] = 1.0
+    write_metaimage(case.labels, Geometry(SHAPE, affine), case.output, "case")
+    with pytest.raises(InputError, match=r"case\.mhd: found a grid of 6×5×4 voxels, expected that of the volume"):
+        open_study(case.output)
+
+
+@pytest.mark.parametrize("density", ["../case.mhd", "/etc/passwd", 3])
+def test_config_meta_names_files_of_its_own_folder_only(case: Run, density: Any) -> None:
+    case.publish.mkdir()
+    (case.publish / "config.meta").write_text(json.dumps({"density": density, "seg_masks": ["case.out.mhd"]}))
+    with pytest.raises(InputError, match=r"config\.meta: names no volume with label maps"):
+        open_study(case.publish)
+
+
+def test_a_damaged_report_is_refused(case: Run) -> None:
+    del case.report["input"]
+    case.write_report(case.output)
+    with pytest.raises(InputError, match=r"report\.json: not a report of this version: KeyError"):
+        open_study(case.output)
