@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpu_infer.choices import Format
 from gpu_infer.errors import InputError
 from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.report import label_volumes
@@ -17,6 +18,7 @@ from gpu_infer.view.study import open_study
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
+from gpu_infer.writers import label_maps
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
 from gpu_infer.writers.page import asset
@@ -94,6 +96,17 @@ def test_a_moved_output_folder_has_its_label_map_next_to_the_report(case: Run) -
     case.write_report(case.output)
     moved = case.output.rename(case.root / "moved")
     np.testing.assert_array_equal(open_study(moved).maps[0].labels, case.labels)
+
+
+@pytest.mark.parametrize("form", ["mha", "nii.gz", "nii", "nrrd", "seg.nrrd"])
+def test_a_run_may_have_written_no_mhd(case: Run, form: Format) -> None:
+    case.mhd.unlink()
+    maps = {"model": label_maps.LabelMap(case.labels, "uint8", (form,))}
+    (path,) = label_maps.write_label_maps(maps, GEOMETRY, case.output, "case")["model"][form]
+    files = [{"format": form, "path": str(path)}]
+    case.report["outputs"] = [{"field": "model", "files": files, "labels": case.section}]
+    case.write_report(case.output)
+    np.testing.assert_array_equal(open_study(case.output).maps[0].labels, case.labels)
 
 
 def test_the_publish_folder_has_all_without_the_input(case: Run) -> None:
