@@ -29,7 +29,8 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         calls["run"] = (debug, bar, console)
         calls["output"] = settings.output
         data = {"labels": {"1": {"ml": 4000.4}}}
-        return SimpleNamespace(data=data, output=tmp_path / "ct.mhd", published=[], report=None, preview=None)
+        written = {"label_maps": [tmp_path / "ct.mhd"], "published": [], "previews": [], "page": None, "report": None}
+        return SimpleNamespace(data=data, **written)
 
     monkeypatch.setattr(demo, "_fetch_input", fetch)
     monkeypatch.setattr(demo, "_install_server", lambda *, bar: calls.update(install=bar))

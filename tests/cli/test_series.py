@@ -119,4 +119,9 @@ def test_validate_and_doctor_choose_as_a_run_does(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 of them are volumes"):
         CliRunner().invoke(app, ["validate", str(path), *options], catch_exceptions=False)
     done = CliRunner().invoke(app, ["doctor", "--json", "-i", str(study), "--triton", "127.0.0.1:9", "--wait", "0.1"])
+    check = {c["name"]: c for c in json.loads(done.stdout)}["input"]
+    assert check["status"] == "fail"
+    assert "2 of them are volumes" in check["found"]
+    chosen = ["-i", str(study), "--series", "3", "--triton", "127.0.0.1:9", "--wait", "0.1"]
+    done = CliRunner().invoke(app, ["doctor", "--json", *chosen])
     assert {c["name"]: c["status"] for c in json.loads(done.stdout)}["input"] == "ok"

@@ -132,7 +132,7 @@ def test_without_the_options_nothing_more_is_written(tmp_path: Path) -> None:
     segmentation, volume = segmentation_of(tmp_path)
     report = Report()
     assert publish_results(segmentation, volume, {}, report) == []
-    assert write_previews(segmentation, volume, "case", report) == []
+    assert write_previews(segmentation, volume, report) == []
     assert "published" not in report.data
     assert list(tmp_path.joinpath("out").iterdir()) == []
 
@@ -161,10 +161,10 @@ def test_a_preview_that_fails_is_a_warning_unless_the_run_is_interrupted(
     monkeypatch.setattr("gpu_infer.writers.preview.write_preview", fail)
     if isinstance(error, Interrupted):
         with pytest.raises(Interrupted):
-            write_previews(segmentation, volume, "case", report)
+            write_previews(segmentation, volume, report)
         return
-    assert write_previews(segmentation, volume, "case", report) == []
-    assert report.data["warnings"] == [f"preview {tmp_path / 'out' / 'case.preview.png'} failed: disk"]
+    assert write_previews(segmentation, volume, report) == []
+    assert report.data["warnings"] == [f"preview {tmp_path / 'out' / 'volume.preview.png'} failed: disk"]
 
 
 def test_render_settings_next_to_the_configuration_win(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_render_settings_next_to_the_configuration_win(tmp_path: Path) -> None:
 def test_without_render_settings_they_are_made_for_the_labels(tmp_path: Path) -> None:
     segmentation, volume = segmentation_of(tmp_path, publish=tmp_path / "publish")
     report = Report()
-    written = write_labels(segmentation, volume, "case", report)
+    written = write_labels(segmentation, volume, report)
     for _ in range(2):  # a second run replaces them
         assert publish_results(segmentation, volume, written, report)
     content = json.loads((tmp_path / "publish" / "config_render.json").read_text())
