@@ -20,6 +20,7 @@ from gpu_infer.planning.run_inputs import RunInputs, model_name
 from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
+from gpu_infer.results.dicom import check_dicom_options, dicom_source, write_dicom
 from gpu_infer.results.label_maps import write_labels
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_preview
@@ -49,6 +50,7 @@ class RunResult:
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
     preview: Path | None = None
+    dicom: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -111,6 +113,8 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     if settings.server_first:
         files, header = _read_header(settings, config, pipeline, report)
     inputs = RunInputs(settings, config, pipeline, header)
+    with report.stage("read"):
+        source = dicom_source(settings, header)
 
     with report.stage("device"):
         backend = pending.result()
@@ -145,7 +149,8 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
     preview = write_preview(segmentation, volume, report)
-    return RunResult(mhd, raw, None, report.data, published, preview)
+    dicom = write_dicom(segmentation, volume, source, report)
+    return RunResult(mhd, raw, None, report.data, published, preview, dicom)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -154,6 +159,7 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )
+    check_dicom_options(settings, config)
     return config, config.pipeline()
 
 

@@ -14,6 +14,7 @@ Data = Literal["auto", Require]
 Device = Literal["auto", "cpu", "gpu"]
 Mode = Literal["clara", "monai", "nnunet"]
 PublishDialect = Literal["v1", "v2", "both"]
+DicomSeg = Literal["auto", "binary", "labelmap"]
 
 MOST_SLOTS = 256
 """Limit of requests in flight; each has its own thread and connection."""

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
+from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, DicomSeg, Mode, PublishDialect, Require
 from gpu_infer.config.expected import expectation
 from gpu_infer.environment import DEBUG_VARIABLES, DEFAULT_DEBUG_HOST, check_threads, debug_port, environment_value
 from gpu_infer.errors import ConfigError
@@ -56,7 +56,7 @@ OPTION_FIELDS = {
 """Options whose field of `Settings` has another name."""
 
 _EITHER_VARIABLES = ("NVIDIA_CLARA_TRTISURI", "CLARA_TRITON_URI")
-_PATHS = ("input", "output", "logs", "publish", "config", "labels", "local_models")
+_PATHS = ("input", "output", "logs", "publish", "config", "labels", "local_models", "dicom_reference")
 
 _WRONG_CALLS = ("unexpected_keyword_argument", "multiple_argument_values")
 """Types of pydantic's errors that a plain function reports as TypeError."""
@@ -113,6 +113,10 @@ class Settings:
                      the header of the input first, so that a mistake in it is reported without a server
     deadline_s       seconds for one request
     preview          write preview.png next to the label map
+    dicom_seg, dicom_sc, dicom_sr, rtstruct
+                     write a SEG (of which kind), secondary captures, an SR, an RTSTRUCT; None or False: do not
+    dicom_reference  folder of the series to which they belong, None: the input is the series
+    send             AETITLE@HOST:PORT or http(s)://… to which they are sent, None: send nothing
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -147,6 +151,12 @@ class Settings:
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
+    dicom_seg: DicomSeg | None = None
+    dicom_sc: bool = False
+    dicom_sr: bool = False
+    rtstruct: bool = False
+    dicom_reference: Path | None = None
+    send: str | None = None
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)
@@ -221,7 +231,7 @@ class Settings:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
         values = _environment(environ)
         check_threads(environ)
-        for name in ("input", "output", "logs", "config", "labels"):
+        for name in ("input", "output", "logs", "config", "labels", "dicom_reference", "send"):
             if name in options and not str(options[name]).strip():
                 raise ConfigError(f"{_option(name)}: found an empty path", remedy="give a path, or leave it out")
         triton, models = options.pop("triton", None), options.pop("models", None)
