@@ -131,7 +131,7 @@ def _head(source: Source, k: int, algorithm: Algorithm, now: datetime) -> Datase
     capture.SecondaryCaptureDeviceManufacturer = MANUFACTURER
     capture.InstanceNumber = k + 1
     capture.ImageType = ["DERIVED", "SECONDARY"]
-    capture.PatientOrientation = ""
+    capture.PatientOrientation = capture.Laterality = ""
     capture.BurnedInAnnotation = "NO"
     capture.DerivationDescription = "Labels in colour on the slices of the source"
     reference = Dataset()
