@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ def store(files: Sequence[Path], entity: Entity) -> Outcome:
 
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its records quote the patient
     outcome = Outcome()
+    try:  # before pynetdicom, which hides the reason and does not close the socket
+        socket.create_connection((entity.host, entity.port), timeout=WAIT_S).close()
+    except OSError as error:
+        outcome.refuse_rest(files, f"no connection: {error.strerror or error}")
+        return outcome
     ae = AE(ae_title=CALLING_TITLE)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = WAIT_S
     kinds = {file: _kind(file) for file in files}
@@ -35,7 +41,7 @@ def store(files: Sequence[Path], entity: Entity) -> Outcome:
         if association.is_rejected:
             reason = "the archive rejects the association: check both AE titles"
         else:
-            reason = "no association: check host, port and the archive"
+            reason = "no association: the server there does not answer as an archive"
         outcome.refuse_rest(files, reason)
         return outcome
     try:
