@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydicom import dcmread
 
 from gpu_infer.send.address import Entity
 from gpu_infer.send.outcome import Outcome
+from gpu_infer.system.silence import silence
 
 CALLING_TITLE = "GPU_INFER"
 """AE title of this program, which some archives have to know."""
@@ -22,10 +22,14 @@ WAIT_S = 60.0
 
 def store(files: Sequence[Path], entity: Entity) -> Outcome:
     """Send `files` in one association, in the transfer syntax that each has, and check every status."""
+    with silence("pynetdicom"):
+        return _store(files, entity)
+
+
+def _store(files: Sequence[Path], entity: Entity) -> Outcome:
     from pynetdicom import AE
     from pynetdicom.presentation import build_context
 
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its records quote the patient
     outcome = Outcome()
     try:  # before pynetdicom, which hides the reason and does not close the socket
         socket.create_connection((entity.host, entity.port), timeout=WAIT_S).close()
@@ -38,6 +42,8 @@ def store(files: Sequence[Path], entity: Entity) -> Outcome:
     contexts = [build_context(*kind) for kind in dict.fromkeys(kinds.values())]
     association = ae.associate(entity.host, entity.port, contexts=contexts, ae_title=entity.title)
     if not association.is_established:
+        if (connection := association.dul.socket) is not None and connection.socket is not None:
+            connection.socket.close()  # pynetdicom leaves it open
         if association.is_rejected:
             reason = "the archive rejects the association: check both AE titles"
         else:

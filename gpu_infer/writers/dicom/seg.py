@@ -12,6 +12,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from gpu_infer.errors import InputError
 from gpu_infer.label_table.table import Label
+from gpu_infer.system.silence import silence
 from gpu_infer.volume.checks import Voxels
 from gpu_infer.volume.formats.dicom.file import quiet
 from gpu_infer.writers.dicom.codes import category_of, concept, type_of
@@ -75,7 +76,7 @@ def make_seg(
     planes = source.planes(voxels)
     planes = _renumber(planes, segments) if kind == "binary" else _unsigned(planes)
     try:
-        with quiet():
+        with quiet(), silence("highdicom"):
             seg: Dataset = Segmentation(
                 source_images=list(source.datasets),
                 pixel_array=planes,

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from gpu_infer.errors import InputError
 from gpu_infer.label_table.table import Code
+from gpu_infer.system.silence import silence
 from gpu_infer.volume.formats.dicom.file import quiet
 from gpu_infer.writers.dicom.codes import category_of, concept, type_of
 from gpu_infer.writers.dicom.document import MANUFACTURER, Algorithm, equipment, new_uid
@@ -50,7 +51,7 @@ def make_sr(
     from pydicom.sr.codedict import codes
 
     try:
-        with quiet():
+        with quiet(), silence("highdicom"):
             device = DeviceObserverIdentifyingAttributes(
                 uid=new_uid(), name=MANUFACTURER, manufacturer_name=MANUFACTURER, model_name=algorithm.name[:64]
             )
