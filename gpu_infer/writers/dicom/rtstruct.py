@@ -42,7 +42,7 @@ def make_rtstruct(
     structures = _head(source, algorithm, series_number)
     contours: dict[int, list[Dataset]] = {label.value: [] for label in labels}
     for k, plane in enumerate(source.slices(voxels)):
-        for value in np.unique(plane).tolist():
+        for value in np.flatnonzero(np.bincount(plane.ravel())).tolist():
             if value in contours:
                 contours[value] += _contours(trace(plane == value), source, k)
     structures.StructureSetROISequence = Items([_region(n, label, source) for n, label in enumerate(labels, 1)])
@@ -126,6 +126,7 @@ def _contours(polygons: Sequence[Polygon], source: Source, k: int) -> Iterator[D
         contour.ContourGeometricType = "CLOSED_PLANAR"
         contour.NumberOfContourPoints = len(points)
         contour[_CONTOUR_DATA] = _decimals(points.ravel())
+        contour.set_original_encoding(True, True, "iso8859")  # as it is written, so that pydicom does not decode it
         yield contour
 
 
