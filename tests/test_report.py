@@ -11,10 +11,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cudasim.simulated import simulated_cupy
+from dicom_study import AXIAL, write_study
 from operator_helpers import config, operate, write_nifti
 
 from gpu_infer.config.config import Output
-from gpu_infer.errors import ConfigError, ModelError
+from gpu_infer.errors import ConfigError, ModelError, ServerError
 from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.progress import Progress
 from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections
@@ -84,16 +85,21 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     """Reports of runs that differ in what they record: on the CPU, on simulated CUDA, failed late and failed early."""
     root = tmp_path_factory.mktemp("reports")
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
-    for name in ("cpu", "gpu", "late", "early"):
+    for name in ("cpu", "gpu", "late", "early", "unsent"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    contents = {"cpu": operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish").data}
+    series = write_study(root / "ct", (23, 21, 18), AXIAL, np.zeros(3), 1.0, PixelSpacing=[1, 1])
+    dicom = {"dicom_seg": "auto", "dicom_reference": series}
+    cpu = operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", **dicom)
+    contents = {"cpu": cpu.data}
+    with pytest.raises(ServerError, match="--send"):
+        operate(root / "unsent", triton_server, content(), device="cpu", send="NOBODY@127.0.0.1:1", **dicom)
     with simulated_cupy():
         contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
     with pytest.raises(ModelError):
         operate(root / "late", triton_server, config("fails", roi_size=[8, 8, 8]), device="cpu")
     with pytest.raises(ConfigError):
         operate(root / "early", triton_server, {"pre_transforms": 3}, device="cpu")
-    for name in ("late", "early"):
+    for name in ("late", "early", "unsent"):
         contents[name] = _read(root / name / "logs" / "report.json")
     return contents
 
@@ -132,7 +138,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         return {key for key, (_, when) in rows.items() if when in whens}
 
     assert of("always") | of("failed") == keys["early"]
-    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json") == {
+    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json", "a DICOM output") == {
         key for key in keys["cpu"] if not key.startswith("triton.skipped")
     }
     assert keys["gpu"] >= of("always", "done", "GPU")
@@ -141,6 +147,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json"),
+        *("a DICOM output", "--send"),
         "a better transport did not work",
     }
 

@@ -23,6 +23,9 @@ from gpu_infer.triton.model.info import ModelInfo
 KERNELS = 192 << 20
 """Bytes that a run loads after the plan: compiled kernels, and the compiler if no cache has them yet."""
 
+DICOM_LIBRARIES = 96 << 20
+"""Bytes that highdicom, pydicom, Pillow and the headers of some hundred slices take."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -39,6 +42,7 @@ class Sizes:
     output            `computed`, and the labels as written
     transforms        the largest stage of the pre- and post-transforms
     importance        weights of one window's voxels; 0 if all voxels weigh the same
+    dicom             what DICOM files take while they are made, in addition to the labels as written
     fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
     """
 
@@ -53,6 +57,7 @@ class Sizes:
     computed: int = 0
     transforms: int = 0
     importance: int = 0
+    dicom: int = 0
     fixed_batch: int = 0
 
 
@@ -90,6 +95,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
         output=computed + sum(_bytes(header.geometry.shape, output.dtype) for output in outputs),
         transforms=max(trace.peak_bytes, header.extra),  # voxels are read before the first transform
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
+        dicom=_dicom_bytes(inputs, classes),
         fixed_batch=model.max_batch if model.fixed_batch else 0,
     )
 
@@ -99,6 +105,15 @@ def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:
     if pipeline.finalizer == "argmax":
         return _bytes(grid.shape, label_dtype(classes))
     return _bytes((classes, *grid.shape), np.uint8 if pipeline.finalizer == "masks" else np.float32)
+
+
+def _dicom_bytes(inputs: RunInputs, classes: int) -> int:
+    """The libraries and headers of the series; a SEG takes up to 2.5 bytes per byte of labels."""
+    settings = inputs.settings
+    if not (settings.dicom_seg or settings.dicom_sc or settings.dicom_sr or settings.rtstruct):
+        return 0
+    copies = 3 * _bytes(inputs.header.geometry.shape, label_dtype(classes)) if settings.dicom_seg else 0
+    return DICOM_LIBRARIES + copies
 
 
 def _bytes(shape: tuple[int, ...], dtype: DTypeLike) -> int:

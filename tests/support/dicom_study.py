@@ -47,8 +47,10 @@ PLAIN = Label(5, "label 5", (86, 197, 244))
 ALGORITHM = Algorithm("segmentation_ct_lung", "3")
 
 
-def position(cosines: tuple[float, ...], k: int) -> NDArray[np.float64]:
-    return ORIGIN + STEP * k * np.cross(cosines[:3], cosines[3:])
+def position(
+    cosines: tuple[float, ...], k: int, origin: NDArray[np.float64] = ORIGIN, step: float = STEP
+) -> NDArray[np.float64]:
+    return origin + step * k * np.cross(cosines[:3], cosines[3:])
 
 
 def values(shape: tuple[int, int, int]) -> NDArray[np.int16]:
@@ -73,7 +75,14 @@ def _pixels(ds: Dataset, shape: tuple[int, int, int], data: NDArray[np.int16]) -
     ds.PixelData = data.tobytes()
 
 
-def write_study(folder: Path, shape: tuple[int, int, int], cosines: tuple[float, ...] = OBLIQUE, **tags: Any) -> Path:
+def write_study(
+    folder: Path,
+    shape: tuple[int, int, int],
+    cosines: tuple[float, ...] = OBLIQUE,
+    origin: NDArray[np.float64] = ORIGIN,
+    step: float = STEP,
+    **tags: Any,
+) -> Path:
     """Write a classic series of `shape` (columns, rows, slices); names are not in the order of the slices.
 
     tags  of every slice; None removes one
@@ -83,7 +92,7 @@ def write_study(folder: Path, shape: tuple[int, int, int], cosines: tuple[float,
         ds = dataset(CT, SERIES)
         _patient(ds)
         _pixels(ds, shape, data)
-        ds.ImagePositionPatient = [f"{v:.10g}" for v in position(cosines, k)]
+        ds.ImagePositionPatient = [f"{v:.10g}" for v in position(cosines, k, origin, step)]
         ds.ImageOrientationPatient = [f"{v:.10g}" for v in cosines]
         ds.PixelSpacing, ds.SliceThickness, ds.InstanceNumber = list(SPACING), STEP, k + 1
         ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = 1, 0, "HU"
