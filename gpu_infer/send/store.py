@@ -12,6 +12,7 @@ from pydicom import dcmread
 from gpu_infer.send.address import Entity
 from gpu_infer.send.outcome import Outcome
 from gpu_infer.system.silence import silence
+from gpu_infer.volume.formats.dicom.file import quiet
 
 CALLING_TITLE = "GPU_INFER"
 """AE title of this program, which some archives have to know."""
@@ -22,7 +23,7 @@ WAIT_S = 60.0
 
 def store(files: Sequence[Path], entity: Entity) -> Outcome:
     """Send `files` in one association, in the transfer syntax that each has, and check every status."""
-    with silence("pynetdicom"):
+    with quiet(), silence("pynetdicom"):
         return _store(files, entity)
 
 

@@ -11,6 +11,7 @@ from pydicom import dcmread
 from gpu_infer.send.address import WebServer
 from gpu_infer.send.outcome import Outcome
 from gpu_infer.system.silence import silence
+from gpu_infer.volume.formats.dicom.file import quiet
 
 GROUP_BYTES = 32 << 20
 """Bytes of files in one request, unless a file is larger: a request is in memory three times."""
@@ -34,8 +35,8 @@ def stow(files: Sequence[Path], server: WebServer, authorization: str | None) ->
     client.set_http_retry_params(retry=False)
     for group in _groups(files):
         try:
-            datasets = {file: dcmread(file) for file in group}
-            with silence("dicomweb_client"):
+            with quiet(), silence("dicomweb_client"):
+                datasets = {file: dcmread(file) for file in group}
                 answer = client.store_instances(list(datasets.values()))
         except RequestException as error:  # its text may quote headers
             outcome.refuse_rest(files, _reason(error))

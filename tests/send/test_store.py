@@ -17,6 +17,7 @@ from pynetdicom import AE, evt
 
 from gpu_infer.send.address import Entity
 from gpu_infer.send.store import store
+from gpu_infer.volume.formats.dicom.file import quiet
 
 SHAPE = (24, 20, 12)
 BINARY_SEG, LABELMAP_SEG = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
@@ -66,6 +67,18 @@ def test_the_archive_gets_the_same_elements_and_pixels(files: list[Path]) -> Non
         sent = dcmread(file)
         assert received[str(sent.SOPInstanceUID)] == sent
         assert received[str(sent.SOPInstanceUID)].PixelData == sent.PixelData
+
+
+def test_values_that_the_standard_does_not_allow_are_sent_as_they_are(tmp_path: Path) -> None:
+    """Without a warning, which would quote them."""
+    with quiet():
+        series = write_study(tmp_path / "ct", (24, 20, 3), PatientID="x" * 70)
+    path = write(series, blobs((24, 20, 3), [1]), [LUNG], tmp_path / "out", dicom_seg="labelmap")["seg"]
+    with archive({}, CLASSES) as (port, received):
+        outcome = store([path], Entity("ARCHIVE", "127.0.0.1", port))
+    assert outcome.stored == [path]
+    with quiet():
+        assert [data.PatientID for data in received.values()] == ["x" * 70]
 
 
 def test_every_status_counts(files: list[Path]) -> None:

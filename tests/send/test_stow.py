@@ -17,6 +17,7 @@ from pydicom import dcmread
 from gpu_infer.send import stow as module
 from gpu_infer.send.address import WebServer
 from gpu_infer.send.stow import stow
+from gpu_infer.volume.formats.dicom.file import quiet
 
 
 def _item(uid: str, **codes: int) -> dict[str, Any]:
@@ -84,6 +85,17 @@ def test_files_that_the_answer_names_are_stored(files: list[Path]) -> None:
     assert headers["Content-Type"].startswith('multipart/related; type="application/dicom"')
     for file in files:
         assert dcmread(file).PixelData in body
+
+
+def test_values_that_the_standard_does_not_allow_are_sent_as_they_are(tmp_path: Path) -> None:
+    """Without a warning, which would quote them."""
+    with quiet():
+        series = write_study(tmp_path / "ct", (24, 20, 3), PatientID="x" * 70)
+    path = write(series, blobs((24, 20, 3), [1]), [LUNG], tmp_path / "out", dicom_seg="binary")["seg"]
+    everything = {"00081199": {"vr": "SQ", "Value": [_item(uid) for uid in _uids([path])]}}
+    with server(lambda _: everything) as (address, received):
+        assert stow([path], address, None).stored == [path]
+    assert b"x" * 70 in received[0][1]
 
 
 def test_each_file_has_its_own_result(files: list[Path]) -> None:
