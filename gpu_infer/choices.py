@@ -16,5 +16,8 @@ Mode = Literal["clara", "monai", "nnunet"]
 PublishDialect = Literal["v1", "v2", "both"]
 DicomSeg = Literal["auto", "binary", "labelmap"]
 
+MOST_BINARY = 16
+"""Labels up to which `--dicom-seg auto` writes BINARY, which more programs read: each has frames of its own."""
+
 MOST_SLOTS = 256
 """Limit of requests in flight; each has its own thread and connection."""

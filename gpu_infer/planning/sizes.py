@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.labels import label_dtype
+from gpu_infer.choices import MOST_BINARY
 from gpu_infer.inferers.accumulator import accumulator_shape
 from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
@@ -108,12 +109,19 @@ def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:
 
 
 def _dicom_bytes(inputs: RunInputs, classes: int) -> int:
-    """The libraries and headers of the series; a SEG takes up to 2.5 bytes per byte of labels."""
+    """Libraries and headers of the series, and a SEG: up to 2.5 bytes per byte of labels, and BINARY's frames twice.
+
+    A frame has a bit per voxel. How many frames a label has is not known before: a quarter of the slices counts.
+    """
     settings = inputs.settings
     if not (settings.dicom_seg or settings.dicom_sc or settings.dicom_sr or settings.rtstruct):
         return 0
-    copies = 3 * _bytes(inputs.header.geometry.shape, label_dtype(classes)) if settings.dicom_seg else 0
-    return DICOM_LIBRARIES + copies
+    if settings.dicom_seg is None:
+        return DICOM_LIBRARIES
+    shape, labels = inputs.header.geometry.shape, classes - 1
+    is_binary = settings.dicom_seg == "binary" or (settings.dicom_seg == "auto" and labels <= MOST_BINARY)
+    frames = 2 * labels * math.prod(shape) // 8 // 4 if is_binary else 0
+    return DICOM_LIBRARIES + 3 * _bytes(shape, label_dtype(classes)) + frames
 
 
 def _bytes(shape: tuple[int, ...], dtype: DTypeLike) -> int:

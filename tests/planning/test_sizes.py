@@ -43,12 +43,18 @@ def many_classes(folder: Path, depth: int, placement: Placement) -> MemoryPlan:
 
 
 def test_dicom_files_count_on_the_host(tmp_path: Path) -> None:
-    """A SEG takes three times the labels of one byte in addition to the libraries, other files only the latter."""
-    sizes = {}
-    for name, options in {"none": {}, "seg": {"dicom_seg": "auto"}, "contours": {"rtstruct": True}}.items():
+    """A SEG takes three times the labels of one byte, and a sixteenth of a byte for each label if it is BINARY."""
+    voxels = 40 * 50 * 60
+
+    def dicom(classes: int, **options: object) -> int:
         inputs = inputs_of(tmp_path, (40, 50, 60), options=options)
-        sizes[name] = make_plan(inputs, model_of(2, (16, 16, 16))).memory.sizes.dicom
-    assert sizes == {"none": 0, "seg": DICOM_LIBRARIES + 3 * 40 * 50 * 60, "contours": DICOM_LIBRARIES}
+        return make_plan(inputs, model_of(classes, (16, 16, 16))).memory.sizes.dicom
+
+    assert dicom(2) == 0
+    assert dicom(2, rtstruct=True) == DICOM_LIBRARIES
+    assert dicom(17, dicom_seg="auto") == DICOM_LIBRARIES + 3 * voxels + 16 * voxels // 16
+    assert dicom(18, dicom_seg="auto") == dicom(3, dicom_seg="labelmap") == DICOM_LIBRARIES + 3 * voxels
+    assert dicom(33, dicom_seg="binary") == DICOM_LIBRARIES + 3 * voxels + 32 * voxels // 16
 
 
 def test_dicom_files_can_be_the_peak(tmp_path: Path) -> None:

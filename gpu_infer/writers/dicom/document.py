@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,13 @@ def new_uid() -> UID:
 
 
 def save(dataset: Dataset, source: Source, path: Path) -> None:
-    """Write `dataset` with patient and study of the source, and with the mark of gpu_infer."""
+    """Write `dataset`, which changes, with patient and study of the source, and with the mark of gpu_infer."""
     source.identify(dataset)
     meta: FileMetaDataset = dataset.file_meta
     meta.ImplementationClassUID = IMPLEMENTATION
     meta.ImplementationVersionName = f"{MARK} {__version__}"[:_SHORT_STRING]
+    if "PixelData" in dataset:  # pydicom copies bytes twice, and a buffer not at all
+        dataset["PixelData"].value = BytesIO(dataset.PixelData)
     with quiet():
         dataset.save_as(path, enforce_file_format=True)
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
+from gpu_infer.choices import MOST_BINARY
 from gpu_infer.errors import InputError
 from gpu_infer.label_table.table import Label
 from gpu_infer.system.silence import silence
@@ -20,9 +21,6 @@ from gpu_infer.writers.dicom.document import Algorithm, equipment, new_uid
 from gpu_infer.writers.dicom.source import Source
 
 Kind = Literal["binary", "labelmap"]
-
-MOST_BINARY = 16
-"""Segments up to which "auto" writes BINARY, which more programs read: each has frames of its own."""
 
 LARGEST_LABEL = 65535
 
