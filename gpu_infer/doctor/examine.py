@@ -12,6 +12,7 @@ from gpu_infer.doctor.folders import check_input, check_unfinished, check_writab
 from gpu_infer.doctor.host import check_gpu, check_shared_memory
 from gpu_infer.doctor.installation import check_packages, check_python, check_resources
 from gpu_infer.settings import Settings
+from gpu_infer.writers.names import capture_folders
 
 
 def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = False) -> list[Check]:
@@ -38,6 +39,8 @@ def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = Fa
         checks.append(check)
         if name != "logs":
             checks += check_unfinished(name, path, clean=clean)
+            for pictures in capture_folders(path):
+                checks += check_unfinished(name, pictures, clean=clean)
     checks += check_caches(os.environ)
     checks += [check_shared_memory(), check_gpu()]
     return checks + check_server(settings, fit="input" in folders, clean=clean)

@@ -23,7 +23,7 @@ from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import still_there
-from gpu_infer.writers.names import label_map_names
+from gpu_infer.writers.names import captures_folder, label_map_names
 from gpu_infer.writers.places import Place
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def dicom_places(settings: Settings, config: Config, header: VolumeHeader) -> li
     if not wants_dicom(settings):
         return []
     from gpu_infer.writers.dicom.document import is_output
-    from gpu_infer.writers.dicom.series_files import captures_folder, single_files
+    from gpu_infer.writers.dicom.series_files import single_files
 
     names = label_map_names(base_name(header.path), [output.field for output in config.outputs])
     paths = [path for name in names.values() for path in single_files(settings.output, name, settings).values()]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
+from pathlib import Path
 
 _LEADING = " :=~"
 """MetaIO drops these characters at the start of ElementDataFile, or gives them a meaning."""
 
 _STEM_BYTES = 200
+_CAPTURES = ".sc"
 
 
 def voxel_stem(name: str) -> str:
@@ -37,6 +39,19 @@ def published_name(name: str) -> str:
 def label_map_names(base: str, fields: list[str]) -> dict[str, str]:
     """Return file names without extension by field: `base` for a single field, `<base>.<field>` for several."""
     return {field: base if len(fields) == 1 else f"{base}.{field}" for field in fields}
+
+
+def captures_folder(folder: Path, name: str) -> Path:
+    """Return the folder of the secondary captures of the label map `name`, which are one file per slice."""
+    return folder / f"{name}{_CAPTURES}"
+
+
+def capture_folders(folder: Path) -> list[Path]:
+    """Return all folders in `folder` that `captures_folder` may have named, sorted."""
+    try:
+        return sorted(path for path in folder.glob(f"*{_CAPTURES}") if path.is_dir() and not path.is_symlink())
+    except OSError:  # a folder that cannot be read, which is reported elsewhere
+        return []
 
 
 def _printable(character: str) -> str:

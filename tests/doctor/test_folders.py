@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gpu_infer.doctor.examine import examine
 from gpu_infer.doctor.folders import check_unfinished
+from gpu_infer.settings import Settings
 from gpu_infer.writers.atomic import open_stage
 from gpu_infer.writers.unfinished import Unfinished, find_unfinished
 
@@ -111,3 +113,17 @@ def test_of_another_user(tmp_path: Path) -> None:
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert stage.exists()
+
+
+def test_the_folder_of_pictures_of_a_killed_run_is_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = tmp_path / "case.sc"
+    pictures.mkdir()
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(pictures)], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        stage = Path(killed.stdout.readline().strip())
+        killed.kill()
+    monkeypatch.setattr("gpu_infer.doctor.server.check_server", lambda *_, **__: [])
+    settings = Settings.from_environment({}, output=tmp_path, publish="")
+    found = [check.found for check in examine(settings, clean=True) if check.name == "output"]
+    assert f"removed: {stage}" in found
+    assert list(pictures.iterdir()) == []

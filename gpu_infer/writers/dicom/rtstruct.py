@@ -119,10 +119,11 @@ def _contours(polygons: Sequence[Polygon], source: Source, k: int) -> Iterator[D
     frame = source.frames[k]
     image = source.datasets[frame.dataset]
     steps = np.array([source.cosines[1] * source.spacing[0], source.cosines[0] * source.spacing[1]])
+    reference = _image(image, frame.number + 1 if source.is_multi_frame else None)
     for polygon in polygons:
         points = polygon @ steps + np.array(frame.position)
         contour = Dataset()
-        contour.ContourImageSequence = Items([_image(image, frame.number + 1 if source.is_multi_frame else None)])
+        contour.ContourImageSequence = Items([reference])
         contour.ContourGeometricType = "CLOSED_PLANAR"
         contour.NumberOfContourPoints = len(points)
         contour[_CONTOUR_DATA] = _decimals(points.ravel())

@@ -19,6 +19,7 @@ from gpu_infer.writers.dicom.sc import make_captures
 from gpu_infer.writers.dicom.seg import kind_of, make_seg, make_segments
 from gpu_infer.writers.dicom.source import Source
 from gpu_infer.writers.dicom.sr import make_sr
+from gpu_infer.writers.names import captures_folder
 from gpu_infer.writers.places import Place, check_places
 
 FIRST_SERIES = 300
@@ -68,11 +69,6 @@ def single_files(folder: Path, name: str, kinds: Kinds) -> dict[str, Path]:
     """The files of one instance, by kind."""
     wanted = {"seg": kinds.dicom_seg is not None, "sr": kinds.dicom_sr, "rtstruct": kinds.rtstruct}
     return {kind: folder / f"{name}.{kind}.dcm" for kind, is_wanted in wanted.items() if is_wanted}
-
-
-def captures_folder(folder: Path, name: str) -> Path:
-    """The folder of the secondary captures, which are one file per slice."""
-    return folder / f"{name}.sc"
 
 
 def write_files(
