@@ -49,14 +49,14 @@ def check_dicom_options(settings: Settings, config: Config) -> None:
 
     Raises ConfigError.
     """
-    wanted = wants_dicom(settings)
+    has_output = wants_dicom(settings)
     for option, value in (("--dicom-reference", settings.dicom_reference), ("--send", settings.send)):
-        if value is not None and not wanted:
+        if value is not None and not has_output:
             raise ConfigError(
                 f"{option} needs a DICOM output",
                 remedy="add --dicom-seg, --dicom-sc, --dicom-sr or --rtstruct, or leave it out",
             )
-    if not wanted:
+    if not has_output:
         return
     if settings.dicom_sr and settings.dicom_seg is None:
         raise ConfigError("--dicom-sr needs --dicom-seg, to whose segments it refers", remedy="add --dicom-seg auto")

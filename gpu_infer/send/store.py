@@ -52,9 +52,9 @@ def _store(files: Sequence[Path], entity: Entity) -> Outcome:
         outcome.refuse_rest(files, reason)
         return outcome
     try:
-        accepted = {(c.abstract_syntax, c.transfer_syntax[0]) for c in association.accepted_contexts}
+        pairs = {(c.abstract_syntax, c.transfer_syntax[0]) for c in association.accepted_contexts}
         for file, kind in kinds.items():
-            if kind not in accepted:
+            if kind not in pairs:
                 outcome.refused.append((file, "the archive does not take this class in this transfer syntax"))
             elif not association.is_established:
                 outcome.refused.append((file, "the association ended"))

@@ -27,9 +27,9 @@ def test_a_series_becomes_dicom_and_nothing_else_names_the_patient(
     write_study(tmp_path / "input" / "series", SHAPE)
     content = config("classes5", roi_size=[12, 10, 8])
     content["labels"] = {"1": {"name": "one", "type": ["39607008", "SCT", "Lung"]}}
-    wanted = {"dicom_seg": "auto", "dicom_sr": True, "dicom_sc": True, "rtstruct": True}
+    options = {"dicom_seg": "auto", "dicom_sr": True, "dicom_sc": True, "rtstruct": True}
     with caplog.at_level(logging.DEBUG):
-        result = operate(tmp_path, triton_server, content, device="cpu", publish=tmp_path / "publish", **wanted)
+        result = operate(tmp_path, triton_server, content, device="cpu", publish=tmp_path / "publish", **options)
     assert not any(marked in caplog.text for marked in MARKED)
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(result.output)))
     assert labels.any()

@@ -92,16 +92,18 @@ def _instances(http: str) -> dict[str, Dataset]:
     return {str(file.SOPInstanceUID): file for file in files}
 
 
-@pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
+@pytest.mark.parametrize("protocol", ["C-STORE", "STOW-RS"])
 @pytest.mark.parametrize("kind", ["binary", "labelmap"])
-def test_the_archive_gives_back_the_same(tmp_path: Path, archive: tuple[str, int, str], way: str, kind: str) -> None:
+def test_the_archive_gives_back_the_same(
+    tmp_path: Path, archive: tuple[str, int, str], protocol: str, kind: str
+) -> None:
     http, port, authorization = archive
     series, voxels = write_study(tmp_path / "ct", SHAPE), blobs(SHAPE, [1, 5])
-    wanted: dict[str, Any] = {"dicom_seg": kind, "dicom_sr": True, "dicom_sc": True, "rtstruct": True}
-    written = write(series, voxels, [LUNG, PLAIN], tmp_path / "out", **wanted)
+    options: dict[str, Any] = {"dicom_seg": kind, "dicom_sr": True, "dicom_sc": True, "rtstruct": True}
+    written = write(series, voxels, [LUNG, PLAIN], tmp_path / "out", **options)
     files = [written["seg"], written["sr"], written["rtstruct"], *sorted(written["sc"].iterdir())]
-    address: Address = parse_address(f"ORTHANC@127.0.0.1:{port}" if way == "C-STORE" else f"{http}/dicom-web")
-    outcome = store(files, address) if way == "C-STORE" else stow(files, address, authorization)  # type: ignore[arg-type]
+    address: Address = parse_address(f"ORTHANC@127.0.0.1:{port}" if protocol == "C-STORE" else f"{http}/dicom-web")
+    outcome = store(files, address) if protocol == "C-STORE" else stow(files, address, authorization)  # type: ignore[arg-type]
     assert (outcome.refused, outcome.warned, outcome.stored) == ([], [], files)
     theirs = _instances(http)
     for file in files:

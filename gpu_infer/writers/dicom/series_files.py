@@ -67,8 +67,8 @@ class LabelMap:
 
 def single_files(folder: Path, name: str, kinds: Kinds) -> dict[str, Path]:
     """The files of one instance, by kind."""
-    wanted = {"seg": kinds.dicom_seg is not None, "sr": kinds.dicom_sr, "rtstruct": kinds.rtstruct}
-    return {kind: folder / f"{name}.{kind}.dcm" for kind, is_wanted in wanted.items() if is_wanted}
+    switches = {"seg": kinds.dicom_seg is not None, "sr": kinds.dicom_sr, "rtstruct": kinds.rtstruct}
+    return {kind: folder / f"{name}.{kind}.dcm" for kind, is_on in switches.items() if is_on}
 
 
 def write_files(

@@ -35,9 +35,10 @@ IDENTITY = (
 )
 """Elements of the patient and the study, which every output has from the source."""
 
+_PER_FRAME = "PerFrameFunctionalGroupsSequence"
 _PLANE = (
     *("Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
-    *("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("NumberOfFrames", "SharedFunctionalGroupsSequence", _PER_FRAME),
     *("DimensionOrganizationSequence", "DimensionIndexSequence", "DimensionOrganizationType"),
 )
 _OTHERS = ("Modality", "InstanceNumber", "PositionReferenceIndicator", "WindowCenter", "WindowWidth", "ImageType")
@@ -84,7 +85,7 @@ class Source:
 
     @property
     def is_multi_frame(self) -> bool:
-        return len(self.datasets) < len(self.frames) or "NumberOfFrames" in self.datasets[0]
+        return _PER_FRAME in self.datasets[0]
 
     @property
     def first(self) -> Dataset:
@@ -135,19 +136,19 @@ def read_source(files: Sequence[Path], geometry: Geometry, folder: Path, orienta
             a value of a header.
     """
     with quiet():
-        read = [(path, _read(path)) for path in files]
-        located = sorted(_located(read, geometry, folder))
-    slices = [k for k, *_ in located]
+        headers = [(path, _read(path)) for path in files]
+        places = sorted(_locate(headers, geometry, folder))
+    slices = [k for k, *_ in places]
     if slices != list(range(geometry.shape[2])):
         raise InputError(
             f"{folder}: {len(set(slices))} slices at their places, expected {geometry.shape[2]}",
             remedy="leave the series alone while a run reads it",
         )
-    order = list(dict.fromkeys(index for _, index, _, _ in located))
-    frames = tuple(Frame(order.index(index), n, p) for _, index, n, p in located)
+    order = list(dict.fromkeys(index for _, index, _, _ in places))
+    frames = tuple(Frame(order.index(index), n, p) for _, index, n, p in places)
     with quiet():
-        identity = _identity(read[order[0]][1])
-    return Source(folder, geometry, tuple(_neutral(read[n][1]) for n in order), frames, identity, orientation)
+        identity = _identity(headers[order[0]][1])
+    return Source(folder, geometry, tuple(_neutral(headers[n][1]) for n in order), frames, identity, orientation)
 
 
 def _read(path: Path) -> Dataset:
@@ -168,13 +169,13 @@ def _read(path: Path) -> Dataset:
     return dataset
 
 
-def _located(
-    read: Sequence[tuple[Path, Dataset]], geometry: Geometry, folder: Path
+def _locate(
+    headers: Sequence[tuple[Path, Dataset]], geometry: Geometry, folder: Path
 ) -> Iterator[tuple[int, int, int, tuple[float, ...]]]:
     """(slice, index of the file, frame in it, position) of every image."""
     inverse = np.linalg.inv(geometry.affine)
     tolerance_mm = _PLACE_MM + 0.01 * geometry.spacing[2]
-    for index, (path, dataset) in enumerate(read):
+    for index, (path, dataset) in enumerate(headers):
         for number, position in enumerate(_positions(path, dataset)):
             ras = np.array([-position[0], -position[1], position[2], 1.0])
             k = round(float((inverse @ ras)[2]))
@@ -189,10 +190,10 @@ def _located(
 
 def _positions(path: Path, dataset: Dataset) -> list[tuple[float, ...]]:
     try:
-        if "PerFrameFunctionalGroupsSequence" not in dataset:
+        if _PER_FRAME not in dataset:
             return [tuple(map(float, dataset.ImagePositionPatient))]
         shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
-        groups = [group if "PlanePositionSequence" in group else shared[0] for group in dataset[0x52009230].value]
+        groups = [group if "PlanePositionSequence" in group else shared[0] for group in dataset[_PER_FRAME].value]
         return [tuple(map(float, group.PlanePositionSequence[0].ImagePositionPatient)) for group in groups]
     except (AttributeError, TypeError, ValueError, IndexError):
         raise InputError(f"{path}: ImagePositionPatient is missing or damaged", remedy=_EXPORT) from None
@@ -215,6 +216,8 @@ def _neutral(dataset: Dataset) -> Dataset:
             del dataset[keyword]
     for keyword in EMPTY_IF_MISSING:
         setattr(dataset, keyword, "")
+    if _PER_FRAME not in dataset and "NumberOfFrames" in dataset:  # 1, which libraries take for a multi-frame file
+        del dataset.NumberOfFrames
     if "SpecificCharacterSet" in dataset:
         del dataset.SpecificCharacterSet
     return dataset

@@ -64,6 +64,14 @@ def test_labels_of_an_oblique_series_come_back(tmp_path: Path, kind: str) -> Non
     np.testing.assert_array_equal(planes_of(path), voxels.transpose(2, 1, 0))
 
 
+def test_classic_slices_that_count_their_frame(tmp_path: Path) -> None:
+    series, voxels = write_study(tmp_path / "ct", SHAPE, NumberOfFrames=1), blobs(SHAPE, [1, 5])
+    files = write(series, voxels, [LUNG, PLAIN], tmp_path / "out", dicom_seg="binary", rtstruct=True)
+    np.testing.assert_array_equal(planes_of(files["seg"]), voxels.transpose(2, 1, 0))
+    contour = dcmread(files["rtstruct"]).ROIContourSequence[0].ContourSequence[0]
+    assert "ReferencedFrameNumber" not in contour.ContourImageSequence[0]
+
+
 @pytest.mark.parametrize("kind", ["binary", "labelmap"])
 def test_every_frame_refers_to_the_image_below_it(tmp_path: Path, kind: str) -> None:
     """highdicom finds the frames by the UIDs of the source images."""
