@@ -20,6 +20,7 @@ from gpu_infer.planning.run_inputs import RunInputs, input_options, model_name
 from gpu_infer.planning.run_plan import plan_run
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
+from gpu_infer.results.dicom import check_dicom_options, dicom_source, write_dicom
 from gpu_infer.results.label_maps import check_grid, check_one_file, write_labels
 from gpu_infer.results.page import required_page_places, write_page
 from gpu_infer.results.places import output_places
@@ -58,6 +59,7 @@ class RunResult:
     previews: list[Path] = field(default_factory=list)
     label_maps: list[Path] = field(default_factory=list)
     page: Path | None = None
+    dicom: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -120,6 +122,8 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     if settings.server_first:
         header = _read_header(settings, config, pipeline, report, stack)
     inputs = RunInputs(settings, config, pipeline, header)
+    with report.stage("read"):
+        source = dicom_source(settings, header)
 
     with report.stage("device"):
         backend = pending.result()
@@ -154,11 +158,12 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     published = publish_results(segmentation, volume, written, report)
     page = write_page(segmentation, volume, report)
     previews = write_previews(segmentation, volume, report)
+    dicom = write_dicom(segmentation, volume, source, report)
     report.wait_for_hash()  # an unpacked archive is removed next
     first = written[config.outputs[0].field]
     output, *raw = first.get("mhd", next(iter(first.values())))
     label_maps = [paths[0] for by_format in written.values() for paths in by_format.values()]
-    return RunResult(output, raw[0] if raw else None, None, report.data, published, previews, label_maps, page)
+    return RunResult(output, raw[0] if raw else None, None, report.data, published, previews, label_maps, page, dicom)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -168,6 +173,7 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )
     check_one_file(settings, config)
+    check_dicom_options(settings, config)
     return config, config.pipeline()
 
 

@@ -18,6 +18,10 @@ Format = Literal["mhd", "mha", "nii.gz", "nii", "nrrd", "seg.nrrd"]
 
 DEFAULT_FORMAT: Format = "mhd"
 """Format of label maps if neither an option nor the configuration names one: what the container has always written."""
+DicomSeg = Literal["auto", "binary", "labelmap"]
+
+MOST_BINARY = 16
+"""Labels up to which `--dicom-seg auto` writes BINARY, which more programs read: each has frames of its own."""
 
 MOST_SLOTS = 256
 """Limit of requests in flight; each has its own thread and connection."""

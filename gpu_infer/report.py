@@ -42,7 +42,7 @@ Section = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
-_PATHS = {"input", "output", "outputs", "published", "started", "versions"}
+_PATHS = {"input", "output", "outputs", "published", "dicom", "started", "versions"}
 """Keys of files and facts, which show what is on the disk; in all other keys, a variable's name hides its value."""
 
 PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic")

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Format, Mode, PublishDialect, Require
+from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, DicomSeg, Format, Mode, PublishDialect, Require
 from gpu_infer.config.expected import expectation
 from gpu_infer.environment import DEFAULT_DEBUG_HOST, check_threads
 from gpu_infer.errors import ConfigError
@@ -38,7 +38,7 @@ CONNECT_WAIT_S = 5.0
 READY_WAIT_S = 600.0
 """Seconds to wait for a model that is being loaded, and after a lost connection, if `wait_s` is not set."""
 
-_PATHS = ("input", "output", "logs", "publish", "config", "labels", "local_models")
+_PATHS = ("input", "output", "logs", "publish", "config", "labels", "local_models", "dicom_reference")
 
 _WRONG_CALLS = ("unexpected_keyword_argument", "multiple_argument_values")
 """Types of pydantic's errors that a plain function reports as TypeError."""
@@ -112,6 +112,10 @@ class Settings:
     preview          write a picture of three planes with contours next to the label map
     plain_preview    write the preview, and a second one without contours
     page             write index.html into the publish folder; None: if something is published and the viewer is there
+    dicom_seg, dicom_sc, dicom_sr, rtstruct
+                     write a SEG (of which kind), secondary captures, an SR, an RTSTRUCT; None or False: do not
+    dicom_reference  folder of the series to which they belong, None: the input is the series
+    send             AETITLE@HOST:PORT or http(s)://… to which they are sent, None: send nothing
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -153,6 +157,12 @@ class Settings:
     output_name: str | None = None
     formats: tuple[Format, ...] = ()
     page: bool | None = None
+    dicom_seg: DicomSeg | None = None
+    dicom_sc: bool = False
+    dicom_sr: bool = False
+    rtstruct: bool = False
+    dicom_reference: Path | None = None
+    send: str | None = None
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)
@@ -226,7 +236,7 @@ class Settings:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
         values = environment_values(environ)
         check_threads(environ)
-        for name in ("input", "output", "logs", "config", "labels"):
+        for name in ("input", "output", "logs", "config", "labels", "dicom_reference", "send"):
             if name in options and not str(options[name]).strip():
                 raise ConfigError(f"{option_name(name)}: found an empty path", remedy="give a path, or leave it out")
         triton, models = options.pop("triton", None), options.pop("models", None)

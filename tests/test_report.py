@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dicom_source
 import nibabel as nib
 import numpy as np
 import pytest
 from cudasim.simulated import simulated_cupy
+from dicom_source import AXIAL
 from dicom_study import write_study
 from operator_helpers import config, operate, write_nifti
 
 from gpu_infer.config.config import Output
-from gpu_infer.errors import ConfigError, ModelError
+from gpu_infer.errors import ConfigError, ModelError, ServerError
 from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.progress import Progress
 from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections
@@ -88,13 +90,18 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     """Reports of runs that differ in what they record: on the CPU, on simulated CUDA, failed late and failed early."""
     root = tmp_path_factory.mktemp("reports")
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
-    for name in ("cpu", "gpu", "late", "early"):
+    for name in ("cpu", "gpu", "late", "early", "unsent"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
     (root / "niivue.umd.js").write_bytes(asset.VIEWER_MARK)  # a checkout without npm has none
     (root / "niivue.licence.txt").write_text("")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asset, "_VIEWER", root / "niivue.umd.js")
-        cpu = operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", preview=True)
+        series = dicom_source.write_study(root / "ct", (23, 21, 18), AXIAL, np.zeros(3), 1.0, PixelSpacing=[1, 1])
+        dicom = {"dicom_seg": "auto", "dicom_reference": series}
+        options = {"publish": root / "publish", "preview": True, **dicom}
+        cpu = operate(root / "cpu", triton_server, content(), device="cpu", **options)
+        with pytest.raises(ServerError, match="--send"):
+            operate(root / "unsent", triton_server, content(), device="cpu", send="NOBODY@127.0.0.1:1", **dicom)
     contents = {"cpu": cpu.data}
     with simulated_cupy():
         contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
@@ -105,7 +112,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
         operate(root / "late", triton_server, config("fails", roi_size=[8, 8, 8]), device="cpu")
     with pytest.raises(ConfigError):
         operate(root / "early", triton_server, {"pre_transforms": 3}, device="cpu")
-    for name in ("late", "early"):
+    for name in ("late", "early", "unsent"):
         contents[name] = _read(root / name / "logs" / "report.json")
     return contents
 
@@ -144,18 +151,17 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         return {key for key, (_, when) in rows.items() if when in whens}
 
     assert of("always") | of("failed") == keys["early"]
-    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json", "--preview") == {
-        key for key in keys["cpu"] if not key.startswith("triton.skipped")
-    }
+    assert of(
+        "always", "done", "--publish", "FetchExtremePoints", "labels.json", "--preview", "mhd", "a DICOM output"
+    ) == {key for key in keys["cpu"] if not key.startswith("triton.skipped")}
     assert keys["dicom"] >= of("always", "done", "DICOM study", "--with-identity")
     assert keys["gpu"] >= of("always", "done", "GPU")
     assert not of("failed") & (keys["cpu"] | keys["gpu"])
     assert not of("GPU") & (keys["cpu"] | keys["late"])
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
-        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview"),
-        *("a better transport did not work", "DICOM study", "--with-identity"),
-        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "mhd"),
+        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview", "--send"),
+        *("a better transport did not work", "DICOM study", "--with-identity", "a DICOM output", "mhd"),
         "a better transport did not work",
     }
 

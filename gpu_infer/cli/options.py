@@ -11,11 +11,13 @@ import typer
 from gpu_infer.choices import Control as ControlChoice
 from gpu_infer.choices import Data as DataChoice
 from gpu_infer.choices import Device as DeviceChoice
+from gpu_infer.choices import DicomSeg as DicomSegChoice
 from gpu_infer.choices import Format as FormatChoice
 from gpu_infer.choices import PublishDialect as DialectChoice
 from gpu_infer.choices import Require as RequireChoice
 
 _FILES = "Files"
+_DICOM = "DICOM output"
 _SERVER = "Server"
 _MODEL = "Model and windows"
 
@@ -143,6 +145,57 @@ Page = Annotated[
         "--page/--no-page",
         help="Write index.html, which shows the case, into the publish folder; default on.",
         rich_help_panel=_FILES,
+    ),
+]
+DicomSeg = Annotated[
+    DicomSegChoice | None,
+    typer.Option(
+        "--dicom-seg",
+        help="Also write a DICOM SEG; auto: BINARY up to 16 labels, LABELMAP above.",
+        rich_help_panel=_DICOM,
+    ),
+]
+DicomSc = Annotated[
+    bool | None,
+    typer.Option(
+        "--dicom-sc/--no-dicom-sc",
+        help="Also write pictures of all slices with the labels in colour; default off.",
+        rich_help_panel=_DICOM,
+    ),
+]
+DicomSr = Annotated[
+    bool | None,
+    typer.Option(
+        "--dicom-sr/--no-dicom-sr",
+        help="Also write a DICOM SR with the volumes of the labels; needs --dicom-seg; default off.",
+        rich_help_panel=_DICOM,
+    ),
+]
+RtStruct = Annotated[
+    bool | None,
+    typer.Option(
+        "--rtstruct/--no-rtstruct",
+        help="Also write an RT Structure Set with the outlines of the labels; default off.",
+        rich_help_panel=_DICOM,
+    ),
+]
+DicomReference = Annotated[
+    Path | None,
+    typer.Option(
+        "--dicom-reference",
+        parser=path,
+        metavar="FOLDER",
+        help="Series to which the DICOM files belong; default the input.",
+        rich_help_panel=_DICOM,
+    ),
+]
+Send = Annotated[
+    str | None,
+    typer.Option(
+        "--send",
+        metavar="ADDRESS",
+        help="Send the DICOM files to AETITLE@HOST:PORT (C-STORE) or http(s)://HOST/PATH (STOW-RS).",
+        rich_help_panel=_DICOM,
     ),
 ]
 Logs = Annotated[

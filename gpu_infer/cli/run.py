@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -28,6 +29,12 @@ def run(
     page: options.Page = None,
     preview: options.Preview = None,
     plain_preview: options.PlainPreview = None,
+    dicom_seg: options.DicomSeg = None,
+    dicom_sc: options.DicomSc = None,
+    dicom_sr: options.DicomSr = None,
+    rtstruct: options.RtStruct = None,
+    dicom_reference: options.DicomReference = None,
+    send: options.Send = None,
     logs: options.Logs = None,
     config: options.Config = None,
     labels: options.Labels = None,
@@ -77,4 +84,10 @@ def written(result: RunResult) -> list[str]:
     if result.report is not None:
         lines.append(f"report   {result.report}")
     lines += [f"preview  {path}" for path in result.previews]
+    lines += [f"dicom    {path}" for path in dict.fromkeys(_shown(path) for path in result.dicom)]
     return lines
+
+
+def _shown(path: Path) -> Path:
+    """The file, or the folder of a file of many."""
+    return path.parent if path.parent.suffix == ".sc" else path

@@ -14,6 +14,7 @@ from gpu_infer.doctor.installation import check_packages, check_python, check_re
 from gpu_infer.doctor.kernels import check_kernels
 from gpu_infer.doctor.volume import check_input
 from gpu_infer.settings import Settings
+from gpu_infer.writers.names import capture_folders
 
 
 def examine(settings: Settings, folders: Sequence[str] = (), *, clean: bool = False) -> list[Check]:
@@ -61,7 +62,8 @@ def _check_folders(settings: Settings, folders: Sequence[str], *, clean: bool) -
         if is_checked:
             checks.append(check_writable(name, path))
         if name != "logs" and not (is_checked and checks[-1].status == "fail"):
-            checks += check_unfinished(name, path, clean=clean)
+            for folder in (path, *capture_folders(path)):
+                checks += check_unfinished(name, folder, clean=clean)
     if clean:
         checks += remove_archives()
     return checks

@@ -109,20 +109,21 @@ class MemoryPlan:
 
     @property
     def host_peak(self) -> int:
-        """Peak of the host: the largest of inference, restore and transforms.
+        """Peak of the host: the largest of inference, restore, transforms and the DICOM files.
 
         The stored volume counts in all of them, because the publish folder and the preview need it.
         """
         sizes, slots = self.sizes, self.arena_bytes + self.spare_bytes
+        files = sizes.output + sizes.dicom
         if not self.placement.gpu:
             infer = sizes.prepared + slots + self.message_bytes + sizes.importance + self.sums_bytes + sizes.result
-            return self._program_bytes + sizes.stored + max(infer, sizes.result + sizes.output, sizes.transforms)
+            return self._program_bytes + sizes.stored + max(infer, sizes.result + sizes.output, sizes.transforms, files)
         infer = self.message_bytes + sizes.importance + (0 if self.placement.device_slots else slots)
         result = 0
         if self.knobs.host_sums:
             result = sizes.result
             infer += self.sums_bytes + result + (self.slot_bytes if self.placement.device_slots else 0)
-        return self._program_bytes + sizes.stored + max(infer, result + sizes.output)
+        return self._program_bytes + sizes.stored + max(infer, result + sizes.output, files)
 
     @property
     def device_peak(self) -> int:
@@ -161,6 +162,7 @@ class MemoryPlan:
             **({"importance map": sizes.importance} if sizes.importance else {}),
             **({"result on the model grid": sizes.result} if sums_here else {}),
             "labels on the file's grid": sizes.output,
+            **({"DICOM files": sizes.dicom} if sizes.dicom else {}),
             **({} if gpu else {"largest transform": sizes.transforms}),
         }
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.labels import label_dtype
+from gpu_infer.choices import MOST_BINARY
 from gpu_infer.inferers.accumulator import accumulator_shape
 from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
@@ -22,6 +23,9 @@ from gpu_infer.triton.model.info import ModelInfo
 
 KERNELS = 192 << 20
 """Bytes that a run loads after the plan: compiled kernels, and the compiler if no cache has them yet."""
+
+DICOM_LIBRARIES = 96 << 20
+"""Bytes that highdicom, pydicom, Pillow and the headers of some hundred slices take."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Sizes:
     output            `computed`, and the labels as written
     transforms        the largest stage of the pre- and post-transforms
     importance        weights of one window's voxels; 0 if all voxels weigh the same
+    dicom             what DICOM files take while they are made, in addition to the labels as written
     fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
     """
 
@@ -53,6 +58,7 @@ class Sizes:
     computed: int = 0
     transforms: int = 0
     importance: int = 0
+    dicom: int = 0
     fixed_batch: int = 0
 
 
@@ -90,6 +96,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
         output=computed + sum(_bytes(header.geometry.shape, output.dtype) for output in outputs),
         transforms=max(trace.peak_bytes, header.extra),  # voxels are read before the first transform
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
+        dicom=_dicom_bytes(inputs, classes),
         fixed_batch=model.max_batch if model.fixed_batch else 0,
     )
 
@@ -99,6 +106,22 @@ def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:
     if pipeline.finalizer == "argmax":
         return _bytes(grid.shape, label_dtype(classes))
     return _bytes((classes, *grid.shape), np.uint8 if pipeline.finalizer == "masks" else np.float32)
+
+
+def _dicom_bytes(inputs: RunInputs, classes: int) -> int:
+    """Libraries and headers of the series, and a SEG: up to 2.5 bytes per byte of labels, and BINARY's frames twice.
+
+    A frame has a bit per voxel. How many frames a label has is not known before: a quarter of the slices counts.
+    """
+    settings = inputs.settings
+    if not (settings.dicom_seg or settings.dicom_sc or settings.dicom_sr or settings.rtstruct):
+        return 0
+    if settings.dicom_seg is None:
+        return DICOM_LIBRARIES
+    shape, labels = inputs.header.geometry.shape, classes - 1
+    is_binary = settings.dicom_seg == "binary" or (settings.dicom_seg == "auto" and labels <= MOST_BINARY)
+    frames = 2 * labels * math.prod(shape) // 8 // 4 if is_binary else 0
+    return DICOM_LIBRARIES + 3 * _bytes(shape, label_dtype(classes)) + frames
 
 
 def _bytes(shape: tuple[int, ...], dtype: DTypeLike) -> int:

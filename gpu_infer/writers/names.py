@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
+from pathlib import Path
 
 _LEADING = " :=~"
 """MetaIO drops these characters at the start of ElementDataFile, or gives them a meaning."""
 
 _STEM_BYTES = 200
+_CAPTURES = ".sc"
 
 
 def voxel_stem(name: str) -> str:
@@ -47,6 +49,19 @@ def preview_name(base: str) -> str:
 def plain_preview_name(base: str) -> str:
     """File name of the preview without contours of the case `base`."""
     return f"{base}.plain-preview.png"
+
+
+def captures_folder(folder: Path, name: str) -> Path:
+    """Return the folder of the secondary captures of the label map `name`, which are one file per slice."""
+    return folder / f"{name}{_CAPTURES}"
+
+
+def capture_folders(folder: Path) -> list[Path]:
+    """Return all folders in `folder` that `captures_folder` may have named, sorted."""
+    try:
+        return sorted(path for path in folder.glob(f"*{_CAPTURES}") if path.is_dir() and not path.is_symlink())
+    except OSError:  # a folder that cannot be read, which is reported elsewhere
+        return []
 
 
 def _printable(character: str) -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gpu_infer.doctor.examine import examine
 from gpu_infer.doctor.folders import check_unfinished, remove_archives
+from gpu_infer.settings import Settings
 from gpu_infer.writers.atomic import open_stage
 from gpu_infer.writers.unfinished import Unfinished, find_unfinished
 
@@ -123,3 +125,17 @@ def test_what_killed_runs_have_unpacked_is_removed(tmp_path: Path, monkeypatch: 
     (check,) = remove_archives()
     assert (check.status, check.found) == ("ok", f"removed what killed runs had unpacked: {abandoned}")
     assert [path.name for path in tmp_path.iterdir()] == ["gpu_infer-zip-new"]
+
+
+def test_the_folder_of_pictures_of_a_killed_run_is_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = tmp_path / "case.sc"
+    pictures.mkdir()
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(pictures)], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        stage = Path(killed.stdout.readline().strip())
+        killed.kill()
+    monkeypatch.setattr("gpu_infer.doctor.server.check_server", lambda *_, **__: [])
+    settings = Settings.from_environment({}, output=tmp_path, publish="")
+    found = [check.found for check in examine(settings, clean=True) if check.name == "output"]
+    assert f"removed: {stage}" in found
+    assert list(pictures.iterdir()) == []

@@ -9,6 +9,7 @@ from planned_runs import inputs_of, model_of
 
 from gpu_infer.planning.memory_plan import TABLES, MemoryPlan, Placement
 from gpu_infer.planning.run_plan import make_plan
+from gpu_infer.planning.sizes import DICOM_LIBRARIES
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -39,3 +40,29 @@ def many_classes(folder: Path, depth: int, placement: Placement) -> MemoryPlan:
     """The plan for uint8 512×512×depth and a model of 105 classes."""
     inputs = inputs_of(folder, (512, 512, depth))
     return make_plan(inputs, model_of(105, (192, 192, 32)), placement=placement).memory
+
+
+def test_dicom_files_count_on_the_host(tmp_path: Path) -> None:
+    """A SEG takes three times the labels of one byte, and a sixteenth of a byte for each label if it is BINARY."""
+    voxels = 40 * 50 * 60
+
+    def dicom(classes: int, **options: object) -> int:
+        inputs = inputs_of(tmp_path, (40, 50, 60), options=options)
+        return make_plan(inputs, model_of(classes, (16, 16, 16))).memory.sizes.dicom
+
+    assert dicom(2) == 0
+    assert dicom(2, rtstruct=True) == DICOM_LIBRARIES
+    assert dicom(17, dicom_seg="auto") == DICOM_LIBRARIES + 3 * voxels + 16 * voxels // 16
+    assert dicom(18, dicom_seg="auto") == dicom(3, dicom_seg="labelmap") == DICOM_LIBRARIES + 3 * voxels
+    assert dicom(33, dicom_seg="binary") == DICOM_LIBRARIES + 3 * voxels + 32 * voxels // 16
+
+
+def test_dicom_files_can_be_the_peak(tmp_path: Path) -> None:
+    plans = [
+        make_plan(inputs_of(tmp_path, (40, 50, 60), options=options), model_of(2, (16, 16, 16))).memory
+        for options in ({}, {"dicom_seg": "auto"})
+    ]
+    without, with_seg = (plan.host_peak - plan.sizes.program - plan.sizes.stored for plan in plans)
+    assert with_seg == plans[1].sizes.output + plans[1].sizes.dicom > without
+    assert any(line.startswith("DICOM files") for line in plans[1].lines())
+    assert not any(line.startswith("DICOM files") for line in plans[0].lines())

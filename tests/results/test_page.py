@@ -49,7 +49,7 @@ class Case:
         self.segmentation = Segmentation({"model": labels}, {"model": [119, 1]}, {}, plan)
         self.settings = inputs.settings
         self.report = Report()
-        write_labels(self.segmentation, self.volume, "scan", self.report)
+        write_labels(self.segmentation, self.volume, self.report)
 
     def write(self) -> Path | None:
         return write_page(self.segmentation, self.volume, self.report)

@@ -20,7 +20,7 @@ from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.formats.registry import FORMATS
 from gpu_infer.writers.label_maps import LabelMap, write_label_maps
-from gpu_infer.writers.names import published_name, voxel_stem
+from gpu_infer.writers.names import capture_folders, captures_folder, published_name, voxel_stem
 from gpu_infer.writers.publish import publish
 
 GRID = Geometry((4, 3, 2), np.diag([1.0, 2.0, 3.0, 1.0]))
@@ -132,3 +132,12 @@ def test_a_header_that_reads_back_differently_is_not_published(tmp_path: Path, m
     with pytest.raises(ResourceError, match=r"header reads back as .*, expected .* \(check the disk"):
         write_label_maps({"model": LabelMap(LABELS, "uint8")}, GRID, tmp_path, "a\nElementDataFile = evil.raw\nb")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_of_pictures_are_found_again(tmp_path: Path) -> None:
+    for name in ("case", "b.c"):
+        captures_folder(tmp_path, name).mkdir()
+    (tmp_path / "file.sc").write_text("")
+    (tmp_path / "link.sc").symlink_to(tmp_path / "case.sc")
+    assert capture_folders(tmp_path) == [tmp_path / "b.c.sc", tmp_path / "case.sc"]
+    assert capture_folders(tmp_path / "none") == []

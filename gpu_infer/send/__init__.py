@@ -1,0 +1,1 @@
+"""Send DICOM files to an archive."""
