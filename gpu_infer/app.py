@@ -18,12 +18,14 @@ from gpu_infer.errors import ConfigError, GpuInferError
 from gpu_infer.planning.free_memory import check_stored
 from gpu_infer.planning.run_inputs import RunInputs, model_name
 from gpu_infer.planning.run_plan import plan_run
+from gpu_infer.planning.score_options import score_options
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
 from gpu_infer.results.label_maps import write_labels
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_preview
 from gpu_infer.results.publish import publish_results, published_places
+from gpu_infer.results.scores import check_score_places, write_scores
 from gpu_infer.segment import segment
 from gpu_infer.settings import Settings
 from gpu_infer.system.folder_variables import check_folder_variables
@@ -49,6 +51,7 @@ class RunResult:
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
     preview: Path | None = None
+    scores: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -122,6 +125,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
 
     with report.stage("plan"):
         plan = again(lambda: plan_run(inputs, transport, backend))
+        check_score_places(plan)
     report.add(triton=triton_section(transport))
     for line in pipeline.describe():
         log.info("%s", line)
@@ -145,7 +149,8 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
     preview = write_preview(segmentation, volume, report)
-    return RunResult(mhd, raw, None, report.data, published, preview)
+    scores = write_scores(segmentation, volume.geometry, base_name(files[0]), report)
+    return RunResult(mhd, raw, None, report.data, published, preview, scores)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -154,7 +159,9 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
     )
-    return config, config.pipeline()
+    pipeline = config.pipeline()
+    score_options(settings, config, pipeline)
+    return config, pipeline
 
 
 def _check_paths(settings: Settings) -> None:

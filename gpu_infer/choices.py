@@ -13,6 +13,9 @@ Require = Literal["cuda_shm", "system_shm", "inline"]
 Data = Literal["auto", Require]
 Device = Literal["auto", "cpu", "gpu"]
 Mode = Literal["clara", "monai", "nnunet"]
+ScoresFormat = Literal["nii.gz", "nrrd"]
+ScoresDtype = Literal["uint8", "float32"]
+ScoresActivation = Literal["softmax", "sigmoid", "none"]
 PublishDialect = Literal["v1", "v2", "both"]
 
 MOST_SLOTS = 256

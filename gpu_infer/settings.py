@@ -18,7 +18,18 @@ from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, Mode, PublishDialect, Require
+from gpu_infer.choices import (
+    MOST_SLOTS,
+    Control,
+    Data,
+    Device,
+    Mode,
+    PublishDialect,
+    Require,
+    ScoresActivation,
+    ScoresDtype,
+    ScoresFormat,
+)
 from gpu_infer.config.expected import expectation
 from gpu_infer.environment import DEBUG_VARIABLES, DEFAULT_DEBUG_HOST, check_threads, debug_port, environment_value
 from gpu_infer.errors import ConfigError
@@ -113,6 +124,10 @@ class Settings:
                      the header of the input first, so that a mistake in it is reported without a server
     deadline_s       seconds for one request
     preview          write preview.png next to the label map
+    scores           labels whose probabilities are written: "all", or numbers and names with commas between them
+    uncertainty      write the entropy of the probabilities
+    scores_format, scores_dtype, scores_activation
+                     of those maps; None: nii.gz, uint8, the scores have to be probabilities
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -147,6 +162,11 @@ class Settings:
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
+    scores: str | None = None
+    uncertainty: bool = False
+    scores_format: ScoresFormat | None = None
+    scores_dtype: ScoresDtype | None = None
+    scores_activation: ScoresActivation | None = None
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)

@@ -12,6 +12,9 @@ from gpu_infer.choices import Data as DataChoice
 from gpu_infer.choices import Device as DeviceChoice
 from gpu_infer.choices import PublishDialect as DialectChoice
 from gpu_infer.choices import Require as RequireChoice
+from gpu_infer.choices import ScoresActivation as ScoresActivationChoice
+from gpu_infer.choices import ScoresDtype as ScoresDtypeChoice
+from gpu_infer.choices import ScoresFormat as ScoresFormatChoice
 
 _FILES = "Files"
 _SERVER = "Server"
@@ -70,6 +73,39 @@ PublishDialect = Annotated[
 Preview = Annotated[
     bool | None,
     typer.Option("--preview/--no-preview", help="Also write preview.png; default off.", rich_help_panel=_FILES),
+]
+Scores = Annotated[
+    str | None,
+    typer.Option(
+        "--scores",
+        metavar="LABELS",
+        help="Also write the probabilities of these labels: numbers or names with commas between them, or all.",
+        rich_help_panel=_FILES,
+    ),
+]
+Uncertainty = Annotated[
+    bool | None,
+    typer.Option(
+        "--uncertainty/--no-uncertainty",
+        help="Also write the entropy of the probabilities, 0 to 1; default off.",
+        rich_help_panel=_FILES,
+    ),
+]
+ScoresFormat = Annotated[
+    ScoresFormatChoice | None,
+    typer.Option("--scores-format", help="Format of both; default nii.gz.", rich_help_panel=_FILES),
+]
+ScoresDtype = Annotated[
+    ScoresDtypeChoice | None,
+    typer.Option("--scores-dtype", help="Type of their voxels; default uint8.", rich_help_panel=_FILES),
+]
+ScoresActivation = Annotated[
+    ScoresActivationChoice | None,
+    typer.Option(
+        "--scores-activation",
+        help="What makes probabilities of the model's scores; default none, if they are probabilities.",
+        rich_help_panel=_FILES,
+    ),
 ]
 Logs = Annotated[
     Path | None,

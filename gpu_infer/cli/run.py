@@ -22,6 +22,11 @@ def run(
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,
     preview: options.Preview = None,
+    scores: options.Scores = None,
+    uncertainty: options.Uncertainty = None,
+    scores_format: options.ScoresFormat = None,
+    scores_dtype: options.ScoresDtype = None,
+    scores_activation: options.ScoresActivation = None,
     logs: options.Logs = None,
     config: options.Config = None,
     labels: options.Labels = None,
@@ -70,4 +75,5 @@ def written(result: RunResult) -> list[str]:
         lines.append(f"report   {result.report}")
     if result.preview is not None:
         lines.append(f"preview  {result.preview}")
+    lines += [f"scores   {path}" for path in result.scores]
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpu_infer.config.config import Config
+from gpu_infer.results.scores import score_places
 from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name
@@ -15,4 +16,5 @@ def output_places(settings: Settings, config: Config, header: VolumeHeader) -> l
     places = label_map_places(settings.output, base_name(header.path), fields)
     if settings.preview:
         places.append(preview_place(settings.output / PREVIEW_NAME))
+    places += score_places(settings, config, header)
     return places

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
 from gpu_infer.backends.types import Array, TwinArray
-
-Activation = Literal["softmax", "sigmoid", "none"]
-"""What makes probabilities of a model's scores; "none": they are probabilities."""
+from gpu_infer.choices import ScoresActivation
 
 
 class Improbable(NamedTuple):
@@ -28,7 +26,7 @@ class Improbable(NamedTuple):
 class ScoreOperations(ABC):
     """The public operations of this group, and what a backend implements for them."""
 
-    def probabilities(self, scores: Array, activation: Activation) -> None:
+    def probabilities(self, scores: Array, activation: ScoresActivation) -> None:
         """Replace scores by probabilities, in place, rounded to float32 after each operation.
 
         softmax: exp(x − max) / Σ exp(x − max) over channels, summed from channel 0 on. sigmoid: 1 / (1 + exp(−x)).
@@ -37,14 +35,14 @@ class ScoreOperations(ABC):
 
         Args:
             scores: [K, X, Y, Z] float32, any strides.
-            activation: What the scores are.
+            activation: What makes probabilities of them; "none": they are probabilities.
 
         Raises:
             ValueError: If the array or the activation is another one.
         """
         _check_scores(scores)
-        if activation not in get_args(Activation):
-            raise ValueError(f"activation {activation!r}, expected one of {', '.join(get_args(Activation))}")
+        if activation not in get_args(ScoresActivation):
+            raise ValueError(f"activation {activation!r}, expected one of {', '.join(get_args(ScoresActivation))}")
         if scores.size:
             self._probabilities(scores, activation)
 
@@ -87,7 +85,7 @@ class ScoreOperations(ABC):
             self._entropy(probabilities, exclusive, np.float32(1 / largest), out)
 
     @abstractmethod
-    def _probabilities(self, scores: TwinArray, activation: Activation) -> None:
+    def _probabilities(self, scores: TwinArray, activation: ScoresActivation) -> None:
         """`probabilities` of an array that is not empty."""
 
     @abstractmethod

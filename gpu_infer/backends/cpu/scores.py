@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_infer.backends.base.scores import Activation, Improbable, ScoreOperations
+from gpu_infer.backends.base.scores import Improbable, ScoreOperations
 from gpu_infer.backends.cpu.kernels import scores as kernels
 from gpu_infer.backends.cpu.kernels.jit import LAUNCH
 from gpu_infer.backends.cpu.kernels.strided import reading, writing
 from gpu_infer.backends.layout import fastest_last
 from gpu_infer.backends.types import HostArray
+from gpu_infer.choices import ScoresActivation
 
 _KERNELS = {"softmax": kernels.softmax, "sigmoid": kernels.sigmoid, "none": kernels.limit}
 
 
 class CpuScoreOperations(ScoreOperations):
-    def _probabilities(self, scores: HostArray, activation: Activation) -> None:
+    def _probabilities(self, scores: HostArray, activation: ScoresActivation) -> None:
         view = scores.transpose(_slowest_first(scores))
         with LAUNCH:
             _KERNELS[activation](writing(view), view.shape)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_infer.backends.base.scores import Activation, Improbable, ScoreOperations
+from gpu_infer.backends.base.scores import Improbable, ScoreOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import ROWS, Operations
 from gpu_infer.backends.layout import fastest_last, output, pointer, reordered, steps
 from gpu_infer.backends.types import DeviceArray
+from gpu_infer.choices import ScoresActivation
 
 _KERNELS = {"softmax": "softmax", "sigmoid": "sigmoid", "none": "limit"}
 
 
 class GpuScoreOperations(Operations, ScoreOperations):
-    def _probabilities(self, scores: DeviceArray, activation: Activation) -> None:
+    def _probabilities(self, scores: DeviceArray, activation: ScoresActivation) -> None:
         with self._device.section("probabilities"):
             self._launch_scores(_KERNELS[activation], scores)
 
