@@ -115,7 +115,8 @@ def _slab(field: FieldState, steps: RestoreSteps, bounds: tuple[int, int], backe
         return slab
     wide = [_widened(crop, n) for crop, n in zip(crops, field.shape, strict=True)]
     x, y, z = (crop.entries.stop - crop.entries.start for crop in wide)
-    piece = file_order(field.copy(dtype=_WIDE, array=None), (x, y, z), backend)
+    new_array = plain if steps.last else file_order  # as in a restore of the whole map, step by step
+    piece = new_array(field, (x, y, z), backend)
     a, b, c = (crop.table for crop in wide)
     backend.resample(_read(field.array, wide, backend), piece, (a, b, c), _IDENTITY, _IDENTITY)
     region = [
