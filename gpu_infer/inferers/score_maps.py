@@ -76,15 +76,12 @@ class ScoreMapFinalizer:
         return ScoreMaps(self._plan, self._maps, self._backend, self._improbable)
 
     def _parts(self, box: Box) -> Iterator[Box]:
-        """`box` in parts of as many rows as the scratch has, relative to its begin."""
+        """`box` in parts of as many planes as the scratch has, relative to its begin."""
         assert self._scratch is not None
-        axis = self._grid.slab_axis
-        step = self._scratch.shape[1 + axis]
-        sizes = [s.stop - s.start for s in box]
-        for first in range(0, sizes[axis], step):
-            part = [slice(0, n) for n in sizes]
-            part[axis] = slice(first, min(first + step, sizes[axis]))
-            yield (part[0], part[1], part[2])
+        x, y, z = _shape(box)
+        step = self._scratch.shape[1]
+        for first in range(0, x, step):
+            yield (slice(first, min(first + step, x)), slice(0, y), slice(0, z))
 
     def _finalize_part(self, sums: RollingSums, in_grid: Box, in_sums: Box) -> None:
         backend, target = self._backend, (slice(None), *in_grid)
@@ -102,7 +99,7 @@ class ScoreMapFinalizer:
             for c, threshold in enumerate(self._inner.thresholds):
                 backend.threshold(scores[c : c + 1], masks[c : c + 1], float(threshold))
         elif not isinstance(self._inner, ArgmaxFinalizer):
-            backend.resample(scores, self.result[target], None, _IDENTITY, _IDENTITY)
+            backend.gather(scores, [(0, 0, 0)], self.result[target][None], 0.0)
         self._write_maps(scores, self._maps[target])
 
     def _write_maps(self, scores: Array, maps: Array) -> None:
@@ -116,8 +113,10 @@ class ScoreMapFinalizer:
             )
         backend.probabilities(scores, plan.activation)
         for n, (c, background) in enumerate(zip(plan.channels, plan.background, strict=True)):
-            function = _COMPLEMENT if background else _IDENTITY
-            backend.resample(scores[c : c + 1], maps[n : n + 1], None, function, _IDENTITY)
+            if background:
+                backend.resample(scores[c : c + 1], maps[n : n + 1], None, _COMPLEMENT, _IDENTITY)
+            else:  # a copy that is faster than a resampling
+                backend.gather(scores[c : c + 1], [(0, 0, 0)], maps[None, n : n + 1], 0.0)
         if plan.uncertainty:
             self._write_entropy(scores, maps[-1])
 
@@ -127,7 +126,7 @@ class ScoreMapFinalizer:
             return
         wide = self._entropy[tuple(slice(0, n) for n in target.shape)]
         self._backend.entropy(probabilities, self._plan.exclusive, wide)
-        self._backend.resample(wide[None], target[None], None, _IDENTITY, _IDENTITY)
+        self._backend.gather(wide[None], [(0, 0, 0)], target[None, None], 0.0)
 
 
 def _shape(box: Box) -> tuple[int, int, int]:

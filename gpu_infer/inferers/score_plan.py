@@ -15,7 +15,7 @@ TOLERANCE = 1e-3
 """Distance from 0 … 1, and of a sum from 1, up to which scores are probabilities: float16 outputs of many classes."""
 
 _SCRATCH_BYTES = 32 << 20
-"""Scores that are turned into probabilities at a time, but at least one row of the grid."""
+"""Scores that are turned into probabilities at a time, but at least one plane of the rolling sums."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ class ScorePlan:
 
 
 def scratch_shape(grid: WindowGrid, channels: int) -> tuple[int, int, int, int]:
-    """[K, X, Y, Z] of the float32 scores that are worked on at a time: some rows along the slab axis."""
-    shape, axis = list(grid.shape), grid.slab_axis
-    row_bytes = channels * 4 * (shape[0] * shape[1] * shape[2] // shape[axis])
-    shape[axis] = min(shape[axis], max(1, _SCRATCH_BYTES // row_bytes))
-    return (channels, shape[0], shape[1], shape[2])
+    """[K, X, Y, Z] of the float32 scores that are worked on at a time.
+
+    They are some planes along X, the slowest axis in memory, of what is finalized at once: lines along Z stay whole.
+    """
+    x, y, z = grid.rolling_shape
+    return (channels, min(x, max(1, _SCRATCH_BYTES // (channels * y * z * 4))), y, z)

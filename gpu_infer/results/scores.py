@@ -117,10 +117,12 @@ def _values(maps: ScoreMaps, n: int, field: FieldState) -> Iterator[NDArray[np.f
     plan = maps.plan
     nan = 1.0 if n == len(plan.labels) else 0.0
     for slab in restored_slabs(maps.array[n : n + 1], field, maps.backend):
-        np.nan_to_num(slab, copy=False, nan=nan)
+        if np.isnan(slab.max()):
+            np.nan_to_num(slab, copy=False, nan=nan)
         if n < len(plan.labels) and plan.background[n]:
             np.subtract(np.float32(1), slab, out=slab)
-        np.clip(slab, 0, 1, out=slab)
+        if slab.min() < 0 or slab.max() > 1:  # by the last bit
+            np.clip(slab, 0, 1, out=slab)
         yield slab
 
 

@@ -77,7 +77,7 @@ def gpu() -> Iterator[Backend]:
         yield module.GpuBackend()
 
 
-@pytest.fixture(params=[None, 3 * 9 * 14 * 4 * 2], ids=["one part", "two rows at a time"])
+@pytest.fixture(params=[None, 3 * 9 * 14 * 4 * 4], ids=["one part", "two planes at a time"])
 def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
         monkeypatch.setattr(score_plan, "_SCRATCH_BYTES", request.param)
@@ -140,5 +140,9 @@ def test_scratch_has_a_row_at_least() -> None:
     grid = make_grid((512, 512, 100), (320, 320, 64))
     assert grid.slab_axis == 0
     assert scratch_shape(grid, 3) == (3, (32 << 20) // (3 * 512 * 100 * 4), 512, 100)
+    grid = make_grid((512, 512, 275), (256, 256, 64))
+    assert grid.slab_axis == 2
+    assert scratch_shape(grid, 3) == (3, (32 << 20) // (3 * 512 * 64 * 4), 512, 64)
+    grid = make_grid((512, 512, 100), (320, 320, 64))
     assert scratch_shape(grid, 1000) == (1000, 1, 512, 100)
     assert scratch_shape(make_grid((4, 5, 6), (4, 5, 6)), 2) == (2, 4, 5, 6)

@@ -136,5 +136,3 @@ class CountingBackend(CpuBackend):
         return array
 
     zeros = empty
-
-
