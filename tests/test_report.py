@@ -86,9 +86,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
     for name in ("cpu", "gpu", "late", "early"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    contents = {"cpu": operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish").data}
+    scores = {"scores": "1", "uncertainty": True, "scores_activation": "softmax"}
+    run = operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", **scores)
+    contents = {"cpu": run.data}
     with simulated_cupy():
-        contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
+        contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True, **scores).data
     with pytest.raises(ModelError):
         operate(root / "late", triton_server, config("fails", roi_size=[8, 8, 8]), device="cpu")
     with pytest.raises(ConfigError):
@@ -132,7 +134,8 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         return {key for key, (_, when) in rows.items() if when in whens}
 
     assert of("always") | of("failed") == keys["early"]
-    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json") == {
+    scores = ("--scores", "--uncertainty", "--scores, --uncertainty")
+    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json", *scores) == {
         key for key in keys["cpu"] if not key.startswith("triton.skipped")
     }
     assert keys["gpu"] >= of("always", "done", "GPU")
@@ -141,6 +144,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json"),
+        *scores,
         "a better transport did not work",
     }
 
