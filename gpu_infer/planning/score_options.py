@@ -37,7 +37,7 @@ class ScoreOptions:
         Raises ConfigError for labels that the model does not have.
         """
         if classes < 1:
-            classes = 1 if self.channels.is_mask else max(2, *(n + 1 for n in self.labels or ()), 2)
+            classes = 1 if self.channels.is_mask else max(1, *(self.labels or (1,))) + 1
         known = self.channels.labels(classes)
         labels = known if self.labels is None else self.labels
         for label in labels:
@@ -59,7 +59,7 @@ class ScoreOptions:
         )
 
     def _check(self, activation: ScoresActivation) -> Literal["range", "sum"] | None:
-        """Nobody said that the scores are probabilities, or an entropy needs that they add up: check the sum, too."""
+        """The sum, too, if no option says that the scores are probabilities, or if an entropy needs it."""
         if activation != "none":
             return None
         adds_up = not self.channels.is_mask and (self.activation is None or self.uncertainty)

@@ -261,6 +261,11 @@ class ChannelMask(Barrier):
     def thresholds(self) -> tuple[float, ...]:
         """One for all channels, or one per channel; scores are compared in float32."""
 
+    @property
+    def takes_sigmoid(self) -> bool:
+        """True if the configured threshold is one for the sigmoid of the scores."""
+        return False
+
 
 class Branch(Transform):
     """Works on several fields at once, on whole arrays: makes new fields out of one (`creates` names them), or

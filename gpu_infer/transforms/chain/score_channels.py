@@ -57,9 +57,7 @@ def score_channels(pipeline: Pipeline, option: str) -> ScoreChannels:
             maker = transform
         elif not isinstance(transform, (Metadata, Restore)):
             raise _refusal(option, transform, "works on scores before they are labels")
-    assert maker is not None, "a pipeline writes labels"
-    is_mask = isinstance(maker, ChannelMask)
-    return ScoreChannels(is_mask, is_mask and bool(getattr(maker.args, "sigmoid", False)))
+    return ScoreChannels(True, maker.takes_sigmoid) if isinstance(maker, ChannelMask) else ScoreChannels(False)
 
 
 def _refusal(option: str, transform: Transform, reason: str) -> ConfigError:
