@@ -23,6 +23,7 @@ from gpu_infer import segment as segment_module
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.planning.memory_plan import TABLES, Placement
 from gpu_infer.planning.run_plan import RunPlan, make_plan
 from gpu_infer.report import Report
 from gpu_infer.results.scores import check_score_places, score_places, write_scores
@@ -316,3 +317,23 @@ def test_no_more_memory_than_planned(
     planned = plan.memory.host_peak - sizes.program - sizes.stored
     overhead = 1 << 20  # zlib, windows and other objects
     assert 0.3 * planned < peak < planned + overhead
+
+
+@pytest.mark.parametrize("pre", [(), (SCALE,), (SCALE, CROP)], ids=["as is", "scaled", "both"])
+@pytest.mark.parametrize("half", [False, True])
+def test_no_more_gpu_memory_than_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: Backend, pre: tuple[dict[str, Any], ...], half: bool
+) -> None:
+    shape = (48, 45, 41)
+    monkeypatch.setitem(globals(), "SHAPE", shape)
+    monkeypatch.setattr(restore_slabs, "SLAB_BYTES", 4 * shape[0] * shape[1] * 4)
+    plan = plan_of(tmp_path, *pre, scores="all", uncertainty=True, scores_activation="softmax")
+    knobs = replace(plan.memory.knobs, half=half)
+    memory = replace(plan.memory, knobs=knobs, placement=Placement(gpu=True))
+    gpu.start_run()
+    before = gpu.counters()["peak_device_bytes"]
+    write(segmented(replace(plan, memory=memory), gpu))
+    peak = gpu.counters()["peak_device_bytes"] - before
+    planned = memory.device_peak - TABLES
+    small = 256 << 10  # tables, counts and the rounding of each allocation
+    assert 0.3 * planned < peak < planned + small
