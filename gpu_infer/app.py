@@ -18,6 +18,7 @@ from gpu_infer.errors import ConfigError, GpuInferError
 from gpu_infer.planning.free_memory import check_stored
 from gpu_infer.planning.run_inputs import RunInputs, input_options, model_name
 from gpu_infer.planning.run_plan import plan_run
+from gpu_infer.planning.score_options import score_options
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
 from gpu_infer.results.dicom import check_dicom_options, dicom_source, write_dicom
@@ -26,6 +27,7 @@ from gpu_infer.results.page import required_page_places, write_page
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results, published_places
+from gpu_infer.results.scores import check_score_places, write_scores
 from gpu_infer.segment import segment
 from gpu_infer.settings import Settings
 from gpu_infer.system.folder_variables import check_folder_variables
@@ -60,6 +62,7 @@ class RunResult:
     label_maps: list[Path] = field(default_factory=list)
     page: Path | None = None
     dicom: list[Path] = field(default_factory=list)
+    scores: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -135,6 +138,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
 
     with report.stage("plan"):
         plan = again(lambda: plan_run(inputs, transport, backend))
+        check_score_places(plan)
     report.add(triton=triton_section(transport))
     for line in pipeline.describe():
         log.info("%s", line)
@@ -158,12 +162,24 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     published = publish_results(segmentation, volume, written, report)
     page = write_page(segmentation, volume, report)
     previews = write_previews(segmentation, volume, report)
+    scores = write_scores(segmentation, volume.geometry, report)
     dicom = write_dicom(segmentation, volume, source, report)
     report.wait_for_hash()  # an unpacked archive is removed next
     first = written[config.outputs[0].field]
     output, *raw = first.get("mhd", next(iter(first.values())))
     label_maps = [paths[0] for by_format in written.values() for paths in by_format.values()]
-    return RunResult(output, raw[0] if raw else None, None, report.data, published, previews, label_maps, page, dicom)
+    return RunResult(
+        output,
+        raw[0] if raw else None,
+        None,
+        report.data,
+        published=published,
+        previews=previews,
+        label_maps=label_maps,
+        page=page,
+        scores=scores,
+        dicom=dicom,
+    )
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:
@@ -174,7 +190,9 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
     )
     check_one_file(settings, config)
     check_dicom_options(settings, config)
-    return config, config.pipeline()
+    pipeline = config.pipeline()
+    score_options(settings, config, pipeline)
+    return config, pipeline
 
 
 def _check_paths(settings: Settings) -> None:

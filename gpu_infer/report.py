@@ -42,7 +42,7 @@ Section = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
-_PATHS = {"input", "output", "outputs", "published", "dicom", "started", "versions"}
+_PATHS = {"input", "output", "outputs", "published", "dicom", "scores", "started", "versions"}
 """Keys of files and facts, which show what is on the disk; in all other keys, a variable's name hides its value."""
 
 PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic")
@@ -295,9 +295,15 @@ def gpu_section(backend: Backend, pipeline: Pipeline, memory: MemoryPlan) -> Sec
     """`gpu`: the counters of a GPU; empty on the CPU."""
     section: Section = dict(backend.counters())
     # the CPU backend counts no ties; it decides the labels if the sums are on the host
-    if section and (not pipeline.counts_ties or (memory.knobs.host_sums and pipeline.finalizer != "scores")):
+    # neither does the threshold that makes masks if their scores are wanted, too
+    decided_elsewhere = memory.knobs.host_sums and pipeline.finalizer != "scores"
+    if section and (not pipeline.counts_ties or decided_elsewhere or _masks_have_scores(pipeline, memory)):
         section["tied_voxels"] = None
     return section
+
+
+def _masks_have_scores(pipeline: Pipeline, memory: MemoryPlan) -> bool:
+    return pipeline.finalizer == "masks" and memory.sizes.scores > 0
 
 
 def peak_resident_bytes() -> int:

@@ -6,15 +6,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, Finalizer, MaskFinalizer, ScoreFinalizer
 from gpu_infer.inferers.scan_window import scan_window
+from gpu_infer.inferers.score_maps import ScoreMapFinalizer, ScoreMaps
 from gpu_infer.nan_scores import explain_nan_scores
 from gpu_infer.planning.run_plan import RunPlan, replan_for_grid, replan_for_transport
 from gpu_infer.progress import ProgressCallback
+from gpu_infer.transforms.field import FieldState
 from gpu_infer.triton.client.reconnect import try_again
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import Transport
@@ -49,12 +52,14 @@ class Segmentation:
     counts  by output field: voxels of each label, 0 to the largest one
     facts   what transforms add to the report
     plan    the plan in use at the end
+    scores  probabilities on the model's grid and that grid's field; None without --scores and --uncertainty
     """
 
     labels: dict[str, NDArray[Any]]
     counts: dict[str, list[int]]
     facts: dict[str, Any]
     plan: RunPlan
+    scores: tuple[ScoreMaps, FieldState] | None = None
 
 
 def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backend, observer: Observer) -> Segmentation:
@@ -78,11 +83,12 @@ def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backen
             if new_plan is not plan:
                 observer.record_plan(new_plan)
                 plan = new_plan
-            result, nans = _infer(plan, prepared, ring, backend, observer.progress)
+            result, nans, maps = _infer(plan, prepared, ring, backend, observer.progress)
             observer.record_inference(plan, ring.counters())
             if nans:
                 observer.warn(explain_nan_scores(nans, plan, volume))
             pipeline.accept(result, fields)
+            grid = fields[pipeline.result_field].copy(array=None)
             # `fields` has the last references: the transforms free each array after its last use, as planned
             del result, prepared
     with observer.stage("restore"):
@@ -90,7 +96,8 @@ def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backen
         # counted on the backend: less than a millisecond on a GPU, a quarter of a second on the host
         counts = {name: backend.histogram(array).tolist() for name, array in labels.items()}
         on_host = {name: backend.download(array) for name, array in labels.items()}
-    return Segmentation(on_host, counts, fields[pipeline.input_field].facts, plan)
+    scores = None if maps is None else (maps, grid)
+    return Segmentation(on_host, counts, fields[pipeline.input_field].facts, plan, scores)
 
 
 def _open_ring_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[SlotRing, RunPlan]:
@@ -143,17 +150,23 @@ def _ring(plan: RunPlan, transport: Transport) -> SlotRing:
 
 def _infer(
     plan: RunPlan, prepared: Array, ring: SlotRing, backend: Backend, progress: ProgressCallback
-) -> tuple[Array, int]:
-    """Labels, masks or scores on the model's grid, on `backend`, and how many scores were NaN.
+) -> tuple[Array, int, ScoreMaps | None]:
+    """Labels, masks or scores on the model's grid, on `backend`; how many scores were NaN; the maps of the plan.
 
     The accumulator is freed on return.
     """
     summing = choose_backend("cpu") if plan.memory.knobs.host_sums else backend
+    finalizer, maps = _finalizer(plan, summing), None
+    if plan.scores is not None:
+        dtype = np.float16 if plan.memory.knobs.half else np.float32
+        finalizer = maps = ScoreMapFinalizer(
+            summing, plan.grid, plan.fit.channels_out, plan.scores, finalizer, dtype=dtype
+        )
     accumulator = Accumulator(
         summing,
         plan.grid,
         plan.fit.channels_out,
-        _finalizer(plan, summing),
+        finalizer,
         slab=plan.memory.knobs.slab,
         importance=plan.mode.importance(plan.fit.window),
         device=backend if plan.memory.knobs.host_sums else None,
@@ -168,7 +181,7 @@ def _infer(
         fill=plan.mode.cval,
         progress=progress,
     )
-    return result, summing.take_nan_scores()
+    return result, summing.take_nan_scores(), None if maps is None else maps.score_maps()
 
 
 def _finalizer(plan: RunPlan, summing: Backend) -> Finalizer:

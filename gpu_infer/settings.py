@@ -17,7 +17,20 @@ from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from gpu_infer.choices import MOST_SLOTS, Control, Data, Device, DicomSeg, Format, Mode, PublishDialect, Require
+from gpu_infer.choices import (
+    MOST_SLOTS,
+    Control,
+    Data,
+    Device,
+    DicomSeg,
+    Format,
+    Mode,
+    PublishDialect,
+    Require,
+    ScoresActivation,
+    ScoresDtype,
+    ScoresFormat,
+)
 from gpu_infer.config.expected import expectation
 from gpu_infer.environment import DEFAULT_DEBUG_HOST, check_threads
 from gpu_infer.errors import ConfigError
@@ -116,6 +129,10 @@ class Settings:
                      write a SEG (of which kind), secondary captures, an SR, an RTSTRUCT; None or False: do not
     dicom_reference  folder of the series to which they belong, None: the input is the series
     send             AETITLE@HOST:PORT or http(s)://… to which they are sent, None: send nothing
+    scores           labels whose probabilities are written: "all", or numbers and names with commas between them
+    uncertainty      write the entropy of the probabilities
+    scores_format, scores_dtype, scores_activation
+                     of those maps; None: nii.gz, uint8, the scores have to be probabilities
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -163,6 +180,11 @@ class Settings:
     rtstruct: bool = False
     dicom_reference: Path | None = None
     send: str | None = None
+    scores: str | None = None
+    uncertainty: bool = False
+    scores_format: ScoresFormat | None = None
+    scores_dtype: ScoresDtype | None = None
+    scores_activation: ScoresActivation | None = None
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)

@@ -98,13 +98,14 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
         patch.setattr(asset, "_VIEWER", root / "niivue.umd.js")
         series = dicom_source.write_study(root / "ct", (23, 21, 18), AXIAL, np.zeros(3), 1.0, PixelSpacing=[1, 1])
         dicom = {"dicom_seg": "auto", "dicom_reference": series}
-        options = {"publish": root / "publish", "preview": True, **dicom}
+        scores = {"scores": "1", "uncertainty": True, "scores_activation": "softmax"}
+        options = {"publish": root / "publish", "preview": True, **dicom, **scores}
         cpu = operate(root / "cpu", triton_server, content(), device="cpu", **options)
         with pytest.raises(ServerError, match="--send"):
             operate(root / "unsent", triton_server, content(), device="cpu", send="NOBODY@127.0.0.1:1", **dicom)
     contents = {"cpu": cpu.data}
     with simulated_cupy():
-        contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
+        contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True, **scores).data
     write_study(root / "dicom" / "input")
     by_rule = config("threshold_half", roi_size=[4, 4, 4]) | {"series": "slices=8"}
     contents["dicom"] = operate(root / "dicom", triton_server, by_rule, device="cpu", with_identity=True).data
@@ -151,9 +152,10 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         return {key for key, (_, when) in rows.items() if when in whens}
 
     assert of("always") | of("failed") == keys["early"]
-    assert of(
-        "always", "done", "--publish", "FetchExtremePoints", "labels.json", "--preview", "mhd", "a DICOM output"
-    ) == {key for key in keys["cpu"] if not key.startswith("triton.skipped")}
+    scores = ("--scores", "--uncertainty", "--scores, --uncertainty")
+    files = ("--publish", "--preview", "mhd", "a DICOM output", "labels.json")
+    cpu = {key for key in keys["cpu"] if not key.startswith("triton.skipped")}
+    assert of("always", "done", "FetchExtremePoints", *files, *scores) == cpu
     assert keys["dicom"] >= of("always", "done", "DICOM study", "--with-identity")
     assert keys["gpu"] >= of("always", "done", "GPU")
     assert not of("failed") & (keys["cpu"] | keys["gpu"])
@@ -161,7 +163,8 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview", "--send"),
-        *("a better transport did not work", "DICOM study", "--with-identity", "a DICOM output", "mhd"),
+        *scores,
+        *("DICOM study", "--with-identity", "a DICOM output", "mhd"),
         "a better transport did not work",
     }
 

@@ -15,6 +15,9 @@ from gpu_infer.choices import DicomSeg as DicomSegChoice
 from gpu_infer.choices import Format as FormatChoice
 from gpu_infer.choices import PublishDialect as DialectChoice
 from gpu_infer.choices import Require as RequireChoice
+from gpu_infer.choices import ScoresActivation as ScoresActivationChoice
+from gpu_infer.choices import ScoresDtype as ScoresDtypeChoice
+from gpu_infer.choices import ScoresFormat as ScoresFormatChoice
 
 _FILES = "Files"
 _DICOM = "DICOM output"
@@ -196,6 +199,39 @@ Send = Annotated[
         metavar="ADDRESS",
         help="Send the DICOM files to AETITLE@HOST:PORT (C-STORE) or http(s)://HOST/PATH (STOW-RS).",
         rich_help_panel=_DICOM,
+    ),
+]
+Scores = Annotated[
+    str | None,
+    typer.Option(
+        "--scores",
+        metavar="LABELS",
+        help="Also write the probabilities of these labels: numbers or names with commas between them, or all.",
+        rich_help_panel=_FILES,
+    ),
+]
+Uncertainty = Annotated[
+    bool | None,
+    typer.Option(
+        "--uncertainty/--no-uncertainty",
+        help="Also write the entropy of the probabilities, 0 to 1; default off.",
+        rich_help_panel=_FILES,
+    ),
+]
+ScoresFormat = Annotated[
+    ScoresFormatChoice | None,
+    typer.Option("--scores-format", help="Format of both; default nii.gz.", rich_help_panel=_FILES),
+]
+ScoresDtype = Annotated[
+    ScoresDtypeChoice | None,
+    typer.Option("--scores-dtype", help="Type of their voxels; default uint8.", rich_help_panel=_FILES),
+]
+ScoresActivation = Annotated[
+    ScoresActivationChoice | None,
+    typer.Option(
+        "--scores-activation",
+        help="What makes probabilities of the model's scores; default none, if they are probabilities.",
+        rich_help_panel=_FILES,
     ),
 ]
 Logs = Annotated[

@@ -35,6 +35,11 @@ def run(
     rtstruct: options.RtStruct = None,
     dicom_reference: options.DicomReference = None,
     send: options.Send = None,
+    scores: options.Scores = None,
+    uncertainty: options.Uncertainty = None,
+    scores_format: options.ScoresFormat = None,
+    scores_dtype: options.ScoresDtype = None,
+    scores_activation: options.ScoresActivation = None,
     logs: options.Logs = None,
     config: options.Config = None,
     labels: options.Labels = None,
@@ -85,6 +90,7 @@ def written(result: RunResult) -> list[str]:
         lines.append(f"report   {result.report}")
     lines += [f"preview  {path}" for path in result.previews]
     lines += [f"dicom    {path}" for path in dict.fromkeys(_shown(path) for path in result.dicom)]
+    lines += [f"scores   {path}" for path in result.scores]
     return lines
 
 

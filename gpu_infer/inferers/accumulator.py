@@ -61,7 +61,7 @@ class ScoreFinalizer:
 
     def __init__(self, backend: Backend, grid: WindowGrid, channels: int) -> None:
         self._backend = backend
-        self._counts = _counts(grid)
+        self._counts = window_counts(grid)
         self.result = backend.empty((channels, *grid.shape), np.float32)
 
     def finalize(self, sums: RollingSums, low: Start, high: Start) -> None:
@@ -76,15 +76,15 @@ class MaskFinalizer:
     def __init__(self, backend: Backend, grid: WindowGrid, thresholds: Sequence[float]) -> None:
         """One threshold per channel; scores are compared in float32."""
         self._backend = backend
-        self._counts = _counts(grid)
-        self._thresholds = np.array([float32(threshold) for threshold in thresholds], np.float32)
+        self._counts = window_counts(grid)
+        self.thresholds = np.array([float32(threshold) for threshold in thresholds], np.float32)
         self.result = backend.empty((len(thresholds), *grid.shape), np.uint8)
 
     def finalize(self, sums: RollingSums, low: Start, high: Start) -> None:
-        self._backend.finish_masks(sums, low, high, self._counts, self._thresholds, self.result)
+        self._backend.finish_masks(sums, low, high, self._counts, self.thresholds, self.result)
 
 
-def _counts(grid: WindowGrid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def window_counts(grid: WindowGrid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """How often windows cover an index of each axis; a mirrored window counts again."""
     x, y, z = grid.counts
     return x * np.float32(len(grid.mirrors)), y, z

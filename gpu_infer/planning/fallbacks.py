@@ -34,7 +34,7 @@ def fallbacks(plan: MemoryPlan) -> Iterator[tuple[str, Knobs]]:
     """Yield every single step from `plan` to a lighter one: the words of its log line, and the new knobs.
 
     CPU: slab on, no spare slots, fewer slots, smaller batches. GPU: no spare slots, fewer slots, smaller batches, slab
-    on, accumulator on the host.
+    on, accumulator on the host. With --scores or --uncertainty, both at last: probabilities in float16.
     """
     knobs, gpu = plan.knobs, plan.placement.gpu
     slab = [] if knobs.slab else [("slab accumulator switched on", replace(knobs, slab=True))]
@@ -50,6 +50,8 @@ def fallbacks(plan: MemoryPlan) -> Iterator[tuple[str, Knobs]]:
         yield from slab
         if not knobs.host_sums:
             yield "accumulator on the host", replace(knobs, host_sums=True)
+    if plan.sizes.scores and not knobs.half:
+        yield "probabilities wait in float16, rounded to 11 bits", replace(knobs, half=True)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def _refusal(plan: MemoryPlan, shortage: _Shortage) -> ResourceError:
     where = {"": "", "host": " of the host's memory", "GPU": " of the GPU's memory"}[shortage.side]
     slots = f"{plan.knobs.slots} slot{'s' if plan.knobs.slots > 1 else ''}"
     lighter = "use a model with a smaller roi or fewer classes"
+    if plan.sizes.scores:
+        lighter = f"write --scores of fewer labels, {lighter}"
     return ResourceError(
         f"volume and model need {shortage.peak / GIB:.1f} GiB{where} at the peak with {slots} and batch "
         f"{plan.knobs.batch}, {shortage.free / GIB:.1f} GiB are free",

@@ -60,6 +60,7 @@ class Knobs:
     host_sums  on a GPU: windows are blended on the host
     spare      memory for a second arena after a lost connection; only with shared memory, since the server may still
                write to the first one
+    half       maps of probabilities wait in float16 until they are written
     """
 
     slots: int
@@ -67,6 +68,7 @@ class Knobs:
     slab: bool
     host_sums: bool = False
     spare: bool = False
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,22 +110,36 @@ class MemoryPlan:
         return self.sizes.slab_accumulator if self.knobs.slab else self.sizes.full_accumulator
 
     @property
-    def host_peak(self) -> int:
-        """Peak of the host: the largest of inference, restore, transforms and the DICOM files.
+    def scores_bytes(self) -> int:
+        """The maps of probabilities on the model's grid."""
+        return self.sizes.scores // 2 if self.knobs.half else self.sizes.scores
 
-        The stored volume counts in all of them, because the publish folder and the preview need it.
+    @property
+    def host_peak(self) -> int:
+        """Peak of the host: the largest of inference, restore, transforms, and the writing of scores and DICOM files.
+
+        The stored volume counts in all of them, because the publish folder and the preview need it. Maps of scores
+        count from the inference on.
         """
         sizes, slots = self.sizes, self.arena_bytes + self.spare_bytes
         files = sizes.output + sizes.dicom
         if not self.placement.gpu:
             infer = sizes.prepared + slots + self.message_bytes + sizes.importance + self.sums_bytes + sizes.result
-            return self._program_bytes + sizes.stored + max(infer, sizes.result + sizes.output, sizes.transforms, files)
+            infer += sizes.scores_finalize
+            write = sizes.output + sizes.scores_restore + sizes.scores_write
+            most = max(infer, sizes.result + sizes.output, sizes.transforms, files, write if sizes.scores else 0)
+            return self._program_bytes + sizes.stored + self.scores_bytes + most
         infer = self.message_bytes + sizes.importance + (0 if self.placement.device_slots else slots)
         result = 0
         if self.knobs.host_sums:
             result = sizes.result
             infer += self.sums_bytes + result + (self.slot_bytes if self.placement.device_slots else 0)
-        return self._program_bytes + sizes.stored + max(infer, result + sizes.output, files)
+            infer += self.scores_bytes + sizes.scores_finalize
+            result += self.scores_bytes
+        write = sizes.output + sizes.scores_write
+        if self.knobs.host_sums:
+            write += self.scores_bytes + sizes.scores_restore
+        return self._program_bytes + sizes.stored + max(infer, result + sizes.output, write, files)
 
     @property
     def device_peak(self) -> int:
@@ -133,9 +149,11 @@ class MemoryPlan:
         sizes = self.sizes
         infer = sizes.prepared + (self.device_arena_bytes if self.placement.device_slots else self.slot_bytes)
         if not self.knobs.host_sums:
-            infer += sizes.importance + self.sums_bytes + sizes.result
+            infer += sizes.importance + self.sums_bytes + sizes.result + self.scores_bytes + sizes.scores_finalize
+        scores = 0 if self.knobs.host_sums else self.scores_bytes
         prepare, restore = sizes.stored + sizes.prepared, sizes.result + sizes.computed
-        return TABLES + max(prepare, infer, restore, sizes.transforms)
+        write = 0 if self.knobs.host_sums else sizes.scores_restore
+        return TABLES + max(prepare, infer, scores + max(restore, sizes.transforms, write))
 
     def lines(self) -> list[str]:
         """One line for each part of the plan with its size, and one for the peak; the host's first, then the GPU's."""
@@ -161,6 +179,7 @@ class MemoryPlan:
             **({self._sums_label: self.sums_bytes} if sums_here else {}),
             **({"importance map": sizes.importance} if sizes.importance else {}),
             **({"result on the model grid": sizes.result} if sums_here else {}),
+            **(self._scores_parts() if sums_here else {}),
             "labels on the file's grid": sizes.output,
             **({"DICOM files": sizes.dicom} if sizes.dicom else {}),
             **({} if gpu else {"largest transform": sizes.transforms}),
@@ -180,10 +199,21 @@ class MemoryPlan:
             **({self._sums_label: self.sums_bytes} if sums_here else {}),
             **({"importance map": sizes.importance} if sums_here and sizes.importance else {}),
             "result on the model grid": sizes.result,
+            **(self._scores_parts() if sums_here else {}),
             "labels on the file's grid": sizes.computed,
             "largest transform": sizes.transforms,
         }
         return {f"GPU: {name}": size for name, size in parts.items()}
+
+    def _scores_parts(self) -> dict[str, int]:
+        if not self.sizes.scores:
+            return {}
+        precision = "float16" if self.knobs.half else "float32"
+        return {
+            f"probabilities on the model grid ({precision})": self.scores_bytes,
+            "scores that become probabilities": self.sizes.scores_finalize,
+            "a slab of probabilities on the file's grid": self.sizes.scores_restore,
+        }
 
     def _spare_part(self) -> dict[str, int]:
         return {"spare slots, after a lost connection": self.spare_bytes} if self.spare_bytes else {}

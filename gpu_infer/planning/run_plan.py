@@ -8,11 +8,13 @@ from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ResourceError
 from gpu_infer.inferers.model_fit import Fit, fit_model
 from gpu_infer.inferers.modes import WindowMode
+from gpu_infer.inferers.score_plan import ScorePlan
 from gpu_infer.inferers.windows import WindowGrid, make_grid
 from gpu_infer.planning.fallbacks import GIB, fit_memory
 from gpu_infer.planning.free_memory import UNLIMITED, FreeMemory, free_memory
 from gpu_infer.planning.memory_plan import ON_HOST, Knobs, MemoryPlan, Placement, placement_of
 from gpu_infer.planning.run_inputs import RunInputs, model_name
+from gpu_infer.planning.score_options import score_options
 from gpu_infer.planning.sizes import Windows, measure_sizes
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.client.server import Server
@@ -32,6 +34,7 @@ class RunPlan:
     memory         with batch, slots and slab as the free memory allows
     channels_last  the model's windows are [X, Y, Z, C]
     fallbacks      one line for each step by which the memory plan was reduced
+    scores         the maps of --scores and --uncertainty, None: none
     """
 
     inputs: RunInputs
@@ -42,6 +45,7 @@ class RunPlan:
     memory: MemoryPlan
     channels_last: bool
     fallbacks: list[str]
+    scores: ScorePlan | None = None
 
     def lines(self) -> list[str]:
         """The plan for the log: model, windows, and every part of the memory."""
@@ -110,7 +114,9 @@ def make_plan(
     grid = make_grid(trace.model_shape, fit.window, mode)
     if fit.channels_out > 0:
         trace = inputs.trace(model.input.dtype, fit.channels_out)
-    sizes = measure_sizes(inputs, Windows(model, fit, mode, grid), trace)
+    options = score_options(inputs.settings, inputs.config, inputs.pipeline)
+    scores = None if options is None else options.plan(fit.channels_out)
+    sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores), trace)
     try:
         memory = MemoryPlan(sizes, placement, choose_knobs(inputs, fit, grid))
         memory, fallbacks = fit_memory(memory, free.with_resident())
@@ -120,7 +126,7 @@ def make_plan(
             f"{error.message}",
             remedy=error.remedy,
         ) from None
-    return RunPlan(inputs, model, fit, mode, grid, memory, trace.channels_last, fallbacks)
+    return RunPlan(inputs, model, fit, mode, grid, memory, trace.channels_last, fallbacks, scores)
 
 
 def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3, channels_last: bool) -> Fit:

@@ -14,10 +14,12 @@ from gpu_infer.choices import MOST_BINARY
 from gpu_infer.inferers.accumulator import accumulator_shape
 from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
+from gpu_infer.inferers.score_plan import ScorePlan, scratch_shape
 from gpu_infer.inferers.windows import WindowGrid
 from gpu_infer.planning.free_memory import resident_bytes
 from gpu_infer.planning.run_inputs import RunInputs
 from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.transforms.chain.restore_slabs import slab_bytes
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.model.info import ModelInfo
 
@@ -45,6 +47,10 @@ class Sizes:
     importance        weights of one window's voxels; 0 if all voxels weigh the same
     dicom             what DICOM files take while they are made, in addition to the labels as written
     fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
+    scores            maps of probabilities on the model's grid, in float32
+    scores_finalize   scores that become probabilities at a time
+    scores_restore    a map's slab on the file's grid and what it is made of, on the backend
+    scores_write      the slab as it is written, on the host
     """
 
     stored: int
@@ -60,15 +66,20 @@ class Sizes:
     importance: int = 0
     dicom: int = 0
     fixed_batch: int = 0
+    scores: int = 0
+    scores_finalize: int = 0
+    scores_restore: int = 0
+    scores_write: int = 0
 
 
 class Windows(NamedTuple):
-    """A model, its window, and the grid of windows over the prepared volume."""
+    """A model, its window, the grid of windows over the prepared volume, and the maps of scores."""
 
     model: ModelInfo
     fit: Fit
     mode: WindowMode
     grid: WindowGrid
+    scores: ScorePlan | None = None
 
 
 def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
@@ -76,11 +87,12 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
 
     If the number of classes is not known yet, it counts as 1.
     """
-    model, fit, mode, grid = windows
+    model, fit, mode, grid, scores = windows
     header, outputs = inputs.header, inputs.config.outputs
     classes = max(fit.channels_out, 1)
     gaussian = mode.blend != "constant"
-    summed = classes + (gaussian and inputs.pipeline.finalizer != "argmax")  # the sum of weights is one more channel
+    weighs = inputs.pipeline.finalizer != "argmax" or scores is not None
+    summed = classes + (gaussian and weighs)  # the sum of weights is one more channel
     window_in = _bytes((fit.channels_in, *fit.window), model.input.dtype)
     window_out = _bytes((classes, *fit.window), model.output.dtype)
     computed = len(outputs) * _bytes(header.geometry.shape, label_dtype(classes))
@@ -98,7 +110,21 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
         dicom=_dicom_bytes(inputs, classes),
         fixed_batch=model.max_batch if model.fixed_batch else 0,
+        **({} if scores is None else _score_sizes(scores, classes, grid, trace)),
     )
+
+
+def _score_sizes(scores: ScorePlan, classes: int, grid: WindowGrid, trace: Trace) -> dict[str, int]:
+    """The sizes that begin with `scores`."""
+    assert trace.model_field is not None
+    restore, write = slab_bytes(trace.model_field)
+    scratch = scratch_shape(grid, classes)
+    return {
+        "scores": scores.nbytes(grid, np.float32),
+        "scores_finalize": _bytes(scratch, np.float32) + _bytes(scratch[1:], np.float32),
+        "scores_restore": restore,
+        "scores_write": 2 * write,  # the slab, and its rounded and its compressed form
+    }
 
 
 def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:

@@ -6,6 +6,7 @@ from gpu_infer.config.config import Config
 from gpu_infer.results.dicom import dicom_places
 from gpu_infer.results.label_maps import label_map_formats, output_base
 from gpu_infer.results.preview import preview_places
+from gpu_infer.results.scores import score_places
 from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.writers.label_maps import label_map_places
@@ -18,4 +19,5 @@ def output_places(settings: Settings, config: Config, header: VolumeHeader) -> l
     formats = {output.field: label_map_formats(settings, output) for output in config.outputs}
     places = label_map_places(settings.output, base, formats)
     places += preview_places(settings, base)
+    places += score_places(settings, config, header)
     return places + dicom_places(settings, config, header)

@@ -81,6 +81,7 @@ class Metadata(Transform):
     """Changes what is known of fields, and no voxel."""
 
     touches_voxels = False
+    keeps_label_numbers = True
 
     @abstractmethod
     def update(self, fields: dict[str, FieldState]) -> None:
@@ -141,6 +142,7 @@ class Regrid(Transform):
 
     changes_grid = True
     is_fusable = True
+    keeps_label_numbers = True
 
     @property
     @abstractmethod
@@ -179,6 +181,7 @@ class Crop(Transform):
 
     changes_grid = True
     is_fusable = True
+    keeps_label_numbers = True
 
     @abstractmethod
     def box(self, field: FieldState) -> tuple[Start, Shape3]:
@@ -196,6 +199,7 @@ class Restore(Transform):
     """Undoes every change of grid of its field, back to the grid on which the source was loaded."""
 
     restores_grid = True
+    keeps_label_numbers = True
 
     @property
     @abstractmethod
@@ -256,6 +260,11 @@ class ChannelMask(Barrier):
     @abstractmethod
     def thresholds(self) -> tuple[float, ...]:
         """One for all channels, or one per channel; scores are compared in float32."""
+
+    @property
+    def takes_sigmoid(self) -> bool:
+        """True if the configured threshold is one for the sigmoid of the scores."""
+        return False
 
 
 class Branch(Transform):

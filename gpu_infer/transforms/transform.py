@@ -43,6 +43,8 @@ class Transform(ABC):
     """True if it brings a field back to the loaded grid."""
     makes_views: ClassVar[bool] = False
     """True if its results are views of what it reads: the plan then counts no new array."""
+    keeps_label_numbers: ClassVar[bool] = False
+    """True if a label that remains in a label map has the same number after it, so that scores still belong to it."""
     decided_by_voxels: ClassVar[bool] = False
     """True if the new grid depends on voxel values: `trace` then gives an upper bound."""
     counts_ties: ClassVar[bool] = False

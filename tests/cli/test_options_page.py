@@ -10,7 +10,19 @@ from typing import Any, get_args
 import pytest
 import typer.main
 
-from gpu_infer.choices import Control, Data, Device, DicomSeg, Format, Mode, PublishDialect, Require
+from gpu_infer.choices import (
+    Control,
+    Data,
+    Device,
+    DicomSeg,
+    Format,
+    Mode,
+    PublishDialect,
+    Require,
+    ScoresActivation,
+    ScoresDtype,
+    ScoresFormat,
+)
 from gpu_infer.cli.main import app
 from gpu_infer.settings import Settings
 
@@ -114,6 +126,8 @@ def test_a_row_that_refers_to_run_has_options_of_run() -> None:
 def test_choices_are_those_of_the_option() -> None:
     kinds = {"--mode": Mode, "--publish-dialect": PublishDialect, "--control": Control, "--data": Data}
     kinds |= {"--require": Require, "--device": Device, "--format": Format, "--dicom-seg": DicomSeg}
+    kinds |= {"--scores-format": ScoresFormat}
+    kinds |= {"--scores-dtype": ScoresDtype, "--scores-activation": ScoresActivation}
     rows = [cells[0].strip("`").partition(" ") for cells in _rows("gpu-infer run") if r"\|" in cells[0]]
     assert {option: tuple(choices.split(r"\|")) for option, _, choices in rows} == {
         option: get_args(kind) for option, kind in kinds.items()

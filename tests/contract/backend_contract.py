@@ -9,6 +9,7 @@ from packs_contract import PacksContract
 from pick_contract import PickContract
 from prepare_contract import PrepareContract
 from restore_argmax_contract import RestoreArgmaxContract
+from scores_contract import ScoresContract
 from windows_contract import WindowsContract
 
 
@@ -21,5 +22,6 @@ class BackendContract(
     MasksContract,
     PacksContract,
     PickContract,
+    ScoresContract,
 ):
     pass

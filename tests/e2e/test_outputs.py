@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -116,3 +117,55 @@ def test_channels_that_do_not_fit_the_model_are_refused_before_the_inference(
     with pytest.raises(ConfigError, match="leave 2 channels in 'model', expected 1"):
         operate(tmp_path, triton_server, content)
     assert not list((tmp_path / "output").iterdir())
+
+
+@pytest.mark.parametrize("is_label", [True, False])
+@pytest.mark.parametrize("mode", ["clara", "nnunet"])
+def test_probabilities_leave_labels_as_they_are(tmp_path: Path, triton_server: Any, is_label: bool, mode: str) -> None:
+    """With nearest and with linear restoring; `classes5` answers −|x − n| for class n."""
+    data = (np.indices((19, 17, 13)).sum(axis=0) // 10).astype(np.int16)
+    write_nifti(tmp_path / "input/case.nii.gz", data, AFFINE)
+    argmax = ("ArgmaxAcrossChannels", {"fields": "model"})
+    restore = ("RestoreOriginalShape", {"field": "model", "src_field": "image", "is_label": is_label})
+    content = chain(
+        "classes5",
+        [("ScaleByResolution", {"target_resolution": [1.1, 1.0, 2.0]})],
+        [argmax, restore] if is_label else [restore, argmax],
+        [("model", "uint8")],
+    )
+    without = labels_of(operate(tmp_path, triton_server, content, mode=mode).output)
+    options = {"scores": "all", "uncertainty": True, "scores_activation": "softmax", "scores_dtype": "float32"}
+    result = operate(tmp_path, triton_server, content, mode=mode, **options)
+    np.testing.assert_array_equal(labels_of(result.output), without)
+    names = [*(f"case.{n}.score.nii.gz" for n in range(5)), "case.uncertainty.nii.gz"]
+    assert [path.name for path in result.scores] == names
+    *classes, uncertainty = (nib.load(path).get_fdata() for path in result.scores)
+    np.testing.assert_allclose(sum(classes), 1, atol=1e-6)
+    assert 0 < uncertainty.min() <= uncertainty.max() < 1
+    agreement = np.mean(np.argmax(classes, axis=0) == without)
+    assert agreement > 0.8
+
+
+def test_the_probability_of_a_mask(tmp_path: Path, triton_server: Any) -> None:
+    data = np.random.default_rng(2).normal(size=(21, 17, 13)).astype(np.float32)
+    write_nifti(tmp_path / "input/case.nii.gz", data, AFFINE)
+    threshold = ("ThresholdValues", {"fields": "model", "threshold": 0.25, "sigmoid": True})
+    content = chain("one_channel", [], [threshold], [("model", "uint8")])
+    result = operate(tmp_path, triton_server, content, scores="1", scores_dtype="float32", uncertainty=True)
+    p = special.expit(data.astype(np.float64))
+    np.testing.assert_array_equal(labels_of(result.output), p > 0.25)
+    probability, uncertainty = (nib.load(path).get_fdata() for path in result.scores)
+    np.testing.assert_allclose(probability, p, atol=1e-6)
+    np.testing.assert_allclose(uncertainty, special.entr(p) / np.log(2) + special.entr(1 - p) / np.log(2), atol=2e-6)
+
+
+def test_a_label_map_stays_if_its_scores_are_no_probabilities(tmp_path: Path, triton_server: Any) -> None:
+    data = np.random.default_rng(2).integers(0, 5, (9, 8, 7)).astype(np.int16)
+    write_nifti(tmp_path / "input/case.nii.gz", data, AFFINE)
+    with pytest.raises(ConfigError, match="found scores below 0 or above 1 at 504 of 504 voxels"):
+        operate(tmp_path, triton_server, config("classes5", roi_size=[8, 8, 8]), scores="2")
+    assert sorted(path.name for path in (tmp_path / "output").iterdir()) == ["case.mhd", "case.raw"]
+    np.testing.assert_array_equal(labels_of(tmp_path / "output/case.mhd"), data)
+    report = json.loads((tmp_path / "logs/report.json").read_text())
+    assert report["status"] == "failed"
+    assert "scores" not in report

@@ -39,6 +39,11 @@ STRUCTS = {
     "threshold_": arguments.THRESHOLD,
     "lookup_": arguments.LOOKUP,
     "extent_": arguments.EXTENT,
+    "softmax": arguments.PROBABILITIES,
+    "sigmoid": arguments.PROBABILITIES,
+    "limit": arguments.PROBABILITIES,
+    "improbable": arguments.PROBABILITIES,
+    "entropy_": arguments.ENTROPY,
     "components_": arguments.COMPONENTS,
     "take_": arguments.ARRAYS,
     "linear_": arguments.ARRAYS,
@@ -47,7 +52,7 @@ STRUCTS = {
 }
 """The argument of the kernels whose name begins so."""
 
-DIVIDING = "divide$|finish_scores$|finish_masks$|moments_"
+DIVIDING = "divide$|finish_scores$|finish_masks$|moments_|softmax$|sigmoid$"
 """Kernels that divide floating-point numbers: fused multiply-adds refine a reciprocal until the quotient is exact."""
 
 SLOW_DIVISION = "div_rn_noftz_f32_slowpath"

@@ -17,13 +17,16 @@ from gpu_infer.backends.cpu.kernels.strided import native
 from gpu_infer.backends.cpu.labels import CpuLabelOperations
 from gpu_infer.backends.cpu.masks import CpuMaskOperations
 from gpu_infer.backends.cpu.prepare import CpuPrepareOperations
+from gpu_infer.backends.cpu.scores import CpuScoreOperations
 from gpu_infer.backends.cpu.windows import CpuWindowOperations
 from gpu_infer.backends.types import HostArray, TwinArray
 from gpu_infer.errors import ResourceError
 from gpu_infer.system.host_memory import free_host_bytes
 
 
-class CpuBackend(CpuPrepareOperations, CpuWindowOperations, CpuLabelOperations, CpuMaskOperations, Backend):
+class CpuBackend(
+    CpuPrepareOperations, CpuWindowOperations, CpuLabelOperations, CpuMaskOperations, CpuScoreOperations, Backend
+):
     """`Backend` on the host. Everything is finished when a method returns."""
 
     name = "cpu"

@@ -25,6 +25,7 @@ from gpu_infer.backends.gpu.device.memory import DeviceBlock
 from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
 from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
+from gpu_infer.backends.gpu.scores import GpuScoreOperations
 from gpu_infer.backends.gpu.windows import GpuWindowOperations
 from gpu_infer.backends.types import DeviceArray, HostArray
 
@@ -37,7 +38,13 @@ ran on different devices."""
 
 
 class GpuBackend(
-    GpuPrepareOperations, GpuWindowOperations, GpuLabelOperations, GpuMaskOperations, ArrayOperations, Backend
+    GpuPrepareOperations,
+    GpuWindowOperations,
+    GpuLabelOperations,
+    GpuMaskOperations,
+    GpuScoreOperations,
+    ArrayOperations,
+    Backend,
 ):
     """`Backend` on the current CUDA device. Raises ConfigError if there is none, DeviceError if it cannot be used."""
 

@@ -153,6 +153,22 @@ EXTENT = _struct(
     ("value", _F32),
     ("swap", _I32),
 )
+PROBABILITIES = _struct(
+    *((name, _POINTER) for name in ("scores", "outside", "off_sum")),
+    ("strides", _I64, 4),
+    ("size", _I64, 3),
+    ("channels", _I64),
+    ("tolerance", _F32),
+)
+ENTROPY = _struct(
+    ("values", _POINTER),
+    ("out", _POINTER),
+    ("values_strides", _I64, 4),
+    ("out_strides", _I64, 3),
+    ("size", _I64, 3),
+    ("channels", _I64),
+    ("scale", _F32),
+)
 COMPONENTS = _struct(
     ("labels", _POINTER),
     ("out", _POINTER),

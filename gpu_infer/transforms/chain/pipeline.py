@@ -146,12 +146,13 @@ class Pipeline:
         kept_inputs = self._post_chain.kept_inputs
         kept = tracer.drop_others(kept_inputs) - (size if self.input_field in kept_inputs else 0)
         fields[self.result_field] = self._inference.result(state, classes)
+        model_field = fields[self.result_field].copy()
         tracer.result(fields[self.result_field])
         for stage, live in zip(self.post_stages, self._post_chain.live, strict=True):
             tracer.step(stage, fields, FLOAT32, live)
         for output in self.outputs:
             tracer.deliver(fields[output], restored=is_restored(self.post, output))
-        return Trace(tuple(tracer.stages), grid, channels, size, last, kept)
+        return Trace(tuple(tracer.stages), grid, channels, size, last, kept, model_field)
 
     # -- doing it -------------------------------------------------------------------------------------------
     def prepare(self, volume: Volume, backend: Backend, dtype: DTypeLike = np.float32) -> Fields:

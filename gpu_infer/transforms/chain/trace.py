@@ -38,6 +38,7 @@ class Trace:
     model_shape    (X, Y, Z), with `model_channels` channels and `model_bytes` bytes
     kept_bytes     of further fields that stay allocated during the inference, for the post-transforms
     channels_last  True if the configuration gives the model windows [X, Y, Z, C]
+    model_field    the field that the model's result becomes, before the post-transforms
     """
 
     stages: tuple[StageTrace, ...]
@@ -46,6 +47,7 @@ class Trace:
     model_bytes: int
     channels_last: bool
     kept_bytes: int = 0
+    model_field: FieldState | None = None
 
     def __iter__(self) -> Iterator[StageTrace]:
         return iter(self.stages)

@@ -28,6 +28,7 @@ class FetchExtremePoints(Branch):
     name = "FetchExtremePoints"
     needs_labels = True
     makes_views = True
+    keeps_label_numbers = True
 
     class Args(Arguments):
         image_field: Text

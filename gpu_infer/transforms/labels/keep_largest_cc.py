@@ -23,6 +23,7 @@ class KeepLargestCC(Barrier):
 
     name = "KeepLargestCC"
     needs_labels = True
+    keeps_label_numbers = True
 
     class Args(FieldsArguments):
         connectivity: int = 1

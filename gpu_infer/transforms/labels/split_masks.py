@@ -19,6 +19,7 @@ class SplitMasks(Branch):
 
     makes_labels = True
     needs_labels = True
+    keeps_label_numbers = True
 
     @property
     @abstractmethod

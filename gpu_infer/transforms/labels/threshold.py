@@ -42,6 +42,10 @@ class Threshold(ChannelMask):
         """The thresholds as configured: one for all channels, or one per channel."""
 
     @property
+    def takes_sigmoid(self) -> bool:
+        return bool(self.args.sigmoid)
+
+    @property
     def thresholds(self) -> tuple[float, ...]:
         return tuple(_logit(t) for t in self.configured) if self.args.sigmoid else self.configured
 

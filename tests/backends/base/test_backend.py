@@ -11,7 +11,7 @@ from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.resampling import identity_table
 from gpu_infer.backends.tables import ClampedAffine
 
-_GROUPS = ("prepare", "windows", "labels", "masks")
+_GROUPS = ("prepare", "windows", "labels", "masks", "scores")
 
 
 class WithoutKernels(CpuBackend):

@@ -13,6 +13,7 @@ import pytest
 from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.cpu.kernels import finish, windows
+from gpu_infer.backends.cpu.kernels import scores as score_kernels
 from gpu_infer.backends.cpu.kernels.labels import count_labels, look_up
 from gpu_infer.backends.cpu.kernels.pick import pick
 from gpu_infer.backends.cpu.kernels.prepare import resample
@@ -32,6 +33,11 @@ _KERNELS = [
     count_labels,
     look_up,
     restore_argmax,
+    score_kernels.softmax,
+    score_kernels.sigmoid,
+    score_kernels.limit,
+    score_kernels.count_improbable,
+    score_kernels.entropy,
 ]
 _IDENTITY = ClampedAffine()
 
@@ -62,6 +68,10 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     backend.resample_labels(labels, back, layout(np.zeros(shape, np.uint8)))
     backend.restore_argmax(scores, linear_back, layout(np.zeros(shape, np.uint8)))
     backend.histogram(labels)
+    for activation in ("softmax", "sigmoid", "none"):
+        backend.probabilities(scores, activation)
+    backend.improbable(scores, 1e-3)
+    backend.entropy(scores, False, layout(np.zeros(target, np.float32)))
     backend.lookup(labels[None], np.ones(256, np.uint8), layout(np.zeros((1, *target), np.uint8)))
 
 

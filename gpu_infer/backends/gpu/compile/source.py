@@ -19,6 +19,7 @@ MODULES = (
     "masked",
     "components",
     "masks",
+    "scores",
     "arrays",
     "convert",
 )
