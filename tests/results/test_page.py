@@ -66,7 +66,7 @@ def test_a_page_is_written_where_something_is_published(tmp_path: Path, page: bo
     assert case.report.data["page"] == str(case.publish / "index.html")
     assert "page" in case.report.data["stages"]
     assert read_labels(case.publish / "index.html", 0)[1].name == "label 1"
-    assert "<title>scan</title>" in (case.publish / "index.html").read_text()
+    assert "<title>volume</title>" in (case.publish / "index.html").read_text()
     expected = [case.publish / name for name in FILES]
     assert sorted(place.path for place in required_page_places(case.settings)) == (expected if page else [])
 
