@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.cpu.kernels.strided import native
+from gpu_infer.backends.cpu.label_statistics import CpuLabelStatisticsOperations
 from gpu_infer.backends.cpu.labels import CpuLabelOperations
 from gpu_infer.backends.cpu.masks import CpuMaskOperations
 from gpu_infer.backends.cpu.prepare import CpuPrepareOperations
@@ -23,7 +24,14 @@ from gpu_infer.errors import ResourceError
 from gpu_infer.system.host_memory import free_host_bytes
 
 
-class CpuBackend(CpuPrepareOperations, CpuWindowOperations, CpuLabelOperations, CpuMaskOperations, Backend):
+class CpuBackend(
+    CpuPrepareOperations,
+    CpuWindowOperations,
+    CpuLabelOperations,
+    CpuLabelStatisticsOperations,
+    CpuMaskOperations,
+    Backend,
+):
     """`Backend` on the host. Everything is finished when a method returns."""
 
     name = "cpu"

@@ -1,0 +1,235 @@
+"""Counting the voxels, places and values of labels, by runs of equal labels along lines.
+
+Labels reach the kernels twice: as numbers, and as words of 8 bytes, by which runs are passed over. Each job has tables
+of its own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
+from gpu_infer.backends.cpu.kernels.strided import Flat, Shape, frozen, reading
+from gpu_infer.backends.label_tables import HALF_BITS, REST_BITS, SUM_FIELDS
+from gpu_infer.backends.types import HostArray
+
+_REST = (1 << REST_BITS) - 1
+_LOW = (1 << 2 * HALF_BITS) - 1
+_LOWEST = np.uint32(1 << 31)
+_INFINITE = np.uint32(0x7F800000)
+
+UNSIGNED, SIGNED, FLOAT = 0, 1, 2
+"""What 32 bits mean."""
+
+
+class FlatLabels(NamedTuple):
+    """Labels as `Flat`, and as words.
+
+    words   uint64 over the same memory, from element `before` on
+    before  elements before the first aligned word
+    """
+
+    data: Buffer
+    offset: int
+    strides: tuple[int, ...]
+    words: Buffer
+    before: int
+
+
+def flat_labels(labels: HostArray) -> FlatLabels:
+    """Labels [I, J, K] for a kernel."""
+    flat = reading(labels)
+    size = flat.data.dtype.itemsize
+    before = (-flat.data.ctypes.data % 8) // size
+    whole = max(0, flat.data.size - before) * size // 8
+    words = frozen(flat.data[before : before + whole * 8 // size].view(np.uint64))
+    return FlatLabels(flat.data, flat.offset, flat.strides, words, before)
+
+
+@helper
+def _run_end(labels: Buffer, words: Buffer, before: int, a: int, step: int, k: int, n: int) -> int:
+    """The first index after k whose label differs from that of k on the line that begins at `a`, or n."""
+    value = labels[np.uintp(a + k * step)]
+    k += 1
+    if step == 1:
+        per = 8 // labels.itemsize
+        pattern = np.uint64(value) * np.uint64(0x0101010101010101 if per == 8 else 0x0001000100010001)
+        while k < n and (a + k - before) % per != 0:
+            if labels[np.uintp(a + k)] != value:
+                return k
+            k += 1
+        word = (a + k - before) // per
+        while k + per <= n and words[np.uintp(word)] == pattern:
+            k += per
+            word += 1
+    while k < n and labels[np.uintp(a + k * step)] == value:
+        k += 1
+    return k
+
+
+@kernel
+def label_extents(source: FlatLabels, numbers: Buffer, shape: Shape, tables: Buffer) -> None:
+    """tables int64 [jobs, labels, EXTENT_FIELDS], zeros at first: add places, raise maxima."""
+    labels, offset, (s_i, s_j, s_k), words, before = source
+    n_i, n_j, n_k = shape
+    rows = n_i * n_j
+    jobs = tables.shape[0]
+    for job in prange(jobs):
+        for row in range(job * rows // jobs, (job + 1) * rows // jobs):
+            i = row // n_j
+            j = row % n_j
+            a = offset + i * s_i + j * s_j
+            k = 0
+            while k < n_k:
+                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                number = numbers[labels[np.uintp(a + k * s_k)]]
+                if number != 0:
+                    table = tables[job, number - 1]
+                    run = end - k
+                    table[0] += run
+                    table[1] += run * i
+                    table[2] += run * j
+                    table[3] += run * (k + end - 1) // 2
+                    table[4] = max(table[4], i)
+                    table[5] = max(table[5], j)
+                    table[6] = max(table[6], end - 1)
+                    table[7] = max(table[7], n_i - 1 - i)
+                    table[8] = max(table[8], n_j - 1 - j)
+                    table[9] = max(table[9], n_k - 1 - k)
+                k = end
+
+
+@kernel
+def add_values(source: FlatLabels, sampled: Flat, numbers: Buffer, shape: Shape, flip: int, tables: Buffer) -> None:
+    """tables uint32 [jobs, labels, keys]: += 1 at the key, which is the stored bits (unsigned) ^ flip."""
+    labels, offset, (s_i, s_j, s_k), words, before = source
+    values, values_offset, (v_i, v_j, v_k) = sampled
+    n_i, n_j, n_k = shape
+    rows = n_i * n_j
+    jobs = tables.shape[0]
+    for job in prange(jobs):
+        for row in range(job * rows // jobs, (job + 1) * rows // jobs):
+            i = row // n_j
+            j = row % n_j
+            a = offset + i * s_i + j * s_j
+            b = values_offset + i * v_i + j * v_j
+            k = 0
+            while k < n_k:
+                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                number = numbers[labels[np.uintp(a + k * s_k)]]
+                if number != 0:
+                    table = tables[job, number - 1]
+                    for m in range(k, end):
+                        table[np.uintp(values[np.uintp(b + m * v_k)] ^ flip)] += np.uint32(1)
+                k = end
+
+
+@helper
+def _key(bits: np.uint32, kind: int) -> np.uint32:
+    """The bits of a 32-bit value as an unsigned integer of the same order."""
+    if kind == UNSIGNED:
+        return bits
+    if kind == SIGNED or bits < _LOWEST:
+        return np.uint32(bits ^ _LOWEST)
+    return np.uint32(~bits)
+
+
+@helper
+def _is_finite(bits: np.uint32, kind: int) -> bool:
+    return kind != FLOAT or (bits & _INFINITE) != _INFINITE
+
+
+@kernel
+def add_sums(source: FlatLabels, sampled: Flat, numbers: Buffer, shape: Shape, kind: int, tables: Buffer) -> None:
+    """tables uint64 [jobs, labels, SUM_WIDTH]: add the finite values, whose 32 bits `sampled` has."""
+    labels, offset, (s_i, s_j, s_k), words, before = source
+    values, values_offset, (v_i, v_j, v_k) = sampled
+    n_i, n_j, n_k = shape
+    rows = n_i * n_j
+    jobs = tables.shape[0]
+    for job in prange(jobs):
+        for row in range(job * rows // jobs, (job + 1) * rows // jobs):
+            i = row // n_j
+            j = row % n_j
+            a = offset + i * s_i + j * s_j
+            b = values_offset + i * v_i + j * v_j
+            k = 0
+            while k < n_k:
+                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                number = numbers[labels[np.uintp(a + k * s_k)]]
+                if number != 0:
+                    table = tables[job, number - 1]
+                    last = table.size - 1
+                    for m in range(k, end):
+                        bits = values[np.uintp(b + m * v_k)]
+                        if _is_finite(bits, kind):
+                            key = np.uint64(_key(bits, kind))
+                            place = np.uintp(key >> np.uint64(REST_BITS)) * np.uintp(SUM_FIELDS)
+                            rest = key & np.uint64(_REST)
+                            square = rest * rest
+                            table[place] += np.uint64(1)
+                            table[place + np.uintp(1)] += rest
+                            table[place + np.uintp(2)] += square & np.uint64(_LOW)
+                            table[place + np.uintp(3)] += square >> np.uint64(2 * HALF_BITS)
+                            table[last - 1] = max(table[last - 1], key)
+                            table[last] = max(table[last], np.uint64(0xFFFFFFFF) - key)
+                k = end
+
+
+@kernel
+def add_digits(
+    source: FlatLabels,
+    sampled: Flat,
+    numbers: Buffer,
+    shape: Shape,
+    kind: int,
+    prefixes: Buffer,
+    digit: tuple[int, int],
+    tables: Buffer,
+) -> None:
+    """tables uint32 [jobs, labels, 2 << bits]: += 1 at the digit of keys that begin with a prefix."""
+    labels, offset, (s_i, s_j, s_k), words, before = source
+    values, values_offset, (v_i, v_j, v_k) = sampled
+    n_i, n_j, n_k = shape
+    shift, bits_of_digit = np.uint32(digit[0]), np.uint32(digit[1])
+    mask = np.uint32((1 << digit[1]) - 1)
+    rows = n_i * n_j
+    jobs = tables.shape[0]
+    for job in prange(jobs):
+        for row in range(job * rows // jobs, (job + 1) * rows // jobs):
+            i = row // n_j
+            j = row % n_j
+            a = offset + i * s_i + j * s_j
+            b = values_offset + i * v_i + j * v_j
+            k = 0
+            while k < n_k:
+                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                number = numbers[labels[np.uintp(a + k * s_k)]]
+                if number != 0:
+                    table = tables[job, number - 1]
+                    first = prefixes[number - 1, 0]
+                    second = prefixes[number - 1, 1]
+                    for m in range(k, end):
+                        bits = values[np.uintp(b + m * v_k)]
+                        if _is_finite(bits, kind):
+                            key = _key(bits, kind)
+                            high = (key >> shift) >> bits_of_digit
+                            if high == first:
+                                table[np.uintp((key >> shift) & mask)] += np.uint32(1)
+                            elif high == second:
+                                table[np.uintp(((key >> shift) & mask) + mask) + np.uintp(1)] += np.uint32(1)
+                k = end
+
+
+def key_bits(values: HostArray) -> tuple[NDArray[np.uint32], int]:
+    """Values as 32 bits, and what these mean; a copy unless they have 32 bits already."""
+    kind = {"u": UNSIGNED, "i": SIGNED, "f": FLOAT}[values.dtype.kind]
+    dtype = np.dtype(f"{values.dtype.kind}4")
+    if values.dtype != dtype:
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+            values = values.astype(dtype, order="K")
+    return values.view(np.uint32), kind
