@@ -40,6 +40,8 @@ STRUCTS = {
     "lookup_": arguments.LOOKUP,
     "extent_": arguments.EXTENT,
     "components_": arguments.COMPONENTS,
+    "label_extents_": arguments.LABEL_EXTENTS,
+    "label_": arguments.LABEL_VALUES,
     "take_": arguments.ARRAYS,
     "linear_": arguments.ARRAYS,
     "convert_": arguments.ARRAYS,

@@ -22,6 +22,7 @@ from gpu_infer.backends.gpu.device.counters import DeviceCounters
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.device.identity import Identity, identity_of
 from gpu_infer.backends.gpu.device.memory import DeviceBlock
+from gpu_infer.backends.gpu.label_statistics import GpuLabelStatisticsOperations
 from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
 from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
@@ -37,7 +38,13 @@ ran on different devices."""
 
 
 class GpuBackend(
-    GpuPrepareOperations, GpuWindowOperations, GpuLabelOperations, GpuMaskOperations, ArrayOperations, Backend
+    GpuPrepareOperations,
+    GpuWindowOperations,
+    GpuLabelOperations,
+    GpuLabelStatisticsOperations,
+    GpuMaskOperations,
+    ArrayOperations,
+    Backend,
 ):
     """`Backend` on the current CUDA device. Raises ConfigError if there is none, DeviceError if it cannot be used."""
 

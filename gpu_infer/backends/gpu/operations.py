@@ -23,6 +23,7 @@ ROWS = {
     "finish": 8,
     "masked": 32,
     "masks": 32,
+    "label_statistics": 32,
 }
 """Rows per block: the constants of that name in the kernels."""
 
