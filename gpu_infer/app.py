@@ -24,6 +24,7 @@ from gpu_infer.results.label_maps import write_labels
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_preview
 from gpu_infer.results.publish import publish_results, published_places
+from gpu_infer.results.statistics import write_label_statistics
 from gpu_infer.segment import segment
 from gpu_infer.settings import Settings
 from gpu_infer.system.folder_variables import check_folder_variables
@@ -49,6 +50,7 @@ class RunResult:
     data: dict[str, Any]
     published: list[Path] = field(default_factory=list)
     preview: Path | None = None
+    statistics: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -142,10 +144,11 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     if counters := gpu_section(backend, pipeline, segmentation.plan.memory):
         report.add(gpu=counters)
 
+    statistics = write_label_statistics(segmentation, volume, base_name(files[0]), report)
     mhd, raw = written[config.outputs[0].field]
     published = publish_results(segmentation, volume, written, report)
     preview = write_preview(segmentation, volume, report)
-    return RunResult(mhd, raw, None, report.data, published, preview)
+    return RunResult(mhd, raw, None, report.data, published, preview, statistics)
 
 
 def _configure(settings: Settings) -> tuple[Config, Pipeline]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.choose import choose_backend
+from gpu_infer.backends.label_tables import LabelStatistics
 from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, Finalizer, MaskFinalizer, ScoreFinalizer
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.nan_scores import explain_nan_scores
@@ -29,7 +30,7 @@ class Observer(Protocol):
         """Receives an event after every batch of windows."""
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """A context around the stage `name`: "prepare", "infer" and "restore"."""
+        """A context around the stage `name`: "prepare", "infer", "restore" and "statistics"."""
 
     def warn(self, message: str) -> None:
         """Receives a warning about this volume."""
@@ -45,16 +46,18 @@ class Observer(Protocol):
 class Segmentation:
     """The labels of one volume.
 
-    labels  by output field: [I, J, K] on the file's own grid, on the host
-    counts  by output field: voxels of each label, 0 to the largest one
-    facts   what transforms add to the report
-    plan    the plan in use at the end
+    labels      by output field: [I, J, K] on the file's own grid, on the host
+    counts      by output field: voxels of each label, 0 to the largest one
+    facts       what transforms add to the report
+    plan        the plan in use at the end
+    statistics  by output field and label above 0 that occurs, of the first channel; empty if not asked for
     """
 
     labels: dict[str, NDArray[Any]]
     counts: dict[str, list[int]]
     facts: dict[str, Any]
     plan: RunPlan
+    statistics: dict[str, dict[int, LabelStatistics]] = field(default_factory=dict)
 
 
 def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backend, observer: Observer) -> Segmentation:
@@ -90,7 +93,20 @@ def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backen
         # counted on the backend: less than a millisecond on a GPU, a quarter of a second on the host
         counts = {name: backend.histogram(array).tolist() for name, array in labels.items()}
         on_host = {name: backend.download(array) for name, array in labels.items()}
-    return Segmentation(on_host, counts, fields[pipeline.input_field].facts, plan)
+    statistics = _statistics(labels, counts, volume, backend, observer) if plan.inputs.settings.statistics else {}
+    return Segmentation(on_host, counts, fields[pipeline.input_field].facts, plan, statistics)
+
+
+def _statistics(
+    labels: dict[str, Array], counts: dict[str, list[int]], volume: Volume, backend: Backend, observer: Observer
+) -> dict[str, dict[int, LabelStatistics]]:
+    with observer.stage("statistics"):
+        return {
+            name: backend.label_statistics(
+                array, volume.data[0], [label for label, n in enumerate(counts[name]) if label and n]
+            )
+            for name, array in labels.items()
+        }
 
 
 def _open_ring_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[SlotRing, RunPlan]:

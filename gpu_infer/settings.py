@@ -113,6 +113,7 @@ class Settings:
                      the header of the input first, so that a mistake in it is reported without a server
     deadline_s       seconds for one request
     preview          write preview.png next to the label map
+    statistics       measure every label, for the report and <name>.statistics.csv
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -147,6 +148,7 @@ class Settings:
     deadline_s: Seconds = 300.0
     publish_dialect: PublishDialect = "v1"
     preview: bool = False
+    statistics: bool = False
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)

@@ -71,6 +71,14 @@ Preview = Annotated[
     bool | None,
     typer.Option("--preview/--no-preview", help="Also write preview.png; default off.", rich_help_panel=_FILES),
 ]
+Statistics = Annotated[
+    bool | None,
+    typer.Option(
+        "--statistics/--no-statistics",
+        help="Also measure every label: volume, place and values, for the report and a .csv; default off.",
+        rich_help_panel=_FILES,
+    ),
+]
 Logs = Annotated[
     Path | None,
     typer.Option(

@@ -22,6 +22,7 @@ def run(
     publish: options.Publish = None,
     publish_dialect: options.PublishDialect = None,
     preview: options.Preview = None,
+    statistics: options.Statistics = None,
     logs: options.Logs = None,
     config: options.Config = None,
     labels: options.Labels = None,
@@ -70,4 +71,5 @@ def written(result: RunResult) -> list[str]:
         lines.append(f"report   {result.report}")
     if result.preview is not None:
         lines.append(f"preview  {result.preview}")
+    lines += [f"numbers  {path}" for path in result.statistics]
     return lines

@@ -109,24 +109,26 @@ class MemoryPlan:
 
     @property
     def host_peak(self) -> int:
-        """Peak of the host: the largest of inference, restore and transforms.
+        """Peak of the host: the largest of inference, restore, statistics and transforms.
 
         The stored volume counts in all of them, because the publish folder and the preview need it.
         """
         sizes, slots = self.sizes, self.arena_bytes + self.spare_bytes
         if not self.placement.gpu:
             infer = sizes.prepared + slots + self.message_bytes + sizes.importance + self.sums_bytes + sizes.result
-            return self._program_bytes + sizes.stored + max(infer, sizes.result + sizes.output, sizes.transforms)
+            restore = max(sizes.result + sizes.output, sizes.computed + self._host_statistics)
+            return self._program_bytes + sizes.stored + max(infer, restore, sizes.transforms)
         infer = self.message_bytes + sizes.importance + (0 if self.placement.device_slots else slots)
         result = 0
         if self.knobs.host_sums:
             result = sizes.result
             infer += self.sums_bytes + result + (self.slot_bytes if self.placement.device_slots else 0)
-        return self._program_bytes + sizes.stored + max(infer, result + sizes.output)
+        restore = max(result + sizes.output, sizes.computed + self._host_statistics)
+        return self._program_bytes + sizes.stored + max(infer, restore)
 
     @property
     def device_peak(self) -> int:
-        """Peak of the GPU, 0 on the CPU: the largest of prepare, inference, restore and transforms."""
+        """Peak of the GPU, 0 on the CPU: the largest of prepare, inference, restore, statistics and transforms."""
         if not self.placement.gpu:
             return 0
         sizes = self.sizes
@@ -134,7 +136,8 @@ class MemoryPlan:
         if not self.knobs.host_sums:
             infer += sizes.importance + self.sums_bytes + sizes.result
         prepare, restore = sizes.stored + sizes.prepared, sizes.result + sizes.computed
-        return TABLES + max(prepare, infer, restore, sizes.transforms)
+        statistics = sizes.computed + sizes.statistics
+        return TABLES + max(prepare, infer, restore, statistics, sizes.transforms)
 
     def lines(self) -> list[str]:
         """One line for each part of the plan with its size, and one for the peak; the host's first, then the GPU's."""
@@ -161,6 +164,7 @@ class MemoryPlan:
             **({"importance map": sizes.importance} if sizes.importance else {}),
             **({"result on the model grid": sizes.result} if sums_here else {}),
             "labels on the file's grid": sizes.output,
+            **({"statistics of labels": self._host_statistics} if sizes.statistics else {}),
             **({} if gpu else {"largest transform": sizes.transforms}),
         }
 
@@ -179,12 +183,18 @@ class MemoryPlan:
             **({"importance map": sizes.importance} if sums_here and sizes.importance else {}),
             "result on the model grid": sizes.result,
             "labels on the file's grid": sizes.computed,
+            **({"statistics of labels": sizes.statistics} if sizes.statistics else {}),
             "largest transform": sizes.transforms,
         }
         return {f"GPU: {name}": size for name, size in parts.items()}
 
     def _spare_part(self) -> dict[str, int]:
         return {"spare slots, after a lost connection": self.spare_bytes} if self.spare_bytes else {}
+
+    @property
+    def _host_statistics(self) -> int:
+        """The host has a copy of the GPU's tables, or one for each thread."""
+        return self.sizes.statistics + (0 if self.placement.gpu else self.sizes.table_copies)
 
     @property
     def _program_bytes(self) -> int:

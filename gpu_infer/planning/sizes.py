@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gpu_infer.backends.label_tables import copies_bytes, slab_bytes, table_bytes
 from gpu_infer.backends.labels import label_dtype
 from gpu_infer.inferers.accumulator import accumulator_shape
 from gpu_infer.inferers.model_fit import Fit
@@ -39,6 +40,8 @@ class Sizes:
     output            `computed`, and the labels as written
     transforms        the largest stage of the pre- and post-transforms
     importance        weights of one window's voxels; 0 if all voxels weigh the same
+    statistics        tables of counts for the statistics, and slabs of the stored volume, if they are asked for
+    table_copies      what the CPU needs for its threads in addition to a table
     fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
     """
 
@@ -54,6 +57,8 @@ class Sizes:
     transforms: int = 0
     importance: int = 0
     fixed_batch: int = 0
+    statistics: int = 0
+    table_copies: int = 0
 
 
 class Windows(NamedTuple):
@@ -78,6 +83,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
     window_in = _bytes((fit.channels_in, *fit.window), model.input.dtype)
     window_out = _bytes((classes, *fit.window), model.output.dtype)
     computed = len(outputs) * _bytes(header.geometry.shape, label_dtype(classes))
+    statistics, table_copies = _statistics_bytes(inputs, classes)
     return Sizes(
         program=resident_bytes() + KERNELS + grid.list_bytes,
         stored=header.nbytes,
@@ -91,7 +97,19 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
         transforms=max(trace.peak_bytes, header.extra),  # voxels are read before the first transform
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
         fixed_batch=model.max_batch if model.fixed_batch else 0,
+        statistics=statistics,
+        table_copies=table_copies,
     )
+
+
+def _statistics_bytes(inputs: RunInputs, classes: int) -> tuple[int, int]:
+    """`statistics` and `table_copies` of `Sizes`; a slab is uploaded or converted while the next one is cut."""
+    if not inputs.settings.statistics:
+        return 0, 0
+    header = inputs.header
+    channel = header.nbytes // header.channels
+    table = table_bytes(header.dtype, classes)
+    return table + 2 * slab_bytes(channel, header.geometry.shape), copies_bytes(header.dtype, classes)
 
 
 def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:

@@ -7,6 +7,7 @@ from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.writers.places import PREVIEW_NAME, Place, label_map_places, preview_place
+from gpu_infer.writers.statistics import statistics_places
 
 
 def output_places(settings: Settings, config: Config, header: VolumeHeader) -> list[Place]:
@@ -15,4 +16,6 @@ def output_places(settings: Settings, config: Config, header: VolumeHeader) -> l
     places = label_map_places(settings.output, base_name(header.path), fields)
     if settings.preview:
         places.append(preview_place(settings.output / PREVIEW_NAME))
+    if settings.statistics:
+        places += statistics_places(settings.output, base_name(header.path), fields)
     return places

@@ -21,6 +21,7 @@ VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b")
 FIELDS = {
     "--publish-dialect": "publish_dialect",
     "--preview": "preview",
+    "--statistics": "statistics",
     "--allow-foreign-data-files": "allow_foreign_data_files",
     "--data": "data",
     "--device": "device",

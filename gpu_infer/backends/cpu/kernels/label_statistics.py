@@ -63,6 +63,15 @@ def _run_end(labels: Buffer, words: Buffer, before: int, a: int, step: int, k: i
                 return k
             k += 1
         word = (a + k - before) // per
+        while k + 4 * per <= n:  # four words per comparison
+            apart = words[np.uintp(word)] ^ pattern
+            apart |= words[np.uintp(word + 1)] ^ pattern
+            apart |= words[np.uintp(word + 2)] ^ pattern
+            apart |= words[np.uintp(word + 3)] ^ pattern
+            if apart != 0:
+                break
+            k += 4 * per
+            word += 4
         while k + per <= n and words[np.uintp(word)] == pattern:
             k += per
             word += 1
