@@ -26,6 +26,7 @@ NAMES = {
     "stages": "<stage>",
     "labels": "<label>",
     "outputs[].labels": "<label>",
+    "outputs[].statistics": "<label>",
     "points": "<name>",
     "tiles.mode_settings": "<setting>",
 }
@@ -42,6 +43,7 @@ TYPES: dict[str, Any] = {
     "list of lists": [list],
     "string or null": (str, type(None)),
     "integer or null": (int, type(None)),
+    "number or null": (int, float, type(None)),
     "any": object,
 }
 
@@ -65,7 +67,9 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def has_type(value: Any, kind: str) -> bool:
-    wanted = TYPES[kind]
+    if value is None and kind.endswith(" or null"):
+        return True
+    wanted = TYPES[kind] if kind in TYPES else TYPES[kind.removesuffix(" or null")]
     if isinstance(wanted, list):
         return isinstance(value, list) and all(isinstance(item, wanted[0]) for item in value)
     return isinstance(value, wanted) and (kind == "boolean" or kind == "any" or not isinstance(value, bool))
@@ -86,9 +90,15 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
     for name in ("cpu", "gpu", "late", "early"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    contents = {"cpu": operate(root / "cpu", triton_server, content(), device="cpu", publish=root / "publish").data}
+    contents = {
+        "cpu": operate(
+            root / "cpu", triton_server, content(), device="cpu", publish=root / "publish", statistics=True
+        ).data
+    }
     with simulated_cupy():
-        contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True).data
+        contents["gpu"] = operate(
+            root / "gpu", triton_server, content(), device="gpu", preview=True, statistics=True
+        ).data
     with pytest.raises(ModelError):
         operate(root / "late", triton_server, config("fails", roi_size=[8, 8, 8]), device="cpu")
     with pytest.raises(ConfigError):
@@ -132,7 +142,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         return {key for key, (_, when) in rows.items() if when in whens}
 
     assert of("always") | of("failed") == keys["early"]
-    assert of("always", "done", "--publish", "FetchExtremePoints", "labels.json") == {
+    assert of("always", "done", "--publish", "--statistics", "FetchExtremePoints", "labels.json") == {
         key for key in keys["cpu"] if not key.startswith("triton.skipped")
     }
     assert keys["gpu"] >= of("always", "done", "GPU")
@@ -140,7 +150,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert not of("GPU") & (keys["cpu"] | keys["late"])
     assert of("always") | of("failed") <= keys["late"]
     assert {when for _, when in rows.values()} == {
-        *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json"),
+        *("always", "done", "failed", "GPU", "--publish", "--statistics", "FetchExtremePoints", "labels.json"),
         "a better transport did not work",
     }
 
