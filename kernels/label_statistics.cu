@@ -41,7 +41,7 @@ static const int SUM_WIDTH = SUMS * BINS + 2;
 static const int SQUARE_BITS = 24;  // of a square's lower part
 
 // What a thread has met of one label in the plane i.
-struct Extent {
+struct PlaceSums {
     unsigned int number, voxels, j_low, j_high, k_low, k_high;
     u64 j_sum, k_sum;
 
@@ -63,7 +63,7 @@ struct Extent {
     }
 };
 
-__device__ __forceinline__ void add_extent(const LabelExtents& a, u64* near, const Extent& met, unsigned int i) {
+__device__ __forceinline__ void add_extent(const LabelExtents& a, u64* near, const PlaceSums& met, unsigned int i) {
     if (met.number == 0) return;
     u64* row = met.number <= NEAR ? near + (met.number - 1) * FIELDS : a.table + (met.number - 1) * FIELDS;
     const u64 n = met.voxels;
@@ -89,7 +89,7 @@ template <class L> __device__ __forceinline__ void label_extents(const LabelExte
                      threadIdx.x * a.labels_strides[2];
     const i64 down = GROUPS * a.labels_strides[1], next = LANES * a.labels_strides[2];
     const int size = static_cast<int>(a.size[2]);
-    Extent met;
+    PlaceSums met;
     met.begin(0, 0, 0);
 #pragma unroll 1
     for (int k = threadIdx.x; k < size; k += LANES) {
