@@ -12,10 +12,10 @@ from gpu_infer.backends.cpu.kernels.label_statistics import (
     add_digits,
     add_sums,
     add_values,
-    flat_labels,
     key_bits,
     label_extents,
 )
+from gpu_infer.backends.cpu.kernels.runs import flat_labels
 from gpu_infer.backends.cpu.kernels.strided import frozen, reading
 from gpu_infer.backends.label_tables import EXTENT_FIELDS, SLAB_BYTES, TABLE_BYTES
 from gpu_infer.backends.types import HostArray

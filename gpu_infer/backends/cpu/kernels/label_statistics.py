@@ -1,19 +1,14 @@
-"""Counting the voxels, places and values of labels, by runs of equal labels along lines.
-
-Labels reach the kernels twice: as numbers, and as words of 8 bytes, by which runs are passed over. Each job has tables
-of its own.
-"""
+"""Counting the voxels, places and values of labels, by runs of equal labels along lines; each job has own tables."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
-from gpu_infer.backends.cpu.kernels.strided import Flat, Shape, frozen, reading
+from gpu_infer.backends.cpu.kernels.runs import FlatLabels, run_end
+from gpu_infer.backends.cpu.kernels.strided import Flat, Shape
 from gpu_infer.backends.label_tables import HALF_BITS, REST_BITS, SUM_FIELDS
 from gpu_infer.backends.types import HostArray
 
@@ -24,60 +19,6 @@ _INFINITE = np.uint32(0x7F800000)
 
 UNSIGNED, SIGNED, FLOAT = 0, 1, 2
 """What 32 bits mean."""
-
-
-class FlatLabels(NamedTuple):
-    """Labels as `Flat`, and as words.
-
-    words   uint64 over the same memory, from element `before` on
-    before  elements before the first aligned word
-    """
-
-    data: Buffer
-    offset: int
-    strides: tuple[int, ...]
-    words: Buffer
-    before: int
-
-
-def flat_labels(labels: HostArray) -> FlatLabels:
-    """Labels [I, J, K] for a kernel."""
-    flat = reading(labels)
-    size = flat.data.dtype.itemsize
-    before = (-flat.data.ctypes.data % 8) // size
-    whole = max(0, flat.data.size - before) * size // 8
-    words = frozen(flat.data[before : before + whole * 8 // size].view(np.uint64))
-    return FlatLabels(flat.data, flat.offset, flat.strides, words, before)
-
-
-@helper
-def _run_end(labels: Buffer, words: Buffer, before: int, a: int, step: int, k: int, n: int) -> int:
-    """The first index after k whose label differs from that of k on the line that begins at `a`, or n."""
-    value = labels[np.uintp(a + k * step)]
-    k += 1
-    if step == 1:
-        per = 8 // labels.itemsize
-        pattern = np.uint64(value) * np.uint64(0x0101010101010101 if per == 8 else 0x0001000100010001)
-        while k < n and (a + k - before) % per != 0:
-            if labels[np.uintp(a + k)] != value:
-                return k
-            k += 1
-        word = (a + k - before) // per
-        while k + 4 * per <= n:  # four words per comparison
-            apart = words[np.uintp(word)] ^ pattern
-            apart |= words[np.uintp(word + 1)] ^ pattern
-            apart |= words[np.uintp(word + 2)] ^ pattern
-            apart |= words[np.uintp(word + 3)] ^ pattern
-            if apart != 0:
-                break
-            k += 4 * per
-            word += 4
-        while k + per <= n and words[np.uintp(word)] == pattern:
-            k += per
-            word += 1
-    while k < n and labels[np.uintp(a + k * step)] == value:
-        k += 1
-    return k
 
 
 @kernel
@@ -94,7 +35,7 @@ def label_extents(source: FlatLabels, numbers: Buffer, shape: Shape, tables: Buf
             a = offset + i * s_i + j * s_j
             k = 0
             while k < n_k:
-                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                end = run_end(labels, words, before, a, s_k, k, n_k)
                 number = numbers[labels[np.uintp(a + k * s_k)]]
                 if number != 0:
                     table = tables[job, number - 1]
@@ -128,7 +69,7 @@ def add_values(source: FlatLabels, sampled: Flat, numbers: Buffer, shape: Shape,
             b = values_offset + i * v_i + j * v_j
             k = 0
             while k < n_k:
-                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                end = run_end(labels, words, before, a, s_k, k, n_k)
                 number = numbers[labels[np.uintp(a + k * s_k)]]
                 if number != 0:
                     table = tables[job, number - 1]
@@ -168,7 +109,7 @@ def add_sums(source: FlatLabels, sampled: Flat, numbers: Buffer, shape: Shape, k
             b = values_offset + i * v_i + j * v_j
             k = 0
             while k < n_k:
-                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                end = run_end(labels, words, before, a, s_k, k, n_k)
                 number = numbers[labels[np.uintp(a + k * s_k)]]
                 if number != 0:
                     table = tables[job, number - 1]
@@ -216,7 +157,7 @@ def add_digits(
             b = values_offset + i * v_i + j * v_j
             k = 0
             while k < n_k:
-                end = _run_end(labels, words, before, a, s_k, k, n_k)
+                end = run_end(labels, words, before, a, s_k, k, n_k)
                 number = numbers[labels[np.uintp(a + k * s_k)]]
                 if number != 0:
                     table = tables[job, number - 1]
