@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 from planned_runs import inputs_of, model_of
 
+from gpu_infer.app import RunResult
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.label_tables import LabelStatistics
+from gpu_infer.cli.run import written
 from gpu_infer.errors import ConfigError
 from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.report import Report
 from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.places import output_places
 from gpu_infer.results.statistics import statistics_section, write_label_statistics
 from gpu_infer.segment import Segmentation
 from gpu_infer.volume.geometry import Geometry
@@ -139,3 +142,16 @@ def test_a_table_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found a file of another program"):
         write_label_statistics(segmentation, volume, "case", report)
     assert (tmp_path / "out/case.mhd").is_file()
+
+
+def test_the_table_has_a_place_that_is_checked_before_the_inference(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, SHAPE, options={"statistics": True})
+    places = output_places(inputs.settings, inputs.config, inputs.header)
+    assert tmp_path / "volume.statistics.csv" in [place.path for place in places]
+    settings = replace(inputs.settings, statistics=False)
+    assert not [p for p in output_places(settings, inputs.config, inputs.header) if p.path.suffix == ".csv"]
+
+
+def test_the_command_names_the_table() -> None:
+    result = RunResult(Path("a.mhd"), Path("a.raw"), None, {}, statistics=[Path("a.statistics.csv")])
+    assert written(result) == ["labels   a.mhd", "numbers  a.statistics.csv"]
