@@ -28,6 +28,32 @@ from gpu_infer.backends.types import Array, HostArray, TwinArray
 _MOST_VOXELS = 1 << 32
 
 
+class LabelledSlabs:
+    """Labels on the device and values on the host, [I, J, K] with the slowest axis of the values first.
+
+    numbers  by label: n + 1 if its row in the tables is n, else 0
+    count    rows of the tables
+    """
+
+    def __init__(self, labels: TwinArray, values: HostArray, numbers: NDArray[np.uint16], count: int) -> None:
+        self.labels, self.values, self.numbers, self.count = labels, values, numbers, count
+
+    def occupied(self, extents: NDArray[np.int64]) -> LabelledSlabs:
+        """The planes that have labels."""
+        rows = extents[extents[:, 0] > 0]
+        planes = (
+            slice(len(self.values) - 1 - int(rows[:, 7].max()), int(rows[:, 4].max()) + 1) if len(rows) else slice(0)
+        )
+        return LabelledSlabs(self.labels[planes], self.values[planes], self.numbers, self.count)
+
+    def parts(self, nbytes: int) -> Iterator[tuple[int, TwinArray, HostArray]]:
+        """(first plane, labels, values): pieces of at most `nbytes` of values, but at least one plane."""
+        planes = max(1, nbytes * len(self.values) // max(1, self.values.nbytes))
+        for begin in range(0, len(self.values), planes):
+            part = slice(begin, begin + planes)
+            yield begin, self.labels[part], self.values[part]
+
+
 class LabelStatisticsOperations(ABC):
     """The public operation of this group, and what a backend implements for it."""
 
@@ -52,33 +78,28 @@ class LabelStatisticsOperations(ABC):
         on_device, turned = on_device.transpose(order), values.transpose(order)
         numbers = np.zeros(1 << 8 * labels.dtype.itemsize, np.uint16)
         numbers[list(chosen)] = np.arange(1, len(chosen) + 1)
-        extents = self._label_extents(on_device, numbers, len(chosen))
-        occupied = extents[:, 0] > 0
-        if not occupied.any():
-            return {}
+        slabs = LabelledSlabs(on_device, turned, numbers, len(chosen))
+        measure = self._narrow if is_narrow(values.dtype, len(chosen)) else self._wide
+        extents, of_values = measure(slabs)
         begins, ends = np.array(turned.shape) - 1 - extents[:, 7:], extents[:, 4:7] + 1
-        planes = slice(int(begins[occupied, 0].min()), int(ends[occupied, 0].max()))
-        slabs = _Slabs(on_device[planes], turned[planes], numbers, len(chosen))
-        of_values = self._narrow(slabs) if is_narrow(values.dtype, len(chosen)) else self._wide(slabs)
         axes = [order.index(axis) for axis in range(3)]
         return {
             int(label): _statistics(extents[n], begins[n], ends[n], of_values[n], axes)
             for n, label in enumerate(chosen)
-            if occupied[n]
+            if extents[n, 0]
         }
 
-    def _narrow(self, slabs: _Slabs) -> list[Values]:
+    def _narrow(self, slabs: LabelledSlabs) -> tuple[NDArray[np.int64], list[Values]]:
         dtype = slabs.values.dtype
-        table = self._label_table(slabs.count, 1 << 8 * dtype.itemsize, np.uint32)
-        for labels, values in slabs.parts(self._slab_bytes(slabs.values, wide=False)):
-            self._add_label_values(labels, self.upload(values), slabs.numbers, table)
-        counts = self._downloaded_table(table)
-        return [narrow_values(counts[:, n].sum(axis=0, dtype=np.int64), dtype) for n in range(slabs.count)]
+        extents, counts = self._narrow_tables(slabs)
+        return extents, [narrow_values(counts[:, n].sum(axis=0, dtype=np.int64), dtype) for n in range(slabs.count)]
 
-    def _wide(self, slabs: _Slabs) -> list[Values]:
+    def _wide(self, slabs: LabelledSlabs) -> tuple[NDArray[np.int64], list[Values]]:
+        extents = self._label_extents(slabs.labels, slabs.numbers, slabs.count)
+        slabs = slabs.occupied(extents)
         size = self._slab_bytes(slabs.values, wide=True)
         table = self._label_table(slabs.count, SUM_WIDTH, np.uint64)
-        for labels, values in slabs.parts(size):
+        for _, labels, values in slabs.parts(size):
             self._add_label_sums(labels, self.upload(values), slabs.numbers, table)
         copies = self._downloaded_table(table)
         sums = copies.sum(axis=0)
@@ -87,14 +108,14 @@ class LabelStatisticsOperations(ABC):
         middle = MiddleKeys(sums[:, :-2].reshape(slabs.count, 1 << BIN_BITS, SUM_FIELDS)[:, :, 0])
         for shift, bits in DIGITS:
             table = self._label_table(slabs.count, 2 << bits, np.uint32)
-            for labels, values in slabs.parts(size):
+            for _, labels, values in slabs.parts(size):
                 self._add_label_digits(
                     labels, self.upload(values), slabs.numbers, middle.prefixes, (shift, bits), table
                 )
             counts = self._downloaded_table(table).sum(axis=0, dtype=np.uint32)
             middle.descend(counts.reshape(slabs.count, 2, 1 << bits), bits)
         keys = middle.prefixes.tolist()
-        return [wide_values(sums[n], keys[n], slabs.values.dtype) for n in range(slabs.count)]
+        return extents, [wide_values(sums[n], keys[n], slabs.values.dtype) for n in range(slabs.count)]
 
     @abstractmethod
     def upload(self, host: HostArray) -> Array:
@@ -102,7 +123,7 @@ class LabelStatisticsOperations(ABC):
 
     @abstractmethod
     def _slab_bytes(self, values: HostArray, *, wide: bool) -> int:
-        """Bytes of values for one call of the methods below."""
+        """Bytes of values for one call of a kernel."""
 
     @abstractmethod
     def _label_table(self, count: int, width: int, dtype: DTypeLike) -> TwinArray:
@@ -117,10 +138,8 @@ class LabelStatisticsOperations(ABC):
         """[count, EXTENT_FIELDS] on the host; row n is that of labels whose number is n + 1, number 0 is left out."""
 
     @abstractmethod
-    def _add_label_values(
-        self, labels: TwinArray, values: TwinArray, numbers: NDArray[np.uint16], table: TwinArray
-    ) -> None:
-        """table[number − 1, key] += 1 for values of up to 16 bits."""
+    def _narrow_tables(self, slabs: LabelledSlabs) -> tuple[NDArray[np.int64], HostArray]:
+        """The extents, and on the host uint32 [copies, count, keys]: voxels by key, for values of up to 16 bits."""
 
     @abstractmethod
     def _add_label_sums(
@@ -142,20 +161,6 @@ class LabelStatisticsOperations(ABC):
 
         digit  shift and bits. Of two equal prefixes only the first counts.
         """
-
-
-class _Slabs:
-    """Labels on the device and values on the host, [I, J, K] with the slowest axis of the values first."""
-
-    def __init__(self, labels: TwinArray, values: HostArray, numbers: NDArray[np.uint16], count: int) -> None:
-        self.labels, self.values, self.numbers, self.count = labels, values, numbers, count
-
-    def parts(self, nbytes: int) -> Iterator[tuple[TwinArray, HostArray]]:
-        """Both in pieces of at most `nbytes` of values, but at least one plane."""
-        planes = max(1, nbytes * len(self.values) // self.values.nbytes)
-        for begin in range(0, len(self.values), planes):
-            part = slice(begin, begin + planes)
-            yield self.labels[part], self.values[part]
 
 
 def _statistics(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpu_infer.backends.base.label_statistics import LabelStatisticsOperations
+from gpu_infer.backends.base.label_statistics import LabelledSlabs, LabelStatisticsOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import ROWS, Operations
 from gpu_infer.backends.label_tables import EXTENT_FIELDS, SLAB_BYTES
@@ -48,10 +48,13 @@ class GpuLabelStatisticsOperations(Operations, LabelStatisticsOperations):
         axes = [order.index(axis) for axis in range(3)]
         return extents[:, [0, *(first + axis for first in (1, 4, 7) for axis in axes)]]
 
-    def _add_label_values(
-        self, labels: DeviceArray, values: DeviceArray, numbers: NDArray[np.uint16], table: DeviceArray
-    ) -> None:
-        self._count_labelled("label_values", labels, values, numbers, table)
+    def _narrow_tables(self, slabs: LabelledSlabs) -> tuple[NDArray[np.int64], HostArray]:
+        """Only planes with labels are uploaded."""
+        extents = self._label_extents(slabs.labels, slabs.numbers, slabs.count)
+        table = self._label_table(slabs.count, 1 << 8 * slabs.values.dtype.itemsize, np.uint32)
+        for _, labels, values in slabs.occupied(extents).parts(self._slab_bytes(slabs.values, wide=False)):
+            self._count_labelled("label_values", labels, self.upload(values), slabs.numbers, table)
+        return extents, self._downloaded_table(table)
 
     def _add_label_sums(
         self, labels: DeviceArray, values: DeviceArray, numbers: NDArray[np.uint16], table: DeviceArray

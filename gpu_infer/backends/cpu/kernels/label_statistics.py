@@ -21,13 +21,29 @@ UNSIGNED, SIGNED, FLOAT = 0, 1, 2
 """What 32 bits mean."""
 
 
+@helper
+def _add_run(extent: Buffer, i: int, j: int, k: int, end: int, shape: Shape) -> None:
+    """Add the voxels k to end − 1 of a line to one row of EXTENT_FIELDS."""
+    run = end - k
+    extent[0] += run
+    extent[1] += run * i
+    extent[2] += run * j
+    extent[3] += run * (k + end - 1) // 2
+    extent[4] = max(extent[4], i)
+    extent[5] = max(extent[5], j)
+    extent[6] = max(extent[6], end - 1)
+    extent[7] = max(extent[7], shape[0] - 1 - i)
+    extent[8] = max(extent[8], shape[1] - 1 - j)
+    extent[9] = max(extent[9], shape[2] - 1 - k)
+
+
 @kernel
-def label_extents(source: FlatLabels, numbers: Buffer, shape: Shape, tables: Buffer) -> None:
-    """tables int64 [jobs, labels, EXTENT_FIELDS], zeros at first: add places, raise maxima."""
+def label_extents(source: FlatLabels, numbers: Buffer, shape: Shape, extents: Buffer) -> None:
+    """extents int64 [jobs, labels, EXTENT_FIELDS], zeros at first: add places, raise maxima."""
     labels, offset, (s_i, s_j, s_k), words, before = source
     n_i, n_j, n_k = shape
     rows = n_i * n_j
-    jobs = tables.shape[0]
+    jobs = extents.shape[0]
     for job in prange(jobs):
         for row in range(job * rows // jobs, (job + 1) * rows // jobs):
             i = row // n_j
@@ -38,28 +54,30 @@ def label_extents(source: FlatLabels, numbers: Buffer, shape: Shape, tables: Buf
                 end = run_end(labels, words, before, a, s_k, k, n_k)
                 number = numbers[labels[np.uintp(a + k * s_k)]]
                 if number != 0:
-                    table = tables[job, number - 1]
-                    run = end - k
-                    table[0] += run
-                    table[1] += run * i
-                    table[2] += run * j
-                    table[3] += run * (k + end - 1) // 2
-                    table[4] = max(table[4], i)
-                    table[5] = max(table[5], j)
-                    table[6] = max(table[6], end - 1)
-                    table[7] = max(table[7], n_i - 1 - i)
-                    table[8] = max(table[8], n_j - 1 - j)
-                    table[9] = max(table[9], n_k - 1 - k)
+                    _add_run(extents[job, number - 1], i, j, k, end, shape)
                 k = end
 
 
 @kernel
-def add_values(source: FlatLabels, sampled: Flat, numbers: Buffer, shape: Shape, flip: int, tables: Buffer) -> None:
-    """tables uint32 [jobs, labels, keys]: += 1 at the key, which is the stored bits (unsigned) ^ flip."""
+def add_values(
+    source: FlatLabels,
+    sampled: Flat,
+    numbers: Buffer,
+    planes: tuple[int, int],
+    shape: Shape,
+    flip: int,
+    extents: Buffer,
+    tables: Buffer,
+) -> None:
+    """Extents as above, and tables uint32 [jobs, labels, keys]: += 1 at the stored bits (unsigned) ^ flip.
+
+    planes  first of this slab and the one after its last; `shape` is that of all slabs
+    """
     labels, offset, (s_i, s_j, s_k), words, before = source
     values, values_offset, (v_i, v_j, v_k) = sampled
-    n_i, n_j, n_k = shape
-    rows = n_i * n_j
+    _, n_j, n_k = shape
+    first = planes[0]
+    rows = (planes[1] - first) * n_j
     jobs = tables.shape[0]
     for job in prange(jobs):
         for row in range(job * rows // jobs, (job + 1) * rows // jobs):
@@ -72,6 +90,7 @@ def add_values(source: FlatLabels, sampled: Flat, numbers: Buffer, shape: Shape,
                 end = run_end(labels, words, before, a, s_k, k, n_k)
                 number = numbers[labels[np.uintp(a + k * s_k)]]
                 if number != 0:
+                    _add_run(extents[job, number - 1], first + i, j, k, end, shape)
                     table = tables[job, number - 1]
                     for m in range(k, end):
                         table[np.uintp(values[np.uintp(b + m * v_k)] ^ flip)] += np.uint32(1)
