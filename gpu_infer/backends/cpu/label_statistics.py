@@ -23,9 +23,12 @@ from gpu_infer.backends.types import HostArray
 
 class CpuLabelStatisticsOperations(LabelStatisticsOperations):
     def _slab_bytes(self, values: HostArray, *, wide: bool) -> int:
-        """All at once, unless they are copied."""
-        is_copied = not values.dtype.isnative or (wide and values.dtype.itemsize != 4)
-        return SLAB_BYTES if is_copied else values.nbytes
+        """All at once, unless they are copied: then copies have SLAB_BYTES."""
+        width = values.dtype.itemsize
+        copied = 4 if wide else width
+        if values.dtype.isnative and width == copied:
+            return values.nbytes
+        return SLAB_BYTES * width // max(width, copied)
 
     def _label_table(self, count: int, width: int, dtype: DTypeLike) -> HostArray:
         """A copy per thread, if there is memory for so many."""
