@@ -164,6 +164,7 @@ def test_a_run_counts_its_labels_and_windows(reports: dict[str, dict[str, Any]])
     assert report["triton"]["requests"] == -(-report["tiles"]["inferred"] // report["tiles"]["batch"])
     assert (report["device"], report["tiles"]["accumulator"]) == ("cpu", "cpu")
     assert (reports["gpu"]["device"], reports["gpu"]["tiles"]["accumulator"]) == ("gpu", "gpu")
+    assert reports["cpu"]["outputs"][0]["statistics"] == reports["gpu"]["outputs"][0]["statistics"]
     assert reports["late"]["plan"]["steps"] == []
     assert "tiles" not in reports["late"]
 

@@ -35,6 +35,9 @@ SUM_WIDTH = (SUM_FIELDS << BIN_BITS) + 2
 EXTENT_FIELDS = 10
 """int64 per label: voxels, sums of the indices of three axes, their maxima, and their maxima counted from the end."""
 
+MOST_VOXELS = 1 << 32
+"""A label map has fewer: counts have 32 bits."""
+
 MOST_NARROW = 256
 """Labels whose values of 16 bits are counted key by key: 64 MiB."""
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gpu_infer.backends.label_tables import copies_bytes, slab_bytes, table_bytes
+from gpu_infer.backends.label_tables import MOST_VOXELS, copies_bytes, slab_bytes, table_bytes
 from gpu_infer.backends.labels import label_dtype
+from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.accumulator import accumulator_shape
 from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
@@ -103,10 +104,19 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
 
 
 def _statistics_bytes(inputs: RunInputs, classes: int) -> tuple[int, int]:
-    """`statistics` and `table_copies` of `Sizes`; a slab is uploaded or converted while the next one is cut."""
+    """`statistics` and `table_copies` of `Sizes`; a slab is uploaded or converted while the next one is cut.
+
+    Raises ConfigError for a volume of too many voxels.
+    """
     if not inputs.settings.statistics:
         return 0, 0
     header = inputs.header
+    voxels = math.prod(header.geometry.shape)
+    if voxels >= MOST_VOXELS:
+        raise ConfigError(
+            f"--statistics: {header.path} has {voxels} voxels, expected fewer than {MOST_VOXELS}",
+            remedy="run without --statistics",
+        )
     channel = header.nbytes // header.channels
     table = table_bytes(header.dtype, classes)
     return table + 2 * slab_bytes(channel, header.geometry.shape), copies_bytes(header.dtype, classes)

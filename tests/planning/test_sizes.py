@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from planned_runs import inputs_of, model_of
 
+from gpu_infer.errors import ConfigError
 from gpu_infer.planning.memory_plan import TABLES, MemoryPlan, Placement
 from gpu_infer.planning.run_plan import make_plan
 
@@ -52,6 +53,12 @@ def test_tables_of_statistics(tmp_path: Path, dtype: Any, table: int) -> None:
     sizes = make_plan(inputs, model_of(105, (192, 192, 32)), placement=Placement()).memory.sizes
     assert sizes.statistics == table + 2 * (16 << 20)
     assert sizes.table_copies == min(64 << 20, 64 * table)
+
+
+def test_a_volume_of_too_many_voxels_for_statistics_is_refused(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, (2048, 2048, 1024), options={"statistics": True})
+    with pytest.raises(ConfigError, match=r"--statistics: volume\.nii has 4294967296 voxels, expected fewer than"):
+        make_plan(inputs, model_of(2, (192, 192, 32)), placement=Placement())
 
 
 def many_classes(folder: Path, depth: int, placement: Placement) -> MemoryPlan:

@@ -13,6 +13,7 @@ from gpu_infer.backends import dtypes
 from gpu_infer.backends.label_tables import (
     BIN_BITS,
     DIGITS,
+    MOST_VOXELS,
     SUM_FIELDS,
     SUM_WIDTH,
     LabelStatistics,
@@ -24,8 +25,6 @@ from gpu_infer.backends.label_tables import (
 )
 from gpu_infer.backends.layout import fastest_last
 from gpu_infer.backends.types import Array, HostArray, TwinArray
-
-_MOST_VOXELS = 1 << 32
 
 
 class LabelledSlabs:
@@ -113,6 +112,7 @@ class LabelStatisticsOperations(ABC):
                     labels, self.upload(values), slabs.numbers, middle.prefixes, (shift, bits), table
                 )
             counts = self._downloaded_table(table).sum(axis=0, dtype=np.uint32)
+            del table  # before the next one is allocated
             middle.descend(counts.reshape(slabs.count, 2, 1 << bits), bits)
         keys = middle.prefixes.tolist()
         return extents, [wide_values(sums[n], keys[n], slabs.values.dtype) for n in range(slabs.count)]
@@ -191,7 +191,7 @@ def _check(labels: Array, values: HostArray, chosen: Sequence[int]) -> None:
         raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
     if not dtypes.is_real(values.dtype) or (values.dtype.kind in "iu" and values.dtype.itemsize == 8):
         raise ValueError(f"statistics are taken of integers of up to 4 bytes and of floats, found {values.dtype}")
-    if labels.size >= _MOST_VOXELS:
+    if labels.size >= MOST_VOXELS:
         raise ValueError(f"statistics are taken of fewer than 2^32 voxels, found {labels.size}")
     most = np.iinfo(labels.dtype).max
     if len(set(chosen)) != len(chosen) or any(not 1 <= label <= most for label in chosen):
