@@ -67,6 +67,8 @@ def warm_cpu() -> None:
         for out in dtypes.LABELS[dtypes.LABELS.index(label) :]:
             cpu.resample_labels(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
             cpu.resample_labels(labels, nearest, np.zeros(larger, out))
+        for stored in dtypes.STORED:
+            cpu.label_statistics(np.ones(SHAPE, label), np.zeros(SHAPE, stored), [1])
 
 
 def numba_folder(folder: Path) -> Path:

@@ -28,6 +28,7 @@ from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results, published_places
 from gpu_infer.results.scores import check_score_places, write_scores
+from gpu_infer.results.statistics import write_label_statistics
 from gpu_infer.segment import segment
 from gpu_infer.settings import Settings
 from gpu_infer.system.folder_variables import check_folder_variables
@@ -63,6 +64,7 @@ class RunResult:
     page: Path | None = None
     dicom: list[Path] = field(default_factory=list)
     scores: list[Path] = field(default_factory=list)
+    statistics: list[Path] = field(default_factory=list)
 
 
 def run(settings: Settings, progress: ProgressCallback | None = None) -> RunResult:
@@ -159,6 +161,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     if counters := gpu_section(backend, pipeline, segmentation.plan.memory):
         report.add(gpu=counters)
 
+    statistics = write_label_statistics(segmentation, volume, report)
     published = publish_results(segmentation, volume, written, report)
     page = write_page(segmentation, volume, report)
     previews = write_previews(segmentation, volume, report)
@@ -179,6 +182,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
         page=page,
         scores=scores,
         dicom=dicom,
+        statistics=statistics,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.choose import choose_backend
+from gpu_infer.backends.label_tables import LabelStatistics
 from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, Finalizer, MaskFinalizer, ScoreFinalizer
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.score_maps import ScoreMapFinalizer, ScoreMaps
@@ -32,7 +33,7 @@ class Observer(Protocol):
         """Receives an event after every batch of windows."""
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """A context around the stage `name`: "prepare", "infer" and "restore"."""
+        """A context around the stage `name`: "prepare", "infer", "restore" and "statistics"."""
 
     def warn(self, message: str) -> None:
         """Receives a warning about this volume."""
@@ -53,6 +54,8 @@ class Segmentation:
     facts   what transforms add to the report
     plan    the plan in use at the end
     scores  probabilities on the model's grid and that grid's field; None without --scores and --uncertainty
+    statistics
+            by output field and label above 0 that occurs, of the first channel; empty if not asked for
     """
 
     labels: dict[str, NDArray[Any]]
@@ -60,6 +63,7 @@ class Segmentation:
     facts: dict[str, Any]
     plan: RunPlan
     scores: tuple[ScoreMaps, FieldState] | None = None
+    statistics: dict[str, dict[int, LabelStatistics]] = field(default_factory=dict)
 
 
 def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backend, observer: Observer) -> Segmentation:
@@ -97,7 +101,20 @@ def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backen
         counts = {name: backend.histogram(array).tolist() for name, array in labels.items()}
         on_host = {name: backend.download(array) for name, array in labels.items()}
     scores = None if maps is None else (maps, grid)
-    return Segmentation(on_host, counts, fields[pipeline.input_field].facts, plan, scores)
+    statistics = _statistics(labels, counts, volume, backend, observer) if plan.inputs.settings.statistics else {}
+    return Segmentation(on_host, counts, fields[pipeline.input_field].facts, plan, scores, statistics)
+
+
+def _statistics(
+    labels: dict[str, Array], counts: dict[str, list[int]], volume: Volume, backend: Backend, observer: Observer
+) -> dict[str, dict[int, LabelStatistics]]:
+    with observer.stage("statistics"):
+        return {
+            name: backend.label_statistics(
+                array, volume.data[0], [label for label, n in enumerate(counts[name]) if label and n]
+            )
+            for name, array in labels.items()
+        }
 
 
 def _open_ring_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[SlotRing, RunPlan]:

@@ -133,6 +133,7 @@ class Settings:
     uncertainty      write the entropy of the probabilities
     scores_format, scores_dtype, scores_activation
                      of those maps; None: nii.gz, uint8, the scores have to be probabilities
+    statistics       measure every label, for the report and <name>.statistics.csv
     allow_foreign_data_files
                      allow data files outside the header's folder that the input's header names
     load_model       ask a server with explicit model control to load the model, unless it is ready
@@ -185,6 +186,7 @@ class Settings:
     scores_format: ScoresFormat | None = None
     scores_dtype: ScoresDtype | None = None
     scores_activation: ScoresActivation | None = None
+    statistics: bool = False
     allow_foreign_data_files: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)

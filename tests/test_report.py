@@ -31,6 +31,7 @@ NAMES = {
     "stages": "<stage>",
     "labels": "<label>",
     "outputs[].labels": "<label>",
+    "outputs[].statistics": "<label>",
     "points": "<name>",
     "tiles.mode_settings": "<setting>",
     "input.identity": "<keyword>",
@@ -48,6 +49,7 @@ TYPES: dict[str, Any] = {
     "list of lists": [list],
     "string or null": (str, type(None)),
     "integer or null": (int, type(None)),
+    "number or null": (int, float, type(None)),
     "any": object,
 }
 
@@ -71,7 +73,9 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def has_type(value: Any, kind: str) -> bool:
-    wanted = TYPES[kind]
+    if value is None and kind.endswith(" or null"):
+        return True
+    wanted = TYPES[kind] if kind in TYPES else TYPES[kind.removesuffix(" or null")]
     if isinstance(wanted, list):
         return isinstance(value, list) and all(isinstance(item, wanted[0]) for item in value)
     return isinstance(value, wanted) and (kind == "boolean" or kind == "any" or not isinstance(value, bool))
@@ -99,13 +103,15 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
         series = dicom_source.write_study(root / "ct", (23, 21, 18), AXIAL, np.zeros(3), 1.0, PixelSpacing=[1, 1])
         dicom = {"dicom_seg": "auto", "dicom_reference": series}
         scores = {"scores": "1", "uncertainty": True, "scores_activation": "softmax"}
-        options = {"publish": root / "publish", "preview": True, **dicom, **scores}
+        options = {"publish": root / "publish", "preview": True, "statistics": True, **dicom, **scores}
         cpu = operate(root / "cpu", triton_server, content(), device="cpu", **options)
         with pytest.raises(ServerError, match="--send"):
             operate(root / "unsent", triton_server, content(), device="cpu", send="NOBODY@127.0.0.1:1", **dicom)
     contents = {"cpu": cpu.data}
     with simulated_cupy():
-        contents["gpu"] = operate(root / "gpu", triton_server, content(), device="gpu", preview=True, **scores).data
+        contents["gpu"] = operate(
+            root / "gpu", triton_server, content(), device="gpu", preview=True, statistics=True, **scores
+        ).data
     write_study(root / "dicom" / "input")
     by_rule = config("threshold_half", roi_size=[4, 4, 4]) | {"series": "slices=8"}
     contents["dicom"] = operate(root / "dicom", triton_server, by_rule, device="cpu", with_identity=True).data
@@ -153,7 +159,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
 
     assert of("always") | of("failed") == keys["early"]
     scores = ("--scores", "--uncertainty", "--scores, --uncertainty")
-    files = ("--publish", "--preview", "mhd", "a DICOM output", "labels.json")
+    files = ("--publish", "--preview", "--statistics", "mhd", "a DICOM output", "labels.json")
     cpu = {key for key in keys["cpu"] if not key.startswith("triton.skipped")}
     assert of("always", "done", "FetchExtremePoints", *files, *scores) == cpu
     assert keys["dicom"] >= of("always", "done", "DICOM study", "--with-identity")
@@ -164,7 +170,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert {when for _, when in rows.values()} == {
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview", "--send"),
         *scores,
-        *("DICOM study", "--with-identity", "a DICOM output", "mhd"),
+        *("DICOM study", "--with-identity", "--statistics", "a DICOM output", "mhd"),
         "a better transport did not work",
     }
 
@@ -178,6 +184,7 @@ def test_a_run_counts_its_labels_and_windows(reports: dict[str, dict[str, Any]])
     assert report["triton"]["requests"] == -(-report["tiles"]["inferred"] // report["tiles"]["batch"])
     assert (report["device"], report["tiles"]["accumulator"]) == ("cpu", "cpu")
     assert (reports["gpu"]["device"], reports["gpu"]["tiles"]["accumulator"]) == ("gpu", "gpu")
+    assert reports["cpu"]["outputs"][0]["statistics"] == reports["gpu"]["outputs"][0]["statistics"]
     assert reports["late"]["plan"]["steps"] == []
     assert "tiles" not in reports["late"]
 

@@ -130,6 +130,19 @@ def test_labels_counts_and_what_is_observed(tmp_path: Path, rings: list[Ring]) -
     assert [ring.closed for ring in rings] == [True]
 
 
+def test_statistics_are_of_the_first_channel_and_only_if_asked_for(tmp_path: Path, rings: list[Ring]) -> None:
+    plan, voxels = plan_of(tmp_path), random_voxels()
+    settings = replace(plan.inputs.settings, statistics=True)
+    result, observer = run(
+        replace(plan, inputs=replace(plan.inputs, settings=settings)), volume_of(plan, voxels), Transport()
+    )
+    assert observer.stages == ["prepare", "infer", "restore", "statistics"]
+    (row,) = result.statistics["model"].values()
+    above = voxels[voxels > 0.5].astype(np.float64)
+    assert (row.voxels, row.median, row.minimum) == (above.size, np.median(above), above.min())
+    assert run(plan, volume_of(plan, voxels), Transport())[0].statistics == {}
+
+
 def test_a_transport_that_falls_back_means_a_new_plan_and_a_new_ring(tmp_path: Path, rings: list[Ring]) -> None:
     plan, voxels = plan_of(tmp_path), random_voxels()
     result, observer = run(plan, volume_of(plan, voxels), Transport(falls_back=True))

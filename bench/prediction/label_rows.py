@@ -48,6 +48,7 @@ def label_rows(g: Geometry) -> list[Row]:
         ),
         Row(f"histogram of {LABEL_TIMES} grids", many, many, many, 4 * PACK, (_histogram(many),)),
         Row(f"lookup in {LABEL_TIMES} grids", 2 * many, many, many, 4 * PACK, _lookup(many)),
+        Row(f"places of labels in {LABEL_TIMES} grids", many, many, many, UNDER_WAY, (_places(g),)),
         Row("largest components", 2 * voxels, voxels, voxels, 4, _components(voxels)),
     ]
 
@@ -134,6 +135,13 @@ def _lookup(labels: int) -> tuple[Launch, ...]:
             part = Part(HotLoop(kernel, r"STG\.128", PACK), number * lanes(size // PACK))
             launches.append(Launch(kernel, row_blocks(1, number), (part,), through=r"LDG\.128"))
     return tuple(launches)
+
+
+def _places(g: Geometry) -> Launch:
+    """A thread reads a label of each of its rows at once; runs are long, so that the loop adds to no table."""
+    x, y, z = g.grid
+    kernel, blocks = "label_extents_u1", row_blocks(LABEL_TIMES * x, y)
+    return Launch(kernel, blocks, (Part(HotLoop(kernel, r"LDG\.8", through="LDG"), LABEL_TIMES * x * y * lanes(z)),))
 
 
 def _components(voxels: int) -> tuple[Launch, ...]:

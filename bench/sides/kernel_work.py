@@ -195,6 +195,11 @@ def _labels(s: Scene) -> list[Work]:
             many.nbytes + chosen.nbytes,
         ),
         Work(
+            f"places of labels in {LABEL_TIMES} grids",
+            lambda: backend._label_extents(many, np.arange(256, dtype=np.uint16), 255),
+            many.nbytes,
+        ),
+        Work(
             "largest components",
             lambda: backend.largest_components(labels, 1, None, largest),
             labels.nbytes + largest.nbytes,

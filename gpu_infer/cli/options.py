@@ -234,6 +234,14 @@ ScoresActivation = Annotated[
         rich_help_panel=_FILES,
     ),
 ]
+Statistics = Annotated[
+    bool | None,
+    typer.Option(
+        "--statistics/--no-statistics",
+        help="Also measure every label: volume, place and values, for the report and a .csv; default off.",
+        rich_help_panel=_FILES,
+    ),
+]
 Logs = Annotated[
     Path | None,
     typer.Option(

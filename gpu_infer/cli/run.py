@@ -40,6 +40,7 @@ def run(
     scores_format: options.ScoresFormat = None,
     scores_dtype: options.ScoresDtype = None,
     scores_activation: options.ScoresActivation = None,
+    statistics: options.Statistics = None,
     logs: options.Logs = None,
     config: options.Config = None,
     labels: options.Labels = None,
@@ -91,6 +92,7 @@ def written(result: RunResult) -> list[str]:
     lines += [f"preview  {path}" for path in result.previews]
     lines += [f"dicom    {path}" for path in dict.fromkeys(_shown(path) for path in result.dicom)]
     lines += [f"scores   {path}" for path in result.scores]
+    lines += [f"numbers  {path}" for path in result.statistics]
     return lines
 
 

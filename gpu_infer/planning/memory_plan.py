@@ -116,7 +116,7 @@ class MemoryPlan:
 
     @property
     def host_peak(self) -> int:
-        """Peak of the host: the largest of inference, restore, transforms, and the writing of scores and DICOM files.
+        """Peak of the host: the largest of inference, restore, statistics, transforms, and the writing of other files.
 
         The stored volume counts in all of them, because the publish folder and the preview need it. Maps of scores
         count from the inference on.
@@ -127,7 +127,8 @@ class MemoryPlan:
             infer = sizes.prepared + slots + self.message_bytes + sizes.importance + self.sums_bytes + sizes.result
             infer += sizes.scores_finalize
             write = sizes.output + sizes.scores_restore + sizes.scores_write
-            most = max(infer, sizes.result + sizes.output, sizes.transforms, files, write if sizes.scores else 0)
+            restore = max(sizes.result + sizes.output, sizes.computed + self._host_statistics)
+            most = max(infer, restore, sizes.transforms, files, write if sizes.scores else 0)
             return self._program_bytes + sizes.stored + self.scores_bytes + most
         infer = self.message_bytes + sizes.importance + (0 if self.placement.device_slots else slots)
         result = 0
@@ -136,14 +137,15 @@ class MemoryPlan:
             infer += self.sums_bytes + result + (self.slot_bytes if self.placement.device_slots else 0)
             infer += self.scores_bytes + sizes.scores_finalize
             result += self.scores_bytes
+        restore = max(result + sizes.output, sizes.computed + self._host_statistics)
         write = sizes.output + sizes.scores_write
         if self.knobs.host_sums:
             write += self.scores_bytes + sizes.scores_restore
-        return self._program_bytes + sizes.stored + max(infer, result + sizes.output, write, files)
+        return self._program_bytes + sizes.stored + max(infer, restore, write, files)
 
     @property
     def device_peak(self) -> int:
-        """Peak of the GPU, 0 on the CPU: the largest of prepare, inference, restore and transforms."""
+        """Peak of the GPU, 0 on the CPU: the largest of prepare, inference, restore, statistics and transforms."""
         if not self.placement.gpu:
             return 0
         sizes = self.sizes
@@ -153,7 +155,8 @@ class MemoryPlan:
         scores = 0 if self.knobs.host_sums else self.scores_bytes
         prepare, restore = sizes.stored + sizes.prepared, sizes.result + sizes.computed
         write = 0 if self.knobs.host_sums else sizes.scores_restore
-        return TABLES + max(prepare, infer, scores + max(restore, sizes.transforms, write))
+        statistics = sizes.computed + sizes.statistics
+        return TABLES + max(prepare, infer, scores + max(restore, statistics, sizes.transforms, write))
 
     def lines(self) -> list[str]:
         """One line for each part of the plan with its size, and one for the peak; the host's first, then the GPU's."""
@@ -182,6 +185,7 @@ class MemoryPlan:
             **(self._scores_parts() if sums_here else {}),
             "labels on the file's grid": sizes.output,
             **({"DICOM files": sizes.dicom} if sizes.dicom else {}),
+            **({"statistics of labels": self._host_statistics} if sizes.statistics else {}),
             **({} if gpu else {"largest transform": sizes.transforms}),
         }
 
@@ -201,6 +205,7 @@ class MemoryPlan:
             "result on the model grid": sizes.result,
             **(self._scores_parts() if sums_here else {}),
             "labels on the file's grid": sizes.computed,
+            **({"statistics of labels": sizes.statistics} if sizes.statistics else {}),
             "largest transform": sizes.transforms,
         }
         return {f"GPU: {name}": size for name, size in parts.items()}
@@ -217,6 +222,11 @@ class MemoryPlan:
 
     def _spare_part(self) -> dict[str, int]:
         return {"spare slots, after a lost connection": self.spare_bytes} if self.spare_bytes else {}
+
+    @property
+    def _host_statistics(self) -> int:
+        """The host has a copy of the GPU's tables, or one for each thread."""
+        return self.sizes.statistics + (0 if self.placement.gpu else self.sizes.table_copies)
 
     @property
     def _program_bytes(self) -> int:

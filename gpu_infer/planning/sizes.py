@@ -9,8 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gpu_infer.backends import label_tables
+from gpu_infer.backends.label_tables import MOST_VOXELS, copies_bytes, table_bytes
 from gpu_infer.backends.labels import label_dtype
 from gpu_infer.choices import MOST_BINARY
+from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.accumulator import accumulator_shape
 from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
@@ -46,6 +49,8 @@ class Sizes:
     transforms        the largest stage of the pre- and post-transforms
     importance        weights of one window's voxels; 0 if all voxels weigh the same
     dicom             what DICOM files take while they are made, in addition to the labels as written
+    statistics        tables of counts for the statistics, and slabs of the stored volume, if they are asked for
+    table_copies      what the CPU needs for its threads in addition to a table
     fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
     scores            maps of probabilities on the model's grid, in float32
     scores_finalize   scores that become probabilities at a time
@@ -70,6 +75,8 @@ class Sizes:
     scores_finalize: int = 0
     scores_restore: int = 0
     scores_write: int = 0
+    statistics: int = 0
+    table_copies: int = 0
 
 
 class Windows(NamedTuple):
@@ -96,6 +103,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
     window_in = _bytes((fit.channels_in, *fit.window), model.input.dtype)
     window_out = _bytes((classes, *fit.window), model.output.dtype)
     computed = len(outputs) * _bytes(header.geometry.shape, label_dtype(classes))
+    statistics, table_copies = _statistics_bytes(inputs, classes)
     return Sizes(
         program=resident_bytes() + KERNELS + grid.list_bytes,
         stored=header.nbytes,
@@ -110,6 +118,8 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
         dicom=_dicom_bytes(inputs, classes),
         fixed_batch=model.max_batch if model.fixed_batch else 0,
+        statistics=statistics,
+        table_copies=table_copies,
         **({} if scores is None else _score_sizes(scores, classes, grid, trace)),
     )
 
@@ -125,6 +135,25 @@ def _score_sizes(scores: ScorePlan, classes: int, grid: WindowGrid, trace: Trace
         "scores_restore": restore,
         "scores_write": 2 * write,  # the slab, and its rounded and its compressed form
     }
+
+
+def _statistics_bytes(inputs: RunInputs, classes: int) -> tuple[int, int]:
+    """`statistics` and `table_copies` of `Sizes`; a slab is uploaded or converted while the next one is cut.
+
+    Raises ConfigError for a volume of too many voxels.
+    """
+    if not inputs.settings.statistics:
+        return 0, 0
+    header = inputs.header
+    voxels = math.prod(header.geometry.shape)
+    if voxels >= MOST_VOXELS:
+        raise ConfigError(
+            f"--statistics: {header.path} has {voxels} voxels, expected fewer than {MOST_VOXELS}",
+            remedy="run without --statistics",
+        )
+    channel = header.nbytes // header.channels
+    table = table_bytes(header.dtype, classes)
+    return table + 2 * label_tables.slab_bytes(channel, header.geometry.shape), copies_bytes(header.dtype, classes)
 
 
 def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:

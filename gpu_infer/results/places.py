@@ -11,6 +11,7 @@ from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.writers.label_maps import label_map_places
 from gpu_infer.writers.places import Place
+from gpu_infer.writers.statistics import statistics_places
 
 
 def output_places(settings: Settings, config: Config, header: VolumeHeader) -> list[Place]:
@@ -19,5 +20,7 @@ def output_places(settings: Settings, config: Config, header: VolumeHeader) -> l
     formats = {output.field: label_map_formats(settings, output) for output in config.outputs}
     places = label_map_places(settings.output, base, formats)
     places += preview_places(settings, base)
+    if settings.statistics:
+        places += statistics_places(settings.output, base, list(formats))
     places += score_places(settings, config, header)
     return places + dicom_places(settings, config, header)

@@ -69,7 +69,7 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert (moved["take (arrays)"], moved["convert (arrays)"]) == (8 * voxels, 6 * voxels)
     assert (moved["threshold"], moved["extent of a mask"]) == (5 * voxels, 4 * voxels)
     assert moved["lookup in 8 grids"] == 16 * grid
-    assert moved["histogram of 8 grids"] == 8 * grid
+    assert moved["histogram of 8 grids"] == moved["places of labels in 8 grids"] == 8 * grid
     assert voxels < moved["restore"] <= voxels + grid
     assert voxels < moved["restore, scores to labels"] <= voxels + 2 * 4 * grid
     written = json.loads((tmp_path / "kernels.json").read_text(encoding="utf-8"))

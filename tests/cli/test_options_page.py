@@ -34,6 +34,7 @@ FIELDS = {
     "--publish-dialect": "publish_dialect",
     "--preview": "preview",
     "--with-identity": "with_identity",
+    "--statistics": "statistics",
     "--allow-foreign-data-files": "allow_foreign_data_files",
     "--data": "data",
     "--device": "device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from finish_masks_contract import FinishMasksContract
+from label_statistics_contract import LabelStatisticsContract
 from labels_contract import LabelsContract
 from masks_contract import MasksContract
 from packs_contract import PacksContract
@@ -19,6 +20,7 @@ class BackendContract(
     FinishMasksContract,
     RestoreArgmaxContract,
     LabelsContract,
+    LabelStatisticsContract,
     MasksContract,
     PacksContract,
     PickContract,

@@ -45,6 +45,8 @@ STRUCTS = {
     "improbable": arguments.PROBABILITIES,
     "entropy_": arguments.ENTROPY,
     "components_": arguments.COMPONENTS,
+    "label_extents_": arguments.LABEL_EXTENTS,
+    "label_": arguments.LABEL_VALUES,
     "take_": arguments.ARRAYS,
     "linear_": arguments.ARRAYS,
     "convert_": arguments.ARRAYS,

@@ -41,6 +41,17 @@ def test_both_sides_of_a_gpu_by_hand() -> None:
     assert changed(HOST_PLAN, program=11, importance=7).device_peak == 0
 
 
+def test_statistics_follow_the_restored_labels() -> None:
+    on_cpu = changed(HOST_PLAN, computed=20, statistics=9000, table_copies=500)
+    assert on_cpu.host_peak == 100 + 20 + 9000 + 500
+    on_gpu = changed(GPU_PLAN, statistics=9000, table_copies=500)
+    assert on_gpu.device_peak == TABLES + 20 + 9000
+    assert on_gpu.host_peak == 11 + STAGING + 100 + 20 + 9000
+    for plan in (on_cpu, on_gpu):
+        assert any("statistics of labels" in line for line in plan.lines())
+    assert not any("statistics" in line for plan in (HOST_PLAN, GPU_PLAN) for line in plan.lines())
+
+
 def test_slots_outside_of_the_gpu() -> None:
     """They are on the host; one of them at a time is copied to and from the device."""
     shared = changed(GPU_PLAN, device_slots=False)

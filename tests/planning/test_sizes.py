@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from planned_runs import inputs_of, model_of
 
+from gpu_infer.errors import ConfigError
 from gpu_infer.planning.memory_plan import TABLES, MemoryPlan, Placement
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.planning.sizes import DICOM_LIBRARIES
@@ -34,6 +37,29 @@ def test_every_size_of_many_classes(tmp_path: Path) -> None:
     assert sizes.window == (1 + 105) * window * 4
     assert (sizes.result, sizes.computed, sizes.output) == (voxels, voxels, 2 * voxels)
     assert (sizes.importance, sizes.fixed_batch) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "table"),
+    [
+        (np.uint8, 105 << 8 + 2),
+        (np.int16, 105 << 16 + 2),
+        (np.float32, 105 * 2 * 4096 * 4),
+        (np.int32, 105 * 2 * 4096 * 4),
+    ],
+)
+def test_tables_of_statistics(tmp_path: Path, dtype: Any, table: int) -> None:
+    """Counts of each value by label, or two digits of 12 bits; two slabs of 16 MiB; a copy per thread up to 64 MiB."""
+    inputs = inputs_of(tmp_path, (512, 512, 400), dtype=dtype, options={"statistics": True})
+    sizes = make_plan(inputs, model_of(105, (192, 192, 32)), placement=Placement()).memory.sizes
+    assert sizes.statistics == table + 2 * (16 << 20)
+    assert sizes.table_copies == min(64 << 20, 64 * table)
+
+
+def test_a_volume_of_too_many_voxels_for_statistics_is_refused(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, (2048, 2048, 1024), options={"statistics": True})
+    with pytest.raises(ConfigError, match=r"--statistics: volume\.nii has 4294967296 voxels, expected fewer than"):
+        make_plan(inputs, model_of(2, (192, 192, 32)), placement=Placement())
 
 
 def many_classes(folder: Path, depth: int, placement: Placement) -> MemoryPlan:

@@ -108,11 +108,21 @@ def test_files_are_written_and_recorded(tmp_path: Path) -> None:
     segmentation, volume, source = segmentation_of(tmp_path, series, voxels, **options)
     report, out = Report(), tmp_path / "out"
     files = write_dicom(segmentation, volume, source, report)
-    names = ["volume.seg.dcm", "volume.sr.dcm", "volume.rtstruct.dcm", *(f"volume.sc/{n:04d}.dcm" for n in range(1, 13))]
+    names = [
+        "volume.seg.dcm",
+        "volume.sr.dcm",
+        "volume.rtstruct.dcm",
+        *(f"volume.sc/{n:04d}.dcm" for n in range(1, 13)),
+    ]
     assert files == [out / name for name in names]
     assert report.data["dicom"] == {"files": [str(file) for file in files], "empty": []}
     assert "dicom" in report.data["stages"]
-    assert sorted(path.name for path in out.iterdir()) == ["volume.rtstruct.dcm", "volume.sc", "volume.seg.dcm", "volume.sr.dcm"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "volume.rtstruct.dcm",
+        "volume.sc",
+        "volume.seg.dcm",
+        "volume.sr.dcm",
+    ]
     assert [dcmread(file).SeriesNumber for file in files[:4]] == [300, 302, 303, 301]
 
 
@@ -238,7 +248,8 @@ def test_files_that_cannot_be_sent_stay_and_are_listed(tmp_path: Path) -> None:
     segmentation, volume, source = segmentation_of(tmp_path, series, voxels, **options)
     report = Report()
     with pytest.raises(
-        ServerError, match=r"^--send NOBODY@127.0.0.1:1: 0 of 2 files stored, 2 not; the first is volume.seg.dcm: no conn"
+        ServerError,
+        match=r"^--send NOBODY@127.0.0.1:1: 0 of 2 files stored, 2 not; the first is volume.seg.dcm: no conn",
     ):
         write_dicom(segmentation, volume, source, report)
     names = [tmp_path / "out/volume.seg.dcm", tmp_path / "out/volume.rtstruct.dcm"]

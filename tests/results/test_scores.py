@@ -112,7 +112,7 @@ def segmented(plan: RunPlan, backend: Backend | None = None, voxels: NDArray[np.
 
 def write(segmentation: Segmentation, report: Report | None = None) -> list[Path]:
     geometry = segmentation.plan.inputs.header.geometry
-    return write_scores(segmentation, geometry, "case", report or Report())
+    return write_scores(segmentation, geometry, report or Report())
 
 
 def test_nothing_without_the_options(tmp_path: Path) -> None:

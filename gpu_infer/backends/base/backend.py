@@ -1,8 +1,9 @@
 """The base class of both backends: `cpu/` (NumPy and Numba, the definition) and `gpu/` (CuPy, CUDA kernels).
 
-An operation is a public method of one of the five groups `prepare`, `windows`, `labels`, `masks` and `scores`. It
-documents the operation, raises ValueError if shapes and dtypes do not agree, handles empty arrays and the other special
-cases that need no kernel, and calls a method of the same name with an underscore, which each backend implements.
+An operation is a public method of one of the six groups `prepare`, `windows`, `labels`, `label_statistics`,
+`masks` and `scores`. It documents the operation, raises ValueError if shapes and dtypes do not agree, handles empty
+arrays and the other special cases that need no kernel, and calls a method of the same name with an underscore, which
+each backend implements.
 
 Arrays are those of the backend (`numpy.ndarray` or `cupy.ndarray`). Views with any signed strides are accepted unless a
 docstring says otherwise. Axis order is channels, X, Y, Z. No operation compiles anything per shape.
@@ -16,6 +17,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
+from gpu_infer.backends.base.label_statistics import LabelStatisticsOperations
 from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.base.masks import MaskOperations
 from gpu_infer.backends.base.prepare import PrepareOperations
@@ -26,7 +28,15 @@ from gpu_infer.backends.types import Array, HostArray, Moments, OccupiedPlanes, 
 __all__ = ["Array", "Backend", "Moments", "OccupiedPlanes", "RollingSums", "Start", "Tables"]
 
 
-class Backend(PrepareOperations, WindowOperations, LabelOperations, MaskOperations, ScoreOperations, ABC):
+class Backend(
+    PrepareOperations,
+    WindowOperations,
+    LabelOperations,
+    LabelStatisticsOperations,
+    MaskOperations,
+    ScoreOperations,
+    ABC,
+):
     """One device's operations. All may be asynchronous on the device; `fence` orders them before another process.
 
     Two operations exist on one backend only, for arrays of users: `CpuBackend.interpolate`, and `take`, `linear`,

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.cpu.kernels.strided import native
+from gpu_infer.backends.cpu.label_statistics import CpuLabelStatisticsOperations
 from gpu_infer.backends.cpu.labels import CpuLabelOperations
 from gpu_infer.backends.cpu.masks import CpuMaskOperations
 from gpu_infer.backends.cpu.prepare import CpuPrepareOperations
@@ -25,7 +26,13 @@ from gpu_infer.system.host_memory import free_host_bytes
 
 
 class CpuBackend(
-    CpuPrepareOperations, CpuWindowOperations, CpuLabelOperations, CpuMaskOperations, CpuScoreOperations, Backend
+    CpuPrepareOperations,
+    CpuWindowOperations,
+    CpuLabelOperations,
+    CpuLabelStatisticsOperations,
+    CpuMaskOperations,
+    CpuScoreOperations,
+    Backend,
 ):
     """`Backend` on the host. Everything is finished when a method returns."""
 

@@ -12,6 +12,7 @@ from gpu_infer.backends.cpu.kernels.components import Components
 from gpu_infer.backends.cpu.kernels.jit import LAUNCH
 from gpu_infer.backends.cpu.kernels.labels import count_labels
 from gpu_infer.backends.cpu.kernels.restore_argmax import restore_argmax
+from gpu_infer.backends.cpu.kernels.runs import flat_labels
 from gpu_infer.backends.cpu.kernels.strided import flat_tables, frozen, reading, writing
 from gpu_infer.backends.cpu.kernels.walk import plan_axis_walk
 from gpu_infer.backends.types import HostArray, Tables
@@ -35,7 +36,7 @@ class CpuLabelOperations(LabelOperations):
     def _histogram(self, labels: HostArray) -> NDArray[np.int64]:
         flat = reading(labels).data
         if flat.size != labels.size:
-            flat = frozen(labels.ravel(order="K"))
+            flat = labels.ravel(order="K")
         with LAUNCH:
-            counts: NDArray[np.int64] = count_labels(flat, 1 << 8 * labels.dtype.itemsize)
+            counts: NDArray[np.int64] = count_labels(flat_labels(flat), 1 << 8 * labels.dtype.itemsize)
         return counts[: int(np.flatnonzero(counts)[-1]) + 1]

@@ -22,6 +22,7 @@ from gpu_infer.backends.gpu.device.counters import DeviceCounters
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.device.identity import Identity, identity_of
 from gpu_infer.backends.gpu.device.memory import DeviceBlock
+from gpu_infer.backends.gpu.label_statistics import GpuLabelStatisticsOperations
 from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
 from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
@@ -41,6 +42,7 @@ class GpuBackend(
     GpuPrepareOperations,
     GpuWindowOperations,
     GpuLabelOperations,
+    GpuLabelStatisticsOperations,
     GpuMaskOperations,
     GpuScoreOperations,
     ArrayOperations,

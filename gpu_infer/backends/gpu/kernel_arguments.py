@@ -181,6 +181,14 @@ COMPONENTS = _struct(
     ("size", _I64, 3),
     ("connectivity", _I32),
 )
+LABEL_EXTENTS = _struct(
+    *((name, _POINTER) for name in ("labels", "numbers", "table")), ("labels_strides", _I64, 3), ("size", _I64, 3)
+)
+LABEL_VALUES = _struct(
+    *((name, _POINTER) for name in ("labels", "values", "numbers", "prefixes", "table")),
+    *((name, _I64, 3) for name in ("labels_strides", "values_strides", "size")),
+    *((name, _I32) for name in ("shift", "bits", "swap")),
+)
 MOMENTS = _struct(("values", _POINTER), ("partials", _POINTER), ("size", _I64), ("nonzero", _I32), ("swap", _I32))
 _LINE = _struct(
     *((name, _POINTER) for name in ("lower", "upper", "weight")),

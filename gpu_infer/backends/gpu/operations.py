@@ -24,6 +24,7 @@ ROWS = {
     "masked": 32,
     "masks": 32,
     "scores": 8,
+    "label_statistics": 32,
 }
 """Rows per block: the constants of that name in the kernels."""
 

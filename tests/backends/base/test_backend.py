@@ -11,7 +11,7 @@ from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.resampling import identity_table
 from gpu_infer.backends.tables import ClampedAffine
 
-_GROUPS = ("prepare", "windows", "labels", "masks", "scores")
+_GROUPS = ("prepare", "windows", "labels", "label_statistics", "masks", "scores")
 
 
 class WithoutKernels(CpuBackend):
@@ -66,6 +66,7 @@ def test_empty_arrays_need_no_kernel() -> None:
     backend.restore_argmax(np.zeros((1, 1, 2, 3), np.float32), (_none(), identity_table(2), identity_table(3)), labels)
     backend.largest_components(labels, 1, None, labels)
     assert backend.histogram(labels).tolist() == []
+    assert backend.label_statistics(labels, empty[0], [1]) == {}
     backend.threshold(empty, empty, 0.0)
     backend.lookup(labels[None], np.zeros(256, np.uint8), labels[None])
     assert [planes.tolist() for planes in backend.occupied_planes(empty, 0.0)] == [[], [False] * 2, [False] * 3]

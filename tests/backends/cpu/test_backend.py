@@ -12,7 +12,7 @@ import pytest
 
 from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.backends.cpu.kernels import finish, windows
+from gpu_infer.backends.cpu.kernels import finish, label_statistics, windows
 from gpu_infer.backends.cpu.kernels import scores as score_kernels
 from gpu_infer.backends.cpu.kernels.labels import count_labels, look_up
 from gpu_infer.backends.cpu.kernels.pick import pick
@@ -32,6 +32,10 @@ _KERNELS = [
     finish.mean_box_and_clear,
     count_labels,
     look_up,
+    label_statistics.label_extents,
+    label_statistics.add_values,
+    label_statistics.add_sums,
+    label_statistics.add_digits,
     restore_argmax,
     score_kernels.softmax,
     score_kernels.sigmoid,
@@ -72,6 +76,9 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
         backend.probabilities(scores, activation)
     backend.improbable(scores, 1e-3)
     backend.entropy(scores, False, layout(np.zeros(target, np.float32)))
+    labels[...] = 1
+    for dtype in (np.int16, np.float32, np.float64):
+        backend.label_statistics(labels, layout(np.zeros(target, dtype)), [1])
     backend.lookup(labels[None], np.ones(256, np.uint8), layout(np.zeros((1, *target), np.uint8)))
 
 

@@ -7,6 +7,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.kernels.jit import Buffer, kernel
+from gpu_infer.backends.cpu.kernels.runs import FlatLabels, run_end
 from gpu_infer.backends.cpu.kernels.strided import Flat, Shape
 
 _JOBS = 16
@@ -14,27 +15,23 @@ _JOBS = 16
 
 
 @kernel
-def count_labels(labels: Buffer, classes: int) -> NDArray[np.int64]:
-    """int64 [classes]: how often each value occurs in the flat array `labels`, all below `classes`.
+def count_labels(source: FlatLabels, classes: int) -> NDArray[np.int64]:
+    """int64 [classes]: how often each value occurs in the 1-D dense `source`, all below `classes`.
 
     Runs are counted before the table is changed: neighbours mostly share a label, and an increment that waits for the
     previous one costs more than the comparison.
     """
+    labels, _, _, words, before = source
     tables = np.zeros((_JOBS, classes), np.int64)
     n = labels.size
     for job in prange(_JOBS):
         begin = job * n // _JOBS
         end = (job + 1) * n // _JOBS
-        if begin < end:
-            table = tables[job]
-            value = labels[begin]
-            since = begin
-            for i in range(begin + 1, end):
-                if labels[i] != value:
-                    table[value] += i - since
-                    value = labels[i]
-                    since = i
-            table[value] += end - since
+        table = tables[job]
+        while begin < end:
+            after = run_end(labels, words, before, 0, 1, begin, end)
+            table[labels[np.uintp(begin)]] += after - begin
+            begin = after
     counts: NDArray[np.int64] = tables.sum(axis=0)
     return counts
 

@@ -16,6 +16,7 @@ MODULES = (
     "blend",
     "finish",
     "statistics",
+    "label_statistics",
     "masked",
     "components",
     "masks",
