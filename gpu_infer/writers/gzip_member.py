@@ -21,21 +21,40 @@ _RAW = -15
 _LONGEST = 80
 
 
+class GzipMember:
+    """Writes one gzip member to `file`; `close` ends it. Nothing but the block in work is in memory."""
+
+    def __init__(self, file: BinaryIO, comment: str) -> None:
+        """comment: ASCII without NUL."""
+        from isal import isal_zlib
+
+        self._file, self._crc32 = file, isal_zlib.crc32
+        self._stream = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _RAW)
+        self._checksum = self._nbytes = 0
+        file.write(member_head(comment))
+
+    def write(self, block: bytes | memoryview) -> None:
+        """Compress a contiguous block of bytes."""
+        self._checksum, self._nbytes = self._crc32(block, self._checksum), self._nbytes + len(block)
+        self._file.write(self._stream.compress(block))
+
+    def close(self) -> None:
+        """Write what remains, and the checksum."""
+        self._file.write(self._stream.flush())
+        self._file.write(struct.pack("<II", self._checksum, self._nbytes & 0xFFFFFFFF))
+
+
 def write_member(file: BinaryIO, blocks: Iterable[bytes | memoryview], comment: str) -> None:
-    """Write `blocks` as one gzip member; nothing but the block in work is in memory.
-
-    The time in the header is 0, so that equal content makes equal files. `comment` is ASCII without NUL.
-    """
-    from isal import isal_zlib
-
-    file.write(_MAGIC + struct.pack("<BIBB", _HAS_COMMENT, 0, 0, _UNIX) + comment.encode("ascii") + b"\0")
-    stream = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _RAW)
-    checksum = nbytes = 0
+    """Write `blocks` as one gzip member with `comment`."""
+    member = GzipMember(file, comment)
     for block in blocks:
-        file.write(stream.compress(block))
-        checksum, nbytes = isal_zlib.crc32(block, checksum), nbytes + len(block)
-    file.write(stream.flush())
-    file.write(struct.pack("<II", checksum, nbytes & 0xFFFFFFFF))
+        member.write(block)
+    member.close()
+
+
+def member_head(comment: str) -> bytes:
+    """The header of a member with `comment`, without a time, so that equal content makes equal files."""
+    return _MAGIC + struct.pack("<BIBB", _HAS_COMMENT, 0, 0, _UNIX) + comment.encode("ascii") + b"\0"
 
 
 def read_comment(file: BinaryIO) -> str | None:

@@ -17,7 +17,7 @@ from gpu_infer._version import __version__
 from gpu_infer.choices import ScoresDtype, ScoresFormat
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.geometry import Geometry
-from gpu_infer.writers.marked_gzip import MarkedGzip, gzip_head
+from gpu_infer.writers.gzip_member import GzipMember, member_head
 from gpu_infer.writers.places import Place
 
 MARK = "gpu_infer score map"
@@ -50,7 +50,7 @@ def score_map_places(folder: Path, names: Iterable[str]) -> list[Place]:
 
 def is_score_map(path: Path) -> bool:
     """Whether `path` is a map of this program that no other one has written again."""
-    head = gzip_head(MARK)
+    head = member_head(MARK)
     with path.open("rb") as file:
         begin = file.read(_NRRD_HEAD)
     if not begin.startswith(b"NRRD"):
@@ -85,9 +85,9 @@ def write_score_map(
     with path.open("wb") as file:
         if path.name.endswith(".nrrd"):
             file.write(_nrrd_header(geometry, dtype, content))
-            stream = MarkedGzip(file, MARK)
+            stream = GzipMember(file, MARK)
         else:
-            stream = MarkedGzip(file, MARK)
+            stream = GzipMember(file, MARK)
             stream.write(_nifti_header(geometry, dtype, content))
         for slab in slabs:
             low, high = min(low, float(slab.min())), max(high, float(slab.max()))

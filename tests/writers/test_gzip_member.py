@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gpu_infer.writers.gzip_member import read_comment, write_member
+from gpu_infer.writers.gzip_member import GzipMember, member_head, read_comment, write_member
 
 NOISE = np.random.default_rng(1).integers(0, 256, 100_000, np.uint8).tobytes()
 
@@ -50,3 +51,30 @@ def test_the_comment() -> None:
 
 def test_equal_content_makes_equal_bytes() -> None:
     assert member(NOISE) == member(NOISE)
+
+
+def compressed(*parts: bytes, comment: str = "a mark") -> bytes:
+    file = io.BytesIO()
+    stream = GzipMember(file, comment)
+    for part in parts:
+        stream.write(part)
+    stream.close()
+    return file.getvalue()
+
+
+def test_it_is_read_by_gzip_and_zlib() -> None:
+    parts = [bytes(range(256)) * 999, b"", b"end"]
+    data = compressed(*parts)
+    assert gzip.decompress(data) == b"".join(parts)
+    assert zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data) == b"".join(parts)
+
+
+def test_no_time_and_no_name_make_it_differ() -> None:
+    assert compressed(b"voxels") == compressed(b"voxels")
+    assert compressed(b"").startswith(b"\x1f\x8b\x08\x10\0\0\0\0\0\x03a mark\0")
+
+
+def test_the_mark_goes_when_another_program_writes_the_data() -> None:
+    data = compressed(b"voxels")
+    assert data.startswith(member_head("a mark"))
+    assert not gzip.compress(gzip.decompress(data)).startswith(member_head("a mark"))
