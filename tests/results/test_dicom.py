@@ -156,7 +156,7 @@ def test_older_outputs_are_replaced_and_files_of_others_are_not(tmp_path: Path) 
     segmentation, volume, source = segmentation_of(tmp_path, series, voxels, **options)
     first = write_dicom(segmentation, volume, source, Report())
     uids = [dcmread(file).SOPInstanceUID for file in first]
-    settings, header = segmentation.plan.inputs.settings, read_header([series])
+    settings, header = segmentation.plan.inputs.settings, replace(read_header([series]), case="volume")
     places = dicom_places(settings, segmentation.plan.inputs.config, header)
     assert [place.path for place in places] == first
     check_outputs(header.files, settings.output, places)

@@ -137,7 +137,7 @@ def test_maps_are_the_probabilities_for_every_reader(tmp_path: Path, form: str, 
     )
     report = Report()
     paths = write(segmented(plan), report)
-    assert [path.name for path in paths] == [f"case.{name}.{form}" for name in ("2.score", "0.score", "uncertainty")]
+    assert [path.name for path in paths] == [f"volume.{name}.{form}" for name in ("2.score", "0.score", "uncertainty")]
     p = softmax(three_classes(voxels_of()[None, None])[0])
     entropy = -(p * np.log(p)).sum(axis=0) / np.log(3)
     tolerance = 0.5 / 255 + 1e-6 if dtype == "uint8" else 2e-6

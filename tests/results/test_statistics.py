@@ -103,17 +103,17 @@ def run_of(folder: Path, **options: Any) -> tuple[Segmentation, Volume, Report]:
     statistics = {"model": CpuBackend().label_statistics(labels, volume.data[0], [1])}
     plan = make_plan(inputs, model_of(2, SHAPE))
     report = Report()
-    segmentation = Segmentation({"model": labels}, {"model": [118, 2]}, {}, plan, statistics)
-    write_labels(segmentation, volume, "case", report)
+    segmentation = Segmentation({"model": labels}, {"model": [118, 2]}, {}, plan, statistics=statistics)
+    write_labels(segmentation, volume, report)
     return segmentation, volume, report
 
 
 def test_the_table_has_the_numbers_of_the_report(tmp_path: Path) -> None:
     segmentation, volume, report = run_of(tmp_path, statistics=True)
-    assert write_label_statistics(segmentation, volume, "case", report) == [tmp_path / "out/case.statistics.csv"]
+    assert write_label_statistics(segmentation, volume, report) == [tmp_path / "out/volume.statistics.csv"]
     (output,) = report.data["outputs"]
-    assert output["statistics_csv"] == str(tmp_path / "out/case.statistics.csv")
-    with (tmp_path / "out/case.statistics.csv").open(newline="") as file:
+    assert output["statistics_csv"] == str(tmp_path / "out/volume.statistics.csv")
+    with (tmp_path / "out/volume.statistics.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     entry = output["statistics"]["1"]
     assert (entry["mean"], entry["median"], entry["min"], entry["max"], entry["std"]) == (41.0, 41.0, 31.0, 51.0, 10.0)
@@ -131,17 +131,17 @@ def test_the_table_has_the_numbers_of_the_report(tmp_path: Path) -> None:
 
 def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
     segmentation, volume, report = run_of(tmp_path)
-    assert write_label_statistics(segmentation, volume, "case", report) == []
+    assert write_label_statistics(segmentation, volume, report) == []
     assert "statistics" not in report.data["outputs"][0]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["case.mhd", "case.raw"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["volume.mhd", "volume.raw"]
 
 
 def test_a_table_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     segmentation, volume, report = run_of(tmp_path, statistics=True)
-    (tmp_path / "out/case.statistics.csv").write_text("mine")
+    (tmp_path / "out/volume.statistics.csv").write_text("mine")
     with pytest.raises(ConfigError, match="found a file of another program"):
-        write_label_statistics(segmentation, volume, "case", report)
-    assert (tmp_path / "out/case.mhd").is_file()
+        write_label_statistics(segmentation, volume, report)
+    assert (tmp_path / "out/volume.mhd").is_file()
 
 
 def test_the_table_has_a_place_that_is_checked_before_the_inference(tmp_path: Path) -> None:
@@ -153,5 +153,7 @@ def test_the_table_has_a_place_that_is_checked_before_the_inference(tmp_path: Pa
 
 
 def test_the_command_names_the_table() -> None:
-    result = RunResult(Path("a.mhd"), Path("a.raw"), None, {}, statistics=[Path("a.statistics.csv")])
+    result = RunResult(
+        Path("a.mhd"), Path("a.raw"), None, {}, label_maps=[Path("a.mhd")], statistics=[Path("a.statistics.csv")]
+    )
     assert written(result) == ["labels   a.mhd", "numbers  a.statistics.csv"]
