@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from gpu_infer.settings import Settings
     from gpu_infer.triton.model.info import ModelInfo
 
+NAME = "server memory"
+
+_MARGIN = 1.5
+"""The backend's pool has gaps between windows: requests of 150 MiB failed with 180 MiB, and not with 200 MiB."""
+
 _PYTHON = "python"
 """The backend that copies the windows of a request, in and out, into /dev/shm for its other process."""
 
@@ -24,7 +29,9 @@ _PYTHON = "python"
 def check_server_memory(
     settings: Settings, config: Config | None, model: ModelInfo, plan: RunPlan | None, data: str | None
 ) -> list[Check]:
-    """A failure if the server would end a request of the run for lack of shared memory; no check if it would not.
+    """A failure if the server would refuse a request of the run for lack of shared memory, a warning if it might.
+
+    No check if there is enough.
 
     Args:
         settings: those of the run.
@@ -42,13 +49,15 @@ def check_server_memory(
     arena = plan.memory.arena_bytes if plan is not None and _may_share(settings, plan, data) else 0
     if arena > free:  # windows travel inline
         arena = 0
-    if nbytes + arena <= free:
+    if nbytes * _MARGIN + arena <= free:
         return []
     needed = f"the local Triton needs {_mib(nbytes)} for the windows of a request"
     if arena:
         needed += f", and the slots of the run {_mib(arena)}"
-    error = ServerError(f"{SHM_FOLDER} has {_mib(free)} free, {needed}", remedy=SMALL_POOL)
-    return [failure("server memory", error)]
+    message = f"{SHM_FOLDER} has {_mib(free)} free, {needed}"
+    if nbytes + arena <= free:
+        return [Check(NAME, "warn", f"{message}, and up to half as much again for itself", SMALL_POOL)]
+    return [failure(NAME, ServerError(message, remedy=SMALL_POOL))]
 
 
 def _may_share(settings: Settings, plan: RunPlan, data: str | None) -> bool:
