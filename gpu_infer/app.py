@@ -112,7 +112,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
         report.warn(message)
     with report.stage("configure"):
         check_folder_variables(os.environ)
-        config, pipeline = _configure(settings)
+        config, pipeline = configure(settings)
         choices = data_choices(settings.data, settings.require)
         pending = stack.enter_context(begin_backend(settings.device))
         _check_paths(settings)
@@ -186,8 +186,11 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     )
 
 
-def _configure(settings: Settings) -> tuple[Config, Pipeline]:
-    """Load the configuration, and refuse options that contradict it before anything waits for a server."""
+def configure(settings: Settings) -> tuple[Config, Pipeline]:
+    """Load the configuration, and refuse options that contradict it before anything waits for a server.
+
+    Raises ConfigError.
+    """
     config = load_config(settings.config, os.environ, settings.labels)
     config.inferer.check_options(
         mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
@@ -223,6 +226,11 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     check_stored(header.nbytes + header.extra, header.path)
     for message in check_grid(settings, config, header):
         report.warn(message)
+    check_all_places(settings, config, header)
+
+
+def check_all_places(settings: Settings, config: Config, header: VolumeHeader) -> None:
+    """Raise ConfigError if an output would replace the input, another output or a file of another program."""
     places = output_places(settings, config, header)
     published = published_places(settings, config, header) + required_page_places(settings)
     check_outputs(header.files or (header.path,), settings.output, places, settings.publish, published)

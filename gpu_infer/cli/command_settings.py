@@ -19,7 +19,9 @@ _NO_SETTINGS = ("json", "verbose", "quiet", "debug", "clean")
 """Options of commands that are not part of `Settings`."""
 
 
-def settings_of(context: typer.Context, *, without: Collection[str] = ()) -> Settings:
+def settings_of(
+    context: typer.Context, *, without: Collection[str] = (), environ: Mapping[str, str] | None = None
+) -> Settings:
     """The settings of the environment, overridden by the options that the command was given.
 
     In a container (`GPU_INFER_CONTAINER`), the defaults are those of the container.
@@ -27,15 +29,17 @@ def settings_of(context: typer.Context, *, without: Collection[str] = ()) -> Set
     Args:
         context: the command's, which has every option by the name of its parameter.
         without: names of further options that the command uses itself.
+        environ: the environment variables, by default those of the process.
     """
     from gpu_infer.settings import Settings
     from gpu_infer.settings_sources import OPTION_FIELDS
 
     given = {name: value for name, value in context.params.items() if name not in (*_NO_SETTINGS, *without)}
     options = {OPTION_FIELDS.get(name, name): value for name, value in given.items()}
-    if has_container_defaults(os.environ):
-        return container_settings(os.environ, **options)
-    return Settings.from_environment(os.environ, **options)
+    environ = os.environ if environ is None else environ
+    if has_container_defaults(environ):
+        return container_settings(environ, **options)
+    return Settings.from_environment(environ, **options)
 
 
 def run_settings(context: typer.Context) -> Settings:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpu_infer.cli import options
-from gpu_infer.cli.command_settings import settings_of
 from gpu_infer.cli.container import has_container_defaults
+from gpu_infer.cli.doctor_settings import settings_for_checks
+from gpu_infer.cli.run import run
+from gpu_infer.cli.shared_options import with_options_of
 from gpu_infer.cli.streams import write
 from gpu_infer.errors import escape
 
@@ -21,36 +23,19 @@ if TYPE_CHECKING:
     from gpu_infer.doctor.check import Check
 
 Clean = Annotated[bool, typer.Option("--clean", help="Remove the shared memory and hidden files of killed runs.")]
+Wait = Annotated[
+    float, typer.Option("--wait", parser=options.seconds, metavar="SECONDS", help="Time to wait for the server.")
+]
 
 
+@with_options_of(run)
 def doctor(
     context: typer.Context,
     clean: Clean = False,
-    input: options.Input = None,  # noqa: A002
-    allow_foreign_data_files: options.AllowForeignDataFiles = None,
-    series: options.Series = None,
-    output: options.Output = None,
-    publish: options.Publish = None,
-    logs: options.Logs = None,
-    config: options.Config = None,
-    triton: options.Triton = None,
-    models: options.Models = None,
-    control: options.Control = None,
-    data: options.Data = None,
-    require: options.Require = None,
-    tls_ca: options.TlsCa = None,
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    headers: options.Headers = None,
-    load: options.Load = None,
-    model: options.Model = None,
-    roi: options.Roi = None,
-    wait: Annotated[
-        float,
-        typer.Option("--wait", parser=options.seconds, metavar="SECONDS", help="Time to wait for the server."),
-    ] = 5.0,
+    wait: Wait = 5.0,
     json: options.Json = False,
     debug: options.Debug = False,
+    **_options_of_run: Any,
 ) -> None:
     """Check everything that a run with the same options needs, and suggest a remedy for each fault."""
     from gpu_infer import logs as logging_setup
@@ -61,8 +46,9 @@ def doctor(
 
     # The checks report what a run would log.
     logging_setup.configure(None, debug=debug, console=logging.NOTSET if debug else logging.ERROR)
-    named = _named_folders(context.params)
-    checks = [_printable(check) for check in examine(settings_of(context), named, clean=clean)]
+    settings, refusals = settings_for_checks(context)
+    named = [] if settings is None else _named_folders(context.params, {check.name for check in refusals})
+    checks = [_printable(check) for check in examine(settings, named, clean=clean, refusals=refusals)]
     if json:
         say(as_json([asdict(check) for check in checks]))
     elif stdout().is_terminal:
@@ -87,13 +73,16 @@ def _failures(checks: list[Check], *, short: bool) -> str:
     return f"{count}, the first: {first.name}: {first.found}{remedy}"
 
 
-def _named_folders(options: Mapping[str, Any]) -> list[str]:
-    """The folders that an option, a variable or the container names."""
+def _named_folders(options: Mapping[str, Any], refused: Collection[str]) -> list[str]:
+    """The folders that an option, a variable or the container names, without those that a run refuses."""
     from gpu_infer.settings_sources import FOLDER_VARIABLES
 
-    if has_container_defaults(os.environ):
-        return list(FOLDER_VARIABLES)
-    return [name for name, variable in FOLDER_VARIABLES.items() if options[name] or os.environ.get(variable)]
+    by_container = has_container_defaults(os.environ)
+    return [
+        name
+        for name, variable in FOLDER_VARIABLES.items()
+        if name not in refused and (by_container or options[name] or os.environ.get(variable))
+    ]
 
 
 def _printable(check: Check) -> Check:

@@ -1,8 +1,7 @@
-"""Check the configuration of a run, as `gpu-infer validate` does."""
+"""Check the configuration of a run, and the options that depend on it."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from gpu_infer.doctor.check import Check, failure
@@ -15,13 +14,11 @@ if TYPE_CHECKING:
 
 def check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
     """The configuration, None if a run would refuse it, and a check of it with one more for each warning."""
-    from gpu_infer.config.load import load_config
+    from gpu_infer.app import configure
 
     name = "config"
     try:
-        config = load_config(settings.config, os.environ)
-        config.inferer.check_options(roi_size=settings.roi_size)
-        config.pipeline()
+        config, _ = configure(settings)
     except GpuInferError as error:
         return None, [failure(name, error)]
     checks = [Check(name, "ok", f"{settings.config}: valid")]

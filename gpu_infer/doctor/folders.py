@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_infer.doctor.check import Check, failure
-from gpu_infer.errors import ConfigError, GpuInferError
+from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
+from gpu_infer.writers.atomic import FULL
 
 if TYPE_CHECKING:
     from gpu_infer.config.config import Config
@@ -28,7 +29,7 @@ def remove_archives() -> list[Check]:
 def check_writable(name: str, folder: Path) -> Check:
     """Check a folder by a temporary file in it, or in the nearest parent that exists."""
     try:
-        existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+        existing = _existing(folder)
         with tempfile.TemporaryFile(dir=existing):
             free = shutil.disk_usage(existing).free / 2**30
     except OSError as error:
@@ -37,7 +38,7 @@ def check_writable(name: str, folder: Path) -> Check:
             "fail",
             f"{folder} cannot be written: {error.strerror}",
             f"mount a writable folder there or choose another one with --{name}",
-            ConfigError.exit_code,
+            ResourceError.exit_code if error.errno in FULL else ConfigError.exit_code,
         )
     note = "" if existing == folder.absolute() else " (will be created)"
     if free < 1:
@@ -50,16 +51,16 @@ def check_outputs(settings: Settings, config: Config | None, header: VolumeHeade
 
     Without `config` or `header` the names of the outputs are not known, and only the folders are compared.
     """
-    from gpu_infer.results.places import output_places
-    from gpu_infer.results.publish import published_places
-    from gpu_infer.writers import collisions
+    from gpu_infer.app import check_all_places
+    from gpu_infer.results.label_maps import least_bytes
+    from gpu_infer.writers.atomic import check_space
+    from gpu_infer.writers.collisions import check_folders
 
     try:
-        collisions.check_folders(settings.output, settings.publish)
+        check_folders(settings.output, settings.publish)
         if config is not None and header is not None:
-            places, published = (find(settings, config, header) for find in (output_places, published_places))
-            inputs = header.files or (header.path,)
-            collisions.check_outputs(inputs, settings.output, places, settings.publish, published)
+            check_all_places(settings, config, header)
+            check_space(_existing(settings.output), least_bytes(settings, config, header))
     except GpuInferError as error:
         return [failure("output", error)]
     return []
@@ -101,6 +102,11 @@ def _cleaned(name: str, cleaned: Cleanup) -> list[Check]:
         message = f"not removed, of another user or with older outputs whose place is taken: {_listed(cleaned.stuck)}"
         checks.append(Check(name, "fail", message, "move what is in its folder `replaced`, then delete it", 5))
     return checks
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest parent that exists."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
 
 
 def _listed(paths: list[Path]) -> str:

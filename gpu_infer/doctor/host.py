@@ -8,10 +8,14 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gpu_infer.doctor.check import Check
+from gpu_infer.doctor.check import Check, failure
 from gpu_infer.errors import GpuInferError
 from gpu_infer.system.host_memory import free_host_bytes
+
+if TYPE_CHECKING:
+    from gpu_infer.backends.base.backend import Backend
 
 SHM = Path("/dev/shm")
 SHM_COMFORTABLE = 512 << 20
@@ -76,6 +80,16 @@ def check_gpu() -> Check:
     except GpuInferError as error:
         return Check(name, "warn", f"{facts}; {error.message}", error.remedy)
     return Check(name, "ok", f"{facts}; CuPy can use it{_versions()}")
+
+
+def check_device(device: str) -> tuple[Backend, list[Check]]:
+    """The backend of a run on `device`; if a run could not use it, that of "auto" and the failed check."""
+    from gpu_infer.backends.choose import choose_backend
+
+    try:
+        return choose_backend(device), []
+    except GpuInferError as error:
+        return choose_backend("auto"), [failure("device", error)]
 
 
 def _versions() -> str:

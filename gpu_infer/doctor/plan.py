@@ -9,26 +9,39 @@ from gpu_infer.errors import GpuInferError, ResourceError
 
 if TYPE_CHECKING:
     from gpu_infer.backends.base.backend import Backend
+    from gpu_infer.planning.free_memory import FreeMemory
     from gpu_infer.planning.run_inputs import RunInputs
+    from gpu_infer.planning.run_plan import RunPlan
     from gpu_infer.triton.model.info import ModelInfo
 
 
-def check_plan(inputs: RunInputs, model: ModelInfo, backend: Backend, data: str | None = None) -> Check:
-    """Plan windows and memory as a run does.
+def check_plan(
+    inputs: RunInputs, model: ModelInfo, backend: Backend, data: str | None = None
+) -> tuple[RunPlan | None, Check]:
+    """Plan windows and memory as a run does; the plan is None if the run would end there.
 
     data  the data transport; None: not known, so the plan counts no copies of requests
     """
     from gpu_infer.planning.free_memory import free_memory
     from gpu_infer.planning.memory_plan import placement_of
     from gpu_infer.planning.run_plan import make_plan
-    from gpu_infer.triton.shm.host_arenas import check_space
-    from gpu_infer.volume.geometry import format_shape
+    from gpu_infer.results.scores import check_score_places
 
     free = free_memory(backend)
     try:
         plan = make_plan(inputs, model, free, placement_of(backend, data=data))
+        check_score_places(plan)
     except GpuInferError as error:
-        return failure("plan", error)
+        return None, failure("plan", error)
+    return plan, _check_memory(plan, free, data)
+
+
+def _check_memory(plan: RunPlan, free: FreeMemory, data: str | None) -> Check:
+    """What a plan needs of the memory."""
+    from gpu_infer.triton.shm.host_arenas import check_space
+    from gpu_infer.volume.geometry import format_shape
+
+    settings = plan.inputs.settings
     count = plan.grid.distinct_count
     windows = f"{count} window{'s' if count > 1 else ''} over {format_shape(plan.grid.shape)}"
     description = f"{windows}, peak {_format(plan.memory.host_peak)} of {_format(free.with_resident().host)} free"
@@ -42,7 +55,7 @@ def check_plan(inputs: RunInputs, model: ModelInfo, backend: Backend, data: str 
         try:
             check_space(plan.memory.arena_bytes)
         except ResourceError as error:
-            if data in (inputs.settings.data, inputs.settings.require):
+            if data in (settings.data, settings.require):
                 return failure("plan", error)
             return Check("plan", "warn", f"{description}; inline data, because {error.message}", error.remedy)
     return Check("plan", "ok", description)

@@ -10,6 +10,7 @@ from gpu_infer.doctor.leftovers import check_leftovers
 from gpu_infer.doctor.local_server import check_repository, check_runtime
 from gpu_infer.doctor.models import check_index, check_model, configured_model
 from gpu_infer.doctor.plan import check_plan
+from gpu_infer.doctor.server_memory import check_server_memory
 from gpu_infer.doctor.transports import check_transports
 from gpu_infer.errors import DeadlineError, GpuInferError
 from gpu_infer.settings import Settings
@@ -71,8 +72,12 @@ def _check_run(
     model, model_checks = check_model(settings, config, server, entries)
     data, transports = check_transports(settings, server, backend)
     checks = [index, *model_checks, *transports]
+    plan = None
     if inputs is not None and model is not None:
-        checks.append(check_plan(inputs, model, backend, data))
+        plan, check = check_plan(inputs, model, backend, data)
+        checks.append(check)
+    if settings.local_models is not None and model is not None:
+        checks += check_server_memory(settings, config, model, plan, data)
     return checks
 
 
@@ -95,7 +100,10 @@ def _check_local_plan(inputs: RunInputs | None, backend: Backend) -> list[Check]
         )
     except GpuInferError as error:
         return [failure("model", error)]
-    return [] if model is None else [check_plan(inputs, model, backend)]
+    if model is None:
+        return []
+    plan, check = check_plan(inputs, model, backend)
+    return [check, *check_server_memory(inputs.settings, inputs.config, model, plan, None)]
 
 
 def _with_ways(settings: Settings, config: Config | None, error: GpuInferError) -> GpuInferError:

@@ -24,6 +24,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     """
     from gpu_infer.planning.free_memory import check_stored
     from gpu_infer.planning.run_inputs import input_options
+    from gpu_infer.results.label_maps import check_grid
     from gpu_infer.volume.open_input import InputOptions, open_input
 
     if config is None:
@@ -32,8 +33,9 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
         options = input_options(settings, config, config.pipeline())
     try:
         with open_input(settings.input, options) as header:  # an unpacked archive is removed: a plan needs no voxels
-            pass
+            series = _check_series(settings, header)
         check_stored(header.nbytes + header.extra, header.path)
+        remarks = [] if config is None else check_grid(settings, config, header)
     except (GpuInferError, OSError) as error:
         if not isinstance(error, GpuInferError):
             error = InputError(str(error))
@@ -42,10 +44,22 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     if not options.patterns:
         checks += _check_choice(settings.input, header.path)
     checks += [Check(NAME, "warn", f"{header.path}: {message}", "check the file") for message in header.warnings]
-    return header, checks
+    checks += [Check(NAME, "warn", remark, "choose another format with --format") for remark in remarks]
+    return header, checks + series
 
 
 _REMEDY = "give a readable file or folder with --input"
+
+
+def _check_series(settings: Settings, header: VolumeHeader) -> list[Check]:
+    """A failure if the DICOM outputs cannot belong to a series; no check if they can, or without such outputs."""
+    from gpu_infer.results.dicom import dicom_source
+
+    try:
+        dicom_source(settings, header)
+    except GpuInferError as error:
+        return [failure("dicom", error)]
+    return []
 
 
 def _describe(header: VolumeHeader) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
+
 from gpu_infer.choices import DEFAULT_FORMAT, Format
 from gpu_infer.config.config import Config, Output
 from gpu_infer.errors import ConfigError
@@ -14,7 +16,7 @@ from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import still_there
 from gpu_infer.writers.formats.registry import FORMATS
-from gpu_infer.writers.label_maps import Files, LabelMap, write_label_maps
+from gpu_infer.writers.label_maps import Files, LabelMap, least_label_map_bytes, write_label_maps
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,15 @@ def output_base(settings: Settings, header: VolumeHeader) -> str:
 def label_map_formats(settings: Settings, output: Output) -> tuple[Format, ...]:
     """Formats of an output: those of the options, of the configuration, or the default."""
     return settings.formats or output.formats or (DEFAULT_FORMAT,)
+
+
+def least_bytes(settings: Settings, config: Config, header: VolumeHeader) -> int:
+    """The smallest number of bytes that the label maps of a run may take, for which `write_label_maps` looks first."""
+    return least_label_map_bytes(
+        (FORMATS[each], np.broadcast_to(np.zeros((), output.dtype), header.geometry.shape))
+        for output in config.outputs
+        for each in label_map_formats(settings, output)
+    )
 
 
 def check_one_file(settings: Settings, config: Config) -> None:

@@ -15,7 +15,8 @@ from gpu_infer.writers.journal import Journal, discard, undo
 from gpu_infer.writers.staging import ASIDE, folder_lock, make_stage
 from gpu_infer.writers.unfinished import undo_unfinished_moves
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Numbers of errors of a full disk."""
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
 _KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "FIFO"), (stat.S_ISSOCK, "socket"))
 
@@ -159,7 +160,7 @@ def check_space(folder: Path, nbytes: int) -> None:
 def folder_error(error: OSError, folder: Path) -> GpuInferError:
     """Error of this package for an `OSError` in `folder`, with a remedy."""
     reason = error.strerror or str(error)
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return ResourceError(f"{folder}: {reason}", remedy="free space or give another output folder")
     if error.errno in _REFUSED:
         return ConfigError(

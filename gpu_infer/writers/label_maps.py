@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from gpu_infer.volume.checks import Voxels
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.nifti_grid import NiftiGrid
 from gpu_infer.writers.atomic import check_space, open_stage, publish
-from gpu_infer.writers.formats.base import LabelImage
+from gpu_infer.writers.formats.base import LabelFormat, LabelImage
 from gpu_infer.writers.formats.registry import FORMATS
 from gpu_infer.writers.metaimage import HEADER_BYTES
 from gpu_infer.writers.names import label_map_names
@@ -68,8 +68,8 @@ def write_label_maps(
         for field, (labels, dtype, _) in maps.items()
     }
     formats = {field: list(label_map.formats) for field, label_map in maps.items()}
-    needed = (FORMATS[each].least_bytes(images[field].array) for field in maps for each in formats[field])
-    check_space(folder, sum(nbytes + HEADER_BYTES for nbytes in needed))
+    needed = least_label_map_bytes((FORMATS[each], images[field].array) for field in maps for each in formats[field])
+    check_space(folder, needed)
     with open_stage(folder, base) as stage:
         staged: dict[str, dict[Format, Sequence[Path]]] = {
             field: {each: FORMATS[each].write(images[field], stage, names[field]) for each in formats[field]}
@@ -92,6 +92,11 @@ def write_label_maps(
         field: {each: [folder / path.name for path in reversed(paths)] for each, paths in by_format.items()}
         for field, by_format in staged.items()
     }
+
+
+def least_label_map_bytes(maps: Iterable[tuple[LabelFormat, Voxels]]) -> int:
+    """Bytes that label maps take at least, by format and array."""
+    return sum(form.least_bytes(array) + HEADER_BYTES for form, array in maps)
 
 
 def label_map_places(folder: Path, base: str, formats: Mapping[str, Sequence[Format]]) -> list[Place]:
