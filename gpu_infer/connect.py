@@ -46,7 +46,9 @@ def connect(
             check_repository_model(settings.local_models, name)
         local = stack.enter_context(server)
         endpoints = Endpoints(http=local.http, grpc=local.grpc)
-        return Server.connect(endpoints, str(settings.control), wait_s=settings.ready_wait_s, check=check)
+        connected = Server.connect(endpoints, str(settings.control), wait_s=settings.ready_wait_s, check=check)
+        connected.stops_with_run = True
+        return connected
     endpoints, control = server_address(settings, inferer)
     try:
         return Server.connect(endpoints, control, wait_s=settings.connect_wait_s, check=check)

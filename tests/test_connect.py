@@ -75,9 +75,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
     """Arguments of every `Server.connect`: endpoints, control, seconds to wait, and the check."""
     calls: list[tuple[Any, ...]] = []
 
-    def note(endpoints: Endpoints, control: str, *, wait_s: float, check: Any) -> str:
+    def note(endpoints: Endpoints, control: str, *, wait_s: float, check: Any) -> Server:
         calls.append((endpoints, control, wait_s, check))
-        return "server"
+        return Server("http", "server:1", "2.51.0")
 
     monkeypatch.setattr(Server, "connect", note)
     monkeypatch.setattr("gpu_infer.triton.local.serve.LocalServer", _LocalServer)
@@ -89,7 +89,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
 def test_a_server_at_an_address(calls: list[tuple[Any, ...]]) -> None:
     with ExitStack() as stack:
         server: Any = connect(_settings(wait_s=7.0), INFERER, stack, check=print)
-        assert server == "server"
+        assert server.url == "server:1"
+        assert not server.stops_with_run
         assert _LocalServer.running == 0
     assert calls == [(Endpoints(either="far:9000"), "http", 7.0, print)]
 
@@ -137,7 +138,7 @@ def test_without_a_wait_the_error_names_the_ways_to_a_server(monkeypatch: pytest
 
 def test_a_local_server_runs_until_the_stack_closes(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
     with ExitStack() as stack:
-        connect(_settings(triton="local", models=tmp_path), INFERER, stack)
+        assert connect(_settings(triton="local", models=tmp_path), INFERER, stack).stops_with_run
         assert _LocalServer.running == 1
     (call,) = calls
     assert call[:2] == (Endpoints(http="127.0.0.1:1", grpc="127.0.0.1:2"), "auto")

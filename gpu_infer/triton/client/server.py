@@ -45,7 +45,12 @@ def make_client(control: ControlName, url: str, access: Access | None = None) ->
 
 
 class Server:
-    """A reachable server. It has no connection: `client()` makes one for the calling thread."""
+    """A reachable server. It has no connection: `client()` makes one for the calling thread.
+
+    stops_with_run  this process has started the server and stops it at the end of the run
+    """
+
+    stops_with_run = False
 
     def __init__(self, control: ControlName, url: str, version: str, access: Access | None = None) -> None:
         self.control = control
