@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from gpu_infer.triton.local.ports import ADDRESS, choose_ports
 from gpu_infer.triton.local.ready import failure_reason, is_ready, port_was_taken
 from gpu_infer.triton.local.segments import remove_leftovers, warn_when_small
 from gpu_infer.triton.local.server_command import check_repository, server_options
+from gpu_infer.triton.local.server_log import create_log, mark_in_use
 from gpu_infer.triton.local.start_failure import request_failure, start_failure
 from gpu_infer.triton.shm.naming import SHM_FOLDER
 
@@ -153,11 +153,11 @@ class LocalServer:
     def _try_start(self, server: Path, backends: Path, env: dict[str, str], ports: tuple[int, ...]) -> bool:
         """Whether the server is ready; False if another process took a port between choosing and binding."""
         if self._log is None:
-            handle, name = tempfile.mkstemp(prefix="gpu_infer-triton-", suffix=".log")
-            os.close(handle)
-            self._log = Path(name)
+            self._log = create_log()
         start_of_log = self._log.stat().st_size if self._log.exists() else 0
         with self._open_log() as stream:
+            if self._own_log:
+                mark_in_use(stream)
             command = [str(server), *server_options(self.models, backends, *ports)]
             temporary = str(self._log) if self._own_log else ""
             arguments = ["server", str(SHM_FOLDER), str(_GRACE_S), temporary, *command]
