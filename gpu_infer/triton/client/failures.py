@@ -151,15 +151,22 @@ def is_gateway(status: str, text: str) -> bool:
     )
 
 
+def other_port(url: str, evidence: str, protocol: Literal["HTTP", "gRPC"]) -> NotTriton:
+    """The error of an address at which a program answers as Triton does at its port for `protocol`."""
+    error = NotTriton(url, evidence, f"Triton's port for {protocol}, or another program")
+    error.remedy = "correct the address (--triton host:port, NVIDIA_CLARA_TRTISURI) or --control, or start Triton there"
+    return error
+
+
 def not_triton(url: str, status: str, text: str) -> NotTriton | None:
     """The error if gRPC's status and text show that the program at `url` serves no Triton over gRPC; else None."""
     if is_gateway(status, text):
         return None
     match = _FOREIGN_TEXT.search(text)
     if match is not None and (code := match[1] or match[2]) not in (*DENIED, "429"):
-        return NotTriton(url, f"HTTP {code} to a gRPC request", "Triton's port for HTTP, or another program")
+        return other_port(url, f"HTTP {code} to a gRPC request", "HTTP")
     if "Failed parsing HTTP/2" in text:
-        return NotTriton(url, "no HTTP/2", "Triton's port for HTTP, or another program")
+        return other_port(url, "no HTTP/2", "HTTP")
     return NotTriton(url, "gRPC UNIMPLEMENTED") if status == "UNIMPLEMENTED" else None
 
 

@@ -33,6 +33,7 @@ from gpu_infer.triton.client.failures import (
     deadline,
     is_gateway,
     malformed,
+    other_port,
 )
 from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection
 from gpu_infer.triton.client.protocol import (
@@ -148,7 +149,7 @@ class HttpClient(BaseClient[HttpAnswer]):
                 if older.status == _OK:
                     raise NotTriton(self.url, "HTTP 400", "a TensorRT Inference Server (V1)")
         except HTTPParseError:
-            raise NotTriton(self.url, "no HTTP", "Triton's port for gRPC, or another program") from None
+            raise other_port(self.url, "no HTTP", "gRPC") from None
         return answer
 
     def _server_version(self) -> Exchange[HttpAnswer, str]:
