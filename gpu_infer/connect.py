@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from gpu_infer.config.inferer import InfererSpec
-from gpu_infer.errors import DeadlineError
+from gpu_infer.config.location import nearest
+from gpu_infer.errors import ConfigError, DeadlineError, ModelError
 from gpu_infer.settings import DEFAULT_TRITON, Settings
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.server import Server
+from gpu_infer.triton.model.name import check_model_name
+
+_NAMED = 8  # models of a repository in a message
 
 
 def connect(
@@ -29,14 +34,21 @@ def connect(
         check: Called before each attempt; an exception from it ends the wait.
 
     Raises:
+        ModelError: The repository of a local Triton, which is not started then, lacks the model.
         ConfigError, ServerError, DeadlineError: What `LocalServer` and `Server.connect` raise.
     """
     if settings.local_models is not None:
         from gpu_infer.triton.local.serve import LocalServer
 
-        local = stack.enter_context(LocalServer(settings.local_models))
+        server = LocalServer(settings.local_models)
+        name = settings.model_name or (inferer.model_name if inferer is not None else None)
+        if name is not None:  # before the server is installed and started
+            check_repository_model(settings.local_models, name)
+        local = stack.enter_context(server)
         endpoints = Endpoints(http=local.http, grpc=local.grpc)
-        return Server.connect(endpoints, str(settings.control), wait_s=settings.ready_wait_s, check=check)
+        connected = Server.connect(endpoints, str(settings.control), wait_s=settings.ready_wait_s, check=check)
+        connected.stops_with_run = True
+        return connected
     endpoints, control = server_address(settings, inferer)
     try:
         return Server.connect(endpoints, control, wait_s=settings.connect_wait_s, check=check)
@@ -48,6 +60,34 @@ def connect(
             remedy="use --triton local, start a server with `gpu-infer triton serve`, correct the address "
             "(--triton host:port), or wait longer for a server that starts (--wait SECONDS)",
         ) from error
+
+
+def check_repository_model(repository: Path, model: str) -> None:
+    """Raise ModelError unless the repository has a folder of the model; ConfigError if no folder can have its name."""
+    check_model_name(model)
+    folders = folders_of_models(repository)
+    if model not in folders:
+        raise ModelError(
+            f"model {model} is not in the repository {repository}, which has: {list_names(folders)}",
+            remedy="give its repository with --models, or correct inferer.args.model_name (--model)"
+            f"{nearest(model, folders)}",
+        )
+
+
+def folders_of_models(repository: Path) -> list[str]:
+    """Names of the folders in a model repository, sorted; ConfigError if it cannot be read."""
+    try:
+        return sorted(entry.name for entry in repository.iterdir() if entry.is_dir())
+    except OSError as error:
+        raise ConfigError(
+            f"model repository {repository} cannot be read: {error.strerror}", remedy="let this user read it"
+        ) from error
+
+
+def list_names(names: list[str]) -> str:
+    """The first names, and the number of the others."""
+    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + rest
 
 
 def server_address(settings: Settings, inferer: InfererSpec | None) -> tuple[Endpoints, str]:

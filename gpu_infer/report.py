@@ -35,6 +35,7 @@ from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.identity import identity
 from gpu_infer.writers.label_maps import Files
 
@@ -282,7 +283,7 @@ def label_volumes(counts: Sequence[int], voxel_ml: float, table: LabelTable) -> 
     for label, count in enumerate(counts):
         if count:
             described = _described(table[label]) if table.is_described(label) else {}
-            volumes[str(label)] = {**described, "voxels": int(count), "ml": round(int(count) * voxel_ml, 3)}
+            volumes[str(label)] = {**described, "voxels": int(count), "ml": rounded_ml(int(count) * voxel_ml)}
     return volumes
 
 

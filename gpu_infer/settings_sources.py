@@ -71,11 +71,22 @@ def server_values(
         )
     repository = Path(models or _packaged("models"))
     if not repository.is_dir():
-        raise ConfigError(
-            f"--models: no folder {repository}",
-            remedy="give the model repository, the folder that holds one folder per model",
-        )
+        raise no_repository(repository)
     return {"local_models": repository}
+
+
+def no_repository(path: Path) -> ConfigError:
+    """The error of a --models that names a file, as of a model alone, or nothing."""
+    if path.exists():
+        return ConfigError(
+            f"--models: {path} is a file, expected a folder with one folder per model",
+            remedy="put it into REPOSITORY/NAME/1/, with NAME/config.pbtxt, and give REPOSITORY: docs/quick-start.md "
+            "shows how",
+        )
+    return ConfigError(
+        f"--models: no folder {path}",
+        remedy="give the model repository, the folder that holds one folder per model",
+    )
 
 
 def _packaged(name: str) -> Path:

@@ -132,6 +132,7 @@ def test_debugger_port() -> None:
         ({}, {"triton": "a b:1"}, "--triton: .*'a b:1'"),
         ({}, {"models": "m"}, "--models needs --triton local"),
         ({}, {"triton": "local", "models": "/no/such"}, "--models: no folder /no/such"),
+        ({}, {"triton": "local", "models": __file__}, f"--models: {__file__} is a file, expected a folder with one"),
         ({}, {"slots": 0}, "--slots: found 0, expected at least 1"),
         ({}, {"batch_size": -1}, "--batch-size: found -1"),
         ({}, {"wait_s": 0.0}, "--wait: found 0"),

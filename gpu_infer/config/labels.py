@@ -22,6 +22,8 @@ LARGEST = 2**31 - 1
 LONGEST = 64
 """Characters of a name: DICOM's segment labels have no more."""
 
+_MOST_DIGITS = 20  # leading zeros may stand before the number
+
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _KEYS = ("name", "colour", "color", "category", "type", "modifier")
 _CODE_KEYS = (("value", "scheme", "meaning"), ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
@@ -81,7 +83,7 @@ def _numbered(content: JsonValue, place: Place) -> list[tuple[int, Place, JsonVa
 def _number(value: JsonValue, place: Place) -> int:
     """The number of a label, from JSON's number or from the text of a key."""
     text = str(value)
-    if not (text.isascii() and text.isdecimal() and int(text) <= LARGEST):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) <= LARGEST):
         raise place.expected(f"the number of a label, 0 to {LARGEST}", value)
     return int(text)
 

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from gpu_infer.doctor.caches import check_caches
 from gpu_infer.doctor.check import Check, in_group
 from gpu_infer.doctor.configuration import check_config
-from gpu_infer.doctor.folders import check_outputs, check_unfinished, check_writable, remove_archives
+from gpu_infer.doctor.folders import (
+    check_outputs,
+    check_unfinished,
+    check_writable,
+    remove_archives,
+    remove_server_logs,
+)
 from gpu_infer.doctor.host import check_device, check_gpu, check_memory, check_shared_memory
 from gpu_infer.doctor.installation import check_packages, check_python, check_resources
 from gpu_infer.doctor.kernels import check_kernels
@@ -72,4 +78,5 @@ def _check_folders(settings: Settings, folders: Sequence[str], *, clean: bool) -
                 checks += check_unfinished(name, folder, clean=clean)
     if clean:
         checks += remove_archives()
+        checks += remove_server_logs()
     return checks

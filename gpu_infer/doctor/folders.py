@@ -111,3 +111,11 @@ def _existing(folder: Path) -> Path:
 
 def _listed(paths: list[Path]) -> str:
     return ", ".join(map(str, paths))
+
+
+def remove_server_logs() -> list[Check]:
+    """Remove logs of local servers that ended a day ago or earlier."""
+    from gpu_infer.triton.local.server_log import remove_old_logs
+
+    removed = remove_old_logs()
+    return [Check("logs of local servers", "ok", f"removed: {_listed(removed)}")] if removed else []

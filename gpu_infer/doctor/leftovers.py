@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,40 @@ def clean_leftovers(leftovers: Sequence[Leftover], client: TritonClient) -> list
     """Remove what no server needs any more.
 
     A segment that the server of `client` does not know but a process maps is registered with another server: that one
-    must be asked, and finds its region by the segment alone.
+    must be asked, and finds its region by the segment alone. The local server of a killed run ends by itself, and is
+    waited for.
     """
+    from gpu_infer.triton.local.ending import ENDS_WITHIN_S
     from gpu_infer.triton.shm.leftovers import clean
-    from gpu_infer.triton.shm.segment_users import mapped_by
 
-    users = {item.name: mapped_by(item.path) if item.region is None else [] for item in leftovers}
+    users = _users(leftovers)
+    until = time.monotonic() + ENDS_WITHIN_S
+    while (ending := _are_ending(users)) and time.monotonic() < until:
+        time.sleep(0.1)
+        users = _users(leftovers)
     removable = [item for item in leftovers if not users[item.name]]
     used = [f"{item}, used by process {', '.join(users[item.name])}" for item in leftovers if users[item.name]]
     clean(removable, client)
     checks = [Check("leftovers", "ok", f"removed: {', '.join(map(str, removable))}")] if removable else []
     if used:
-        remedy = "name the server that this process is with --triton, and --clean again"
+        remedy = (
+            "the local server of a killed run ends by itself within a minute: --clean again"
+            if ending
+            else "name the server that this process is with --triton, and --clean again"
+        )
         checks.append(Check("leftovers", "warn", f"not removed, unknown to {client.url}: {'; '.join(used)}", remedy))
     return checks
+
+
+def _users(leftovers: Sequence[Leftover]) -> dict[str, list[str]]:
+    """Processes that use each segment that the server does not know, see `segment_users.mapped_by`."""
+    from gpu_infer.triton.shm.segment_users import mapped_by
+
+    return {item.name: mapped_by(item.path) if item.region is None else [] for item in leftovers}
+
+
+def _are_ending(users: dict[str, list[str]]) -> bool:
+    """Whether one of the processes is a local server that ends by itself."""
+    from gpu_infer.triton.local.ending import is_ending
+
+    return any(is_ending(int(user.split()[0])) for names in users.values() for user in names)

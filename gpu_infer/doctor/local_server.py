@@ -8,12 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gpu_infer.config.location import nearest
 from gpu_infer.doctor.check import Check, failure
 from gpu_infer.doctor.driver import check_driver_library
 from gpu_infer.errors import ConfigError, GpuInferError, ModelError, ResourceError
 
-_NAMED = 8
 _ENSEMBLE = re.compile(rb"ensemble_scheduling|platform\s*:\s*\"ensemble\"")
 """In the config.pbtxt of a model that consists of others, whose folders of versions are empty."""
 
@@ -47,18 +45,14 @@ def check_runtime() -> tuple[bool, list[Check]]:
 
 def check_repository(repository: Path, model: str | None) -> Check:
     """Check that the model repository has models, and the configured one among them; `model` is None if not known."""
+    from gpu_infer.connect import check_repository_model, folders_of_models, list_names
     from gpu_infer.triton.local.server_command import check_repository as check_folder
 
     name = "models"
     try:
-        folders = sorted(entry.name for entry in check_folder(repository).iterdir() if entry.is_dir())
-        if model is not None and model not in folders:
-            raise ModelError(
-                f"{repository} has no model {model}, it has: {_listed(folders)}",
-                remedy=f"correct inferer.args.model_name (--model), or give another repository with --models"
-                f"{nearest(model, folders)}",
-            )
+        folders = folders_of_models(check_folder(repository))
         if model is not None:
+            check_repository_model(repository, model)
             _check_files(repository / model)
     except GpuInferError as error:
         return failure(name, error)
@@ -67,7 +61,7 @@ def check_repository(repository: Path, model: str | None) -> Check:
             f"model repository {repository} cannot be read: {error.strerror}", remedy="let this user read it"
         )
         return failure(name, unreadable)
-    return Check(name, "ok", f"{len(folders)} in {repository}: {_listed(folders)}", details=folders)
+    return Check(name, "ok", f"{len(folders)} in {repository}: {list_names(folders)}", details=folders)
 
 
 def _check_files(folder: Path) -> None:
@@ -81,8 +75,3 @@ def _check_files(folder: Path) -> None:
             f"{folder} has no file in {', '.join(sorted(version.name for version in versions))}",
             remedy="put the model's files there, and the files to which links lead",
         )
-
-
-def _listed(names: list[str]) -> str:
-    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + rest

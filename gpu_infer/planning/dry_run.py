@@ -7,13 +7,14 @@ from pathlib import Path
 
 from gpu_infer.config.config import Config
 from gpu_infer.config.load import load_config
-from gpu_infer.errors import ConfigError, ModelError
+from gpu_infer.errors import ModelError
 from gpu_infer.planning.fallbacks import GIB
 from gpu_infer.planning.memory_plan import Placement
 from gpu_infer.planning.run_inputs import RunInputs, input_options
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.redaction import redact
 from gpu_infer.settings import Settings
+from gpu_infer.settings_sources import no_repository
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.repository import model_in_repository
@@ -90,10 +91,7 @@ def _placement(settings: Settings) -> Placement:
 def _find_model(config: Config, settings: Settings, name: str | None, models: Path | None) -> ModelInfo | None:
     """The model as its repository describes it; None if it has no name, or the packaged repository lacks it."""
     if models is not None and not models.is_dir():
-        raise ConfigError(
-            f"--models: no folder {models}",
-            remedy="give the model repository, the folder that holds one folder per model",
-        )
+        raise no_repository(models)
     if name is None:
         return None
     model = model_in_repository(

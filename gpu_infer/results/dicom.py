@@ -19,6 +19,7 @@ from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
 from gpu_infer.send.address import WebServer, parse_address
 from gpu_infer.settings import Settings
+from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.geometry import Orientation
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.volume import Volume
@@ -169,7 +170,7 @@ def _label_map(segmentation: Segmentation, volume: Volume, field: str, name: str
     counts = segmentation.counts[field]
     voxel_ml = abs(float(np.linalg.det(volume.geometry.affine[:3, :3]))) / 1000.0
     volumes_ml: Mapping[int, float] = {
-        label: round(count * voxel_ml, 3) for label, count in enumerate(counts) if label and count
+        label: rounded_ml(count * voxel_ml) for label, count in enumerate(counts) if label and count
     }
     labels = [config.labels[label] for label in volumes_ml]
     return LabelMap(name, segmentation.labels[field], labels, volumes_ml)

@@ -21,6 +21,10 @@ from gpu_infer.writers.places import Place, files_to_copy, publish_places
 from gpu_infer.writers.render_settings import FILE_NAME, settings_for_labels
 
 
+_MOST_DESCRIBED = 256
+"""Labels of a configuration up to which all have a component in config_render.json; of more, those that occur."""
+
+
 def publish_results(
     segmentation: Segmentation, volume: Volume, written: Mapping[str, Files], report: Report
 ) -> list[Path]:
@@ -73,5 +77,6 @@ def _settings_for(segmentation: Segmentation) -> Path | str:
         return own
     table = inputs.config.labels
     occurring = {n for counts in segmentation.counts.values() for n, count in enumerate(counts) if count}
-    values = sorted((set(table.described) | occurring) - {BACKGROUND})
+    described = set(table.described) if len(table.described) <= _MOST_DESCRIBED else set()
+    values = sorted((described | occurring) - {BACKGROUND})
     return settings_for_labels(resource_folder("config") / FILE_NAME, [table[value] for value in values])

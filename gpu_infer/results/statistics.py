@@ -14,6 +14,7 @@ from gpu_infer.label_table.table import LabelTable
 from gpu_infer.report import Report, Section
 from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
+from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import still_there
@@ -66,7 +67,7 @@ def _numbers(row: LabelStatistics, volume: Volume) -> Section:
     }
     return {
         "voxels": row.voxels,
-        "ml": round(row.voxels * _voxel_ml(geometry), 3),
+        "ml": rounded_ml(row.voxels * _voxel_ml(geometry)),
         "not_finite": row.not_finite,
         **{name: value if math.isfinite(value) else None for name, value in values.items()},
         "box_begin": list(row.begin),

@@ -155,8 +155,16 @@ def _table(labels: dict[str, dict[str, Any]]) -> LabelTable:
 
 
 def _page_names(folder: Path | None, number: int) -> LabelTable:
-    """The names and colours on the page in a publish folder; an empty table without a page."""
-    return LabelTable() if folder is None else read_labels(folder / PAGE_NAME, number)
+    """The names and colours on the page in a publish folder; an empty table without a page of the same run.
+
+    A run writes its page last: one that is older than config.meta is of an earlier run.
+    """
+    if folder is None:
+        return LabelTable()
+    page, meta = folder / PAGE_NAME, folder / META_NAME
+    if not page.is_file() or page.stat().st_mtime_ns < meta.stat().st_mtime_ns:
+        return LabelTable()
+    return read_labels(page, number)
 
 
 def _label_map(section: dict[str, Any]) -> str:
@@ -165,9 +173,13 @@ def _label_map(section: dict[str, Any]) -> str:
 
 
 def _beside(report: Path, label_map: str) -> Path:
-    """A label map where the report has it; if the folder was moved, next to the report."""
+    """A label map next to the report, or, if the logs have a folder of their own, where the report has it.
+
+    A folder that was moved may have a successor of another case at its old place.
+    """
     path = Path(label_map)
-    return path if path.is_file() else report.parent / path.name
+    near = report.parent / path.name
+    return near if near.is_file() else path
 
 
 def _inside(folder: Path, name: str) -> Path:

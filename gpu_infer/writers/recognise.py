@@ -19,6 +19,7 @@ PNG_MARK = f"tEXtSoftware\0{PNG_SOFTWARE}".encode()
 
 _PNG_HEAD = 128
 _META_LIMIT = 1 << 20
+_SETTINGS_LIMIT = 1 << 27  # a component for each of 65535 labels takes 84 MB
 _COPIES = "gpu_infer copies"
 _COMMENT = "Comment"
 
@@ -71,7 +72,7 @@ def is_render_settings(path: Path) -> bool:
     """Whether `path` is a config_render.json."""
     from gpu_infer.writers.render_settings import check_render_settings
 
-    if path.stat().st_size > _META_LIMIT:
+    if path.stat().st_size > _SETTINGS_LIMIT:
         return False
     try:
         check_render_settings(path)

@@ -85,6 +85,7 @@ def test_the_option_wins_over_the_configuration_which_wins_over_the_file_beside_
     ("content", "words"),
     [
         (3, "expected an object"),
+        ({"9" * 5000: "lung"}, "expected the number of a label"),
         ({"1": "lung", "01": "liver"}, "label 1 is described twice"),
         ({"lung": 1, "liver": 1}, "label 1 is described twice"),
         ({"lung": -1}, "lung: expected the number of a label, 0 to 2147483647, found -1"),

@@ -79,7 +79,7 @@ def test_models_of_a_repository(repository: Path) -> None:
 def test_a_model_that_the_repository_lacks_fails_with_a_similar_name(repository: Path) -> None:
     check = check_repository(repository, "ct_lung")
     assert (check.status, check.exit_code) == ("fail", 4)
-    assert check.found == f"{repository} has no model ct_lung, it has: ct_liver, ct_lung_v1"
+    assert check.found == f"model ct_lung is not in the repository {repository}, which has: ct_liver, ct_lung_v1"
     assert check.remedy is not None
     assert check.remedy.endswith('; did you mean "ct_lung_v1"?')
 

@@ -91,6 +91,34 @@ def test_a_signal_ends_it_within_seconds(tmp_path: Path, sleeping: Any, control:
             path.unlink()
 
 
+def local(root: Path) -> subprocess.Popen[str]:
+    """A run with a server of its own, whose model sleeps."""
+    shutil.copytree(MODELS / "sleeps_once", root / "models/sleeps_once", ignore=shutil.ignore_patterns("__pyc*"))
+    process = started(root, "--triton", "local", "--models", str(root / "models"), "--require", "system_shm")
+    until_it_sleeps(root)
+    return process
+
+
+def test_an_interrupt_takes_an_own_server_along_without_advice(tmp_path: Path) -> None:
+    process = local(tmp_path)
+    lines, seconds = ended(process, signal.SIGINT)
+    assert process.returncode == 130
+    assert seconds < ENDS_WITHIN_S
+    assert not [line for line in lines if "doctor" in line], lines
+    assert not list(Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*"))
+
+
+def test_a_clean_up_waits_for_the_own_server_of_a_killed_run(tmp_path: Path, triton_server: Any) -> None:
+    process = local(tmp_path)
+    ended(process, signal.SIGKILL)
+    (segment,) = Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*")
+    arguments = ["doctor", "--clean", "--triton", triton_server.http, "--output", str(tmp_path)]
+    doctor = [sys.executable, "-m", "gpu_infer", *arguments]
+    cleaned = subprocess.run(doctor, capture_output=True, text=True, check=False, timeout=60)
+    assert "ends by itself" not in cleaned.stdout, cleaned.stdout
+    assert not segment.exists(), cleaned.stdout
+
+
 @pytest.mark.parametrize("data", ["system_shm", "inline"])
 def test_a_deadline_ends_it_within_seconds(tmp_path: Path, sleeping: Any, data: str) -> None:
     process = started(tmp_path, "--triton", sleeping.grpc, "--control", "grpc", "--data", data, "--deadline", "2")

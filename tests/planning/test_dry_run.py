@@ -42,6 +42,17 @@ def test_a_repository_that_does_not_exist(tmp_path: Path) -> None:
         plan(settings(tmp_path), None, tmp_path / "nowhere")
 
 
+def test_a_model_file_is_no_repository(tmp_path: Path) -> None:
+    file = tmp_path / "my_model.onnx"
+    file.touch()
+    with pytest.raises(ConfigError) as caught:
+        plan(settings(tmp_path), None, file)
+    assert str(caught.value) == (
+        f"--models: {file} is a file, expected a folder with one folder per model (put it into REPOSITORY/NAME/1/, "
+        "with NAME/config.pbtxt, and give REPOSITORY: docs/quick-start.md shows how)"
+    )
+
+
 def test_a_model_that_the_named_repository_lacks(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model nothing: no .*nothing/config.pbtxt .*fixed_roi"):
         plan(settings(tmp_path, model_name="nothing"), None, MODELS)

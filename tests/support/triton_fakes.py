@@ -45,6 +45,7 @@ class FakeServer:
     requests: list[InferRequest] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     ready: bool = True
+    stops_with_run: bool = False
     reshape: Callable[[Any], Any] = lambda array: array
     channels_last: bool = False
     lock: Any = field(default_factory=threading.Lock)

@@ -16,6 +16,7 @@ from gpu_infer.report import label_volumes
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.view.study import open_study
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers import label_maps
@@ -59,7 +60,13 @@ class Run:
     def expected(self) -> list[tuple[int, int, str, int, float]]:
         names = {2: "lung", 5: "label 5"}
         return [
-            (n, i, names[n], int((self.labels == n).sum()), round(int((self.labels == n).sum()) * 0.001225, 3))
+            (
+                n,
+                i,
+                names[n],
+                int((self.labels == n).sum()),
+                rounded_ml(int((self.labels == n).sum()) * 0.7 * 0.7 * 2.5 / 1000),
+            )
             for i, n in enumerate((2, 5), start=1)
         ]
 

@@ -31,6 +31,9 @@ _GATEWAY_TEXT = re.compile(
 ALLOW = "start the server with --allow-client-shm=true, without which releases from 2.69 on refuse"
 
 
+_FOREIGN_TEXT = re.compile(r"http1\.x server \(HTTP status (\d{3})|Received http2 header with status: (404|405|501)\b")
+"""gRPC's messages about a program that serves no gRPC: over HTTP/1, or over HTTP/2 a path that it does not know."""
+
 UNREACHABLE = "server or proxy not reachable: "
 """The part of the message of `unreachable` before the proxy's text."""
 
@@ -53,6 +56,18 @@ class RegionBusy(ServerError):
 
 class AccessDenied(ServerError):
     """The server denies access, or its certificate is not trusted: waiting does not help."""
+
+
+class NotTriton(ServerError):
+    """Another program answers at the address, or a server of the older protocol: waiting does not help."""
+
+    def __init__(
+        self, url: str, evidence: str, who: str = "a TensorRT Inference Server (V1) or another program"
+    ) -> None:
+        super().__init__(
+            f"{url} answers, but not as a Triton with protocol V2 ({evidence}): {who}",
+            remedy="start Triton there, or correct the address (--triton host:port, NVIDIA_CLARA_TRTISURI)",
+        )
 
 
 class SharedMemoryOff(ServerError):
@@ -134,6 +149,25 @@ def is_gateway(status: str, text: str) -> bool:
     return status in _GATEWAY_STATUS or (
         status in ("UNAVAILABLE", "UNKNOWN") and _GATEWAY_TEXT.search(text) is not None
     )
+
+
+def other_port(url: str, evidence: str, protocol: Literal["HTTP", "gRPC"]) -> NotTriton:
+    """The error of an address at which a program answers as Triton does at its port for `protocol`."""
+    error = NotTriton(url, evidence, f"Triton's port for {protocol}, or another program")
+    error.remedy = "correct the address (--triton host:port, NVIDIA_CLARA_TRTISURI) or --control, or start Triton there"
+    return error
+
+
+def not_triton(url: str, status: str, text: str) -> NotTriton | None:
+    """The error if gRPC's status and text show that the program at `url` serves no Triton over gRPC; else None."""
+    if is_gateway(status, text):
+        return None
+    match = _FOREIGN_TEXT.search(text)
+    if match is not None and (code := match[1] or match[2]) not in (*DENIED, "429"):
+        return other_port(url, f"HTTP {code} to a gRPC request", "HTTP")
+    if "Failed parsing HTTP/2" in text:
+        return other_port(url, "no HTTP/2", "HTTP")
+    return NotTriton(url, "gRPC UNIMPLEMENTED") if status == "UNIMPLEMENTED" else None
 
 
 def unreachable(what: str, url: str, reason: object) -> ConnectionLost:

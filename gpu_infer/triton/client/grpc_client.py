@@ -18,7 +18,7 @@ from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.base import BaseClient, Exchange, fill_tensors
 from gpu_infer.triton.client.descriptors import check_descriptors
 from gpu_infer.triton.client.endpoints import ControlName, tls_protocol, without_scheme
-from gpu_infer.triton.client.failures import Subject, connection_lost, deadline, malformed, refusal
+from gpu_infer.triton.client.failures import Subject, connection_lost, deadline, malformed, not_triton, refusal
 from gpu_infer.triton.client.protocol import (
     LONGEST_S,
     MESSAGE_LIMIT,
@@ -99,7 +99,17 @@ class GrpcClient(BaseClient[Message]):
 
     # -- one exchange per call ---------------------------------------------------------------------------
     def _server_live(self) -> Exchange[Message, bool]:
-        return Exchange(self._client.is_server_live, bool)
+        return Exchange(self._send_live, bool)
+
+    def _send_live(self, **options: Any) -> bool:
+        """Whether the server is live; NotTriton if another program answers."""
+        try:
+            return bool(self._client.is_server_live(**options))
+        except InferenceServerException as error:
+            status = (error.status() or "").removeprefix("StatusCode.")
+            if (foreign := not_triton(self.url, status, error.message() or "")) is not None:
+                raise foreign from None
+            raise
 
     def _server_version(self) -> Exchange[Message, str]:
         return Exchange(self._client.get_server_metadata, grpc_messages.read_version)

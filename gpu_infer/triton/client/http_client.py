@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import gevent
 import tritonclient.http as triton
+from geventhttpclient._parser import HTTPParseError
 
 from gpu_infer.errors import GpuInferError
 from gpu_infer.triton.client import answers
@@ -25,12 +26,14 @@ from gpu_infer.triton.client.base import BaseClient, Exchange, Refused, fill_ten
 from gpu_infer.triton.client.endpoints import ControlName
 from gpu_infer.triton.client.failures import (
     DENIED,
+    NotTriton,
     Subject,
     access_denied,
     connection_lost,
     deadline,
     is_gateway,
     malformed,
+    other_port,
 )
 from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection
 from gpu_infer.triton.client.protocol import (
@@ -46,6 +49,9 @@ from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 T = TypeVar("T")
 
 _OK = http.client.OK
+_FOREIGN = (http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED, http.client.NOT_IMPLEMENTED)
+"""Status that no Triton with protocol V2 answers to the question whether it is live."""
+
 _JSON_BYTES = 1 << 20  # of an answer's JSON, or of an error's text in place of an output
 _Send = Callable[[HttpConnection], HttpAnswer]
 
@@ -129,7 +135,22 @@ class HttpClient(BaseClient[HttpAnswer]):
 
     # -- one exchange per call ---------------------------------------------------------------------------
     def _server_live(self) -> Exchange[HttpAnswer, bool]:
-        return Exchange(_get("v2/health/live"), _is_ok)
+        return Exchange(self._send_live, _is_ok)
+
+    def _send_live(self, connection: HttpConnection) -> HttpAnswer:
+        """The answer of a Triton about its liveness; NotTriton if another program answers."""
+        try:
+            answer = connection.get("v2/health/live", answers.ANSWER_LIMIT)
+            if answer.status in _FOREIGN:
+                raise NotTriton(self.url, f"HTTP {answer.status}")
+            # Triton says 400 if it is not live, and the server of protocol V1 says so about every path of V2.
+            if answer.status == http.client.BAD_REQUEST:
+                older = connection.get("api/health/live", answers.ANSWER_LIMIT)
+                if older.status == _OK:
+                    raise NotTriton(self.url, "HTTP 400", "a TensorRT Inference Server (V1)")
+        except HTTPParseError:
+            raise other_port(self.url, "no HTTP", "gRPC") from None
+        return answer
 
     def _server_version(self) -> Exchange[HttpAnswer, str]:
         return Exchange(_get("v2"), _document(_read_version))

@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.endpoints import ControlName, Endpoints, tls_protocol
-from gpu_infer.triton.client.failures import UNREACHABLE, AccessDenied, ConnectionLost, one_line, with_option
+from gpu_infer.triton.client.failures import (
+    UNREACHABLE,
+    AccessDenied,
+    ConnectionLost,
+    NotTriton,
+    one_line,
+    with_option,
+)
 from gpu_infer.triton.client.model_state import await_model
 from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.model.info import ModelInfo
@@ -21,6 +28,9 @@ log = logging.getLogger(__name__)
 PROBE_TIMEOUT_S = 5.0  # of one readiness call; it is repeated until the wait ends
 LEAST_TIMEOUT_S = 0.5  # of a readiness call at the end of the wait
 LOG_EVERY_S = 10.0
+
+Answers = dict[tuple[ControlName, str], ServerError]
+"""Why each address, over each protocol, cannot be used now."""
 
 
 def make_client(control: ControlName, url: str, access: Access | None = None) -> TritonClient:
@@ -35,7 +45,12 @@ def make_client(control: ControlName, url: str, access: Access | None = None) ->
 
 
 class Server:
-    """A reachable server. It has no connection: `client()` makes one for the calling thread."""
+    """A reachable server. It has no connection: `client()` makes one for the calling thread.
+
+    stops_with_run  this process has started the server and stops it at the end of the run
+    """
+
+    stops_with_run = False
 
     def __init__(self, control: ControlName, url: str, version: str, access: Access | None = None) -> None:
         self.control = control
@@ -68,6 +83,7 @@ class Server:
             DeadlineError: no server was live in time; the message names every address and its last answer.
             ConfigError: no address is of the protocol `control`, or a certificate cannot be used.
             AccessDenied: every server denies access or has a certificate that is not trusted.
+            NotTriton: another program answers at every address.
         """
         candidates = endpoints.candidates(control)
         access = endpoints.access
@@ -75,18 +91,24 @@ class Server:
             open_urls = [url for _, url in candidates if tls_protocol(url) is None]
             if open_urls:
                 log.warning("%s: headers (%s) are sent without encryption", open_urls[0], access.header_names)
-        answers: dict[tuple[ControlName, str], str] = {}
+        answers: Answers = {}
+        foreign_rounds = 0
         started = time.monotonic()
         next_log = LOG_EVERY_S
         while True:
             check()
             if (server := _try_all(candidates, access, started + wait_s, answers)) is not None:
-                for (skipped, address), reason in answers.items():
+                for (skipped, address), error in answers.items():
                     if (skipped, address) != (server.control, server.url):
-                        log.info("control %s at %s not used: %s", skipped, address, reason)
+                        log.info("control %s at %s not used: %s", skipped, address, error.message)
                 log.info("Triton %s is live at %s (%s)", server.version, server.url, server.control)
                 return server
             waited = time.monotonic() - started
+            foreign = _other_program(answers)
+            foreign_rounds = foreign_rounds + 1 if foreign is not None else 0
+            # Twice: a server may begin to listen between the calls of the two protocols.
+            if foreign is not None and (foreign_rounds > 1 or waited >= wait_s):
+                raise foreign
             if waited >= wait_s:
                 break
             if waited >= next_log:
@@ -162,7 +184,7 @@ def wait_until_ready(client: TritonClient, model: str, version: str, wait_s: flo
             if client.server_live(_call_s(until)) and client.model_ready(model, version, _call_s(until)):
                 return
             last = f"model {model} is not ready"
-        except (ConnectionLost, DeadlineError, ModelError) as error:
+        except (ConnectionLost, DeadlineError, ModelError, NotTriton) as error:  # a proxy may answer for a while
             last = error.message
         if time.monotonic() >= until:
             raise DeadlineError(
@@ -181,7 +203,7 @@ def _try_all(
     candidates: Sequence[tuple[ControlName, str]],
     access: Access,
     until: float,
-    answers: dict[tuple[ControlName, str], str],
+    answers: Answers,
 ) -> Server | None:
     """The first live server, or None; adds why each address before it cannot be used now to `answers`.
 
@@ -189,36 +211,50 @@ def _try_all(
     """
     denials: list[AccessDenied] = []
     for name, url in candidates:
-        try:
-            answer = _try_address(name, url, access, until)
-        except AccessDenied as error:
-            denials.append(error)
-            answer = error.message
+        answer = _try_address(name, url, access, until)
         if isinstance(answer, Server):
             return answer
+        if isinstance(answer, AccessDenied):
+            denials.append(answer)
         answers[name, url] = answer
     if len(denials) == len(candidates):
         raise denials[0]
     return None
 
 
-def _try_address(name: ControlName, url: str, access: Access, until: float) -> Server | str:
-    """The server at one address, or the reason why it cannot be used now; raises AccessDenied."""
+def _try_address(name: ControlName, url: str, access: Access, until: float) -> Server | ServerError:
+    """The server at one address, or the reason why it cannot be used now."""
     client = make_client(name, url, access)
     try:
         if client.server_live(_call_s(until)):
             return Server(name, url, client.server_version(_call_s(until)), access)
-        return "not live yet"
-    except AccessDenied:
-        raise
+        return ServerError("not live yet")
     except ServerError as error:
-        return error.message
+        return error
     finally:
         client.close()
 
 
-def _format_answers(answers: dict[tuple[ControlName, str], str]) -> str:
-    return "; ".join(f"{name} {url}: {one_line(_reason(answer))}" for (name, url), answer in answers.items())
+def _other_program(answers: Answers) -> NotTriton | None:
+    """The error of an address if another program answers at every address; None if one of them may be a Triton's.
+
+    One address may be tried over both protocols. Then the answer over HTTP decides, unless gRPC reached a server, or a
+    proxy that does not reach it, or had no answer in time.
+    """
+    last: NotTriton | None = None
+    for (name, url), answer in answers.items():
+        if isinstance(answer, NotTriton):
+            last = answer
+            continue
+        by_http = answers.get(("http", url))
+        broken = isinstance(answer, ConnectionLost) and UNREACHABLE not in answer.message
+        if name == "http" or not broken or not isinstance(by_http, NotTriton):
+            return None
+    return last
+
+
+def _format_answers(answers: Answers) -> str:
+    return "; ".join(f"{name} {url}: {one_line(_reason(error.message))}" for (name, url), error in answers.items())
 
 
 def _reason(answer: str) -> str:

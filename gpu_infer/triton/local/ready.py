@@ -15,6 +15,13 @@ _REASON_LIMIT = 240  # characters of one model's reason
 # Lines of Triton's log: a model whose code failed, a model whose config.pbtxt is wrong, any other error.
 _LOAD_FAILED = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.+)")
 _POLL_FAILED = re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<why>.+)")
+_SYNTAX = re.compile(r"Error parsing text-format inference\.ModelConfig: (?P<line>\d+):(?P<column>\d+): (?P<why>.+)")
+_NOT_READ = re.compile(r"failed to read text proto from (?P<path>.+)")
+_NO_MEMORY = re.compile(
+    r"Unable to initialize shared memory key '[^']*' to requested size \((?P<size>\d+ bytes)\).* Error: (?P<why>.+)"
+)
+# The frames of a model's Python code, the innermost first; the log has "\\n" for a line feed.
+_FRAMES = re.compile(r"\s*At:\s*(?P<place>[^\s]+\(\d+\))?.*", re.DOTALL)
 _OTHER = re.compile(r"^error: (?P<why>.+)|^E\d{4} .*?\] \"?(?P<text>.+?)\"?$")
 _TAKEN = re.compile(r"already in use|Address already in use|Socket .* in use|Unavailable - Socket", re.IGNORECASE)
 
@@ -40,10 +47,13 @@ def failure_reason(log: Path, start: int = 0) -> str:
     """One line from the log after byte `start`: up to three failed models, else the last error or lines."""
     lines = [line.strip() for line in _text(log, start).splitlines() if line.strip()]
     models: dict[str, str] = {}
-    other = ""
+    other = syntax = ""
     for line in lines:
-        if match := _LOAD_FAILED.search(line) or _POLL_FAILED.search(line):
-            models.setdefault(match["model"], match["why"].strip().strip('"'))
+        if match := _SYNTAX.search(line):  # stands before the line that names the file
+            syntax = f"line {match['line']}, column {match['column']}: {match['why']}"
+        elif match := _LOAD_FAILED.search(line) or _POLL_FAILED.search(line):
+            models.setdefault(match["model"], _reason(match["why"].strip().strip('"'), syntax))
+            syntax = ""
         elif match := _OTHER.search(line):
             other = (match["why"] or match["text"]).strip()
     if models:
@@ -54,6 +64,18 @@ def failure_reason(log: Path, start: int = 0) -> str:
         rest = len(models) - len(failures)
         return "; ".join(failures) + (f"; and {rest} more" if rest else "")
     return one_line(other or " | ".join(lines[-_LAST_LINES:]) or "its log is empty")
+
+
+def _reason(why: str, syntax: str) -> str:
+    """One model's reason: the place of a fault in config.pbtxt, and one place instead of all frames of Python code."""
+    if (match := _NOT_READ.fullmatch(why)) and syntax:
+        return f"{match['path']}: {syntax}"
+    why = _NO_MEMORY.sub(r"\g<size> of shared memory cannot be made: \g<why>", why)
+    text = why.replace("\\n", "\n")
+    match = _FRAMES.search(text)
+    if match is None:
+        return text
+    return text[: match.start()] + (f", at {match['place']}" if match["place"] else "")
 
 
 def without_version(models: Path) -> list[Path]:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,14 +15,15 @@ from types import TracebackType
 from typing import IO, Self
 
 from gpu_infer.errors import ConfigError, DeadlineError, ServerError
-from gpu_infer.triton.client.failures import SMALL_POOL
 from gpu_infer.triton.local import supervisor
 from gpu_infer.triton.local.follow import OnLine
 from gpu_infer.triton.local.install import install, installed
 from gpu_infer.triton.local.ports import ADDRESS, choose_ports
-from gpu_infer.triton.local.ready import failure_reason, is_ready, port_was_taken, without_version
+from gpu_infer.triton.local.ready import failure_reason, is_ready, port_was_taken
 from gpu_infer.triton.local.segments import remove_leftovers, warn_when_small
 from gpu_infer.triton.local.server_command import check_repository, server_options
+from gpu_infer.triton.local.server_log import create_log, mark_in_use
+from gpu_infer.triton.local.start_failure import request_failure, start_failure
 from gpu_infer.triton.shm.naming import SHM_FOLDER
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class LocalServer:
     Raises:
         ConfigError: a folder, a port or the platform cannot be used.
         ServerError: the server ended by itself; the message names the model and the reason.
+        ResourceError: /dev/shm is too small for it, or for a request in the `with` block.
         DeadlineError: the server was not ready in time.
     """
 
@@ -119,6 +120,8 @@ class LocalServer:
         if error is not None:
             self._end(signal.SIGKILL)
         self.stop()
+        if (shortage := request_failure(error)) is not None:
+            raise shortage from error
 
     def start(self) -> None:
         """Start the server and return when every model is ready. Does nothing while it runs."""
@@ -150,11 +153,11 @@ class LocalServer:
     def _try_start(self, server: Path, backends: Path, env: dict[str, str], ports: tuple[int, ...]) -> bool:
         """Whether the server is ready; False if another process took a port between choosing and binding."""
         if self._log is None:
-            handle, name = tempfile.mkstemp(prefix="gpu_infer-triton-", suffix=".log")
-            os.close(handle)
-            self._log = Path(name)
+            self._log = create_log()
         start_of_log = self._log.stat().st_size if self._log.exists() else 0
         with self._open_log() as stream:
+            if self._own_log:
+                mark_in_use(stream)
             command = [str(server), *server_options(self.models, backends, *ports)]
             temporary = str(self._log) if self._own_log else ""
             arguments = ["server", str(SHM_FOLDER), str(_GRACE_S), temporary, *command]
@@ -173,7 +176,6 @@ class LocalServer:
                 # Before any client of this process sends a voxel.
                 supervisor.protect_regions(supervisor.region_prefix(self._supervisor.pid), SHM_FOLDER)
                 return True
-            reason = failure_reason(self._log, start_of_log)
             lost_port = port_was_taken(self._log, start_of_log)
         except BaseException:
             self._end(signal.SIGKILL)
@@ -182,13 +184,8 @@ class LocalServer:
         self._end(None)
         if lost_port and 0 in self._requested_ports:
             return False
-        remedy = f"its log is {self.keep_log()}"
-        if "shared memory pool" in reason:
-            remedy = f"{SMALL_POOL}; {remedy}"
-        if folders := [folder for models in self.models for folder in without_version(models)]:
-            reason = f"model {folders[0].name!r} has no version folder"
-            remedy = f"put its file into {folders[0] / '1'}; {remedy}"
-        raise ServerError(f"the local Triton gave up: {reason}", remedy=remedy)
+        self.keep_log()
+        raise start_failure(self.models, self._log, start_of_log)
 
     def _drop_log(self) -> None:
         if self._own_log and self._log is not None:

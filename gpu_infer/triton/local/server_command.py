@@ -13,7 +13,8 @@ def check_repository(folder: Path) -> Path:
     """The absolute path of a model repository; ConfigError unless it is a folder with a model folder in it."""
     path = Path(folder).resolve()
     if not path.is_dir():
-        raise ConfigError(f"model repository {folder} is not a folder", remedy="give a folder that holds model folders")
+        fault = "is a file, expected a folder with one folder per model" if path.exists() else "is not a folder"
+        raise ConfigError(f"model repository {folder} {fault}", remedy="give a folder that holds model folders")
     if (path / "config.pbtxt").is_file():
         raise ConfigError(f"{folder} is a model, not a model repository", remedy=f"give its parent, {path.parent}")
     if not any(entry.is_dir() for entry in path.iterdir()):

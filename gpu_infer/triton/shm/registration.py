@@ -138,7 +138,8 @@ class Registration:
 
     def _unregister(self, drain_s: float, timeout: float) -> bool:
         """Whether the server has forgotten the region, or has ended; logs one warning if the region stays."""
-        level = logging.DEBUG if self.reported else logging.WARNING
+        # A server that stops with the run takes its regions with it, and a later call removes the file.
+        level = logging.DEBUG if self.reported or self._server.stops_with_run else logging.WARNING
         until = time.monotonic() + drain_s
         for _ in range(2):  # twice: a connection may break while its server lives
             client = self._server.client()
@@ -153,7 +154,7 @@ class Registration:
                     self.name,
                     self._server.url,
                 )
-                self.reported = True
+                self.reported = not self._server.stops_with_run
                 return False
             except SharedMemoryOff:
                 return True  # it never knew the region, or has been restarted
@@ -177,7 +178,7 @@ class Registration:
             self.name,
             failure.message,
         )
-        self.reported = True
+        self.reported = not self._server.stops_with_run
         return False
 
     def _drain(self, client: TritonClient, until: float, timeout: float) -> None:

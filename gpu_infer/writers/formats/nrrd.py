@@ -36,7 +36,7 @@ class Nrrd(LabelFormat):
             if not head.startswith(_MAGIC) or end < 0:
                 return False
             file.seek(end + 2)
-            return read_comment(file) == _mark(head[: end + 2])
+            return read_comment(file) == self.mark(head[: end + 2])
 
     def least_bytes(self, array: Voxels) -> int:
         return int(array.nbytes) // MOST_RATIO
@@ -47,8 +47,12 @@ class Nrrd(LabelFormat):
         header = ("\n".join(lines) + "\n\n").encode("utf-8")
         with path.open("wb") as file:
             file.write(header)
-            write_member(file, voxel_blocks(image.array, dtype), _mark(header))
+            write_member(file, voxel_blocks(image.array, dtype), self.mark(header))
         return [path]
+
+    def mark(self, header: bytes) -> str:
+        """The comment of the gzip member; the format is in it, because a.seg.nrrd may be the NRRD of a case a.seg."""
+        return f"{MARK} as {self.name}, header {zlib.crc32(header):08x}"
 
     def pairs(self, image: LabelImage) -> Iterable[str]:
         """Lines `key:=value` after the fields."""
@@ -76,7 +80,3 @@ def grid_lines(geometry: Geometry, dtype: DType) -> list[str]:
 def _vector(values: ArrayLike) -> str:
     # repr is the shortest text that reads back as the same float64; adding 0 turns −0 into 0.
     return "(" + ",".join(repr(float(v) + 0.0) for v in np.ravel(values)) + ")"
-
-
-def _mark(header: bytes) -> str:
-    return f"{MARK}, header {zlib.crc32(header):08x}"

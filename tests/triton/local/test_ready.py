@@ -31,6 +31,33 @@ def test_reasons_come_from_the_log(tmp_path: Path) -> None:
     assert failure_reason(log) == "its log is empty"
 
 
+def test_a_fault_in_a_configuration_has_its_place(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "[libprotobuf ERROR /tmp/text_format.cc:337] Error parsing text-format inference.ModelConfig: 3:5: Non-"
+        'repeated field "name" is specified multiple times.\n'
+        "E1129 23:52:20.8 1 model_repository_manager.cc:1460] \"Poll failed for model directory 'a': failed to read "
+        'text proto from /r/a/config.pbtxt"\n'
+        "E1129 23:52:20.8 1 model_repository_manager.cc:1460] \"Poll failed for model directory 'b': failed to read "
+        'text proto from /r/b/config.pbtxt"\n'
+    )
+    assert failure_reason(log) == (
+        "model 'a' failed to load: /r/a/config.pbtxt: line 3, column 5: Non-repeated field \"name\" is specified "
+        "multiple times.; model 'b' failed to load: failed to read text proto from /r/b/config.pbtxt"
+    )
+
+
+def test_of_the_frames_of_code_the_innermost_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "E1129 23:52:43.6 1 model_lifecycle.cc:642] \"failed to load 'm' version 1: Internal: ValueError: weights "
+        'are\\nmissing\\n\\nAt:\\n  /r/m/1/model.py(4): f\\n  /r/m/1/model.py(5): initialize\\n"\n'
+    )
+    assert failure_reason(log) == (
+        "model 'm' failed to load: Internal: ValueError: weights are missing, at /r/m/1/model.py(4)"
+    )
+
+
 def test_many_reasons_are_one_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(

@@ -14,6 +14,10 @@ from gpu_infer.triton.local.server_command import server_options
 def test_repositories_are_checked_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not a folder"):
         LocalServer(tmp_path / "missing")
+    file = tmp_path / "model.onnx"
+    file.touch()
+    with pytest.raises(ConfigError, match=r"model\.onnx is a file, expected a folder with one folder per model"):
+        LocalServer(file)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="holds no model folder"):
         LocalServer(tmp_path / "empty")

@@ -11,11 +11,12 @@ from cudasim.simulated import simulated_cupy
 from triton_fakes import DeviceBackend, FakeClient, FakeServer, HostBackend
 
 from gpu_infer.errors import DeadlineError, ServerError
-from gpu_infer.triton.client.failures import ConnectionLost
+from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy
 from gpu_infer.triton.client.listening import nobody_listens
 from gpu_infer.triton.shm.host_arenas import SystemArena
 from gpu_infer.triton.shm.leftovers import clean, find_leftovers
 from gpu_infer.triton.shm.naming import SHM_FOLDER
+from gpu_infer.triton.shm.registration import close_unreported
 from gpu_infer.triton.transport import Transport, release
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -165,6 +166,24 @@ def test_a_server_that_refuses_connections_has_forgotten_the_region(
     release(arena, registration)
     assert not arena.path.exists()
     assert "could not be unregistered" not in caplog.text
+
+
+def test_a_server_that_stops_with_the_run_takes_the_region_with_it(
+    address: str, nobody: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No advice to clean up what the end of the run removes."""
+    caplog.set_level("INFO")
+    server = LateServer(url=address, stops_with_run=True)
+    arena, registration = segment(server)
+    server.unregister_errors = [RegionBusy("in use") for _ in range(20)]
+    release(arena, registration, drain_s=0.0)
+    assert arena.path.exists()
+    assert caplog.text == ""
+    server.url = nobody  # stopped
+    server.unregister_errors = [ConnectionLost("connection refused") for _ in range(20)]
+    close_unreported()
+    assert not arena.path.exists()
+    assert "doctor" not in caplog.text
 
 
 def test_who_listens(address: str, nobody: str) -> None:

@@ -100,6 +100,7 @@ def _check_one_series(folder: Path, images: Sequence[DicomFile]) -> None:
     for file in images:
         series.setdefault(file.series, []).append(file)
     if len(series) == 1:
+        _check_one_patient(folder, images)
         return
     listed = "; ".join(
         f"series {n} of {len(series)} ({modality(files[0])}, {len(files)} files, first file {files[0].name})"
@@ -109,6 +110,22 @@ def _check_one_series(folder: Path, images: Sequence[DicomFile]) -> None:
         f"{folder}: {len(series)} DICOM series: {listed}",
         remedy="keep one series in the folder, or choose one with --series",
     )
+
+
+def _check_one_patient(folder: Path, images: Sequence[DicomFile]) -> None:
+    """Raise `InputError` if slices with one series UID name two patients or studies; a slice may name none."""
+    for keyword, thing in (("PatientID", "patients"), ("StudyInstanceUID", "studies")):
+        firsts: dict[str, DicomFile] = {}
+        for file in images:
+            if value := text(file.elements, keyword):
+                firsts.setdefault(value, file)
+        if len(firsts) > 1:
+            names = ", ".join(printable(file.path.name) for file in list(firsts.values())[:3])
+            raise InputError(
+                f"{folder}: slices of {len(firsts)} {thing} have one SeriesInstanceUID, expected one: the first of each "
+                f"are {names}",
+                remedy="separate them into folders, or export the series again",
+            )
 
 
 def modality(file: DicomFile) -> str:
