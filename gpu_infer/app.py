@@ -41,6 +41,7 @@ from gpu_infer.volume.open_input import open_input
 from gpu_infer.volume.read import read_voxels
 from gpu_infer.writers.atomic import check_folder
 from gpu_infer.writers.collisions import check_folders, check_outputs
+from gpu_infer.writers.output_folder import check_is_no_file
 
 log = logging.getLogger(__name__)
 
@@ -201,6 +202,9 @@ def _configure(settings: Settings) -> tuple[Config, Pipeline]:
 
 def _check_paths(settings: Settings) -> None:
     """Refuse folders that cannot be used."""
+    for option, folder in (("--publish", settings.publish), ("--logs", settings.logs)):
+        if folder is not None:
+            check_is_no_file(folder, option)
     check_folders(settings.output, settings.publish)
     check_exists(settings.input)
     _make_folder(settings.output)
