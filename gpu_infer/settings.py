@@ -299,5 +299,8 @@ def _refusal(name: str, value: object, details: ErrorDetails) -> ConfigError:
     if details["type"] == "literal_error":
         choices = expected.removeprefix("expected ").replace(" or ", ", ")
         near = difflib.get_close_matches(str(value), choices.split(", "), n=1)
-        expected, remedy = f"expected one of {choices}", f"did you mean {near[0]}?" if near else None
+        expected, remedy = (
+            f"expected one of {choices}",
+            f"did you mean {near[0]}?" if near else "leave it out for the default",
+        )
     return ConfigError(f"{option_name(name)}: found {text}, {expected}", remedy=remedy)

@@ -77,9 +77,10 @@ def _window(
             )
         if fixed != -1 and size not in (-1, fixed):
             what = "the whole volume is" if whole_volume else "roi_size (inferer.args.roi_size or --roi) is"
+            remedy = "leave it out" if -1 not in spatial else f"set it to {fixed} on this axis"
             raise ModelError(
                 f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {size}",
-                remedy="use a scanning-window inferer" if whole_volume else "leave it out: the model decides",
+                remedy="use a scanning-window inferer" if whole_volume else remedy,
             )
         sizes.append(size if fixed == -1 else fixed)
     return (sizes[0], sizes[1], sizes[2])
