@@ -12,7 +12,7 @@ Create a network, start Triton, wait until it is ready, run the operator once, s
   --image IMAGE         operator (default: gpu_infer, with --cpu gpu_infer:cpu)
   --triton-image IMAGE  NVIDIA's tritonserver image; needed unless $TRITON_IMAGE names it
   --models FOLDER       model repository of Triton (default: models)
-  --config FOLDER       folder with config_inference.json, instead of the configuration of the image
+  --config FOLDER       folder with config_inference.json, or that file, instead of the configuration of the image
   --input FOLDER        folder with the volume (default: input)
   --output FOLDER       folder for the segmentation (default: output)
   --logs FOLDER         folder for log and report (default: logs)
@@ -141,6 +141,10 @@ created() { # OPTION FOLDER
 models=$(existing --models "$models")
 input=$(existing --input "$input")
 if [ -n "$config" ]; then
+    # The file itself means its folder.
+    if [ "$(basename -- "$config")" = config_inference.json ] && [ -f "$config" ]; then
+        config=$(dirname -- "$config")
+    fi
     config=$(existing --config "$config")
     [ -f "$config/config_inference.json" ] || fail 2 "--config $config: no config_inference.json in this folder (add it)"
 fi

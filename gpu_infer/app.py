@@ -23,6 +23,7 @@ from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
 from gpu_infer.results.dicom import check_dicom_options, dicom_source, write_dicom
 from gpu_infer.results.label_maps import check_grid, check_one_file, write_labels
+from gpu_infer.results.older import warn_of_older
 from gpu_infer.results.page import required_page_places, write_page
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_previews
@@ -41,6 +42,7 @@ from gpu_infer.volume.open_input import open_input
 from gpu_infer.volume.read import read_voxels
 from gpu_infer.writers.atomic import check_folder
 from gpu_infer.writers.collisions import check_folders, check_outputs
+from gpu_infer.writers.output_folder import check_is_no_file
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +206,9 @@ def configure(settings: Settings) -> tuple[Config, Pipeline]:
 
 def _check_paths(settings: Settings) -> None:
     """Refuse folders that cannot be used."""
+    for option, folder in (("--publish", settings.publish), ("--logs", settings.logs)):
+        if folder is not None:
+            check_is_no_file(folder, option)
     check_folders(settings.output, settings.publish)
     check_exists(settings.input)
     _make_folder(settings.output)
@@ -225,6 +230,8 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
     for message in check_grid(settings, config, header):
+        report.warn(message)
+    for message in warn_of_older(settings, config, header):
         report.warn(message)
     check_all_places(settings, config, header)
 

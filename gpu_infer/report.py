@@ -35,8 +35,8 @@ from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.identity import identity
+from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.writers.label_maps import Files
 
 Section = dict[str, Any]

@@ -8,6 +8,7 @@ its own for folders (`gpu_infer.cli.container`).
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
@@ -31,6 +32,7 @@ from gpu_infer.choices import (
     ScoresDtype,
     ScoresFormat,
 )
+from gpu_infer.config.document import in_folder
 from gpu_infer.config.expected import expectation
 from gpu_infer.environment import DEFAULT_DEBUG_HOST, check_threads
 from gpu_infer.errors import ConfigError
@@ -106,7 +108,7 @@ class Settings:
     output_name      name of the label maps' files without extension, None: that of the input
     formats          of the label maps, empty: those of the configuration
     logs             folder for gpu_infer.log and report.json, by default `output`; created if missing
-    config           config_inference.json, by default the packaged one
+    config           config_inference.json, or a folder with it; by default the packaged one
     labels           file with the names of the labels, None: those of the configuration
     publish          folder for a renderer, None: publish nothing
     triton_http, triton_grpc
@@ -200,6 +202,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, value in resolve_output(self.output, self.logs, self.output_name, self.formats).items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "config", in_folder(self.config))
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",
@@ -295,5 +298,9 @@ def _refusal(name: str, value: object, details: ErrorDetails) -> ConfigError:
     expected = f"expected {_EXPECTED_OF[name]}" if name in _EXPECTED_OF else expectation(details)
     if details["type"] == "literal_error":
         choices = expected.removeprefix("expected ").replace(" or ", ", ")
-        expected, remedy = f"expected one of {choices}", f"choose one of {choices}"
+        near = difflib.get_close_matches(str(value), choices.split(", "), n=1)
+        expected, remedy = (
+            f"expected one of {choices}",
+            f"did you mean {near[0]}?" if near else "leave it out for the default",
+        )
     return ConfigError(f"{option_name(name)}: found {text}, {expected}", remedy=remedy)

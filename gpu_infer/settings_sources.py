@@ -112,6 +112,11 @@ def _address(source: str, text: str) -> str:
 def _addresses(environ: Mapping[str, str], option: str | None) -> dict[str, Any]:
     """The three addresses, and a warning if two differ; an option replaces all addresses of the environment."""
     if option is not None:
+        if not option.strip():
+            raise ConfigError(
+                "--triton: found an empty address, expected HOST:PORT or local",
+                remedy="leave it out for the address of the environment or the configuration",
+            )
         return {"triton_either": _address("--triton", option)}
     variables = {"triton_http": "NVIDIA_TRITON_HTTPURI", "triton_grpc": "NVIDIA_TRITON_GRPCURI"}
     addresses: dict[str, Any] = {

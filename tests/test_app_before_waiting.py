@@ -46,8 +46,16 @@ def test_a_missing_input(run: Any, tmp_path: Path) -> None:
 
 
 def test_an_empty_folder(run: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"^No supported input file found \({tmp_path}/input"):
+    with pytest.raises(InputError, match=rf"^{tmp_path}/input: No supported input file found \("):
         run()
+
+
+@pytest.mark.parametrize("option", ["publish", "logs"])
+def test_a_folder_that_is_a_file_or_below_one(run: Any, tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match=f"^--{option}: found '{path}', but {tmp_path}/file is a file"):
+            run(**{option: path})
 
 
 def test_a_broken_header(run: Any, tmp_path: Path) -> None:

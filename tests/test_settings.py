@@ -141,6 +141,8 @@ def test_debugger_port() -> None:
         ({}, {"roi_size": "320,320"}, "--roi: found '320,320', expected 3 positive integers"),
         ({}, {"roi_size": "0,1,1"}, r"--roi: found \(0, 1, 1\)"),
         ({}, {"mode": "foo"}, "--mode: found 'foo', expected one of clara, monai, nnunet"),
+        ({}, {"mode": "monia"}, r"--mode: found 'monia', expected one of clara, monai, nnunet .did you mean monai.?"),
+        ({}, {"triton": " "}, "--triton: found an empty address, expected HOST:PORT or local"),
         ({}, {"control": "tcp"}, "--control: found 'tcp', expected one of auto, grpc, http"),
         ({}, {"data": "inline", "require": "cuda_shm"}, "--require cuda_shm contradicts --data inline"),
     ],
@@ -163,7 +165,10 @@ def test_refusals(environ: dict[str, str], options: dict[str, object], message: 
         ({"preview": "maybe"}, "--preview: found 'maybe', expected true or false"),
         ({"model_name": "a/b"}, "model name 'a/b' contains a path"),
         ({"model_name": "\udcff"}, "model name '\\udcff' has blanks at its ends or characters that cannot be printed"),
-        ({"publish_dialect": "v3"}, "--publish-dialect: found 'v3', expected one of v1, v2, both (choose one of "),
+        (
+            {"publish_dialect": "v3"},
+            "--publish-dialect: found 'v3', expected one of v1, v2, both (leave it out for the default)",
+        ),
         ({"require": "auto"}, "--require: found 'auto', expected one of cuda_shm, system_shm, inline "),
         ({"debug_port": "x"}, "DEBUG_VSCODE_PORT: found 'x', expected a whole number"),
     ],
@@ -237,7 +242,7 @@ def test_formats_are_listed_once_and_known() -> None:
     with pytest.raises(ConfigError) as caught:
         Settings.from_environment({}, formats=["mhd", "dcm"])
     choices = "mhd, mha, nii.gz, nii, nrrd, seg.nrrd"
-    assert str(caught.value) == f"--format: found 'dcm', expected one of {choices} (choose one of {choices})"
+    assert str(caught.value) == f"--format: found 'dcm', expected one of {choices} (leave it out for the default)"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b"])
@@ -255,3 +260,12 @@ def test_missing_arguments_are_programming_errors() -> None:
 def test_unknown_override_is_a_programming_error() -> None:
     with pytest.raises(TypeError, match="unknown settings: slotz"):
         Settings.from_environment({}, slotz=1)
+
+
+def test_a_configuration_may_be_a_folder_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "config_inference.json"
+    assert Settings.from_environment({}, config=tmp_path).config == tmp_path  # reading it is an error that says so
+    file.touch()
+    assert Settings.from_environment({}, config=tmp_path).config == file
+    assert Settings.from_environment({"NVIDIA_CLARA_CONFIG_INFERENCE": str(tmp_path)}).config == file
+    assert Settings.from_environment({}, config=file).config == file

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gpu_infer.cli import demo, doctor, run, series, streams, triton, validate, version, view
+from gpu_infer.cli.once import OnceCommand, UsageError
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
 from gpu_infer.redaction import redact
@@ -32,23 +33,19 @@ def _options_of_the_program(
     """Scanning-window segmentation of medical volumes on NVIDIA Triton."""
 
 
-app.command("run")(run.run)
-app.command("series")(series.series)
-app.command("demo")(demo.demo)
-app.command("validate")(validate.validate)
-app.command("view")(view.view)
+app.command("run", cls=OnceCommand)(run.run)
+app.command("series", cls=OnceCommand)(series.series)
+app.command("demo", cls=OnceCommand)(demo.demo)
+app.command("validate", cls=OnceCommand)(validate.validate)
+app.command("view", cls=OnceCommand)(view.view)
 app.add_typer(triton.app, name="triton")
-app.command("doctor")(doctor.doctor)
+app.command("doctor", cls=OnceCommand)(doctor.doctor)
 app.command("version")(version.version)
 
 
 def main() -> int:
     """The console script `gpu-infer`; returns the exit code."""
     return guarded(_command_line)
-
-
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-"""Click's class of usage errors. Newer typers contain click under another name; this way to it is public in all."""
 
 
 _COMPLETE_VARIABLE = "_GPU_INFER_COMPLETE"
@@ -72,23 +69,31 @@ def _command_line() -> int:
     """Parse and run; a usage error becomes one line like every other error, rather than a box."""
     try:
         code = app(prog_name="gpu-infer", standalone_mode=False)
-    except _UsageError as error:
+    except UsageError as error:
         context: Any = getattr(error, "ctx", None)
         name = "gpu-infer" if context is None else context.command_path
         if type(error).__name__ == "NoArgsIsHelpError":
-            if help_text := error.format_message():  # type: ignore[attr-defined]
+            if help_text := error.format_message():
                 sys.stdout.write(help_text.rstrip() + "\n")  # else rich has printed it
             raise ConfigError(f"{name}: no command given", remedy=f"{name} --help lists the commands") from None
-        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
         remedy = f"{name} --help lists what there is"
         if example := _EXAMPLES.get(name) if "unexpected extra argument" in message else None:
             remedy = f"files and folders are options: {example}; {remedy}"
+        if name == "gpu-infer" and (command := _triton_command(message)):
+            message, remedy = f"No such command '{command}'", f"did you mean gpu-infer triton {command}? {remedy}"
         raise ConfigError(f"{name}: {message}", remedy=remedy) from error
     except SystemExit as end:
         if _COMPLETE_VARIABLE not in os.environ and not set(_COMPLETION_OPTIONS).intersection(sys.argv[1:2]):
             raise
         return end.code if isinstance(end.code, int) else 0  # typer ends the process after completion
     return code if isinstance(code, int) else 0
+
+
+def _triton_command(message: str) -> str | None:
+    """The command of `gpu-infer triton` that a message about an unknown command names."""
+    commands = [command.name for command in triton.app.registered_commands]
+    return next((name for name in commands if name and message.startswith(f"No such command '{name}'")), None)
 
 
 def container_main() -> int:

@@ -256,7 +256,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         parser=path,
-        help="Configuration of the run. (env NVIDIA_CLARA_CONFIG_INFERENCE, default the packaged one)",
+        help="Configuration, or the folder with it. (env NVIDIA_CLARA_CONFIG_INFERENCE, default the packaged one)",
         rich_help_panel=_FILES,
     ),
 ]

@@ -71,13 +71,14 @@ def run(
     """Segment one volume. Without an option, its environment variable counts, then the configuration."""
     from gpu_infer.cli.console import as_json, say_done
     from gpu_infer.cli.execute import execute
+    from gpu_infer.cli.label_lines import label_lines
 
     console = console_level(verbose=verbose or debug, quiet=quiet)
     result = execute(run_settings(context), debug=debug, bar=not quiet, console=console)
     if json:
         say_done(as_json(result.data))
     elif not quiet:
-        say_done(*written(result))
+        say_done(*label_lines(result.data), *written(result))
 
 
 def written(result: RunResult) -> list[str]:

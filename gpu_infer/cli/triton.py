@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gpu_infer.cli import options
+from gpu_infer.cli.once import OnceCommand
 from gpu_infer.errors import ConfigError
 
 app = typer.Typer(help="Install and run a local Triton server.", no_args_is_help=True)
@@ -31,7 +32,7 @@ GrpcPort = Annotated[
 ]
 
 
-@app.command("install")
+@app.command("install", cls=OnceCommand)
 def install(cache: Cache = None, debug: options.Debug = False) -> None:
     """Install the server into the cache folder, unless it is installed already."""
     from gpu_infer import logs
@@ -45,7 +46,7 @@ def install(cache: Cache = None, debug: options.Debug = False) -> None:
     say(f"triton   {folder}")
 
 
-@app.command("serve")
+@app.command("serve", cls=OnceCommand)
 def serve(
     models: Repository = None,
     http_port: HttpPort = 8000,

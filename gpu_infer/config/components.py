@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -143,6 +144,24 @@ def _built_in(component: Component) -> type[Transform]:
     raise place.error(f'unknown transform "{name}"{hint}', f"supported: {', '.join(TRANSFORMS)}")
 
 
+def _import_failure(error: BaseException, module_name: str) -> tuple[str, str]:
+    """Why a module could not be imported, with file and line of a mistake in its code; and the remedy."""
+    if isinstance(error, ModuleNotFoundError):
+        # of the dotted name, or a module that the file imports
+        own = error.name is not None and f"{module_name}.".startswith(f"{error.name}.")
+        return str(error), "put it on PYTHONPATH" if own else f"install {error.name}, or put it on PYTHONPATH"
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}", "mend that line"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_source(frame.filename)]
+    where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+    return f"{where}{type(error).__name__}: {error}", "mend it there" if where else "mend the module"
+
+
+def _is_source(name: str) -> bool:
+    """Whether a frame is of a file, and not of the import system or this package."""
+    return not name.startswith("<") and name not in (__file__, importlib.__file__)
+
+
 def _import(component: Component) -> type[Transform]:
     """Import the class at a dotted path, a concrete subclass of one of the kinds of transform. Raises ConfigError."""
     path = component.path or ""
@@ -156,10 +175,10 @@ def _import(component: Component) -> type[Transform]:
     except (Interrupted, KeyboardInterrupt):
         raise
     except BaseException as error:  # a module that calls sys.exit must not end this program
-        reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        reason, remedy = _import_failure(error, module_name)
         if hidden:  # an import error repeats parts of the name
             module_name, reason = str(template(path)), type(error).__name__
-        raise place.error(f'cannot import "{module_name}": {reason}', "put it on PYTHONPATH and mend it") from error
+        raise place.error(f'cannot import "{module_name}": {reason}', remedy) from error
     cls = getattr(module, class_name, None)
     if cls is None:
         if hidden:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -11,6 +12,17 @@ from pydantic import JsonValue
 from gpu_infer.config.location import Place
 from gpu_infer.errors import ConfigError
 from gpu_infer.system.regular_file import read_bytes
+from gpu_infer.volume.input_files import extension
+
+FILE_NAME = "config_inference.json"
+
+
+def in_folder(path: Path) -> Path:
+    """The configuration in a folder, if `path` is a folder that has one; else `path`."""
+    inside = path / FILE_NAME
+    with suppress(OSError, ValueError):  # a folder that cannot be entered, a null character: reading reports these
+        return inside if inside.is_file() else path
+    return path
 
 
 class _NotStrictError(ValueError):
@@ -52,8 +64,22 @@ def _constant(word: str) -> float:
 
 def read_document(path: Path) -> dict[str, JsonValue]:
     """The top-level object of a configuration. Raises ConfigError, with line and column if it is not strict JSON."""
-    document = read_json(path, "config_inference.json")
+    _check_kind(path)
+    document = read_json(path, FILE_NAME)
     return Place(str(path)).mapping(document)
+
+
+def _check_kind(path: Path) -> None:
+    """Raise ConfigError if the path is a folder, or has the name of a volume."""
+    with suppress(OSError, ValueError):
+        if path.is_dir():
+            raise Place(str(path)).error(
+                f"is a folder without {FILE_NAME}, expected that file or a folder with it", f"add {FILE_NAME} to it"
+            )
+    if extension(path) is not None and path.is_file():
+        raise Place(str(path)).error(
+            f"has the name of a volume, expected a {FILE_NAME}", "give a volume with --input, a configuration here"
+        )
 
 
 def read_json(path: Path, kind: str) -> JsonValue:

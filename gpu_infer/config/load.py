@@ -13,6 +13,7 @@ from gpu_infer.config.annotation_server import annotation_inferer
 from gpu_infer.config.components import Components
 from gpu_infer.config.config import Config
 from gpu_infer.config.document import read_document
+from gpu_infer.config.foreign import foreign_format
 from gpu_infer.config.inferer import InfererSpec, inferer_spec
 from gpu_infer.config.labels import read_labels
 from gpu_infer.config.location import Place, shown
@@ -59,6 +60,10 @@ def load_config(path: Path, environ: Mapping[str, str], labels: Path | None = No
 def _load(path: Path, environ: Mapping[str, str], labels: Path | None) -> Config:
     place = Place(str(path))
     document = read_document(path)
+    if (kind := foreign_format(document)) is not None:
+        raise place.error(
+            f"looks like {kind}, expected a config_inference.json", "docs/from-monai-deploy.md shows a translation"
+        )
     extra = {key: value for key, value in document.items() if key not in _KNOWN}
     for key in extra:
         log.info("%s: the key %r has no effect in inference", place.file, key)

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from gpu_infer.choices import Format
 from gpu_infer.config.components import switch
 from gpu_infer.config.config import Output
-from gpu_infer.config.location import Place, shown
+from gpu_infer.config.location import Place, nearest, shown
 from gpu_infer.config.variables import expand
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.chain.checks import FieldNames, check_outputs
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 OUTPUT_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
 DEFAULT_OUTPUT_DTYPE = "uint8"
+
+_ARGUMENTS = ("dtype", "field", "format")
+"""The arguments of a writer that have an effect."""
 
 
 def read_outputs(
@@ -42,8 +45,13 @@ def read_outputs(
         return (Output(names.result, dtype),), tuple(warnings)
     for where, writer in writers:
         args = (where / "args").mapping(writer.get("args"))
-        for key in args.keys() - {"dtype", "field", "format"}:
-            log.info("%s: %s.args.%s has no effect", place.file, where.path, key)
+        for key in sorted(args.keys() - set(_ARGUMENTS)):
+            near = nearest(key, _ARGUMENTS)
+            text = f"{place.file}: {where.path}.args.{key} has no effect{near}"
+            if near:  # a misspelt argument, rather than one of another program
+                warnings.append(text)
+            else:
+                log.info("%s", text)
         field = _field(args, where / "args" / "field", environ, names)
         if field in [output.field for output in outputs]:
             raise (where / "args" / "field").error(

@@ -76,10 +76,11 @@ def _window(
                 remedy="set inferer.args.roi_size",
             )
         if fixed != -1 and size not in (-1, fixed):
-            what = "the whole volume is" if whole_volume else "roi_size is"
+            what = "the whole volume is" if whole_volume else "roi_size (inferer.args.roi_size or --roi) is"
+            remedy = "leave it out" if -1 not in spatial else f"set it to {fixed} on this axis"
             raise ModelError(
                 f"model {model.name}: axis {AXES[axis]} is fixed at {fixed}, {what} {size}",
-                remedy="use a scanning-window inferer" if whole_volume else f"set roi_size to {list(spatial)}",
+                remedy="use a scanning-window inferer" if whole_volume else remedy,
             )
         sizes.append(size if fixed == -1 else fixed)
     return (sizes[0], sizes[1], sizes[2])

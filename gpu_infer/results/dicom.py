@@ -19,9 +19,9 @@ from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
 from gpu_infer.send.address import WebServer, parse_address
 from gpu_infer.settings import Settings
-from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.geometry import Orientation
 from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import still_there
 from gpu_infer.writers.names import captures_folder, label_map_names

@@ -40,6 +40,12 @@ def write_labels(segmentation: Segmentation, volume: Volume, report: Report) -> 
         for paths in by_format.values():
             log.info("wrote %s", paths[0])
     report.add(**output_sections(outputs, written, segmentation.counts, volume.geometry, table))
+    for field, by_format in written.items():
+        if not any(segmentation.counts[field][1:]):
+            report.warn(
+                f"label map {next(iter(by_format.values()))[0].name}: every voxel is 0 (if that is unexpected, compare "
+                "pre_transforms with the training of the model: spacing, intensity range, orientation)"
+            )
     return written
 
 

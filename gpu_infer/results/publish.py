@@ -20,7 +20,6 @@ from gpu_infer.writers.names import label_map_names
 from gpu_infer.writers.places import Place, files_to_copy, publish_places
 from gpu_infer.writers.render_settings import FILE_NAME, settings_for_labels
 
-
 _MOST_DESCRIBED = 256
 """Labels of a configuration up to which all have a component in config_render.json; of more, those that occur."""
 

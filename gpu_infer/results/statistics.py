@@ -14,8 +14,8 @@ from gpu_infer.label_table.table import LabelTable
 from gpu_infer.report import Report, Section
 from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
-from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import still_there
 from gpu_infer.writers.statistics import Row, write_statistics

@@ -105,7 +105,7 @@ def _in_folder(folder: Path) -> Path:
 
     if holds_study(folder):
         return folder
-    raise InputError(f"No supported input file found ({folder}: expected {_EXPECTED})")
+    raise InputError(f"{folder}: No supported input file found (expected {_EXPECTED})")
 
 
 def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:

@@ -21,12 +21,13 @@ def check_output_folder(folder: Path) -> None:
         )
 
 
-def check_is_no_file(folder: Path) -> None:
-    """Raise ConfigError for an output folder that is a file or below one."""
+def check_is_no_file(folder: Path, option: str = "--output") -> None:
+    """Raise ConfigError for the folder of an option that is a file or below one."""
     if (obstacle := _obstacle(folder)) is not None:
         raise ConfigError(
-            f"--output: found {str(folder)!r}, but {obstacle} is a file, expected a folder",
-            remedy="give a folder, for example --output out; it is made if missing",
+            f"{option}: found {str(folder)!r}, but {obstacle} is a file, expected a folder",
+            remedy=f"give a folder, for example {option} {option.removeprefix('--').replace('output', 'out')}; it is "
+            "made if missing",
         )
 
 

@@ -30,6 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         calls["output"] = settings.output
         data = {"labels": {"1": {"ml": 4000.4}}}
         written = {"label_maps": [tmp_path / "ct.mhd"], "published": [], "previews": [], "page": None, "report": None}
+        written |= {"dicom": [], "scores": [], "statistics": []}
         return SimpleNamespace(data=data, **written)
 
     monkeypatch.setattr(demo, "_fetch_input", fetch)

@@ -107,6 +107,23 @@ def test_a_run_writes_into_the_output_folder_alone(tmp_path: Path) -> None:
             ["triton", "serve", "--http-port", "8000", "--grpc-port", "8000"],
             ["--http-port and --grpc-port: found 8000 for both, expected two ports"],
         ),
+        (["serve"], ["gpu-infer: No such command 'serve' (did you mean gpu-infer triton serve? gpu-infer --help"]),
+        (["run", "--triton"], ["gpu-infer run: Option '--triton' requires an argument (gpu-infer run --help"]),
+        (["run", "--triton", "", "-i", "a", "-o", "b"], ["--triton: found an empty address, expected HOST:PORT or"]),
+        (["run", "--device", "cuda"], ["--device': 'cuda' is not one of"]),
+        *(
+            ([*words.split(), *words.split()[-2:]], [words.split()[-2], "found more than once, expected at most once"])
+            for words in (
+                "run -i a.nii.gz",
+                "demo -o out",
+                "validate c.json -i a.nii.gz",
+                "doctor --wait 1",
+                "triton serve --models m",
+                "triton install --cache c",
+            )
+        ),
+        (["run", "--page", "--no-page"], ["--page, --no-page: found more than once"]),
+        (["run", "-v", "-v", "--format", "nii", "--format", "mhd"], ["found no volume to read"]),
         (["no-such-command"], ["no-such-command", "gpu-infer --help"]),
         (["validate"], ["CONFIG"]),
         (["triton", "serve", "--http-port", "70000"], ["gpu-infer triton serve", "--http-port", "65535"]),

@@ -220,7 +220,7 @@ def test_null_arguments_count_as_not_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"writers": [{"name": "W", "args": {"dtypes": "uint16"}}]}, "writers[0]"),
+        ({"writers": [{"name": "W", "args": {"write_path": "x"}}]}, "writers[0]"),
         ({"writers": None, "writer": {"name": "W"}}, "writer"),
     ],
 )
@@ -329,3 +329,12 @@ def test_the_hash_sees_what_has_an_effect_and_nothing_else(tmp_path: Path) -> No
     hashes.add(load(tmp_path, lung(writers=[component("W", dtype="uint16")])).hash())
     hashes.add(load(tmp_path, lung(inferer=component("TRTISSimpleInferer", model_name="m"))).hash())
     assert len(hashes) == 4
+
+
+def test_a_misspelt_argument_of_a_writer_is_a_warning(tmp_path: Path) -> None:
+    config = load(tmp_path, lung(writers=[{"name": "W", "args": {"dtypes": "uint16"}}]))
+    where = f"{tmp_path}/config_inference.json: writers[0].args"
+    assert config.warnings == (
+        f'{where}.dtypes has no effect; did you mean "dtype"?',
+        f"{where}.dtype is missing: labels are written as uint8",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,8 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         second(RES, fields="imag", target_resolution=[1, 1, 1]),
-        "pre_transforms[1]: ScaleByResolution: unknown field 'imag'; did you mean 'image'? known: image",
+        "pre_transforms[1]: ScaleByResolution: args.fields: unknown field 'imag'; did you mean 'image'? known: image "
+        "(name one of these, or put the transform that makes the field before it)",
     ),
     (
         second("ScaleIntensityRange", fields="image", a_min="{LOW}", a_max=1, b_min=0, b_max=1),
@@ -140,7 +142,7 @@ CASES: list[tuple[Any, str]] = [
     (
         raw({"path": "no_such_module_here.Thing"}),
         "pre_transforms[1].path: cannot import \"no_such_module_here\": No module named 'no_such_module_here' (put it "
-        "on PYTHONPATH and mend it)",
+        "on PYTHONPATH)",
     ),
     (
         raw({"name": "own_components.Tims"}),
@@ -357,7 +359,8 @@ def test_refuses_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_refuses_a_folder_and_bytes_that_are_no_text(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    words = f"^{tmp_path}: is a folder without config_inference.json, expected that file or a folder with it"
+    with pytest.raises(ConfigError, match=words):
         load_config(tmp_path, {})
     path = tmp_path / "c.json"
     path.write_bytes(b'{"a": "\xff"}')
@@ -368,3 +371,50 @@ def test_refuses_a_folder_and_bytes_that_are_no_text(tmp_path: Path) -> None:
 def test_a_nesting_bomb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         load(tmp_path, '{"a":' * 100_000)
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nrrd"])
+def test_a_volume_is_no_configuration(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\x1f\x8b")
+    with pytest.raises(ConfigError, match=f"^{path}: has the name of a volume, expected a config_inference.json"):
+        load_config(path, {})
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"network_def": {"_target_": "UNet"}, "preprocessing": {}}, "the configuration of a MONAI bundle"),
+        (
+            {"inferer": {"_target_": "SlidingWindowInferer"}},
+            "the configuration of a MONAI bundle",
+        ),
+        ({"monai_version": "1.3.0", "network_data_format": {}}, "the metadata of a MONAI bundle"),
+        ({"plans_name": "nnUNetPlans", "configurations": {}}, "nnU-Net plans"),
+        ({"labels": {"background": 0}, "channel_names": {}, "file_ending": ".nii.gz"}, "the dataset.json of nnU-Net"),
+    ],
+)
+def test_configurations_of_other_frameworks_are_named(tmp_path: Path, document: Any, kind: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, json.dumps(document))
+    assert f"looks like {kind}" in str(caught.value)
+    assert "expected a config_inference.json (docs/from-monai-deploy.md shows a translation)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("x = 1\ndef f(:\n", "line 2: SyntaxError: invalid syntax (mend that line)"),
+        ("x = 1\n\nraise ValueError('odd')\n", "line 3: ValueError: odd (mend it there)"),
+        ("import no_such_library\n", "No module named 'no_such_library' (install no_such_library, or put it on"),
+    ],
+)
+def test_a_mistake_in_a_module_has_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+) -> None:
+    (tmp_path / "faulty_module.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, json.dumps(raw({"path": "faulty_module.Thing"})))
+    where = "" if "import no" in code else f"{tmp_path}/faulty_module.py, "
+    assert f'pre_transforms[1].path: cannot import "faulty_module": {where}{words}' in str(caught.value)

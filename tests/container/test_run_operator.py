@@ -359,6 +359,15 @@ def test_local(place: Place) -> None:
     assert place.calls() == [[*words.split(), "--device", "cpu"]]
 
 
+def test_the_file_of_a_configuration_means_its_folder(place: Place) -> None:
+    place.install("gpu-infer")
+    path = write_config(place.root / "config", config("threshold_half"))
+    code, _, err = place.run("--local", "--config", str(path))
+    assert code == 0, err
+    (call,) = place.calls()
+    assert call[call.index("--config") + 1] == f"{place.root}/config/config_inference.json"
+
+
 def test_a_local_dry_run_prints_its_command(place: Place) -> None:
     code, out, _ = place.run("--local", "--gpu", "1", "--dry-run")
     assert code == 0

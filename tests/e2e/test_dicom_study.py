@@ -25,7 +25,8 @@ def run(root: Path, *options: str, address: str = "127.0.0.1:9") -> subprocess.C
     """The command line on root/study with every output below root/out; nothing is written elsewhere."""
     out = root / "out"
     (root / "tmp").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "gpu_infer", "run", "--triton", address, "--wait", "20", "--device", "cpu"]
+    command = [sys.executable, "-m", "gpu_infer", "run", "--triton", address, "--device", "cpu"]
+    command += [] if "--wait" in options else ["--wait", "20"]
     command += ["-o", str(out / "labels"), "--publish", str(out / "publish"), "--logs", str(out / "logs"), "--preview"]
     command += ["--config", str(write_config(root / "config", CONTENT)), *options]
     environment = {**os.environ, "TMPDIR": str(root / "tmp")}

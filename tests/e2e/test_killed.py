@@ -60,7 +60,7 @@ def test_published_into_the_inputs_folder(tmp_path: Path, triton_server: Any) ->
     for _ in range(2):
         content = config("threshold_half", roi_size=[8, 8, 8])
         result = operate(tmp_path, triton_server, content, input=source, publish=source.parent, preview=True)
-        assert result.data["warnings"] == []
+        assert [w for w in result.data["warnings"] if "every voxel is 0" not in w] == []  # of this volume
         assert source in result.published
         assert (source.read_bytes(), source.stat().st_ino) == before
     assert [(tmp_path / f"input/case.{end}").stat().st_mode & 0o777 for end in ("mhd", "raw")] == [0o600, 0o600]

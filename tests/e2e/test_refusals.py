@@ -45,12 +45,18 @@ class Case:
 
     def command(self, *extra: str, triton: str | None = None) -> list[str]:
         path = write_config(self.root / "config", self.content)
-        return [
-            *(sys.executable, "-m", "gpu_infer", "run"),
-            *("--input", str(self.input), "--output", str(self.output), "--logs", str(self.root / "logs")),
-            *("--publish", "", "--config", str(path), "--triton", triton or self.server.grpc),
-            *("--wait", "3", "--deadline", "20", *extra),
-        ]
+        options = {
+            "--input": str(self.input),
+            "--output": str(self.output),
+            "--logs": str(self.root / "logs"),
+            "--publish": "",
+            "--config": str(path),
+            "--triton": triton or self.server.grpc,
+            "--wait": "3",
+            "--deadline": "20",
+        }
+        others = [word for name, value in options.items() if name not in extra for word in (name, value)]
+        return [sys.executable, "-m", "gpu_infer", "run", *others, *extra]
 
     def refuse(self, code: int, *words: str, extra: tuple[str, ...] = (), triton: str | None = None) -> str:
         process = subprocess.Popen(

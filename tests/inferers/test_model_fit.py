@@ -60,7 +60,8 @@ def test_channels_last() -> None:
     ("info", "changes", "error", "words"),
     [
         (model((1, -1, 8, 8), (2, -1, 8, 8)), {}, ConfigError, "roi_size"),
-        (model((1, 8, 8, 8), (2, 8, 8, 8)), {"roi_size": (8, 8, 16)}, ModelError, "fixed at 8"),
+        (model((1, 8, 8, 8), (2, 8, 8, 8)), {"roi_size": (8, 8, 16)}, ModelError, "--roi. is 16 .leave it"),
+        (model((1, -1, 8, 8), (2, -1, 8, 8)), {"roi_size": (8, 8, 16)}, ModelError, "set it to 8 on this axis"),
         (model((1, 8, 8, 8), (2, 8, 8, 8)), {"whole_volume": True}, ModelError, "whole volume"),
         (model((1, 8, 8, 8), (2, 8, 8, 8)), {"batch_size": 5}, ConfigError, "batch_size 5"),
         (model((3, 8, 8, 8), (2, 8, 8, 8)), {}, ModelError, "wrong channel count"),

@@ -47,6 +47,16 @@ def test_label_maps_are_written_and_recorded(tmp_path: Path) -> None:
     assert list(report.data["stages"]) == ["write"]
 
 
+def test_a_label_map_without_labels_is_a_warning(tmp_path: Path) -> None:
+    segmentation, volume = segmentation_of(tmp_path)
+    report = Report()
+    write_labels(replace(segmentation, counts={"model": [120]}), volume, report)
+    assert report.data["warnings"] == [
+        "label map volume.mhd: every voxel is 0 (if that is unexpected, compare pre_transforms with the training of "
+        "the model: spacing, intensity range, orientation)"
+    ]
+
+
 def test_formats_of_the_options_count_before_the_default(tmp_path: Path) -> None:
     segmentation, volume = segmentation_of(tmp_path, formats=["nii.gz", "seg.nrrd"], output_name="named")
     report = Report()

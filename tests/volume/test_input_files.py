@@ -56,7 +56,7 @@ def test_dicom_folders(tmp_path: Path) -> None:
 def test_nothing_to_choose(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         choose_input(tmp_path)
-    assert str(caught.value).startswith(f"No supported input file found ({tmp_path}: expected .nii.gz, .nii")
+    assert str(caught.value).startswith(f"{tmp_path}: No supported input file found (expected .nii.gz, .nii")
     (tmp_path / "scan.dcm").touch()
     with pytest.raises(InputError, match=r"scan\.dcm: unsupported extension, expected \.nii\.gz"):
         choose_input(tmp_path / "scan.dcm")

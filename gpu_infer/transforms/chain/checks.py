@@ -121,7 +121,11 @@ def _step(transform: Transform, states: Fields) -> None:
         if name not in states:
             near = difflib.get_close_matches(name, states, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"{transform.place}: unknown field {name!r}; {hint}known: {', '.join(states)}")
+            raise ConfigError(
+                f"{transform.place}{_argument(transform, name)}: unknown field {name!r}; "
+                f"{hint}known: {', '.join(states)}",
+                remedy="name one of these, or put the transform that makes the field before it",
+            )
     for name in transform.fields:
         _check_kind(transform, states[name])
     if not isinstance(transform, Load):
@@ -135,6 +139,14 @@ def _step(transform: Transform, states: Fields) -> None:
     if not transform.creates:
         for name in transform.fields:
             states[name].kind = transform.outcome(states[name].kind)
+
+
+def _argument(transform: Transform, field: str) -> str:
+    """The argument that names a field, as `: args.label_field`; empty if none does."""
+    for name, value in transform.args:
+        if field == value or (isinstance(value, (list, tuple)) and field in value):
+            return f": args.{name}"
+    return ""
 
 
 def _check_kind(transform: Transform, state: FieldState) -> None:

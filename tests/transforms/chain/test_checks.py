@@ -32,12 +32,20 @@ REFUSED: list[tuple[list[Any], list[Any], str]] = [
     (
         [LOAD, transform("ScaleByResolution", fields="imag", target_resolution=(1, 1, 1))],
         [ARGMAX],
-        "ScaleByResolution: unknown field 'imag'; did you mean 'image'? known: image",
+        "ScaleByResolution: args.fields: unknown field 'imag'; did you mean 'image'? known: image (name one of these, "
+        "or put the transform that makes the field before it)",
     ),
     (
         [LOAD],
         [ARGMAX, transform("RestoreOriginalShape", field="model", src_field="label")],
-        "RestoreOriginalShape: unknown field 'label'; known: image, model",
+        "RestoreOriginalShape: args.src_field: unknown field 'label'; known: image, model (name one of these, or put "
+        "the transform that makes the field before it)",
+    ),
+    (
+        [LOAD],
+        [ARGMAX, transform("FetchExtremePoints", image_field="image", label_field="label")],
+        "FetchExtremePoints: args.label_field: unknown field 'label'; known: image, model (name one of these, or put "
+        "the transform that makes the field before it)",
     ),
     (
         [LOAD],

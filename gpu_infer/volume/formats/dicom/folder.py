@@ -122,8 +122,7 @@ def _check_one_patient(folder: Path, images: Sequence[DicomFile]) -> None:
         if len(firsts) > 1:
             names = ", ".join(printable(file.path.name) for file in list(firsts.values())[:3])
             raise InputError(
-                f"{folder}: slices of {len(firsts)} {thing} have one SeriesInstanceUID, expected one: the first of each "
-                f"are {names}",
+                f"{folder}: slices of {len(firsts)} {thing} have one SeriesInstanceUID, expected one: see {names}",
                 remedy="separate them into folders, or export the series again",
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_series import (
@@ -193,3 +194,21 @@ def test_no_series(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert not holds_series(tmp_path)
     refused(tmp_path, "no DICOM series")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("keyword", "thing"), [("PatientID", "patients"), ("StudyInstanceUID", "studies")])
+def test_slices_of_two_patients_or_studies_are_no_series(tmp_path: Path, keyword: str, thing: str) -> None:
+    """Whatever their series UID; a slice without the element may belong to either."""
+    folder = write_series(tmp_path / "s", range(6))
+    files = sorted(folder.iterdir())
+    for number, path in enumerate(files):
+        data = pydicom.dcmread(path)
+        setattr(data, keyword, "" if number == 5 else "1.2.3")
+        data.save_as(path)
+    assert read_volume(folder).geometry.shape[2] == 6
+    data = pydicom.dcmread(files[2])
+    setattr(data, keyword, "4.5.6")
+    data.save_as(files[2])
+    with pytest.raises(InputError, match=rf"slices of 2 {thing} have one SeriesInstanceUID") as refusal:
+        read_volume(folder)
+    assert "1.2.3" not in str(refusal.value)
