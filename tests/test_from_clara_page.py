@@ -144,6 +144,7 @@ def test_files_are_those_that_a_run_writes_and_reads() -> None:
         ),
     ]
     read = [("configuration", path.name) for path in resource_folder("config").glob("*.json")]
+    read.append(("configuration", "labels.json"))  # the packaged configuration has its labels inside
     logs = [("logs", "gpu_infer.log"), ("logs", "report.json")]
     rows = [(folder, file.strip("`")) for file, folder, _ in _rows(PAGE, "Files")]
     expected = {(folder, name.replace("NAME", "<name>")) for folder, name in [*written, *read, *logs]}

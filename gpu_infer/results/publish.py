@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,9 +65,12 @@ def published_places(settings: Settings, config: Config, header: VolumeHeader) -
 
 
 def render_settings(config: Path) -> Path | None:
-    """config_render.json next to the configuration, if there is one."""
-    own = config.parent / FILE_NAME
-    return own if own.is_file() else None
+    """config_render.json next to the configuration, if there is one that is not the packaged one.
+
+    An image that is derived from ours has the packaged one next to its own configuration.
+    """
+    own, packaged = config.parent / FILE_NAME, resource_folder("config") / FILE_NAME
+    return own if own.is_file() and not filecmp.cmp(own, packaged, shallow=False) else None
 
 
 def _settings_for(segmentation: Segmentation) -> Path | str:

@@ -26,6 +26,8 @@ from prove_dockerfile import FOLDER_VARIABLE
 from real_device import why_no_triton
 from triton_container import IMAGE as TRITON_IMAGE
 
+from gpu_infer.writers.page.asset import has_viewer
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +100,8 @@ SCRIPTS = {
 }
 
 OUTPUT = {"image.mhd", "image.raw"}
-PUBLISH = {"config.meta", "config_render.json", "image.nii.gz", *OUTPUT, "image.out.mhd", "image.out.raw"}
+PAGE = {"index.html", "niivue.umd.js", "niivue.LICENSE.txt"} if has_viewer() else set()
+PUBLISH = {"config.meta", "config_render.json", "image.nii.gz", *OUTPUT, "image.out.mhd", "image.out.raw", *PAGE}
 LOGS = {"gpu_infer.log", "report.json"}
 
 

@@ -20,6 +20,7 @@ from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results, render_settings
 from gpu_infer.segment import Segmentation
 from gpu_infer.settings import Settings
+from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.volume import Volume
 
@@ -181,6 +182,13 @@ def test_render_settings_next_to_the_configuration_win(tmp_path: Path) -> None:
     assert render_settings(tmp_path / "config.json") is None
     (tmp_path / "config_render.json").write_text("{}")
     assert render_settings(tmp_path / "config.json") == tmp_path / "config_render.json"
+
+
+def test_packaged_render_settings_next_to_another_configuration_do_not_count(tmp_path: Path) -> None:
+    """A derived image has them: its model has other labels."""
+    packaged = resource_folder("config") / "config_render.json"
+    (tmp_path / "config_render.json").write_bytes(packaged.read_bytes())
+    assert render_settings(tmp_path / "config.json") is None
 
 
 def test_without_render_settings_they_are_made_for_the_labels(tmp_path: Path) -> None:
