@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from gpu_infer.choices import Control as ControlChoice
 from gpu_infer.choices import Data as DataChoice
 from gpu_infer.choices import Device as DeviceChoice
-from gpu_infer.choices import DicomSeg as DicomSegChoice
-from gpu_infer.choices import Format as FormatChoice
-from gpu_infer.choices import PublishDialect as DialectChoice
 from gpu_infer.choices import Require as RequireChoice
-from gpu_infer.choices import ScoresActivation as ScoresActivationChoice
-from gpu_infer.choices import ScoresDtype as ScoresDtypeChoice
-from gpu_infer.choices import ScoresFormat as ScoresFormatChoice
 
-_FILES = "Files"
-_DICOM = "DICOM output"
+FILES = "Files"
 _SERVER = "Server"
 _MODEL = "Model and windows"
 
@@ -62,7 +55,7 @@ Input = Annotated[
         "-i",
         parser=path,
         help="A volume, or a folder with one; a DICOM study. (env NVIDIA_CLARA_INPUT)",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 AllowForeignDataFiles = Annotated[
@@ -70,7 +63,7 @@ AllowForeignDataFiles = Annotated[
     typer.Option(
         "--allow-foreign-data-files",
         help="Read data files outside the folder of the input's header.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Series = Annotated[
@@ -79,7 +72,7 @@ Series = Annotated[
         "--series",
         metavar="NUMBER|UID|RULE",
         help="Series of a DICOM study; default the configuration's rules, then the only volume.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Name = Annotated[
@@ -88,12 +81,12 @@ Name = Annotated[
         "--name",
         metavar="PATTERN",
         help="Name of all outputs, as {PatientID}_{SeriesNumber}; default the name of the input.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 WithIdentity = Annotated[
     bool | None,
-    typer.Option("--with-identity", help="Allow values that identify the patient.", rich_help_panel=_FILES),
+    typer.Option("--with-identity", help="Allow values that identify the patient.", rich_help_panel=FILES),
 ]
 Output = Annotated[
     Path | None,
@@ -102,144 +95,7 @@ Output = Annotated[
         "-o",
         parser=path,
         help="Folder for the label map, or its file, as out/name.nii.gz. (env NVIDIA_CLARA_OUTPUT)",
-        rich_help_panel=_FILES,
-    ),
-]
-Format = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--format",
-        metavar="|".join(get_args(FormatChoice)),
-        help="Format of the label map; repeat it for several; default the configuration's, then mhd.",
-        rich_help_panel=_FILES,
-    ),
-]
-Publish = Annotated[
-    str | None,
-    typer.Option(
-        "--publish",
-        help="Folder for a renderer; default none. (env NVIDIA_CLARA_PUBLISHING)",
-        rich_help_panel=_FILES,
-    ),
-]
-PublishDialect = Annotated[
-    DialectChoice | None,
-    typer.Option(
-        "--publish-dialect", help="Form of config.meta in the publish folder; default v1.", rich_help_panel=_FILES
-    ),
-]
-Preview = Annotated[
-    bool | None,
-    typer.Option(
-        "--preview/--no-preview",
-        help="Also write a picture of three planes with contours; default off.",
-        rich_help_panel=_FILES,
-    ),
-]
-PlainPreview = Annotated[
-    bool | None,
-    typer.Option(
-        "--plain-preview", help="Also write the preview, and a second one without contours.", rich_help_panel=_FILES
-    ),
-]
-Page = Annotated[
-    bool | None,
-    typer.Option(
-        "--page/--no-page",
-        help="Write index.html, which shows the case, into the publish folder; default on.",
-        rich_help_panel=_FILES,
-    ),
-]
-DicomSeg = Annotated[
-    DicomSegChoice | None,
-    typer.Option(
-        "--dicom-seg",
-        help="Also write a DICOM SEG; auto: BINARY up to 16 labels, LABELMAP above.",
-        rich_help_panel=_DICOM,
-    ),
-]
-DicomSc = Annotated[
-    bool | None,
-    typer.Option(
-        "--dicom-sc/--no-dicom-sc",
-        help="Also write pictures of all slices with the labels in colour; default off.",
-        rich_help_panel=_DICOM,
-    ),
-]
-DicomSr = Annotated[
-    bool | None,
-    typer.Option(
-        "--dicom-sr/--no-dicom-sr",
-        help="Also write a DICOM SR with the volumes of the labels; needs --dicom-seg; default off.",
-        rich_help_panel=_DICOM,
-    ),
-]
-RtStruct = Annotated[
-    bool | None,
-    typer.Option(
-        "--rtstruct/--no-rtstruct",
-        help="Also write an RT Structure Set with the outlines of the labels; default off.",
-        rich_help_panel=_DICOM,
-    ),
-]
-DicomReference = Annotated[
-    Path | None,
-    typer.Option(
-        "--dicom-reference",
-        parser=path,
-        metavar="FOLDER",
-        help="Series to which the DICOM files belong; default the input.",
-        rich_help_panel=_DICOM,
-    ),
-]
-Send = Annotated[
-    str | None,
-    typer.Option(
-        "--send",
-        metavar="ADDRESS",
-        help="Send the DICOM files to AETITLE@HOST:PORT (C-STORE) or http(s)://HOST/PATH (STOW-RS).",
-        rich_help_panel=_DICOM,
-    ),
-]
-Scores = Annotated[
-    str | None,
-    typer.Option(
-        "--scores",
-        metavar="LABELS",
-        help="Also write the probabilities of these labels: numbers or names with commas between them, or all.",
-        rich_help_panel=_FILES,
-    ),
-]
-Uncertainty = Annotated[
-    bool | None,
-    typer.Option(
-        "--uncertainty/--no-uncertainty",
-        help="Also write the entropy of the probabilities, 0 to 1; default off.",
-        rich_help_panel=_FILES,
-    ),
-]
-ScoresFormat = Annotated[
-    ScoresFormatChoice | None,
-    typer.Option("--scores-format", help="Format of both; default nii.gz.", rich_help_panel=_FILES),
-]
-ScoresDtype = Annotated[
-    ScoresDtypeChoice | None,
-    typer.Option("--scores-dtype", help="Type of their voxels; default uint8.", rich_help_panel=_FILES),
-]
-ScoresActivation = Annotated[
-    ScoresActivationChoice | None,
-    typer.Option(
-        "--scores-activation",
-        help="What makes probabilities of the model's scores; default none, if they are probabilities.",
-        rich_help_panel=_FILES,
-    ),
-]
-Statistics = Annotated[
-    bool | None,
-    typer.Option(
-        "--statistics/--no-statistics",
-        help="Also measure every label: volume, place and values, for the report and a .csv; default off.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Logs = Annotated[
@@ -248,7 +104,7 @@ Logs = Annotated[
         "--logs",
         parser=path,
         help="Folder for log and report. (env NVIDIA_CLARA_LOGS, default the output folder)",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Config = Annotated[
@@ -257,7 +113,7 @@ Config = Annotated[
         "--config",
         parser=path,
         help="Configuration, or the folder with it. (env NVIDIA_CLARA_CONFIG_INFERENCE, default the packaged one)",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Labels = Annotated[
@@ -267,7 +123,7 @@ Labels = Annotated[
         parser=path,
         metavar="FILE",
         help="Names of the labels; default labels.json beside the configuration, or its key labels.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Triton = Annotated[

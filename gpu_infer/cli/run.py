@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpu_infer.cli import options
+from gpu_infer.cli import options, output_options
 from gpu_infer.cli.command_settings import run_settings
 from gpu_infer.cli.verbosity import console_level
 
@@ -23,24 +23,24 @@ def run(
     name: options.Name = None,
     with_identity: options.WithIdentity = None,
     output: options.Output = None,
-    format: options.Format = None,  # noqa: A002
-    publish: options.Publish = None,
-    publish_dialect: options.PublishDialect = None,
-    page: options.Page = None,
-    preview: options.Preview = None,
-    plain_preview: options.PlainPreview = None,
-    dicom_seg: options.DicomSeg = None,
-    dicom_sc: options.DicomSc = None,
-    dicom_sr: options.DicomSr = None,
-    rtstruct: options.RtStruct = None,
-    dicom_reference: options.DicomReference = None,
-    send: options.Send = None,
-    scores: options.Scores = None,
-    uncertainty: options.Uncertainty = None,
-    scores_format: options.ScoresFormat = None,
-    scores_dtype: options.ScoresDtype = None,
-    scores_activation: options.ScoresActivation = None,
-    statistics: options.Statistics = None,
+    format: output_options.Format = None,  # noqa: A002
+    publish: output_options.Publish = None,
+    publish_dialect: output_options.PublishDialect = None,
+    page: output_options.Page = None,
+    preview: output_options.Preview = None,
+    plain_preview: output_options.PlainPreview = None,
+    dicom_seg: output_options.DicomSeg = None,
+    dicom_sc: output_options.DicomSc = None,
+    dicom_sr: output_options.DicomSr = None,
+    rtstruct: output_options.RtStruct = None,
+    dicom_reference: output_options.DicomReference = None,
+    send: output_options.Send = None,
+    scores: output_options.Scores = None,
+    uncertainty: output_options.Uncertainty = None,
+    scores_format: output_options.ScoresFormat = None,
+    scores_dtype: output_options.ScoresDtype = None,
+    scores_activation: output_options.ScoresActivation = None,
+    statistics: output_options.Statistics = None,
     logs: options.Logs = None,
     config: options.Config = None,
     labels: options.Labels = None,
