@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.volume.header import VolumeHeader
+from gpu_infer.volume.input_files import base_name, extension
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import check_is_file
 from gpu_infer.writers.names import published_name, voxel_stem
@@ -57,9 +58,11 @@ def publish_places(
     density, *_ = places = metaimage_places(folder, published_name(base), "publish")
     for mask in published_masks(base, masks):
         places += metaimage_places(folder, mask, "publish")
-    for file in copies:
+    files = list(copies)
+    names = copy_names(base, files)
+    for file in files:
         is_ours = partial(is_copy, source=file, density=density.path)
-        places.append(Place(folder / file.name, "a copy of the input", "publish", is_ours, file))
+        places.append(Place(folder / names[file], "a copy of the input", "publish", is_ours, file))
     settings = folder / RENDER_NAME
     places.append(Place(settings, "settings of a renderer", "publish", is_render_settings, render_settings))
     places.append(Place(folder / META_NAME, "a config.meta of a renderer", "publish", is_meta))
@@ -70,6 +73,19 @@ def published_masks(base: str, masks: Sequence[str]) -> list[str]:
     """Return the name without extension of each label map in the publish folder."""
     names = [base] if len(masks) == 1 else masks
     return [published_name(f"{name}.out") for name in names]
+
+
+def copy_names(base: str, files: Sequence[Path]) -> dict[Path, str]:
+    """Return the names of the copies of `files` in the publish folder.
+
+    They are the files' own, unless the case has a name of its own: then two inputs may have one file name.
+    """
+    stems = {base_name(file) for file in files}
+    if not files or base in stems:
+        return {file: file.name for file in files}
+    if len(stems) == 1:
+        return {file: f"{published_name(base)}{extension(file) or file.suffix}" for file in files}
+    return {file: f"{published_name(base)}.{file.name}" for file in files}
 
 
 def files_to_copy(volume: Volume | VolumeHeader) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from gpu_infer.writers.output_dtype import cast_labels
 from gpu_infer.writers.places import (
     META_NAME,
     check_places,
+    copy_names,
     files_to_copy,
     is_in_place,
     publish_places,
@@ -101,11 +102,12 @@ def publish(
     make_folder(folder)
     present = {place.path.name for place in places if is_in_place(place)}
     with open_stage(folder, base) as stage:
-        missing = [file for file in copies if file.name not in present]
-        density, voxels = _write_density(volume, stage, published_name(base), missing)
-        names = [voxels.name, density.name, *(file.name for file in copies)]
+        targets = copy_names(base, copies)
+        missing = [file for file in copies if targets[file] not in present]
+        density, voxels = _write_density(volume, stage, published_name(base), {file: targets[file] for file in missing})
+        names = [voxels.name, density.name, *(targets[file] for file in copies)]
         for file in missing:
-            copy_file(file, stage / file.name)
+            copy_file(file, stage / targets[file])
         outs = published_masks(base, mask_names)
         for mask, out in zip(maps, outs, strict=True):
             if isinstance(mask, Path):
@@ -127,7 +129,7 @@ def publish(
     return [folder / name for name in names]
 
 
-def _write_density(volume: Volume, stage: Path, name: str, copies: Sequence[Path]) -> tuple[Path, Path]:
+def _write_density(volume: Volume, stage: Path, name: str, copies: Mapping[Path, str]) -> tuple[Path, Path]:
     voxels = _physical(volume)
     check_space(stage, voxels.nbytes + HEADER_BYTES)
     pair = write_pair(voxels, volume.geometry, stage, name, comment=copies_comment(copies) if copies else None)

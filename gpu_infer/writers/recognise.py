@@ -6,7 +6,7 @@ import filecmp
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from gpu_infer.errors import GpuInferError
@@ -81,13 +81,17 @@ def is_render_settings(path: Path) -> bool:
     return True
 
 
-def copies_comment(files: Iterable[Path]) -> str:
+def copies_comment(copies: Mapping[Path, str]) -> str:
     """Return the Comment of a published header by which `is_copy` recognises the files that are copied with it.
+
+    copies  names of the copies, by source
 
     It has digests of names, because MetaIO copies a Comment into 255 bytes without a check of its length, and digests
     of contents instead of sizes and times, because a copy that somebody edited must not count as a copy.
     """
-    return " ".join([_COPIES, *(f"{_name_digest(file)}:{_content_digest(file)}" for file in files)])
+    return " ".join(
+        [_COPIES, *(f"{_name_digest(Path(name))}:{_content_digest(file)}" for file, name in copies.items())]
+    )
 
 
 def is_copy(path: Path, source: Path, density: Path) -> bool:

@@ -201,3 +201,16 @@ def test_an_input_that_is_gone(tmp_path: Path, image: Any, mask: Path) -> None:
     with pytest.raises(InputError, match=r"case\.nii\.gz: removed since it was read"):
         publish(case, mask, "m", tmp_path / "p", SETTINGS)
     assert not (tmp_path / "p").exists()
+
+
+def test_two_inputs_with_one_file_name_are_published_under_the_names_of_their_cases(tmp_path: Path) -> None:
+    for number, base in enumerate(("pat1", "pat2", "pat1")):
+        data = np.full((1, *SHAPE), number % 2, np.int16)
+        source = write_nifti(Volume(data, GEOMETRY, Path("scan"), "nifti"), tmp_path / base, "scan.nii.gz")
+        case = Volume(data, GEOMETRY, source, "nifti", files=(source,))
+        mask, _ = write_metaimage(np.zeros(SHAPE, np.uint8), GEOMETRY, tmp_path / base, base)
+        publish(case, mask, "m", tmp_path / "pub", SETTINGS, base=base)
+        assert (tmp_path / "pub" / f"{base}.nii.gz").read_bytes() == source.read_bytes()
+    names = {path.name for path in (tmp_path / "pub").iterdir()}
+    assert {"pat1.nii.gz", "pat2.nii.gz", "pat1.out.mhd", "pat2.out.mhd"} <= names
+    assert "scan.nii.gz" not in names

@@ -87,7 +87,7 @@ def test_copies_by_digest_or_by_contents(tmp_path: Path) -> None:
     source.write_bytes(b"voxels")
     copy.write_bytes(b"voxels")
     assert is_copy(copy, source, density)  # equal, without any header
-    density.write_text(f"Comment = {copies_comment([source])}\n{PLAIN}ElementDataFile = ct.raw\n")
+    density.write_text(f"Comment = {copies_comment({source: source.name})}\n{PLAIN}ElementDataFile = ct.raw\n")
     source.write_bytes(b"newer voxels")
     assert is_copy(copy, source, density)  # as published
     copy.write_bytes(b"VOXELS")
