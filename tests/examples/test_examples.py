@@ -61,6 +61,11 @@ def test_validate_accepts_a_configuration(path: Path) -> None:
     assert "warning" not in done.stdout
 
 
+def test_labels_of_the_spleen_operator_have_names_and_codes() -> None:
+    spleen = load_config(SPLEEN, {}).labels[1]
+    assert (spleen.name, spleen.type and spleen.type.value) == ("spleen", "78961009")
+
+
 def test_the_own_transform_runs_in_the_pass_that_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(OWN.parent))
     line = load_config(OWN, {}).pipeline().describe()[0]
