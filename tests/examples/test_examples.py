@@ -106,5 +106,6 @@ def test_the_dockerfile_is_the_old_operators_but_for_from() -> None:
     env = dockerfile.environment(path)[stage.name]
     ((sources, origin, destination),) = dockerfile.copies(stage)
     assert origin is None
-    assert [file.name for source in sources for file in EXAMPLES.glob(source)] == ["config_inference.json"]
+    files = sorted(file.name for source in sources for file in EXAMPLES.glob(source))
+    assert files == ["config_inference.json", "labels.json"]
     assert dockerfile.fill(destination, env) == "./app_base_inference_v2/config/"
