@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -32,10 +33,14 @@ MARK = b"/*! NiiVue, BSD-2-Clause: niivue.LICENSE.txt. Copied by gpu_infer. */\n
 
 TARGET = Path(__file__).resolve().parent / "gpu_infer" / "writers" / "page" / "niivue.umd.js"
 TIMEOUT_S = 120
+WITHOUT = "GPU_INFER_WITHOUT_VIEWER"
+"""Set: fetch nothing; for builds whose page nobody will see."""
 
 
 class CustomBuildHook(BuildHookInterface):  # hatchling looks for a subclass
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if os.environ.get(WITHOUT):
+            return
         if reason := fetch():
             self.app.display_warning(f"gpu-infer is built without its page: {reason}")
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import lzma
+import os
 import shutil
 import subprocess
 import sys
@@ -116,8 +117,7 @@ def listed(checkout: Path, *paths: str) -> list[str]:
 
 def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
     """Our wheel and its requirements, without those `EXPECTED` on the host (and without `LARGE`)."""
-    _run("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, CHECKOUT)
-    (ours,) = folder.glob("gpu_infer-*.whl")
+    (ours,) = build_wheel(folder, downloads.parent / "sources")
     target = ["--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp", "--platform=any"]
     target += [f"--platform={name}_x86_64" for name in _PLATFORMS]
     report = downloads / "report.json"
@@ -131,6 +131,17 @@ def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
         if name not in excluded | {"gpu-infer"}:
             pinned.append(f"{name}=={version}")
     _run("-m", "pip", "download", "--quiet", "--no-deps", f"--dest={folder}", *target, *pinned)
+
+
+def build_wheel(folder: Path, sources: Path) -> list[Path]:
+    """Our wheel, built from a copy of the checkout in `sources`, without the viewer of pages, which nobody sees."""
+    for name in listed(CHECKOUT):
+        if (CHECKOUT / name).is_file():
+            (sources / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, sources / name, follow_symlinks=False)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(sources)]
+    subprocess.run(command, check=True, env={**os.environ, "GPU_INFER_WITHOUT_VIEWER": "1"})
+    return list(folder.glob("gpu_infer-*.whl"))
 
 
 def add_cucim(folder: Path, downloads: Path) -> None:
