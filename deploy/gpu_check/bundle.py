@@ -31,7 +31,7 @@ from gpu_infer.writers.nifti import write_nifti
 log = logging.getLogger("gpu_bundle")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LIMIT = 62 << 20
+LIMIT = 63 << 20
 """Bytes of the first bundle and of the checkout together: a host that is lent for minutes often receives both in
 one upload of 64 MiB."""
 
@@ -47,8 +47,8 @@ CLIENT = "tritonclient[grpc,http]==2.68.0"
 """Its generated code accepts the host's gRPC from 1.67.1 on; the newest clients refuse all before 1.81. No version that
 gpu_infer accepts requires less than 1.67; from 2.67 on they accept the bundled protobuf 6."""
 
-LARGE = frozenset({"simpleitk", "pydicom", "connected-components-3d"})
-"""In the second bundle only: DICOM, and connected components on the CPU."""
+LARGE = frozenset({"simpleitk", "pydicom", "connected-components-3d", "isal"})
+"""In the second bundle only: DICOM, connected components on the CPU, and compressed label maps."""
 
 TRITON = REQUIREMENTS[0]
 CUCIM = "cucim-cu13>=25.10"
