@@ -57,7 +57,7 @@ def test_every_format_has_the_same_labels_on_the_grid_of_the_input(root: Path, t
     assert b">one<" in nib.load(files["nii"]).header.extensions[0].get_content()
     assert sitk.ReadImage(files["seg.nrrd"]).GetMetaData("Segment1_Name") == "two"
     np.testing.assert_array_equal(labels_of(root / "publish/case.out.mhd"), expected)
-    again = operate(root, triton_server, chosen(), formats=list(FORMATS), publish=root / "publish")
+    again = operate(root, triton_server, chosen(), formats=list(FORMATS), publish=root / "publish", preview=True)
     assert again.data["warnings"] == []
 
 
