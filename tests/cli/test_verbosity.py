@@ -7,7 +7,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -68,19 +67,6 @@ def test_errors_alone_are_one_line(tmp_path: Path) -> None:
     assert text.count("\n") == 1
 
 
-@pytest.fixture
-def _closed_log_files() -> Iterator[None]:
-    """Handlers that the test adds are closed; otherwise their files warn when they are collected, in another test."""
-    loggers = [logging.getLogger(name) for name in ("", "gpu_infer")]
-    before = [logger.handlers[:] for logger in loggers]
-    yield
-    for logger, handlers in zip(loggers, before, strict=True):
-        for handler in set(logger.handlers) - set(handlers):
-            handler.close()
-        logger.handlers[:] = handlers
-
-
-@pytest.mark.usefixtures("_closed_log_files")
 def test_a_terminal_shows_warnings_and_notices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = logging.getLogger("gpu_infer.somewhere")
     for level, expected in (
