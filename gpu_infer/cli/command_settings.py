@@ -61,7 +61,7 @@ def _check_named(options: Mapping[str, Any]) -> None:
     ]
     if not missing:
         return
-    found = " and no ".join(things[name] for name in missing)
+    absent = " and no ".join(things[name] for name in missing)
     expected = " and ".join(f"--{name} or {FOLDER_VARIABLES[name]}" for name in missing)
     example = " ".join({"input": "-i scan.nii.gz", "output": "-o out"}[name] for name in missing)
-    raise ConfigError(f"run: found no {found}, expected {expected}", remedy=f"for example gpu-infer run {example}")
+    raise ConfigError(f"run: found no {absent}, expected {expected}", remedy=f"for example gpu-infer run {example}")

@@ -54,8 +54,8 @@ def _table(checks: Sequence[Check]) -> RenderableType:
     for check in checks:
         heading = "" if check.group == group or check.group is None else check.group
         group = check.group
-        found = Text(check.found) if check.status == "ok" else Text("see below", style="dim")
-        table.add_row(Text(heading, style="bold"), _status(check), Text(check.name), found)
+        finding = Text(check.found) if check.status == "ok" else Text("see below", style="dim")
+        table.add_row(Text(heading, style="bold"), _status(check), Text(check.name), finding)
     return table
 
 

@@ -43,8 +43,8 @@ def check_index(server: Server, model: str | None) -> tuple[list[ModelEntry], Ch
     entries = sorted(entries, key=lambda e: (e.name != model, e.state == "READY", e.name, e.version))
     listed = "; ".join(_describe(entry) for entry in entries[:_NAMED])
     rest = f"; and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
-    found = f"{len(entries)} on the server: {listed}{rest}"
-    return entries, Check(name, "ok", found, details=[asdict(entry) for entry in entries])
+    summary = f"{len(entries)} on the server: {listed}{rest}"
+    return entries, Check(name, "ok", summary, details=[asdict(entry) for entry in entries])
 
 
 def _describe(entry: ModelEntry) -> str:

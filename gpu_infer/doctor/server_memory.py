@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from gpu_infer.doctor.check import Check, failure
-from gpu_infer.errors import ServerError
+from gpu_infer.errors import ResourceError
 from gpu_infer.triton.client.failures import SMALL_POOL
 from gpu_infer.triton.shm.naming import SHM_FOLDER
 
@@ -57,7 +57,7 @@ def check_server_memory(
     message = f"{SHM_FOLDER} has {_mib(free)} free, {needed}"
     if nbytes + arena <= free:
         return [Check(NAME, "warn", f"{message}, and up to half as much again for itself", SMALL_POOL)]
-    return [failure(NAME, ServerError(message, remedy=SMALL_POOL))]
+    return [failure(NAME, ResourceError(message, remedy=SMALL_POOL))]
 
 
 def _may_share(settings: Settings, plan: RunPlan, data: str | None) -> bool:

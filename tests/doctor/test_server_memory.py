@@ -64,7 +64,7 @@ def test_a_window_that_does_not_fit_fails(
             assert [check.status for check in checks] == statuses
     _has(monkeypatch, 64 << 20)
     (check,) = check_server_memory(settings, None, model, plan, "inline")
-    assert check.exit_code == 4
+    assert check.exit_code == 5
     assert check.found == "/dev/shm has 64 MiB free, the local Triton needs 75 MiB for the windows of a request"
     assert check.remedy is not None
     assert "--shm-size=2g" in check.remedy
