@@ -56,11 +56,16 @@ def clean_leftovers(leftovers: Sequence[Leftover], client: TritonClient) -> list
     from gpu_infer.triton.local.ending import ENDS_WITHIN_S
     from gpu_infer.triton.shm.leftovers import clean
 
-    users = _users(leftovers)
     until = time.monotonic() + ENDS_WITHIN_S
-    while (ending := _are_ending(users)) and time.monotonic() < until:
-        time.sleep(0.1)
+    while True:
         users = _users(leftovers)
+        ending = _are_ending(users)
+        # a server may have ended after the first look: the same users twice, and none of them ends
+        if not ending and users == (users := _users(leftovers)):
+            break
+        if time.monotonic() > until:
+            break
+        time.sleep(0.1)
     removable = [item for item in leftovers if not users[item.name]]
     used = [f"{item}, used by process {', '.join(users[item.name])}" for item in leftovers if users[item.name]]
     clean(removable, client)

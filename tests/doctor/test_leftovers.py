@@ -56,3 +56,14 @@ def test_another_server_must_be_named(leftover: Leftover, users: list[list[str]]
     (check,) = clean_leftovers([leftover], FakeServer().client())
     assert check.remedy == "name the server that this process is with --triton, and --clean again"
     assert leftover.path.exists()
+
+
+def test_a_server_that_ends_between_two_looks_needs_no_name(
+    leftover: Leftover, users: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its supervisor was there at the first look, and has ended when it is examined."""
+    monkeypatch.setattr("gpu_infer.triton.local.ending.is_ending", lambda _pid: False)
+    users += [["77 (tritonserver)"], []]
+    (check,) = clean_leftovers([leftover], FakeServer().client())
+    assert (check.status, check.found.partition(":")[0]) == ("ok", "removed")
+    assert not leftover.path.exists()
