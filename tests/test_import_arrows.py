@@ -40,6 +40,8 @@ LAYERS: dict[str, int] = {
     "results": 3,
     "connect": 3,
     "app": 3,
+    "session": 3,
+    "batch": 3,
     "logs": 3,
     "doctor": 3,
     "demo": 3,

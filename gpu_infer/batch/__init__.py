@@ -1,0 +1,1 @@
+"""Many cases, one command: cases, engines, the state on the disk, the summary."""

@@ -1,0 +1,49 @@
+"""What all cases of a batch share, in a form that workers on other hosts can receive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gpu_infer.batch.case import Case
+from gpu_infer.settings import Settings
+
+DEFAULT_LANES = 3
+"""Cases of one worker at a time: one is read, one is inferred, one is written."""
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """Settings of a batch; picklable.
+
+    settings      those of every run; `input` and `output` are the batch's
+    lanes         cases that a worker has in work at a time, at most
+    servers       addresses of Triton servers that are dealt to workers in turn; empty: that of `settings`
+    workers       workers of the batch, which share the host's memory and the servers
+    """
+
+    settings: Settings
+    lanes: int = DEFAULT_LANES
+    servers: tuple[str, ...] = ()
+    workers: int = 1
+
+    @property
+    def output(self) -> Path:
+        """The folder that has one folder per case."""
+        return self.settings.output
+
+    def case_folder(self, case: Case) -> Path:
+        """The folder of a case's outputs."""
+        return self.output / case.id
+
+    def case_settings(self, case: Case) -> Settings:
+        """The settings of the run of one case: its input, and all its files in its own folder."""
+        folder = self.case_folder(case)
+        return replace(
+            self.settings,
+            input=case.inputs[0],
+            series=self.settings.series if case.series is None else case.series,
+            output=folder,
+            logs=folder,
+            output_name=case.id,
+        )

@@ -1,0 +1,1 @@
+"""A session: what many runs with one configuration share."""
