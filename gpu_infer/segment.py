@@ -16,10 +16,10 @@ from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, Finaliz
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.score_maps import ScoreMapFinalizer, ScoreMaps
 from gpu_infer.nan_scores import explain_nan_scores
-from gpu_infer.planning.run_plan import RunPlan, replan_for_grid, replan_for_transport
+from gpu_infer.planning.run_plan import RunPlan, replan_for_grid
 from gpu_infer.progress import ProgressCallback
+from gpu_infer.slot_rings import SlotRings
 from gpu_infer.transforms.field import FieldState
-from gpu_infer.triton.client.reconnect import try_again
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.volume import Volume
@@ -66,8 +66,23 @@ class Segmentation:
     statistics: dict[str, dict[int, LabelStatistics]] = field(default_factory=dict)
 
 
-def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backend, observer: Observer) -> Segmentation:
+def segment(
+    plan: RunPlan,
+    volume: Volume,
+    transport: Transport,
+    backend: Backend,
+    observer: Observer,
+    rings: SlotRings | None = None,
+) -> Segmentation:
     """Segment one volume as planned.
+
+    Args:
+        plan: Of this volume.
+        volume: As read.
+        transport: Carries windows to the server.
+        backend: Does all other work.
+        observer: Receives facts.
+        rings: Of the session; None: a ring is opened, and closed after the inference.
 
     Raises:
         ModelError: The model does not fit, or answers NaN.
@@ -81,20 +96,18 @@ def segment(plan: RunPlan, volume: Volume, transport: Transport, backend: Backen
         prepared = fields[pipeline.input_field].array
         if pipeline.grid_decided_by_voxels:
             plan = replan_for_grid(plan, fields[pipeline.input_field].shape)
-    with observer.stage("infer"):
-        ring, new_plan = _open_ring_again(plan, transport, backend)
-        with ring:
-            if new_plan is not plan:
-                observer.record_plan(new_plan)
-                plan = new_plan
-            result, nans, maps = _infer(plan, prepared, ring, backend, observer.progress)
-            observer.record_inference(plan, ring.counters())
-            if nans:
-                observer.warn(explain_nan_scores(nans, plan, volume))
-            pipeline.accept(result, fields)
-            grid = fields[pipeline.result_field].copy(array=None)
-            # `fields` has the last references: the transforms free each array after its last use, as planned
-            del result, prepared
+    with observer.stage("infer"), (rings or SlotRings()).ring(plan, transport, backend) as (ring, new_plan):
+        if new_plan is not plan:
+            observer.record_plan(new_plan)
+            plan = new_plan
+        result, nans, maps = _infer(plan, prepared, ring, backend, observer.progress)
+        observer.record_inference(plan, ring.counters())
+        if nans:
+            observer.warn(explain_nan_scores(nans, plan, volume))
+        pipeline.accept(result, fields)
+        grid = fields[pipeline.result_field].copy(array=None)
+        # `fields` has the last references: the transforms free each array after its last use, as planned
+        del result, prepared
     with observer.stage("restore"):
         labels = pipeline.deliver(fields, backend)
         # counted on the backend: less than a millisecond on a GPU, a quarter of a second on the host
@@ -115,54 +128,6 @@ def _statistics(
             )
             for name, array in labels.items()
         }
-
-
-def _open_ring_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[SlotRing, RunPlan]:
-    """`open_ring`, a second time if the connection is lost during the first."""
-    return try_again(
-        lambda: open_ring(plan, transport, backend),
-        server=transport.server,
-        model=plan.model.name,
-        version=plan.model.version,
-        wait_s=plan.inputs.settings.ready_wait_s,
-    )
-
-
-def open_ring(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[SlotRing, RunPlan]:
-    """Open the slot ring, and re-plan if the transport had to fall back since the plan was made.
-
-    The transport falls back if another program has taken memory that was free for the plan. The new plan may have
-    fewer slots or smaller batches. Returns the ring, which the caller closes, and `plan` itself or the new plan.
-
-    Raises what `SlotRing` and `replan_for_transport` raise.
-    """
-    ring = _ring(plan, transport)
-    try:
-        new_plan = replan_for_transport(plan, transport, backend)
-        if new_plan is plan:
-            return ring, plan
-    except BaseException:
-        ring.close()
-        raise
-    ring.close()
-    return _ring(new_plan, transport), new_plan
-
-
-def _ring(plan: RunPlan, transport: Transport) -> SlotRing:
-    settings, knobs = plan.inputs.settings, plan.memory.knobs
-    return SlotRing(
-        transport,
-        plan.model,
-        window=plan.fit.window,
-        channels_in=plan.fit.channels_in,
-        channels_out=plan.fit.channels_out,
-        batch=knobs.batch,
-        slots=knobs.slots,
-        deadline_s=settings.deadline_s,
-        reconnect_s=settings.ready_wait_s,
-        spare=knobs.spare,
-        channels_last=plan.channels_last,
-    )
 
 
 def _infer(

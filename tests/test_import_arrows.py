@@ -37,6 +37,7 @@ LAYERS: dict[str, int] = {
     "report": 3,
     "nan_scores": 3,
     "segment": 3,
+    "slot_rings": 3,
     "results": 3,
     "connect": 3,
     "app": 3,

@@ -14,12 +14,13 @@ from local_ring import LocalRing
 from numpy.typing import NDArray
 from planned_runs import inputs_of, model_of
 
-from gpu_infer import segment as module
+from gpu_infer import slot_rings as module
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.errors import ModelError, ResourceError
 from gpu_infer.planning.run_plan import RunPlan, make_plan
 from gpu_infer.progress import Progress
-from gpu_infer.segment import open_ring, segment
+from gpu_infer.segment import segment
+from gpu_infer.slot_rings import open_ring
 from gpu_infer.volume.volume import Volume
 
 SHAPE = (9, 8, 7)
@@ -53,7 +54,7 @@ class Ring(LocalRing):
     def counters(self) -> dict[str, Any]:
         return {"requests": self.requests}
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         self.closed = True
 
     def __enter__(self) -> Ring:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def check_config(settings: Settings) -> tuple[Config | None, list[Check]]:
     """The configuration, None if a run would refuse it, and a check of it with one more for each warning."""
-    from gpu_infer.app import configure
+    from gpu_infer.session.checks import configure
 
     name = "config"
     try:

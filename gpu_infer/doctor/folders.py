@@ -51,8 +51,8 @@ def check_outputs(settings: Settings, config: Config | None, header: VolumeHeade
 
     Without `config` or `header` the names of the outputs are not known, and only the folders are compared.
     """
-    from gpu_infer.app import check_all_places
     from gpu_infer.results.label_maps import least_bytes
+    from gpu_infer.session.checks import check_all_places
     from gpu_infer.writers.atomic import check_space
     from gpu_infer.writers.collisions import check_folders
 

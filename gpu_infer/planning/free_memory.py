@@ -13,14 +13,20 @@ from gpu_infer.system.host_memory import free_host_bytes
 
 @dataclass(frozen=True)
 class FreeMemory:
-    """Free bytes on the host and on the GPU; None: not limited."""
+    """Free bytes on the host and on the GPU; None: not limited.
+
+    resident  what this process held when they were measured; None: they are compared with what it holds by now
+    """
 
     host: int | None = None
     device: int | None = None
+    resident: int | None = None
 
     def with_resident(self) -> FreeMemory:
-        """The same plus what this process holds by now: a memory plan counts interpreter and libraries again."""
-        return self if self.host is None else replace(self, host=self.host + resident_bytes())
+        """The same plus what this process holds: a memory plan counts interpreter and libraries again."""
+        if self.host is None:
+            return self
+        return replace(self, host=self.host + (resident_bytes() if self.resident is None else self.resident))
 
 
 UNLIMITED = FreeMemory()
@@ -31,6 +37,22 @@ def free_memory(backend: Backend) -> FreeMemory:
     if backend.name == "gpu":
         return FreeMemory(host=free_host_bytes(), device=backend.free_bytes())
     return FreeMemory(host=backend.free_bytes())
+
+
+def measure_again(backend: Backend, before: FreeMemory | None, most: int | None = None) -> FreeMemory:
+    """Free bytes for a run of a session in which no other one is in work, beside what the process held at first.
+
+    before  the first measure of the session, None: this is the first one. The GPU's bytes stay those of the first one
+    most    bytes of the host that the process may have in all, None: what is free
+    """
+    now, resident = free_memory(backend), resident_bytes()
+    base = resident if before is None or before.resident is None else before.resident
+    host = now.host
+    if host is not None:
+        host = host + resident - base
+        if most is not None:
+            host = min(host, most - base)
+    return FreeMemory(host, now.device if before is None else before.device, base)
 
 
 def check_stored(nbytes: int, path: Path) -> None:

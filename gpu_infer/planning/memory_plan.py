@@ -30,23 +30,28 @@ class Placement:
     gpu             voxels are processed in a GPU's memory
     device_slots    slots are in the GPU's memory too (CUDA shared memory)
     message_copies  copies of every slot inside requests (`INLINE_COPIES`); 0 with shared memory
+    lasting_slots   slots stay after the inference, for the next run of a session
     """
 
     gpu: bool = False
     device_slots: bool = False
     message_copies: int = 0
+    lasting_slots: bool = False
 
 
 ON_HOST = Placement()
 
 
-def placement_of(backend: Backend, control: str = "grpc", data: str | None = None) -> Placement:
+def placement_of(
+    backend: Backend, control: str = "grpc", data: str | None = None, *, lasting_slots: bool = False
+) -> Placement:
     """Placement of a run on `backend` with the data transport `data` (None: the best that the backend allows)."""
     gpu = backend.name == "gpu"
     return Placement(
         gpu=gpu,
         device_slots=gpu and data in (None, "cuda_shm"),
         message_copies=INLINE_COPIES[control] if data == "inline" else 0,
+        lasting_slots=lasting_slots,
     )
 
 
@@ -121,16 +126,16 @@ class MemoryPlan:
         The stored volume counts in all of them, because the publish folder and the preview need it. Maps of scores
         count from the inference on.
         """
-        sizes, slots = self.sizes, self.arena_bytes + self.spare_bytes
+        sizes, slots, lasting = self.sizes, self._host_slots, self._lasting(self._host_slots)
         files = sizes.output + sizes.dicom
         if not self.placement.gpu:
             infer = sizes.prepared + slots + self.message_bytes + sizes.importance + self.sums_bytes + sizes.result
-            infer += sizes.scores_finalize
+            infer += sizes.scores_finalize - lasting
             write = sizes.output + sizes.scores_restore + sizes.scores_write
             restore = max(sizes.result + sizes.output, sizes.computed + self._host_statistics)
             most = max(infer, restore, sizes.transforms, files, write if sizes.scores else 0)
-            return self._program_bytes + sizes.stored + self.scores_bytes + most
-        infer = self.message_bytes + sizes.importance + (0 if self.placement.device_slots else slots)
+            return self._program_bytes + sizes.stored + self.scores_bytes + lasting + most
+        infer = self.message_bytes + sizes.importance + slots - lasting
         result = 0
         if self.knobs.host_sums:
             result = sizes.result
@@ -141,22 +146,27 @@ class MemoryPlan:
         write = sizes.output + sizes.scores_write
         if self.knobs.host_sums:
             write += self.scores_bytes + sizes.scores_restore
-        return self._program_bytes + sizes.stored + max(infer, restore, write, files)
+        return self._program_bytes + sizes.stored + lasting + max(infer, restore, write, files)
 
     @property
     def device_peak(self) -> int:
         """Peak of the GPU, 0 on the CPU: the largest of prepare, inference, restore, statistics and transforms."""
         if not self.placement.gpu:
             return 0
-        sizes = self.sizes
-        infer = sizes.prepared + (self.device_arena_bytes if self.placement.device_slots else self.slot_bytes)
+        sizes, lasting = self.sizes, self._lasting(self.device_arena_bytes)
+        infer = sizes.prepared + (self.device_arena_bytes - lasting if self.placement.device_slots else self.slot_bytes)
         if not self.knobs.host_sums:
             infer += sizes.importance + self.sums_bytes + sizes.result + self.scores_bytes + sizes.scores_finalize
         scores = 0 if self.knobs.host_sums else self.scores_bytes
         prepare, restore = sizes.stored + sizes.prepared, sizes.result + sizes.computed
         write = 0 if self.knobs.host_sums else sizes.scores_restore
         statistics = sizes.computed + sizes.statistics
-        return TABLES + max(prepare, infer, scores + max(restore, statistics, sizes.transforms, write))
+        return TABLES + lasting + max(prepare, infer, scores + max(restore, statistics, sizes.transforms, write))
+
+    @property
+    def volume_bytes(self) -> int:
+        """What the case has on the host before and after its turn on the backend: the volume, its labels, its files."""
+        return self.sizes.stored + self.sizes.output + self.sizes.dicom
 
     def lines(self) -> list[str]:
         """One line for each part of the plan with its size, and one for the peak; the host's first, then the GPU's."""
@@ -222,6 +232,15 @@ class MemoryPlan:
 
     def _spare_part(self) -> dict[str, int]:
         return {"spare slots, after a lost connection": self.spare_bytes} if self.spare_bytes else {}
+
+    @property
+    def _host_slots(self) -> int:
+        device_slots = self.placement.gpu and self.placement.device_slots
+        return 0 if device_slots else self.arena_bytes + self.spare_bytes
+
+    def _lasting(self, slots: int) -> int:
+        """The part of `slots` that stays after the inference."""
+        return slots if self.placement.lasting_slots else 0
 
     @property
     def _host_statistics(self) -> int:

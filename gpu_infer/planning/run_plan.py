@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ResourceError
@@ -64,19 +64,40 @@ class RunPlan:
         return weights + (f", mirrored in {n} combinations" if (n := len(self.grid.mirrors)) > 1 else "")
 
 
-def plan_run(inputs: RunInputs, transport: Transport, backend: Backend) -> RunPlan:
+@dataclass
+class Earlier:
+    """What earlier runs of a session have found and still hold; empty for a run of its own.
+
+    lasting_slots  the session keeps its slots from run to run
+    open_slots     bytes of the slots that are open now
+    free           free memory before the first run: a run is planned as if it were alone in the session
+    model          of all runs
+    channels_out   classes of a model whose configuration does not say them, by window
+    """
+
+    lasting_slots: bool = False
+    open_slots: int = 0
+    free: FreeMemory | None = None
+    model: ModelInfo | None = None
+    channels_out: dict[Shape3, int] = field(default_factory=dict)
+
+
+def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier: Earlier | None = None) -> RunPlan:
     """Ask the server for the model and plan the run.
 
-    If /dev/shm has no space for the slots, `transport` falls back here, and the plan counts what requests hold.
+    If /dev/shm has no space for the slots, `transport` falls back here, and the plan counts what requests hold. What is
+    found is added to `earlier`, if the run is one of a session.
 
     Raises ModelError, ConfigError or ResourceError.
     """
-    model = _ask_model(inputs, transport.server)
-    placement = placement_of(backend, transport.control, transport.data)
-    free, channels_out = free_memory(backend), None
+    earlier = Earlier() if earlier is None else earlier
+    model = earlier.model or _ask_model(inputs, transport.server)
+    lasting = earlier.lasting_slots
+    placement = placement_of(backend, transport.control, transport.data, lasting_slots=lasting)
+    free, channels_out = earlier.free or free_memory(backend), None
     plan = make_plan(inputs, model, free, placement)
     if plan.fit.channels_out == -1:
-        channels_out = probe_output_channels(
+        channels_out = earlier.channels_out.get(plan.fit.window) or probe_output_channels(
             transport,
             model,
             plan.fit.window,
@@ -84,11 +105,13 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend) -> RunPl
             channels_last=plan.channels_last,
             deadline_s=inputs.settings.deadline_s,
         )
+        earlier.channels_out[plan.fit.window] = channels_out
         plan = make_plan(inputs, model, free, placement, channels_out)
-    transport.make_room(plan.memory.arena_bytes)
-    new_placement = placement_of(backend, transport.control, transport.data)
+    transport.make_room(max(0, plan.memory.arena_bytes - earlier.open_slots))
+    new_placement = placement_of(backend, transport.control, transport.data, lasting_slots=lasting)
     if new_placement.message_copies != placement.message_copies:
-        plan = make_plan(inputs, model, free_memory(backend), new_placement, channels_out)
+        plan = make_plan(inputs, model, earlier.free or free_memory(backend), new_placement, channels_out)
+    earlier.model = model
     return plan
 
 
@@ -116,7 +139,7 @@ def make_plan(
         trace = inputs.trace(model.input.dtype, fit.channels_out)
     options = score_options(inputs.settings, inputs.config, inputs.pipeline)
     scores = None if options is None else options.plan(fit.channels_out)
-    sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores), trace)
+    sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores), trace, free.resident)
     try:
         memory = MemoryPlan(sizes, placement, choose_knobs(inputs, fit, grid))
         memory, fallbacks = fit_memory(memory, free.with_resident())
@@ -160,7 +183,8 @@ def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) 
     Slots are then on the host, and inline requests hold copies of them; the GPU needs less. `fallbacks` of the result
     are the new ones. Raises ResourceError if the host's memory does not suffice.
     """
-    placement = placement_of(backend, transport.control, transport.data)
+    lasting = plan.memory.placement.lasting_slots
+    placement = placement_of(backend, transport.control, transport.data, lasting_slots=lasting)
     if placement == plan.memory.placement:
         return plan
     # The GPU is not compared: this run's arrays already reduce its free bytes, and the first plan needed more of it.

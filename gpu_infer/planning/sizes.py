@@ -89,10 +89,11 @@ class Windows(NamedTuple):
     scores: ScorePlan | None = None
 
 
-def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
+def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: int | None = None) -> Sizes:
     """Compute all sizes from shapes and dtypes; no array is allocated.
 
-    If the number of classes is not known yet, it counts as 1.
+    If the number of classes is not known yet, it counts as 1. `resident` is what the process holds without a volume,
+    None: what it holds by now.
     """
     model, fit, mode, grid, scores = windows
     header, outputs = inputs.header, inputs.config.outputs
@@ -105,7 +106,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace) -> Sizes:
     computed = len(outputs) * _bytes(header.geometry.shape, label_dtype(classes))
     statistics, table_copies = _statistics_bytes(inputs, classes)
     return Sizes(
-        program=resident_bytes() + KERNELS + grid.list_bytes,
+        program=(resident_bytes() if resident is None else resident) + KERNELS + grid.list_bytes,
         stored=header.nbytes,
         prepared=_bytes((fit.channels_in, *grid.shape), model.input.dtype) + trace.kept_bytes,
         window=window_in + window_out,

@@ -99,6 +99,7 @@ class SlotRing:
         self._reconnect_s = reconnect_s
         self._retries = retries
         self._counters = RequestCounters()
+        self._renewals_before = 0
         self._next = 0
         self._closed = False
         self._arenas = SlotArenas(transport, slots * self._layout.slot_bytes, spare=spare)
@@ -177,6 +178,15 @@ class SlotRing:
         slot.refill = None
 
     # -- the end, and counts for the report --------------------------------------------------------------
+    def begin_run(self) -> None:
+        """Start the counters anew, for a further run with the same ring; RuntimeError unless every slot is free."""
+        self._check_open()
+        for slot in self._slots:
+            if slot.state is not SlotState.FREE:
+                raise RuntimeError(f"slot {slot.number} is {slot.state.value}, expected free")
+        self._counters.clear()
+        self._renewals_before = self._arenas.renewals()
+
     def close(self, *, failed: bool = False) -> None:
         """Wait for requests in flight, unregister and free the memory, unless the ring is closed already.
 
@@ -224,7 +234,7 @@ class SlotRing:
                 **self._transport.chosen(),
                 "requests": counters.requests,
                 "retries": counters.retries,
-                "reregistrations": self._arenas.renewals(),
+                "reregistrations": self._arenas.renewals() - self._renewals_before,
                 "bytes_shm": counters.shm_bytes,
                 "bytes_inline": counters.inline_bytes,
                 "seconds_in_flight": round(counters.in_flight_s, 6),

@@ -36,6 +36,12 @@ class RequestCounters:
     in_flight_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    def clear(self) -> None:
+        """Start all counts at 0."""
+        with self.lock:
+            self.requests = self.retries = self.shm_bytes = self.inline_bytes = 0
+            self.in_flight_s = 0.0
+
 
 class _Job(NamedTuple):
     request: InferRequest

@@ -23,12 +23,12 @@ from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from operator_helpers import config, operate, write_nifti
 from real_device import real_gpu
 
-from gpu_infer import app
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.errors import ResourceError
 from gpu_infer.planning.memory_plan import TABLES, MemoryPlan
 from gpu_infer.planning.run_plan import RunPlan, plan_run
 from gpu_infer.report import Report
+from gpu_infer.session import shared
 
 pytestmark = pytest.mark.slow
 
@@ -303,7 +303,7 @@ def test_little_memory_gives_the_same_labels(tmp_path: Path, triton_server: Any,
         write_nifti(tmp_path / name / "input/case.nii", stored, AFFINE)
         with simulated_cupy(capacity=capacity), pytest.MonkeyPatch.context() as patch:
             open_segments_as_cuda(patch)
-            patch.setattr(app, "plan_run", noted)
+            patch.setattr(shared, "plan_run", noted)
             options = {"require": "cuda_shm"} if device == "gpu" else {}
             return operate(
                 tmp_path / name, triton_server, chosen, device=device, slots=3, batch_size=2, slab=False, **options
@@ -338,7 +338,7 @@ def test_sums_on_the_host_with_slots_on_the_host(
         write_nifti(tmp_path / device / "input/case.nii", volume((33, 21, 18)), AFFINE)
         with pytest.MonkeyPatch.context() as patch:
             if device == "gpu":
-                patch.setattr(app, "plan_run", with_sums_on_the_host)
+                patch.setattr(shared, "plan_run", with_sums_on_the_host)
             found.append(operate(tmp_path / device, triton_server, content(), device=device, data=data))
     assert_same(found[1], found[0])
     assert found[1].data["gpu"]["tied_voxels"] is None  # the CPU decides, which counts none

@@ -10,7 +10,6 @@ import pytest
 import SimpleITK as sitk
 from operator_helpers import config, operate, write_nifti
 
-from gpu_infer import app
 from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.planning import free_memory
 
@@ -88,7 +87,7 @@ def test_a_plan_without_memory_reads_no_voxel(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("voxels were read")
 
-    monkeypatch.setattr(app, "read_voxels", refuse)
+    monkeypatch.setattr("gpu_infer.session.one_case.read_voxels", refuse)
     monkeypatch.setattr(free_memory, "resident_bytes", lambda: 0)
     monkeypatch.setattr("gpu_infer.backends.cpu.backend.CpuBackend.free_bytes", lambda _: 1 << 20)
     with pytest.raises(ResourceError, match="peak"):

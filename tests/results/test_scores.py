@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from planned_runs import inputs_of, model_of
 from scipy.ndimage import zoom
 
-from gpu_infer import segment as segment_module
+from gpu_infer import slot_rings
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.errors import ConfigError, ResourceError
@@ -57,7 +57,7 @@ class Ring(LocalRing):
     def counters(self) -> dict[str, Any]:
         return {}
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         pass
 
     def __enter__(self) -> Ring:
@@ -79,7 +79,7 @@ def voxels_of() -> NDArray[np.float32]:
 @pytest.fixture(autouse=True)
 def model(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Replaces the server by a function [N, 1, …] → [N, K, …]; `three_classes` at first."""
-    monkeypatch.setattr(segment_module, "SlotRing", Ring)
+    monkeypatch.setattr(slot_rings, "SlotRing", Ring)
 
     def use(function: Any) -> None:
         monkeypatch.setattr(Ring, "answer", staticmethod(function), raising=False)

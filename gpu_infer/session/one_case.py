@@ -1,0 +1,155 @@
+"""One run: a volume in, a segmentation out. `run_case` is the order of the stages."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.planning.run_inputs import RunInputs
+from gpu_infer.planning.run_plan import RunPlan
+from gpu_infer.report import Report, config_section, gpu_section, triton_section
+from gpu_infer.results.dicom import dicom_source, write_dicom
+from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.page import write_page
+from gpu_infer.results.preview import write_previews
+from gpu_infer.results.publish import publish_results
+from gpu_infer.results.scores import check_score_places, write_scores
+from gpu_infer.results.statistics import write_label_statistics
+from gpu_infer.segment import Segmentation, segment
+from gpu_infer.session.checks import check_paths, read_checked_header
+from gpu_infer.session.result import RunResult
+from gpu_infer.session.shared import Shared
+from gpu_infer.settings import Settings
+from gpu_infer.system.folder_variables import check_folder_variables
+from gpu_infer.triton.transport import Transport
+from gpu_infer.volume.read import read_voxels
+from gpu_infer.volume.volume import Volume
+
+if TYPE_CHECKING:
+    from gpu_infer.writers.dicom.source import Source
+
+log = logging.getLogger(__name__)
+
+
+def run_case(shared: Shared, settings: Settings, report: Report, stack: ExitStack) -> RunResult:
+    """All stages of a run in order. `stack` closes the input after the run, also after a failure.
+
+    The run takes its turn on the reader, on the backend and on the writer; between two turns, other runs take theirs.
+    """
+    for message in settings.warnings:
+        report.warn(message)
+    with _turn(shared.reading, report):
+        inputs, source = _prepare(shared, settings, report, stack)
+        with report.stage("device"):
+            backend = shared.backend()
+            transport = shared.transport()
+        report.add(device=backend.name, triton=triton_section(transport))
+        plan = _plan(shared, inputs, transport, report)
+        stack.enter_context(shared.memory.admit(plan.memory, shared.host_limit))
+        with report.stage("read"):  # the voxels, for which the plan has memory
+            header = inputs.header
+            volume = read_voxels(header, nan=inputs.pipeline.nan)
+            report.hash_files(volume.files or (header.path,))
+        report.add(input={"dtype": str(volume.dtype)})
+        report.add_warnings(volume.warnings[len(header.warnings) :])
+
+    with ExitStack() as turn:
+        turn.enter_context(_turn(shared.device, report))
+        segmentation = _segment(shared, plan, volume, transport, backend, report)
+        if segmentation.scores is None:
+            turn.close()  # maps of scores are on the backend until they are written
+        turn.enter_context(_turn(shared.writing, report))
+        result = _write(segmentation, volume, source, backend, report)
+    report.wait_for_hash()  # an unpacked archive is removed next
+    return result
+
+
+@contextmanager
+def _turn(lock: Lock, report: Report) -> Iterator[None]:
+    """Hold the lock; the time until it is free is the stage "wait", unless it is free at once."""
+    if not lock.acquire(blocking=False):
+        with report.stage("wait"):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _prepare(shared: Shared, settings: Settings, report: Report, stack: ExitStack) -> tuple[RunInputs, Source | None]:
+    """Configuration, server and header: what a run needs for its plan."""
+    with report.stage("configure"):
+        check_folder_variables(os.environ)
+        config, pipeline = shared.configuration(settings)
+        check_paths(settings)
+    report.add(config=config_section(config, settings.config))
+    for message in config.warnings:
+        report.warn(message)
+
+    if not settings.server_first:
+        header = read_checked_header(settings, config, pipeline, report, stack)
+    with report.stage("connect"):
+        shared.server()
+    if settings.server_first:
+        header = read_checked_header(settings, config, pipeline, report, stack)
+    with report.stage("read"):
+        source = dicom_source(settings, header)
+    return RunInputs(settings, config, pipeline, header), source
+
+
+def _plan(shared: Shared, inputs: RunInputs, transport: Transport, report: Report) -> RunPlan:
+    with report.stage("plan"):
+        plan = shared.plan(inputs)
+        check_score_places(plan)
+    report.add(triton=triton_section(transport))
+    for line in inputs.pipeline.describe():
+        log.info("%s", line)
+    report.record_plan(plan)
+    return plan
+
+
+def _segment(
+    shared: Shared, plan: RunPlan, volume: Volume, transport: Transport, backend: Backend, report: Report
+) -> Segmentation:
+    backend.start_run()  # the GPU's memory and kernels outlive a run, its counters do not
+    memory = plan.memory
+    arena_bytes = memory.device_arena_bytes
+    beside = 0 if shared.rings.serves(plan) else arena_bytes
+    backend.reserve(memory.device_peak - arena_bytes, beside=beside)  # does nothing on the CPU
+    segmentation = segment(plan, volume, transport, backend, report, shared.rings)
+    report.add_facts(segmentation.facts)
+    if counters := gpu_section(backend, plan.inputs.pipeline, segmentation.plan.memory):
+        report.add(gpu=counters)
+    return segmentation
+
+
+def _write(
+    segmentation: Segmentation, volume: Volume, source: Source | None, backend: Backend, report: Report
+) -> RunResult:
+    written = write_labels(segmentation, volume, report)
+    statistics = write_label_statistics(segmentation, volume, report)
+    published = publish_results(segmentation, volume, written, report)
+    page = write_page(segmentation, volume, report)
+    previews = write_previews(segmentation, volume, report)
+    scores = write_scores(segmentation, volume.geometry, report)
+    dicom = write_dicom(segmentation, volume, source, report)
+    first = written[segmentation.plan.inputs.config.outputs[0].field]
+    output, *raw = first.get("mhd", next(iter(first.values())))
+    return RunResult(
+        output,
+        raw[0] if raw else None,
+        None,
+        report.data,
+        published=published,
+        previews=previews,
+        label_maps=[paths[0] for by_format in written.values() for paths in by_format.values()],
+        page=page,
+        scores=scores,
+        dicom=dicom,
+        statistics=statistics,
+    )

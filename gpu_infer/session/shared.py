@@ -1,0 +1,118 @@
+"""What the runs of a session share, opened by the first run that needs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar
+
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.pending import PendingBackend, begin_backend
+from gpu_infer.config.config import Config
+from gpu_infer.connect import connect
+from gpu_infer.planning.free_memory import measure_again
+from gpu_infer.planning.run_inputs import RunInputs, model_name
+from gpu_infer.planning.run_plan import Earlier, RunPlan, plan_run
+from gpu_infer.session.case_memory import CaseMemory
+from gpu_infer.session.checks import check_options, configure
+from gpu_infer.settings import Settings
+from gpu_infer.slot_rings import SlotRings
+from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.triton.client.reconnect import try_again
+from gpu_infer.triton.client.server import Server
+from gpu_infer.triton.transport import DataName, Transport, choose_transport, data_choices
+
+T = TypeVar("T")
+
+
+class Shared:
+    """Configuration, backend, server, transport and slots of a session.
+
+    reading, device, writing
+            locks: each of the three serves one run at a time
+    memory  of the cases in work
+    rings   the slots; use them under `device`
+
+    Args:
+        settings: Options of all runs.
+        lasting: Slots stay open from run to run, and memory is planned for it.
+        host_bytes: What this process may have of the host's memory; None: what is free.
+    """
+
+    def __init__(self, settings: Settings, *, lasting: bool, host_bytes: int | None = None) -> None:
+        self.reading, self.device, self.writing = threading.Lock(), threading.Lock(), threading.Lock()
+        self.memory = CaseMemory()
+        self.rings = SlotRings(keep=lasting)
+        self._settings = settings
+        self._host_bytes = host_bytes
+        self._earlier = Earlier(lasting_slots=lasting)
+        self._stack = ExitStack()
+        self._stack.callback(self.rings.close)
+        self._config: tuple[Config, Pipeline] | None = None
+        self._choices: tuple[DataName, ...] = ()
+        self._pending: PendingBackend | None = None
+        self._server: Server | None = None
+        self._transport: Transport | None = None
+
+    def configuration(self, settings: Settings) -> tuple[Config, Pipeline]:
+        """Configuration and pipeline, loaded once, and checked against the options of one run."""
+        if self._config is None:
+            self._config = configure(settings)
+            self._choices = data_choices(settings.data, settings.require)
+        else:
+            check_options(settings, *self._config)
+        if self._pending is None:
+            self._pending = self._stack.enter_context(begin_backend(settings.device))
+        return self._config
+
+    def server(self) -> Server:
+        """The server, connected once."""
+        assert self._config is not None
+        assert self._pending is not None
+        if self._server is None:
+            config, _ = self._config
+            self._server = connect(self._settings, config.inferer, self._stack, self._pending.raise_failure)
+        return self._server
+
+    def backend(self) -> Backend:
+        """The backend, for which the first call waits."""
+        assert self._pending is not None
+        return self._pending.result()
+
+    def transport(self) -> Transport:
+        """The transport, chosen once."""
+        if self._transport is None:
+            self._transport = self._again(partial(choose_transport, self.server(), self.backend(), self._choices))
+        return self._transport
+
+    def plan(self, inputs: RunInputs) -> RunPlan:
+        """Plan a run as if it were alone in the session; see `CaseMemory` for several."""
+        earlier, transport = self._earlier, self.transport()
+        if earlier.free is None or not self.memory.in_work:
+            earlier.free = measure_again(self.backend(), earlier.free, self._host_bytes)
+        earlier.open_slots = self.rings.nbytes
+        return self._again(lambda: plan_run(inputs, transport, self.backend(), earlier))
+
+    @property
+    def host_limit(self) -> int | None:
+        """Bytes that this process may have in all; None: no limit."""
+        free = self._earlier.free
+        return None if free is None else free.with_resident().host
+
+    def end_thread(self) -> None:
+        """Free what clients of the server need per thread."""
+        if self._server is not None:
+            self._server.end_thread()
+
+    def close(self) -> None:
+        """Close the slots, the backend's thread, and a local server. Raises what their ends raise."""
+        self._stack.close()
+
+    def _again(self, action: Callable[[], T]) -> T:
+        """The result of `action`, which is called again after a lost connection."""
+        assert self._config is not None
+        inferer, wait_s = self._config[0].inferer, self._settings.ready_wait_s
+        name = model_name(self._config[0], self._settings)
+        return try_again(action, server=self.server(), model=name, version=inferer.model_version or "", wait_s=wait_s)
