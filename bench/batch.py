@@ -1,0 +1,201 @@
+"""How long does a case of a batch take, compared with a loop of single runs and with MONAI? `python -m bench.batch`.
+
+Volumes of 256³ int16, a model that costs one copy of its window, one Triton for all sides. The loop starts
+`gpu-infer run` for each volume, as a shell script does; MONAI's side is one process that works on one volume after the
+other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from bench.support.output import Chart, Result, mebibytes, say, seconds
+from bench.support.served import served
+from gpu_infer.backends.cpu.backend import CpuBackend
+
+MODEL = "half"
+ROI = (128, 128, 128)
+DISTINCT = 4
+"""Volumes with voxels of their own; the others are links to them."""
+
+LOOP, MONAI = "loop of gpu-infer run", "MONAI, one process, gRPC"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.batch", description=__doc__)
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--side", type=int, default=256, help="voxels of a volume along each axis")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--no-peers", action="store_true")
+    arguments = parser.parse_args()
+    run(arguments.cases, arguments.side, arguments.workers, arguments.repeats, peers=not arguments.no_peers)
+
+
+def run(cases: int, side: int, workers: Sequence[int], repeats: int, *, peers: bool) -> None:
+    """Measure the sides in turns and publish bench/results/batch.*."""
+    sides = [LOOP, *(_batch_name(n) for n in workers)]
+    if peers and find_spec("monai") is not None:
+        sides.append(MONAI)
+    measured: dict[str, list[dict[str, Any]]] = {each: [] for each in sides}
+    with tempfile.TemporaryDirectory() as scratch, served(CpuBackend()) as (server, note):
+        root = Path(scratch)
+        inputs = _write_volumes(root / "in", cases, side)
+        config = root / "config_inference.json"
+        config.write_text(json.dumps(config_of(MODEL, ROI)), encoding="utf-8")
+        for repeat in range(repeats):
+            for each in sides:
+                output = root / f"{sides.index(each)}-{repeat}"
+                measured[each].append(_measure(each, inputs, output, config, server.grpc))
+                say(f"{each}: {measured[each][-1]['seconds'] / cases:.3f} s per case")
+        labels = _labels_agree(root, sides, inputs, repeats - 1)
+    _publish(measured, cases, side, [note, f"Labels of the sides of gpu_infer are equal byte by byte: {labels}."])
+
+
+def _batch_name(workers: int) -> str:
+    return f"gpu-infer batch --workers {workers}"
+
+
+def _measure(side: str, inputs: list[Path], output: Path, config: Path, url: str) -> dict[str, Any]:
+    """Seconds of all cases, and the largest sum of what the side's processes held at a time."""
+    output.mkdir()
+    program = [sys.executable, "-m", "gpu_infer"]
+    common = ["--config", str(config), "--triton", url, "--control", "grpc", "--quiet"]
+    if side == LOOP:
+        commands = [[*program, "run", "-i", str(p), "-o", str(output / p.stem), *common] for p in inputs]
+    elif side == MONAI:
+        files = [*map(str, inputs), "--output", str(output), "--grpc", url, "--model", MODEL, "--roi", *map(str, ROI)]
+        commands = [[sys.executable, "-m", "bench.sides.batch_monai", *files]]
+    else:
+        options = ["--workers", side.rpartition(" ")[2]]
+        commands = [[*program, "batch", "-i", str(inputs[0].parent), "-o", str(output), *common, *options]]
+    peak, began = 0, time.perf_counter()
+    for command in commands:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        watch = _Watch(process.pid)
+        watch.start()
+        code = process.wait()
+        peak = max(peak, watch.end())
+        if code:
+            raise SystemExit(f"{side}: exit code {code}")
+    return {"seconds": time.perf_counter() - began, "peak_bytes": peak, "planned_bytes": _planned(output)}
+
+
+def _planned(output: Path) -> int | None:
+    """The largest peak that a report of a case has planned."""
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in output.glob("*/report.json")]
+    return max((report["memory"]["planned_peak_bytes"] for report in reports), default=None)
+
+
+class _Watch(threading.Thread):
+    """The largest sum of the proportional set sizes of a process and its descendants."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid, self._peak, self._over = pid, 0, threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.1):
+            self._peak = max(self._peak, sum(map(_held, _tree(self._pid))))
+
+    def end(self) -> int:
+        self._over.set()
+        self.join()
+        return self._peak
+
+
+def _tree(pid: int) -> list[int]:
+    """The process and its descendants."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return []
+    return [pid, *(each for child in children for each in _tree(int(child)))]
+
+
+def _held(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _write_volumes(folder: Path, cases: int, side: int) -> list[Path]:
+    """Cubes of int16 with values around the model's threshold."""
+    folder.mkdir()
+    generator = np.random.default_rng(7)
+    paths = [folder / f"case_{n:03}.nii" for n in range(cases)]
+    for n, path in enumerate(paths):
+        if n < DISTINCT:
+            voxels = generator.integers(-1, 3, (side, side, side)).astype(np.int16)
+            nib.save(nib.Nifti1Image(voxels, np.diag([0.8, 0.8, 1.0, 1.0])), path)
+        else:
+            os.link(paths[n % DISTINCT], path)
+    return paths
+
+
+def config_of(model: str, roi: Sequence[int]) -> dict[str, Any]:
+    """The configuration of the sides of gpu_infer: no transforms of values, labels by argmax."""
+    return {
+        "batch_size": 1,
+        "pre_transforms": [
+            {"name": "LoadNifti", "args": {"fields": ["image"]}},
+            {"name": "ConvertToChannelsFirst", "args": {"fields": "image"}},
+        ],
+        "post_transforms": [
+            {"name": "ArgmaxAcrossChannels", "args": {"fields": "model"}},
+            {"name": "RestoreOriginalShape", "args": {"field": "model", "src_field": "image", "is_label": True}},
+        ],
+        "writers": [{"name": "WriteNifti", "args": {"field": "model", "dtype": "uint8"}}],
+        "inferer": {"name": "TRTISScanWindowInferer", "args": {"model_name": model, "roi_size": list(roi)}},
+    }
+
+
+def _labels_agree(root: Path, sides: list[str], inputs: list[Path], repeat: int) -> bool:
+    ours = [side for side in sides if side != MONAI]
+    return all(
+        len({(root / f"{sides.index(side)}-{repeat}" / p.stem / f"{p.stem}.raw").read_bytes() for side in ours}) == 1
+        for p in inputs[:DISTINCT]
+    )
+
+
+def _publish(measured: dict[str, list[dict[str, Any]]], cases: int, side: int, notes: list[str]) -> None:
+    columns = ["side", "per case", "range", "ratio to the loop", "peak memory", "planned per case"]
+    result = Result("batch", f"{cases} volumes of {side}³", columns, notes=notes)
+    medians = {each: float(np.median([run["seconds"] for run in runs])) / cases for each, runs in measured.items()}
+    for each, runs in measured.items():
+        spread = [run["seconds"] / cases for run in runs]
+        planned = runs[-1]["planned_bytes"]
+        result.rows.append(
+            [
+                each,
+                seconds(medians[each]),
+                f"{seconds(min(spread))} … {seconds(max(spread))}",
+                f"{medians[each] / medians[LOOP]:.2f}",
+                mebibytes(max(run["peak_bytes"] for run in runs)),
+                "" if planned is None else mebibytes(planned),
+            ]
+        )
+    result.data["runs"] = measured
+    result.data["command"] = " ".join(["python -m bench.batch", *sys.argv[1:]])
+    result.chart = Chart({"one case": medians}, "seconds", logarithmic=False)
+    result.publish()
+
+
+if __name__ == "__main__":
+    main()
