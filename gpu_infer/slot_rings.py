@@ -62,11 +62,11 @@ class SlotRings:
         if not self.keep:
             self.close()
 
-    def close(self) -> None:
-        """Close the ring that is open, if there is one. Raises what `SlotRing.close` raises."""
+    def close(self, *, failed: bool = False) -> None:
+        """Close the ring that is open, if there is one, as `SlotRing.close` does."""
         ring, self._ring = self._ring, None
         if ring is not None:
-            ring.close()
+            ring.close(failed=failed)
 
 
 def open_ring(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[SlotRing, RunPlan]:

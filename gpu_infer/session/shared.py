@@ -49,7 +49,6 @@ class Shared:
         self._host_bytes = host_bytes
         self._earlier = Earlier(lasting_slots=lasting)
         self._stack = ExitStack()
-        self._stack.callback(self.rings.close)
         self._config: tuple[Config, Pipeline] | None = None
         self._choices: tuple[DataName, ...] = ()
         self._pending: PendingBackend | None = None
@@ -73,7 +72,9 @@ class Shared:
         assert self._pending is not None
         if self._server is None:
             config, _ = self._config
-            self._server = connect(self._settings, config.inferer, self._stack, self._pending.raise_failure)
+            with ExitStack() as stack:  # stops a local server that cannot be used
+                self._server = connect(self._settings, config.inferer, stack, self._pending.raise_failure)
+                self._stack.push(stack.pop_all())
         return self._server
 
     def backend(self) -> Backend:
@@ -106,9 +107,13 @@ class Shared:
         if self._server is not None:
             self._server.end_thread()
 
-    def close(self) -> None:
-        """Close the slots, the backend's thread, and a local server. Raises what their ends raise."""
-        self._stack.close()
+    def close(self, *, failed: bool = False) -> None:
+        """Close the slots, then a local server and the backend's thread. Raises what their ends raise.
+
+        failed  an error or an interrupt ends the session: wait 3 s at most for the server
+        """
+        with self._stack:
+            self.rings.close(failed=failed)
 
     def _again(self, action: Callable[[], T]) -> T:
         """The result of `action`, which is called again after a lost connection."""
