@@ -99,7 +99,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._shared.close(failed=error is not None)
+        self._shared.close(error)
 
 
 def _write_report(report: Report, folder: Path) -> Path | None:

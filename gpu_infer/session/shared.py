@@ -107,13 +107,16 @@ class Shared:
         if self._server is not None:
             self._server.end_thread()
 
-    def close(self, *, failed: bool = False) -> None:
+    def close(self, error: BaseException | None = None) -> None:
         """Close the slots, then a local server and the backend's thread. Raises what their ends raise.
 
-        failed  an error or an interrupt ends the session: wait 3 s at most for the server
+        error  that ends the session: slots wait 3 s at most for the server, and a local server ends at once
         """
-        with self._stack:
-            self.rings.close(failed=failed)
+        try:
+            self.rings.close(failed=error is not None)
+        finally:
+            trace = None if error is None else error.__traceback__
+            self._stack.__exit__(None if error is None else type(error), error, trace)
 
     def _again(self, action: Callable[[], T]) -> T:
         """The result of `action`, which is called again after a lost connection."""
