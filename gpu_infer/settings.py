@@ -103,6 +103,7 @@ class Settings:
     """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
     input            file or folder; a folder is searched for the first supported volume
+    channels         files of the channels of one volume in order, `input` first; empty: `input` has all of them
     output           folder for the label maps, created if missing; or the file of the label map, of which folder, name
                      and format are taken
     output_name      name of the label maps' files without extension, None: that of the input
@@ -198,11 +199,17 @@ class Settings:
     debug_port: int | None = None
     debug_host: str = DEFAULT_DEBUG_HOST
     warnings: tuple[str, ...] = ()
+    channels: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in resolve_output(self.output, self.logs, self.output_name, self.formats).items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "config", in_folder(self.config))
+        if self.channels and self.channels[0] != self.input:
+            raise ConfigError(
+                f"channels: found {self.channels[0]} first, expected the input {self.input}",
+                remedy="give the file of the first channel as input",
+            )
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,3 +19,7 @@ class Case:
     id: str
     inputs: tuple[Path, ...]
     series: str | None = None
+
+    def public(self) -> dict[str, Any]:
+        """What files and logs may contain: all but the UID of the series."""
+        return {"id": self.id, "inputs": [str(path) for path in self.inputs]}

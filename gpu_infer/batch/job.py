@@ -37,13 +37,18 @@ class BatchJob:
         return self.output / case.id
 
     def case_settings(self, case: Case) -> Settings:
-        """The settings of the run of one case: its input, and all its files in its own folder."""
+        """The settings of the run of one case: its input, and all its files in its own folder.
+
+        The name is that of the case: `find_cases` has applied the pattern of `--name`.
+        """
         folder = self.case_folder(case)
         return replace(
             self.settings,
             input=case.inputs[0],
+            channels=case.inputs if len(case.inputs) > 1 else (),
             series=self.settings.series if case.series is None else case.series,
             output=folder,
             logs=folder,
             output_name=case.id,
+            name=None,
         )

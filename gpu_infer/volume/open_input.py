@@ -38,12 +38,14 @@ class InputOptions:
     series         which series of a DICOM study to take; None: the only one that is a volume
     allow_foreign  data files that a header names may be outside its folder
     name           pattern of the case's name, None: the name of the input
+    files          of the channels of one volume in order, the input first; empty: the input has all of them
     """
 
     patterns: Sequence[str] = ()
     series: SeriesChoice | None = None
     allow_foreign: bool = False
     name: str | None = None
+    files: Sequence[Path] = ()
 
 
 @contextmanager
@@ -80,6 +82,8 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     by_option = options.series is not None and options.series.is_option
     if by_option and options.patterns:
         raise ConfigError("--series contradicts LoadNifti's `files`", remedy="leave one of the two out")
+    if options.files:
+        return _channels(options, by_option=by_option)
     if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
         if options.patterns:
             choose_files(path, options.patterns)  # refuses a file
@@ -96,6 +100,22 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
 
     series = read_folder(files[0]) if options.series is None else None
     return _from_study(path, options.series, stack) if series is None else series_header(series, files[0])
+
+
+def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
+    """The header of a volume whose channels are in files of their own."""
+    count = f"{len(options.files)} files of channels"
+    if options.patterns:
+        raise ConfigError(
+            f"{count} contradict LoadNifti's `files`", remedy="give the folder of the case, or take `files` out"
+        )
+    if by_option:
+        raise ConfigError(f"--series contradicts {count}", remedy="leave --series out, or give one DICOM study")
+    if packed := next((file for file in options.files if is_archive(file) or is_dicomdir(file)), None):
+        raise InputError(
+            f"{packed}: a DICOM study, expected the file of one channel", remedy="give the folder of one series"
+        )
+    return read_header(options.files, allow_foreign=options.allow_foreign)
 
 
 def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
