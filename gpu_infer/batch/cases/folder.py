@@ -6,17 +6,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.cases.channels import group_channels, has_channels
 from gpu_infer.batch.cases.ids import folder_name, make_id
 from gpu_infer.batch.cases.options import CaseOptions
-from gpu_infer.batch.cases.study import series_below, study_cases
 from gpu_infer.batch.cases.tree import Tree, name_some, walk
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.volume.case_name import case_name
-from gpu_infer.volume.formats.dicom.study import StudySeries
 from gpu_infer.volume.input_files import PAIRED, base_name, choose_files, extension, is_archive
+
+if TYPE_CHECKING:
+    from gpu_infer.volume.formats.dicom.study import StudySeries
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ def folder_cases(folder: Path, options: CaseOptions) -> list[Case]:
             f"{tree.volumes[too_deep[0]][0]}: a volume more than one folder below {folder}",
             remedy=_TABLE.format(folder),
         )
-    series = series_below(tree.others)
+    series = _series(tree)
     direct = file_cases(tree.volumes.get(folder, []), options, folder)
     if wrong := next((one for one in series if one.images and one.folder == folder), None):
         raise InputError(
@@ -59,8 +61,7 @@ def folder_cases(folder: Path, options: CaseOptions) -> list[Case]:
         )
     by_top: dict[str, list[StudySeries]] = {}
     for one in series:
-        if one.images:
-            by_top.setdefault(tree.top_of(one.folder), []).append(one)
+        by_top.setdefault(tree.top_of(one.folder), []).append(one)
     parts = [_sub_case(part, by_top.get(part.root.name, []), options) for part in tree.sub_trees()]
     nested = [case for case in parts if case is not None]
     return sorted([*direct, *nested], key=lambda case: str(case.inputs[0]))
@@ -72,7 +73,7 @@ def one_case(folder: Path, options: CaseOptions) -> Case:
         choose_files(folder, options.patterns)
         return Case(_folder_id(folder, options), (folder,))
     tree = walk(folder, options.output)
-    case = _sub_case(tree, [one for one in series_below(tree.others) if one.images], options)
+    case = _sub_case(tree, _series(tree), options)
     if case is None:
         raise InputError(f"{folder}: no volume in this folder", remedy="narrow the pattern, or leave the folder out")
     return case
@@ -112,7 +113,7 @@ def file_cases(files: Sequence[Path], options: CaseOptions, root: Path | None) -
 def _sub_case(tree: Tree, series: Sequence[StudySeries], options: CaseOptions) -> Case | None:
     """The case that is named after the folder of `tree`; None if it has neither a volume nor a DICOM series.
 
-    series  in the folder and below, those with images
+    series  in the folder and below
     """
     folder = tree.root
     if too_deep := [parent for parent in tree.volumes if parent != folder]:
@@ -121,7 +122,8 @@ def _sub_case(tree: Tree, series: Sequence[StudySeries], options: CaseOptions) -
             remedy=_TABLE.format(folder.parent),
         )
     volumes = tree.volumes.get(folder, [])
-    if volumes and series:
+    has_images = any(one.images for one in series)
+    if volumes and has_images:
         raise InputError(
             f"{folder}: volume files and {len(series)} DICOM series, expected one volume or one series",
             remedy="put them into folders of their own",
@@ -138,8 +140,10 @@ def _sub_case(tree: Tree, series: Sequence[StudySeries], options: CaseOptions) -
                 )
             inputs = tuple(groups[0])
         return Case(_folder_id(folder, options), inputs)
-    if not series:
+    if not has_images:
         return None
+    from gpu_infer.batch.cases.study import study_cases
+
     cases = study_cases(folder, series, options)
     if len(cases) != 1:
         raise InputError(
@@ -153,8 +157,19 @@ def _folder_id(folder: Path, options: CaseOptions) -> str:
     return make_id(folder_name(folder) if options.name is None else case_name(folder, None, options.name))
 
 
+def _series(tree: Tree) -> list[StudySeries]:
+    """The DICOM series of a tree; pydicom is imported only if there are files to look at."""
+    if not tree.others:
+        return []
+    from gpu_infer.volume.formats.dicom.study import find_series
+
+    return find_series(tree.others)
+
+
 def _dicom_root(tree: Tree, options: CaseOptions) -> list[Case]:
-    series = series_below(tree.others)
+    from gpu_infer.batch.cases.study import study_cases
+
+    series = _series(tree)
     cases = study_cases(tree.root, series, options)
     if cases:
         return cases

@@ -13,18 +13,13 @@ from gpu_infer.batch.cases.options import CaseOptions
 from gpu_infer.errors import InputError
 from gpu_infer.volume.case_name import case_name
 from gpu_infer.volume.formats.dicom.elements import text
-from gpu_infer.volume.formats.dicom.study import StudySeries, find_series
+from gpu_infer.volume.formats.dicom.study import StudySeries
 from gpu_infer.volume.open_input import reason
 from gpu_infer.volume.series_rules import RuleError, SeriesChoice, fits, parse_selector
 
 log = logging.getLogger(__name__)
 
 _LISTED = 20  # most series that the log lists
-
-
-def series_below(paths: Iterable[Path]) -> list[StudySeries]:
-    """The series of DICOM files, by folder, then by SeriesNumber; a header is read of every file."""
-    return find_series(paths)
 
 
 def study_cases(root: Path, series: Sequence[StudySeries], options: CaseOptions) -> list[Case]:
