@@ -104,6 +104,7 @@ class Settings:
 
     input            file or folder; a folder is searched for the first supported volume
     channels         files of the channels of one volume in order, `input` first; empty: `input` has all of them
+    series_files     files of a DICOM series in the folder `input`, which has others; empty: all files count
     output           folder for the label maps, created if missing; or the file of the label map, of which folder, name
                      and format are taken
     output_name      name of the label maps' files without extension, None: that of the input
@@ -200,6 +201,7 @@ class Settings:
     debug_host: str = DEFAULT_DEBUG_HOST
     warnings: tuple[str, ...] = ()
     channels: tuple[Path, ...] = ()
+    series_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in resolve_output(self.output, self.logs, self.output_name, self.formats).items():

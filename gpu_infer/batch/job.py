@@ -46,6 +46,7 @@ class BatchJob:
             self.settings,
             input=case.inputs[0],
             channels=case.inputs if len(case.inputs) > 1 else (),
+            series_files=case.slices,
             series=self.settings.series if case.series is None else case.series,
             output=folder,
             logs=folder,

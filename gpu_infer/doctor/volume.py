@@ -29,7 +29,10 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
 
     if config is None:
         options = InputOptions(
-            allow_foreign=settings.allow_foreign_data_files, name=settings.name, files=settings.channels
+            allow_foreign=settings.allow_foreign_data_files,
+            name=settings.name,
+            files=settings.channels,
+            series_files=settings.series_files,
         )
     else:
         options = input_options(settings, config, config.pipeline())

@@ -45,6 +45,7 @@ def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> Inp
         allow_foreign=settings.allow_foreign_data_files,
         name=settings.name,
         files=settings.channels,
+        series_files=settings.series_files,
     )
 
 

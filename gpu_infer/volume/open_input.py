@@ -39,6 +39,7 @@ class InputOptions:
     allow_foreign  data files that a header names may be outside its folder
     name           pattern of the case's name, None: the name of the input
     files          of the channels of one volume in order, the input first; empty: the input has all of them
+    series_files   the files of a DICOM study that count, in a folder with others; empty: all in the input
     """
 
     patterns: Sequence[str] = ()
@@ -46,6 +47,7 @@ class InputOptions:
     allow_foreign: bool = False
     name: str | None = None
     files: Sequence[Path] = ()
+    series_files: Sequence[Path] = ()
 
 
 @contextmanager
@@ -84,10 +86,10 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
         raise ConfigError("--series contradicts LoadNifti's `files`", remedy="leave one of the two out")
     if options.files:
         return _channels(options, by_option=by_option)
-    if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
+    if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()) or options.series_files:
         if options.patterns:
             choose_files(path, options.patterns)  # refuses a file
-        return _from_study(path, options.series, stack)
+        return _from_study(path, options.series, _study(path, stack, options.series_files))
     files = choose_files(path, options.patterns)
     if not files[0].is_dir():
         if by_option:
@@ -99,7 +101,9 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     from gpu_infer.volume.formats.dicom.series import read_folder
 
     series = read_folder(files[0]) if options.series is None else None
-    return _from_study(path, options.series, stack) if series is None else series_header(series, files[0])
+    if series is None:
+        return _from_study(path, options.series, _study(path, stack))
+    return series_header(series, files[0])
 
 
 def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
@@ -118,14 +122,15 @@ def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
     return read_header(options.files, allow_foreign=options.allow_foreign)
 
 
-def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
+def _study(path: Path, stack: ExitStack, files: Sequence[Path] = ()) -> list[StudySeries]:
+    """The series of a study; of the folder `path`, only `files` count if there are any."""
     from gpu_infer.volume.formats.dicom.dicomdir import listed_files
     from gpu_infer.volume.formats.dicom.study import files_below, find_series
 
     if is_dicomdir(path):
         files = listed_files(path)
     elif path.is_dir():
-        files = files_below(path)
+        files = files or files_below(path)
     elif is_archive(path):
         files = files_below(stack.enter_context(unpack(path)))
     else:
@@ -136,8 +141,7 @@ def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
     return series
 
 
-def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack) -> VolumeHeader:
-    series = _study(path, stack)
+def _from_study(path: Path, choice: SeriesChoice | None, series: Sequence[StudySeries]) -> VolumeHeader:
     chosen = choose_series(path, series, choice)
     volume = chosen.volume
     if isinstance(volume, InputError):

@@ -282,3 +282,16 @@ def test_channels_contradict_other_choices_of_files(tmp_path: Path) -> None:
     assert "--series contradicts 2 files of channels" in refused(first, options("1", files=files), ConfigError)
     with open_input(first, InputOptions(series=by_config("Modality=CT").series, files=files)) as header:
         assert header.channels == 2  # a rule of the configuration is for DICOM studies
+
+
+def test_only_the_files_of_a_series_count(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "in", range(3), series="1.2.1")
+    first = sorted(folder.iterdir())
+    write_series(folder, range(20, 24), series="1.2.2")
+    np.testing.assert_array_equal(voxels(folder, options(series_files=first)), hounsfield(range(3)))
+    rule = options("slices=3", series_files=first)
+    np.testing.assert_array_equal(voxels(folder, rule), hounsfield(range(3)))
+    assert "1 DICOM series, --series: 'slices=4' fits none" in refused(folder, options("slices=4", series_files=first))
+    first[0].unlink()
+    message = refused(folder, options(series_files=first))
+    assert f"1 DICOM series, none of them is a volume: 1: CT, {first[0].name}: cannot be read" in message

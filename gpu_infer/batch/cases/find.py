@@ -37,7 +37,14 @@ def find_cases(source: Source | Sequence[Source], settings: Settings) -> list[Ca
 
 def find(source: Source | Sequence[Source], options: CaseOptions) -> list[Case]:
     """As `find_cases`."""
-    cases = [replace(case, inputs=tuple(path.absolute() for path in case.inputs)) for case in _cases(source, options)]
+    cases = [
+        replace(
+            case,
+            inputs=tuple(path.absolute() for path in case.inputs),
+            slices=tuple(path.absolute() for path in case.slices),
+        )
+        for case in _cases(source, options)
+    ]
     check_ids(cases)
     _check_channels(cases)
     if options.by_option:
@@ -86,12 +93,17 @@ def _check_series(cases: Sequence[Case]) -> None:
 def _check_folders(cases: Sequence[Case], output: Path) -> None:
     """Refuse a case whose outputs would be next to an input, which a later batch would take for an output."""
     target = output.resolve()
-    above = {
-        folder: path for case in cases for path in case.inputs for folder in (path.resolve(), *path.resolve().parents)
-    }
+    parents = {path.parent: path.parent.resolve() for case in cases for path in case.inputs}
+    if not any(parent.is_relative_to(target) for parent in parents.values()):
+        return
+    above: dict[Path, Path] = {}
     for case in cases:
-        if (path := above.get(target / case.id)) is not None:
+        for path in case.inputs:
+            resolved = parents[path.parent] / path.name
+            above |= dict.fromkeys((resolved, *resolved.parents), path)
+    for case in cases:
+        if (input_below := above.get(target / case.id)) is not None:
             raise ConfigError(
-                f"{output / case.id}: the folder of the outputs of case {case.id} contains the input {path}",
+                f"{output / case.id}: the folder of the outputs of case {case.id} contains the input {input_below}",
                 remedy="give another folder with --output",
             )

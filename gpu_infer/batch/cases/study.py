@@ -43,7 +43,10 @@ def study_cases(root: Path, series: Sequence[StudySeries], options: CaseOptions)
         if in_folder[one.folder] > 1:
             parts += (str(number[one.number]),)
         name = make_id(*parts) if options.name is None else _named(one, options.name)
-        cases.append(Case(name, (one.folder,), _uid(one) if below[one.folder] > 1 else None))
+        if below[one.folder] > 1:
+            cases.append(Case(name, (one.folder,), _uid(one), _slices(one)))
+        else:
+            cases.append(Case(name, (one.folder,)))
     return cases
 
 
@@ -76,16 +79,17 @@ def _named(series: StudySeries, pattern: str) -> str:
     return make_id(case_name(series.folder, series.volume.files[0], pattern))
 
 
-def _uid(series: StudySeries) -> str:
+def _uid(series: StudySeries) -> str | None:
+    """The UID by which a run chooses the series; None if it has none that is valid, since its files choose it, too."""
     try:
-        if parse_selector(series.uid).uid is not None:
-            return series.uid
+        return parse_selector(series.uid).uid
     except RuleError:
-        pass
-    raise InputError(
-        f"{series.folder}: several series, and SeriesInstanceUID of {series.first.name} is no UID",
-        remedy="put each series into a folder of its own",
-    )
+        return None
+
+
+def _slices(series: StudySeries) -> tuple[Path, ...]:
+    assert not isinstance(series.volume, InputError)
+    return series.volume.files
 
 
 def _folders(series: StudySeries) -> set[Path]:

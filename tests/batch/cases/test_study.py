@@ -89,16 +89,19 @@ def test_series_of_one_folder_have_their_number_and_uid(tmp_path: Path) -> None:
     assert (case.id, case.series) == ("x", "1.2.3")
 
 
-def test_a_case_reads_its_series_alone(tmp_path: Path) -> None:
+def test_a_case_reads_its_series_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = flat(tmp_path / "in")
     batch = BatchJob(Settings(root, tmp_path / "out", series="slices>2", name="{SeriesNumber}"))
     shapes = {}
+    monkeypatch.setattr("gpu_infer.volume.formats.dicom.study.files_below", None)  # the folder is not read again
     for case in find(root, options(root, "slices>2", name="{SeriesNumber}")):
         settings = batch.case_settings(case)
         assert settings.name is None
         assert settings.series is not None
-        with open_input(settings.input, InputOptions(series=series_of_option(settings.series))) as header:
+        chosen = InputOptions(series=series_of_option(settings.series), series_files=settings.series_files)
+        with open_input(settings.input, chosen) as header:
             shapes[case.id] = header.geometry.shape[2]
+            assert sorted(header.files) == sorted(case.slices)
     assert shapes == {"1": 3, "3": 4}
 
 
@@ -161,11 +164,14 @@ def test_a_series_in_two_folders_is_one_case(tmp_path: Path) -> None:
     assert "volume files and slices of a DICOM series" in refused(root, options(root))
 
 
-def test_a_series_among_others_needs_a_uid(tmp_path: Path) -> None:
+def test_a_series_without_a_valid_uid_is_chosen_by_its_files(tmp_path: Path) -> None:
     root = series(tmp_path / "in", "9.2.1")
-    assert [case.series for case in find(root, options(root))] == [None]
+    assert [(case.series, case.slices) for case in find(root, options(root))] == [(None, ())]
+    first = sorted(root.iterdir())
     series(root, "1.2.2", range(20, 23))
-    assert f"{root}: several series, and SeriesInstanceUID of IM" in refused(root, options(root))
+    cases = find(root, options(root))
+    assert [(case.id, case.series) for case in cases] == [("in_1", None), ("in_2", "1.2.2")]
+    assert sorted(cases[0].slices) == first
 
 
 def test_outputs_of_a_batch_are_not_read(tmp_path: Path) -> None:
