@@ -39,7 +39,7 @@ class BatchJob:
     def case_settings(self, case: Case) -> Settings:
         """The settings of the run of one case: its input, and all its files in its own folder.
 
-        The name is that of the case: `find_cases` has applied the pattern of `--name`.
+        The identifier is the name of the case, a pattern without fields: `find_cases` has applied that of `--name`.
         """
         folder = self.case_folder(case)
         return replace(
@@ -50,6 +50,6 @@ class BatchJob:
             series=self.settings.series if case.series is None else case.series,
             output=folder,
             logs=folder,
-            output_name=case.id,
-            name=None,
+            output_name=None,
+            name=case.id,
         )

@@ -37,12 +37,8 @@ def test_the_settings_of_each_case(tmp_path: Path) -> None:
     assert case == Case("x-a", (root / "a_0000.nii", root / "a_0001.nii"))
     run = BatchJob(settings).case_settings(case)
     assert (run.input, run.channels) == (root / "a_0000.nii", case.inputs)
-    assert (run.output, run.logs, run.output_name, run.name) == (
-        tmp_path / "out/x-a",
-        tmp_path / "out/x-a",
-        "x-a",
-        None,
-    )
+    assert run.output == run.logs == tmp_path / "out" / "x-a"
+    assert (run.output_name, run.name) == (None, "x-a")
     assert pickle.loads(pickle.dumps(case)) == case
 
 

@@ -96,7 +96,7 @@ def test_a_case_reads_its_series_alone(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("gpu_infer.volume.formats.dicom.study.files_below", None)  # the folder is not read again
     for case in find(root, options(root, "slices>2", name="{SeriesNumber}")):
         settings = batch.case_settings(case)
-        assert settings.name is None
+        assert settings.name == case.id
         assert settings.series is not None
         chosen = InputOptions(series=series_of_option(settings.series), series_files=settings.series_files)
         with open_input(settings.input, chosen) as header:
