@@ -62,8 +62,10 @@ def folder_cases(folder: Path, options: CaseOptions) -> list[Case]:
     by_top: dict[str, list[StudySeries]] = {}
     for one in series:
         by_top.setdefault(tree.top_of(one.folder), []).append(one)
-    parts = [_sub_case(part, by_top.get(part.root.name, []), options) for part in tree.sub_trees()]
-    nested = [case for case in parts if case is not None]
+    parts = {part.root: _sub_case(part, by_top.get(part.root.name, []), options) for part in tree.sub_trees()}
+    nested = [case for case in parts.values() if case is not None]
+    if empty := [sub for sub, case in parts.items() if case is None]:
+        log.warning("%s: sub-folders without a volume: %s", folder, name_some(empty))
     return sorted([*direct, *nested], key=lambda case: str(case.inputs[0]))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from case_files import ids, inputs, options, refused, series, touch
@@ -39,11 +41,12 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert ids(".", options(Path("in").absolute())) == ["a"]
 
 
-def test_a_sub_folder_with_one_volume_is_a_case_with_its_name(tmp_path: Path) -> None:
+def test_a_sub_folder_with_one_volume_is_a_case_with_its_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = touch(tmp_path / "in", "p2/ct.mhd", "p2/ct.raw", "p1/t1.nii.gz", "docs/readme.txt", "p0.nii", ".git/a.nii")
     cases = find(root, options(root))
     assert inputs(cases, root) == {"p0": ["p0.nii"], "p1": ["p1/t1.nii.gz"], "p2": ["p2/ct.mhd"]}
     assert [case.id for case in cases] == ["p0", "p1", "p2"]
+    assert f"sub-folders without a volume: {root}/docs" in caplog.text
 
 
 def test_volumes_and_one_series_in_a_sub_folder(tmp_path: Path) -> None:
@@ -104,6 +107,12 @@ def test_identifiers_that_differ_in_case_only_are_refused(tmp_path: Path, other:
 def test_a_name_that_makes_no_identifier_is_refused(tmp_path: Path, name: str) -> None:
     root = touch(tmp_path / "in", name)
     assert "is no identifier of a case" in refused(root, options(root))
+
+
+def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = touch(tmp_path / "in", "a.nii", "b/c.nii", "b/d.raw")
+    monkeypatch.setattr("gpu_infer.batch.cases.tree.MOST_FILES", 2)
+    assert f"{root}: more than 2 files" in refused(root, options(root))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -232,3 +241,57 @@ def test_identifiers_are_unique_and_do_not_depend_on_the_order_of_the_files(
     assert [case.id for case in first] == [case.id for case in second]
     assert len({case.id.casefold() for case in first}) == len(files) + 1
     assert [str(case.inputs[0]) for case in first] == sorted(str(case.inputs[0]) for case in first)
+
+
+class Shuffled(list[os.DirEntry[str]]):
+    """Entries of a folder in another order, as `os.scandir` gives them."""
+
+    def __enter__(self) -> Iterator[os.DirEntry[str]]:
+        return iter(self)
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __next__(self) -> os.DirEntry[str]:
+        if not self:
+            raise StopIteration
+        return self.pop(0)
+
+    def close(self) -> None:
+        self.clear()
+
+
+@pytest.mark.parametrize("pattern", ["", "/*", "/**/*.nii"])
+def test_the_order_does_not_depend_on_that_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    files = [f"p{n}/ct.nii" for n in range(5)] + [f"c{n}.nii" for n in range(5)]
+    root = touch(tmp_path / "in", *files)
+    scan, found = os.scandir, []
+    for seed in range(4):
+        random = Random(seed)
+
+        def shuffled(path: str, random: Random = random) -> Shuffled:
+            with scan(path) as entries:
+                return Shuffled(random.sample(listed := list(entries), len(listed)))
+
+        monkeypatch.setattr(os, "scandir", shuffled)
+        found.append(find(f"{root}{pattern}", options(root)))
+    assert found == [found[0]] * 4
+    assert len(found[0]) == 10
+
+
+def test_series_are_in_the_order_of_their_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "in"
+    for n in (2, 0, 1):
+        series(root / f"p{n}", f"1.2.{n + 1}")
+    scan = os.scandir
+    before = find(root, options(root))
+
+    def turned(path: str) -> Shuffled:
+        with scan(path) as entries:
+            return Shuffled(list(entries)[::-1])
+
+    monkeypatch.setattr(os, "scandir", turned)
+    assert find(root, options(root)) == before
+    assert [case.id for case in before] == ["p0", "p1", "p2"]

@@ -68,6 +68,8 @@ def test_folders_are_one_case_each(tmp_path: Path) -> None:
     assert ids([root / "a", root / "b"], options(root)) == ["a", "b"]
     touch(root, "a/y.nii")
     assert f"{root}/a: 2 volumes in a sub-folder" in refused(f"{root}/*", options(root))
+    root = touch(tmp_path / "in2", "a/x/y.nii")
+    assert f"{root}/a/x/y.nii: a volume below the folder of a case, {root}/a" in refused(f"{root}/*", options(root))
 
 
 def test_a_folder_does_not_count_if_a_file_in_it_fits(tmp_path: Path) -> None:

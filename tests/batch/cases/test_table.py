@@ -86,6 +86,16 @@ def test_missing_files_are_listed(tmp_path: Path) -> None:
     line = refused(table(tmp_path, f"id,input\nok,a.nii\n{rows}nul,a\0.nii\n"), options(tmp_path / "in"))
     listed = ", ".join(f"{tmp_path}/gone{n}.nii" for n in range(5))
     assert f"8 inputs do not exist: {listed} and 3 more" in line
+    assert "1 inputs do not exist" in refused(
+        table(tmp_path, f"id,input\nx,{'x' * 300}.nii\n"), options(tmp_path / "in")
+    )
+
+
+def test_a_file_that_is_too_large_for_a_table_is_not_read(tmp_path: Path) -> None:
+    path = table(tmp_path, "id,input\n")
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)  # sparse
+    assert f"{path}: 1024 MiB, expected a table of cases" in refused(path, options(tmp_path / "in"))
 
 
 def test_a_pattern_of_names_contradicts_a_table(tmp_path: Path) -> None:
