@@ -9,9 +9,10 @@ from pathlib import Path
 
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.cases.earlier import is_output_folder, outputs_among
-from gpu_infer.batch.cases.folder import file_cases, one_case
+from gpu_infer.batch.cases.files import file_cases
 from gpu_infer.batch.cases.ids import folder_name, make_id
 from gpu_infer.batch.cases.options import CaseOptions
+from gpu_infer.batch.cases.sub_folder import one_case
 from gpu_infer.batch.cases.tree import name_some
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.volume.input_files import check_exists, extension, is_archive, is_dicomdir
