@@ -103,8 +103,6 @@ class Settings:
     """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
     input            file or folder; a folder is searched for the first supported volume
-    channels         files of the channels of one volume in order, `input` first; empty: `input` has all of them
-    series_files     files of a DICOM series in the folder `input`, which has others; empty: all files count
     output           folder for the label maps, created if missing; or the file of the label map, of which folder, name
                      and format are taken
     output_name      name of the label maps' files without extension, None: that of the input
@@ -143,6 +141,8 @@ class Settings:
     load_model       ask a server with explicit model control to load the model, unless it is ready
     access           certificates and headers of connections to Triton
     series           number, UID or rule of the series of a DICOM study, None: the rules of the configuration
+    series_files     files of a DICOM series in the folder `input`, which has others; empty: all files count
+    channels         files of the channels of one volume in order, `input` first; empty: `input` has all of them
     name             pattern of the case's name, from which outputs are named; None: the name of the input
     with_identity    allow values that identify the patient in the report
     debug_port       TCP port on which to wait for a debugger before the run, at most `ready_wait_s`; None: none

@@ -28,12 +28,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     from gpu_infer.volume.open_input import InputOptions, open_input
 
     if config is None:
-        options = InputOptions(
-            allow_foreign=settings.allow_foreign_data_files,
-            name=settings.name,
-            files=settings.channels,
-            series_files=settings.series_files,
-        )
+        options = InputOptions(allow_foreign=settings.allow_foreign_data_files, name=settings.name)
     else:
         options = input_options(settings, config, config.pipeline())
     try:
@@ -46,7 +41,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
             error = InputError(str(error))
         return None, [failure(NAME, error.__class__(error.message, remedy=error.remedy or _REMEDY))]
     checks = [Check(NAME, "ok", _describe(header))]
-    if not (options.patterns or options.files):
+    if not options.patterns:
         checks += _check_choice(settings.input, header.path)
     checks += [Check(NAME, "warn", f"{header.path}: {message}", "check the file") for message in header.warnings]
     checks += [Check(NAME, "warn", remark, "choose another format with --format") for remark in remarks]

@@ -35,19 +35,19 @@ class InputOptions:
     """How to open an input.
 
     patterns       of the files of the channels, from the configuration's LoadNifti
+    files          of the channels of one volume in order, the input first; empty: the input has all of them
+    series_files   the files of a DICOM study that count, in a folder with others; empty: all in the input
     series         which series of a DICOM study to take; None: the only one that is a volume
     allow_foreign  data files that a header names may be outside its folder
     name           pattern of the case's name, None: the name of the input
-    files          of the channels of one volume in order, the input first; empty: the input has all of them
-    series_files   the files of a DICOM study that count, in a folder with others; empty: all in the input
     """
 
     patterns: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    series_files: Sequence[Path] = ()
     series: SeriesChoice | None = None
     allow_foreign: bool = False
     name: str | None = None
-    files: Sequence[Path] = ()
-    series_files: Sequence[Path] = ()
 
 
 @contextmanager
@@ -86,10 +86,12 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
         raise ConfigError("--series contradicts LoadNifti's `files`", remedy="leave one of the two out")
     if options.files:
         return _channels(options, by_option=by_option)
-    if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()) or options.series_files:
+    if options.series_files:
+        return _from_study(path, options.series, stack, options.series_files)
+    if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
         if options.patterns:
             choose_files(path, options.patterns)  # refuses a file
-        return _from_study(path, options.series, _study(path, stack, options.series_files))
+        return _from_study(path, options.series, stack)
     files = choose_files(path, options.patterns)
     if not files[0].is_dir():
         if by_option:
@@ -101,9 +103,7 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     from gpu_infer.volume.formats.dicom.series import read_folder
 
     series = read_folder(files[0]) if options.series is None else None
-    if series is None:
-        return _from_study(path, options.series, _study(path, stack))
-    return series_header(series, files[0])
+    return _from_study(path, options.series, stack) if series is None else series_header(series, files[0])
 
 
 def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
@@ -141,7 +141,8 @@ def _study(path: Path, stack: ExitStack, files: Sequence[Path] = ()) -> list[Stu
     return series
 
 
-def _from_study(path: Path, choice: SeriesChoice | None, series: Sequence[StudySeries]) -> VolumeHeader:
+def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack, files: Sequence[Path] = ()) -> VolumeHeader:
+    series = _study(path, stack, files)
     chosen = choose_series(path, series, choice)
     volume = chosen.volume
     if isinstance(volume, InputError):
