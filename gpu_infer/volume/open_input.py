@@ -87,6 +87,8 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     if options.files:
         return _channels(options, by_option=by_option)
     if options.series_files:
+        if options.patterns:
+            raise ConfigError("files of a series contradict LoadNifti's `files`", remedy="leave one of the two out")
         return _from_study(path, options.series, stack, options.series_files)
     if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
         if options.patterns:
@@ -109,6 +111,8 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
 def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
     """The header of a volume whose channels are in files of their own."""
     count = f"{len(options.files)} files of channels"
+    if options.series_files:
+        raise ConfigError(f"{count} contradict the files of one series", remedy="leave one of the two out")
     if options.patterns:
         raise ConfigError(
             f"{count} contradict LoadNifti's `files`", remedy="give the folder of the case, or take `files` out"

@@ -292,6 +292,10 @@ def test_only_the_files_of_a_series_count(tmp_path: Path) -> None:
     rule = options("slices=3", series_files=first)
     np.testing.assert_array_equal(voxels(folder, rule), hounsfield(range(3)))
     assert "1 DICOM series, --series: 'slices=4' fits none" in refused(folder, options("slices=4", series_files=first))
+    one = options(series_files=first, patterns=["*.nii"])
+    assert "files of a series contradict LoadNifti's `files`" in refused(folder, one, ConfigError)
+    one = options(series_files=first, files=[folder])
+    assert "1 files of channels contradict the files of one series" in refused(folder, one, ConfigError)
     first[0].unlink()
     message = refused(folder, options(series_files=first))
     assert f"1 DICOM series, none of them is a volume: 1: CT, {first[0].name}: cannot be read" in message
