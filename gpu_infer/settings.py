@@ -141,6 +141,8 @@ class Settings:
     load_model       ask a server with explicit model control to load the model, unless it is ready
     access           certificates and headers of connections to Triton
     series           number, UID or rule of the series of a DICOM study, None: the rules of the configuration
+    series_files     files of a DICOM series in the folder `input`, which has others; empty: all files count
+    channels         files of the channels of one volume in order, `input` first; empty: `input` has all of them
     name             pattern of the case's name, from which outputs are named; None: the name of the input
     with_identity    allow values that identify the patient in the report
     debug_port       TCP port on which to wait for a debugger before the run, at most `ready_wait_s`; None: none
@@ -198,11 +200,18 @@ class Settings:
     debug_port: int | None = None
     debug_host: str = DEFAULT_DEBUG_HOST
     warnings: tuple[str, ...] = ()
+    channels: tuple[Path, ...] = ()
+    series_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in resolve_output(self.output, self.logs, self.output_name, self.formats).items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "config", in_folder(self.config))
+        if self.channels and self.channels[0] != self.input:
+            raise ConfigError(
+                f"channels: found {self.channels[0]} first, expected the input {self.input}",
+                remedy="give the file of the first channel as input",
+            )
         if self.require is not None and self.data not in ("auto", self.require):
             raise ConfigError(
                 f"--require {self.require} contradicts --data {self.data}",

@@ -269,3 +269,12 @@ def test_a_configuration_may_be_a_folder_with_it(tmp_path: Path) -> None:
     assert Settings.from_environment({}, config=tmp_path).config == file
     assert Settings.from_environment({"NVIDIA_CLARA_CONFIG_INFERENCE": str(tmp_path)}).config == file
     assert Settings.from_environment({}, config=file).config == file
+
+
+def test_the_input_is_the_first_channel() -> None:
+    files = (Path("a.nii"), Path("b.nii"))
+    assert Settings(files[0], Path("out"), channels=files).channels == files
+    assert Settings("a.nii", "out", channels=["a.nii", "b.nii"]).channels == files  # type: ignore[arg-type]
+    assert Settings.from_environment({}, input="a.nii", channels=["a.nii", "b.nii"]).channels == files
+    with pytest.raises(ConfigError, match=r"channels: found b\.nii first, expected the input a\.nii"):
+        Settings(files[0], Path("out"), channels=files[::-1])

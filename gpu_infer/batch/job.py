@@ -37,13 +37,19 @@ class BatchJob:
         return self.output / case.id
 
     def case_settings(self, case: Case) -> Settings:
-        """The settings of the run of one case: its input, and all its files in its own folder."""
+        """The settings of the run of one case: its input, and all its files in its own folder.
+
+        The identifier is the name of the case, a pattern without fields: `find_cases` has applied that of `--name`.
+        """
         folder = self.case_folder(case)
         return replace(
             self.settings,
             input=case.inputs[0],
+            channels=case.inputs if len(case.inputs) > 1 else (),
+            series_files=case.slices,
             series=self.settings.series if case.series is None else case.series,
             output=folder,
             logs=folder,
-            output_name=case.id,
+            output_name=None,
+            name=case.id,
         )

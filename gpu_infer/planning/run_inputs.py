@@ -41,6 +41,8 @@ def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> Inp
     """How to open the input of a run."""
     return InputOptions(
         patterns=pipeline.input_files,
+        files=settings.channels,
+        series_files=settings.series_files,
         series=config.series if settings.series is None else series_of_option(settings.series),
         allow_foreign=settings.allow_foreign_data_files,
         name=settings.name,

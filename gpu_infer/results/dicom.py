@@ -104,6 +104,11 @@ def dicom_source(settings: Settings, header: VolumeHeader) -> Source | None:
             f"{header.path}: DICOM outputs need the headers of a series, found {header.format}",
             remedy="add --dicom-reference FOLDER with the series from which it was converted",
         )
+    if len(settings.channels) > 1:
+        raise InputError(
+            f"{header.path}: DICOM outputs belong to one series, found {len(settings.channels)} inputs of channels",
+            remedy="add --dicom-reference FOLDER with the series to which they belong",
+        )
     return read_source(header.files, header.geometry, header.path, Orientation.identity())
 
 

@@ -35,12 +35,16 @@ class InputOptions:
     """How to open an input.
 
     patterns       of the files of the channels, from the configuration's LoadNifti
+    files          of the channels of one volume in order, the input first; empty: the input has all of them
+    series_files   the files of a DICOM study that count, in a folder with others; empty: all in the input
     series         which series of a DICOM study to take; None: the only one that is a volume
     allow_foreign  data files that a header names may be outside its folder
     name           pattern of the case's name, None: the name of the input
     """
 
     patterns: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    series_files: Sequence[Path] = ()
     series: SeriesChoice | None = None
     allow_foreign: bool = False
     name: str | None = None
@@ -80,6 +84,12 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     by_option = options.series is not None and options.series.is_option
     if by_option and options.patterns:
         raise ConfigError("--series contradicts LoadNifti's `files`", remedy="leave one of the two out")
+    if options.files:
+        return _channels(options, by_option=by_option)
+    if options.series_files:
+        if options.patterns:
+            raise ConfigError("files of a series contradict LoadNifti's `files`", remedy="leave one of the two out")
+        return _from_study(path, options.series, stack, options.series_files)
     if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
         if options.patterns:
             choose_files(path, options.patterns)  # refuses a file
@@ -98,14 +108,33 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     return _from_study(path, options.series, stack) if series is None else series_header(series, files[0])
 
 
-def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
+def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
+    """The header of a volume whose channels are in files of their own."""
+    count = f"{len(options.files)} files of channels"
+    if options.series_files:
+        raise ConfigError(f"{count} contradict the files of one series", remedy="leave one of the two out")
+    if options.patterns:
+        raise ConfigError(
+            f"{count} contradict LoadNifti's `files`", remedy="give the folder of the case, or take `files` out"
+        )
+    if by_option:
+        raise ConfigError(f"--series contradicts {count}", remedy="leave --series out, or give one DICOM study")
+    if packed := next((file for file in options.files if is_archive(file) or is_dicomdir(file)), None):
+        raise InputError(
+            f"{packed}: a DICOM study, expected the file of one channel", remedy="give the folder of one series"
+        )
+    return read_header(options.files, allow_foreign=options.allow_foreign)
+
+
+def _study(path: Path, stack: ExitStack, files: Sequence[Path] = ()) -> list[StudySeries]:
+    """The series of a study; of the folder `path`, only `files` count if there are any."""
     from gpu_infer.volume.formats.dicom.dicomdir import listed_files
     from gpu_infer.volume.formats.dicom.study import files_below, find_series
 
     if is_dicomdir(path):
         files = listed_files(path)
     elif path.is_dir():
-        files = files_below(path)
+        files = files or files_below(path)
     elif is_archive(path):
         files = files_below(stack.enter_context(unpack(path)))
     else:
@@ -116,8 +145,8 @@ def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
     return series
 
 
-def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack) -> VolumeHeader:
-    series = _study(path, stack)
+def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack, files: Sequence[Path] = ()) -> VolumeHeader:
+    series = _study(path, stack, files)
     chosen = choose_series(path, series, choice)
     volume = chosen.volume
     if isinstance(volume, InputError):

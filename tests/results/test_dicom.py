@@ -94,6 +94,14 @@ def test_a_volume_without_headers_needs_a_reference(tmp_path: Path) -> None:
         dicom_source(settings, read_header([tmp_path / "a.nii"]))
 
 
+def test_channels_of_several_series_need_a_reference(tmp_path: Path) -> None:
+    folders = tuple(write_study(tmp_path / name, SHAPE) for name in ("t1", "t2"))
+    settings = replace(settings_of(tmp_path / "out", dicom_seg="auto"), input=folders[0], channels=folders)
+    with pytest.raises(InputError, match=r"t1: DICOM outputs belong to one series, found 2 inputs .*--dicom-reference"):
+        dicom_source(settings, read_header(folders))
+    assert dicom_source(replace(settings, dicom_reference=folders[0]), read_header(folders)) is not None
+
+
 @pytest.mark.parametrize("keyword", ["FrameOfReferenceUID", "StudyInstanceUID"])
 def test_a_series_without_an_identifier_is_refused(tmp_path: Path, keyword: str) -> None:
     series = write_study(tmp_path / "ct", SHAPE, **{keyword: None})

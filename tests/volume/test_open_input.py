@@ -229,3 +229,73 @@ def test_a_name_of_elements(tmp_path: Path) -> None:
         assert header.case_name == "ct_PIDMARK_4711-61a3fe03_3_20190223_se2"
     text = refused(study, options("3", name="{StationName}"))
     assert f"{study}/st0/se2: StationName is empty or missing" in text
+
+
+# -- channels in files of their own ---------------------------------------------------------------------------
+
+
+def write_volume(path: Path, values: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    nib.save(nib.Nifti1Image(values, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def test_files_are_the_channels_in_their_order(tmp_path: Path) -> None:
+    data = [np.random.default_rng(n).integers(-9, 9, (3, 4, 5)).astype(np.int16) for n in range(3)]
+    files = [write_volume(tmp_path / f"{name}.nii", values) for name, values in zip("bca", data, strict=True)]
+    np.testing.assert_array_equal(voxels(files[0], options(files=files)), np.stack(data))
+    with open_input(files[0], options(files=files)) as header:
+        assert (header.channels, header.case_name) == (3, "b")
+
+
+def test_the_folder_of_a_series_may_be_a_channel(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "ct", range(3))
+    with open_input(folder, options()) as header:
+        image = write_volume(tmp_path / "b.nii", np.ones(header.geometry.shape, np.int16), header.geometry.affine)
+    values = voxels(folder, options(files=[folder, image]))
+    np.testing.assert_array_equal(values, np.concatenate([hounsfield(range(3)), np.ones((1, 5, 4, 3))]))
+
+
+def test_channels_with_different_grids_are_refused(tmp_path: Path) -> None:
+    first = write_volume(tmp_path / "a.nii", np.zeros((3, 4, 5), np.int16))
+    shape = write_volume(tmp_path / "b.nii", np.zeros((3, 4, 6), np.int16))
+    place = write_volume(tmp_path / "c.nii", np.zeros((3, 4, 5), np.int16), np.diag([1, 1, 1.5, 1]))
+    message = refused(first, options(files=[first, shape]))
+    assert f"{shape}: shape (3, 4, 6), expected (3, 4, 5) as in {first}" in message
+    # the far face of the last slice of 5 is 4.5 · 0.5 mm away
+    message = refused(first, options(files=[first, place]))
+    assert f"{place}: affine differs from {first} by 2.25 mm at the corners" in message
+
+
+def test_a_missing_or_packed_channel_is_refused(tmp_path: Path) -> None:
+    first = write_volume(tmp_path / "a.nii", np.zeros((3, 4, 5), np.int16))
+    assert "b.nii: no such file" in refused(first, options(files=[first, tmp_path / "b.nii"]))
+    (tmp_path / "c.zip").write_bytes(b"")
+    message = refused(first, options(files=[first, tmp_path / "c.zip"]))
+    assert f"{tmp_path}/c.zip: a DICOM study, expected the file of one channel" in message
+
+
+def test_channels_contradict_other_choices_of_files(tmp_path: Path) -> None:
+    first = write_volume(tmp_path / "a.nii", np.zeros((3, 4, 5), np.int16))
+    files = [first, first]
+    message = refused(first, options(files=files, patterns=["*.nii"]), ConfigError)
+    assert "2 files of channels contradict LoadNifti's `files`" in message
+    assert "--series contradicts 2 files of channels" in refused(first, options("1", files=files), ConfigError)
+    with open_input(first, InputOptions(series=by_config("Modality=CT").series, files=files)) as header:
+        assert header.channels == 2  # a rule of the configuration is for DICOM studies
+
+
+def test_only_the_files_of_a_series_count(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "in", range(3), series="1.2.1")
+    first = sorted(folder.iterdir())
+    write_series(folder, range(20, 24), series="1.2.2")
+    np.testing.assert_array_equal(voxels(folder, options(series_files=first)), hounsfield(range(3)))
+    rule = options("slices=3", series_files=first)
+    np.testing.assert_array_equal(voxels(folder, rule), hounsfield(range(3)))
+    assert "1 DICOM series, --series: 'slices=4' fits none" in refused(folder, options("slices=4", series_files=first))
+    one = options(series_files=first, patterns=["*.nii"])
+    assert "files of a series contradict LoadNifti's `files`" in refused(folder, one, ConfigError)
+    one = options(series_files=first, files=[folder])
+    assert "1 files of channels contradict the files of one series" in refused(folder, one, ConfigError)
+    first[0].unlink()
+    message = refused(folder, options(series_files=first))
+    assert f"1 DICOM series, none of them is a volume: 1: CT, {first[0].name}: cannot be read" in message
