@@ -53,7 +53,7 @@ def nnunet_notes(ours: Path, theirs: Sequence[Path], inputs: Sequence[Path]) -> 
     ]
     return [
         f"Windows per volume: {windows} of gpu_infer, {facts[0]['windows']:.0f} of nnU-Net, all of the same weight.",
-        "nnU-Net's network runs in its process, without a server; its normalisation is off, nothing is resampled or "
-        "mirrored. Its search for the box of what is not zero, in every volume, is part of its time.",
-        f"Share of voxels with the label of gpu_infer in nnU-Net's label maps: {min(shares):.6f} or more.",
+        "nnU-Net's network runs in its process, without a server; its sums are float16, nothing is normalised, "
+        "resampled or mirrored. Its search for the box of what is not zero, in every volume, is part of its time.",
+        f"Share of voxels with equal labels in gpu_infer and nnU-Net: at least {min(shares):.6f} of each volume.",
     ]

@@ -38,7 +38,7 @@ def test_notes_have_windows_and_smallest_share_of_equal_labels(tmp_path: Path) -
     nib.save(nib.Nifti1Image(labels, np.eye(4)), source)
     windows, _, share = nnunet_notes(ours, theirs, [source])
     assert "27 of gpu_infer, 8 of nnU-Net" in windows
-    assert "0.750000 or more" in share  # 10 of 40 voxels differ
+    assert "at least 0.750000" in share  # 10 of 40 voxels differ
 
 
 def test_axes_of_plans_are_z_y_x() -> None:
