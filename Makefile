@@ -103,13 +103,14 @@ prove-container: setup
 
 peers: $(PEERS_STAMP)
 
-# nnU-Net without its requirements: of its functions only two are called, which need NumPy, SciPy and PyTorch.
+# nnU-Net without most of its requirements: its prediction needs only these and those of the extra 'peers'.
 $(PEERS_STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found: install one, or make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(PEERS_BIN)/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS_BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
 	$(PEERS_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers,bench]'
-	$(PEERS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nnunetv2==2.8.1 acvl-utils==0.2.6
+	$(PEERS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nnunetv2==2.8.1 acvl-utils==0.2.6 \
+		batchgenerators==0.25.5 dynamic-network-architectures==0.4.4
 	@touch $@
 
 test-peers: peers

@@ -1,8 +1,9 @@
-"""How long does a case of a batch take, compared with a loop of single runs and with MONAI? `python -m bench.batch`.
+"""How long does a case of a batch take, compared with a loop of runs, MONAI and nnU-Net? `python -m bench.batch`.
 
-Volumes of 256³ int16, a model that costs one copy of its window, one Triton for all sides. The loop starts
-`gpu-infer run` for each volume, as a shell script does; MONAI's side is one process that works on one volume after the
-other.
+Volumes of 256³ int16, a model that costs one copy of its window, one Triton for all sides but nnU-Net, whose network
+runs in its own process. The loop starts `gpu-infer run` for each volume, as a shell script does; MONAI's side is one
+process that works on one volume after the other; nnU-Net's side is its predictor for many files, with the processes of
+its command line and with less. Of nnU-Net's ways, only the fastest is repeated.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from bench.sides.nnunet_side import NNUNET, fastest, missing_note, nnunet_command, nnunet_notes
 from bench.support.output import Chart, Result, mebibytes, say, seconds
 from bench.support.served import served
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -49,8 +51,13 @@ def main() -> None:
 def run(cases: int, side: int, workers: Sequence[int], repeats: int, *, peers: bool) -> None:
     """Measure the sides in turns and publish bench/results/batch.*."""
     sides = [LOOP, *(_batch_name(n) for n in workers)]
+    notes = []
     if peers and find_spec("monai") is not None:
         sides.append(MONAI)
+    if peers and (missing := missing_note()) is None:
+        sides += NNUNET
+    elif peers:
+        notes.append(missing)
     measured: dict[str, list[dict[str, Any]]] = {each: [] for each in sides}
     with tempfile.TemporaryDirectory() as scratch, served(CpuBackend()) as (server, note):
         root = Path(scratch)
@@ -59,11 +66,17 @@ def run(cases: int, side: int, workers: Sequence[int], repeats: int, *, peers: b
         config.write_text(json.dumps(config_of(MODEL, ROI)), encoding="utf-8")
         for repeat in range(repeats):
             for each in sides:
+                if repeat and each in NNUNET and each != fastest(measured):
+                    continue
                 output = root / f"{sides.index(each)}-{repeat}"
                 measured[each].append(_measure(each, inputs, output, config, server.grpc))
                 say(f"{each}: {measured[each][-1]['seconds'] / cases:.3f} s per case")
         labels = _labels_agree(root, sides, inputs, repeats - 1)
-    _publish(measured, cases, side, [note, f"Labels of the sides of gpu_infer are equal byte by byte: {labels}."])
+        notes = [note, f"Labels of the sides of gpu_infer are equal byte by byte: {labels}.", *notes]
+        if NNUNET.keys() <= measured.keys():
+            first = {each: root / f"{sides.index(each)}-0" for each in sides}
+            notes += nnunet_notes(first[LOOP], [first[each] for each in NNUNET], inputs[:DISTINCT])
+    _publish(measured, cases, side, notes)
 
 
 def _batch_name(workers: int) -> str:
@@ -80,6 +93,8 @@ def _measure(side: str, inputs: list[Path], output: Path, config: Path, url: str
     elif side == MONAI:
         files = [*map(str, inputs), "--output", str(output), "--grpc", url, "--model", MODEL, "--roi", *map(str, ROI)]
         commands = [[sys.executable, "-m", "bench.sides.batch_monai", *files]]
+    elif side in NNUNET:
+        commands = [nnunet_command(side, inputs, output, ROI)]
     else:
         options = ["--workers", side.rpartition(" ")[2]]
         commands = [[*program, "batch", "-i", str(inputs[0].parent), "-o", str(output), *common, *options]]
@@ -167,7 +182,7 @@ def config_of(model: str, roi: Sequence[int]) -> dict[str, Any]:
 
 
 def _labels_agree(root: Path, sides: list[str], inputs: list[Path], repeat: int) -> bool:
-    ours = [side for side in sides if side != MONAI]
+    ours = [side for side in sides if side != MONAI and side not in NNUNET]
     return all(
         len({(root / f"{sides.index(side)}-{repeat}" / p.stem / f"{p.stem}.raw").read_bytes() for side in ours}) == 1
         for p in inputs[:DISTINCT]
