@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from gpu_infer.volume.input_files import base_name
-from gpu_infer.writers.kept import Kept
 from gpu_infer.writers.names import name_of_case
+from gpu_infer.writers.older_files import OlderFiles
 from gpu_infer.writers.places import META_NAME, RENDER_NAME
 from gpu_infer.writers.recognise import is_meta, is_render_settings
 
 log = logging.getLogger(__name__)
 
 
-def keep_meta(stage: Path, folder: Path, density: str) -> Kept:
+def rename_meta(stage: Path, folder: Path, density: str) -> OlderFiles:
     """Copy config.meta and config_render.json of another case into `stage`, under names with that case.
 
     The copy of config.meta names the copy of config_render.json. Such files of the case that is published now are
@@ -35,35 +35,22 @@ def keep_meta(stage: Path, folder: Path, density: str) -> Kept:
 
     Raises `OSError`.
     """
-    kept = Kept()
-    meta, other = folder / META_NAME, _density(folder / META_NAME)
+    older = OlderFiles()
+    meta = folder / META_NAME
+    other = _density(meta)
     if other is not None and other != density:
-        case = base_name(Path(other))
-        meta_name = free_name(folder, case, META_NAME, lambda path: _density(path) == other)
-        content = json.loads(meta.read_bytes())
-        render = folder / RENDER_NAME
-        if content["settings"] == RENDER_NAME and render.is_file():
-            content["settings"] = free_name(folder, case, RENDER_NAME, is_render_settings)
-            shutil.copy(render, stage / content["settings"])
-            kept.names.append(content["settings"])
-        text = json.dumps(content, indent=4, sort_keys=True) + "\n"
-        (stage / meta_name).write_text(text, encoding="utf-8")
-        shutil.copymode(meta, stage / meta_name)
-        kept.names.append(meta_name)
-        log.info("%s: those of case %s stay as %s", meta, case, " and ".join(kept.names))
-    own_meta = free_name(folder, base_name(Path(density)), META_NAME, lambda path: _density(path) == density)
-    if _density(folder / own_meta) == density:
-        render_name = str(json.loads((folder / own_meta).read_bytes())["settings"])
-        render = folder / render_name
-        is_own = render_name.endswith(f".{RENDER_NAME}") and render.parent == folder and _is_plain_file(render)
-        kept.obsolete.append(own_meta)
-        if is_own and is_render_settings(render):
-            kept.obsolete.append(render_name)
-    return kept
+        older.names.extend(_copy_meta(stage, meta, other))
+        log.info("%s: that of case %s is now %s", meta, base_name(Path(other)), older.names[-1])
+    own = _meta_of(folder, density)
+    if own.is_file():
+        older.obsolete.append(own.name)
+        if (render := _own_render(own)) is not None:
+            older.obsolete.append(render.name)
+    return older
 
 
-def keep_file(stage: Path, path: Path, case: str, case_of: Callable[[Path], str | None]) -> Kept:
-    """As `keep_meta`, for one file that is not changed.
+def rename_file(stage: Path, path: Path, case: str, case_of: Callable[[Path], str | None]) -> OlderFiles:
+    """As `rename_meta`, for one file that does not change.
 
     Args:
         stage: of the new files.
@@ -73,7 +60,7 @@ def keep_file(stage: Path, path: Path, case: str, case_of: Callable[[Path], str 
 
     Raises `OSError`.
     """
-    kept = Kept()
+    older = OlderFiles()
     other = case_of(path) if path.is_file() else None
     if other is not None and other != case:
         name = free_name(path.parent, other, path.name, lambda file: case_of(file) == other)
@@ -81,12 +68,43 @@ def keep_file(stage: Path, path: Path, case: str, case_of: Callable[[Path], str 
             os.link(path, stage / name)
         except OSError:  # a file system without links
             shutil.copy2(path, stage / name)
-        kept.names.append(name)
-        log.info("%s: that of case %s stays as %s", path, other, name)
+        older.names.append(name)
+        log.info("%s: that of case %s is now %s", path, other, name)
     own = free_name(path.parent, case, path.name, lambda file: case_of(file) == case)
     if (path.parent / own).is_file():
-        kept.obsolete.append(own)
-    return kept
+        older.obsolete.append(own)
+    return older
+
+
+def _copy_meta(stage: Path, meta: Path, density: str) -> list[str]:
+    """Copy a config.meta and its config_render.json; returns their new names, that of config.meta last."""
+    place = _meta_of(meta.parent, density)
+    replaced = _own_render(place) if place.is_file() else None
+    content, names = _read(meta), []
+    render = meta.with_name(RENDER_NAME)
+    if content["settings"] == RENDER_NAME and render.is_file():
+        content["settings"] = free_name(
+            meta.parent, base_name(Path(density)), RENDER_NAME, lambda path: path == replaced
+        )
+        shutil.copy(render, stage / content["settings"])
+        names.append(content["settings"])
+    text = json.dumps(content, indent=4, sort_keys=True) + "\n"
+    (stage / place.name).write_text(text, encoding="utf-8")
+    shutil.copymode(meta, stage / place.name)
+    return [*names, place.name]
+
+
+def _meta_of(folder: Path, density: str) -> Path:
+    """The place of the config.meta with the volume `density` under the name of its case."""
+    return folder / free_name(folder, base_name(Path(density)), META_NAME, lambda path: _density(path) == density)
+
+
+def _own_render(meta: Path) -> Path | None:
+    """The config_render.json with the name of a case that `meta` names."""
+    name = str(_read(meta)["settings"])
+    path = meta.parent / name
+    is_own = name.endswith(f".{RENDER_NAME}") and path.parent == meta.parent and _is_plain_file(path)
+    return path if is_own and is_render_settings(path) else None
 
 
 def free_name(folder: Path, case: str, name: str, is_same: Callable[[Path], bool]) -> str:
@@ -103,12 +121,17 @@ def _density(meta: Path) -> str | None:
     """The volume that a config.meta names; None for a missing file, or one of another program."""
     if not _is_plain_file(meta) or not is_meta(meta):
         return None
-    content: dict[str, Any] = json.loads(meta.read_bytes())
+    content = _read(meta)
     try:
         density = content["density"] if "density" in content else content["data"][0]["file"]
     except (KeyError, IndexError, TypeError):
         return None
     return density if isinstance(density, str) and Path(density).name == density else None
+
+
+def _read(meta: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(meta.read_bytes())
+    return content
 
 
 def _is_plain_file(path: Path) -> bool:

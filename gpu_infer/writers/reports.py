@@ -41,7 +41,7 @@ def write_report(folder: Path, content: Mapping[str, Any]) -> Path:
         if older is not None and older != case:
             place = _place(folder, older)
             replace_bytes(place, path.read_bytes())
-            log.info("%s: that of case %s stays as %s", path, older[0], place.name)
+            log.info("%s: that of case %s is now %s", path, older[0], place.name)
         replace_text(path, text)
         if case is not None:
             with suppress(OSError):

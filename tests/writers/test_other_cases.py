@@ -18,7 +18,7 @@ from gpu_infer.volume.volume import Volume
 from gpu_infer.writers import publish as publishing
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.names import name_of_case
-from gpu_infer.writers.other_cases import keep_file
+from gpu_infer.writers.other_cases import rename_file
 from gpu_infer.writers.page import asset
 from gpu_infer.writers.page.case import make_legend
 from gpu_infer.writers.page.places import case_of_page
@@ -77,8 +77,8 @@ def test_another_case_gets_names_of_its_own(
     assert (folder / "a.config_render.json").read_text() == render(1)
     assert read(folder / "config.meta")["density"] == "b.mhd"
     assert (folder / "config_render.json").read_text() == render(2)
-    (line,) = [record.getMessage() for record in caplog.records if "stay as" in record.getMessage()]
-    assert line == f"{folder}/config.meta: those of case a stay as a.config_render.json and a.config.meta"
+    (line,) = [record.getMessage() for record in caplog.records if "of case" in record.getMessage()]
+    assert line == f"{folder}/config.meta: that of case a is now a.config.meta"
 
 
 def test_each_case_has_one_config_meta(folder: Path, publish_case: Publish) -> None:
@@ -102,6 +102,18 @@ def test_files_of_others_are_not_replaced(folder: Path, publish_case: Publish) -
     assert (folder / "a-2.config.meta").is_symlink()
     assert read(folder / "a-3.config.meta")["density"] == "a.mhd"
     assert read(folder / "a-3.config.meta")["settings"] == "a-2.config_render.json"
+
+
+def test_valid_settings_of_a_user_are_not_replaced(folder: Path, publish_case: Publish) -> None:
+    publish_case("a")
+    (folder / "a.config_render.json").write_text(render(3))
+    publish_case("b", render=render(1))
+    assert (folder / "a.config_render.json").read_text() == render(3)
+    assert read(folder / "a.config.meta")["settings"] == "a-2.config_render.json"
+    publish_case("a")
+    assert (folder / "a.config_render.json").read_text() == render(3)
+    assert names(folder)[0] == "a.config_render.json"
+    assert not (folder / "a-2.config_render.json").exists()
 
 
 def test_settings_of_another_name_stay(folder: Path, publish_case: Publish) -> None:
@@ -187,6 +199,6 @@ def test_a_page_is_copied_without_links(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("os.link", refuse)
     (tmp_path / "stage").mkdir()
     (tmp_path / "index.html").write_text("a")
-    kept = keep_file(tmp_path / "stage", tmp_path / "index.html", "b", lambda path: path.read_text())
-    assert (kept.names, kept.obsolete) == (["a.index.html"], [])
+    older = rename_file(tmp_path / "stage", tmp_path / "index.html", "b", lambda path: path.read_text())
+    assert (older.names, older.obsolete) == (["a.index.html"], [])
     assert (tmp_path / "stage" / "a.index.html").read_text() == "a"

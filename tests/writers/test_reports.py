@@ -37,7 +37,7 @@ def test_another_case_stays_under_its_name(tmp_path: Path, caplog: pytest.LogCap
     caplog.set_level("INFO")
     write(tmp_path, content("a"), content("b"), content("c"))
     assert cases(tmp_path) == {"a.report.json": 1, "b.report.json": 2, "report.json": 3}
-    assert f"{tmp_path}/report.json: that of case a stays as a.report.json" in caplog.text
+    assert f"{tmp_path}/report.json: that of case a is now a.report.json" in caplog.text
 
 
 def test_each_case_has_one_report(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import open_stage
 from gpu_infer.writers.atomic import publish as move_into_place
 from gpu_infer.writers.copies import common_permissions
-from gpu_infer.writers.other_cases import keep_file
+from gpu_infer.writers.other_cases import rename_file
 from gpu_infer.writers.page import document
 from gpu_infer.writers.page.asset import licence, viewer_file
 from gpu_infer.writers.page.case import Case, Legend
@@ -75,7 +75,7 @@ def write_page(volume: Volume, maps: Sequence[LabelMap], name: str, folder: Path
             names,
             folder,
             check=partial(check_places, page_places(folder), volume.files),
-            keep=partial(keep_file, stage, folder / PAGE_NAME, name, case_of_page),
+            rename_older=partial(rename_file, stage, folder / PAGE_NAME, name, case_of_page),
         )
     return folder / PAGE_NAME
 
