@@ -153,7 +153,7 @@ logs=$(created --logs "$logs")
 [ -z "$publish" ] || publish=$(created --publish "$publish")
 
 if [ -n "$local" ]; then
-    command=(gpu-infer run --triton local --models "$models" --input "$input" --output "$output" --logs "$logs"
+    command=(gpu-infer run --triton local --models "$models" --input "$input" --first --output "$output" --logs "$logs"
         --publish "$publish" --wait "$wait_s")
     [ -z "$config" ] || command+=(--config "$config/config_inference.json")
     [ -z "$cpu" ] || command+=(--device cpu)

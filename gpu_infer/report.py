@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import platform
 import resource
@@ -29,7 +28,6 @@ from gpu_infer.planning.memory_plan import MemoryPlan
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.progress import Progress, ProgressCallback, silent
 from gpu_infer.redaction import redact, redact_all
-from gpu_infer.system.atomic_file import replace_text
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.transport import Transport
@@ -38,12 +36,13 @@ from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.identity import identity
 from gpu_infer.volume.millilitres import rounded_ml
 from gpu_infer.writers.label_maps import Files
+from gpu_infer.writers.reports import write_report
 
 Section = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
-_PATHS = {"input", "output", "outputs", "published", "dicom", "scores", "started", "versions"}
+_PATHS = {"case", "input", "output", "outputs", "published", "dicom", "scores", "started", "versions"}
 """Keys of files and facts, which show what is on the disk; in all other keys, a variable's name hides its value."""
 
 PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic")
@@ -140,11 +139,8 @@ class Report:
             self.data.setdefault("input", {})["sha256"] = self._hash.digest(wait=status == "done")
 
     def write(self, folder: Path) -> Path:
-        """Write report.json into `folder` (created if missing), whole or not at all. Raises OSError."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "report.json"
-        replace_text(path, json.dumps(self.data, indent=2, default=str) + "\n")
-        return path
+        """Write report.json into `folder` as `writers.reports.write_report` does. Raises OSError."""
+        return write_report(folder, self.data)
 
 
 class _FileHash(threading.Thread):

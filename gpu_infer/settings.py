@@ -102,7 +102,8 @@ ModelName = Annotated[str, AfterValidator(_model_name)]
 class Settings:
     """The settings of one run; values that cannot be meant raise ConfigError with the option or variable.
 
-    input            file or folder; a folder is searched for the first supported volume
+    input            file or folder; a folder has one volume, or a DICOM study
+    first            take the first of several volumes in a folder by name, False: refuse the folder
     output           folder for the label maps, created if missing; or the file of the label map, of which folder, name
                      and format are taken
     output_name      name of the label maps' files without extension, None: that of the input
@@ -192,6 +193,7 @@ class Settings:
     scores_activation: ScoresActivation | None = None
     statistics: bool = False
     allow_foreign_data_files: bool = False
+    first: bool = False
     load_model: bool = False
     access: Access = field(default_factory=Access)
     series: SeriesText | None = None

@@ -1,7 +1,8 @@
 """The container: its defaults, and its main (environment variables in, files out).
 
 The images set `GPU_INFER_CONTAINER`, so that a command in a container (`docker run gpu_infer run --mode monai`) has the
-same defaults as the main, which runs if there is no command.
+same defaults as the main, which runs if there is no command. Only the main takes the first of several volumes in the
+input folder; a command refuses the folder unless it has `--first`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def run_from_environment() -> None:
     """Run once with the settings of the environment and progress as log lines. Raises GpuInferError."""
     from gpu_infer.cli.execute import execute
 
-    execute(container_settings(os.environ), bar=False)
+    # As the operator did, which a pipeline that mounts a whole folder relies on. The report has a warning.
+    execute(container_settings(os.environ, first=True), bar=False)
 
 
 def has_container_defaults(environ: Mapping[str, str]) -> bool:

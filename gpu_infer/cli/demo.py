@@ -36,15 +36,16 @@ def demo(
     from gpu_infer.cli.run import written
     from gpu_infer.cli.verbosity import console_level
     from gpu_infer.settings import Settings
-    from gpu_infer.volume.input_files import choose_input
+    from gpu_infer.volume.input_files import FolderChoice, choose_input
     from gpu_infer.writers.output_folder import check_output_folder
+    from gpu_infer.writers.own_volumes import own_volumes
 
     console = console_level(verbose=verbose or debug, quiet=quiet)
     check_output_folder(output)
     output = output.absolute()
     logs.configure(output / "logs", debug=debug, console=console)
     if input is not None:
-        choose_input(input)
+        choose_input(input, FolderChoice(outputs=own_volumes))
     else:
         input = _fetch_input(output / "input", bar=not quiet)  # noqa: A001
     _install_server(bar=not quiet)  # the larger download comes last, when the volume is known to exist

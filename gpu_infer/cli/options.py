@@ -58,6 +58,10 @@ Input = Annotated[
         rich_help_panel=FILES,
     ),
 ]
+First = Annotated[
+    bool | None,
+    typer.Option("--first", help="Of several volumes in a folder, take the first by name.", rich_help_panel=FILES),
+]
 AllowForeignDataFiles = Annotated[
     bool | None,
     typer.Option(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def run(
     context: typer.Context,
     input: options.Input = None,  # noqa: A002
+    first: options.First = None,
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
     series: options.Series = None,
     name: options.Name = None,

@@ -28,6 +28,7 @@ def validate(
     context: typer.Context,
     config: ConfigArgument,
     input: Volume = None,  # noqa: A002
+    first: options.First = None,
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
     series: options.Series = None,
     labels: options.Labels = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_infer.doctor.check import Check, failure
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from gpu_infer.volume.header import VolumeHeader
 
 NAME = "input"
-_NAMED = 4
 
 
 def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader | None, list[Check]]:
@@ -26,9 +24,15 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     from gpu_infer.planning.run_inputs import input_options
     from gpu_infer.results.label_maps import check_grid
     from gpu_infer.volume.open_input import InputOptions, open_input
+    from gpu_infer.writers.own_volumes import own_volumes
 
     if config is None:
-        options = InputOptions(allow_foreign=settings.allow_foreign_data_files, name=settings.name)
+        options = InputOptions(
+            allow_foreign=settings.allow_foreign_data_files,
+            name=settings.name,
+            first=settings.first,
+            outputs=own_volumes,
+        )
     else:
         options = input_options(settings, config, config.pipeline())
     try:
@@ -41,14 +45,13 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
             error = InputError(str(error))
         return None, [failure(NAME, error.__class__(error.message, remedy=error.remedy or _REMEDY))]
     checks = [Check(NAME, "ok", _describe(header))]
-    if not options.patterns:
-        checks += _check_choice(settings.input, header.path)
-    checks += [Check(NAME, "warn", f"{header.path}: {message}", "check the file") for message in header.warnings]
+    checks += [Check(NAME, "warn", f"{header.path}: {message}", _CHECK_FILE) for message in header.warnings]
     checks += [Check(NAME, "warn", remark, "choose another format with --format") for remark in remarks]
     return header, checks + series
 
 
 _REMEDY = "give a readable file or folder with --input"
+_CHECK_FILE = "check the file, or give the one that you mean with --input"
 
 
 def _check_series(settings: Settings, header: VolumeHeader) -> list[Check]:
@@ -72,18 +75,3 @@ def _describe(header: VolumeHeader) -> str:
         facts += f", {header.channels} channels"
     files = header.files if header.channels > 1 and header.format != "dicom" else (header.path,)
     return f"{', '.join(map(str, files))}: {facts}"
-
-
-def _check_choice(folder: Path, chosen: Path) -> list[Check]:
-    """A warning if a folder has more volumes than the one that a run takes."""
-    from gpu_infer.volume.input_files import EXTENSIONS, extension
-
-    if not folder.is_dir() or chosen.is_dir():
-        return []
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry != chosen)
-    others = [entry.name for entry in entries if extension(entry) in EXTENSIONS and entry.is_file()]
-    if not others:
-        return []
-    listed = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
-    message = f"{folder} has {len(others) + 1} volumes: a run takes {chosen.name} alone, not {listed}"
-    return [Check(NAME, "warn", message, "name the file that you mean with --input")]

@@ -15,6 +15,7 @@ from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.open_input import InputOptions
 from gpu_infer.volume.series_rules import series_of_option
+from gpu_infer.writers.own_volumes import own_volumes
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,8 @@ def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> Inp
         series=config.series if settings.series is None else series_of_option(settings.series),
         allow_foreign=settings.allow_foreign_data_files,
         name=settings.name,
+        first=settings.first,
+        outputs=own_volumes,
     )
 
 

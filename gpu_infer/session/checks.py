@@ -14,7 +14,7 @@ from gpu_infer.planning.run_inputs import input_options
 from gpu_infer.planning.score_options import score_options
 from gpu_infer.report import Report, input_section
 from gpu_infer.results.dicom import check_dicom_options
-from gpu_infer.results.label_maps import check_grid, check_one_file
+from gpu_infer.results.label_maps import check_grid, check_one_file, output_base
 from gpu_infer.results.older import warn_of_older
 from gpu_infer.results.page import required_page_places
 from gpu_infer.results.places import output_places
@@ -72,7 +72,7 @@ def read_checked_header(
 
 def _check_header(settings: Settings, config: Config, header: VolumeHeader, report: Report) -> None:
     """Record the input, and refuse it if its voxels do not fit into memory or an output would replace it."""
-    report.add(input=input_section(header, with_identity=settings.with_identity))
+    report.add(case=output_base(settings, header), input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
     for message in check_grid(settings, config, header):

@@ -22,8 +22,8 @@ from gpu_infer.writers.page.places import PAGE_NAME
 from gpu_infer.writers.page.windows import measure_values, offered_windows
 from gpu_infer.writers.page.write import LabelMap
 from gpu_infer.writers.places import META_NAME, RENDER_NAME
+from gpu_infer.writers.reports import REPORT_NAME
 
-REPORT_NAME = "report.json"
 _SAME_GRID_MM = 1e-2  # at the corners; a MetaImage header has fewer digits than an affine
 _FULL = (1, 1, 1)
 

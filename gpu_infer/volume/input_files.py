@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -20,14 +21,30 @@ PAIRED = (
 )  # accepted by name, never picked from a folder: other tools leave .hdr files of their own
 _EXPECTED = ", ".join(EXTENSIONS) + " or a DICOM series"
 _ARCHIVE, _DICOMDIR = ".zip", "DICOMDIR"
+_NAMED = 4
 
 
-def choose_input(path: Path) -> Path:
+@dataclass(frozen=True)
+class FolderChoice:
+    """Which volume of a folder is the input, if the folder has several.
+
+    first     the first by name, with a warning; False: none, the folder is refused
+    outputs   of volumes in one folder, those that this program has written; they do not count beside others
+    warnings  receives a line about the choice
+    """
+
+    first: bool = False
+    outputs: Callable[[Sequence[Path]], Collection[Path]] = lambda _: ()
+    warnings: list[str] = field(default_factory=list)
+
+
+def choose_input(path: Path, choice: FolderChoice | None = None) -> Path:
     """Return the file to read, or the folder of a DICOM series or study.
 
-    A file is the input itself. Of a folder, it is the first supported file by name; if there is none, the folder itself
-    or its only sub-folder, if it has a DICOM series; else the folder, if there is a series deeper. Hidden files do not
-    count. Raises `InputError` if there is no volume, or if a file has an extension that no reader takes.
+    A file is the input itself. Of a folder, it is the only supported file, or what `choice` takes of several; if there
+    is none, the folder itself or its only sub-folder, if it has a DICOM series; else the folder, if there is a series
+    deeper. Hidden files do not count. Raises `InputError` if there is no volume, if there are several and no choice, or
+    if a file has an extension that no reader takes.
     """
     try:
         check_exists(path)
@@ -38,7 +55,7 @@ def choose_input(path: Path) -> Path:
                     remedy="convert the volume; of a DICOM series give the folder, a zip or the DICOMDIR",
                 )
             return path
-        return _in_folder(path)
+        return _in_folder(path, choice or FolderChoice())
     except PermissionError as error:
         raise InputError(
             f"{error.filename or path}: permission denied", remedy="let this user read the input folder"
@@ -87,14 +104,11 @@ def extension(path: Path) -> str | None:
     return next((e for e in (*EXTENSIONS, *PAIRED) if name.endswith(e) and len(name) > len(e)), None)
 
 
-def _in_folder(folder: Path) -> Path:
+def _in_folder(folder: Path, choice: FolderChoice) -> Path:
     entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=lambda e: e.name)
     volumes = [e for e in entries if e.is_file() and extension(e) in EXTENSIONS]
     if volumes:
-        if len(volumes) > 1:
-            others = ", ".join(v.name for v in volumes[1:4]) + (", …" if len(volumes) > 4 else "")
-            log.warning("%s: %d volumes, taking %s, not %s", folder, len(volumes), volumes[0].name, others)
-        return volumes[0]
+        return volumes[0] if len(volumes) == 1 else _of_several(folder, volumes, choice)
     from gpu_infer.volume.formats.dicom.series import holds_series
 
     candidates = [folder, *(e for e in entries if e.is_dir())]
@@ -108,7 +122,31 @@ def _in_folder(folder: Path) -> Path:
     raise InputError(f"{folder}: No supported input file found (expected {_EXPECTED})")
 
 
-def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
+def _of_several(folder: Path, volumes: Sequence[Path], choice: FolderChoice) -> Path:
+    """The volume that `choice` takes. Raises `InputError` without one."""
+    outputs = choice.outputs(volumes)
+    inputs = [volume for volume in volumes if volume not in outputs] or list(volumes)
+    if len(inputs) < len(volumes):
+        log.info("%s: outputs of earlier runs are no inputs: %s", folder, _names(sorted(outputs)))
+    if len(inputs) == 1:
+        return inputs[0]
+    if not choice.first:
+        raise InputError(
+            f"{folder}: found {len(inputs)} volumes, expected one: {_names(inputs)}",
+            remedy="give the file; --first takes the first one, gpu-infer batch segments all of them",
+        )
+    note = f"the first of {len(inputs)} volumes in the folder, the others are not read: {_names(inputs[1:])}"
+    log.warning("%s: %s", inputs[0], note)
+    choice.warnings.append(note)
+    return inputs[0]
+
+
+def _names(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(path.name for path in paths[:_NAMED]) + more
+
+
+def choose_files(path: Path, patterns: Sequence[str], choice: FolderChoice | None = None) -> list[Path]:
     """Return the files to read with `read_header`: one per pattern, in the order of the patterns.
 
     A pattern (`*_t1.nii.gz`, or a plain name) must match exactly one volume of the folder `path`, and each volume one
@@ -116,7 +154,7 @@ def choose_files(path: Path, patterns: Sequence[str]) -> list[Path]:
     the volumes in the folder.
     """
     if not patterns:
-        return [choose_input(path)]
+        return [choose_input(path, choice)]
     check_exists(path)
     if not path.is_dir():
         raise InputError(

@@ -7,7 +7,7 @@ finds them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from gpu_infer.redaction import redact
 from gpu_infer.volume.archive import unpack
 from gpu_infer.volume.case_name import case_name
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import check_exists, choose_files, is_archive, is_dicomdir
+from gpu_infer.volume.input_files import FolderChoice, check_exists, choose_files, is_archive, is_dicomdir
 from gpu_infer.volume.read import read_header, series_header
 from gpu_infer.volume.series_rules import SeriesChoice, fits
 
@@ -40,6 +40,8 @@ class InputOptions:
     series         which series of a DICOM study to take; None: the only one that is a volume
     allow_foreign  data files that a header names may be outside its folder
     name           pattern of the case's name, None: the name of the input
+    first          take the first of several volumes in a folder, False: refuse the folder
+    outputs        of volumes in a folder, those that this program has written; they do not count beside others
     """
 
     patterns: Sequence[str] = ()
@@ -48,6 +50,8 @@ class InputOptions:
     series: SeriesChoice | None = None
     allow_foreign: bool = False
     name: str | None = None
+    first: bool = False
+    outputs: Callable[[Sequence[Path]], Collection[Path]] = lambda _: ()
 
 
 @contextmanager
@@ -94,14 +98,16 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
         if options.patterns:
             choose_files(path, options.patterns)  # refuses a file
         return _from_study(path, options.series, stack)
-    files = choose_files(path, options.patterns)
+    choice = FolderChoice(options.first, options.outputs)
+    files = choose_files(path, options.patterns, choice)
     if not files[0].is_dir():
         if by_option:
             raise InputError(
                 f"{path}: --series chooses from a DICOM study, found another file",
                 remedy="leave --series out, or give a folder, a zip or a DICOMDIR",
             )
-        return read_header(files, allow_foreign=options.allow_foreign)
+        header = read_header(files, allow_foreign=options.allow_foreign)
+        return replace(header, warnings=(*choice.warnings, *header.warnings))
     from gpu_infer.volume.formats.dicom.series import read_folder
 
     series = read_folder(files[0]) if options.series is None else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from gpu_infer.errors import ConfigError, GpuInferError, ResourceError
 from gpu_infer.system.atomic_file import sync
 from gpu_infer.writers.journal import Journal, discard, undo
+from gpu_infer.writers.older_files import OlderFiles
 from gpu_infer.writers.staging import ASIDE, folder_lock, make_stage
 from gpu_infer.writers.unfinished import undo_unfinished_moves
 
@@ -58,6 +59,7 @@ def publish(
     *,
     obsolete: Sequence[str] = (),
     check: Callable[[], None] | None = None,
+    rename_older: Callable[[], OlderFiles] | None = None,
 ) -> None:
     """Move the finished files `names` from `stage` to `folder`; the last one makes the others valid.
 
@@ -71,6 +73,7 @@ def publish(
         folder: on the same file system.
         obsolete: older files without a successor; they are removed.
         check: is called before the first file moves, while no other writer moves files into `folder`; it may raise.
+        rename_older: is called after it; makes older files under new names in `stage`, which appear first.
     """
     for name in names:
         sync(stage / name)
@@ -78,6 +81,11 @@ def publish(
         undo_unfinished_moves(folder)
         if check is not None:
             check()
+        if rename_older is not None:
+            others = rename_older()
+            for name in others.names:
+                sync(stage / name)
+            names, obsolete = [*others.names, *names], [*obsolete, *others.obsolete]
         older = [name for name in (*reversed(names), *obsolete) if os.path.lexists(folder / name)]
         for name in older:
             check_is_file(folder / name)

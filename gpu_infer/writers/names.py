@@ -11,6 +11,7 @@ _LEADING = " :=~"
 """MetaIO drops these characters at the start of ElementDataFile, or gives them a meaning."""
 
 _STEM_BYTES = 200
+_MOST_BYTES = 255
 _CAPTURES = ".sc"
 
 
@@ -49,6 +50,17 @@ def preview_name(base: str) -> str:
 def plain_preview_name(base: str) -> str:
     """File name of the preview without contours of the case `base`."""
     return f"{base}.plain-preview.png"
+
+
+def name_of_case(case: str, name: str, number: int = 1) -> str:
+    """Return `<case>.<name>`, from 2 on `<case>-<number>.<name>`; a long case is cut, with a digest of it."""
+    end = f"{f'-{number}' if number > 1 else ''}.{name}"
+    whole = os.fsencode(case)
+    most = _MOST_BYTES - len(os.fsencode(end))
+    if len(whole) <= most:
+        return f"{case}{end}"
+    digest = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
+    return f"{whole[: most - len(digest)].decode(errors='ignore')}{digest}{end}"
 
 
 def captures_folder(folder: Path, name: str) -> Path:

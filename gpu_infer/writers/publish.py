@@ -22,6 +22,7 @@ from gpu_infer.writers.atomic import publish as move_into_place
 from gpu_infer.writers.copies import check_present, common_permissions, copy_file, copy_mask
 from gpu_infer.writers.metaimage import HEADER_BYTES, write_pair
 from gpu_infer.writers.names import published_name
+from gpu_infer.writers.other_cases import rename_meta
 from gpu_infer.writers.output_dtype import cast_labels
 from gpu_infer.writers.places import (
     META_NAME,
@@ -125,7 +126,13 @@ def publish(
         (stage / META_NAME).write_text(text, encoding="utf-8")
         names += [FILE_NAME, META_NAME]
         moved = [name for name in names if name not in present]
-        move_into_place(stage, moved, folder, check=partial(check_places, places, volume.files))
+        move_into_place(
+            stage,
+            moved,
+            folder,
+            check=partial(check_places, places, volume.files),
+            rename_older=partial(rename_meta, stage, folder, density.name),
+        )
     return [folder / name for name in names]
 
 

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from gpu_infer.cli import execute as execution
-from gpu_infer.cli.container import container_settings, has_container_defaults
+from gpu_infer.cli.container import container_settings, has_container_defaults, run_from_environment
 from gpu_infer.cli.main import app
 from gpu_infer.errors import ConfigError
 from gpu_infer.settings import Settings
@@ -70,6 +70,15 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
 )
 def test_a_command_without_options_has_the_settings_of_the_main(command: Any, environ: dict[str, str]) -> None:
     assert command("run", **environ) == container_settings(environ)
+
+
+def test_the_main_alone_takes_the_first_of_several_volumes(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Settings] = []
+    monkeypatch.setattr(execution, "execute", lambda settings, **_: runs.append(settings))
+    run_from_environment()
+    assert runs[0].first
+    assert not command("run").first
+    assert command("run", "--first").first
 
 
 def test_options_change_the_settings_of_the_container_alone(command: Any) -> None:

@@ -35,6 +35,7 @@ FIELDS = {
     "--preview": "preview",
     "--with-identity": "with_identity",
     "--statistics": "statistics",
+    "--first": "first",
     "--allow-foreign-data-files": "allow_foreign_data_files",
     "--data": "data",
     "--device": "device",

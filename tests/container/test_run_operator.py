@@ -354,7 +354,7 @@ def test_local(place: Place) -> None:
     code, _, err = place.run("--local", "--cpu", "--config", "config", "--wait", "30", STAND_IN_CODE="3")
     assert code == 3, err
     root = place.root
-    words = f"gpu-infer run --triton local --models {root}/models --input {root}/input --output {root}/output"
+    words = f"gpu-infer run --triton local --models {root}/models --input {root}/input --first --output {root}/output"
     words += f" --logs {root}/logs --publish {root}/publish --wait 30 --config {root}/config/config_inference.json"
     assert place.calls() == [[*words.split(), "--device", "cpu"]]
 

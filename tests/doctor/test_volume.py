@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,19 +35,22 @@ def test_a_header_is_read(tmp_path: Path, volume: sitk.Image) -> None:
     assert check.found == f"{file}: nifti, 40×30×20 voxels of 0.75×0.75×5 mm, int16"
 
 
-def test_a_folder_with_several_volumes_is_a_warning_that_names_the_chosen_one(
-    tmp_path: Path, volume: sitk.Image
-) -> None:
+def test_a_folder_with_several_volumes(tmp_path: Path, volume: sitk.Image) -> None:
     for name in "edcbaf":
         sitk.WriteImage(volume, tmp_path / f"{name}.nii")
     (tmp_path / "notes.txt").touch()
     (tmp_path / ".hidden.nii").touch()
-    header, (check, choice) = check_input(settings(tmp_path), None)
+    header, (refusal,) = check_input(settings(tmp_path), None)
+    assert header is None
+    assert (refusal.status, refusal.exit_code) == ("fail", 3)
+    assert refusal.found == f"{tmp_path}: found 6 volumes, expected one: a.nii, b.nii, c.nii, d.nii and 2 more"
+    header, (check, choice) = check_input(replace(settings(tmp_path), first=True), None)
     assert header is not None
     assert check.found.startswith(f"{tmp_path}/a.nii: nifti, ")
     assert (choice.name, choice.status) == ("input", "warn")
     assert choice.found == (
-        f"{tmp_path} has 6 volumes: a run takes a.nii alone, not b.nii, c.nii, d.nii, e.nii and 1 more"
+        f"{tmp_path}/a.nii: the first of 6 volumes in the folder, the others are not read: b.nii, c.nii, d.nii, e.nii "
+        "and 1 more"
     )
     _, checks = check_input(settings(tmp_path / "a.nii"), None)
     assert [check.status for check in checks] == ["ok"]

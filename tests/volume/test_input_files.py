@@ -9,7 +9,7 @@ import pytest
 from dicom_series import write_series
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.input_files import base_name, choose_files, choose_input
+from gpu_infer.volume.input_files import FolderChoice, base_name, choose_files, choose_input
 
 
 @pytest.mark.parametrize(
@@ -26,15 +26,52 @@ from gpu_infer.volume.input_files import base_name, choose_files, choose_input
 def test_the_first_supported_name_is_chosen(tmp_path: Path, names: list[str], chosen: str) -> None:
     for name in names:
         (tmp_path / name).touch()
-    assert choose_input(tmp_path) == tmp_path / chosen
+    assert choose_input(tmp_path, FolderChoice(first=True)) == tmp_path / chosen
 
 
-def test_several_volumes_are_mentioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("a.nii", "b.nii"):
+def test_several_volumes_are_refused(tmp_path: Path) -> None:
+    for name in "fedcba":
+        (tmp_path / f"{name}.nii").touch()
+    for name in (".hidden.nii", "notes.txt", "scan.hdr"):
         (tmp_path / name).touch()
-    with caplog.at_level(logging.WARNING):
+    with pytest.raises(InputError) as caught:
         choose_input(tmp_path)
-    assert "2 volumes, taking a.nii, not b.nii" in caplog.text
+    assert str(caught.value) == (
+        f"{tmp_path}: found 6 volumes, expected one: a.nii, b.nii, c.nii, d.nii and 2 more (give the file; --first "
+        "takes the first one, gpu-infer batch segments all of them)"
+    )
+    assert caught.value.exit_code == 3
+
+
+def test_the_first_of_several_volumes_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("c.nii", "a.nii", "b.nii"):
+        (tmp_path / name).touch()
+    choice = FolderChoice(first=True)
+    with caplog.at_level(logging.WARNING):
+        assert choose_input(tmp_path, choice) == tmp_path / "a.nii"
+    assert choice.warnings == ["the first of 3 volumes in the folder, the others are not read: b.nii, c.nii"]
+    assert f"{tmp_path / 'a.nii'}: {choice.warnings[0]}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("own", "chosen"),
+    [({"a", "c"}, "b"), ({"b", "c"}, "a"), ({"a"}, None), ({"a", "b", "c"}, None), (set(), None)],
+)
+def test_own_outputs_are_no_inputs_beside_another_volume(tmp_path: Path, own: set[str], chosen: str | None) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.nii").touch()
+    choice = FolderChoice(outputs=lambda volumes: {volume for volume in volumes if volume.stem in own})
+    if chosen is not None:
+        assert choose_input(tmp_path, choice) == tmp_path / f"{chosen}.nii"
+        assert choice.warnings == []
+        return
+    with pytest.raises(InputError, match=r"found [23] volumes, expected one: "):
+        choose_input(tmp_path, choice)
+
+
+def test_an_own_output_alone_is_an_input(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").touch()
+    assert choose_input(tmp_path, FolderChoice(outputs=set)) == tmp_path / "a.nii"
 
 
 def test_a_file_is_the_input_also_next_to_others(tmp_path: Path) -> None:
@@ -94,7 +131,9 @@ def test_one_file_per_pattern_in_their_order(folder: Path) -> None:
 
 
 def test_without_patterns_the_first_volume(folder: Path) -> None:
-    assert [p.name for p in choose_files(folder, [])] == ["case_t1.nii.gz"]
+    assert [p.name for p in choose_files(folder, [], FolderChoice(first=True))] == ["case_t1.nii.gz"]
+    with pytest.raises(InputError, match="found 3 volumes, expected one"):
+        choose_files(folder, [])
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,18 @@ def test_the_only_volume_of_a_study_is_taken(tmp_path: Path, caplog: pytest.LogC
     assert "series 2 of 4: CT, 24 slices" in caplog.text
 
 
+def test_the_first_of_several_files_is_a_warning_of_the_header(tmp_path: Path) -> None:
+    for name in "ba":
+        nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.eye(4)), tmp_path / f"{name}.nii")
+    with open_input(tmp_path, InputOptions(first=True)) as header:
+        assert header.path == tmp_path / "a.nii"
+        assert header.warnings[0] == "the first of 2 volumes in the folder, the others are not read: b.nii"
+        assert read_voxels(header).warnings[: len(header.warnings)] == header.warnings
+    assert "found 2 volumes, expected one: a.nii, b.nii" in refused(tmp_path, InputOptions())
+    with open_input(tmp_path, InputOptions(outputs=lambda _: {tmp_path / "a.nii"})) as header:
+        assert header.path == tmp_path / "b.nii"
+
+
 def test_files_are_in_the_order_of_the_slices(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     with open_input(study, options("2")) as header:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from gpu_infer.writers.page.document import LICENCE_NAME, MARK, VIEWER_NAME
 from gpu_infer.writers.places import Place
 
 PAGE_NAME = "index.html"
+_HEAD_BYTES = 1 << 16
 
 
 def page_places(folder: Path) -> list[Place]:
@@ -19,6 +22,17 @@ def page_places(folder: Path) -> list[Place]:
         Place(folder / name, "a page of an older run", "publish", partial(_begins_with, mark=mark))
         for name, mark in marks.items()
     ]
+
+
+def case_of_page(path: Path) -> str | None:
+    """Name of the case that a page shows; None for a file of another program."""
+    if not _begins_with(path, MARK):
+        return None
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    title = re.search(rb"<title>(.*?)</title>", head, re.DOTALL)
+    name = None if title is None else html.unescape(title[1].decode("utf-8", "replace"))
+    return name if name and Path(name).name == name and "\0" not in name else None
 
 
 def _begins_with(path: Path, mark: bytes) -> bool:

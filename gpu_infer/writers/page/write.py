@@ -16,12 +16,13 @@ from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import open_stage
 from gpu_infer.writers.atomic import publish as move_into_place
 from gpu_infer.writers.copies import common_permissions
+from gpu_infer.writers.other_cases import rename_file
 from gpu_infer.writers.page import document
 from gpu_infer.writers.page.asset import licence, viewer_file
 from gpu_infer.writers.page.case import Case, Legend
 from gpu_infer.writers.page.embed import GzipBase64
 from gpu_infer.writers.page.nifti import nifti_header
-from gpu_infer.writers.page.places import PAGE_NAME, page_places
+from gpu_infer.writers.page.places import PAGE_NAME, case_of_page, page_places
 from gpu_infer.writers.page.reduce import block_labels, block_means, block_size, reduced_geometry, slabs
 from gpu_infer.writers.page.windows import Values, measure_values, offered_windows
 from gpu_infer.writers.places import check_places
@@ -69,7 +70,13 @@ def write_page(volume: Volume, maps: Sequence[LabelMap], name: str, folder: Path
         if sources := [path for path in volume.files or (volume.path,) if path.is_file()]:
             (stage / PAGE_NAME).chmod(common_permissions(sources))
         names = [document.VIEWER_NAME, document.LICENCE_NAME, PAGE_NAME]
-        move_into_place(stage, names, folder, check=partial(check_places, page_places(folder), volume.files))
+        move_into_place(
+            stage,
+            names,
+            folder,
+            check=partial(check_places, page_places(folder), volume.files),
+            rename_older=partial(rename_file, stage, folder / PAGE_NAME, name, case_of_page),
+        )
     return folder / PAGE_NAME
 
 
