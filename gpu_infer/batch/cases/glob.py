@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpu_infer.batch.case import Case
-from gpu_infer.batch.cases.earlier import is_output_folder, outputs_among
+from gpu_infer.batch.cases.earlier import is_output_folder
 from gpu_infer.batch.cases.files import file_cases
 from gpu_infer.batch.cases.ids import folder_name, make_id
 from gpu_infer.batch.cases.options import CaseOptions
@@ -17,6 +17,7 @@ from gpu_infer.batch.cases.tree import name_some
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.volume.input_files import check_exists, extension, is_archive, is_dicomdir
 from gpu_infer.volume.open_input import InputOptions, open_input
+from gpu_infer.writers.own_volumes import own_volumes
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def _without_outputs(paths: Sequence[Path], output: Path, root: Path | None) -> 
         if _is_output(folder, target):
             outputs = set(entries)
         else:
-            outputs = outputs_among(folder, [path for path in entries if extension(path) and path.is_file()])
+            outputs = own_volumes([path for path in entries if extension(path) and path.is_file()])
             outputs |= {path for path in entries if path.is_dir() and _is_output(path, target)}
         inputs += [path for path in entries if path not in outputs]
         earlier += [path for path in entries if path in outputs]

@@ -7,10 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpu_infer.batch.cases.earlier import is_output_folder, outputs_among
+from gpu_infer.batch.cases.earlier import is_output_folder
 from gpu_infer.errors import InputError
 from gpu_infer.volume.files import unreadable
 from gpu_infer.volume.input_files import EXTENSIONS, extension
+from gpu_infer.writers.own_volumes import own_volumes
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def _add(tree: Tree, folder: Path, names: list[str], earlier: list[Path]) -> Non
             volumes.append(path)
         else:
             tree.others.append(path)
-    outputs = outputs_among(folder, volumes)
+    outputs = own_volumes(volumes)
     earlier += sorted(outputs)
     if inputs := [path for path in volumes if path not in outputs]:
         tree.volumes[folder] = inputs

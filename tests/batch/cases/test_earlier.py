@@ -12,8 +12,9 @@ import pytest
 import SimpleITK as sitk
 from case_files import ids, options, refused, touch, write_labels, write_report
 
-from gpu_infer.batch.cases.earlier import is_output_folder, outputs_among
+from gpu_infer.batch.cases.earlier import is_output_folder
 from gpu_infer.choices import Format
+from gpu_infer.writers.own_volumes import own_volumes
 
 
 @pytest.mark.parametrize("form", [form for form in get_args(Format) if form != "mhd"])
@@ -25,7 +26,7 @@ def test_a_label_map_with_our_mark_is_an_output(tmp_path: Path, form: Format) ->
         nib.save(nib.Nifti1Image(np.asarray(other.dataobj) * 2, other.affine), copy)
     else:
         sitk.WriteImage(other * 2, copy)
-    assert outputs_among(tmp_path, [path, copy]) == {path}
+    assert own_volumes([path, copy]) == {path}
     assert ids(tmp_path, options(tmp_path)) == ["b" if form != "seg.nrrd" else "b.seg"]
 
 
@@ -47,9 +48,9 @@ def test_a_report_of_another_program_or_folder_counts_for_nothing(tmp_path: Path
     (path,) = write_labels(tmp_path / "in", "a", "mhd")
     report = tmp_path / "in" / "report.json"
     write_report(report, tmp_path / "elsewhere" / path.name)
-    assert outputs_among(tmp_path / "in", [path]) == set()
+    assert own_volumes([path]) == set()
     report.write_text(content)
-    assert outputs_among(tmp_path / "in", [path]) == set()
+    assert own_volumes([path]) == set()
 
 
 def test_folders_of_outputs(tmp_path: Path) -> None:
