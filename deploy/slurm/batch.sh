@@ -43,14 +43,16 @@ shift 2
 
 [ -n "${SLURM_JOB_ID:-}" ] || fail "not in a job of Slurm (start it with sbatch)"
 first=${SLURM_ARRAY_TASK_MIN:-0} last=${SLURM_ARRAY_TASK_MAX:-0} count=${SLURM_ARRAY_TASK_COUNT:-1}
-# With gaps, such as --array=3,5, nobody would take the parts in between.
+# With gaps, such as --array=3,5, no task would take the parts in between.
 [ $((last - first + 1)) -eq "$count" ] \
     || fail "--array has $count tasks from $first to $last, expected no gaps (the whole array again: cases that are done are skipped)"
 
 max_restarts=${MAX_RESTARTS:-5}
 case $max_restarts in *[!0-9]*) fail "MAX_RESTARTS=$max_restarts: expected a whole number" ;; esac
 
-command=(gpu-infer batch --input "$cases" --output "$output" --triton "${TRITON:-local}" "$@")
+command=(gpu-infer batch --input "$cases" --output "$output" --triton "${TRITON:-local}")
+[ "$count" -eq 1 ] || command+=(--part "$((SLURM_ARRAY_TASK_ID - first + 1))/$count")
+command+=("$@")
 if [ -n "${IMAGE:-}" ]; then
     [ -z "${VENV:-}" ] || fail "IMAGE and VENV exclude each other (unset one)"
     [ -f "$IMAGE" ] || fail "IMAGE=$IMAGE: no such file"

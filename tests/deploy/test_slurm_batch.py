@@ -24,7 +24,7 @@ printf '%s\\n' "${0##*/} $*" >>"$CALLS"
 GPU_INFER = (
     RECORD
     + """
-printf '%s\\n' "threads $NUMBA_NUM_THREADS" "task ${SLURM_ARRAY_TASK_ID:-none}" >>"$CALLS"
+printf '%s\\n' "threads $NUMBA_NUM_THREADS" >>"$CALLS"
 trap 'echo TERM >>"$CALLS"; exit 130' TERM
 if [ -n "$STAND_IN_SECONDS" ]; then
     echo begun >>"$CALLS"
@@ -118,21 +118,27 @@ def test_a_task_runs_the_batch_with_its_own_number_and_its_own_processors(task: 
     code, err = task.run("cases.csv", "results", "--config", "my config")
     assert code == 0, err
     assert task.calls() == [
-        "gpu-infer batch --input cases.csv --output results --triton local --config my config",
+        "gpu-infer batch --input cases.csv --output results --triton local --part 2/4 --config my config",
         "threads 6",
-        "task 1",
     ]
+
+
+def test_the_tasks_of_an_array_take_all_parts(task: Task) -> None:
+    for number in range(5, 8):
+        task.run("c", "r", SLURM_ARRAY_TASK_ID=str(number), SLURM_ARRAY_TASK_MIN="5", SLURM_ARRAY_TASK_MAX="7",
+                 SLURM_ARRAY_TASK_COUNT="3")  # fmt: skip
+    assert re.findall(r"--part (\S+)", " ".join(task.calls())) == ["1/3", "2/3", "3/3"]
 
 
 def test_triton_names_another_server(task: Task) -> None:
     task.run("cases.csv", "results", TRITON="gpu01:8001")
-    assert task.calls()[0] == "gpu-infer batch --input cases.csv --output results --triton gpu01:8001"
+    assert task.calls()[0] == "gpu-infer batch --input cases.csv --output results --triton gpu01:8001 --part 2/4"
 
 
 def test_a_virtual_environment_comes_before_the_path(task: Task) -> None:
     task.install(task.root / "venv" / "bin", "gpu-infer", RECORD.replace("${0##*/}", "venv") + "exit 0\n")
     assert task.run("cases.csv", "results", VENV=str(task.root / "venv"))[0] == 0
-    assert task.calls() == ["venv batch --input cases.csv --output results --triton local"]
+    assert task.calls() == ["venv batch --input cases.csv --output results --triton local --part 2/4"]
 
 
 @pytest.mark.parametrize("program", ["apptainer", "singularity"])
@@ -143,8 +149,8 @@ def test_an_image_runs_in_apptainer(task: Task, program: str) -> None:
     assert code == 6, err
     assert task.calls()[:2] == [
         f"{program} exec --nv --env NVIDIA_CLARA_PUBLISHING= --bind /data,/scratch gpu_infer.sif "
-        "gpu-infer batch --input cases.csv --output results --triton local",
-        "gpu-infer batch --input cases.csv --output results --triton local",
+        "gpu-infer batch --input cases.csv --output results --triton local --part 2/4",
+        "gpu-infer batch --input cases.csv --output results --triton local --part 2/4",
     ]
 
 
@@ -152,7 +158,7 @@ def test_without_an_array_the_job_is_one_part(task: Task) -> None:
     for name in [name for name in task.env if "_ARRAY_" in name]:
         del task.env[name]
     assert task.run("cases.csv", "results")[0] == 0
-    assert task.calls()[-1] == "task none"
+    assert task.calls()[0] == "gpu-infer batch --input cases.csv --output results --triton local"
 
 
 # -- what is refused ------------------------------------------------------------------------------------------------
