@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +276,7 @@ def test_every_step_and_parameter_of_the_workflow_exists() -> None:
     tasks = templates[spec["entrypoint"]]["dag"]["tasks"]
     assert [task["name"] for task in tasks] == ["reader", "check", "operator"]
     assert {task["template"] for task in tasks} == templates.keys() - {spec["entrypoint"]}
-    for before, task in zip(tasks, tasks[1:], strict=False):
+    for before, task in pairwise(tasks):
         assert task["dependencies"] == [before["name"]]
     parameters = {parameter["name"] for parameter in spec["arguments"]["parameters"]}
     words = " ".join(word for template in templates.values() for word in template.get("container", {}).get("args", []))
