@@ -21,9 +21,12 @@
 #
 # Variables:
 #   VENV          virtual environment with gpu-infer; without it and IMAGE, gpu-infer is on PATH
-#   IMAGE         image of Apptainer, made with `apptainer build gpu_infer.sif docker-daemon://gpu_infer:latest`
-#   BIND          folders that the image needs besides your home and the current one, with commas between them
-#   TRITON        address of a server; by default `local`: each task starts one on its GPU
+#   IMAGE         image of gpu_infer for Apptainer (….sif)
+#   TRITON        `local` (default): each task starts the local server. An image of Triton for Apptainer (….sif): each task
+#                 starts that one, with the models in MODELS. host:port: a server that runs
+#   MODELS        model repository of a server that is started here
+#   TRITON_ARGS   options of tritonserver; by default --model-config-name=onnxruntime --allow-client-shm=true
+#   BIND          folders that the images need besides your home and the current one, with commas between them
 #   MAX_RESTARTS  how often a task begins again (default 5): after exit codes 4 and 5, and at the end of its time.
 #                 Cases that are done are not done again
 #
@@ -50,17 +53,47 @@ first=${SLURM_ARRAY_TASK_MIN:-0} last=${SLURM_ARRAY_TASK_MAX:-0} count=${SLURM_A
 max_restarts=${MAX_RESTARTS:-5}
 case $max_restarts in *[!0-9]*) fail "MAX_RESTARTS=$max_restarts: expected a whole number" ;; esac
 
-command=(gpu-infer batch --input "$cases" --output "$output" --triton "${TRITON:-local}")
+triton=${TRITON:-local}
+apptainer=()
+case ${IMAGE:+image}$triton in
+    image* | *.sif)
+        engine=$(command -v apptainer || command -v singularity) \
+            || fail "neither apptainer nor singularity found (module load apptainer?)"
+        apptainer=("$engine" exec --nv)
+        [ -z "${BIND:-}" ] || apptainer+=(--bind "$BIND")
+        ;;
+    *) [ -z "${BIND:-}" ] || fail "BIND is for images (unset it)" ;;
+esac
+
+case $triton in
+    *.sif) ;;
+    *) [ -z "${TRITON_ARGS:-}" ] || fail "TRITON_ARGS is for an image of Triton (unset it)" ;;
+esac
+server=() options=()
+case $triton in
+    local) [ -z "${MODELS:-}" ] || options=(--models "$MODELS") ;;
+    *.sif)
+        [ -f "$triton" ] || fail "TRITON=$triton: no such file"
+        [ -d "${MODELS:-}" ] || fail "MODELS=${MODELS:-}: expected the model repository for $triton"
+        # Tasks of one node have different numbers, and so different ports.
+        port=$((20000 + SLURM_JOB_ID % 10000 * 2))
+        triton=127.0.0.1:$port
+        read -ra triton_args <<<"${TRITON_ARGS:---model-config-name=onnxruntime --allow-client-shm=true}"
+        server=("${apptainer[@]}" "$TRITON" tritonserver "--model-repository=$MODELS" "${triton_args[@]}"
+            --allow-metrics=false --http-address=127.0.0.1 --grpc-address=127.0.0.1
+            "--grpc-port=$port" "--http-port=$((port + 1))")
+        ;;
+    *) [ -z "${MODELS:-}" ] || fail "MODELS is for a server that is started here (unset it)" ;;
+esac
+
+command=(gpu-infer batch --input "$cases" --output "$output" --triton "$triton" "${options[@]}")
 [ "$count" -eq 1 ] || command+=(--part "$((SLURM_ARRAY_TASK_ID - first + 1))/$count")
 command+=("$@")
 if [ -n "${IMAGE:-}" ]; then
     [ -z "${VENV:-}" ] || fail "IMAGE and VENV exclude each other (unset one)"
     [ -f "$IMAGE" ] || fail "IMAGE=$IMAGE: no such file"
-    engine=$(command -v apptainer || command -v singularity) || fail "neither apptainer nor singularity found (module load apptainer?)"
     # Empty: publish nothing. The image has a folder for that, which cannot be written.
-    container=("$engine" exec --nv --env NVIDIA_CLARA_PUBLISHING=)
-    [ -z "${BIND:-}" ] || container+=(--bind "$BIND")
-    command=("${container[@]}" "$IMAGE" "${command[@]}")
+    command=("${apptainer[@]}" --env NVIDIA_CLARA_PUBLISHING= "$IMAGE" "${command[@]}")
 else
     if [ -n "${VENV:-}" ]; then
         [ -x "$VENV/bin/gpu-infer" ] || fail "VENV=$VENV: no bin/gpu-infer in it"
@@ -72,31 +105,72 @@ fi
 # Threads of the CPU kernels: the processors of this task, not those of the node.
 export NUMBA_NUM_THREADS=${NUMBA_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
 
-child="" time_is_up=""
+child="" server_id="" interrupted="" time_is_up=""
 
 # Passed on once, so that gpu-infer gives up its cases and cleans up.
 # shellcheck disable=SC2329  # the traps call it
 forward() {
+    interrupted=yes
     [ -z "$child" ] || kill -s TERM "$child" 2>/dev/null || true
+}
+
+# shellcheck disable=SC2329
+stop_server() {
+    [ -n "$server_id" ] || return 0
+    kill -s TERM -- "-$server_id" 2>/dev/null || true
+    for _ in $(seq 100); do
+        kill -0 -- "-$server_id" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -s KILL -- "-$server_id" 2>/dev/null || true
 }
 
 # Slurm sends USR1 two minutes before the end of the time (--signal above).
 trap 'time_is_up=yes; forward' USR1
 trap 'forward' TERM INT
+trap 'stop_server' EXIT
 
 say "task ${SLURM_ARRAY_TASK_ID:-0} of $first to $last, start $((${SLURM_RESTART_COUNT:-0} + 1)): ${command[*]}"
 
-# A process group of its own: at scancel Slurm signals this script's group, and a second signal would kill gpu-infer.
-set -m
-"${command[@]}" </dev/null &
-child=$!
-set +m
-while :; do
-    code=0
-    wait "$child" || code=$?
-    kill -0 "$child" 2>/dev/null || break
-done
-child=""
+# Sets `code` to 4 if Triton does not serve within 10 minutes, to 130 after a signal.
+start_server() {
+    say "starting Triton: ${server[*]}"
+    set -m
+    "${server[@]}" </dev/null &
+    server_id=$!
+    set +m
+    until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        if [ -n "$interrupted" ]; then
+            code=130
+        elif ! kill -0 "$server_id" 2>/dev/null; then
+            say "Triton has ended (see its log above)"
+            code=4
+        elif [ "$SECONDS" -ge 600 ]; then
+            say "Triton does not serve after 10 minutes (see its log above)"
+            code=4
+        fi
+        [ "$code" -eq 0 ] || return 0
+        sleep 0.2
+    done
+}
+
+run_batch() {
+    # A process group of its own: at scancel Slurm signals this script's group, and a second signal would kill gpu-infer.
+    set -m
+    "${command[@]}" </dev/null &
+    child=$!
+    set +m
+    while :; do
+        code=0
+        wait "$child" || code=$?
+        kill -0 "$child" 2>/dev/null || break
+    done
+    child=""
+}
+
+code=0
+[ ${#server[@]} -eq 0 ] || start_server
+[ "$code" -ne 0 ] || run_batch
 
 requeue() { # REASON
     if [ "${SLURM_RESTART_COUNT:-0}" -ge "$max_restarts" ]; then

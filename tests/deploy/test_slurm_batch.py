@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,21 @@ fi
 exit "${STAND_IN_CODE:-0}"
 """
 )
+# Waits, then listens at its port for gRPC until a signal.
+TRITONSERVER = (
+    RECORD
+    + """
+[ -z "$TRITON_ENDS" ] || exit 1
+for option; do [ "${option%%=*}" != --grpc-port ] || port=${option#*=}; done
+exec PYTHON -c '
+import socket, sys, time
+time.sleep(0.3)
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    server.accept()[0].close()
+' "$port"
+"""
+).replace("PYTHON", sys.executable)
 # Apptainer: `exec [options] IMAGE program arguments`, with the same environment.
 APPTAINER = (
     RECORD
@@ -148,10 +164,44 @@ def test_an_image_runs_in_apptainer(task: Task, program: str) -> None:
     code, err = task.run("cases.csv", "results", IMAGE="gpu_infer.sif", BIND="/data,/scratch", STAND_IN_CODE="6")
     assert code == 6, err
     assert task.calls()[:2] == [
-        f"{program} exec --nv --env NVIDIA_CLARA_PUBLISHING= --bind /data,/scratch gpu_infer.sif "
+        f"{program} exec --nv --bind /data,/scratch --env NVIDIA_CLARA_PUBLISHING= gpu_infer.sif "
         "gpu-infer batch --input cases.csv --output results --triton local --part 2/4",
         "gpu-infer batch --input cases.csv --output results --triton local --part 2/4",
     ]
+
+
+def test_a_task_starts_an_image_of_triton_and_stops_it(task: Task) -> None:
+    task.install(task.root / "bin", "apptainer", APPTAINER)
+    task.install(task.root / "bin", "tritonserver", TRITONSERVER)
+    (task.root / "triton.sif").touch()
+    (task.root / "models").mkdir()
+    code, err = task.run("cases.csv", "results", TRITON="triton.sif", MODELS="models", STAND_IN_CODE="6")
+    assert code == 6, err
+    server, batch = (call for call in task.calls() if call.startswith(("tritonserver", "gpu-infer")))
+    assert server == (
+        "tritonserver --model-repository=models --model-config-name=onnxruntime --allow-client-shm=true "
+        "--allow-metrics=false --http-address=127.0.0.1 --grpc-address=127.0.0.1 --grpc-port=21402 --http-port=21403"
+    )
+    assert batch == "gpu-infer batch --input cases.csv --output results --triton 127.0.0.1:21402 --part 2/4"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", 21402), timeout=5)
+
+
+def test_a_triton_that_ends_at_once_is_a_failure_of_the_server(task: Task) -> None:
+    task.install(task.root / "bin", "apptainer", APPTAINER)
+    task.install(task.root / "bin", "tritonserver", TRITONSERVER)
+    (task.root / "triton.sif").touch()
+    (task.root / "models").mkdir()
+    code, err = task.run("cases.csv", "results", TRITON="triton.sif", MODELS="models", TRITON_ENDS="yes")
+    assert code == 4
+    assert "Triton has ended" in err
+    assert not any(call.startswith("gpu-infer") for call in task.calls())
+    assert task.calls()[-1] == "scontrol requeue 701"
+
+
+def test_the_local_server_serves_the_models(task: Task) -> None:
+    task.run("cases.csv", "results", MODELS="my models")
+    assert "--triton local --models my models --part 2/4" in task.calls()[0]
 
 
 def test_without_an_array_the_job_is_one_part(task: Task) -> None:
@@ -170,8 +220,10 @@ def test_without_an_array_the_job_is_one_part(task: Task) -> None:
         (["a", "b"], {"SLURM_ARRAY_TASK_COUNT": "2"}, "2 tasks from 0 to 3, expected no gaps"),
         (["a", "b"], {"MAX_RESTARTS": "few"}, "MAX_RESTARTS=few: expected a whole number"),
         (["a", "b"], {"VENV": "/nowhere"}, "VENV=/nowhere: no bin/gpu-infer in it"),
-        (["a", "b"], {"IMAGE": "no.sif"}, "IMAGE=no.sif: no such file"),
-        (["a", "b"], {"IMAGE": "calls", "VENV": "/"}, "IMAGE and VENV exclude each other"),
+        (["a", "b"], {"TRITON": "no.sif"}, "neither apptainer nor singularity found"),
+        (["a", "b"], {"TRITON": "gpu01:8001", "MODELS": "/"}, "MODELS is for a server that is started here"),
+        (["a", "b"], {"TRITON_ARGS": "--log-verbose=1"}, "TRITON_ARGS is for an image of Triton"),
+        (["a", "b"], {"BIND": "/data"}, "BIND is for images"),
         (["a", "b"], {"PATH": SYSTEM_PATH}, "gpu-infer not found"),
     ],
 )
@@ -181,6 +233,23 @@ def test_what_cannot_run_is_refused(task: Task, arguments: list[str], env: dict[
     assert re.fullmatch(r"batch\.sh: error: .*\n", err)
     assert message in err
     assert task.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"IMAGE": "no.sif"}, "IMAGE=no.sif: no such file"),
+        ({"IMAGE": "a.sif", "VENV": "/"}, "IMAGE and VENV exclude each other"),
+        ({"TRITON": "no.sif"}, "TRITON=no.sif: no such file"),
+        ({"TRITON": "a.sif"}, "MODELS=: expected the model repository for a.sif"),
+    ],
+)
+def test_images_that_cannot_run_are_refused(task: Task, env: dict[str, str], message: str) -> None:
+    task.install(task.root / "bin", "apptainer", APPTAINER)
+    (task.root / "a.sif").touch()
+    code, err = task.run("cases", "results", **env)
+    assert (code, task.calls()) == (2, [])
+    assert f"batch.sh: error: {message}" in err
 
 
 # -- how it ends ----------------------------------------------------------------------------------------------------
