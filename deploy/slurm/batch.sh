@@ -172,10 +172,14 @@ code=0
 [ ${#server[@]} -eq 0 ] || start_server
 [ "$code" -ne 0 ] || run_batch
 
+# The number of the last task's job is that of the whole array: the task is named by both numbers.
+this_task=$SLURM_JOB_ID
+[ -z "${SLURM_ARRAY_JOB_ID:-}" ] || this_task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+
 requeue() { # REASON
     if [ "${SLURM_RESTART_COUNT:-0}" -ge "$max_restarts" ]; then
         say "$1; not requeued: it began $((max_restarts + 1)) times (MAX_RESTARTS=$max_restarts)"
-    elif scontrol requeue "$SLURM_JOB_ID"; then
+    elif scontrol requeue "$this_task"; then
         say "$1; requeued"
     else
         say "$1; not requeued, see the message of scontrol above"

@@ -196,7 +196,7 @@ def test_a_triton_that_ends_at_once_is_a_failure_of_the_server(task: Task) -> No
     assert code == 4
     assert "Triton has ended" in err
     assert not any(call.startswith("gpu-infer") for call in task.calls())
-    assert task.calls()[-1] == "scontrol requeue 701"
+    assert task.calls()[-1] == "scontrol requeue 700_1"
 
 
 def test_the_local_server_serves_the_models(task: Task) -> None:
@@ -207,6 +207,9 @@ def test_the_local_server_serves_the_models(task: Task) -> None:
 def test_without_an_array_the_job_is_one_part(task: Task) -> None:
     for name in [name for name in task.env if "_ARRAY_" in name]:
         del task.env[name]
+    assert task.run("cases.csv", "results", STAND_IN_CODE="4")[0] == 4
+    assert task.calls()[-1] == "scontrol requeue 701"
+    task.calls_file.unlink()
     assert task.run("cases.csv", "results")[0] == 0
     assert task.calls()[0] == "gpu-infer batch --input cases.csv --output results --triton local"
 
@@ -263,7 +266,7 @@ def test_other_codes_are_those_of_the_task(task: Task, code: int) -> None:
 def test_a_failure_of_server_or_machine_requeues_this_task_alone(task: Task, code: int) -> None:
     actual, err = task.run("cases.csv", "results", STAND_IN_CODE=str(code), SLURM_RESTART_COUNT="4")
     assert actual == code
-    assert task.calls()[-1] == "scontrol requeue 701"
+    assert task.calls()[-1] == "scontrol requeue 700_1"
     assert "start 5" in err
     assert "requeued" in err
 
@@ -288,7 +291,7 @@ def test_at_the_end_of_its_time_a_task_gives_up_cleanly_and_begins_again(
     _, err = begun.communicate(timeout=30)
     assert begun.returncode == 130
     assert task.calls().count("TERM") == 1
-    assert task.calls()[-1] == "scontrol requeue 701"
+    assert task.calls()[-1] == "scontrol requeue 700_1"
     assert "the time of this task is up; requeued" in err
 
 
