@@ -52,6 +52,16 @@ def test_the_indexes_are_the_parts() -> None:
     assert 1 <= job["parallelism"] <= job["completions"]
 
 
+def test_each_part_has_a_folder_for_its_log() -> None:
+    """Two pods that write to one file on two nodes overwrite each other's lines."""
+    (operator,) = document("job-indexed.yaml", "Job")["spec"]["template"]["spec"]["containers"]
+    (part,) = [item["valueFrom"] for item in operator["env"] if item["name"] == "PART"]
+    assert part["fieldRef"]["fieldPath"] == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    folder, _, name = option_value(operator["args"], "--logs").rpartition("/")
+    assert (folder, name) == ("/logs", "$(PART)")
+    assert folder in [mount["mountPath"] for mount in operator["volumeMounts"]]
+
+
 @pytest.mark.parametrize("file", ["job-indexed.yaml", "dask-job.yaml"])
 def test_the_list_of_cases_is_the_config_map_of_the_comment(file: str) -> None:
     (operator,) = document(file, "Job")["spec"]["template"]["spec"]["containers"]
