@@ -107,11 +107,10 @@ export NUMBA_NUM_THREADS=${NUMBA_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
 
 child="" server_id="" interrupted="" time_is_up=""
 
-# Passed on once, so that gpu-infer gives up its cases and cleans up.
 # shellcheck disable=SC2329  # the traps call it
-forward() {
+forward() { # SIGNAL
     interrupted=yes
-    [ -z "$child" ] || kill -s TERM "$child" 2>/dev/null || true
+    [ -z "$child" ] || kill -s "$1" "$child" 2>/dev/null || true
 }
 
 # shellcheck disable=SC2329
@@ -125,9 +124,11 @@ stop_server() {
     kill -s KILL -- "-$server_id" 2>/dev/null || true
 }
 
-# Slurm sends USR1 two minutes before the end of the time (--signal above).
-trap 'time_is_up=yes; forward' USR1
-trap 'forward' TERM INT
+# Slurm sends USR1 to this script alone, two minutes before the end of the time (--signal above).
+trap 'time_is_up=yes; forward TERM' USR1
+# At scancel and preemption it sends TERM: with proctrack/cgroup to this script alone, with proctrack/linuxproc to every
+# process. gpu-infer gives up its cases at the first signal. A second TERM would kill it, a second HUP has no effect.
+trap 'sleep 1; forward HUP' TERM
 trap 'stop_server' EXIT
 
 say "task ${SLURM_ARRAY_TASK_ID:-0} of $first to $last, start $((${SLURM_RESTART_COUNT:-0} + 1)): ${command[*]}"
@@ -155,7 +156,7 @@ start_server() {
 }
 
 run_batch() {
-    # A process group of its own: at scancel Slurm signals this script's group, and a second signal would kill gpu-infer.
+    # A process group of its own, as proctrack/pgid signals that of this script.
     set -m
     "${command[@]}" </dev/null &
     child=$!

@@ -26,7 +26,16 @@ GPU_INFER = (
     RECORD
     + """
 printf '%s\\n' "threads $NUMBA_NUM_THREADS" >>"$CALLS"
-trap 'echo TERM >>"$CALLS"; exit 130' TERM
+# As gpu-infer: it ends by itself after the first signal. A second TERM kills, a second HUP has no effect.
+give_up() {
+    echo "$1" >>"$CALLS"
+    trap - TERM
+    trap "" HUP
+    for _ in $(seq 20); do sleep 0.1; done
+    exit 130
+}
+trap 'give_up TERM' TERM
+trap 'give_up HUP' HUP
 if [ -n "$STAND_IN_SECONDS" ]; then
     echo begun >>"$CALLS"
     for _ in $(seq "$STAND_IN_SECONDS"0); do sleep 0.1; done
@@ -106,6 +115,9 @@ class Task:
 
     def calls(self) -> list[str]:
         return self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
+
+    def children(self, parent: int) -> list[int]:
+        return [int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
     def wait_until_begun(self) -> None:
         deadline = time.monotonic() + 30
@@ -295,11 +307,15 @@ def test_at_the_end_of_its_time_a_task_gives_up_cleanly_and_begins_again(
     assert "the time of this task is up; requeued" in err
 
 
-def test_scancel_ends_a_task_with_one_signal_and_without_requeueing(task: Task, begun: subprocess.Popen[str]) -> None:
-    os.killpg(begun.pid, signal.SIGTERM)
+@pytest.mark.parametrize("to_every_process", [False, True], ids=["proctrack/cgroup", "proctrack/linuxproc"])
+def test_scancel_ends_a_task_cleanly_and_without_requeueing(
+    task: Task, begun: subprocess.Popen[str], to_every_process: bool
+) -> None:
+    for process in [begun.pid, *(task.children(begun.pid) if to_every_process else [])]:
+        os.kill(process, signal.SIGTERM)
     begun.communicate(timeout=30)
     assert begun.returncode == 130
-    assert task.calls().count("TERM") == 1
+    assert [call for call in task.calls() if call in ("TERM", "HUP")] == ["TERM" if to_every_process else "HUP"]
     assert not any(call.startswith("scontrol") for call in task.calls())
 
 
