@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from manifests import document, documents, option_value
 
 
@@ -44,3 +45,15 @@ def test_workers_see_the_folders_of_the_client_at_the_same_paths() -> None:
     worker = document("dask-cluster.yaml", "Deployment", "gpu-infer-dask-worker")["spec"]["template"]["spec"]
     assert folders(worker["containers"][0]) == folders(client)
     assert client["image"] == worker["containers"][0]["image"]
+
+
+def test_dask_has_the_options_of_its_pods() -> None:
+    scheduler = pytest.importorskip("distributed.cli.dask_scheduler")
+    worker = pytest.importorskip("distributed.cli.dask_worker")
+    for name, program in (("scheduler", scheduler.main), ("worker", worker.main)):
+        pod = document("dask-cluster.yaml", "Deployment", f"gpu-infer-dask-{name}")["spec"]["template"]["spec"]
+        dask, command, *arguments = pod["containers"][0]["command"]
+        assert (dask, command) == ("dask", name)
+        options = program.make_context(name, arguments).params
+        if name == "worker":
+            assert (options["memory_limit"], options["nthreads"]) == ("0", 1)
