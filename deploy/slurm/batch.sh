@@ -92,8 +92,8 @@ command+=("$@")
 if [ -n "${IMAGE:-}" ]; then
     [ -z "${VENV:-}" ] || fail "IMAGE and VENV exclude each other (unset one)"
     [ -f "$IMAGE" ] || fail "IMAGE=$IMAGE: no such file"
-    # Empty: publish nothing. The image has a folder for that, which cannot be written.
-    command=("${apptainer[@]}" --env NVIDIA_CLARA_PUBLISHING= "$IMAGE" "${command[@]}")
+    # The image has folders of its own for both, which cannot be written. Empty: publish nothing.
+    command=("${apptainer[@]}" --env NVIDIA_CLARA_PUBLISHING= --env "NVIDIA_CLARA_LOGS=$output" "$IMAGE" "${command[@]}")
 else
     if [ -n "${VENV:-}" ]; then
         [ -x "$VENV/bin/gpu-infer" ] || fail "VENV=$VENV: no bin/gpu-infer in it"

@@ -176,7 +176,8 @@ def test_an_image_runs_in_apptainer(task: Task, program: str) -> None:
     code, err = task.run("cases.csv", "results", IMAGE="gpu_infer.sif", BIND="/data,/scratch", STAND_IN_CODE="6")
     assert code == 6, err
     assert task.calls()[:2] == [
-        f"{program} exec --nv --bind /data,/scratch --env NVIDIA_CLARA_PUBLISHING= gpu_infer.sif "
+        f"{program} exec --nv --bind /data,/scratch --env NVIDIA_CLARA_PUBLISHING= --env NVIDIA_CLARA_LOGS=results "
+        "gpu_infer.sif "
         "gpu-infer batch --input cases.csv --output results --triton local --part 2/4",
         "gpu-infer batch --input cases.csv --output results --triton local --part 2/4",
     ]
