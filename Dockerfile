@@ -4,6 +4,7 @@
 #   docker build -t gpu_infer .                            GPU, CUDA 12
 #   docker build -t gpu_infer --build-arg CUDA=13 --build-arg GPU_IMAGE=nvidia/cuda:13.0.2-runtime-ubuntu24.04 .
 #   docker build -t gpu_infer:cpu --build-arg VARIANT=cpu .
+#   docker build -t gpu_infer:cpu-dicom --build-arg VARIANT=cpu --build-arg EXTRAS=dicom .
 #   docker build -t app_base_inference_v2 --build-arg OPERATOR_USER=0:0 .      for start scripts of that operator
 ARG VARIANT=gpu
 ARG GPU_IMAGE=nvidia/cuda:12.9.1-runtime-ubuntu24.04
@@ -26,6 +27,8 @@ RUN apt-get update \
 FROM base AS build
 ARG VARIANT
 ARG CUDA=12
+# Optional features, with commas between them: dicom, dask, metrics.
+ARG EXTRAS
 WORKDIR /src
 RUN python3 -m venv /opt/gpu_infer
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
@@ -34,11 +37,17 @@ COPY kernels kernels
 COPY models models
 COPY gpu_infer gpu_infer
 RUN case "${VARIANT}" in \
-        gpu) extra="[cuda${CUDA}]" ;; \
-        cpu) extra="" ;; \
+        gpu) extras="cuda${CUDA}${EXTRAS:+,${EXTRAS}}" ;; \
+        cpu) extras="${EXTRAS}" ;; \
         *) echo "VARIANT=${VARIANT}: expected gpu or cpu" >&2; exit 2 ;; \
     esac \
-    && /opt/gpu_infer/bin/pip install --no-cache-dir ".${extra}"
+    && (IFS=,; for extra in ${EXTRAS}; do \
+        case "${extra}" in \
+            dicom | dask | metrics) ;; \
+            *) echo "EXTRAS=${EXTRAS}: found ${extra}, expected dicom, dask or metrics" >&2; exit 2 ;; \
+        esac; \
+    done) \
+    && /opt/gpu_infer/bin/pip install --no-cache-dir ".${extras:+[${extras}]}"
 # Kernels are compiled here, for every processor with AVX2 (arm64: --build-arg NUMBA_CPU=generic) and every supported
 # GPU, so that the first case of a container does not wait for a compiler.
 ARG NUMBA_CPU=x86-64-v3

@@ -75,7 +75,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile deploy/custom/Dockerfile examples/my_custom_app/Dockerfile
-	$(BIN)/shellcheck deploy/run_operator.sh
+	$(BIN)/shellcheck deploy/run_operator.sh deploy/slurm/batch.sh
 
 format: setup
 	$(BIN)/ruff check --fix .

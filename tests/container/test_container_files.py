@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 DERIVED = [ROOT / "deploy" / "custom" / "Dockerfile", ROOT / "examples" / "my_custom_app" / "Dockerfile"]
 COMPOSE = ROOT / "compose.yaml"
-JOBS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+JOBS = [ROOT / "deploy" / "kubernetes" / name for name in ("job.yaml", "job-system-shm.yaml")]
 ONNX_CONFIGS = sorted((ROOT / "models" / "segmentation_ct_lung_v1" / "configs").glob("*.pbtxt"))
 TRITON_VARIABLES = ("NVIDIA_TRITON_GRPCURI", "NVIDIA_TRITON_HTTPURI", "NVIDIA_CLARA_TRTISURI")
 
