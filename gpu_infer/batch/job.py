@@ -37,8 +37,8 @@ class BatchJob:
         return self.output / case.id
 
     def case_settings(self, case: Case) -> Settings:
-        """The settings of the run of one case: its input, and all its files in its own folder."""
-        folder = self.case_folder(case)
+        """The settings of the run of one case: its input, and all its files in folders of its own."""
+        folder, publish = self.case_folder(case), self.settings.publish
         return replace(
             self.settings,
             input=case.inputs[0],
@@ -46,4 +46,12 @@ class BatchJob:
             output=folder,
             logs=folder,
             output_name=case.id,
+            publish=None if publish is None else publish / case.id,
         )
+
+    def worker_job(self, number: int) -> BatchJob:
+        """The job of worker `number`, from 0, which uses one of the servers."""
+        if not self.servers:
+            return self
+        address = self.servers[number % len(self.servers)]
+        return replace(self, settings=replace(self.settings, triton_http=None, triton_grpc=None, triton_either=address))

@@ -1,0 +1,64 @@
+"""What a case's files looked like, so that a later batch sees quickly whether they have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Look = dict[str, Any]
+"""Of a file: path, bytes, mtime_ns. Of a folder: path, files, bytes, mtime_ns (newest), names (a digest).
+Of a path that does not exist: path."""
+
+_BLOCK = 1 << 22
+
+
+def look_at(path: Path | str) -> Look:
+    """Size and time of a file, or of all files of a folder; nothing is read. Never raises for a missing path."""
+    look: Look = {"path": os.path.abspath(path)}
+    try:
+        status = os.stat(path)
+        if not stat.S_ISDIR(status.st_mode):
+            return look | {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+        return look | _folder(look["path"])
+    except (OSError, ValueError):  # the run reports it, or the next one that it has changed
+        return look
+
+
+def _folder(folder: str) -> Look:
+    names = hashlib.sha256()
+    count, nbytes, newest = 0, 0, 0
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.startswith("."):
+                continue
+            status = os.stat(os.path.join(parent, name))
+            count, nbytes, newest = count + 1, nbytes + status.st_size, max(newest, status.st_mtime_ns)
+            names.update(os.fsencode(f"{os.path.relpath(parent, folder)}/{name}\0{status.st_size}\0"))
+    return {"files": count, "bytes": nbytes, "mtime_ns": newest, "names": names.hexdigest()}
+
+
+def has_content(paths: Sequence[str], nbytes: int, sha256: str | None) -> bool:
+    """Whether the files have `nbytes` in all, and one after the other the digest `sha256`, which is the report's.
+
+    Only files of that size are read.
+    """
+    if sha256 is None or not paths:
+        return False
+    try:
+        return sum(os.stat(path).st_size for path in paths) == nbytes and _digest(paths) == sha256
+    except OSError:
+        return False
+
+
+def _digest(paths: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
