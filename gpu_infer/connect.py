@@ -63,7 +63,7 @@ def connect(
 
 
 def check_repository_model(repository: Path, model: str) -> None:
-    """Raise ModelNotReady unless the repository has a folder of the model; ConfigError if no folder can have its name."""
+    """Raise ModelNotReady if the repository has no folder of the model; ConfigError if no folder can have its name."""
     check_model_name(model)
     folders = folders_of_models(repository)
     if model not in folders:

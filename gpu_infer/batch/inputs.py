@@ -18,9 +18,9 @@ _BLOCK = 1 << 22
 
 def look_at(path: Path | str) -> Look:
     """Size and time of a file, or of all files of a folder; nothing is read. Never raises for a missing path."""
-    look: Look = {"path": os.path.abspath(path)}
+    look: Look = {"path": str(Path(path).absolute())}
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
         if not stat.S_ISDIR(status.st_mode):
             return look | {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
         return look | _folder(look["path"])
@@ -36,7 +36,7 @@ def _folder(folder: str) -> Look:
         for name in sorted(files):
             if name.startswith("."):
                 continue
-            status = os.stat(os.path.join(parent, name))
+            status = Path(parent, name).stat()
             count, nbytes, newest = count + 1, nbytes + status.st_size, max(newest, status.st_mtime_ns)
             names.update(os.fsencode(f"{os.path.relpath(parent, folder)}/{name}\0{status.st_size}\0"))
     return {"files": count, "bytes": nbytes, "mtime_ns": newest, "names": names.hexdigest()}
@@ -50,7 +50,7 @@ def has_content(paths: Sequence[str], nbytes: int, sha256: str | None) -> bool:
     if sha256 is None or not paths:
         return False
     try:
-        return sum(os.stat(path).st_size for path in paths) == nbytes and _digest(paths) == sha256
+        return sum(Path(path).stat().st_size for path in paths) == nbytes and _digest(paths) == sha256
     except OSError:
         return False
 
@@ -58,7 +58,7 @@ def has_content(paths: Sequence[str], nbytes: int, sha256: str | None) -> bool:
 def _digest(paths: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as stream:
+        with Path(path).open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()

@@ -30,9 +30,9 @@ class LaneEvents:
     stopped   the error that stopped the worker; once
     """
 
-    progress: Callable[[str, Progress], None]
-    outcome: Callable[[Outcome], None]
-    stopped: Callable[[BaseException], None]
+    progress: Callable[[str, Progress], object]
+    outcome: Callable[[Outcome], object]
+    stopped: Callable[[BaseException], object]
 
 
 class Lanes:

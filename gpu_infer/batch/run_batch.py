@@ -89,7 +89,7 @@ def run_batch(
     cases: Sequence[Case],
     make_engine: Callable[[Sequence[int]], Engine],
     watcher: Watcher,
-    choices: BatchChoices = BatchChoices(),  # noqa: B008
+    choices: BatchChoices = BatchChoices(),
 ) -> BatchResult:
     """Run the cases that are not done yet, and write status.csv and summary.json.
 

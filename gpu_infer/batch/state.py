@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -51,8 +50,8 @@ def decide(job: BatchJob, case: Case, key: JobKey, *, force: bool = False, retry
     is_done = record.get("status") == "done"
     if not is_done and (retry_failed or record.get("kind") in TRANSIENT):
         return Decision("todo")
-    folder = str(job.case_folder(case))
-    if is_done and not all(os.path.exists(os.path.join(folder, name)) for name in record["files"]):
+    folder = job.case_folder(case)
+    if is_done and not all((folder / name).exists() for name in record["files"]):
         return Decision("todo")
     current = _unchanged(case, record)
     if current is None:
@@ -77,7 +76,7 @@ def _unchanged(case: Case, record: Record) -> Record | None:
 def _read(paths: Sequence[str], inputs: Sequence[Look]) -> list[Look]:
     """What the run read: files, or the names of those in a folder, of which `inputs` has the times."""
     if any("names" in look for look in inputs):
-        return [{"path": os.path.abspath(path)} for path in paths]
+        return [{"path": str(Path(path).absolute())} for path in paths]
     return [look_at(path) for path in paths]
 
 
@@ -95,12 +94,12 @@ def done_record(
     report = outcome.report
     section = report.get("input", {})
     paths = section.get("files") or [section.get("path", "")]
-    read = _read(paths, inputs) if all(map(os.path.isfile, paths)) else []  # unpacked from an archive
+    read = _read(paths, inputs) if all(Path(path).is_file() for path in paths) else []  # unpacked from an archive
     inside = [file.relative_to(folder) if file.is_relative_to(folder) else file.absolute() for file in files]
     return {
         **_head(case, key, outcome, inputs),
         "read": read,
-        "bytes": sum(os.path.getsize(look["path"]) for look in read),
+        "bytes": sum(Path(look["path"]).stat().st_size for look in read),
         "sha256": section.get("sha256"),
         "model": {name: report.get("model", {}).get(name) for name in ("name", "version")},
         "labels": outcome.labels,
@@ -152,8 +151,7 @@ def write_record(folder: Path, record: Record) -> None:
 def read_record(folder: Path) -> Record | None:
     """The record in a case's folder; None if there is none, or it is damaged. Raises ConfigError for another's file."""
     try:
-        with open(os.path.join(folder, FILE), "rb") as stream:
-            content = json.loads(stream.read())
+        content = json.loads((folder / FILE).read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError):  # a file system that lost the content in a power failure

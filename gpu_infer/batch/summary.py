@@ -1,4 +1,4 @@
-"""status.csv and summary.json: what became of all cases of a batch, also of those that earlier ones or other parts ran."""
+"""status.csv and summary.json: what became of all cases, also of those that earlier batches or other parts ran."""
 
 from __future__ import annotations
 

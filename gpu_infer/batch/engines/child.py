@@ -67,9 +67,9 @@ class _Child:
         """Run cases until the pipe ends. The lanes are threads, so that its end is seen at any time."""
         send = self._sender.send
         events = LaneEvents(
-            progress=lambda case, state: send(Step(case, state.stage, state.done, state.total)) or None,
-            outcome=lambda outcome: send(Ended(outcome)) or None,
-            stopped=lambda error: send(Stopped(known_error(error), line_of(error))) or None,
+            progress=lambda case, state: send(Step(case, state.stage, state.done, state.total)),
+            outcome=lambda outcome: send(Ended(outcome)),
+            stopped=lambda error: send(Stopped(known_error(error), line_of(error))),
         )
         lanes = Lanes(self._started_worker, self._job.lanes, events)
         try:

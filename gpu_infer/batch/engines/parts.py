@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from gpu_infer.batch.case import Case
 from gpu_infer.environment import environment_value
@@ -14,7 +14,8 @@ INDEX_VARIABLES = ("JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID")
 """Variables with the index of a task, from 0: of an Indexed Job of Kubernetes, of an array of Slurm."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """Part `number` (from 1) of `count`."""
 
     number: int

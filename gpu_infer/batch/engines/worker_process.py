@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -35,7 +36,7 @@ class WorkerProcess:
     def __init__(
         self, number: int, job: BatchJob, inbox: Inbox, environ: Mapping[str, str], inherited: Sequence[int]
     ) -> None:
-        """environ  variables on top of this process's; inherited: descriptors that the child holds as long as it lives"""
+        """environ: variables on top of this process's. inherited: descriptors that the child holds while it lives."""
         self.number = number
         self.in_work: dict[str, tuple[Case, int]] = {}
         self.is_ready = False
@@ -72,10 +73,8 @@ class WorkerProcess:
         """End it: cases in work are given up. Does not wait."""
         self.closed = True
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):
             self._process.stdin.close()
-        except OSError:
-            pass
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, and kill it after `seconds`."""

@@ -17,8 +17,8 @@ _LISTED = 20  # names of a large repository in one message
 def await_model(client: TritonClient, name: str, version: str, wait_s: float) -> None:
     """Return when the model is ready; other models of the server have no influence.
 
-    Raises ModelNotReady if the server does not have the model, never loaded it, unloaded it or failed to load it, and if
-    the model is not ready after `wait_s`.
+    Raises ModelNotReady if the server does not have the model, never loaded it, unloaded it or failed to load it, and
+    if the model is not ready after `wait_s`.
     """
     described = f"model {name}" + (f" version {version}" if version else "")
     started = time.monotonic()
