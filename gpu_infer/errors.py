@@ -76,6 +76,12 @@ class DeviceError(ResourceError):
     """The GPU or its driver failed: a launch, a copy, pinned memory."""
 
 
+class CasesFailed(GpuInferError):
+    """A batch is complete, but cases failed by their own fault."""
+
+    exit_code = 6
+
+
 class Interrupted(GpuInferError):
     """SIGTERM, SIGINT (Ctrl-C), SIGHUP or SIGQUIT."""
 

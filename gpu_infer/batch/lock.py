@@ -54,10 +54,10 @@ def _locked(path: Path, *, shared: bool) -> Iterator[int]:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
         yield handle
+    finally:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not while another part shares it
             path.unlink(missing_ok=True)
-    finally:
         os.close(handle)
 
 

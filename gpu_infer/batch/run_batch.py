@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from gpu_infer.batch.case import Case
@@ -20,14 +21,11 @@ from gpu_infer.batch.leftovers import remove_leftovers
 from gpu_infer.batch.lock import batch_lock, summary_lock
 from gpu_infer.batch.outcome import Outcome
 from gpu_infer.batch.state import Decision, decide, outcome_of, write_record
-from gpu_infer.batch.summary import Summary, all_outcomes, make_summary, write_summary
-from gpu_infer.errors import GpuInferError, ResourceError, ServerError
+from gpu_infer.batch.summary import STATUS_FILE, Summary, all_outcomes, make_summary, write_summary
+from gpu_infer.errors import CasesFailed, GpuInferError, ResourceError, ServerError
 from gpu_infer.writers.atomic import check_folder, folder_error, make_folder
 
 log = logging.getLogger(__name__)
-
-SOME_FAILED = 6
-"""Exit code of a batch that is complete, with cases that failed by their own fault."""
 
 
 class Watcher(Protocol):
@@ -72,16 +70,23 @@ class BatchResult:
         """The outcomes of cases that are not done."""
         return [outcome for outcome in self.outcomes if outcome.status != "done"]
 
-    @property
-    def exit_code(self) -> int:
-        """0: all are done; the code of the server's or the machine's failures if another try may help; else 6."""
+    def raise_failure(self, output: Path) -> None:
+        """Raise the error with which the batch ends, if cases failed.
+
+        Raises:
+            ServerError, ResourceError: The workers stopped, or no case failed by its own fault: run the batch again.
+            CasesFailed: Cases failed by their own fault.
+        """
         if self.error is not None:
-            return self.error.exit_code
+            raise self.error
         failures = self.failures
         if not failures:
-            return 0
-        is_transient = all(outcome.kind in TRANSIENT for outcome in failures)
-        return failures[-1].exit_code if is_transient else SOME_FAILED
+            return
+        message = f"{len(failures)} of {len(self.outcomes)} cases failed, the last one with: {failures[-1].error}"
+        if all(outcome.kind in TRANSIENT for outcome in failures):
+            error_class = ServerError if failures[-1].kind == "server" else ResourceError
+            raise error_class(message, remedy="the same command tries them again")
+        raise CasesFailed(message, remedy=f"{output / STATUS_FILE} lists them; --retry-failed runs them again")
 
 
 def run_batch(

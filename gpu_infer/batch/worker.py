@@ -105,9 +105,8 @@ class Worker:
                 stops = self._failures_in_a_row >= _TIMES_IN_A_ROW
             known = known_error(error)
             if stops and known is not None:
-                log.error("%s", line)
                 raise known from error
-        log.error("%s", line, exc_info=error if kind == "unexpected" else None)
+        log.warning("failed: %s", line, exc_info=error if kind == "unexpected" else None)
         outcome = Outcome(
             case.id,
             "failed",

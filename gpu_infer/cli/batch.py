@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -42,6 +43,8 @@ def batch(
     from gpu_infer.cli.console import as_json, say_done
 
     console = console_level(verbose=verbose or debug, quiet=quiet)
+    if not (verbose or debug or quiet):
+        console = logging.WARNING  # of many cases, the log file has the other lines
     job = batch_job(context)
     choices = batch_choices(force=force, retry_failed=retry_failed, part=part, parts=parts)
     from gpu_infer.batch.cases.find import find_cases
@@ -62,9 +65,7 @@ def batch(
         from gpu_infer.cli.batch_table import result_lines
 
         say_done(*result_lines(result, job.output))
-    if result.error is not None:
-        raise result.error
-    raise typer.Exit(result.exit_code)
+    result.raise_failure(job.output)
 
 
 def _run(job: Any, cases: Any, choices: Any, *, bar: bool) -> BatchResult:

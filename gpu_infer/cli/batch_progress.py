@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpu_infer.cli.pace import Pace
 from gpu_infer.cli.signals import raise_if_interrupted
+from gpu_infer.system.notices import NOTICE
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -61,7 +62,8 @@ class BatchWatcher:
         now = self._clock()
         if now - self._logged >= SECONDS_BETWEEN_LINES or self._ended == self._total:
             self._logged = now
-            log.info("%d/%d cases%s", self._ended, self._total, self._numbers())
+            extra = {} if self._draw else NOTICE
+            log.info("%d/%d cases%s", self._ended, self._total, self._numbers(), extra=extra)
         self._show()
 
     def line(self) -> str:
