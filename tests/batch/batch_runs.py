@@ -37,7 +37,7 @@ class BatchRun:
         self.root, self.source, self.output = root, root / "scans", root / "out"
         self.labels: dict[str, Any] = {}
         for n in range(count):
-            data = np.random.default_rng(n).random((14, 12, 9 + n % 4)).astype(np.float32)
+            data = np.random.default_rng(n).random((8, 8, 8 + n % 4)).astype(np.float32)
             write_nifti(self.source / f"case{n:02}.nii.gz", data, np.eye(4))
             self.labels[f"case{n:02}"] = data > 0.5
         self.config = write_config(root / "config", config(model, roi_size=[8, 8, 8]))
