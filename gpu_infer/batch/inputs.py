@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from gpu_infer.batch.case import Case
 
 Look = dict[str, Any]
 """Of a file: path, bytes, mtime_ns. Of a folder: path, files, bytes, mtime_ns (newest), names (a digest).
@@ -28,17 +30,34 @@ def look_at(path: Path | str) -> Look:
         return look
 
 
+def look_at_inputs(case: Case) -> list[Look]:
+    """The looks of a case's inputs; of one series among others, the files of that series alone."""
+    if case.slices:
+        look: Look = {"path": str(case.inputs[0].absolute())}
+        try:
+            return [look | _summary(map(str, case.slices))]
+        except OSError:
+            return [look]
+    return [look_at(path) for path in case.inputs]
+
+
 def _folder(folder: str) -> Look:
+    """Of all files below a folder that are not hidden."""
+    files: list[str] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [f"{parent}/{name}" for name in names if not name.startswith(".")]
+    return _summary(sorted(files), start=folder)
+
+
+def _summary(files: Iterable[str], start: str = "/") -> Look:
+    """Number and sizes of files, the newest time, and a digest of names from `start` on and sizes. Raises OSError."""
     names = hashlib.sha256()
     count, nbytes, newest = 0, 0, 0
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith("."):
-                continue
-            status = Path(parent, name).stat()
-            count, nbytes, newest = count + 1, nbytes + status.st_size, max(newest, status.st_mtime_ns)
-            names.update(os.fsencode(f"{os.path.relpath(parent, folder)}/{name}\0{status.st_size}\0"))
+    for path in files:
+        status = Path(path).stat()
+        count, nbytes, newest = count + 1, nbytes + status.st_size, max(newest, status.st_mtime_ns)
+        names.update(os.fsencode(f"{os.path.relpath(path, start)}\0{status.st_size}\0"))
     return {"files": count, "bytes": nbytes, "mtime_ns": newest, "names": names.hexdigest()}
 
 

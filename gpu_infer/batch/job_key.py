@@ -13,7 +13,19 @@ from gpu_infer.settings import Settings
 
 _WITHOUT_EFFECT = frozenset(
     {
-        *("input", "output", "output_name", "logs", "config", "labels", "series", "channels", "first", "name"),
+        *(
+            "input",
+            "output",
+            "output_name",
+            "logs",
+            "config",
+            "labels",
+            "series",
+            "channels",
+            "series_files",
+            "first",
+            "name",
+        ),
         *("triton_http", "triton_grpc", "triton_either", "local_models", "access", "control", "load_model"),
         *("data", "require", "device", "batch_size", "slots", "slab", "wait_s", "server_first", "deadline_s"),
         *("allow_foreign_data_files", "debug_port", "debug_host", "warnings"),

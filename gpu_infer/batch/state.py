@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from gpu_infer._version import __version__
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.error_kinds import TRANSIENT
-from gpu_infer.batch.inputs import Look, has_content, look_at
+from gpu_infer.batch.inputs import Look, has_content, look_at, look_at_inputs
 from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.job_key import JobKey
 from gpu_infer.batch.outcome import Outcome
@@ -61,7 +61,7 @@ def decide(job: BatchJob, case: Case, key: JobKey, *, force: bool = False, retry
 
 def _unchanged(case: Case, record: Record) -> Record | None:
     """The record, with new times if only these differ; None if the inputs have changed."""
-    inputs = [look_at(path) for path in case.inputs]
+    inputs = look_at_inputs(case)
     paths = [look["path"] for look in record["read"]]
     are_folders = all("names" in look for look in inputs)
     if inputs == record["inputs"] and (are_folders or [look_at(path) for path in paths] == record["read"]):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.case_folder import prepare
 from gpu_infer.batch.error_kinds import TRANSIENT, exit_code_of, kind_of, known_error, line_of
-from gpu_infer.batch.inputs import Look, look_at
+from gpu_infer.batch.inputs import Look, look_at_inputs
 from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.job_key import job_key
 from gpu_infer.batch.outcome import Outcome
@@ -63,6 +63,10 @@ class Worker:
         """End the session; after an error, a local server is not waited for."""
         self._stack.__exit__(kind, error, trace)
 
+    def end_thread(self) -> None:
+        """The last call of a thread that has called `run`."""
+        self._session.end_thread()
+
     def close(self) -> None:
         """End the session."""
         self._stack.close()
@@ -81,7 +85,7 @@ class Worker:
         """
         folder, began = self._job.case_folder(case), time.perf_counter()
         with case_in_log(case.id):
-            inputs = [look_at(path) for path in case.inputs]
+            inputs = look_at_inputs(case)
             try:
                 prepare(folder)
                 result = self._session.run(self._job.case_settings(case), progress)

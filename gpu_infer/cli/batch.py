@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 @with_options_of(run)
 def batch(
     context: typer.Context,
-    input_folder: batch_options.InputArgument = None,
-    output_folder: batch_options.OutputArgument = None,
+    paths: batch_options.Paths = None,
     input: batch_options.Input = None,  # noqa: A002
     output: batch_options.Output = None,
     dry_run: batch_options.DryRun = False,
@@ -39,13 +39,14 @@ def batch(
 ) -> None:
     """Segment many volumes: each gets a folder of its name, and those that are done already are skipped."""
     from gpu_infer import logs as logging_setup
-    from gpu_infer.cli.batch_settings import batch_choices, batch_job, batch_source
+    from gpu_infer.cli.batch_settings import batch_choices, batch_folders, batch_job
     from gpu_infer.cli.console import as_json, say_done
 
     console = console_level(verbose=verbose or debug, quiet=quiet)
     if not (verbose or debug or quiet):
         console = logging.WARNING  # of many cases, the log file has the other lines
-    job = batch_job(context)
+    folders = batch_folders(context.params, os.environ)
+    job = batch_job(context, folders)
     choices = batch_choices(force=force, retry_failed=retry_failed, part=part, parts=parts)
     from gpu_infer.batch.cases.find import find_cases
 
@@ -53,11 +54,11 @@ def batch(
         logging_setup.configure(None, debug=debug, console=console)
         from gpu_infer.cli.batch_dry_run import dry_run_lines, dry_run_report
 
-        report = dry_run_report(job, find_cases(batch_source(context), job.settings), choices)
+        report = dry_run_report(job, find_cases(folders.sources, job.settings), choices)
         say_done(as_json(report) if json else "\n".join(dry_run_lines(report)))
         return
     logging_setup.configure(job.settings.logs, job.settings.config.parent, debug=debug, console=console)
-    cases = find_cases(batch_source(context), job.settings)
+    cases = find_cases(folders.sources, job.settings)
     result = _run(job, cases, choices, bar=not quiet)
     if json:
         say_done(as_json(result.summary))

@@ -20,11 +20,9 @@ def source(text: str) -> str:
     return text
 
 
-InputArgument = Annotated[
-    str | None, typer.Argument(metavar="[IN]", parser=source, help="As --input.", show_default=False)
-]
-OutputArgument = Annotated[
-    Path | None, typer.Argument(metavar="[OUT]", parser=path, help="As --output.", show_default=False)
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[IN... OUT]", help="As --input and --output.", show_default=False),
 ]
 Input = Annotated[
     str | None,

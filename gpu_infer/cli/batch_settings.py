@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpu_infer.cli.command_settings import settings_of
 from gpu_infer.cli.container import CONTAINER_FOLDERS, has_container_defaults
@@ -17,28 +19,51 @@ if TYPE_CHECKING:
     from gpu_infer.batch.run_batch import BatchChoices
 
 _OWN = (
-    *("input_folder", "output_folder", "input", "output", "dry_run", "force", "retry_failed"),
+    *("paths", "input", "output", "dry_run", "force", "retry_failed"),
     *("part", "parts", "workers", "lanes"),
 )
 """Options that are not part of `Settings`."""
 
 
-def batch_source(context: typer.Context) -> str:
-    """The folder, pattern or list of the cases. Raises ConfigError if nothing names one, or two do."""
-    return str(_path(context.params, "input"))
+class Folders(NamedTuple):
+    """sources  folder, pattern or list of the cases; several files and folders, as a shell makes them of a pattern
+    output   the folder of the batch
+    """
+
+    sources: list[str]
+    output: Path
 
 
-def batch_job(context: typer.Context) -> BatchJob:
+def batch_folders(options: Mapping[str, Any], environ: Mapping[str, str]) -> Folders:
+    """From bare arguments, options, variables or the container's folders.
+
+    The last one of several arguments is the output, unless the option is given. Raises ConfigError.
+    """
+    arguments = list(options["paths"] or ())
+    if not all(argument.strip() for argument in arguments):
+        raise ConfigError("batch: found an empty path", remedy="give paths, or leave it out")
+    source, output = options["input"], options["output"]
+    if arguments and source is not None:
+        raise ConfigError(
+            f"batch: found {arguments[0]} and --input {source}, expected one of the two", remedy="leave one out"
+        )
+    if output is None and len(arguments) > 1:
+        output = arguments.pop()
+    sources = arguments or [_named("input", source, environ)]
+    return Folders([str(each) for each in sources], Path(_named("output", output, environ)))
+
+
+def batch_job(context: typer.Context, folders: Folders) -> BatchJob:
     """The job that the options describe. Raises ConfigError."""
     from gpu_infer.batch.engines.resources import default_workers
     from gpu_infer.batch.job import DEFAULT_LANES, BatchJob
 
-    output = _path(context.params, "output")
-    environ = {**os.environ, "NVIDIA_CLARA_OUTPUT": str(output), "NVIDIA_CLARA_INPUT": batch_source(context)}
+    environ = {**os.environ, "NVIDIA_CLARA_INPUT": folders.sources[0], "NVIDIA_CLARA_OUTPUT": str(folders.output)}
     settings = settings_of(context, without=_OWN, environ=environ)
     if settings.output_name is not None:
         raise ConfigError(
-            f"--output: found {str(output)!r}, a file, expected a folder", remedy="each case gets a folder in it"
+            f"--output: found {str(folders.output)!r}, a file, expected a folder",
+            remedy="each case gets a folder in it",
         )
     if settings.debug_port is not None:
         raise ConfigError("DEBUG_VSCODE: a batch waits for no debugger", remedy="run one case with gpu-infer run")
@@ -65,18 +90,12 @@ def batch_choices(*, force: bool, retry_failed: bool, part: str | None, parts: i
     return BatchChoices(force, retry_failed, None if parts is None else part_of_environment(parts, os.environ))
 
 
-def _path(options: dict[str, Any], name: str) -> Any:
-    """The argument, the option, the variable or the container's folder."""
+def _named(name: str, value: Any, environ: Mapping[str, str]) -> Any:
+    """The value, that of the variable, or the container's folder."""
     from gpu_infer.settings_sources import FOLDER_VARIABLES
 
-    argument, option = options[f"{name}_folder"], options[name]
-    if argument is not None and option is not None:
-        raise ConfigError(
-            f"batch: found {argument} and --{name} {option}, expected one of the two", remedy="leave one out"
-        )
-    variable = environment_value(os.environ, FOLDER_VARIABLES[name])
-    value = next((each for each in (argument, option, variable) if each is not None), None)
-    if value is None and has_container_defaults(os.environ):
+    value = environment_value(environ, FOLDER_VARIABLES[name]) if value is None else value
+    if value is None and has_container_defaults(environ):
         value = CONTAINER_FOLDERS[name]
     if value is None:
         thing = {"input": "cases to read", "output": "folder to write to"}[name]

@@ -32,6 +32,9 @@ class Session:
     def close(self) -> None:
         """End the session: unregister the slots, close the connection, stop a local server."""
 
+    def end_thread(self) -> None:
+        """Free what the connection needs per thread: the last call of a thread that called `run`."""
+
     def __enter__(self) -> Session:
         return self
 

@@ -44,8 +44,7 @@ class StandIn:
         self.closed = True
 
     def run(self, settings: Settings, progress: ProgressCallback | None) -> RunResult:
-        name = settings.output_name
-        assert name is not None
+        name = settings.output.name
         assert settings.logs == settings.output
         if (error := self.errors.get(name)) is not None:
             raise error

@@ -7,7 +7,7 @@ import signal
 
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.error_kinds import CRASH
-from gpu_infer.batch.inputs import look_at
+from gpu_infer.batch.inputs import look_at_inputs
 from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.job_key import job_key
 from gpu_infer.batch.outcome import Outcome
@@ -35,7 +35,7 @@ def crash_outcome(job: BatchJob, case: Case, attempts: int, status: int) -> Outc
         kind=CRASH,
         attempts=attempts,
     )
-    record = failed_record(case, job_key(job), outcome, [look_at(path) for path in case.inputs])
+    record = failed_record(case, job_key(job), outcome, look_at_inputs(case))
     try:
         read_record(job.case_folder(case))
         write_record(job.case_folder(case), record)
