@@ -150,7 +150,8 @@ def _run(job: BatchJob, todo: Sequence[Case], engine: Engine, watcher: Watcher, 
 def _remove_remains(job: BatchJob) -> None:
     """Remove what killed batches have left, in the output folder and in shared memory."""
     try:
-        remove_partial_files(job.output)
+        with summary_lock(job.output):  # another part may be writing its summary
+            remove_partial_files(job.output)
     except OSError as error:
         raise folder_error(error, job.output) from error
     for number in range(max(len(job.servers), 1)):

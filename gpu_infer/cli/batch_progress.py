@@ -76,7 +76,7 @@ class BatchWatcher:
     def _numbers(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
         rate = self._pace.per_second
-        speed = f", {rate * 3600:.3g} per hour" if rate is not None else ""
+        speed = f", {per_hour(rate * 3600)} per hour" if rate is not None else ""
         left = self._pace.left_s
         remaining = f", {_duration(left)} left" if left is not None and self._ended < self._total else ""
         return f"{failed}{speed}{remaining}"
@@ -107,6 +107,11 @@ def _rich_line() -> RichProgress:
 
     text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
     return Bar(SpinnerColumn(), BarColumn(20), text, console=Console(stderr=True), transient=True)
+
+
+def per_hour(rate: float) -> str:
+    """As 0.25, 4.2 or 1234."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def _duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpu_infer.batch.outcome import Outcome
 from gpu_infer.batch.run_batch import BatchResult
+from gpu_infer.cli.batch_progress import per_hour
 
 _FAILURES = 8
 _LABELS = 6
@@ -22,7 +23,7 @@ def result_lines(result: BatchResult, output: Path) -> list[str]:
     counts = ", ".join(f"{cases[name]} {name}" for name in ("done", "failed", "crashed", "open") if cases[name])
     lines.append(f"cases    {counts or 'none'}, {cases['all']} in all")
     batch = result.summary["this_batch"]
-    rate = f", {batch['cases_per_hour']:g} per hour" if batch["cases_per_hour"] else ""
+    rate = f", {per_hour(batch['cases_per_hour'])} per hour" if batch["cases_per_hour"] else ""
     lines.append(f"batch    {batch['cases']} run in {batch['seconds']:g} s{rate}; {batch['skipped']} skipped")
     labels = list(result.summary["labels"].values())
     lines += [_label_line(label) for label in labels[:_LABELS]]
