@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.config.location import nearest
-from gpu_infer.errors import ConfigError, DeadlineError, ModelError
+from gpu_infer.errors import ConfigError, DeadlineError, ModelNotReady
 from gpu_infer.settings import DEFAULT_TRITON, Settings
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.server import Server
@@ -34,7 +34,7 @@ def connect(
         check: Called before each attempt; an exception from it ends the wait.
 
     Raises:
-        ModelError: The repository of a local Triton, which is not started then, lacks the model.
+        ModelNotReady: The repository of a local Triton, which is not started then, lacks the model.
         ConfigError, ServerError, DeadlineError: What `LocalServer` and `Server.connect` raise.
     """
     if settings.local_models is not None:
@@ -63,11 +63,11 @@ def connect(
 
 
 def check_repository_model(repository: Path, model: str) -> None:
-    """Raise ModelError unless the repository has a folder of the model; ConfigError if no folder can have its name."""
+    """Raise ModelNotReady if the repository has no folder of the model; ConfigError if no folder can have its name."""
     check_model_name(model)
     folders = folders_of_models(repository)
     if model not in folders:
-        raise ModelError(
+        raise ModelNotReady(
             f"model {model} is not in the repository {repository}, which has: {list_names(folders)}",
             remedy="give its repository with --models, or correct inferer.args.model_name (--model)"
             f"{nearest(model, folders)}",

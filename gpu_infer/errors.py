@@ -58,6 +58,10 @@ class ModelError(ServerError):
     """The model is missing, not ready, or does not fit the volume and the configuration."""
 
 
+class ModelNotReady(ModelError):
+    """The server does not have the model, or has not loaded it: no volume is to blame."""
+
+
 class DeadlineError(ServerError):
     """A wait ended at its deadline; the message names what was waited for and how long."""
 
@@ -70,6 +74,12 @@ class ResourceError(GpuInferError):
 
 class DeviceError(ResourceError):
     """The GPU or its driver failed: a launch, a copy, pinned memory."""
+
+
+class CasesFailed(GpuInferError):
+    """A batch is complete, but cases failed by their own fault."""
+
+    exit_code = 6
 
 
 class Interrupted(GpuInferError):

@@ -14,6 +14,8 @@ import logging.config
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +30,19 @@ _STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
 """Log files that can be pipes."""
 
 log = logging.getLogger(__name__)
+
+_case: ContextVar[str | None] = ContextVar("case", default=None)
+"""Identifier of the case of a batch that this thread runs."""
+
+
+@contextlib.contextmanager
+def case_in_log(name: str) -> Iterator[None]:
+    """Put the identifier of a case in front of every line that this thread logs during the block."""
+    token = _case.set(name)
+    try:
+        yield
+    finally:
+        _case.reset(token)
 
 
 def _raise_interrupt() -> None:
@@ -64,10 +79,18 @@ class _OneLine(logging.Filter):
     """Replaces each value of a `{VAR}` by the variable's name, and makes every message one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = escape(redact(record.getMessage())), ()
+        case = None if getattr(record, "has_case", False) else _case.get()
+        record.has_case = True  # another handler's filter may see the record, too
+        text = record.getMessage() if case is None else f"{case}: {record.getMessage()}"
+        record.msg, record.args = escape(redact(text)), ()
         if record.exc_info:
             record.exc_text = redact(record.exc_text or logging.Formatter().formatException(record.exc_info))
         return True
+
+
+def mark_lines(handler: logging.Handler) -> None:
+    """Have a handler write each message as one line, with the case in front and the values of `{VAR}` hidden."""
+    handler.addFilter(_OneLine())
 
 
 class _ConsoleFilter(logging.Filter):
@@ -146,7 +169,7 @@ def configure(
             remedy="expected a configuration for Python's logging.config.dictConfig, version 1",
         ) from error
     for handler in {*logging.getLogger().handlers, *logging.getLogger("gpu_infer").handlers}:
-        handler.addFilter(_OneLine())
+        mark_lines(handler)
         if console > logging.NOTSET and _is_console(handler):
             handler.addFilter(_ConsoleFilter(console))
             handler.setFormatter(_ConsoleFormatter())

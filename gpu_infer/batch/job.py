@@ -19,13 +19,15 @@ class BatchJob:
     settings      those of every run; `input` and `output` are the batch's
     lanes         cases that a worker has in work at a time, at most
     servers       addresses of Triton servers that are dealt to workers in turn; empty: that of `settings`
-    workers       workers of the batch, which share the host's memory and the servers
+    workers       workers of the batch, which share the servers
+    host_bytes    what one worker may have of its host's memory, None: what is free
     """
 
     settings: Settings
     lanes: int = DEFAULT_LANES
     servers: tuple[str, ...] = ()
     workers: int = 1
+    host_bytes: int | None = None
 
     @property
     def output(self) -> Path:
@@ -37,11 +39,11 @@ class BatchJob:
         return self.output / case.id
 
     def case_settings(self, case: Case) -> Settings:
-        """The settings of the run of one case: its input, and all its files in its own folder.
+        """The settings of the run of one case: its input, and all its files in folders of its own.
 
         The identifier is the name of the case, a pattern without fields: `find_cases` has applied that of `--name`.
         """
-        folder = self.case_folder(case)
+        folder, publish = self.case_folder(case), self.settings.publish
         return replace(
             self.settings,
             input=case.inputs[0],
@@ -52,4 +54,12 @@ class BatchJob:
             logs=folder,
             output_name=None,
             name=case.id,
+            publish=None if publish is None else publish / case.id,
         )
+
+    def worker_job(self, number: int) -> BatchJob:
+        """The job of worker `number`, from 0, which uses one of the servers."""
+        if not self.servers:
+            return self
+        address = self.servers[number % len(self.servers)]
+        return replace(self, settings=replace(self.settings, triton_http=None, triton_grpc=None, triton_either=address))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_infer.cli import demo, doctor, run, series, streams, triton, validate, version, view
+from gpu_infer.cli import batch, demo, doctor, run, series, streams, triton, validate, version, view
 from gpu_infer.cli.once import OnceCommand, UsageError
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
@@ -34,6 +34,7 @@ def _options_of_the_program(
 
 
 app.command("run", cls=OnceCommand)(run.run)
+app.command("batch", cls=OnceCommand)(batch.batch)
 app.command("series", cls=OnceCommand)(series.series)
 app.command("demo", cls=OnceCommand)(demo.demo)
 app.command("validate", cls=OnceCommand)(validate.validate)
@@ -56,6 +57,7 @@ _COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
 
 _EXAMPLES = {
     "gpu-infer run": "gpu-infer run -i scan.nii.gz -o out",
+    "gpu-infer batch": "gpu-infer batch -i scans -o out",
     "gpu-infer demo": "gpu-infer demo -i scan.nii.gz -o out",
     "gpu-infer validate": "gpu-infer validate config_inference.json -i scan.nii.gz",
     "gpu-infer doctor": "gpu-infer doctor -i scan.nii.gz -o out",

@@ -18,7 +18,12 @@ from gpu_infer.settings import Settings
 
 log = logging.getLogger(__name__)
 
-OF_A_CASE = frozenset({"input", "output", "output_name", "logs", "publish", "series", "name", "dicom_reference"})
+OF_A_CASE = frozenset(
+    {
+        *("input", "channels", "series", "series_files", "name"),
+        *("output", "output_name", "logs", "publish", "dicom_reference"),
+    }
+)
 """Fields of `Settings` that may differ from run to run."""
 
 

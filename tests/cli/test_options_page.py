@@ -83,6 +83,7 @@ def test_every_command_has_a_section() -> None:
     headings = re.findall(r"^## (gpu-infer [a-z ]+?)(?: CONFIG| PATH| FOLDER)?$", PAGE, re.MULTILINE)
     assert headings == [
         "gpu-infer run",
+        "gpu-infer batch",
         "gpu-infer series",
         "gpu-infer demo",
         "gpu-infer validate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from gpu_infer.errors import ModelError
+from gpu_infer.errors import ModelNotReady
 from gpu_infer.triton.client.failures import one_line
 from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.model.info import ModelEntry
@@ -17,8 +17,8 @@ _LISTED = 20  # names of a large repository in one message
 def await_model(client: TritonClient, name: str, version: str, wait_s: float) -> None:
     """Return when the model is ready; other models of the server have no influence.
 
-    Raises ModelError if the server does not have the model, never loaded it, unloaded it or failed to load it, and if
-    the model is not ready after `wait_s`.
+    Raises ModelNotReady if the server does not have the model, never loaded it, unloaded it or failed to load it, and
+    if the model is not ready after `wait_s`.
     """
     described = f"model {name}" + (f" version {version}" if version else "")
     started = time.monotonic()
@@ -28,23 +28,23 @@ def await_model(client: TritonClient, name: str, version: str, wait_s: float) ->
         if version:
             own = [entry for entry in own if entry.version in ("", version)]
         if not own:
-            raise ModelError(
+            raise ModelNotReady(
                 f"{described} is not on the server at {client.url}, which has: {_format_names(entries)}",
                 remedy="correct inferer.args.model_name (--model), or add the model to the server's repository",
             )
         state = one_line("; ".join(f"{e.state or 'unknown state'} {e.reason}".strip() for e in own))
         if all(_is_unloaded(entry) for entry in own):
-            raise ModelError(
+            raise ModelNotReady(
                 f"{described} is in the repository of the server at {client.url}, but it is not loaded: {state}",
                 remedy="load it with --load, or start the server with --load-model or without explicit model control",
             )
         if all(_has_failed(entry) for entry in own):
-            raise ModelError(
+            raise ModelNotReady(
                 f"{described} at {client.url} failed to load: {state}",
                 remedy="see the server's log for why it does not load",
             )
         if time.monotonic() - started >= wait_s:
-            raise ModelError(
+            raise ModelNotReady(
                 f"{described} at {client.url} is not ready after {wait_s:g} s: {state}",
                 remedy="see the server's log for why it does not load",
             )

@@ -1,0 +1,164 @@
+"""A worker: outcomes of errors, and when it stops. The session is a stand-in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs import make_case, make_job
+
+from gpu_infer.app import RunResult
+from gpu_infer.batch import worker as worker_module
+from gpu_infer.batch.case import Case
+from gpu_infer.batch.worker import Worker
+from gpu_infer.errors import (
+    ConfigError,
+    DeadlineError,
+    DeviceError,
+    GpuInferError,
+    InputError,
+    Interrupted,
+    ModelError,
+    ModelNotReady,
+    ServerError,
+)
+from gpu_infer.progress import ProgressCallback
+from gpu_infer.settings import Settings
+
+
+class StandIn:
+    """A session whose runs write one file, or raise `errors` by case."""
+
+    errors: dict[str, BaseException]
+
+    def __init__(self, settings: Settings, *, host_bytes: int | None = None) -> None:
+        self.closed = False
+
+    def __enter__(self) -> StandIn:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.closed = True
+
+    def run(self, settings: Settings, progress: ProgressCallback | None) -> RunResult:
+        name = settings.output.name
+        assert settings.logs == settings.output
+        if (error := self.errors.get(name)) is not None:
+            raise error
+        settings.output.mkdir(parents=True, exist_ok=True)
+        output = settings.output / f"{name}.mhd"
+        output.write_text("labels")
+        data = {
+            "input": {"path": str(settings.input), "files": [str(settings.input)], "sha256": "0"},
+            "labels": {"1": {"name": "liver", "ml": 2.5, "voxels": 2500}},
+            "model": {"name": "m", "version": "7", "platform": "p"},
+            "plan": "not for the summary",
+        }
+        return RunResult(output, None, None, data, label_maps=[output])
+
+
+Make = Callable[..., Worker]
+
+
+@pytest.fixture
+def make_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    def make(**errors: BaseException) -> Worker:
+        StandIn.errors = errors
+        monkeypatch.setattr(worker_module, "Session", StandIn)
+        return Worker(make_job(tmp_path))
+
+    return make
+
+
+def record(root: Path, case: Case) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((root / "out" / case.id / "case.json").read_text())
+    return content
+
+
+def test_a_done_case(tmp_path: Path, make_worker: Make) -> None:
+    worker, case = make_worker(), make_case(tmp_path)
+    outcome = worker.run(case, attempts=2)
+    assert (outcome.status, outcome.kind, outcome.exit_code, outcome.attempts) == ("done", None, 0, 2)
+    assert outcome.labels["1"]["ml"] == 2.5
+    assert "plan" not in outcome.report
+    content = record(tmp_path, case)
+    assert (content["files"], content["model"], content["attempts"]) == (["a.mhd"], {"name": "m", "version": "7"}, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (InputError("broken", remedy="mend it"), "input", 3),
+        (ConfigError("taken"), "config", 2),
+        (ModelError("one channel"), "model", 4),
+        (ModelNotReady("not loaded"), "server", 4),
+        (DeadlineError("too late"), "server", 4),
+        (DeviceError("launch"), "resource", 5),
+        (MemoryError(), "resource", 5),
+        (OSError(28, "No space left on device"), "resource", 5),
+        (ZeroDivisionError("division\nby zero"), "unexpected", 1),
+    ],
+)
+def test_a_failure_is_recorded_with_its_kind(
+    tmp_path: Path, make_worker: Make, error: BaseException, kind: str, code: int
+) -> None:
+    worker, case = make_worker(a=error), make_case(tmp_path)
+    outcome = worker.run(case)
+    assert (outcome.status, outcome.kind, outcome.exit_code) == ("failed", kind, code)
+    assert outcome.error is not None
+    assert "\n" not in outcome.error
+    content = record(tmp_path, case)
+    assert (content["status"], content["error"], content["kind"]) == ("failed", outcome.error, kind)
+
+
+def test_two_errors_of_the_server_in_a_row_stop_the_worker(tmp_path: Path, make_worker: Make) -> None:
+    worker = make_worker(b=ServerError("gone"), c=InputError("broken"), d=DeviceError("lost"))
+    a, b, c, d = (make_case(tmp_path, name) for name in "abcd")
+    assert [worker.run(case).status for case in (b, a, b, c)] == ["failed", "done", "failed", "failed"]
+    with pytest.raises(DeviceError, match="lost"):
+        worker.run(d)
+    assert not (tmp_path / "out/d").exists()
+
+
+def test_broken_cases_do_not_stop_the_worker(tmp_path: Path, make_worker: Make) -> None:
+    worker = make_worker(**{name: InputError("broken") for name in "abc"})
+    assert [worker.run(make_case(tmp_path, name)).kind for name in "abc"] == ["input"] * 3
+
+
+@pytest.mark.parametrize("error", [Interrupted("now"), KeyboardInterrupt()])
+def test_a_case_that_is_given_up_has_no_state(tmp_path: Path, make_worker: Make, error: BaseException) -> None:
+    case = make_case(tmp_path)
+    assert make_worker().run(case).status == "done"
+    with pytest.raises(type(error)):
+        make_worker(a=error).run(case)
+    assert not (tmp_path / "out/a/case.json").exists()
+
+
+def test_another_programs_file_is_not_replaced(tmp_path: Path, make_worker: Make) -> None:
+    case = make_case(tmp_path)
+    (tmp_path / "out/a").mkdir(parents=True)
+    (tmp_path / "out/a/case.json").write_text('{"patient": 1}')
+    outcome = make_worker().run(case)
+    assert (outcome.status, outcome.kind) == ("failed", "config")
+    assert (tmp_path / "out/a/case.json").read_text() == '{"patient": 1}'
+
+
+def test_lines_of_the_log_name_the_case(tmp_path: Path, make_worker: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    from gpu_infer import logs
+
+    logs.configure(tmp_path / "logs")
+    make_worker(b=InputError("broken")).run(make_case(tmp_path, "b"))
+    lines = (tmp_path / "logs/gpu_infer.log").read_text().splitlines()
+    assert lines[-1].endswith("WARNING gpu_infer.batch.worker: b: failed: broken")
+    assert capfd.readouterr().err.splitlines()[-1] == lines[-1]
+
+
+def test_a_configuration_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    job.settings.config.write_text("{}")
+    with pytest.raises(GpuInferError) as caught:
+        Worker(job)
+    assert caught.value.exit_code == 2
