@@ -22,6 +22,7 @@ from gpu_infer.planning.score_options import score_options
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report, config_section, gpu_section, input_section, triton_section
 from gpu_infer.results.dicom import check_dicom_options, dicom_source, write_dicom
+from gpu_infer.results.index_space import check_index_space, without_places
 from gpu_infer.results.label_maps import check_grid, check_one_file, write_labels
 from gpu_infer.results.older import warn_of_older
 from gpu_infer.results.page import required_page_places, write_page
@@ -51,7 +52,8 @@ log = logging.getLogger(__name__)
 class RunResult:
     """The files of a run and the content of its report.
 
-    output      the first label map: its .mhd if it has one, else the file of its first format
+    output      the first label map: its .mhd if it has one, else the file of its first format. In index space, which
+                has no label maps, the first DICOM file, or the output folder if no label occurs
     raw         the voxels of the .mhd
     label_maps  the files of all label maps that programs open
     """
@@ -157,7 +159,8 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     report.add_warnings(volume.warnings[len(header.warnings) :])
 
     segmentation = segment(plan, volume, transport, backend, report)
-    report.add_facts(segmentation.facts)
+    facts = segmentation.facts
+    report.add_facts(facts if header.index_space is None else without_places(facts))
 
     written = write_labels(segmentation, volume, report)
     if counters := gpu_section(backend, pipeline, segmentation.plan.memory):
@@ -171,7 +174,7 @@ def _run_stages(settings: Settings, report: Report, stack: ExitStack) -> RunResu
     dicom = write_dicom(segmentation, volume, source, report)
     report.wait_for_hash()  # an unpacked archive is removed next
     first = written[config.outputs[0].field]
-    output, *raw = first.get("mhd", next(iter(first.values())))
+    output, *raw = first.get("mhd") or next(iter(first.values()), [*dicom[:1], settings.output][:1])
     label_maps = [paths[0] for by_format in written.values() for paths in by_format.values()]
     return RunResult(
         output,
@@ -229,6 +232,7 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add(input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
+    check_index_space(settings, header)
     for message in check_grid(settings, config, header):
         report.warn(message)
     for message in warn_of_older(settings, config, header):

@@ -20,6 +20,7 @@ def run(
     input: options.Input = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
     series: options.Series = None,
+    tilt: options.Tilt = None,
     name: options.Name = None,
     with_identity: options.WithIdentity = None,
     output: options.Output = None,

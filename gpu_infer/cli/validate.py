@@ -30,6 +30,7 @@ def validate(
     input: Volume = None,  # noqa: A002
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
     series: options.Series = None,
+    tilt: options.Tilt = None,
     labels: options.Labels = None,
     models: options.Models = None,
     model: options.Model = None,

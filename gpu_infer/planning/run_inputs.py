@@ -44,6 +44,7 @@ def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> Inp
         series=config.series if settings.series is None else series_of_option(settings.series),
         allow_foreign=settings.allow_foreign_data_files,
         name=settings.name,
+        tilt=settings.tilt,
     )
 
 

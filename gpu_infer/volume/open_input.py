@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpu_infer.choices import Tilt
 from gpu_infer.errors import ConfigError, GpuInferError, InputError
 from gpu_infer.redaction import redact
 from gpu_infer.volume.archive import unpack
@@ -38,12 +39,14 @@ class InputOptions:
     series         which series of a DICOM study to take; None: the only one that is a volume
     allow_foreign  data files that a header names may be outside its folder
     name           pattern of the case's name, None: the name of the input
+    tilt           "index": irregular slices of a DICOM series are stacked in index space
     """
 
     patterns: Sequence[str] = ()
     series: SeriesChoice | None = None
     allow_foreign: bool = False
     name: str | None = None
+    tilt: Tilt = "refuse"
 
 
 @contextmanager
@@ -59,6 +62,8 @@ def open_input(path: Path, options: InputOptions) -> Iterator[VolumeHeader]:
         try:
             header = _header(path, options, stack)
             first = header.files[0] if header.format == "dicom" else None
+            if options.tilt == "index" and header.index_space is None:
+                log.info("%s: the slices are a regular grid, on which --tilt index changes nothing", path)
             header = replace(header, case=case_name(header.path, first, options.name))
         except GpuInferError as error:
             # The path of an archive instead of that of its temporary folder, also for callers without a log.
@@ -83,7 +88,7 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
         if options.patterns:
             choose_files(path, options.patterns)  # refuses a file
-        return _from_study(path, options.series, stack)
+        return _from_study(path, options, stack)
     files = choose_files(path, options.patterns)
     if not files[0].is_dir():
         if by_option:
@@ -91,14 +96,19 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
                 f"{path}: --series chooses from a DICOM study, found another file",
                 remedy="leave --series out, or give a folder, a zip or a DICOMDIR",
             )
+        if options.tilt == "index":
+            raise InputError(
+                f"{path}: --tilt index is about the slices of a DICOM series, found another file",
+                remedy="leave --tilt out, or give the series",
+            )
         return read_header(files, allow_foreign=options.allow_foreign)
     from gpu_infer.volume.formats.dicom.series import read_folder
 
-    series = read_folder(files[0]) if options.series is None else None
-    return _from_study(path, options.series, stack) if series is None else series_header(series, files[0])
+    series = read_folder(files[0], options.tilt) if options.series is None else None
+    return _from_study(path, options, stack) if series is None else series_header(series, files[0])
 
 
-def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
+def _study(path: Path, stack: ExitStack, tilt: Tilt = "refuse") -> list[StudySeries]:
     from gpu_infer.volume.formats.dicom.dicomdir import listed_files
     from gpu_infer.volume.formats.dicom.study import files_below, find_series
 
@@ -110,20 +120,23 @@ def _study(path: Path, stack: ExitStack) -> list[StudySeries]:
         files = files_below(stack.enter_context(unpack(path)))
     else:
         raise InputError(f"{path}: expected a DICOM study", remedy="give a folder, a .zip or a DICOMDIR")
-    series = find_series(files)
+    series = find_series(files, tilt)
     if not series:
         raise InputError(f"{path}: no DICOM series found in {len(files)} files", remedy="give the folder of a study")
     return series
 
 
-def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack) -> VolumeHeader:
-    series = _study(path, stack)
+def _from_study(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader:
+    from gpu_infer.volume.formats.dicom.slices import IrregularSlices
+
+    choice, series = options.series, _study(path, stack, options.tilt)
     chosen = choose_series(path, series, choice)
     volume = chosen.volume
     if isinstance(volume, InputError):
         raise InputError(
             f"{path}: series {chosen.number} cannot be used: {volume.message}",
-            remedy="choose another one: gpu-infer series lists them",
+            remedy=(volume.remedy if isinstance(volume, IrregularSlices) else None)
+            or "choose another one: gpu-infer series lists them",
         )
     log.info("%s: series %d of %d: %s, %d slices", path, chosen.number, len(series), chosen.modality, chosen.slices)
     header = series_header(volume, chosen.folder)

@@ -74,7 +74,7 @@ def test_formats_of_the_options_count_before_the_default(tmp_path: Path) -> None
 def test_formats_of_the_configuration_count_before_the_default(tmp_path: Path) -> None:
     settings = Settings(Path("in"), tmp_path)
     output = Output("model", np.dtype(np.uint8), ("nrrd", "mha"))
-    assert label_map_formats(settings, output) == ("nrrd", "mha")
+    assert label_map_formats(settings, output, header_of(tmp_path)) == ("nrrd", "mha")
     assert label_map_formats(replace(settings, formats=("nii",)), output) == ("nii",)
     assert label_map_formats(settings, replace(output, formats=())) == ("mhd",)
 
