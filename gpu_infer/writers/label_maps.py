@@ -111,7 +111,7 @@ def label_map_places(folder: Path, base: str, formats: Mapping[str, Sequence[For
         for each in chosen
         for place in FORMATS[each].places(folder, names[field])
     ]
-    path, count = Counter(place.path for place in places).most_common(1)[0]
+    path, count = next(iter(Counter(place.path for place in places).most_common(1)), (folder, 0))
     if count > 1:
         raise ConfigError(
             f"{path}: {count} label maps would have this name, expected one",

@@ -151,6 +151,6 @@ def test_a_series_that_changes_during_the_run_is_refused(tmp_path: Path) -> None
     places = irregular_places("uneven", SHAPE[2])
     series = write_study(tmp_path / "ct", SHAPE, places=places)
     header = header_of(series)
-    write_study(series, SHAPE, places=places + [0.0, 0.0, 0.2])
+    write_study(series, SHAPE, places=places + np.array([0.0, 0.0, 0.2]))
     with pytest.raises(InputError, match=r"CT\d+\.dcm is 0\.2 mm from its place on the grid"):
         source_of(header)
