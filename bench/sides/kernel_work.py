@@ -16,6 +16,7 @@ import numpy as np
 from gpu_infer.backends.base.backend import RollingSums, Start
 from gpu_infer.backends.resampling import linear_table, nearest_table, resampled_size
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.inferers.placement import clara_starts
 
 Shape = tuple[int, int, int]
@@ -82,7 +83,7 @@ def scene(backend: Any, shape: Shape, roi: Shape) -> Scene:
 
 def works(s: Scene) -> list[Work]:
     """Every kernel of kernels/*.cu at least once."""
-    return [*_prepare(s), *_windows(s), *_labels(s)]
+    return [*_prepare(s), *_windows(s), *_labels(s), *_scores(s)]
 
 
 def _prepare(s: Scene) -> list[Work]:
@@ -204,6 +205,28 @@ def _labels(s: Scene) -> list[Work]:
             lambda: backend.largest_components(labels, 1, None, largest),
             labels.nbytes + largest.nbytes,
         ),
+    ]
+
+
+def _scores(s: Scene) -> list[Work]:
+    """Probabilities in place, and their entropy."""
+    backend = s.backend
+    given = backend.upload(class_scores(1, s.grid)[0])
+    scores, out = backend.empty(given.shape, np.float32), backend.empty(s.grid, np.float32)
+
+    def renew() -> None:
+        scores[...] = given
+
+    def activate(name: str, activation: ScoresActivation) -> Work:
+        return Work(name, lambda: backend.probabilities(scores, activation), 2 * scores.nbytes, renew)
+
+    return [
+        activate("softmax", "softmax"),
+        activate("sigmoid", "sigmoid"),
+        activate("limit to 0 … 1", "none"),
+        Work("check of probabilities", lambda: backend.improbable(given, 1e-3), given.nbytes),
+        Work("entropy of classes", lambda: backend.entropy(given, True, out), given.nbytes + out.nbytes),
+        Work("entropy of masks", lambda: backend.entropy(given, False, out), given.nbytes + out.nbytes),
     ]
 
 
