@@ -25,6 +25,7 @@ from gpu_infer.results.dicom import check_dicom_options, dicom_source, write_dic
 from gpu_infer.results.index_space import check_index_space, without_places
 from gpu_infer.results.label_maps import check_grid, check_one_file, write_labels
 from gpu_infer.results.older import warn_of_older
+from gpu_infer.results.own_input import check_own_input
 from gpu_infer.results.page import required_page_places, write_page
 from gpu_infer.results.places import output_places
 from gpu_infer.results.preview import write_previews
@@ -223,6 +224,8 @@ def _read_header(
     """The header of the input, without voxels. `stack` closes the input."""
     with report.stage("read"):
         header = stack.enter_context(open_input(settings.input, input_options(settings, config, pipeline)))
+        for message in check_own_input(settings, pipeline, header):
+            report.warn(message)
         _check_header(settings, config, header, report)
     return header
 

@@ -26,6 +26,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     from gpu_infer.planning.run_inputs import input_options
     from gpu_infer.results.index_space import check_index_space
     from gpu_infer.results.label_maps import check_grid
+    from gpu_infer.results.own_input import check_own_input
     from gpu_infer.volume.open_input import InputOptions, open_input
 
     if config is None:
@@ -38,6 +39,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
         check_stored(header.nbytes + header.extra, header.path)
         check_index_space(settings, header)
         remarks = [] if config is None else check_grid(settings, config, header)
+        own = [] if config is None else check_own_input(settings, config.pipeline(), header)
     except (GpuInferError, OSError) as error:
         if not isinstance(error, GpuInferError):
             error = InputError(str(error))
@@ -46,6 +48,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     if not options.patterns:
         checks += _check_choice(settings.input, header.path)
     checks += [Check(NAME, "warn", f"{header.path}: {message}", "check the file") for message in header.warnings]
+    checks += [Check(NAME, "warn", message, "check the file") for message in own]
     checks += [Check(NAME, "warn", remark, "choose another format with --format") for remark in remarks]
     return header, checks + series
 
