@@ -65,6 +65,8 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert moved["blend 32 windows"] == 32 * 2 * 8**3 * 3 * 4
     assert moved["finish, argmax"] == 2 * (2 * grid * 4) + grid
     assert moved["finish, scores"] == 3 * (2 * grid * 4)
+    assert moved["values under labels, int16"] == 3 * grid
+    assert moved["sums under labels, float32"] == moved["digits under labels, float32"] == 5 * grid
     assert moved["softmax"] == moved["sigmoid"] == moved["limit to 0 … 1"] == 2 * (2 * grid * 4)
     assert moved["check of probabilities"] == 2 * grid * 4
     assert moved["entropy of classes"] == moved["entropy of masks"] == 3 * grid * 4
