@@ -21,6 +21,7 @@ Format = Literal["mhd", "mha", "nii.gz", "nii", "nrrd", "seg.nrrd"]
 
 DEFAULT_FORMAT: Format = "mhd"
 """Format of label maps if neither an option nor the configuration names one: what the container has always written."""
+Tilt = Literal["refuse", "index"]
 DicomSeg = Literal["auto", "binary", "labelmap"]
 
 MOST_BINARY = 16

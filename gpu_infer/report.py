@@ -243,16 +243,17 @@ def output_sections(
     outputs: Sequence[Output],
     files: Mapping[str, Files],
     counts: Mapping[str, Sequence[int]],
-    geometry: Geometry,
+    geometry: Geometry | None,
     table: LabelTable,
 ) -> Section:
     """`output`, `labels` and `outputs`: the label maps. The first two repeat the first map, also if it is the only one.
 
-    files   by output field and format; `mhd` and `raw` are of the .mhd, if there is one
-    counts  by output field: voxels of each label
-    table   names of the labels
+    files     by output field and format; `mhd` and `raw` are of the .mhd, if there is one
+    counts    by output field: voxels of each label
+    geometry  of all maps; None in index space, whose voxels have no volume
+    table     names of the labels
     """
-    voxel_ml = abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000.0
+    voxel_ml = None if geometry is None else abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000.0
     described: list[Section] = []
     for output in outputs:
         by_format = files[output.field]
@@ -273,13 +274,14 @@ def output_sections(
     }
 
 
-def label_volumes(counts: Sequence[int], voxel_ml: float, table: LabelTable) -> Section:
+def label_volumes(counts: Sequence[int], voxel_ml: float | None, table: LabelTable) -> Section:
     """{label: {"name", "colour", "voxels", "ml"}} of the labels that occur, background included; no default names."""
     volumes: Section = {}
     for label, count in enumerate(counts):
         if count:
             described = _described(table[label]) if table.is_described(label) else {}
-            volumes[str(label)] = {**described, "voxels": int(count), "ml": rounded_ml(int(count) * voxel_ml)}
+            ml = None if voxel_ml is None else rounded_ml(int(count) * voxel_ml)
+            volumes[str(label)] = {**described, "voxels": int(count), "ml": ml}
     return volumes
 
 

@@ -31,6 +31,7 @@ from gpu_infer.choices import (
     ScoresActivation,
     ScoresDtype,
     ScoresFormat,
+    Tilt,
 )
 from gpu_infer.config.document import in_folder
 from gpu_infer.config.expected import expectation
@@ -144,6 +145,7 @@ class Settings:
     series           number, UID or rule of the series of a DICOM study, None: the rules of the configuration
     series_files     files of a DICOM series in the folder `input`, which has others; empty: all files count
     channels         files of the channels of one volume in order, `input` first; empty: `input` has all of them
+    tilt             "index": tilted or unevenly spaced slices of a DICOM series are segmented in index space
     name             pattern of the case's name, from which outputs are named; None: the name of the input
     with_identity    allow values that identify the patient in the report
     debug_port       TCP port on which to wait for a debugger before the run, at most `ready_wait_s`; None: none
@@ -197,6 +199,7 @@ class Settings:
     load_model: bool = False
     access: Access = field(default_factory=Access)
     series: SeriesText | None = None
+    tilt: Tilt = "refuse"
     name: NamePattern | None = None
     with_identity: bool = False
     debug_port: int | None = None

@@ -68,7 +68,7 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         for item in value:
             yield from leaves(item, f"{key}[]")
-    elif key != "triton.skipped":  # an empty list of objects
+    elif key not in ("triton.skipped", "output.files", "outputs[].files"):  # empty lists of objects
         yield key, value
 
 
@@ -112,6 +112,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
         contents["gpu"] = operate(
             root / "gpu", triton_server, content(), device="gpu", preview=True, statistics=True, **scores
         ).data
+    places = dicom_source.irregular_places("tilted", 12)
+    dicom_source.write_study(root / "tilted" / "input" / "ct", (23, 21, 12), places=places)
+    contents["tilted"] = operate(
+        root / "tilted", triton_server, content(), device="cpu", tilt="index", dicom_seg="auto"
+    ).data
     write_study(root / "dicom" / "input")
     by_rule = config("threshold_half", roi_size=[4, 4, 4]) | {"series": "slices=8"}
     contents["dicom"] = operate(root / "dicom", triton_server, by_rule, device="cpu", with_identity=True).data
@@ -163,6 +168,8 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     cpu = {key for key in keys["cpu"] if not key.startswith("triton.skipped")}
     assert of("always", "done", "FetchExtremePoints", *files, *scores) == cpu
     assert keys["dicom"] >= of("always", "done", "DICOM study", "--with-identity")
+    label_maps = {key for key in rows if "files[]." in key and key.startswith("output")}
+    assert keys["tilted"] >= of("always", "done", "--tilt index", "FetchExtremePoints") - label_maps
     assert keys["gpu"] >= of("always", "done", "GPU")
     assert not of("failed") & (keys["cpu"] | keys["gpu"])
     assert not of("GPU") & (keys["cpu"] | keys["late"])
@@ -170,7 +177,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     assert {when for _, when in rows.values()} == {
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview", "--send"),
         *scores,
-        *("DICOM study", "--with-identity", "--statistics", "a DICOM output", "mhd"),
+        *("--tilt index", "DICOM study", "--with-identity", "--statistics", "a DICOM output", "mhd"),
         "a better transport did not work",
     }
 

@@ -210,6 +210,15 @@ def test_an_output_that_is_named_like_a_volume_of_another_kind_is_refused(name: 
     assert Settings.from_environment({}, output=path).output == path
 
 
+@pytest.mark.parametrize("name", ["x.dcm", "x.seg.DCM"])
+def test_an_output_that_is_named_like_a_dicom_file_is_refused(name: str, tmp_path: Path) -> None:
+    words = rf"--output: found '.*{name}', the name of a DICOM file, .* \(give a folder, and --dicom-seg auto for a"
+    with pytest.raises(ConfigError, match=words):
+        Settings.from_environment({}, output=tmp_path / name)
+    (tmp_path / name).mkdir()
+    assert Settings.from_environment({}, output=tmp_path / name).output == tmp_path / name
+
+
 @pytest.mark.parametrize("ending", get_args(Format))
 def test_an_output_that_is_named_like_a_label_map_is_that_file(ending: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / f"a.b.{ending}"
@@ -231,7 +240,7 @@ def test_an_output_file_and_another_format_contradict_each_other() -> None:
             Settings.from_environment({}, output="x/y.nii", formats=formats)
 
 
-@pytest.mark.parametrize("name", ["out", "out.d", "x.dcm", "x.txt", ".nii", "nii.gz"])
+@pytest.mark.parametrize("name", ["out", "out.d", "x.txt", ".nii", "nii.gz"])
 def test_any_other_output_is_a_folder(name: str) -> None:
     settings = Settings.from_environment({}, output=name)
     assert (settings.output, settings.output_name, settings.formats) == (Path(name), None, ())

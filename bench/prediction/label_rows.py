@@ -28,6 +28,14 @@ ENDS_PER_PACK = 3.5
 """Turns of a warp over ends of runs per pack: bench.kernels' labels change every 24 voxels, and of its 512 labels some
 lane has an end in nearly every word."""
 
+UNDER_LABELS = (
+    ("values under labels, int16", "label_values_u1_i2", 2, 1),
+    ("sums under labels, float32", "label_sums_u1_f4", 4, 6),
+    ("digits under labels, float32", "label_digits_u1_f4", 4, 1),
+)
+"""Row, kernel, bytes of a value, and atomics of a voxel: of bench.kernels' values, which are noise, some lane of a warp
+adds to another place than before at every voxel."""
+
 FACES, FACE_TURNS = 3, 5
 """Neighbours of lower index that share a face, and turns of the loop over lines of neighbours."""
 
@@ -49,6 +57,7 @@ def label_rows(g: Geometry) -> list[Row]:
         Row(f"histogram of {LABEL_TIMES} grids", many, many, many, 4 * PACK, (_histogram(many),)),
         Row(f"lookup in {LABEL_TIMES} grids", 2 * many, many, many, 4 * PACK, _lookup(many)),
         Row(f"places of labels in {LABEL_TIMES} grids", many, many, many, UNDER_WAY, (_places(g),)),
+        *(_under_labels(g, *each) for each in UNDER_LABELS),
         Row("largest components", 2 * voxels, voxels, voxels, 4, _components(voxels)),
     ]
 
@@ -142,6 +151,15 @@ def _places(g: Geometry) -> Launch:
     x, y, z = g.grid
     kernel, blocks = "label_extents_u1", row_blocks(LABEL_TIMES * x, y)
     return Launch(kernel, blocks, (Part(HotLoop(kernel, r"LDG\.8", through="LDG"), LABEL_TIMES * x * y * lanes(z)),))
+
+
+def _under_labels(g: Geometry, name: str, kernel: str, nbytes: int, atomics: int) -> Row:
+    x, y, z = g.grid
+    voxels = x * y * z
+    part = Part(HotLoop(kernel, "atomic", through="atomic"), atomics * x * y * lanes(z))
+    launch = Launch(kernel, row_blocks(x, y), (part,), through="LDG")
+    read = (1 + nbytes) * voxels
+    return Row(name, read, read, voxels, UNDER_WAY * (1 + nbytes), (launch,))
 
 
 def _components(voxels: int) -> tuple[Launch, ...]:

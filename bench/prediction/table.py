@@ -10,6 +10,7 @@ from bench.prediction.floors import Prediction, predict
 from bench.prediction.geometry import Geometry
 from bench.prediction.label_rows import ENDS_PER_PACK, label_rows
 from bench.prediction.rows import Row
+from bench.prediction.score_rows import score_rows
 from bench.prediction.voxel_rows import voxel_rows
 from bench.prediction.window_rows import window_rows
 from bench.sass.hot_loops import HotLoop
@@ -45,7 +46,12 @@ COLUMNS = (
 def all_rows(shape: Shape, window: Shape, multiprocessors: int) -> list[Row]:
     """The rows of bench.kernels in its order, with the launches of a card with that many multiprocessors."""
     geometry = Geometry.of(shape, window)
-    return [*voxel_rows(geometry, multiprocessors), *window_rows(geometry), *label_rows(geometry)]
+    return [
+        *voxel_rows(geometry, multiprocessors),
+        *window_rows(geometry),
+        *label_rows(geometry),
+        *score_rows(geometry),
+    ]
 
 
 def hot_loops(shape: Shape, window: Shape) -> list[HotLoop]:

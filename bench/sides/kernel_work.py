@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from gpu_infer.backends.base.backend import RollingSums, Start
+from gpu_infer.backends.label_tables import BIN_BITS, DIGITS, SUM_WIDTH
 from gpu_infer.backends.resampling import linear_table, nearest_table, resampled_size
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.inferers.placement import clara_starts
 
 Shape = tuple[int, int, int]
@@ -32,6 +34,10 @@ RESTORED = 4
 LABEL_TIMES = 8
 """Times that labels are restored, and grids that the histogram is of, for the same reason; of one grid of labels the L2
 cache holds most, too."""
+LABELS = 4
+"""Labels of `blobs`, the background included."""
+MIDDLE = 600.0
+"""Whose bin the digits are counted in: 512 … 1023 have nearly a quarter of the values."""
 WINDOW = ClampedAffine(scale=1 / 2000, shift=0.75, low=0.0, high=1.0)
 """HU of -1500 … 500 to 0 … 1, as the lung demo has it."""
 
@@ -82,7 +88,7 @@ def scene(backend: Any, shape: Shape, roi: Shape) -> Scene:
 
 def works(s: Scene) -> list[Work]:
     """Every kernel of kernels/*.cu at least once."""
-    return [*_prepare(s), *_windows(s), *_labels(s)]
+    return [*_prepare(s), *_windows(s), *_labels(s), *_scores(s)]
 
 
 def _prepare(s: Scene) -> list[Work]:
@@ -199,11 +205,64 @@ def _labels(s: Scene) -> list[Work]:
             lambda: backend._label_extents(many, np.arange(256, dtype=np.uint16), 255),
             many.nbytes,
         ),
+        *_values_under_labels(s, labels),
         Work(
             "largest components",
             lambda: backend.largest_components(labels, 1, None, largest),
             labels.nbytes + largest.nbytes,
         ),
+    ]
+
+
+def _values_under_labels(s: Scene, labels: Any) -> list[Work]:
+    """The passes of statistics over values of 16 and of 32 bits; neighbours differ, as noise does."""
+    backend, count = s.backend, LABELS - 1
+    numbers = np.minimum(np.arange(256), LABELS).astype(np.uint16) % LABELS
+    host = np.random.default_rng(6).integers(-1000, 1000, s.grid, np.int16)
+    narrow, wide = backend.upload(host), backend.upload(host.astype(np.float32))
+    values = backend._label_table(count, 1 << 16, np.uint32)
+    sums = backend._label_table(count, SUM_WIDTH, np.uint64)
+    (digit, *_) = DIGITS
+    digits = backend._label_table(count, 2 << digit[1], np.uint32)
+    middle = np.full((count, 2), (int(np.float32(MIDDLE).view(np.uint32)) ^ 1 << 31) >> 32 - BIN_BITS, np.uint32)
+    return [
+        Work(
+            "values under labels, int16",
+            lambda: backend._count_labelled("label_values", labels, narrow, numbers, values),
+            labels.nbytes + narrow.nbytes,
+        ),
+        Work(
+            "sums under labels, float32",
+            lambda: backend._add_label_sums(labels, wide, numbers, sums),
+            labels.nbytes + wide.nbytes,
+        ),
+        Work(
+            "digits under labels, float32",
+            lambda: backend._add_label_digits(labels, wide, numbers, middle, digit, digits),
+            labels.nbytes + wide.nbytes,
+        ),
+    ]
+
+
+def _scores(s: Scene) -> list[Work]:
+    """Probabilities in place, and their entropy."""
+    backend = s.backend
+    given = backend.upload(class_scores(1, s.grid)[0])
+    scores, out = backend.empty(given.shape, np.float32), backend.empty(s.grid, np.float32)
+
+    def renew() -> None:
+        scores[...] = given
+
+    def activate(name: str, activation: ScoresActivation) -> Work:
+        return Work(name, lambda: backend.probabilities(scores, activation), 2 * scores.nbytes, renew)
+
+    return [
+        activate("softmax", "softmax"),
+        activate("sigmoid", "sigmoid"),
+        activate("limit to 0 … 1", "none"),
+        Work("check of probabilities", lambda: backend.improbable(given, 1e-3), given.nbytes),
+        Work("entropy of classes", lambda: backend.entropy(given, True, out), given.nbytes + out.nbytes),
+        Work("entropy of masks", lambda: backend.entropy(given, False, out), given.nbytes + out.nbytes),
     ]
 
 

@@ -116,14 +116,16 @@ def _labels(done: Sequence[Outcome]) -> dict[str, Any]:
         label: {
             "name": name,
             "cases": sum(label in outcome.labels for outcome in done),
-            "ml": _statistics([_ml(outcome, label) for outcome in done]),
+            "ml": _statistics([ml for outcome in done if (ml := _ml(outcome, label)) is not None]),
         }
         for label, name in label_names(done).items()
     }
 
 
-def _ml(outcome: Outcome, label: str) -> float:
-    return float(outcome.labels.get(label, {}).get("ml", 0.0))
+def _ml(outcome: Outcome, label: str) -> float | None:
+    """0 for a label that does not occur; None in index space, whose voxels have no volume."""
+    ml = outcome.labels.get(label, {}).get("ml", 0.0)
+    return None if ml is None or any(each.get("ml") is None for each in outcome.labels.values()) else float(ml)
 
 
 def _statistics(values: Sequence[float]) -> dict[str, float] | None:

@@ -14,7 +14,7 @@ _WIDTH = 8
 
 
 def label_lines(report: Mapping[str, Any]) -> list[str]:
-    """A line per label above 0 of every label map: its name and its volume in ml.
+    """A line per label above 0 of every label map: its name and its volume in ml, in index space its voxels.
 
     `report` is the content of report.json. A label without a name is `label 3`. With several label maps, the field
     stands before the name.
@@ -25,7 +25,7 @@ def label_lines(report: Mapping[str, Any]) -> list[str]:
         field = f"{output['field']}: " if len(outputs) > 1 else ""
         entries = {label: entry for label, entry in output["labels"].items() if int(label) > 0}
         rows += [
-            (escape(f"{field}{entry.get('name') or f'label {label}'}"), f"{_volume(entry['ml'])} ml")
+            (escape(f"{field}{entry.get('name') or f'label {label}'}"), _size(entry))
             for label, entry in entries.items()
         ]
         if not entries:
@@ -35,6 +35,10 @@ def label_lines(report: Mapping[str, Any]) -> list[str]:
     width = max([_WIDTH, *(len(name) for name, _ in rows)])
     lines = [f"{name:<{width}} {text}" for name, text in rows]
     return [*lines, f"… and {more} more"] if more > 0 else lines
+
+
+def _size(entry: Mapping[str, Any]) -> str:
+    return f"{entry['voxels']} voxels" if entry["ml"] is None else f"{_volume(entry['ml'])} ml"
 
 
 def _volume(ml: float) -> str:

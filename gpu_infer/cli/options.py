@@ -12,6 +12,7 @@ from gpu_infer.choices import Control as ControlChoice
 from gpu_infer.choices import Data as DataChoice
 from gpu_infer.choices import Device as DeviceChoice
 from gpu_infer.choices import Require as RequireChoice
+from gpu_infer.choices import Tilt as TiltChoice
 
 FILES = "Files"
 _SERVER = "Server"
@@ -76,6 +77,14 @@ Series = Annotated[
         "--series",
         metavar="NUMBER|UID|RULE",
         help="Series of a DICOM study; default the configuration's rules, then the only volume.",
+        rich_help_panel=FILES,
+    ),
+]
+Tilt = Annotated[
+    TiltChoice | None,
+    typer.Option(
+        "--tilt",
+        help="Tilted or uneven DICOM slices: refuse them (default), or segment them in index space.",
         rich_help_panel=FILES,
     ),
 ]

@@ -21,6 +21,7 @@ def run(
     first: options.First = None,
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
     series: options.Series = None,
+    tilt: options.Tilt = None,
     name: options.Name = None,
     with_identity: options.WithIdentity = None,
     output: options.Output = None,

@@ -31,6 +31,7 @@ def validate(
     first: options.First = None,
     allow_foreign_data_files: options.AllowForeignDataFiles = None,
     series: options.Series = None,
+    tilt: options.Tilt = None,
     labels: options.Labels = None,
     models: options.Models = None,
     model: options.Model = None,

@@ -22,6 +22,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     """
     from gpu_infer.planning.free_memory import check_stored
     from gpu_infer.planning.run_inputs import input_options
+    from gpu_infer.results.index_space import check_index_space
     from gpu_infer.results.label_maps import check_grid
     from gpu_infer.volume.open_input import InputOptions, open_input
     from gpu_infer.writers.own_volumes import own_volumes
@@ -31,6 +32,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
             allow_foreign=settings.allow_foreign_data_files,
             name=settings.name,
             first=settings.first,
+            tilt=settings.tilt,
             outputs=own_volumes,
         )
     else:
@@ -39,6 +41,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
         with open_input(settings.input, options) as header:  # an unpacked archive is removed: a plan needs no voxels
             series = _check_series(settings, header)
         check_stored(header.nbytes + header.extra, header.path)
+        check_index_space(settings, header)
         remarks = [] if config is None else check_grid(settings, config, header)
     except (GpuInferError, OSError) as error:
         if not isinstance(error, GpuInferError):

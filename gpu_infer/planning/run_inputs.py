@@ -49,6 +49,7 @@ def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> Inp
         name=settings.name,
         first=settings.first,
         outputs=own_volumes,
+        tilt=settings.tilt,
     )
 
 

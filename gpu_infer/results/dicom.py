@@ -51,6 +51,11 @@ def check_dicom_options(settings: Settings, config: Config) -> None:
     Raises ConfigError.
     """
     has_output = wants_dicom(settings)
+    if settings.tilt == "index" and settings.dicom_reference is not None:
+        raise ConfigError(
+            "--tilt index contradicts --dicom-reference: it is for a DICOM input, which is its own reference",
+            remedy="give the series as --input, or leave one of the two out",
+        )
     for option, value in (("--dicom-reference", settings.dicom_reference), ("--send", settings.send)):
         if value is not None and not has_output:
             raise ConfigError(
@@ -89,6 +94,7 @@ def dicom_source(settings: Settings, header: VolumeHeader) -> Source | None:
 
     if settings.dicom_reference is not None:
         from gpu_infer.volume.formats.dicom.series import read_series
+        from gpu_infer.volume.formats.dicom.slices import IrregularSlices
         from gpu_infer.writers.dicom.grids import match_grids
 
         folder = settings.dicom_reference
@@ -96,7 +102,13 @@ def dicom_source(settings: Settings, header: VolumeHeader) -> Source | None:
             raise InputError(
                 f"--dicom-reference {folder}: no such folder", remedy="give the folder of the series of the volume"
             )
-        series = read_series(folder)
+        try:
+            series = read_series(folder)
+        except IrregularSlices as error:
+            raise InputError(
+                f"--dicom-reference {error.message}",
+                remedy="segment the series itself: give it as --input, with --tilt index",
+            ) from None
         orientation = match_grids(header.geometry, series.geometry, header.path, folder)
         return read_source(series.files, series.geometry, folder, orientation)
     if header.format != "dicom":
@@ -109,7 +121,9 @@ def dicom_source(settings: Settings, header: VolumeHeader) -> Source | None:
             f"{header.path}: DICOM outputs belong to one series, found {len(settings.channels)} inputs of channels",
             remedy="add --dicom-reference FOLDER with the series to which they belong",
         )
-    return read_source(header.files, header.geometry, header.path, Orientation.identity())
+    return read_source(
+        header.files, header.geometry, header.path, Orientation.identity(), index_space=header.index_space
+    )
 
 
 def dicom_places(settings: Settings, config: Config, header: VolumeHeader) -> list[Place]:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 def write_labels(segmentation: Segmentation, volume: Volume, report: Report) -> dict[str, Files]:
     """Write all label maps into the output folder and record them; returns their files by output field.
 
+    In index space there are no files, and the record has no volumes in ml.
+
     Raises what `write_label_maps` raises; no file is replaced then.
     """
     inputs = segmentation.plan.inputs
@@ -31,7 +33,9 @@ def write_labels(segmentation: Segmentation, volume: Volume, report: Report) -> 
     folder, base = settings.output, output_base(settings, inputs.header)
     with report.stage("write"):
         maps = {
-            output.field: LabelMap(segmentation.labels[output.field], output.dtype, label_map_formats(settings, output))
+            output.field: LabelMap(
+                segmentation.labels[output.field], output.dtype, label_map_formats(settings, output, inputs.header)
+            )
             for output in outputs
         }
         with still_there(folder):
@@ -39,11 +43,13 @@ def write_labels(segmentation: Segmentation, volume: Volume, report: Report) -> 
     for by_format in written.values():
         for paths in by_format.values():
             log.info("wrote %s", paths[0])
-    report.add(**output_sections(outputs, written, segmentation.counts, volume.geometry, table))
+    geometry = volume.geometry if inputs.header.index_space is None else None
+    report.add(**output_sections(outputs, written, segmentation.counts, geometry, table))
     for field, by_format in written.items():
         if not any(segmentation.counts[field][1:]):
+            name = next((paths[0].name for paths in by_format.values()), field)
             report.warn(
-                f"label map {next(iter(by_format.values()))[0].name}: every voxel is 0 (if that is unexpected, compare "
+                f"label map {name}: every voxel is 0 (if that is unexpected, compare "
                 "pre_transforms with the training of the model: spacing, intensity range, orientation)"
             )
     return written
@@ -54,8 +60,13 @@ def output_base(settings: Settings, header: VolumeHeader) -> str:
     return settings.output_name or header.case_name
 
 
-def label_map_formats(settings: Settings, output: Output) -> tuple[Format, ...]:
-    """Formats of an output: those of the options, of the configuration, or the default."""
+def label_map_formats(settings: Settings, output: Output, header: VolumeHeader) -> tuple[Format, ...]:
+    """Formats of an output: those of the options, of the configuration, or the default.
+
+    None in index space: the formats describe a regular grid.
+    """
+    if header.index_space is not None:
+        return ()
     return settings.formats or output.formats or (DEFAULT_FORMAT,)
 
 
@@ -64,7 +75,7 @@ def least_bytes(settings: Settings, config: Config, header: VolumeHeader) -> int
     return least_label_map_bytes(
         (FORMATS[each], np.broadcast_to(np.zeros((), output.dtype), header.geometry.shape))
         for output in config.outputs
-        for each in label_map_formats(settings, output)
+        for each in label_map_formats(settings, output, header)
     )
 
 
@@ -90,7 +101,8 @@ def check_grid(settings: Settings, config: Config, header: VolumeHeader) -> list
     Raises `ConfigError` if a format cannot contain it.
     """
     warnings = []
-    for each in dict.fromkeys(each for output in config.outputs for each in label_map_formats(settings, output)):
+    formats = [each for output in config.outputs for each in label_map_formats(settings, output, header)]
+    for each in dict.fromkeys(formats):
         if (reason := FORMATS[each].refusal(header.geometry)) is not None:
             raise ConfigError(
                 f"{header.path}: cannot be segmented into a .{each}: {reason}",

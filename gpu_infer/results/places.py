@@ -17,7 +17,7 @@ from gpu_infer.writers.statistics import statistics_places
 def output_places(settings: Settings, config: Config, header: VolumeHeader) -> list[Place]:
     """The label maps, and what the options ask for."""
     base = output_base(settings, header)
-    formats = {output.field: label_map_formats(settings, output) for output in config.outputs}
+    formats = {output.field: label_map_formats(settings, output, header) for output in config.outputs}
     places = label_map_places(settings.output, base, formats)
     places += preview_places(settings, base)
     if settings.statistics:

@@ -14,6 +14,7 @@ from gpu_infer.planning.run_inputs import input_options
 from gpu_infer.planning.score_options import score_options
 from gpu_infer.report import Report, input_section
 from gpu_infer.results.dicom import check_dicom_options
+from gpu_infer.results.index_space import check_index_space
 from gpu_infer.results.label_maps import check_grid, check_one_file, output_base
 from gpu_infer.results.older import warn_of_older
 from gpu_infer.results.page import required_page_places
@@ -75,6 +76,7 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add(case=output_base(settings, header), input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
+    check_index_space(settings, header)
     for message in check_grid(settings, config, header):
         report.warn(message)
     for message in warn_of_older(settings, config, header):

@@ -14,6 +14,7 @@ from gpu_infer.planning.run_inputs import RunInputs
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.report import Report, config_section, gpu_section, triton_section
 from gpu_infer.results.dicom import dicom_source, write_dicom
+from gpu_infer.results.index_space import without_places
 from gpu_infer.results.label_maps import write_labels
 from gpu_infer.results.page import write_page
 from gpu_infer.results.preview import write_previews
@@ -122,7 +123,8 @@ def _segment(
     beside = 0 if shared.rings.serves(plan) else arena_bytes
     backend.reserve(memory.device_peak - arena_bytes, beside=beside)  # does nothing on the CPU
     segmentation = segment(plan, volume, transport, backend, report, shared.rings)
-    report.add_facts(segmentation.facts)
+    in_space = plan.inputs.header.index_space is None
+    report.add_facts(segmentation.facts if in_space else without_places(segmentation.facts))
     if counters := gpu_section(backend, plan.inputs.pipeline, segmentation.plan.memory):
         report.add(gpu=counters)
     return segmentation
@@ -138,8 +140,9 @@ def _write(
     previews = write_previews(segmentation, volume, report)
     scores = write_scores(segmentation, volume.geometry, report)
     dicom = write_dicom(segmentation, volume, source, report)
+    settings = segmentation.plan.inputs.settings
     first = written[segmentation.plan.inputs.config.outputs[0].field]
-    output, *raw = first.get("mhd", next(iter(first.values())))
+    output, *raw = first.get("mhd") or next(iter(first.values()), [*dicom[:1], settings.output][:1])
     return RunResult(
         output,
         raw[0] if raw else None,

@@ -11,7 +11,8 @@ from typing import Any
 class RunResult:
     """The files of a run and the content of its report.
 
-    output      the first label map: its .mhd if it has one, else the file of its first format
+    output      the first label map: its .mhd if it has one, else the file of its first format. In index space, which
+                has no label maps, the first DICOM file, or the output folder if no label occurs
     raw         the voxels of the .mhd
     label_maps  the files of all label maps that programs open
     """

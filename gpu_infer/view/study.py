@@ -74,6 +74,11 @@ def _wrote_into(report: dict[str, Any], folder: Path) -> bool:
 def _from_report(report: dict[str, Any], place: Path) -> Study:
     try:
         source, sections = Path(report["input"]["path"]), report["outputs"]
+        if "index_space" in report["input"]:
+            raise InputError(
+                f"{place}: of a run in index space, which has no label map",
+                remedy="show its SEG or its pictures in a DICOM viewer",
+            )
         described = [(section["field"], _beside(place, _label_map(section)), section["labels"]) for section in sections]
         legends = [make_legend(field, labels, _table(labels)) for field, _, labels in described]
     except (KeyError, IndexError, TypeError, ValueError) as error:

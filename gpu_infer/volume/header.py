@@ -9,6 +9,7 @@ from pathlib import Path
 from gpu_infer.redaction import shown_path
 from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.index_space import IndexSpace
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.nifti_grid import NiftiGrid
 
@@ -33,6 +34,7 @@ class VolumeHeader:
     series    facts of a DICOM series for the report; none of the patient.
     extra     bytes of memory that reading takes temporarily, in addition to `nbytes`.
     nifti     of a NIfTI file: the header's own fields for the grid.
+    index_space  of a DICOM series whose slices are no regular grid; `geometry` is then that of the stacked slices.
     """
 
     geometry: Geometry
@@ -48,13 +50,13 @@ class VolumeHeader:
     extra: int = 0
     case: str = ""
     series: Mapping[str, object] = field(default_factory=dict)
+    nifti: NiftiGrid | None = None
+    index_space: IndexSpace | None = None
 
     @property
     def case_name(self) -> str:
         """The name from which the names of all outputs are made."""
         return self.case or base_name(self.path)
-
-    nifti: NiftiGrid | None = None
 
     @property
     def nbytes(self) -> int:
@@ -64,7 +66,9 @@ class VolumeHeader:
 
     def describe(self) -> dict[str, object]:
         """Return the facts of the volume for the report."""
-        series = {"series": dict(self.series)} if self.series else {}
+        series: dict[str, object] = {"series": dict(self.series)} if self.series else {}
+        if self.index_space is not None:
+            series["index_space"] = self.index_space.reason
         return {
             "path": shown_path(str(self.path)),
             "files": [shown_path(str(file)) for file in self.files],

@@ -108,7 +108,7 @@ def _in_folder(folder: Path, choice: FolderChoice) -> Path:
     entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=lambda e: e.name)
     volumes = [e for e in entries if e.is_file() and extension(e) in EXTENSIONS]
     if volumes:
-        return volumes[0] if len(volumes) == 1 else _of_several(folder, volumes, choice)
+        return _of_several(folder, volumes, choice)
     from gpu_infer.volume.formats.dicom.series import holds_series
 
     candidates = [folder, *(e for e in entries if e.is_dir())]
@@ -129,6 +129,7 @@ def _of_several(folder: Path, volumes: Sequence[Path], choice: FolderChoice) -> 
     if len(inputs) < len(volumes):
         log.info("%s: outputs of earlier runs are no inputs: %s", folder, _names(sorted(outputs)))
     if len(inputs) == 1:
+        _warn_of_output(inputs[0], outputs, choice)
         return inputs[0]
     if not choice.first:
         raise InputError(
@@ -139,6 +140,13 @@ def _of_several(folder: Path, volumes: Sequence[Path], choice: FolderChoice) -> 
     log.warning("%s: %s", inputs[0], note)
     choice.warnings.append(note)
     return inputs[0]
+
+
+def _warn_of_output(path: Path, outputs: Collection[Path], choice: FolderChoice) -> None:
+    if path in outputs:
+        note = "a label map that gpu_infer wrote, the only volume in the folder (name it with --input if it is meant)"
+        log.warning("%s: %s", path, note)
+        choice.warnings.append(note)
 
 
 def _names(paths: Sequence[Path]) -> str:

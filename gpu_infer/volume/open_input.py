@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpu_infer.choices import Tilt
 from gpu_infer.errors import ConfigError, GpuInferError, InputError
 from gpu_infer.redaction import redact
 from gpu_infer.volume.archive import unpack
@@ -42,6 +43,7 @@ class InputOptions:
     name           pattern of the case's name, None: the name of the input
     first          take the first of several volumes in a folder, False: refuse the folder
     outputs        of volumes in a folder, those that this program has written; they do not count beside others
+    tilt           "index": irregular slices of a DICOM series are stacked in index space
     """
 
     patterns: Sequence[str] = ()
@@ -52,6 +54,7 @@ class InputOptions:
     name: str | None = None
     first: bool = False
     outputs: Callable[[Sequence[Path]], Collection[Path]] = lambda _: ()
+    tilt: Tilt = "refuse"
 
 
 @contextmanager
@@ -67,6 +70,8 @@ def open_input(path: Path, options: InputOptions) -> Iterator[VolumeHeader]:
         try:
             header = _header(path, options, stack)
             first = header.files[0] if header.format == "dicom" else None
+            if options.tilt == "index" and header.index_space is None:
+                log.info("%s: the slices are a regular grid, on which --tilt index changes nothing", path)
             header = replace(header, case=case_name(header.path, first, options.name))
         except GpuInferError as error:
             # The path of an archive instead of that of its temporary folder, also for callers without a log.
@@ -93,11 +98,11 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
     if options.series_files:
         if options.patterns:
             raise ConfigError("files of a series contradict LoadNifti's `files`", remedy="leave one of the two out")
-        return _from_study(path, options.series, stack, options.series_files)
+        return _from_study(path, options, stack)
     if is_archive(path) or is_dicomdir(path) or (by_option and path.is_dir()):
         if options.patterns:
             choose_files(path, options.patterns)  # refuses a file
-        return _from_study(path, options.series, stack)
+        return _from_study(path, options, stack)
     choice = FolderChoice(options.first, options.outputs)
     files = choose_files(path, options.patterns, choice)
     if not files[0].is_dir():
@@ -106,12 +111,17 @@ def _header(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader
                 f"{path}: --series chooses from a DICOM study, found another file",
                 remedy="leave --series out, or give a folder, a zip or a DICOMDIR",
             )
+        if options.tilt == "index":
+            raise InputError(
+                f"{path}: --tilt index is about the slices of a DICOM series, found another file",
+                remedy="leave --tilt out, or give the series",
+            )
         header = read_header(files, allow_foreign=options.allow_foreign)
         return replace(header, warnings=(*choice.warnings, *header.warnings))
     from gpu_infer.volume.formats.dicom.series import read_folder
 
-    series = read_folder(files[0]) if options.series is None else None
-    return _from_study(path, options.series, stack) if series is None else series_header(series, files[0])
+    series = read_folder(files[0], options.tilt) if options.series is None else None
+    return _from_study(path, options, stack) if series is None else series_header(series, files[0])
 
 
 def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
@@ -132,7 +142,7 @@ def _channels(options: InputOptions, *, by_option: bool) -> VolumeHeader:
     return read_header(options.files, allow_foreign=options.allow_foreign)
 
 
-def _study(path: Path, stack: ExitStack, files: Sequence[Path] = ()) -> list[StudySeries]:
+def _study(path: Path, stack: ExitStack, tilt: Tilt = "refuse", files: Sequence[Path] = ()) -> list[StudySeries]:
     """The series of a study; of the folder `path`, only `files` count if there are any."""
     from gpu_infer.volume.formats.dicom.dicomdir import listed_files
     from gpu_infer.volume.formats.dicom.study import files_below, find_series
@@ -145,20 +155,23 @@ def _study(path: Path, stack: ExitStack, files: Sequence[Path] = ()) -> list[Stu
         files = files_below(stack.enter_context(unpack(path)))
     else:
         raise InputError(f"{path}: expected a DICOM study", remedy="give a folder, a .zip or a DICOMDIR")
-    series = find_series(files)
+    series = find_series(files, tilt)
     if not series:
         raise InputError(f"{path}: no DICOM series found in {len(files)} files", remedy="give the folder of a study")
     return series
 
 
-def _from_study(path: Path, choice: SeriesChoice | None, stack: ExitStack, files: Sequence[Path] = ()) -> VolumeHeader:
-    series = _study(path, stack, files)
+def _from_study(path: Path, options: InputOptions, stack: ExitStack) -> VolumeHeader:
+    from gpu_infer.volume.formats.dicom.slices import IrregularSlices
+
+    choice, series = options.series, _study(path, stack, options.tilt, options.series_files)
     chosen = choose_series(path, series, choice)
     volume = chosen.volume
     if isinstance(volume, InputError):
         raise InputError(
             f"{path}: series {chosen.number} cannot be used: {volume.message}",
-            remedy="choose another one: gpu-infer series lists them",
+            remedy=(volume.remedy if isinstance(volume, IrregularSlices) else None)
+            or "choose another one: gpu-infer series lists them",
         )
     log.info("%s: series %d of %d: %s, %d slices", path, chosen.number, len(series), chosen.modality, chosen.slices)
     header = series_header(volume, chosen.folder)

@@ -149,6 +149,7 @@ def _from_series(series: Series, folder: Path) -> VolumeHeader:
         load=series.load,
         warnings=series.warnings,
         extra=series.extra,
+        index_space=series.index_space,
     )
 
 

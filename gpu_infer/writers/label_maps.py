@@ -111,10 +111,10 @@ def label_map_places(folder: Path, base: str, formats: Mapping[str, Sequence[For
         for each in chosen
         for place in FORMATS[each].places(folder, names[field])
     ]
-    path, count = Counter(place.path for place in places).most_common(1)[0]
-    if count > 1:
-        raise ConfigError(
-            f"{path}: {count} label maps would have this name, expected one",
-            remedy="give the fields of the configuration other names, or choose one format",
-        )
+    for path, count in Counter(place.path for place in places).most_common(1):
+        if count > 1:
+            raise ConfigError(
+                f"{path}: {count} label maps would have this name, expected one",
+                remedy="give the fields of the configuration other names, or choose one format",
+            )
     return places

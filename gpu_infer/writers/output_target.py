@@ -21,7 +21,7 @@ def resolve_output(output: Path, logs: Path, name: str | None, formats: tuple[Fo
     other one, or an existing folder, is a folder. Logs that go to the output go to its folder.
 
     Raises `ConfigError` if `name` is not the name of a file, if `formats` has another one than the file, or if the
-    extension is that of a format which is only read, or is not in lower case.
+    extension is that of DICOM or of a format which is only read, or is not in lower case.
     """
     formats = tuple(dict.fromkeys(formats))
     if name is not None and (name in ("", ".", "..") or "/" in name or "\0" in name):
@@ -39,6 +39,11 @@ def resolve_output(output: Path, logs: Path, name: str | None, formats: tuple[Fo
             folder, stem = output.parent, output.name[: -len(each) - 1]
             fields: dict[str, Any] = {"output": folder, "output_name": stem, "formats": (each,)}
             return fields | ({"logs": folder} if logs == output else {})
+    if output.suffix.lower() == ".dcm":
+        raise ConfigError(
+            f"--output: found {str(output)!r}, the name of a DICOM file, expected a folder or a label map",
+            remedy="give a folder, and --dicom-seg auto for a DICOM SEG in it",
+        )
     if (ending := extension(output)) is not None:
         raise ConfigError(
             f"--output: found {str(output)!r}, a file name that ends with {output.name[-len(ending) :]}, expected a "

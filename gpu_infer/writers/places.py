@@ -143,8 +143,9 @@ def check_name(place: Place) -> None:
     ):
         if nbytes > most:
             raise InputError(
-                f"{place.path}: {nbytes} bytes in the {kind} of the input's output, expected at most {most}",
-                remedy=f"rename the input, or give another folder with --{place.option}",
+                f"{place.path}: {nbytes} bytes in the {kind} of an output, expected at most {most}",
+                remedy="give a shorter name with --name (or --output, if it names the file), or another folder with "
+                f"--{place.option}",
             )
 
 

@@ -56,7 +56,7 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
             ramp=0.01,
             folder=tmp_path,
         )
-    assert {name for m in measured for name in m.modules} == set(MODULES) - {"scores"}  # which has no row
+    assert {name for m in measured for name in m.modules} == set(MODULES)
     voxels, grid = 24 * 20 * 16, 18 * 15 * 20
     moved = {m.row: m.nbytes for m in measured}
     assert moved["prepare, linear to 1 mm"] == 2 * voxels + 4 * grid
@@ -65,6 +65,11 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert moved["blend 32 windows"] == 32 * 2 * 8**3 * 3 * 4
     assert moved["finish, argmax"] == 2 * (2 * grid * 4) + grid
     assert moved["finish, scores"] == 3 * (2 * grid * 4)
+    assert moved["values under labels, int16"] == 3 * grid
+    assert moved["sums under labels, float32"] == moved["digits under labels, float32"] == 5 * grid
+    assert moved["softmax"] == moved["sigmoid"] == moved["limit to 0 … 1"] == 2 * (2 * grid * 4)
+    assert moved["check of probabilities"] == 2 * grid * 4
+    assert moved["entropy of classes"] == moved["entropy of masks"] == 3 * grid * 4
     assert moved["masked moments"] == 4 * voxels
     assert (moved["take (arrays)"], moved["convert (arrays)"]) == (8 * voxels, 6 * voxels)
     assert (moved["threshold"], moved["extent of a mask"]) == (5 * voxels, 4 * voxels)
@@ -105,5 +110,5 @@ def test_once_launches_every_row_and_nothing_else(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(backend._device, "launch", note)
         rows = kernels.run_once(backend, SHAPE, WINDOW)
     assert rows > 15
-    assert set(launched) == set(MODULES) - {"scores"}
+    assert set(launched) == set(MODULES)
     assert len(launched) < 160

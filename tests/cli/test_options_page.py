@@ -22,6 +22,7 @@ from gpu_infer.choices import (
     ScoresActivation,
     ScoresDtype,
     ScoresFormat,
+    Tilt,
 )
 from gpu_infer.cli.main import app
 from gpu_infer.settings import Settings
@@ -36,6 +37,7 @@ FIELDS = {
     "--with-identity": "with_identity",
     "--statistics": "statistics",
     "--first": "first",
+    "--tilt": "tilt",
     "--allow-foreign-data-files": "allow_foreign_data_files",
     "--data": "data",
     "--device": "device",
@@ -129,7 +131,7 @@ def test_a_row_that_refers_to_run_has_options_of_run() -> None:
 def test_choices_are_those_of_the_option() -> None:
     kinds = {"--mode": Mode, "--publish-dialect": PublishDialect, "--control": Control, "--data": Data}
     kinds |= {"--require": Require, "--device": Device, "--format": Format, "--dicom-seg": DicomSeg}
-    kinds |= {"--scores-format": ScoresFormat}
+    kinds |= {"--scores-format": ScoresFormat, "--tilt": Tilt}
     kinds |= {"--scores-dtype": ScoresDtype, "--scores-activation": ScoresActivation}
     rows = [cells[0].strip("`").partition(" ") for cells in _rows("gpu-infer run") if r"\|" in cells[0]]
     assert {option: tuple(choices.split(r"\|")) for option, _, choices in rows} == {

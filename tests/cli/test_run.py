@@ -25,6 +25,11 @@ def test_labels_have_a_line_each_with_name_and_volume() -> None:
     ]
 
 
+def test_labels_in_index_space_have_voxels() -> None:
+    labels = {"0": {"voxels": 9, "ml": None}, "2": {"voxels": 7, "ml": None}}
+    assert label_lines({"outputs": [{"field": "model", "labels": labels}]}) == ["label 2  7 voxels"]
+
+
 def test_many_labels_are_counted() -> None:
     labels = {str(n): {"ml": float(n)} for n in range(15)}
     lines = label_lines({"outputs": [{"field": "model", "labels": labels}]})

@@ -83,9 +83,9 @@ def test_the_identity_is_shown_if_asked_for(tmp_path: Path, triton_server: Any) 
     identity = report["input"]["identity"]
     assert identity["PatientName"] == IDENTITY["PatientName"]
     assert identity["SeriesInstanceUID"] == THIN_UID
-    assert Path(report["output"]["mhd"]).name == "PIDMARK_4711-61a3fe03_2.mhd"
+    assert Path(report["output"]["mhd"]).name == "PIDMARK_47110815-12abe790_2.mhd"
     assert {Path(path).name.split(".")[0] for path in report["published"]} == {
-        *("PIDMARK_4711-61a3fe03_2", "config_render", "config"),
+        *("PIDMARK_47110815-12abe790_2", "config_render", "config"),
     }
     assert {"Zyxmark", "ACCMARK09"} & marks(tmp_path, done.stderr, done.stdout)
 

@@ -72,11 +72,11 @@ def test_formats_of_the_options_count_before_the_default(tmp_path: Path) -> None
 
 
 def test_formats_of_the_configuration_count_before_the_default(tmp_path: Path) -> None:
-    settings = Settings(Path("in"), tmp_path)
+    settings, header = Settings(Path("in"), tmp_path), inputs_of(tmp_path, SHAPE).header
     output = Output("model", np.dtype(np.uint8), ("nrrd", "mha"))
-    assert label_map_formats(settings, output) == ("nrrd", "mha")
-    assert label_map_formats(replace(settings, formats=("nii",)), output) == ("nii",)
-    assert label_map_formats(settings, replace(output, formats=())) == ("mhd",)
+    assert label_map_formats(settings, output, header) == ("nrrd", "mha")
+    assert label_map_formats(replace(settings, formats=("nii",)), output, header) == ("nii",)
+    assert label_map_formats(settings, replace(output, formats=()), header) == ("mhd",)
 
 
 def test_a_file_for_several_label_maps_is_refused(tmp_path: Path) -> None:

@@ -81,18 +81,21 @@ def write_study(
     cosines: tuple[float, ...] = OBLIQUE,
     origin: NDArray[np.float64] = ORIGIN,
     step: float = STEP,
+    places: NDArray[np.float64] | None = None,
     **tags: Any,
 ) -> Path:
     """Write a classic series of `shape` (columns, rows, slices); names are not in the order of the slices.
 
-    tags  of every slice; None removes one
+    places  first voxel of every slice, [slice, 3] in LPS+ mm; None: `step` mm apart along the normal
+    tags    of every slice; None removes one
     """
     folder.mkdir(parents=True, exist_ok=True)
     for k, data in enumerate(values(shape)):
         ds = dataset(CT, SERIES)
         _patient(ds)
         _pixels(ds, shape, data)
-        ds.ImagePositionPatient = [f"{v:.10g}" for v in position(cosines, k, origin, step)]
+        place = position(cosines, k, origin, step) if places is None else places[k]
+        ds.ImagePositionPatient = [f"{v:.10g}" for v in place]
         ds.ImageOrientationPatient = [f"{v:.10g}" for v in cosines]
         ds.PixelSpacing, ds.SliceThickness, ds.InstanceNumber = list(SPACING), STEP, k + 1
         ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = 1, 0, "HU"
@@ -106,8 +109,10 @@ def write_study(
     return folder
 
 
-def write_enhanced_study(folder: Path, shape: tuple[int, int, int], order: list[int]) -> Path:
-    """Write one enhanced file whose n-th frame is slice `order[n]`."""
+def write_enhanced_study(
+    folder: Path, shape: tuple[int, int, int], order: list[int], places: NDArray[np.float64] | None = None
+) -> Path:
+    """Write one enhanced file whose n-th frame is slice `order[n]`; `places` as of `write_study`."""
     folder.mkdir(parents=True, exist_ok=True)
     ds = dataset(ENHANCED_CT, SERIES)
     _patient(ds)
@@ -128,7 +133,7 @@ def write_enhanced_study(folder: Path, shape: tuple[int, int, int], order: list[
     frames = []
     for k in order:
         frame, place, content = Dataset(), Dataset(), Dataset()
-        place.ImagePositionPatient = [f"{v:.10g}" for v in position(OBLIQUE, k)]
+        place.ImagePositionPatient = [f"{v:.10g}" for v in (position(OBLIQUE, k) if places is None else places[k])]
         content.DimensionIndexValues = [k + 1]
         frame.PlanePositionSequence, frame.FrameContentSequence = Sequence([place]), Sequence([content])
         frames.append(frame)
@@ -156,6 +161,19 @@ class Kinds:
     dicom_sc: bool = False
     dicom_sr: bool = False
     rtstruct: bool = False
+
+
+def irregular_places(kind: str, slices: int, cosines: tuple[float, ...] = OBLIQUE) -> NDArray[np.float64]:
+    """Places [slice, 3] in LPS+ mm: "tilted" by 18° along the columns, "gap" after slice 4, or "uneven" distances."""
+    normal, steps = np.cross(cosines[:3], cosines[3:]), np.arange(slices) * STEP
+    if kind == "tilted":
+        direction = normal + np.tan(np.deg2rad(18.0)) * np.array(cosines[3:])
+        return ORIGIN + steps[:, None] * direction
+    if kind == "gap":
+        steps[5:] += STEP
+    else:
+        steps += np.random.default_rng(2).uniform(-0.4, 0.4, slices)
+    return ORIGIN + steps[:, None] * normal
 
 
 def source_of(folder: Path) -> tuple[Volume, Source]:

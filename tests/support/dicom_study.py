@@ -15,7 +15,7 @@ THIN_UID, MPR_UID, SCOUT_UID = f"{STUDY_UID}.2", f"{STUDY_UID}.3", f"{STUDY_UID}
 
 IDENTITY = {
     "PatientName": "Zyxmark^Quorra",
-    "PatientID": "PIDMARK/4711",
+    "PatientID": "PIDMARK/47110815",
     "PatientBirthDate": "19630117",
     "PatientSex": "O",
     "AccessionNumber": "ACCMARK09",
@@ -29,7 +29,7 @@ MARKS = (
         "Zyxmark",
         "Quorra",
         "PIDMARK",
-        "4711",
+        "47110815",
         "19630117",
         "ACCMARK09",
         "Docmark",

@@ -116,6 +116,14 @@ def test_a_run_may_have_written_no_mhd(case: Run, form: Format) -> None:
     np.testing.assert_array_equal(open_study(case.output).maps[0].labels, case.labels)
 
 
+def test_a_run_in_index_space_has_no_label_map(case: Run) -> None:
+    case.report["input"]["index_space"] = "gantry tilt of 18.00°"
+    case.report["outputs"] = [{"field": "model", "files": [], "labels": case.section}]
+    case.write_report(case.output)
+    with pytest.raises(InputError, match=r"of a run in index space, which has no label map \(show its SEG"):
+        open_study(case.output)
+
+
 def test_the_publish_folder_has_all_without_the_input(case: Run) -> None:
     publish(read_volume(case.source), case.mhd, "m", case.publish, SETTINGS)
     case.source.unlink()

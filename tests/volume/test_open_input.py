@@ -100,7 +100,7 @@ def test_several_volumes_are_listed(tmp_path: Path) -> None:
         ("ImageType=mpr", MPR),
         ("SeriesNumber=3", MPR),
         ("SeriesDescription=seriesmark SE1", THIN),
-        ("PatientID=PIDMARK/4711,slices!=8", THIN),
+        ("PatientID=PIDMARK/47110815,slices!=8", THIN),
     ],
 )
 def test_chosen_by_number_uid_or_rule(tmp_path: Path, text: str, slices: range) -> None:
@@ -238,7 +238,7 @@ def test_a_name_of_elements(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     pattern = "ct_{PatientID}_{SeriesNumber}_{StudyDate}_{folder}"
     with open_input(study, options("3", name=pattern)) as header:
-        assert header.case_name == "ct_PIDMARK_4711-61a3fe03_3_20190223_se2"
+        assert header.case_name == "ct_PIDMARK_47110815-12abe790_3_20190223_se2"
     text = refused(study, options("3", name="{StationName}"))
     assert f"{study}/st0/se2: StationName is empty or missing" in text
 

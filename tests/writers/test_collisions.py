@@ -281,7 +281,9 @@ def test_names_that_are_too_long(case: Case) -> None:
         name = "x" * length
         volume = case.of(case.root / f"in/{name}.nii.gz", kind="nifti")
         case.check(volume, preview=False, published=published)
-    with pytest.raises(InputError, match=r"x\.out\.mhd: 256 bytes in the name .*at most 255 \(rename the input"):
+    with pytest.raises(
+        InputError, match=r"x\.out\.mhd: 256 bytes in the name .*at most 255 \(give a shorter name with --name"
+    ):
         case.check(case.of(case.root / f"in/{'x' * 248}.nii.gz", kind="nifti"), preview=False)
     with pytest.raises(InputError, match=r"x\.mhd: 256 bytes in the name"):
         case.check(case.of(case.root / f"in/{'x' * 252}", kind="dicom"), preview=False, published=False)

@@ -48,7 +48,7 @@ def folder_cases(folder: Path, options: CaseOptions) -> list[Case]:
             f"{tree.volumes[too_deep[0]][0]}: a volume more than one folder below {folder}",
             remedy=f"{TABLE_REMEDY.format(folder)}; of DICOM studies, move other volumes away",
         )
-    series = tree_series(tree)
+    series = tree_series(tree, options)
     direct = file_cases(tree.volumes.get(folder, []), options, folder)
     if wrong := next((one for one in series if one.images and one.folder == folder), None):
         raise InputError(
@@ -68,7 +68,7 @@ def folder_cases(folder: Path, options: CaseOptions) -> list[Case]:
 def _dicom_root(tree: Tree, options: CaseOptions) -> list[Case]:
     from gpu_infer.batch.cases.study import study_cases
 
-    series = tree_series(tree)
+    series = tree_series(tree, options)
     cases = study_cases(tree.root, series, options)
     if cases:
         return cases

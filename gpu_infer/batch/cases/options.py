@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpu_infer.choices import Tilt
 from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError
 from gpu_infer.settings import Settings
@@ -21,12 +22,14 @@ class CaseOptions:
     patterns  of the files of the channels, from the configuration's LoadNifti: a case is a folder then
     series    rules that choose series of DICOM studies; None: every series that is a volume
     name      pattern of the identifiers, None: names of files and folders
+    tilt      "index": a series of irregular slices is a volume, too
     """
 
     output: Path
     patterns: Sequence[str] = ()
     series: SeriesChoice | None = None
     name: str | None = None
+    tilt: Tilt = "refuse"
 
     @property
     def by_option(self) -> bool:
@@ -53,4 +56,4 @@ def case_options(settings: Settings) -> CaseOptions:
             )
         if patterns:
             raise ConfigError("--series contradicts LoadNifti's `files`", remedy="leave one of the two out")
-    return CaseOptions(settings.output, patterns, series, settings.name)
+    return CaseOptions(settings.output, patterns, series, settings.name, settings.tilt)

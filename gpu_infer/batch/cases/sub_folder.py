@@ -29,7 +29,7 @@ def one_case(folder: Path, options: CaseOptions) -> Case:
         choose_files(folder, options.patterns)
         return Case(folder_id(folder, options), (folder,))
     tree = walk(folder, options.output)
-    case = sub_case(tree, tree_series(tree), options)
+    case = sub_case(tree, tree_series(tree, options), options)
     if case is None:
         raise InputError(f"{folder}: no volume in this folder", remedy="narrow the pattern, or leave the folder out")
     return case
@@ -82,10 +82,10 @@ def folder_id(folder: Path, options: CaseOptions) -> str:
     return make_id(folder_name(folder) if options.name is None else case_name(folder, None, options.name))
 
 
-def tree_series(tree: Tree) -> list[StudySeries]:
+def tree_series(tree: Tree, options: CaseOptions) -> list[StudySeries]:
     """The DICOM series of a tree; pydicom is imported only if there are files to look at."""
     if not tree.others:
         return []
     from gpu_infer.volume.formats.dicom.study import find_series
 
-    return find_series(tree.others)
+    return find_series(tree.others, options.tilt)

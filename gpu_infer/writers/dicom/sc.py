@@ -145,7 +145,8 @@ def _head(source: Source, k: int, algorithm: Algorithm, now: datetime) -> Datase
     capture.ImagePositionPatient = [f"{v:.8g}" for v in frame.position]
     capture.ImageOrientationPatient = [f"{v:.10g}" for v in source.cosines.ravel()]
     capture.PixelSpacing = [f"{v:.10g}" for v in source.spacing]
-    capture.SliceThickness = f"{source.geometry.spacing[2]:.8g}"
+    if (thickness := source.thickness(k)) is not None:
+        capture.SliceThickness = f"{thickness:.8g}"
     columns, rows, _ = source.geometry.shape
     capture.Rows, capture.Columns, capture.SamplesPerPixel = rows, columns, 3
     capture.PhotometricInterpretation, capture.PlanarConfiguration = "RGB", 0

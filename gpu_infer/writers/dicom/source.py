@@ -16,6 +16,7 @@ from gpu_infer.errors import GpuInferError, InputError
 from gpu_infer.volume.checks import Voxels
 from gpu_infer.volume.formats.dicom.file import printable, quiet
 from gpu_infer.volume.geometry import Geometry, Orientation
+from gpu_infer.volume.index_space import IndexSpace
 
 EMPTY_IF_MISSING = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
@@ -69,11 +70,12 @@ class Source:
     """A series without its pixels.
 
     folder       of the series, for messages
-    geometry     of its slices: shape (columns, rows, slices)
+    geometry     of its slices: shape (columns, rows, slices); in index space of the stacked slices
     datasets     one per slice in ascending order along the normal, or one file with all frames; without identity
     frames       of the slices in ascending order along the normal
     identity     the elements of `IDENTITY`, in UTF-8
     orientation  view of the volume's grid that is the grid of the series
+    index_space  set if the slices are no regular grid
     """
 
     folder: Path
@@ -82,6 +84,7 @@ class Source:
     frames: tuple[Frame, ...]
     identity: Dataset
     orientation: Orientation
+    index_space: IndexSpace | None = None
 
     @property
     def is_multi_frame(self) -> bool:
@@ -101,6 +104,16 @@ class Source:
     def spacing(self) -> tuple[float, float]:
         """Distance of rows and of columns in mm, as in PixelSpacing."""
         return self.geometry.spacing[1], self.geometry.spacing[0]
+
+    def thickness(self, k: int) -> float | None:
+        """Thickness of slice k in mm: the distance of slices; in index space that of its header, if it has one."""
+        if self.index_space is None:
+            return self.geometry.spacing[2]
+        frame = self.frames[k]
+        try:
+            return float(_measures(self.datasets[frame.dataset], frame.number).SliceThickness)
+        except (AttributeError, TypeError, ValueError, IndexError):
+            return None
 
     def slices(self, voxels: Voxels) -> Voxels:
         """View of the volume's voxels [I, J, K] as slices [slice, row, column] in ascending order."""
@@ -122,7 +135,14 @@ class Source:
             output[element.tag] = element
 
 
-def read_source(files: Sequence[Path], geometry: Geometry, folder: Path, orientation: Orientation) -> Source:
+def read_source(
+    files: Sequence[Path],
+    geometry: Geometry,
+    folder: Path,
+    orientation: Orientation,
+    *,
+    index_space: IndexSpace | None = None,
+) -> Source:
     """Read the headers of the series of slices on the grid `geometry`.
 
     Args:
@@ -130,6 +150,7 @@ def read_source(files: Sequence[Path], geometry: Geometry, folder: Path, orienta
         geometry: shape (columns, rows, slices), and an affine whose third axis is the normal of the slices.
         folder: begins error lines.
         orientation: view of the volume's grid that is the grid of the series.
+        index_space: the places of the slices, if they are no regular grid.
 
     Raises:
         InputError: an element is missing that the outputs need, or the slices are not those of the grid. No message has
@@ -137,7 +158,7 @@ def read_source(files: Sequence[Path], geometry: Geometry, folder: Path, orienta
     """
     with quiet():
         headers = [(path, _read(path)) for path in files]
-        places = sorted(_locate(headers, geometry, folder))
+        places = sorted(_locate(headers, _places(geometry, index_space), geometry.spacing[2], folder))
     slices = [k for k, *_ in places]
     if slices != list(range(geometry.shape[2])):
         raise InputError(
@@ -148,7 +169,8 @@ def read_source(files: Sequence[Path], geometry: Geometry, folder: Path, orienta
     frames = tuple(Frame(order.index(index), n, p) for _, index, n, p in places)
     with quiet():
         identity = _identity(headers[order[0]][1])
-    return Source(folder, geometry, tuple(_neutral(headers[n][1]) for n in order), frames, identity, orientation)
+    datasets = tuple(_neutral(headers[n][1]) for n in order)
+    return Source(folder, geometry, datasets, frames, identity, orientation, index_space)
 
 
 def _read(path: Path) -> Dataset:
@@ -169,20 +191,28 @@ def _read(path: Path) -> Dataset:
     return dataset
 
 
+def _places(geometry: Geometry, index_space: IndexSpace | None) -> NDArray[np.float64]:
+    """First voxel of every slice, [K, 3] in LPS+ mm."""
+    if index_space is not None:
+        return np.array(index_space.positions, np.float64)
+    _, origin, _ = geometry.to_itk()
+    step = geometry.affine[:3, 2] * (-1.0, -1.0, 1.0)
+    places: NDArray[np.float64] = np.array(origin) + np.arange(geometry.shape[2])[:, None] * step
+    return places
+
+
 def _locate(
-    headers: Sequence[tuple[Path, Dataset]], geometry: Geometry, folder: Path
+    headers: Sequence[tuple[Path, Dataset]], places: NDArray[np.float64], step_mm: float, folder: Path
 ) -> Iterator[tuple[int, int, int, tuple[float, ...]]]:
-    """(slice, index of the file, frame in it, position) of every image."""
-    inverse = np.linalg.inv(geometry.affine)
-    tolerance_mm = _PLACE_MM + 0.01 * geometry.spacing[2]
+    """(slice, index of the file, frame in it, position) of every image: its slice is the nearest of `places`."""
+    tolerance_mm = _PLACE_MM + 0.01 * step_mm
     for index, (path, dataset) in enumerate(headers):
         for number, position in enumerate(_positions(path, dataset)):
-            ras = np.array([-position[0], -position[1], position[2], 1.0])
-            k = round(float((inverse @ ras)[2]))
-            distance = float(np.linalg.norm((geometry.affine @ [0.0, 0.0, k, 1.0] - ras)[:3]))
-            if distance > tolerance_mm or not 0 <= k < geometry.shape[2]:
+            distances = np.linalg.norm(places - position, axis=1)
+            k = int(np.argmin(distances))
+            if not distances[k] <= tolerance_mm:  # NaN neither
                 raise InputError(
-                    f"{folder}: {printable(path.name)} is {distance:.3g} mm from its place on the grid",
+                    f"{folder}: {printable(path.name)} is {distances[k]:.3g} mm from its place on the grid",
                     remedy="leave the series alone while a run reads it",
                 )
             yield k, index, number, position
@@ -197,6 +227,16 @@ def _positions(path: Path, dataset: Dataset) -> list[tuple[float, ...]]:
         return [tuple(map(float, group.PlanePositionSequence[0].ImagePositionPatient)) for group in groups]
     except (AttributeError, TypeError, ValueError, IndexError):
         raise InputError(f"{path}: ImagePositionPatient is missing or damaged", remedy=_EXPORT) from None
+
+
+def _measures(dataset: Dataset, number: int) -> Dataset:
+    """The data set with the thickness of a frame."""
+    if _PER_FRAME not in dataset:
+        return dataset
+    own = dataset[_PER_FRAME].value[number]
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    measures: Dataset = (own if "PixelMeasuresSequence" in own else shared[0]).PixelMeasuresSequence[0]
+    return measures
 
 
 def _identity(dataset: Dataset) -> Dataset:

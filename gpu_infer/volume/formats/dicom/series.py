@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpu_infer.choices import Tilt
 from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.formats.dicom.contrast import check_one_volume
@@ -22,6 +23,7 @@ from gpu_infer.volume.formats.dicom.pixels import check_sizes, read_pixels, work
 from gpu_infer.volume.formats.dicom.slices import arrange
 from gpu_infer.volume.formats.dicom.values import check_alike, value_dtype
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.index_space import IndexSpace
 from gpu_infer.volume.volume import Volume
 
 __all__ = ["Series", "holds_series", "read_dicom", "read_series"]
@@ -31,16 +33,18 @@ __all__ = ["Series", "holds_series", "read_dicom", "read_series"]
 class Series:
     """One series, checked as far as its headers allow.
 
-    geometry  shape (I, J, K) and affine.
-    dtype     of the voxels in physical units.
-    frames    in ascending order along the normal.
-    warnings  one line each.
+    geometry     shape (I, J, K) and affine.
+    dtype        of the voxels in physical units.
+    frames       in ascending order along the normal.
+    warnings     one line each.
+    index_space  set if the slices are no regular grid.
     """
 
     geometry: Geometry
     dtype: DType
     frames: tuple[Frame, ...]
     warnings: tuple[str, ...]
+    index_space: IndexSpace | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -86,21 +90,25 @@ def read_series(folder: Path) -> Series:
         return make_series(folder, read_images(folder, notes), notes)
 
 
-def read_folder(folder: Path) -> Series | None:
-    """Read the headers of the series in `folder` as `read_series` does; None if it has no image, or several series."""
+def read_folder(folder: Path, tilt: Tilt = "refuse") -> Series | None:
+    """Read the headers of the series in `folder` as `read_series` does; None if it has no image, or several series.
+
+    tilt  "index": irregular slices are stacked in index space
+    """
     notes: list[str] = []
     with quiet():
         images, others = read_files(files_in(folder))
         has_cut = any(file is not None and file.is_image for _, file, _ in others)
         if len({file.series for file in images}) > 1 or not (images or has_cut):
             return None
-        return make_series(folder, one_series(folder, images, others, notes), notes)
+        return make_series(folder, one_series(folder, images, others, notes), notes, tilt)
 
 
-def make_series(folder: Path, files: Sequence[DicomFile], notes: list[str]) -> Series:
+def make_series(folder: Path, files: Sequence[DicomFile], notes: list[str], tilt: Tilt = "refuse") -> Series:
     """Check the images of one series in `folder`, and put them in order; as `read_series` does. Call it in `quiet()`.
 
     notes  warnings so far
+    tilt   "index": irregular slices are stacked in index space
     """
     multi = [file for file in files if is_multi_frame(file)]
     if multi and len(files) > 1:
@@ -116,10 +124,10 @@ def make_series(folder: Path, files: Sequence[DicomFile], notes: list[str]) -> S
     check_alike(rescales, [frame.plane.name for frame in frames], str(where))
     if len({rescale[:2] for rescale in rescales}) > 1:
         notes.append("rescale slope or intercept differ between slices: kept as float32")
-    order, geometry = arrange([frame.plane for frame in frames], where, notes)
+    order, geometry, index_space = arrange([frame.plane for frame in frames], where, notes, tilt)
     check_sizes(frames)
     dtype = value_dtype([frame.pixels for frame in frames], rescales)
-    return Series(geometry, dtype, tuple(frames[n] for n in order), tuple(notes))
+    return Series(geometry, dtype, tuple(frames[n] for n in order), tuple(notes), index_space)
 
 
 def _check_one_acquisition(files: Sequence[DicomFile], folder: Path) -> None:

@@ -10,15 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from gpu_infer.choices import Tilt
 from gpu_infer.errors import InputError
 from gpu_infer.volume.checks import check_geometry
 from gpu_infer.volume.formats.dicom.elements import number, numbers
 from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.index_space import IndexSpace
 
 _PARALLEL = 1e-3  # difference of direction cosines between slices
 _STEP_TOLERANCE = 1e-2  # deviation of a slice from its place, as a fraction of the slice distance
 _ROUNDING_MM = 0.05 + 1e-6  # smallest tolerance: positions are often written with one decimal
+_INDEX_SPACE = (
+    "export the whole series, or resample it to an upright grid of even distances; or add --tilt index, with"
+    " --dicom-seg or --dicom-sc"
+)
 _TILT = 1e-3  # drift across the slices per mm along the normal: 0.06 degrees
+
+
+class IrregularSlices(InputError):
+    """Slices that are no regular grid, but can be segmented in index space."""
 
 
 class Plane(NamedTuple):
@@ -58,11 +68,23 @@ def plane(groups: Groups, size: tuple[int, int], where: str, name: str) -> Plane
     )
 
 
-def arrange(planes: Sequence[Plane], where: Path, notes: list[str]) -> tuple[list[int], Geometry]:
-    """Return the indices of `planes` in ascending order along the normal (row × column direction), and their grid.
+class Arrangement(NamedTuple):
+    """The indices of planes in ascending order along the normal, and their grid; in index space if it is no grid."""
 
-    Raises `InputError` for planes that differ in size, spacing or orientation, for two planes at one position, for a
-    gap, for uneven distances and for a stack that is not perpendicular to its slices (gantry tilt).
+    order: list[int]
+    geometry: Geometry
+    index_space: IndexSpace | None
+
+
+def arrange(planes: Sequence[Plane], where: Path, notes: list[str], tilt: Tilt = "refuse") -> Arrangement:
+    """Sort `planes` along the normal (row × column direction), and make their grid.
+
+    Planes with a gap, with uneven distances or in a stack that is not perpendicular to them (gantry tilt) are refused
+    or, with `tilt` "index", stacked along the normal at the median of their distances along it.
+
+    Raises:
+        InputError: planes differ in size, spacing or orientation, or two are at one position.
+        IrregularSlices: they are no regular grid.
     """
     first = planes[0]
     for one in planes:
@@ -83,11 +105,18 @@ def arrange(planes: Sequence[Plane], where: Path, notes: list[str]) -> tuple[lis
         )
     normal /= lengths[2]
     positions = np.array([one.position for one in planes])
+    problems: list[str] = []
     order = np.argsort(positions @ normal, kind="stable")
     if len(planes) == 1:
         step = _thickness(first, notes)
     else:
-        step = _step([planes[n] for n in order], positions[order], normal, where)
+        step, problems = _step([planes[n] for n in order], positions[order], normal, where)
+    index_space = None
+    if problems:
+        index_space = IndexSpace("; ".join(problems), tuple(planes[n].position for n in order))
+        if tilt == "refuse":
+            raise IrregularSlices(f"{where}: {problems[0]}", remedy=_INDEX_SPACE)
+        notes.append(f"segmented in index space, as if the slices were a regular grid: {index_space.reason}")
     columns, rows = first.size
     geometry = Geometry.from_itk(
         (columns, rows, len(planes)),
@@ -96,7 +125,7 @@ def arrange(planes: Sequence[Plane], where: Path, notes: list[str]) -> tuple[lis
         tuple(np.column_stack([row, column, normal]).ravel()),
     )
     check_geometry(geometry, where)
-    return [int(n) for n in order], geometry
+    return Arrangement([int(n) for n in order], geometry, index_space)
 
 
 def _check_numbers(one: Plane) -> None:
@@ -132,8 +161,10 @@ def _check_alike(planes: Sequence[Plane], cosines: NDArray[np.float64], spacing:
             raise InputError(f"{other.where}: PixelSpacing differs from {first.name}", remedy=remedy)
 
 
-def _step(planes: Sequence[Plane], positions: NDArray[np.float64], normal: NDArray[np.float64], where: Path) -> float:
-    """Return the mm between neighbours of the sorted `planes`."""
+def _step(
+    planes: Sequence[Plane], positions: NDArray[np.float64], normal: NDArray[np.float64], where: Path
+) -> tuple[float, list[str]]:
+    """Return the mm between neighbours of the sorted `planes`, and why they are no regular grid."""
     along = positions @ normal
     steps = np.diff(along)
     step = float(np.median(steps))
@@ -144,24 +175,21 @@ def _step(planes: Sequence[Plane], positions: NDArray[np.float64], normal: NDArr
             f"{where}: two slices at one position: {planes[twice].name}, {planes[twice + 1].name}",
             remedy="keep one phase, echo or time point in the folder",
         )
-    even = float(along[-1] - along[0]) / (len(planes) - 1)
+    problems = []
+    length = float(along[-1] - along[0])
+    even = length / (len(planes) - 1)
     off = np.abs(along - along[0] - even * np.arange(len(planes)))
     if off.max() > max(_STEP_TOLERANCE * even, _ROUNDING_MM):
         worst = int(np.argmax(np.abs(steps - step)))
         lost = round(steps[worst] / step) - 1
         what = f"{lost} slices missing" if lost > 0 else "uneven slice distance"
-        raise InputError(
-            f"{where}: {what}: {steps[worst]:.3f} mm between {planes[worst].name} and {planes[worst + 1].name},"
-            f" expected {step:.3f} mm",
-            remedy="export the whole series, or resample it to even distances",
+        problems.append(
+            f"{what}: {steps[worst]:.3f} mm between {planes[worst].name} and {planes[worst + 1].name},"
+            f" expected {step:.3f} mm"
         )
     drift = positions - positions[0] - np.outer(along - along[0], normal)
     tilt = float(np.linalg.norm(drift, axis=1).max())
-    length = float(along[-1] - along[0])
     if tilt > max(_TILT * length, _ROUNDING_MM):
         degrees = np.degrees(np.arctan2(tilt, length))
-        raise InputError(
-            f"{where}: gantry tilt of {degrees:.2f}°: slices shift by {tilt:.2f} mm over {length:.1f} mm",
-            remedy="resample the series to an upright grid: convert it with tilt correction",
-        )
-    return even
+        problems.append(f"gantry tilt of {degrees:.2f}°: slices shift by {tilt:.2f} mm over {length:.1f} mm")
+    return (step if problems else even), problems

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from gpu_infer.choices import Tilt
 from gpu_infer.errors import InputError
 from gpu_infer.volume.files import unreadable
 from gpu_infer.volume.formats.dicom.elements import number, text, words
@@ -30,11 +31,13 @@ class StudySeries:
     number  in the list of the study, from 1.
     images  its files with pixels; if it has none, `others` are its files.
     others  the files in the folders of its images that are no images.
+    tilt    "index": irregular slices are a volume in index space.
     """
 
     number: int
     images: tuple[DicomFile, ...]
     others: tuple[OtherFile, ...]
+    tilt: Tilt = "refuse"
 
     @property
     def first(self) -> DicomFile:
@@ -68,7 +71,7 @@ class StudySeries:
         try:
             with quiet():
                 check_others(self.images, self.others, notes)
-                return make_series(self.folder, self.images, notes)
+                return make_series(self.folder, self.images, notes, self.tilt)
         except InputError as error:
             return error
 
@@ -144,7 +147,7 @@ def holds_study(folder: Path) -> bool:
     return False
 
 
-def find_series(paths: Iterable[Path]) -> list[StudySeries]:
+def find_series(paths: Iterable[Path], tilt: Tilt = "refuse") -> list[StudySeries]:
     """Return the series of DICOM files, by folder, then by SeriesNumber.
 
     Files of different patients or studies are different series, whatever their UID. A series whose slices are in
@@ -164,7 +167,7 @@ def find_series(paths: Iterable[Path]) -> list[StudySeries]:
     series = [StudySeries(0, tuple(files), tuple(_others_near(files, near))) for files in groups.values()]
     series += [StudySeries(0, (), tuple(files)) for files in rest.values()]
     series.sort(key=_order)
-    return [StudySeries(number, one.images, one.others) for number, one in enumerate(series, 1)]
+    return [StudySeries(number, one.images, one.others, tilt) for number, one in enumerate(series, 1)]
 
 
 def _identity(file: DicomFile) -> tuple[str, ...]:
