@@ -38,7 +38,7 @@ def test_odd_names(tmp_path: Path, triton_server: Any, name: str) -> None:
 def test_a_name_that_is_too_long(tmp_path: Path, triton_server: Any) -> None:
     write_nifti(tmp_path / f"input/{'x' * 251}.nii", DATA, np.eye(4))
     content = config("threshold_half", roi_size=[8, 8, 8])
-    with pytest.raises(InputError, match="259 bytes in the name of the input's output, expected at most 255"):
+    with pytest.raises(InputError, match="259 bytes in the name of an output, expected at most 255"):
         operate(tmp_path, triton_server, content, publish=tmp_path / "publish")
     assert list((tmp_path / "output").iterdir()) == []
     assert operate(tmp_path, triton_server, content).output.stat().st_size > 0

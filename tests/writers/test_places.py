@@ -62,5 +62,5 @@ def test_the_hidden_folder_counts_for_the_path() -> None:
     folder = Path("/" + "/".join(["x" * 250] * 15))
     check_name(Place(folder / ("y" * 200), "", "output", lambda _: True))
     folder /= "x" * 200  # the file itself has 4,067 bytes, in its stage more than 4,096
-    with pytest.raises(InputError, match=r"\d+ bytes in the path of the input's output, expected at most 4096"):
+    with pytest.raises(InputError, match=r"\d+ bytes in the path of an output, expected at most 4096"):
         check_name(Place(folder / ("y" * 100), "", "output", lambda _: True))
