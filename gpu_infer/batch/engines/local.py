@@ -129,7 +129,7 @@ class _Run:
         error = message.error
         if error is None:
             raise RuntimeError(f"worker {worker.number}: {message.text}")
-        if not worker.is_ready and error.exit_code not in (4, 5):
+        if error.exit_code not in (4, 5):
             raise error
         log.error("worker %d stopped: %s", worker.number, message.text)
         self._error = error
