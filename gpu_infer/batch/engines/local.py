@@ -151,7 +151,7 @@ class _Run:
         self._deaths_at_start[dead.number] = 0 if dead.is_ready else self._deaths_at_start.get(dead.number, 0) + 1
         if self._deaths_at_start[dead.number] > 1:
             raise ResourceError(f"worker {dead.number} ended before its first case: {how}", remedy="see the log")
-        log.error("worker %d ended: %s; cases in work: %s", dead.number, how, ", ".join(dead.in_work))
+        log.warning("worker %d ended: %s; cases in work: %s", dead.number, how, ", ".join(dead.in_work))
         remove_leftovers(self._job.worker_job(dead.number).settings)
         suspects = self._suspects.setdefault(dead.number, deque())
         for case, attempts in dead.in_work.values():
