@@ -143,7 +143,8 @@ class Worker:
 
 
 def _done(case: Case, result: RunResult, attempts: int, seconds: float) -> Outcome:
-    labels = result.data.get("labels", {})
+    sections = result.data.get("labels", {})
+    labels = {label: {k: v for k, v in section.items() if k != "colour"} for label, section in sections.items()}
     report = {name: result.data[name] for name in _OF_REPORT if name in result.data}
     return Outcome(case.id, "done", seconds=round(seconds, 3), labels=labels, report=report, attempts=attempts)
 

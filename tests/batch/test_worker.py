@@ -54,7 +54,7 @@ class StandIn:
         output.write_text("labels")
         data = {
             "input": {"path": str(settings.input), "files": [str(settings.input)], "sha256": "0"},
-            "labels": {"1": {"name": "liver", "ml": 2.5, "voxels": 2500}},
+            "labels": {"1": {"name": "liver", "colour": "#aabbcc", "ml": 2.5, "voxels": 2500}},
             "model": {"name": "m", "version": "7", "platform": "p"},
             "plan": "not for the summary",
         }
@@ -83,7 +83,7 @@ def test_a_done_case(tmp_path: Path, make_worker: Make) -> None:
     worker, case = make_worker(), make_case(tmp_path)
     outcome = worker.run(case, attempts=2)
     assert (outcome.status, outcome.kind, outcome.exit_code, outcome.attempts) == ("done", None, 0, 2)
-    assert outcome.labels["1"]["ml"] == 2.5
+    assert outcome.labels == {"1": {"name": "liver", "ml": 2.5, "voxels": 2500}}
     assert "plan" not in outcome.report
     content = record(tmp_path, case)
     assert (content["files"], content["model"], content["attempts"]) == (["a.mhd"], {"name": "m", "version": "7"}, 2)

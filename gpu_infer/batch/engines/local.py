@@ -161,8 +161,9 @@ class _Run:
                 yield crash_outcome(self._job, case, attempts, dead.exit_status)
             else:
                 suspects.append((case, attempts + 1))
-        self._start(dead.number)
-        self._deal()
+        if suspects or self._waiting:
+            self._start(dead.number)
+            self._deal()
 
 
 def _log(line: LogLine) -> None:
