@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpu_infer.batch.run_batch import BatchResult
 
 
-@with_options_of(run, without=("first",))  # each volume is a case
+@with_options_of(run)
 def batch(
     context: typer.Context,
     paths: batch_options.Paths = None,
