@@ -64,8 +64,10 @@ def _unchanged(case: Case, record: Record) -> Record | None:
     inputs = look_at_inputs(case)
     paths = [look["path"] for look in record["read"]]
     are_folders = all("names" in look for look in inputs)
-    if inputs == record["inputs"] and (are_folders or [look_at(path) for path in paths] == record["read"]):
-        return record
+    if inputs == record["inputs"]:
+        same_files = record["read"] == inputs  # as a rule, so that no file is looked at twice
+        if are_folders or same_files or [look_at(path) for path in paths] == record["read"]:
+            return record
     if paths == [look["path"] for look in record["inputs"]]:
         paths = [look["path"] for look in inputs]  # which may be elsewhere now; companions are not looked for
     if not has_content(paths, record["bytes"], record["sha256"]):

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 _TIMES_IN_A_ROW = 2
 """Errors of the server or the machine, without a case that succeeds between them, that stop a worker."""
 
+_FIRST_ALIKE = 3
+"""First cases with one and the same error of the configuration or the model, which then is not about the cases."""
+
 _OF_REPORT = ("input", "model", "stages", "tiles", "triton", "versions", "warnings")
 """Sections of report.json that an outcome takes along."""
 
@@ -53,6 +56,7 @@ class Worker:
         self._session = self._stack.enter_context(Session(job.settings, host_bytes=job.host_bytes))
         self._lock = threading.Lock()
         self._failures_in_a_row = 0
+        self._first_errors: list[str] | None = []  # None: a case is done
 
     def __enter__(self) -> Worker:
         return self
@@ -81,7 +85,10 @@ class Worker:
 
         Raises:
             Interrupted: From `progress`.
-            ServerError, ResourceError: The server or the machine failed twice in a row; this case has no case.json.
+            ServerError, ResourceError: The server or the machine failed twice in a row.
+            ConfigError, ModelError: The first cases failed with the same error, which is not about the cases.
+
+        If it raises, the case has no case.json.
         """
         folder, began = self._job.case_folder(case), time.perf_counter()
         with case_in_log(case.id):
@@ -97,19 +104,16 @@ class Worker:
             except Exception as error:
                 return self._fail(case, error, inputs, attempts, time.perf_counter() - began)
             with self._lock:
-                self._failures_in_a_row = 0
+                self._failures_in_a_row, self._first_errors = 0, None
             log.info("done in %.1f s", outcome.seconds)
         return outcome
 
     def _fail(self, case: Case, error: Exception, inputs: list[Look], attempts: int, seconds: float) -> Outcome:
-        kind, line = kind_of(error), line_of(error)
-        if kind in TRANSIENT:
-            with self._lock:
-                self._failures_in_a_row += 1
-                stops = self._failures_in_a_row >= _TIMES_IN_A_ROW
-            known = known_error(error)
-            if stops and known is not None:
-                raise known from error
+        kind, line, known = kind_of(error), line_of(error), known_error(error)
+        if case.series is not None:
+            line = line.replace(case.series, "the case's series")  # a UID identifies a patient
+        if self._stops(kind, line) and known is not None:
+            raise known from error
         log.warning("failed: %s", line, exc_info=error if kind == "unexpected" else None)
         outcome = Outcome(
             case.id,
@@ -126,9 +130,21 @@ class Worker:
             log.warning("%s", refusal)
         return outcome
 
+    def _stops(self, kind: str, line: str) -> bool:
+        """Count a failure; whether it ends the worker."""
+        with self._lock:
+            if kind in TRANSIENT:
+                self._failures_in_a_row += 1
+                return self._failures_in_a_row >= _TIMES_IN_A_ROW
+            if self._first_errors is None or kind not in ("config", "model"):
+                return False
+            self._first_errors.append(line)
+            return len(self._first_errors) >= _FIRST_ALIKE and len(set(self._first_errors)) == 1
+
 
 def _done(case: Case, result: RunResult, attempts: int, seconds: float) -> Outcome:
-    labels = result.data.get("labels", {})
+    sections = result.data.get("labels", {})
+    labels = {label: {k: v for k, v in section.items() if k != "colour"} for label, section in sections.items()}
     report = {name: result.data[name] for name in _OF_REPORT if name in result.data}
     return Outcome(case.id, "done", seconds=round(seconds, 3), labels=labels, report=report, attempts=attempts)
 

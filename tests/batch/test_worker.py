@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class StandIn:
         output.write_text("labels")
         data = {
             "input": {"path": str(settings.input), "files": [str(settings.input)], "sha256": "0"},
-            "labels": {"1": {"name": "liver", "ml": 2.5, "voxels": 2500}},
+            "labels": {"1": {"name": "liver", "colour": "#aabbcc", "ml": 2.5, "voxels": 2500}},
             "model": {"name": "m", "version": "7", "platform": "p"},
             "plan": "not for the summary",
         }
@@ -82,7 +83,7 @@ def test_a_done_case(tmp_path: Path, make_worker: Make) -> None:
     worker, case = make_worker(), make_case(tmp_path)
     outcome = worker.run(case, attempts=2)
     assert (outcome.status, outcome.kind, outcome.exit_code, outcome.attempts) == ("done", None, 0, 2)
-    assert outcome.labels["1"]["ml"] == 2.5
+    assert outcome.labels == {"1": {"name": "liver", "ml": 2.5, "voxels": 2500}}
     assert "plan" not in outcome.report
     content = record(tmp_path, case)
     assert (content["files"], content["model"], content["attempts"]) == (["a.mhd"], {"name": "m", "version": "7"}, 2)
@@ -126,6 +127,30 @@ def test_two_errors_of_the_server_in_a_row_stop_the_worker(tmp_path: Path, make_
 def test_broken_cases_do_not_stop_the_worker(tmp_path: Path, make_worker: Make) -> None:
     worker = make_worker(**{name: InputError("broken") for name in "abc"})
     assert [worker.run(make_case(tmp_path, name)).kind for name in "abc"] == ["input"] * 3
+
+
+@pytest.mark.parametrize("error", [ConfigError("no GPU"), ModelError("three channels")])
+def test_one_error_of_all_first_cases_stops_the_worker(tmp_path: Path, make_worker: Make, error: GpuInferError) -> None:
+    worker = make_worker(**dict.fromkeys("abc", error))
+    assert [worker.run(make_case(tmp_path, name)).status for name in "ab"] == ["failed"] * 2
+    with pytest.raises(type(error), match=str(error)):
+        worker.run(make_case(tmp_path, "c"))
+    assert sorted(path.parent.name for path in tmp_path.glob("out/*/case.json")) == ["a", "b"]
+
+
+def test_errors_that_differ_or_come_after_a_case_is_done_do_not(tmp_path: Path, make_worker: Make) -> None:
+    differ = {name: ConfigError(f"{name}: taken") for name in "abcd"}
+    assert [make_worker(**differ).run(make_case(tmp_path, name)).kind for name in "abcd"] == ["config"] * 4
+    worker = make_worker(**dict.fromkeys("bcde", ModelError("three channels")))
+    assert worker.run(make_case(tmp_path, "a")).status == "done"
+    assert [worker.run(make_case(tmp_path, name)).kind for name in "bcde"] == ["model"] * 4
+
+
+def test_the_uid_of_a_series_is_not_in_the_error(tmp_path: Path, make_worker: Make) -> None:
+    case = replace(make_case(tmp_path), series="1.2.840.5")
+    outcome = make_worker(a=InputError("scans: series 1.2.840.5 has gaps")).run(case)
+    assert outcome.error == "scans: series the case's series has gaps"
+    assert "1.2.840" not in (tmp_path / "out/a/case.json").read_text()
 
 
 @pytest.mark.parametrize("error", [Interrupted("now"), KeyboardInterrupt()])

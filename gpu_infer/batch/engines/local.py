@@ -132,7 +132,7 @@ class _Run:
         error = message.error
         if error is None:
             raise RuntimeError(f"worker {worker.number}: {message.text}")
-        if not worker.is_ready and error.exit_code not in (4, 5):
+        if error.exit_code not in (4, 5):
             raise error
         log.error("worker %d stopped: %s", worker.number, message.text)
         self._error = error
@@ -154,7 +154,7 @@ class _Run:
         self._deaths_at_start[dead.number] = 0 if dead.is_ready else self._deaths_at_start.get(dead.number, 0) + 1
         if self._deaths_at_start[dead.number] > 1:
             raise ResourceError(f"worker {dead.number} ended before its first case: {how}", remedy="see the log")
-        log.error("worker %d ended: %s; cases in work: %s", dead.number, how, ", ".join(dead.in_work))
+        log.warning("worker %d ended: %s; cases in work: %s", dead.number, how, ", ".join(dead.in_work))
         remove_leftovers(self._job.worker_job(dead.number).settings)
         suspects = self._suspects.setdefault(dead.number, deque())
         for case, attempts in dead.in_work.values():
@@ -164,8 +164,9 @@ class _Run:
                 yield crash_outcome(self._job, case, attempts, dead.exit_status)
             else:
                 suspects.append((case, attempts + 1))
-        self._start(dead.number)
-        self._deal()
+        if suspects or self._waiting:
+            self._start(dead.number)
+            self._deal()
 
 
 def _log(line: LogLine) -> None:
