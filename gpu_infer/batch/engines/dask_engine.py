@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, as_completed
@@ -86,6 +87,7 @@ class _Run:
         self._results = as_completed(with_results=True, raise_errors=False, loop=client.loop)
         self._unusable: set[str] = set()  # workers that an error stopped, or that failed a check
         self._error: GpuInferError | None = None
+        self._unclean: set[str] = set()  # hosts of workers that died
         self._next_look = 0.0
         self._has_plugin = False
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()  # of Dask's thread
@@ -162,14 +164,18 @@ class _Run:
 
     def _deal(self) -> None:
         for worker, attempt in self._dealing.deal():
-            batch = Batch(self._token, self._job.worker_job(worker.number), self._probe.begun_ns, _log_level())
+            host = _host(worker.address)
+            sharing = sum(_host(address) == host for address in self._dealing.workers)
+            job = replace(self._job.worker_job(worker.number), workers=sharing)
+            batch = Batch(self._token, job, self._probe.begun_ns, _log_level())
             future = self._client.submit(
                 run_case,
-                pickle.dumps((batch, attempt)),
+                pickle.dumps((batch, attempt, host in self._unclean)),
                 key=f"{self._token}-{attempt.number}-{secrets.token_hex(4)}",  # no identifier: the dashboard shows it
                 workers=[worker.address],
                 pure=False,
             )
+            self._unclean.discard(host)
             self._futures[future] = worker, attempt
             self._results.add(future)
 
@@ -215,6 +221,7 @@ class _Run:
         """Forget a worker that died, and yield the outcome of a case that ended two workers."""
         names = ", ".join(attempt.case.id for attempt in worker.in_work.values())
         log.error("Dask worker %s is lost; cases in work: %s", worker.address, names or "none")
+        self._unclean.add(_host(worker.address))
         self._forget(worker)
         for attempt in self._dealing.lose(worker):
             yield lost_outcome(self._job, attempt)
@@ -241,6 +248,10 @@ class _Run:
             "the connection to the Dask scheduler was lost",
             remedy="start it and its workers again, then repeat the command: cases that are done are skipped",
         )
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]
 
 
 def _log_level() -> int:

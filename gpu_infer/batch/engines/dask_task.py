@@ -75,13 +75,22 @@ def check_host(probe: str, token: str, paths: Sequence[str]) -> str | None:
     return next((path for path in paths if not Path(path).exists()), None)
 
 
-def run_case(data: bytes) -> Outcome | Stopped:
-    """The task: run a case, unless an earlier run of this task has ended it. `data`: a Batch and an Attempt, pickled.
+def remove_remains(job: BatchJob) -> None:
+    """Remove the shared memory of dead processes of this host."""
+    for number in range(max(len(job.servers), 1)):
+        remove_leftovers(job.worker_job(number).settings)
 
-    A pickle of our own, because Dask looks for tasks in arguments.
+
+def run_case(data: bytes) -> Outcome | Stopped:
+    """The task: run a case, unless an earlier run of this task has ended it.
+
+    data  a Batch, an Attempt, and whether to remove first what another worker of this host has left in shared memory;
+          a pickle of our own, because Dask looks for tasks in arguments
     """
-    batch, attempt = pickle.loads(data)
+    batch, attempt, cleans = pickle.loads(data)
     secede()  # waits for a lane: a worker with one thread shall have several cases in work
+    if cleans:
+        remove_remains(batch.job)
     if (outcome := _ended(batch, attempt.case)) is not None:
         return outcome
     while (answer := _lanes_of(batch).run(attempt)) is None:
@@ -140,7 +149,7 @@ class _BatchLanes:
         self._logger.addHandler(self._handler)
         self._logger.setLevel(batch.log_level)
         events = LaneEvents(progress=self._steps.step, outcome=self._answer, stopped=self._stop)
-        remove_leftovers(batch.job.settings)  # of workers that died on this host
+        remove_remains(batch.job)
         self._lanes = Lanes(self._started_worker, batch.job.lanes, events)
 
     def run(self, attempt: Attempt) -> Outcome | Stopped | None:
