@@ -6,7 +6,7 @@ import logging
 
 from gpu_infer.batch.engines.dask_dealing import Attempt
 from gpu_infer.batch.error_kinds import CRASH
-from gpu_infer.batch.inputs import look_at
+from gpu_infer.batch.inputs import look_at_inputs
 from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.job_key import job_key
 from gpu_infer.batch.outcome import Outcome
@@ -26,7 +26,7 @@ def lost_outcome(job: BatchJob, attempt: Attempt) -> Outcome:
         kind=CRASH,
         attempts=attempt.attempts,
     )
-    record = failed_record(attempt.case, job_key(job), outcome, [look_at(path) for path in attempt.case.inputs])
+    record = failed_record(attempt.case, job_key(job), outcome, look_at_inputs(attempt.case))
     folder = job.case_folder(attempt.case)
     try:
         read_record(folder)
