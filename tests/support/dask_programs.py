@@ -17,7 +17,7 @@ _LOOPBACK = ["--host", "127.0.0.1"]
 
 
 class DaskPrograms:
-    """`scheduler` is the scheduler's file. Each worker is one process without a nanny, so that it dies when killed."""
+    """`scheduler` is the scheduler's file. Each worker is one process, without a nanny unless it is asked for."""
 
     def __init__(self, folder: Path) -> None:
         self.scheduler = folder / "scheduler.json"
@@ -32,8 +32,11 @@ class DaskPrograms:
         )
         self._await(self._is_listening)
 
-    def start_worker(self, *options: str, python: str | None = None) -> subprocess.Popen[bytes]:
-        program = ["worker", "--scheduler-file", str(self.scheduler), "--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker process; `--nanny` among the options replaces it when it dies."""
+        program = ["worker", "--scheduler-file", str(self.scheduler), "--nthreads", "1", "--no-dashboard"]
+        if "--nanny" not in options:
+            program.append("--no-nanny")
         worker = self._start(*program, "--memory-limit", "0", "--local-directory", str(self._folder), *options)
         self.workers.append(worker)
         return worker

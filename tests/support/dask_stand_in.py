@@ -37,6 +37,9 @@ class StandIn:
         with (self._job.output / "closed").open("a") as log:
             log.write(f"{os.getpid()}\n")
 
+    def end_thread(self) -> None:
+        pass
+
     def run(self, case: Case, attempts: int = 1, progress: ProgressCallback | None = None) -> Outcome:
         log = self._job.case_folder(case) / "log"
         log.parent.mkdir(exist_ok=True)

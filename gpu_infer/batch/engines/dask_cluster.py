@@ -9,6 +9,7 @@ import secrets
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from inspect import signature
 from pathlib import Path
 
 from distributed import Client
@@ -25,6 +26,9 @@ PROBE = ".gpu_infer-dask-probe"
 
 FAILURES = (OSError, TimeoutError, RuntimeError, ValueError)
 """What calls of a client raise if the scheduler or a worker vanishes; the errors of Dask's connections are OSError."""
+
+# Some releases list the first five unless they are asked for all; older ones know no limit.
+_ALL_WORKERS = {"n_workers": -1} if "n_workers" in signature(Client.scheduler_info).parameters else {}
 
 _LOGGERS = ("distributed", "tornado", "asyncio")
 
@@ -94,6 +98,12 @@ def _silence() -> Iterator[None]:
     finally:
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
             logger.handlers[:], logger.propagate = handlers, propagate
+
+
+def worker_states(client: Client) -> dict[str, bool]:
+    """The addresses of all workers, and whether each may begin tasks. Raises what `FAILURES` lists."""
+    workers = client.scheduler_info(**_ALL_WORKERS)["workers"]
+    return {address: state["status"] == "running" for address, state in workers.items()}
 
 
 class Probe:

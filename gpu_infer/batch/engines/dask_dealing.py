@@ -22,15 +22,17 @@ class Attempt(NamedTuple):
 class DaskWorker:
     """A worker process of the cluster.
 
-    number    from 0, in the order in which workers were seen
-    in_work   attempts by the number of their case
-    is_ready  it has ended a case
+    number      from 0, in the order in which workers were seen
+    in_work     attempts by the number of their case
+    is_ready    it has ended a case
+    takes_more  whether Dask lets it begin tasks: one that is paused or retires does not
     """
 
     address: str
     number: int
     in_work: dict[int, Attempt] = field(default_factory=dict)
     is_ready: bool = False
+    takes_more: bool = True
 
 
 class Dealing:
@@ -79,13 +81,16 @@ class Dealing:
 
     def _choose_tester(self) -> None:
         tester = self._tester
-        if tester is not None and tester.address in self.workers and (self._suspects or tester.in_work):
+        is_needed = tester is not None and (tester.in_work or (self._suspects and tester.takes_more))
+        if is_needed and tester in self.workers.values():
             return
         self._tester = None
-        if self._suspects and self.workers:
-            self._tester = min(self.workers.values(), key=lambda worker: len(worker.in_work))
+        if self._suspects and (free := [worker for worker in self.workers.values() if worker.takes_more]):
+            self._tester = min(free, key=lambda worker: len(worker.in_work))
 
     def _next_for(self, worker: DaskWorker) -> Attempt | None:
+        if not worker.takes_more:
+            return None
         if worker is self._tester:
             return self._suspects.popleft() if self._suspects and not worker.in_work else None
         if self._waiting and len(worker.in_work) < self._lanes:

@@ -16,10 +16,10 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, as_completed
 
 from gpu_infer.batch.case import Case
-from gpu_infer.batch.engines.dask_cluster import FAILURES, Probe, connection
+from gpu_infer.batch.engines.dask_cluster import FAILURES, Probe, connection, worker_states
 from gpu_infer.batch.engines.dask_crash import lost_outcome
 from gpu_infer.batch.engines.dask_dealing import Attempt, DaskWorker, Dealing
-from gpu_infer.batch.engines.dask_events import write_line
+from gpu_infer.batch.engines.dask_events import TOPIC, write_line
 from gpu_infer.batch.engines.dask_task import Batch, BatchPlugin, Stopped, run_case
 from gpu_infer.batch.engines.engine import CaseProgress
 from gpu_infer.batch.job import BatchJob
@@ -31,7 +31,7 @@ WAIT_S = 60.0
 
 _POLL_S = 0.05
 _LOOK_S = 0.5  # between two looks at the list of workers
-_END_S = 7.0
+_END_S = 5.5
 """Seconds for the workers to give up their cases after an interrupt."""
 
 _ERRORS: dict[int, type[GpuInferError]] = {
@@ -94,7 +94,7 @@ class _Run:
 
     def outcomes(self) -> Iterator[Outcome]:
         try:
-            self._client.subscribe_topic(self._token, lambda event: self._events.put(event[1]))
+            self._client.subscribe_topic(TOPIC, lambda event: self._events.put(event[1]))
             deadline = time.monotonic() + self._wait_s
             while not self._dealing.is_over:
                 yield from self._look_at_workers()
@@ -127,7 +127,7 @@ class _Run:
     def _end_tasks(self) -> None:
         with suppress(*FAILURES, Exception):  # the workers of a lost scheduler end by themselves
             if self._client.status == "running":
-                self._client.unsubscribe_topic(self._token)
+                self._client.unsubscribe_topic(TOPIC)
                 self._client.cancel(list(self._futures))
                 if self._has_plugin:
                     self._client.unregister_worker_plugin(self._token)
@@ -139,12 +139,14 @@ class _Run:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_S
-        current = set(self._client.nthreads())
+        current = worker_states(self._client)
         known = self._dealing.workers
         for address in [address for address in known if address not in current]:
             yield from self._lose(known[address])
-        if new := sorted(current - set(known) - self._unusable):
+        if new := sorted(set(current) - set(known) - self._unusable):
             self._admit(new)
+        for address, worker in known.items():
+            worker.takes_more = current.get(address, True)
 
     def _admit(self, addresses: list[str]) -> None:
         faults = self._probe.faults(addresses)
@@ -236,7 +238,9 @@ class _Run:
     def _show_events(self) -> None:
         with suppress(queue.Empty):
             while True:
-                kind, *values = self._events.get_nowait()
+                token, kind, *values = self._events.get_nowait()
+                if token != self._token:
+                    continue
                 if kind == "log":
                     write_line(*values)
                 else:

@@ -12,11 +12,15 @@ from gpu_infer.progress import Progress
 EVERY_S = 1.0
 """Seconds between two events of one stage of one case: every worker's events pass the scheduler."""
 
+TOPIC = "gpu_infer"
+"""One topic for all batches, with the name of the batch in each event: the scheduler keeps a topic as long as it runs,
+with a limited number of events."""
+
 Send = Callable[[Any], None]
 
 
 class Steps:
-    """Sends the progress of cases. `numbers` by identifier: the scheduler shows events, and learns no identifier."""
+    """Sends the progress of cases. `numbers` are those of the cases by identifier."""
 
     def __init__(self, send: Send) -> None:
         self.numbers: dict[str, int] = {}

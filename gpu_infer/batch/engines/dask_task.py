@@ -18,7 +18,7 @@ from distributed import WorkerPlugin, get_worker, secede
 
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.engines.dask_dealing import Attempt
-from gpu_infer.batch.engines.dask_events import EventHandler, Steps
+from gpu_infer.batch.engines.dask_events import TOPIC, EventHandler, Steps
 from gpu_infer.batch.error_kinds import known_error, line_of
 from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.job_key import job_key
@@ -27,7 +27,7 @@ from gpu_infer.batch.leftovers import remove_leftovers
 from gpu_infer.batch.outcome import Outcome
 from gpu_infer.batch.state import FILE, decide, outcome_of
 from gpu_infer.batch.worker import Worker
-from gpu_infer.errors import Interrupted
+from gpu_infer.errors import Interrupted, ResourceError
 from gpu_infer.logs import mark_lines
 from gpu_infer.triton.shm.registration import close_unreported
 
@@ -63,6 +63,10 @@ class Stopped:
     message: str
     remedy: str | None
     exit_code: int
+
+
+_ENDED = Stopped("the batch ended", None, Interrupted.exit_code)
+_TAKEN = Stopped("another batch has begun on the same Dask workers", "run one after the other", ResourceError.exit_code)
 
 
 def check_host(probe: str, token: str, paths: Sequence[str]) -> str | None:
@@ -122,6 +126,13 @@ class BatchPlugin(WorkerPlugin):  # type: ignore[misc]
             if lanes is not None and str(key).startswith(self.name):
                 threading.Thread(target=lanes.end, name="end-batch", daemon=True).start()
 
+    async def setup(self, worker: DaskProcess) -> None:
+        """End the lanes of other batches before the first case: a batch that was killed may still be in work here."""
+        with _running_lock:
+            others = [lanes for token, lanes in _running.items() if token != self.name]
+        for lanes in others:
+            await asyncio.to_thread(lanes.end, _TAKEN)
+
     async def teardown(self, worker: DaskProcess) -> None:
         """End the lanes. The event loop of the worker goes on meanwhile."""
         lanes = _running.get(self.name)
@@ -142,13 +153,14 @@ class _BatchLanes:
         self._has_ended = threading.Event()
         self._ends = False
         self._expires = False
+        self._answer = _ENDED
         self._steps = Steps(send)
         self._handler = EventHandler(send, batch.log_level)
         mark_lines(self._handler)
         self._logger = logging.getLogger("gpu_infer")
         self._logger.addHandler(self._handler)
         self._logger.setLevel(batch.log_level)
-        events = LaneEvents(progress=self._steps.step, outcome=self._answer, stopped=self._stop)
+        events = LaneEvents(progress=self._steps.step, outcome=self._take, stopped=self._stop)
         remove_remains(batch.job)
         self._lanes = Lanes(self._started_worker, batch.job.lanes, events)
 
@@ -163,15 +175,19 @@ class _BatchLanes:
                 self._steps.numbers[attempt.case.id] = attempt.number
         if ends:
             self._has_ended.wait(GIVE_UP_S)
-            return None if self._expires else _given_up()
+            return None if self._expires else self._answer
         self._lanes.put(attempt.case, attempt.attempts)
         return answer.result()
 
-    def end(self) -> None:
-        """Give up the cases in work and close the session, within `GIVE_UP_S`; or wait for whoever does so."""
+    def end(self, answer: Stopped | None = None) -> None:
+        """Give up the cases in work and close the session, within `GIVE_UP_S`; or wait for whoever does so.
+
+        answer  of the tasks that wait; by default that the batch has ended
+        """
         with self._lock:
             is_first, self._ends = not self._ends, True
             was_idle = not self._answers
+            self._answer = answer or self._answer
             self._stop_timer()
         if is_first:
             self._close(was_idle)
@@ -188,16 +204,26 @@ class _BatchLanes:
 
     def _close(self, was_idle: bool) -> None:
         self._lanes.give_up()
-        if self._lanes.join(GIVE_UP_S) and self._worker is not None:
-            given_up = None if was_idle else Interrupted("the batch ended")
-            self._worker.__exit__(type(given_up) if given_up else None, given_up, None)
-        close_unreported()
+        if self._lanes.join(GIVE_UP_S):
+            self._close_worker(was_idle)
+        else:  # a request hangs: its lane ends with it
+            threading.Thread(target=self._close_late, name="close-late", daemon=True).start()
         self._logger.removeHandler(self._handler)
         with _running_lock:
             if _running.get(self._batch.token) is self:
                 del _running[self._batch.token]
         self._has_ended.set()
-        self._answer_all(_given_up())
+        self._answer_all(self._answer)
+
+    def _close_late(self) -> None:
+        self._lanes.join()
+        self._close_worker(was_idle=False)
+
+    def _close_worker(self, was_idle: bool) -> None:
+        if self._worker is not None:
+            given_up = None if was_idle else Interrupted("the batch ended")
+            self._worker.__exit__(type(given_up) if given_up else None, given_up, None)
+        close_unreported()
 
     def _started_worker(self) -> Worker:
         with self._worker_lock:
@@ -205,7 +231,7 @@ class _BatchLanes:
                 self._worker = Worker(self._batch.job)
             return self._worker
 
-    def _answer(self, outcome: Outcome) -> None:
+    def _take(self, outcome: Outcome) -> None:
         with self._lock:
             answer = self._answers.pop(outcome.id, None)
             if not self._answers and not self._ends:
@@ -238,22 +264,16 @@ class _BatchLanes:
             self._idle = None
 
 
-def _given_up() -> Stopped:
-    return Stopped("the batch ended", None, Interrupted.exit_code)
-
-
 _running: dict[str, _BatchLanes] = {}
 _running_lock = threading.Lock()
 
 
 def _lanes_of(batch: Batch) -> _BatchLanes:
-    """The lanes of the batch in this process; those of other batches are ended first."""
-    with _running_lock:
-        others = [lanes for token, lanes in _running.items() if token != batch.token]
-    for lanes in others:
-        lanes.end()
+    """The lanes of the batch in this process."""
     with _running_lock:
         if batch.token not in _running:
             process = get_worker()
-            _running[batch.token] = _BatchLanes(batch, lambda message: process.log_event(batch.token, message))
+            _running[batch.token] = _BatchLanes(
+                batch, lambda message: process.log_event(TOPIC, [batch.token, *message])
+            )
         return _running[batch.token]

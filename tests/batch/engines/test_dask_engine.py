@@ -19,7 +19,7 @@ from gpu_infer.batch.case import Case
 from gpu_infer.batch.engines.dask_engine import DaskEngine
 from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.outcome import Outcome
-from gpu_infer.errors import ConfigError, Interrupted, ServerError
+from gpu_infer.errors import ConfigError, Interrupted, ResourceError, ServerError
 from gpu_infer.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -106,6 +106,30 @@ def test_the_case_that_kills_workers_is_found(dask: DaskPrograms, tmp_path: Path
     assert outcomes["c2"].attempts == 2
     assert "2 Dask workers were lost with this case" in str(outcomes["c1"].error)
     assert '"status": "crashed"' in (tmp_path / "out" / "c1" / "case.json").read_text()
+
+
+def test_a_nanny_replaces_workers(dask: DaskPrograms, tmp_path: Path) -> None:
+    dask.start_worker("--nanny", *STAND_IN)
+    outcomes = run(dask, make_job(tmp_path, lanes=3), make_cases(tmp_path, "slow 1", "die", "ok"))
+    assert {name: outcome.status for name, outcome in outcomes.items()} == {"c0": "done", "c1": "crashed", "c2": "done"}
+
+
+def test_another_batch_takes_the_workers(dask: DaskPrograms, tmp_path: Path) -> None:
+    dask.start_worker(*STAND_IN)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first, second = make_job(tmp_path / "first"), make_job(tmp_path / "second")
+    cases = make_cases(tmp_path / "first", "slow 60"), make_cases(tmp_path / "second", "ok")
+    outcomes: dict[str, Outcome] = {}
+
+    def begin_second(case: str, stage: str, done: int, total: int) -> None:
+        if not outcomes:
+            outcomes.update(run(dask, second, cases[1]))
+
+    with pytest.raises(ResourceError, match=r"^another batch has begun on the same Dask workers \(run one after"):
+        list(DaskEngine(str(dask.scheduler)).outcomes(first, cases[0], begin_second))
+    assert outcomes["c0"].status == "done"
+    assert log_of(first, "c0")[-1][0] == "given-up"
 
 
 def test_a_worker_that_comes_later_gets_cases(dask: DaskPrograms, tmp_path: Path) -> None:
