@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,10 @@ class DaskPrograms:
         worker = self._start(*program, "--memory-limit", "0", "--local-directory", str(self._folder), *options)
         self.workers.append(worker)
         return worker
+
+    def await_workers(self, count: int) -> None:
+        """Wait until `count` workers, of all that were started, have reached their scheduler."""
+        self._await(lambda: self.log().count("Registered to:") >= count)
 
     def kill_scheduler(self) -> None:
         assert self._scheduler is not None
@@ -73,7 +77,7 @@ class DaskPrograms:
         except (OSError, ValueError):
             return False
 
-    def _await(self, condition) -> None:  # type: ignore[no-untyped-def]
+    def _await(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + WAIT_S
         while not condition():
             assert time.monotonic() < until, self.log()
@@ -95,6 +99,7 @@ def dask_programs(folder: Path, workers: int = 1) -> Iterator[DaskPrograms]:
         programs.start_scheduler()
         for _ in range(workers):
             programs.start_worker()
+        programs.await_workers(workers)
         yield programs
     finally:
         programs.stop()

@@ -44,6 +44,7 @@ class TestDaskEngine(EngineContract):
         done = {case: (run.output / case / "case.json").stat().st_mtime_ns for case in run.done()}
         self.dask.start_scheduler()
         self.dask.start_worker()
+        self.dask.await_workers(3)
         code, _, err = run.run()
         assert code == 0, err
         run.check_labels()
