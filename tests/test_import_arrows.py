@@ -43,6 +43,7 @@ LAYERS: dict[str, int] = {
     "app": 3,
     "session": 3,
     "batch": 3,
+    "metrics": 3,
     "logs": 3,
     "doctor": 3,
     "demo": 3,
@@ -78,6 +79,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "requests": ("send/stow.py",),
     "unearth": ("demo/source_distribution.py",),
     "debugpy": ("system/debugger.py",),
+    "distributed": ("batch/engines/dask_",),
+    "prometheus_client": ("metrics/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
 }

@@ -133,7 +133,20 @@ def json_config(document: object) -> ModelConfig:
             for entry in inputs
             if _flag(entry.get("optional", False), "optional")
         ),
+        _json_queue(fields.get("dynamic_batching")),
     )
+
+
+def _json_queue(batching: object) -> int | None:
+    """As `queue.queue_of` of the message."""
+    if batching is None:
+        return None
+    fields = mapping(batching, "dynamic_batching")
+    level = whole(fields.get("default_priority_level", 0), "default_priority_level", 0, 2**64 - 1)
+    policies = mapping(fields.get("priority_queue_policy", {}), "priority_queue_policy")
+    policy = policies.get(str(level), fields.get("default_queue_policy", {}))
+    size = mapping(policy, "a queue policy").get("max_queue_size", 0)
+    return whole(size, "max_queue_size", 0, 2**32 - 1) or None
 
 
 def json_index(document: object) -> list[ModelEntry]:

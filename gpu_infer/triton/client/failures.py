@@ -54,6 +54,10 @@ class RegionBusy(ServerError):
     """A region cannot be unregistered yet: the server works on a request that uses it."""
 
 
+class QueueFull(ConnectionLost):
+    """The queue of the model takes no further request: try again later."""
+
+
 class AccessDenied(ServerError):
     """The server denies access, or its certificate is not trusted: waiting does not help."""
 
@@ -199,6 +203,11 @@ def refusal(what: str, url: str, status: str, text: object, subject: Subject) ->
     if "shared memory pool" in str(text):  # of the Python backend, for its tensors
         remedy = SMALL_POOL
         return ModelError(message, remedy=remedy) if subject == "model" else ServerError(message, remedy=remedy)
+    if "Exceeds maximum queue size" in line:
+        return QueueFull(
+            message,
+            remedy="others use this model, too: take fewer slots (--slots), or raise its max_queue_size",
+        )
     if says_shared_memory_is_off(line):  # for any status: servers send UNAVAILABLE and 503, too
         return SharedMemoryOff(message)
     if "has no available versions" in line:

@@ -8,6 +8,7 @@ from typing import Protocol
 from gpu_infer.triton.client import answers
 from gpu_infer.triton.client.protocol import InferReply, RegionInfo, RegionKind
 from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
+from gpu_infer.triton.model.queue import DynamicBatching, queue_of
 
 
 class ServerMessage(Protocol):
@@ -43,6 +44,9 @@ class _Config(Protocol):
     platform: object
     model_transaction_policy: _Policy
     input: Iterable[_ConfigInput]
+    dynamic_batching: DynamicBatching
+
+    def HasField(self, name: str) -> bool: ...  # noqa: N802
 
 
 class ConfigMessage(Protocol):
@@ -102,6 +106,7 @@ def read_config(message: ConfigMessage) -> ModelConfig:
         answers.text(config.backend or config.platform, "the backend"),
         bool(config.model_transaction_policy.decoupled),
         frozenset(answers.text(t.name, "an input's name") for t in config.input if t.optional),
+        queue_of(config.dynamic_batching) if config.HasField("dynamic_batching") else None,
     )
 
 

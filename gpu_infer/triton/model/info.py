@@ -25,6 +25,7 @@ class ModelInfo:
     max_batch  windows that one request may carry, at least 1
     batch_axis "leading": requests carry [N, *dims]; "none": requests carry dims alone, one window each
     fixed_batch  every request carries exactly max_batch windows: the model's own dims fix them
+    queue  requests that may wait at the server, None: no limit
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelInfo:
     max_batch: int
     batch_axis: Literal["leading", "none"] = "leading"
     fixed_batch: bool = False
+    queue: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,16 @@ class ModelMetadata:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The part of a model's configuration that its metadata do not contain."""
+    """The part of a model's configuration that its metadata do not contain.
+
+    queue  max_queue_size of the dynamic batcher for requests without a priority, None: no limit
+    """
 
     max_batch_size: int
     backend: str
     decoupled: bool
     optional_inputs: frozenset[str] = frozenset()
+    queue: int | None = None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def model_info(
         max_batch=max_batch,
         batch_axis=batch_axis,
         fixed_batch=fixed,
+        queue=config.queue,
     )
 
 

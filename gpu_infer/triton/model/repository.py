@@ -10,6 +10,7 @@ from gpu_infer.errors import ModelError
 from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorMetadata
 from gpu_infer.triton.model.metadata import model_info
 from gpu_infer.triton.model.name import check_model_name
+from gpu_infer.triton.model.queue import queue_of
 
 
 class _Tensor(Protocol):
@@ -60,6 +61,7 @@ def model_in_repository(
         backend=parsed.backend,
         decoupled=parsed.model_transaction_policy.decoupled,
         optional_inputs=frozenset(tensor.name for tensor in parsed.input if tensor.optional),
+        queue=queue_of(parsed.dynamic_batching) if parsed.HasField("dynamic_batching") else None,
     )
     return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
 

@@ -77,6 +77,12 @@ SPOILED: list[tuple[str, Any, str]] = [
     ("config", {"max_batch_size": True}, "max_batch_size is True"),
     ("config", {"max_batch_size": -1}, "max_batch_size is -1, expected an integer from 0"),
     ("config", {"model_transaction_policy": []}, "model_transaction_policy is a list"),
+    ("config", {"dynamic_batching": 1}, "dynamic_batching is a number, expected an object"),
+    (
+        "config",
+        {"dynamic_batching": {"default_queue_policy": {"max_queue_size": -1}}},
+        "max_queue_size is -1, expected an integer from 0",
+    ),
     ("index", {"models": []}, "the index is an object, expected a list"),
     ("index", [{"version": "1"}], "a model's name is missing"),
     ("regions", [{"name": "r", "key": "/k"}], "a region's size is missing"),
