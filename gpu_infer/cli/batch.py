@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from gpu_infer.cli import batch_options, options
+from gpu_infer.cli.batch_engine import check_scheduler, engine_of
+from gpu_infer.cli.batch_metrics import metrics_of_batch
 from gpu_infer.cli.run import run
 from gpu_infer.cli.shared_options import with_options_of
 from gpu_infer.cli.verbosity import console_level
-
-if TYPE_CHECKING:
-    from gpu_infer.batch.run_batch import BatchResult
 
 
 @with_options_of(run, without=["first"])
@@ -30,6 +29,10 @@ def batch(
     parts: batch_options.Parts = None,
     workers: batch_options.Workers = None,
     lanes: batch_options.Lanes = None,
+    scheduler: batch_options.Scheduler = None,
+    metrics_port: batch_options.MetricsPort = None,
+    metrics_host: batch_options.MetricsHost = None,
+    metrics_file: batch_options.MetricsFile = None,
     logs: batch_options.Logs = None,
     json: batch_options.Json = False,
     verbose: options.Verbose = False,
@@ -45,6 +48,7 @@ def batch(
     console = console_level(verbose=verbose or debug, quiet=quiet)
     if not (verbose or debug or quiet):
         console = logging.WARNING  # of many cases, the log file has the other lines
+    check_scheduler(context.params)
     folders = batch_folders(context.params, os.environ)
     job = batch_job(context, folders)
     choices = batch_choices(force=force, retry_failed=retry_failed, part=part, parts=parts)
@@ -58,8 +62,13 @@ def batch(
         say_done(as_json(report) if json else "\n".join(dry_run_lines(report)))
         return
     logging_setup.configure(job.settings.logs, job.settings.config.parent, debug=debug, console=console)
+    from gpu_infer.batch.run_batch import run_batch
+    from gpu_infer.cli.batch_progress import show_batch
+
     cases = find_cases(folders.sources, job.settings)
-    result = _run(job, cases, choices, bar=not quiet)
+    engine = engine_of(scheduler)
+    with metrics_of_batch(metrics_port, metrics_host, metrics_file) as count, show_batch(bar=not quiet) as watcher:
+        result = run_batch(job, cases, engine, count(watcher), choices)
     if json:
         say_done(as_json(result.summary))
     elif not quiet:
@@ -67,12 +76,3 @@ def batch(
 
         say_done(*result_lines(result, job.output))
     result.raise_failure(job.output)
-
-
-def _run(job: Any, cases: Any, choices: Any, *, bar: bool) -> BatchResult:
-    from gpu_infer.batch.engines.local import LocalEngine
-    from gpu_infer.batch.run_batch import run_batch
-    from gpu_infer.cli.batch_progress import show_batch
-
-    with show_batch(bar=bar) as watcher:
-        return run_batch(job, cases, LocalEngine, watcher, choices)

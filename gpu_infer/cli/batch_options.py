@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gpu_infer.cli.options import FILES, path, whole_number
+from gpu_infer.cli.options import FILES, path, port, whole_number
 
 _CASES = "Cases"
 _WORKERS = "Workers"
+_METRICS = "Metrics"
 
 
 def source(text: str) -> str:
@@ -97,6 +98,44 @@ Lanes = Annotated[
         metavar="N",
         help="Cases that a worker has in work at a time; default 3.",
         rich_help_panel=_WORKERS,
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        parser=source,
+        metavar="ADDRESS|FILE",
+        help="Run on the Dask cluster of this scheduler: tcp://host:port, or its scheduler file. (extra dask)",
+        rich_help_panel=_WORKERS,
+    ),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        parser=port,
+        metavar="PORT",
+        help="Serve metrics for Prometheus while the batch runs; 0 takes a free port. (extra metrics)",
+        rich_help_panel=_METRICS,
+    ),
+]
+MetricsHost = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics-host",
+        metavar="HOST",
+        help="Address on which that port is open; default 127.0.0.1.",
+        rich_help_panel=_METRICS,
+    ),
+]
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-file",
+        parser=path,
+        help="Write the metrics at the end, for the textfile collector of the node exporter. (extra metrics)",
+        rich_help_panel=_METRICS,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the content of summary.json instead of a table.")]

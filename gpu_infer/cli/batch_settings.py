@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gpu_infer.cli.batch_engine import take_servers
 from gpu_infer.cli.command_settings import settings_of
 from gpu_infer.cli.container import CONTAINER_FOLDERS, has_container_defaults
 from gpu_infer.environment import environment_value
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _OWN = (
     *("paths", "input", "output", "dry_run", "force", "retry_failed"),
-    *("part", "parts", "workers", "lanes"),
+    *("part", "parts", "workers", "lanes", "scheduler", "metrics_port", "metrics_host", "metrics_file"),
 )
 """Options that are not part of `Settings`."""
 
@@ -58,6 +59,7 @@ def batch_job(context: typer.Context, folders: Folders) -> BatchJob:
     from gpu_infer.batch.engines.resources import default_workers
     from gpu_infer.batch.job import DEFAULT_LANES, BatchJob
 
+    servers = take_servers(context.params)
     environ = {**os.environ, "NVIDIA_CLARA_INPUT": folders.sources[0], "NVIDIA_CLARA_OUTPUT": str(folders.output)}
     settings = settings_of(context, without=_OWN, environ=environ)
     if settings.output_name is not None:
@@ -74,7 +76,8 @@ def batch_job(context: typer.Context, folders: Folders) -> BatchJob:
     return BatchJob(
         settings,
         lanes=DEFAULT_LANES if lanes is None else lanes,
-        workers=default_workers(settings.device, os.environ) if workers is None else workers,
+        servers=servers,
+        workers=max(default_workers(settings.device, os.environ), len(servers)) if workers is None else workers,
     )
 
 
