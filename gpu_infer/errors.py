@@ -32,8 +32,18 @@ class GpuInferError(Exception):
         self.message = message
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For pickle: subclasses have constructors of their own."""
+        return _again, (type(self), self.message, self.remedy)
+
     def __str__(self) -> str:
         return escape(f"{self.message} ({self.remedy})" if self.remedy else self.message)
+
+
+def _again(kind: type[GpuInferError], message: str, remedy: str | None) -> GpuInferError:
+    error = kind.__new__(kind)
+    GpuInferError.__init__(error, message, remedy=remedy)
+    return error
 
 
 class ConfigError(GpuInferError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpu_infer.errors import ConfigError, GpuInferError, InputError, escape
+from gpu_infer.triton.client.failures import ConnectionLost, NotTriton
 
 
 @pytest.mark.parametrize(
@@ -81,3 +83,17 @@ def test_log_lines(tmp_path: Path) -> None:
     )
     assert done.stderr.count("\n") == 1
     assert r"gpu_infer.x: a\nb\udcff: odd" in (tmp_path / "gpu_infer.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("scan.nii: cut", remedy="copy it again"),
+        NotTriton("localhost:8000", "404", "a web server"),
+        ConnectionLost("gone"),
+    ],
+)
+def test_errors_can_be_sent_to_other_processes(error: GpuInferError) -> None:
+    sent = pickle.loads(pickle.dumps(error))
+    assert type(sent) is type(error)
+    assert (sent.message, sent.remedy, str(sent)) == (error.message, error.remedy, str(error))

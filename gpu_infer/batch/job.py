@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpu_infer.batch.case import Case
+from gpu_infer.batch.servers import server_of, workers_on
 from gpu_infer.settings import Settings
 
 DEFAULT_LANES = 3
@@ -21,6 +22,7 @@ class BatchJob:
     servers       addresses of Triton servers that are dealt to workers in turn; empty: that of `settings`
     workers       workers of the batch, which share the servers
     host_bytes    what one worker may have of its host's memory, None: what is free
+    clients       workers that send to the same server, at the same time
     """
 
     settings: Settings
@@ -28,6 +30,7 @@ class BatchJob:
     servers: tuple[str, ...] = ()
     workers: int = 1
     host_bytes: int | None = None
+    clients: int = 1
 
     @property
     def output(self) -> Path:
@@ -57,9 +60,14 @@ class BatchJob:
             publish=None if publish is None else publish / case.id,
         )
 
-    def worker_job(self, number: int) -> BatchJob:
-        """The job of worker `number`, from 0, which uses one of the servers."""
-        if not self.servers:
+    def worker_job(self, number: int, workers: int | None = None) -> BatchJob:
+        """The job of worker `number`, from 0, of `workers` (None: those of the job), which uses one of the servers."""
+        if self.settings.local_models is not None:  # a server for each
             return self
-        address = self.servers[number % len(self.servers)]
-        return replace(self, settings=replace(self.settings, triton_http=None, triton_grpc=None, triton_either=address))
+        workers = max(number + 1, self.workers if workers is None else workers)
+        clients = workers_on(self.servers or ("",), number, workers)
+        if not self.servers:
+            return replace(self, clients=clients)
+        address = server_of(self.servers, number)
+        settings = replace(self.settings, triton_http=None, triton_grpc=None, triton_either=address)
+        return replace(self, settings=settings, clients=clients)

@@ -53,7 +53,7 @@ class Worker:
         self._job = job
         self._key = job_key(job)
         self._stack = ExitStack()
-        self._session = self._stack.enter_context(Session(job.settings, host_bytes=job.host_bytes))
+        self._session = self._stack.enter_context(Session(job.settings, host_bytes=job.host_bytes, clients=job.clients))
         self._lock = threading.Lock()
         self._failures_in_a_row = 0
         self._first_errors: list[str] | None = []  # None: a case is done

@@ -20,12 +20,16 @@ from gpu_infer.writers.own_volumes import own_volumes
 
 @dataclass(frozen=True, eq=False)
 class RunInputs:
-    """Options, configuration, the configuration's chains, and the volume's header."""
+    """Options, configuration, the configuration's chains, and the volume's header.
+
+    clients  programs like this one that send requests to the server, this one included
+    """
 
     settings: Settings
     config: Config
     pipeline: Pipeline
     header: VolumeHeader
+    clients: int = 1
 
     @property
     def batch_size(self) -> int | None:

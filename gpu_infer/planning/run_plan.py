@@ -19,6 +19,7 @@ from gpu_infer.planning.sizes import Windows, measure_sizes
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.queue import slots_within_queue
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.geometry import Shape3, format_shape
@@ -141,7 +142,7 @@ def make_plan(
     scores = None if options is None else options.plan(fit.channels_out)
     sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores), trace, free.resident)
     try:
-        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, fit, grid))
+        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, model, fit, grid))
         memory, fallbacks = fit_memory(memory, free.with_resident())
     except ResourceError as error:  # the grid shows whether the file has a wrong spacing
         raise ResourceError(
@@ -169,11 +170,13 @@ def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3
     )
 
 
-def choose_knobs(inputs: RunInputs, fit: Fit, grid: WindowGrid) -> Knobs:
-    """The knobs as options and configuration set them, but no larger than the number of windows needs."""
+def choose_knobs(inputs: RunInputs, model: ModelInfo, fit: Fit, grid: WindowGrid) -> Knobs:
+    """The knobs as options and configuration set them, but no larger than windows need and the model's queue takes."""
     visits = grid.distinct_count * len(grid.mirrors)
     batch = min(fit.batch, visits)
     slots = inputs.settings.slots or inputs.config.inferer.slots or SLOTS
+    if (most := slots_within_queue(model, inputs.clients)) is not None:
+        slots = min(slots, most)
     return Knobs(slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, spare=True)
 
 
@@ -199,7 +202,7 @@ def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
     fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.channels_last)
     fit = replace(fit, channels_out=plan.fit.channels_out)
     grid = make_grid(shape, fit.window, plan.mode)
-    most, knobs = choose_knobs(inputs, fit, grid), plan.memory.knobs
+    most, knobs = choose_knobs(inputs, plan.model, fit, grid), plan.memory.knobs
     knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
     return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))
 

@@ -100,7 +100,7 @@ def _prepare(shared: Shared, settings: Settings, report: Report, stack: ExitStac
         header = read_checked_header(settings, config, pipeline, report, stack)
     with report.stage("read"):
         source = dicom_source(settings, header)
-    return RunInputs(settings, config, pipeline, header), source
+    return RunInputs(settings, config, pipeline, header, shared.clients), source
 
 
 def _plan(shared: Shared, inputs: RunInputs, transport: Transport, report: Report) -> RunPlan:

@@ -38,11 +38,15 @@ class Session:
         settings: Options of all runs.
         lasting: Keep the slots open from run to run. Without, their memory is free after each inference.
         host_bytes: What this process may have of the host's memory; None: what is free.
+        clients: Sessions that send to the server at the same time, this one included. Together, they send no more
+            requests than the queue of the model takes.
     """
 
-    def __init__(self, settings: Settings, *, lasting: bool = True, host_bytes: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, lasting: bool = True, host_bytes: int | None = None, clients: int = 1
+    ) -> None:
         self.settings = settings
-        self._shared = Shared(settings, lasting=lasting, host_bytes=host_bytes)
+        self._shared = Shared(settings, lasting=lasting, host_bytes=host_bytes, clients=clients)
 
     def run(self, settings: Settings | None = None, progress: ProgressCallback | None = None) -> RunResult:
         """Segment one volume; see `gpu_infer.app.run` for the files.

@@ -39,9 +39,11 @@ class Shared:
         settings: Options of all runs.
         lasting: Slots stay open from run to run, and memory is planned for it.
         host_bytes: What this process may have of the host's memory; None: what is free.
+        clients: Sessions that send to the server at the same time, this one included.
     """
 
-    def __init__(self, settings: Settings, *, lasting: bool, host_bytes: int | None = None) -> None:
+    def __init__(self, settings: Settings, *, lasting: bool, host_bytes: int | None = None, clients: int = 1) -> None:
+        self.clients = clients
         self.reading, self.device, self.writing = threading.Lock(), threading.Lock(), threading.Lock()
         self.memory = CaseMemory()
         self.rings = SlotRings(keep=lasting)

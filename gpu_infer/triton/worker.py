@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gpu_infer.errors import DeadlineError, ServerError
-from gpu_infer.triton.client.failures import RAISE_DEADLINE, ConnectionLost, RegionUnknown, with_option
+from gpu_infer.triton.client.failures import RAISE_DEADLINE, ConnectionLost, QueueFull, RegionUnknown, with_option
 from gpu_infer.triton.client.protocol import InferReply, InferRequest, TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.lasting_threads import run_in_thread
@@ -126,8 +126,9 @@ class SlotWorker:
             client.close()
 
     def _infer(self, request: InferRequest, registration: Registration | None) -> InferReply:
-        """Send the request, and once more if the server has forgotten the region."""
+        """Send the request, once more if the server has forgotten the region, and until the model's queue takes it."""
         renewals_left = 1
+        full = _Pauses(self._deadline_s)
         while True:
             seen = registration.renewals if registration is not None else 0
             started = time.monotonic()
@@ -138,6 +139,9 @@ class SlotWorker:
                 return client.infer(request, self._deadline_s)
             except DeadlineError as error:
                 raise with_option(error, RAISE_DEADLINE) from error
+            except QueueFull as error:  # refused: the server does not use the memory
+                if self._stopping.is_set() or not full.pause():
+                    raise ServerError(error.message, remedy=error.remedy) from error
             except RegionUnknown as error:
                 if registration is None or renewals_left == 0 or self._stopping.is_set():
                     raise ServerError(error.message, remedy=error.remedy) from error
@@ -150,6 +154,22 @@ class SlotWorker:
                     self._counters.in_flight_s += time.monotonic() - started
             with self._counters.lock:
                 self._counters.retries += 1
+
+
+class _Pauses:
+    """Pauses that grow from 20 ms to half a second, within `seconds` in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._next = 0.02
+
+    def pause(self) -> bool:
+        """Sleep; False if the time is over."""
+        if time.monotonic() + self._next > self._until:
+            return False
+        time.sleep(self._next)
+        self._next = min(2 * self._next, 0.5)
+        return True
 
 
 def _join_all() -> None:

@@ -35,7 +35,7 @@ class StandIn:
 
     errors: dict[str, BaseException]
 
-    def __init__(self, settings: Settings, *, host_bytes: int | None = None) -> None:
+    def __init__(self, settings: Settings, *, host_bytes: int | None = None, clients: int = 1) -> None:
         self.closed = False
 
     def __enter__(self) -> StandIn:

@@ -133,3 +133,16 @@ def test_classes_that_only_the_server_knows(tmp_path: Path) -> None:
     unknown, known = make_plan(inputs, model), make_plan(inputs, model, channels_out=7)
     assert (unknown.fit.channels_out, known.fit.channels_out) == (-1, 7)
     assert known.memory.sizes.full_accumulator == 7 * unknown.memory.sizes.full_accumulator
+
+
+@pytest.mark.parametrize(
+    ("queue", "clients", "asked", "slots"),
+    [(None, 4, None, 2), (8, 1, None, 2), (3, 1, 5, 3), (8, 4, 5, 2), (8, 5, 5, 1), (2, 9, 5, 1), (None, 1, 5, 5)],
+)
+def test_slots_stay_within_the_queue_of_the_model(
+    tmp_path: Path, queue: int | None, clients: int, asked: int | None, slots: int
+) -> None:
+    options = {} if asked is None else {"slots": asked}
+    inputs = replace(inputs_of(tmp_path, (60, 60, 60), options=options), clients=clients)
+    model = replace(model_of(2, (16, 16, 16)), queue=queue)
+    assert make_plan(inputs, model).memory.knobs.slots == slots

@@ -168,7 +168,8 @@ class _Run:
         for worker, attempt in self._dealing.deal():
             host = _host(worker.address)
             sharing = sum(_host(address) == host for address in self._dealing.workers)
-            job = replace(self._job.worker_job(worker.number), workers=sharing)
+            workers = len(self._dealing.workers)
+            job = replace(self._job.worker_job(worker.number, workers), workers=sharing)
             batch = Batch(self._token, job, self._probe.begun_ns, _log_level())
             future = self._client.submit(
                 run_case,

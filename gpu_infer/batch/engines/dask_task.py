@@ -29,6 +29,7 @@ from gpu_infer.batch.state import FILE, decide, outcome_of
 from gpu_infer.batch.worker import Worker
 from gpu_infer.errors import Interrupted, ResourceError
 from gpu_infer.logs import mark_lines
+from gpu_infer.system.host_memory import free_host_bytes
 from gpu_infer.triton.shm.registration import close_unreported
 
 GIVE_UP_S = 4.5
@@ -228,7 +229,9 @@ class _BatchLanes:
     def _started_worker(self) -> Worker:
         with self._worker_lock:
             if self._worker is None:
-                self._worker = Worker(self._batch.job)
+                job = self._batch.job
+                share = free_host_bytes() // job.workers if job.workers > 1 else None
+                self._worker = Worker(replace(job, host_bytes=share))
             return self._worker
 
     def _take(self, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.failures import QueueFull
 from gpu_infer.triton.client.protocol import InferRequest
@@ -18,6 +19,8 @@ from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.model.queue import slots_within_queue
 from gpu_infer.triton.model.repository import model_in_repository
+from gpu_infer.triton.ring import SlotRing
+from gpu_infer.triton.transport import open_transport
 
 TOYS = Path(__file__).parents[2] / "models"
 DEFAULT = "default_queue_policy { max_queue_size: 2 }"
@@ -97,3 +100,22 @@ def test_a_full_queue_refuses(busy_triton: LocalServer, protocol: str) -> None:
     assert len(refused) == len(errors) - errors.count(None)
     assert {type(error) for error in refused} == {QueueFull}
     assert "Exceeds maximum queue size (others use this model, too: take fewer slots" in str(refused[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["system_shm", "inline"])
+def test_a_ring_waits_until_the_queue_takes_its_requests(busy_triton: LocalServer, data: str) -> None:
+    """Five requests at a time, where one is computed and one waits."""
+    endpoints = Endpoints(http=busy_triton.http, grpc=busy_triton.grpc)
+    transport = open_transport(endpoints, CpuBackend(), control="grpc", data=data, wait_s=10.0)
+    model = transport.server.model("slow", wait_s=10.0)
+    with SlotRing(transport, model, window=(4, 4, 4), channels_in=1, channels_out=2, batch=1, slots=5) as ring:
+        slots = [ring.acquire() for _ in range(5)]
+        for number, slot in enumerate(slots):
+            slot.input[...] = number / 4
+            ring.submit(slot, 1)
+        classes = [np.array(ring.wait(slot))[0].argmax(axis=0) for slot in slots]
+        counters = ring.counters()
+    assert counters["retries"] > 0
+    assert counters["reregistrations"] == 0  # a refused request uses no memory
+    assert [int(each.max()) for each in classes] == [0, 0, 0, 1, 1]  # above 0.5
