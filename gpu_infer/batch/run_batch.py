@@ -16,7 +16,7 @@ from gpu_infer.batch.engines.engine import Engine
 from gpu_infer.batch.engines.parts import Part
 from gpu_infer.batch.error_kinds import TRANSIENT
 from gpu_infer.batch.job import BatchJob
-from gpu_infer.batch.job_key import job_key
+from gpu_infer.batch.job_key import JobKey, job_key
 from gpu_infer.batch.leftovers import remove_leftovers
 from gpu_infer.batch.lock import batch_lock, summary_lock
 from gpu_infer.batch.outcome import Outcome
@@ -131,7 +131,7 @@ def run_batch(
         try:
             _run(job, todo, make_engine(handles), watcher, result)
         finally:
-            result.summary = _summarize(job, cases, result.outcomes, time.perf_counter() - began)
+            result.summary = _summarize(job, cases, result.outcomes, key, time.perf_counter() - began)
     return result
 
 
@@ -167,10 +167,12 @@ def _update(job: BatchJob, case: Case, decision: Decision) -> None:
             raise folder_error(error, job.case_folder(case)) from error
 
 
-def _summarize(job: BatchJob, cases: Sequence[Case], outcomes: Sequence[Outcome], seconds: float) -> Summary:
+def _summarize(
+    job: BatchJob, cases: Sequence[Case], outcomes: Sequence[Outcome], key: JobKey, seconds: float
+) -> Summary:
     known = {outcome.id: outcome for outcome in outcomes}
     with summary_lock(job.output):
-        ended = all_outcomes(job, cases, known)
+        ended = all_outcomes(job, cases, known, key)
         summary = make_summary(cases, ended, seconds, str(job.settings.config))
         try:
             write_summary(job, cases, ended, summary)

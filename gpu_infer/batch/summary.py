@@ -7,16 +7,15 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from gpu_infer._version import __version__
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.job import BatchJob
+from gpu_infer.batch.job_key import JobKey
 from gpu_infer.batch.outcome import Outcome
-from gpu_infer.batch.state import outcome_of, read_record
-from gpu_infer.errors import ConfigError
+from gpu_infer.batch.state import decide, outcome_of
 from gpu_infer.system.atomic_file import replace_text
 
 STATUS_FILE, SUMMARY_FILE = "status.csv", "summary.json"
@@ -27,17 +26,19 @@ _OPEN = "open"
 Summary = dict[str, Any]
 
 
-def all_outcomes(job: BatchJob, cases: Sequence[Case], known: Mapping[str, Outcome]) -> list[Outcome | None]:
-    """The outcomes of all cases: `known` by identifier, else from their folders; None: not ended."""
-    return [known[case.id] if case.id in known else _from_folder(job.case_folder(case), case) for case in cases]
+def all_outcomes(
+    job: BatchJob, cases: Sequence[Case], known: Mapping[str, Outcome], key: JobKey
+) -> list[Outcome | None]:
+    """The outcomes of all cases: `known` by identifier, else from their folders.
+
+    None: not ended, or ended with another input, configuration or option than those of this batch.
+    """
+    return [known[case.id] if case.id in known else _from_folder(job, case, key) for case in cases]
 
 
-def _from_folder(folder: Path, case: Case) -> Outcome | None:
-    try:
-        record = read_record(folder)
-    except ConfigError:
-        return None
-    return None if record is None or record.get("id") != case.id else outcome_of(record)
+def _from_folder(job: BatchJob, case: Case, key: JobKey) -> Outcome | None:
+    record = decide(job, case, key).record
+    return None if record is None else outcome_of(record)
 
 
 def make_summary(cases: Sequence[Case], outcomes: Sequence[Outcome | None], seconds: float, config: str) -> Summary:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gpu_infer.batch.case import Case
-from gpu_infer.batch.case_folder import prepare
+from gpu_infer.batch.case_folder import prepare, remove_earlier
 from gpu_infer.batch.error_kinds import TRANSIENT, exit_code_of, kind_of, known_error, line_of
 from gpu_infer.batch.inputs import Look, look_at_inputs
 from gpu_infer.batch.job import BatchJob
@@ -47,6 +47,7 @@ class Worker:
 
     Raises:
         ConfigError: The configuration or an option cannot be used.
+        ServerError, ResourceError: There is no server, or it does not have the model, or the device cannot be used.
     """
 
     def __init__(self, job: BatchJob) -> None:
@@ -54,6 +55,9 @@ class Worker:
         self._key = job_key(job)
         self._stack = ExitStack()
         self._session = self._stack.enter_context(Session(job.settings, host_bytes=job.host_bytes, clients=job.clients))
+        with self._stack.pop_all() as opening:  # closes the session after an error
+            self._session.open()
+            self._stack = opening.pop_all()
         self._lock = threading.Lock()
         self._failures_in_a_row = 0
         self._first_errors: list[str] | None = []  # None: a case is done
@@ -94,11 +98,12 @@ class Worker:
         with case_in_log(case.id):
             inputs = look_at_inputs(case)
             try:
-                prepare(folder)
+                moved = prepare(folder)
                 result = self._session.run(self._job.case_settings(case), progress)
                 outcome = _done(case, result, attempts, time.perf_counter() - began)
                 record = done_record(case, self._key, outcome, inputs, _files(result), folder)
                 _write(folder, record)
+                remove_earlier(folder, [*moved, *record["files"]])
             except (Interrupted, KeyboardInterrupt):
                 raise
             except Exception as error:

@@ -50,8 +50,21 @@ def batch_folders(options: Mapping[str, Any], environ: Mapping[str, str]) -> Fol
         )
     if output is None and len(arguments) > 1:
         output = arguments.pop()
+        if len(arguments) > 1:
+            _check_is_no_input(Path(output))
     sources = arguments or [_named("input", source, environ)]
     return Folders([str(each) for each in sources], Path(_named("output", output, environ)))
+
+
+def _check_is_no_input(output: Path) -> None:
+    """Raise ConfigError if the last of many arguments is a folder that a shell may have added: files, and no batch."""
+    from gpu_infer.batch.summary import STATUS_FILE
+
+    if output.is_dir() and any(output.iterdir()) and not (output / STATUS_FILE).exists():
+        raise ConfigError(
+            f"batch: the last argument, {output}, would be the output folder, and it has files that are of no batch",
+            remedy="give the output folder with --output, and quote a pattern of inputs",
+        )
 
 
 def batch_job(context: typer.Context, folders: Folders) -> BatchJob:

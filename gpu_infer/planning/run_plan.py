@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.config.config import Config
 from gpu_infer.errors import ResourceError
 from gpu_infer.inferers.model_fit import Fit, fit_model
 from gpu_infer.inferers.modes import WindowMode
@@ -16,6 +17,7 @@ from gpu_infer.planning.memory_plan import ON_HOST, Knobs, MemoryPlan, Placement
 from gpu_infer.planning.run_inputs import RunInputs, model_name
 from gpu_infer.planning.score_options import score_options
 from gpu_infer.planning.sizes import Windows, measure_sizes
+from gpu_infer.settings import Settings
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.model.info import ModelInfo
@@ -92,7 +94,7 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
     Raises ModelError, ConfigError or ResourceError.
     """
     earlier = Earlier() if earlier is None else earlier
-    model = earlier.model or _ask_model(inputs, transport.server)
+    model = earlier.model or ask_model(inputs.config, inputs.settings, transport.server)
     lasting = earlier.lasting_slots
     placement = placement_of(backend, transport.control, transport.data, lasting_slots=lasting)
     free, channels_out = earlier.free or free_memory(backend), None
@@ -207,16 +209,17 @@ def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
     return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))
 
 
-def _ask_model(inputs: RunInputs, server: Server) -> ModelInfo:
-    inferer = inputs.config.inferer
+def ask_model(config: Config, settings: Settings, server: Server) -> ModelInfo:
+    """The model of a run, as the server describes it. Raises ModelError, ConfigError."""
+    inferer = config.inferer
     return server.model(
-        model_name(inputs.config, inputs.settings),
+        model_name(config, settings),
         inferer.model_version or "",
         input_name=inferer.input_name,
         output_name=inferer.output_name,
-        batch=inputs.batch_size,
-        wait_s=inputs.settings.ready_wait_s,
-        load=inputs.settings.load_model,
+        batch=settings.batch_size or inferer.batch_size,
+        wait_s=settings.ready_wait_s,
+        load=settings.load_model,
     )
 
 

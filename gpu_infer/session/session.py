@@ -30,9 +30,9 @@ OF_A_CASE = frozenset(
 class Session:
     """Runs with one configuration, which share the server, the model's metadata, the slots, the device and its memory.
 
-    A context manager, or call `close`. The first run opens it. `run` may be called from several threads: reading, the
-    device and writing each serve one run at a time, so that one volume is read and another one written while a third
-    is inferred. Memory is planned for all of them; a run waits until it fits beside the others.
+    A context manager, or call `close`. The first run opens it, or `open`. `run` may be called from several threads:
+    reading, the device and writing each serve one run at a time, so that one volume is read and another one written
+    while a third is inferred. Memory is planned for all of them; a run waits until it fits beside the others.
 
     Args:
         settings: Options of all runs.
@@ -47,6 +47,16 @@ class Session:
     ) -> None:
         self.settings = settings
         self._shared = Shared(settings, lasting=lasting, host_bytes=host_bytes, clients=clients)
+
+    def open(self) -> None:
+        """Connect, choose the transport and ask for the model now, instead of in the first run.
+
+        Raises:
+            ConfigError: The configuration or an option cannot be used.
+            ServerError: There is no server, or it does not have the model.
+            ResourceError: The device cannot be used.
+        """
+        self._shared.open()
 
     def run(self, settings: Settings | None = None, progress: ProgressCallback | None = None) -> RunResult:
         """Segment one volume; see `gpu_infer.app.run` for the files.

@@ -14,7 +14,7 @@ from gpu_infer.config.config import Config
 from gpu_infer.connect import connect
 from gpu_infer.planning.free_memory import measure_again
 from gpu_infer.planning.run_inputs import RunInputs, model_name
-from gpu_infer.planning.run_plan import Earlier, RunPlan, plan_run
+from gpu_infer.planning.run_plan import Earlier, RunPlan, ask_model, plan_run
 from gpu_infer.session.case_memory import CaseMemory
 from gpu_infer.session.checks import check_options, configure
 from gpu_infer.settings import Settings
@@ -56,6 +56,13 @@ class Shared:
         self._pending: PendingBackend | None = None
         self._server: Server | None = None
         self._transport: Transport | None = None
+
+    def open(self) -> None:
+        """Open all that needs no volume, and ask the server for the model."""
+        with self.reading:
+            config, _ = self.configuration(self._settings)
+            server = self.transport().server
+            self._earlier.model = self._again(lambda: ask_model(config, self._settings, server))
 
     def configuration(self, settings: Settings) -> tuple[Config, Pipeline]:
         """Configuration and pipeline, loaded once, and checked against the options of one run."""

@@ -208,5 +208,7 @@ def test_an_attempt_begins_without_the_remains_of_dead_ones(tmp_path: Path) -> N
     stage.mkdir()
     (stage / ".gpu_infer").touch()
     (stage / "a.raw").write_bytes(b"half")
-    prepare(folder)
-    assert sorted(folder.iterdir()) == sorted(foreign)
+    assert prepare(folder) == ["a.mhd"]
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(
+        [*foreign[:2], folder / "earlier/a.mhd"]
+    )

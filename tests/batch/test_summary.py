@@ -70,12 +70,27 @@ def test_cases_of_other_parts_come_from_their_folders(tmp_path: Path) -> None:
     from jobs import make_case, write_done
 
     from gpu_infer.batch.inputs import look_at
+    from gpu_infer.batch.job_key import job_key
 
     job = make_job(tmp_path)
     one, two, three = (make_case(tmp_path, name) for name in ("one", "two", "three"))
     write_done(job, two, [look_at(two.inputs[0])], "0", [two.inputs[0]])
     known = Outcome("one", "failed", error="no", kind="input")
-    first, second, third = all_outcomes(job, [one, two, three], {"one": known})
+    first, second, third = all_outcomes(job, [one, two, three], {"one": known}, job_key(job))
     assert first is known
     assert second is not None
     assert (second.status, second.skipped, second.labels["1"]["ml"], third) == ("done", True, 1.5, None)
+
+
+def test_a_case_with_another_input_or_option_is_open(tmp_path: Path) -> None:
+    from jobs import make_case, write_done
+
+    from gpu_infer.batch.inputs import look_at
+    from gpu_infer.batch.job_key import job_key
+
+    job, case = make_job(tmp_path), make_case(tmp_path)
+    write_done(job, case, [look_at(case.inputs[0])], "0", [case.inputs[0]])
+    other = make_job(tmp_path, statistics=True)
+    assert all_outcomes(other, [case], {}, job_key(other)) == [None]
+    case.inputs[0].write_bytes(b"another volume")
+    assert all_outcomes(job, [case], {}, job_key(job)) == [None]

@@ -44,6 +44,9 @@ class StandIn:
     def __exit__(self, *error: object) -> None:
         self.closed = True
 
+    def open(self) -> None:
+        """There is no server."""
+
     def run(self, settings: Settings, progress: ProgressCallback | None) -> RunResult:
         name = settings.output.name
         assert settings.logs == settings.output
@@ -187,3 +190,36 @@ def test_a_configuration_that_cannot_be_used_is_refused_at_once(tmp_path: Path) 
     with pytest.raises(GpuInferError) as caught:
         Worker(job)
     assert caught.value.exit_code == 2
+
+
+def test_outputs_of_another_input_are_not_among_those_of_a_failed_case(tmp_path: Path, make_worker: Make) -> None:
+    case = make_case(tmp_path)
+    folder = tmp_path / "out" / case.id
+    with make_worker() as worker:
+        worker.run(case)
+    (folder / "notes.txt").write_text("of the user")
+    (folder / "a.mhd").write_text("old labels")
+    with make_worker(a=InputError("cut")) as worker:
+        assert worker.run(case).status == "failed"
+    assert sorted(path.name for path in folder.iterdir()) == ["case.json", "earlier", "notes.txt"]
+    assert (folder / "earlier/a.mhd").read_text() == "old labels"
+    with make_worker() as worker:
+        assert worker.run(case).status == "done"
+        assert worker.run(case).status == "done"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.mhd", "case.json", "notes.txt"]
+    assert (folder / "a.mhd").read_text() == "labels"
+
+
+def test_a_worker_without_its_model_touches_no_case(
+    tmp_path: Path, make_worker: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: StandIn) -> None:
+        raise ModelError("model nomodel is not on the server")
+
+    closed: list[bool] = []
+    make_worker().close()
+    monkeypatch.setattr(StandIn, "open", refuse)
+    monkeypatch.setattr(StandIn, "__exit__", lambda *_: closed.append(True))
+    with pytest.raises(ModelError, match="nomodel"):
+        make_worker()
+    assert closed == [True]

@@ -61,6 +61,21 @@ def test_folders_that_are_missing_or_named_twice(paths: Any, source: Any, output
         batch_folders({"paths": paths, "input": source, "output": output}, {})
 
 
+def test_the_last_of_many_arguments_is_no_input(tmp_path: Path) -> None:
+    """A shell makes three studies of `studies/*`: the third one is not meant as the output."""
+    paths = [str(tmp_path / name) for name in "abc"]
+    for path in paths:
+        Path(path).mkdir()
+    options = {"paths": paths, "input": None, "output": None}
+    assert batch_folders(options, {}).output == tmp_path / "c"  # empty: a new folder for results
+    (tmp_path / "c/slice.dcm").touch()
+    with pytest.raises(ConfigError, match=r"the last argument, .*/c, would be the output folder"):
+        batch_folders(options, {})
+    assert batch_folders({**options, "output": "out"}, {}).output == Path("out")
+    (tmp_path / "c/status.csv").touch()  # of an earlier batch
+    assert batch_folders(options, {}).output == tmp_path / "c"
+
+
 Command = Callable[..., tuple[int, str, str]]
 
 
