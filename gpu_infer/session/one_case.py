@@ -15,6 +15,7 @@ from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.report import Report, config_section, gpu_section, triton_section
 from gpu_infer.results.dicom import dicom_source, write_dicom
 from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.own_writers import write_own
 from gpu_infer.results.page import write_page
 from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results
@@ -138,6 +139,7 @@ def _write(
     previews = write_previews(segmentation, volume, report)
     scores = write_scores(segmentation, volume.geometry, report)
     dicom = write_dicom(segmentation, volume, source, report)
+    own = write_own(segmentation, volume, report)
     first = written[segmentation.plan.inputs.config.outputs[0].field]
     output, *raw = first.get("mhd", next(iter(first.values())))
     return RunResult(
@@ -152,4 +154,5 @@ def _write(
         scores=scores,
         dicom=dicom,
         statistics=statistics,
+        own=own,
     )

@@ -14,6 +14,7 @@ class RunResult:
     output      the first label map: its .mhd if it has one, else the file of its first format
     raw         the voxels of the .mhd
     label_maps  the files of all label maps that programs open
+    own         the files of custom writers
     """
 
     output: Path
@@ -27,3 +28,4 @@ class RunResult:
     dicom: list[Path] = field(default_factory=list)
     scores: list[Path] = field(default_factory=list)
     statistics: list[Path] = field(default_factory=list)
+    own: list[Path] = field(default_factory=list)

@@ -1,21 +1,34 @@
-"""Errors of custom transforms: one line that names the component, the hook and the cause."""
+"""Errors of custom components: one line that names the component, the hook and the cause."""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted
 from gpu_infer.system.shortage import shortage
-from gpu_infer.transforms.transform import Transform
 
 _READ_ONLY = ("read-only", "must be writable")
 """Parts of the messages of NumPy, Cython and this package for writing into the array of a field."""
 
 
+class Placed(Protocol):
+    """A component: a transform, an inferer or a writer.
+
+    where  its key in the configuration
+    place  key and name
+    """
+
+    where: str
+
+    @property
+    def place(self) -> str: ...
+
+
 class UnexpectedResultError(Exception):
-    """A hook returned or recorded what the kind of transform does not allow.
+    """A hook returned or recorded what the kind of component does not allow.
 
     Args:
         expected: In words.
@@ -42,14 +55,21 @@ def describe(value: object) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:59] + '…'}"
 
 
+def whole_bytes(value: Any) -> int:
+    """`value` if it is a number of bytes; raises UnexpectedResultError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise UnexpectedResultError("a number of bytes", value)
+    return int(value)
+
+
 @contextmanager
-def named(transform: Transform, hook: str) -> Iterator[None]:
+def named(component: Placed, hook: str) -> Iterator[None]:
     """Turn whatever the hook raises into an error that names the component.
 
     ConfigError for any exception and for `sys.exit`; a lack of memory or space remains a ResourceError, and an error of
     this package keeps its class. Interrupts pass.
     """
-    place = _place(transform)
+    place = _place(component)
     try:
         yield
     except (Interrupted, KeyboardInterrupt):
@@ -66,11 +86,11 @@ def named(transform: Transform, hook: str) -> Iterator[None]:
         raise ConfigError(f"{place}: {hook} failed: {_words(error)}", remedy=_remedy(error)) from error
 
 
-def _place(transform: Transform) -> str:
+def _place(component: Placed) -> str:
     try:
-        return transform.place
+        return component.place
     except Exception:  # the author may have replaced the label too
-        return f"{transform.where}: {type(transform).__name__}"
+        return f"{component.where}: {type(component).__name__}"
 
 
 def _words(error: BaseException) -> str:
