@@ -26,11 +26,12 @@ class WriteBoxes(Writer):
         with path.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)
             table.writerow(["label", "name", "i_first", "i_last", "j_first", "j_last", "k_first", "k_last"])
-            for label in sorted(int(label) for label in result.report["labels"] if label != "0"):
-                ends = []
-                for axis, size in enumerate(result.labels.shape):
-                    others = tuple(other for other in range(3) if other != axis)
-                    (planes,) = np.nonzero((result.labels == label).any(axis=others))
+            for label in range(1, int(result.labels.max()) + 1):
+                mask, ends = result.labels == label, []
+                if not mask.any():
+                    continue
+                for axis, size in enumerate(mask.shape):
+                    (planes,) = np.nonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
                     ends += [max(planes[0] - self.args.margin, 0), min(planes[-1] + self.args.margin, size - 1)]
                 table.writerow([label, result.table[label].name, *ends])
         return [path]

@@ -67,7 +67,9 @@ class Config:
 
     def pipeline(self) -> Pipeline:
         """Both chains, checked and folded, with the fields to write."""
-        return Pipeline(self.pre, self.post, outputs=[output.field for output in self.outputs])
+        fields = [output.field for output in self.outputs]
+        label = "" if self.own_inferer is None else self.own_inferer.label
+        return Pipeline(self.pre, self.post, outputs=fields, inferer=label)
 
     def hash(self) -> str:
         """SHA-256 in hexadecimal of everything that has an effect, without layout and ignored keys."""
