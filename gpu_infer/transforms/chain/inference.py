@@ -39,7 +39,9 @@ class Inference:
         if self.inferer:
             result = f"by {self.inferer}" + (f", {self.finalized.summary()}" if self.finalized else "")
         else:
-            result = f"{self.finalized.summary()} by the accumulator, row by row" if self.finalized else "averaged scores"
+            result = (
+                f"{self.finalized.summary()} by the accumulator, row by row" if self.finalized else "averaged scores"
+            )
         return f"inference: {self.input_field} -> {self.result_field}, {result}"
 
     def thresholds(self, classes: int) -> tuple[float, ...]:

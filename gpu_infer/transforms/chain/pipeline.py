@@ -45,7 +45,10 @@ class Pipeline:
         outputs: Sequence[str] | None = None,
         inferer: str = "",
     ) -> None:
-        """`inferer` is the name of a custom one. ConfigError if the chains cannot work, or make no labels in `outputs`: see `checks`."""
+        """ConfigError if the chains cannot work, or make no labels in `outputs`: see `checks`.
+
+        `inferer` is the name of a custom inferer.
+        """
         self.pre, self.post = tuple(pre), tuple(post)
         names = check(self.pre, self.post, result_field)
         self.input_field, self.result_field = names.input, names.result

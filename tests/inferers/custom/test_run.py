@@ -166,14 +166,14 @@ def half_nan(volume: Any, model: Any, backend: Any) -> Any:
         (
             lambda *_: np.zeros((3, *GRID)),
             "scores",
-            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (3, 8, 3, 5) float64 (mend the "
-            "component)",
+            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (3, 8, 3, 5) float64 (mend "
+            "the component)",
         ),
         (
             lambda *_: np.zeros((2, *GRID), np.float32),
             "scores",
-            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (2, 8, 3, 5) float32 (mend the "
-            "component)",
+            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (2, 8, 3, 5) float32 (mend "
+            "the component)",
         ),
         (
             half_nan,
@@ -190,14 +190,14 @@ def half_nan(volume: Any, model: Any, backend: Any) -> Any:
         (
             lambda volume, model, backend: model.infer(np.zeros((2, 1, 4, 4, 4), np.float32)),
             "scores",
-            "infer: expected model.infer to get a numpy array [N, 1, 4, 3, 5], N at least 1, found ndarray (2, 1, 4, 4, "
-            "4) float32 (cut windows with backend.gather)",
+            "infer: expected model.infer to get a numpy array [N, 1, 4, 3, 5], N at least 1, found ndarray (2, 1, 4, "
+            "4, 4) float32 (cut windows with backend.gather)",
         ),
         (
             lambda volume, model, backend: model.infer(np.zeros((0, 1, *WINDOW), np.float32)),
             "scores",
-            "infer: expected model.infer to get a numpy array [N, 1, 4, 3, 5], N at least 1, found ndarray (0, 1, 4, 3, "
-            "5) float32 (cut windows with backend.gather)",
+            "infer: expected model.infer to get a numpy array [N, 1, 4, 3, 5], N at least 1, found ndarray (0, 1, 4, "
+            "3, 5) float32 (cut windows with backend.gather)",
         ),
         (
             lambda volume, model, backend: model.infer(np.zeros((2, 1, *WINDOW))),
@@ -267,5 +267,7 @@ def test_bytes_by_default_are_two_batches() -> None:
 def test_bytes_that_are_none(value: Any) -> None:
     inferer: Any = Given(None)
     inferer.scratch_bytes = lambda _: value
-    with pytest.raises(ConfigError, match=r"^c\.json: inferer: Given: scratch_bytes: expected a number of bytes, found"):
+    with pytest.raises(
+        ConfigError, match=r"^c\.json: inferer: Given: scratch_bytes: expected a number of bytes, found"
+    ):
         scratch_bytes(inferer, sizes_of())
