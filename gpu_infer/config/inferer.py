@@ -130,6 +130,7 @@ class InfererSpec(InfererArguments):
         roi_size: tuple[int, int, int] | None = None,
         batch_size: int | None = None,
         slots: int | None = None,
+        slab: bool = True,
     ) -> None:
         """Raise ConfigError if options of the command line (None: not given) contradict the inferer."""
         try:
@@ -138,6 +139,8 @@ class InfererSpec(InfererArguments):
             if mode is None or self.kind != "scan":  # the latter name the option already
                 raise
             raise ConfigError(f"--mode {mode}: {error.message}", remedy=error.remedy) from None
+        if self.kind == "own" and not slab:
+            raise ConfigError(f"--no-slab: {self.name} has no accumulator", remedy="leave it out")
         if self.kind == "simple":
             self._refuse(_without_effect({"--roi": roi_size, "--batch-size": batch_size, "--slots": slots}))
 

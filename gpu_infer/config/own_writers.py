@@ -38,6 +38,8 @@ def make_writers(entries: Sequence[Entry], fields: Sequence[str], components: Co
 
 def _make(entry: Entry, field: str, components: Components) -> OwnWriter:
     place, value = entry
+    if "ref" in value:
+        raise (place / "ref").error("a writer is no reference", "leave it out")
     component = components.parse(value, place)
     assert component is not None  # disabled entries are left out
     cls = import_class(component, _WRITER)

@@ -36,7 +36,11 @@ def configure(settings: Settings) -> tuple[Config, Pipeline]:
     """
     config = load_config(settings.config, os.environ, settings.labels)
     config.inferer.check_options(
-        mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
+        mode=settings.mode,
+        roi_size=settings.roi_size,
+        batch_size=settings.batch_size,
+        slots=settings.slots,
+        slab=settings.slab,
     )
     pipeline = config.pipeline()
     check_options(settings, config, pipeline)

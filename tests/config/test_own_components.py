@@ -149,6 +149,9 @@ def test_a_mode_has_no_effect_on_a_custom_inferer(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config.inferer.check_options(mode="monai")
     assert str(caught.value) == "--mode monai: Mine places its windows itself (leave it out)"
+    with pytest.raises(ConfigError) as caught:
+        config.inferer.check_options(slab=False)
+    assert str(caught.value) == "--no-slab: Mine has no accumulator (leave it out)"
 
 
 def test_arguments_of_an_inferer_change_the_hash(tmp_path: Path) -> None:
@@ -216,6 +219,7 @@ def test_a_dotted_name_of_the_original_is_the_built_in_writer(tmp_path: Path) ->
             {"path": "mine_of_test.TakesField"},
             "writers[0]: TakesField: Args declares field, which every writer has (read result.field instead)",
         ),
+        ({"path": "mine_of_test.Surface", "ref": "a"}, "writers[0].ref: a writer is no reference (leave it out)"),
         (
             {"path": "mine_of_test.Surface", "arg": {}},
             'writers[0]: unknown key "arg"; did you mean "args"? (a component has name, path, args, disabled, ref)',

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -17,9 +19,9 @@ import SimpleITK as sitk
 from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from local_ring import LocalRing
 from operator_helpers import config, operate, write_config, write_nifti
+from real_device import real_gpu
 
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.cli.main import main
 from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.base import ModelSizes
@@ -79,8 +81,18 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def simulated() -> Iterator[Any]:
+    """A simulated device with CUDA IPC."""
     with simulated_cupy() as module, pytest.MonkeyPatch.context() as patch:
         open_segments_as_cuda(patch)
+        yield module
+
+
+@pytest.fixture(params=["simulated", pytest.param("device", marks=pytest.mark.gpu)])
+def gpu(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "simulated":
+        yield request.getfixturevalue("simulated")
+        return
+    with real_gpu() as module:
         yield module
 
 
@@ -118,7 +130,7 @@ def test_labels_on_the_cpu(tmp_path: Path, triton_server: Any, control: str, dat
 
 
 @pytest.mark.parametrize("data", ["cuda_shm", "system_shm", "inline"])
-def test_labels_on_a_gpu(tmp_path: Path, triton_server: Any, simulated: Any, data: str) -> None:
+def test_labels_on_a_gpu(tmp_path: Path, triton_server: Any, gpu: Any, data: str) -> None:
     write_nifti(tmp_path / "input/case.nii", voxels(), AFFINE)
     result = operate(tmp_path, triton_server, centre(), device="gpu", require=data)
     np.testing.assert_array_equal(labels_of(result), expected(voxels()))
@@ -131,6 +143,15 @@ def test_a_half_precision_model(tmp_path: Path, triton_server: Any) -> None:
     args = {"model_name": "threshold_half_fp16", "roi_size": [16, 16, 16], "margin": 1}
     result = operate(tmp_path, triton_server, centre(**args), device="cpu")
     np.testing.assert_array_equal(labels_of(result), data.astype(np.float16) > 0.5)
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_model_with_channels_last(tmp_path: Path, triton_server: Any, simulated: Any, device: str) -> None:
+    data = np.random.default_rng(1).random(SHAPE).astype(np.float32)
+    write_nifti(tmp_path / "input/case.nii", data, AFFINE)
+    content = centre("channels_last", roi_size=[16, 16, 16])
+    content["pre_transforms"][1] = {"name": "ConvertToChannelsLast", "args": {"fields": "image"}}
+    np.testing.assert_array_equal(labels_of(operate(tmp_path, triton_server, content, device=device)), data > 0.5)
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
@@ -214,8 +235,8 @@ def test_what_a_failing_writer_leaves(tmp_path: Path, triton_server: Any) -> Non
     with pytest.raises(ConfigError) as caught:
         operate(tmp_path, triton_server, content, device="cpu")
     assert str(caught.value) == (
-        f"{tmp_path}/config/config_inference.json: writers[1]: Fails: write failed: ValueError: no (mend the component; "
-        "--debug shows the traceback)"
+        f"{tmp_path}/config/config_inference.json: writers[1]: Fails: write failed: ValueError: no (mend the "
+        "component; --debug shows the traceback)"
     )
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == ["case.mhd", "case.raw"]
     assert json.loads((tmp_path / "logs/report.json").read_text())["status"] == "failed"
@@ -230,22 +251,21 @@ def test_a_writer_that_would_replace_another_output(tmp_path: Path, triton_serve
     assert list((tmp_path / "output").iterdir()) == []
 
 
-def test_a_wrong_result_names_the_inferer(
-    tmp_path: Path, triton_server: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_result_names_the_inferer(tmp_path: Path, triton_server: Any) -> None:
     case = write_nifti(tmp_path / "input/case.nii", voxels(), AFFINE)
     content = config("classes5")
     content["inferer"] = {"path": "own_of_test.Bad", "args": {"model_name": "classes5", "roi_size": list(SHAPE)}}
     path = write_config(tmp_path / "config", content)
-    folders = ["--output", str(tmp_path / "out"), "--logs", str(tmp_path / "logs"), "--publish", ""]
-    options = ["--config", str(path), "--triton", triton_server.grpc, "--device", "cpu", "--wait", "30"]
-    with pytest.raises(SystemExit) as ended:
-        main(["run", "--input", str(case), *folders, *options])
-    assert ended.value.code == 2
-    message = (
-        "inferer: Bad: infer: expected scores as a numpy array (5, 23, 21, 18) float32, found ndarray (1, 5, 23, 21,"
+    folders = ["--output", tmp_path / "out", "--logs", tmp_path / "logs", "--publish", ""]
+    options = ["--config", path, "--triton", triton_server.grpc, "--device", "cpu", "--wait", "30"]
+    command = [sys.executable, "-m", "gpu_infer", "run", "--input", case, *folders, *options]
+    environ = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        f"gpu-infer: error: {path}: inferer: Bad: infer: expected scores as a numpy array (5, 23, 21, 18) float32, "
+        "found ndarray (1, 5, 23, 21, 18) float32 (mend the component)",
     )
-    assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(("option", "value"), list(product(["scores"], ["1"])) + list(product(["uncertainty"], [True])))
@@ -254,6 +274,6 @@ def test_maps_of_scores_are_refused(tmp_path: Path, triton_server: Any, option: 
     with pytest.raises(ConfigError) as caught:
         operate(tmp_path, triton_server, centre(), device="cpu", **{option: value})
     assert str(caught.value) == (
-        f"--{option}: probabilities are made while windows are blended, and CentreWindows is a custom inferer (leave it "
-        "out, or use a scanning-window inferer)"
+        f"--{option}: probabilities are made while windows are blended, and CentreWindows is a custom inferer (leave "
+        "it out, or use a scanning-window inferer)"
     )
