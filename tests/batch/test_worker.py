@@ -162,3 +162,8 @@ def test_a_configuration_that_cannot_be_used_is_refused_at_once(tmp_path: Path) 
     with pytest.raises(GpuInferError) as caught:
         Worker(job)
     assert caught.value.exit_code == 2
+
+
+def test_files_of_custom_writers_belong_to_the_state(tmp_path: Path) -> None:
+    output, own = tmp_path / "a.mhd", tmp_path / "a.boxes.csv"
+    assert worker_module._files(RunResult(output, None, None, {}, label_maps=[output], own=[own])) == [output, own]
