@@ -234,9 +234,10 @@ def test_what_a_failing_writer_leaves(tmp_path: Path, triton_server: Any) -> Non
     content["writers"].append({"path": "own_of_test.Fails"})
     with pytest.raises(ConfigError) as caught:
         operate(tmp_path, triton_server, content, device="cpu")
+    line = MODULE.splitlines().index('        raise ValueError("no")') + 1
     assert str(caught.value) == (
         f"{tmp_path}/config/config_inference.json: writers[1]: Fails: write failed: ValueError: no (mend the "
-        "component; --debug shows the traceback)"
+        f"component at own_of_test.py, line {line}; --debug shows the traceback)"
     )
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == ["case.mhd", "case.raw"]
     assert json.loads((tmp_path / "logs/report.json").read_text())["status"] == "failed"

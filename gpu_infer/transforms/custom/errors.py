@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numbers
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted
@@ -83,7 +86,7 @@ def named(component: Placed, hook: str) -> Iterator[None]:
     except BaseException as error:  # code of others may raise any class, even SystemExit
         if (lack := shortage(error)) is not None:
             raise type(lack)(f"{place}: {hook}: {lack.message}", remedy=lack.remedy) from error
-        raise ConfigError(f"{place}: {hook} failed: {_words(error)}", remedy=_remedy(error)) from error
+        raise ConfigError(f"{place}: {hook} failed: {_words(error)}", remedy=_remedy(error, component)) from error
 
 
 def _place(component: Placed) -> str:
@@ -93,6 +96,13 @@ def _place(component: Placed) -> str:
         return f"{component.where}: {type(component).__name__}"
 
 
+def _line(error: BaseException, component: Placed) -> str:
+    """The last line of the component's own file that led to an error, as " at my_component.py, line 3"; or nothing."""
+    file = getattr(sys.modules.get(type(component).__module__), "__file__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" at {Path(file).name}, line {lines[-1]}" if file and lines else ""
+
+
 def _words(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
@@ -100,9 +110,9 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _remedy(error: BaseException) -> str:
+def _remedy(error: BaseException, component: Placed) -> str:
     if isinstance(error, SystemExit):
         return "a component raises an exception to fail"
     if isinstance(error, (ValueError, TypeError)) and any(part in str(error) for part in _READ_ONLY):
         return "fields can share an array, so write into a copy of it"
-    return "mend the component; --debug shows the traceback"
+    return f"mend the component{_line(error, component)}; --debug shows the traceback"

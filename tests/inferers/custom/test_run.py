@@ -150,7 +150,12 @@ def half_nan(volume: Any, model: Any, backend: Any) -> Any:
 @pytest.mark.parametrize(
     ("function", "returns", "message"),
     [
-        (broken, "scores", "infer failed: KeyError: 'no such thing' (mend the component; --debug shows the traceback)"),
+        (
+            broken,
+            "scores",
+            "infer failed: KeyError: 'no such thing' (mend the component at test_run.py, line "
+            f"{broken.__code__.co_firstlineno + 1}; --debug shows the traceback)",
+        ),
         (leaves, "scores", "infer failed: it called sys.exit(3) (a component raises an exception to fail)"),
         (
             writes,

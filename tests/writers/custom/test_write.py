@@ -103,7 +103,10 @@ OURS = "files in `folder` with names of `file_names`, each once: case.a.csv, cas
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (fails_half_way, "write failed: ZeroDivisionError: division by zero (mend the component; --debug shows the"),
+        (
+            fails_half_way,
+            "write failed: ZeroDivisionError: division by zero (mend the component at test_write.py, line",
+        ),
         (forgets, "write: expected only the files that are returned: case.a.csv, found case.b.csv (return every file"),
         (elsewhere, f"write: expected {OURS}, found "),
         (undeclared, f"write: expected {OURS}, found case.z.csv"),
