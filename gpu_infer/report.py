@@ -42,7 +42,10 @@ Section = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
-_PATHS = {"case", "input", "output", "outputs", "published", "dicom", "scores", "started", "versions"}
+_PATHS = {
+    *("case", "input", "output", "outputs", "published", "dicom", "scores", "own_writers"),
+    *("started", "versions"),
+}
 """Keys of files and facts, which show what is on the disk; in all other keys, a variable's name hides its value."""
 
 PACKAGES = ("numpy", "numba", "SimpleITK", "nibabel", "pydicom", "tritonclient", "pydantic")
@@ -225,6 +228,15 @@ def memory_section(memory: MemoryPlan) -> Section:
 def windows_section(plan: RunPlan) -> Section:
     """`tiles`: the grid of windows and how they were inferred."""
     knobs, device = plan.memory.knobs, "gpu" if plan.memory.placement.gpu else "cpu"
+    if (inferer := plan.inputs.config.own_inferer) is not None:
+        return {
+            "roi": list(plan.fit.window),
+            "grid": list(plan.grid.shape),
+            "mode": "own",
+            "inferer": inferer.label,
+            "batch": knobs.batch,
+            "slots": knobs.slots,
+        }
     return {
         "windows": len(plan.grid.windows),
         "inferred": len(plan.grid.visits),

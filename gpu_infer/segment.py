@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +13,13 @@ from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.backends.label_tables import LabelStatistics
 from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, Finalizer, MaskFinalizer, ScoreFinalizer
+from gpu_infer.inferers.custom.client import ModelClient
+from gpu_infer.inferers.custom.run import run_inferer
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.score_maps import ScoreMapFinalizer, ScoreMaps
 from gpu_infer.nan_scores import explain_nan_scores
 from gpu_infer.planning.run_plan import RunPlan, replan_for_grid
+from gpu_infer.planning.sizes import Windows, model_sizes
 from gpu_infer.progress import ProgressCallback
 from gpu_infer.slot_rings import SlotRings
 from gpu_infer.transforms.field import FieldState
@@ -100,7 +103,8 @@ def segment(
         if new_plan is not plan:
             observer.record_plan(new_plan)
             plan = new_plan
-        result, nans, maps = _infer(plan, prepared, ring, backend, observer.progress)
+        infer = _infer if plan.inputs.config.own_inferer is None else _infer_own
+        result, nans, maps = infer(plan, prepared, ring, backend, observer.progress)
         observer.record_inference(plan, ring.counters())
         if nans:
             observer.warn(explain_nan_scores(nans, plan, volume))
@@ -164,6 +168,18 @@ def _infer(
         progress=progress,
     )
     return result, summing.take_nan_scores(), None if maps is None else maps.score_maps()
+
+
+def _infer_own(
+    plan: RunPlan, prepared: Array, ring: SlotRing, backend: Backend, progress: ProgressCallback
+) -> tuple[Array, int, ScoreMaps | None]:
+    """`_infer` by the custom inferer; it refuses NaN, and makes no maps."""
+    inferer, pipeline = plan.inputs.config.own_inferer, plan.inputs.pipeline
+    assert inferer is not None
+    sizes = model_sizes(Windows(plan.model, plan.fit, plan.mode, plan.grid))
+    client = ModelClient(ring, backend, replace(sizes, batch=plan.memory.knobs.batch), progress)
+    result = run_inferer(inferer, prepared, client, backend, pipeline.finalizer, pipeline.thresholds)
+    return result, 0, None
 
 
 def _finalizer(plan: RunPlan, summing: Backend) -> Finalizer:

@@ -59,7 +59,9 @@ SIDEWAYS = {
     ("backends", "volume"),
     ("config", "transforms"),
     ("config", "inferers"),
+    ("config", "writers"),
     ("inferers", "transforms"),
+    ("writers", "transforms"),  # the arguments and the errors of custom components
 }
 """What one package of layers 1 and 2 may import of another in its own layer."""
 

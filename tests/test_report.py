@@ -94,7 +94,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     """Reports of runs that differ in what they record: on the CPU, on simulated CUDA, failed late and failed early."""
     root = tmp_path_factory.mktemp("reports")
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
-    for name in ("cpu", "gpu", "late", "early", "unsent"):
+    for name in ("cpu", "gpu", "late", "early", "unsent", "own"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
     (root / "niivue.umd.js").write_bytes(asset.VIEWER_MARK)  # a checkout without npm has none
     (root / "niivue.licence.txt").write_text("")
@@ -107,7 +107,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
         cpu = operate(root / "cpu", triton_server, content(), device="cpu", **options)
         with pytest.raises(ServerError, match="--send"):
             operate(root / "unsent", triton_server, content(), device="cpu", send="NOBODY@127.0.0.1:1", **dicom)
-    contents = {"cpu": cpu.data}
+        contents = {"cpu": cpu.data, "own": _run_of_own(root / "own", triton_server, patch)}
     with simulated_cupy():
         contents["gpu"] = operate(
             root / "gpu", triton_server, content(), device="gpu", preview=True, statistics=True, **scores
@@ -127,6 +127,20 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     for name in ("late", "early", "unsent"):
         contents[name] = _read(root / name / "logs" / "report.json")
     return contents
+
+
+def _run_of_own(root: Path, server: Any, patch: pytest.MonkeyPatch) -> Any:
+    """The report of the examples' custom inferer and writer."""
+    examples = Path(__file__).parents[1] / "examples"
+    for name in ("own_inferer", "own_writer"):
+        patch.syspath_prepend(examples / name)
+    chosen = content()
+    chosen["inferer"] = {
+        "path": "centre_windows.CentreWindows",
+        "args": {"model_name": "classes5", "roi_size": [12, 10, 8], "margin": 2},
+    }
+    chosen["writers"].append({"path": "box_table.WriteBoxes"})
+    return operate(root, server, chosen, device="cpu").data
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -166,7 +180,9 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     scores = ("--scores", "--uncertainty", "--scores, --uncertainty")
     files = ("--publish", "--preview", "--statistics", "mhd", "a DICOM output", "labels.json")
     cpu = {key for key in keys["cpu"] if not key.startswith("triton.skipped")}
-    assert of("always", "done", "FetchExtremePoints", *files, *scores) == cpu
+    assert of("always", "done", "built-in inferer", "FetchExtremePoints", *files, *scores) == cpu
+    own = of("always", "done", "custom inferer", "custom writer", "FetchExtremePoints", "mhd", "labels.json")
+    assert own - {"scores.maps[].name"} == {key for key in keys["own"] if not key.startswith("triton.skipped")}
     assert keys["dicom"] >= of("always", "done", "DICOM study", "--with-identity")
     label_maps = {key for key in rows if "files[]." in key and key.startswith("output")}
     assert keys["tilted"] >= of("always", "done", "--tilt index", "FetchExtremePoints") - label_maps
@@ -178,7 +194,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         *("always", "done", "failed", "GPU", "--publish", "FetchExtremePoints", "labels.json", "--preview", "--send"),
         *scores,
         *("--tilt index", "DICOM study", "--with-identity", "--statistics", "a DICOM output", "mhd"),
-        "a better transport did not work",
+        *("a better transport did not work", "built-in inferer", "custom inferer", "custom writer"),
     }
 
 

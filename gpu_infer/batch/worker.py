@@ -158,8 +158,8 @@ def _files(result: RunResult) -> list[Path]:
     """Every output of a run, without the report, which is the last run's."""
     voxels = [Path(output["raw"]) for output in result.data.get("outputs", ()) if "raw" in output]
     several = (result.label_maps, result.published, result.previews, result.dicom, result.scores, result.statistics)
-    single = [result.output, result.raw, result.page]
-    return list(dict.fromkeys([*voxels, *(path for paths in several for path in paths), *filter(None, single)]))
+    others = [path for paths in (*several, result.own) for path in paths]
+    return list(dict.fromkeys([*voxels, *others, *filter(None, [result.output, result.raw, result.page])]))
 
 
 def _write(folder: Path, record: dict[str, object]) -> None:

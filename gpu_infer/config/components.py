@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -71,7 +72,7 @@ class Components:
         path_key = "path"
         if path is None and "." in name:
             name, path, path_key = "", name, "name"
-            if path.split(".")[0] in _VENDOR_ROOTS and path.rsplit(".", 1)[1] in TRANSFORMS:
+            if is_vendor_name(path) and path.rsplit(".", 1)[1] in TRANSFORMS:
                 name, path = path.rsplit(".", 1)[1], None
         return Component(place, name or None, path, alias or None, args, path_key)
 
@@ -88,18 +89,9 @@ class Components:
         component = self.parse(value, place)
         if component is None:
             return None
-        cls = _import(component) if component.path else _built_in(component)
-        label = component.name or cls.__name__
-        try:
-            if component.path:
-                cls = guarded(cls)
-            transform = build(cls, cls.Args, component.args, place / "args", label)
-        except (GpuInferError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            # A user's code may raise anything, even SystemExit; the error names the key of the component.
-            raise place.error(f"{label} cannot be made: {type(error).__name__}: {error}") from error
-        transform.where = f"{place.file}: {place.path}"
+        cls: type[Transform] = import_class(component, TRANSFORM) if component.path else _built_in(component)
+        make = (lambda: guarded(cls)) if component.path else (lambda: cls)
+        transform: Transform = construct(component, cls.__name__, make, component.args)
         if component.path:
             check_properties(transform)
         if component.alias:
@@ -123,6 +115,42 @@ class Components:
             raise (place / "ref").error(f'the component "{alias}" is disabled', "disable the reference too")
         known = ", ".join(self.aliases) or "none"
         raise (place / "ref").error(f'no earlier component has the alias "{alias}"', f"aliases so far: {known}")
+
+
+@dataclass(frozen=True)
+class OwnKind:
+    """A kind of custom component: the test of its classes, and words for messages."""
+
+    accepts: Callable[[Any], bool]
+    noun: str
+    bases: str
+
+
+TRANSFORM = OwnKind(is_transform, "a transform", "Pointwise, Regrid or Barrier from gpu_infer.transforms.base")
+
+
+def construct(component: Component, name: str, cls: Callable[[], type[Any]], args: Mapping[str, JsonValue]) -> Any:
+    """An instance of a component's class with `args`, which knows its place. Raises ConfigError.
+
+    name  for messages, if the configuration has none
+    cls   returns the class
+    """
+    place, label = component.place, component.name or name
+    try:
+        made = cls()
+        instance = build(made, made.Args, args, place / "args", label)
+    except (GpuInferError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        # A user's code may raise anything, even SystemExit; the error names the key of the component.
+        raise place.error(f"{label} cannot be made: {type(error).__name__}: {error}") from error
+    instance.where = f"{place.file}: {place.path}"
+    return instance
+
+
+def is_vendor_name(path: str) -> bool:
+    """Whether a dotted name is that of a built-in component of the original."""
+    return path.split(".")[0] in _VENDOR_ROOTS
 
 
 def switch(value: JsonValue, place: Place) -> bool:
@@ -162,8 +190,8 @@ def _is_source(name: str) -> bool:
     return not name.startswith("<") and name not in (__file__, importlib.__file__)
 
 
-def _import(component: Component) -> type[Transform]:
-    """Import the class at a dotted path, a concrete subclass of one of the kinds of transform. Raises ConfigError."""
+def import_class(component: Component, kind: OwnKind) -> type[Any]:
+    """Import the class at a dotted path, one of `kind`. Raises ConfigError."""
     path = component.path or ""
     place = component.place / component.path_key
     module_name, _, class_name = path.rpartition(".")
@@ -184,10 +212,7 @@ def _import(component: Component) -> type[Transform]:
         if hidden:
             raise place.error(f'"{template(path)}" names no class of its module')
         raise place.error(f'module "{module_name}" has no "{class_name}"{nearest(class_name, dir(module))}')
-    if not is_transform(cls):
-        raise place.error(
-            f'"{template(path)}" is not a transform',
-            "it must be a concrete subclass of Pointwise, Regrid or Barrier from gpu_infer.transforms.base",
-        )
-    transform: type[Transform] = cls
-    return transform
+    if not kind.accepts(cls):
+        raise place.error(f'"{template(path)}" is not {kind.noun}', f"it must be a concrete subclass of {kind.bases}")
+    own: type[Any] = cls
+    return own

@@ -12,10 +12,13 @@ from pydantic import JsonValue
 
 from gpu_infer.choices import Format
 from gpu_infer.config.inferer import InfererSpec
+from gpu_infer.config.own_writers import OwnWriter
+from gpu_infer.inferers.base import Inferer
 from gpu_infer.label_table.table import LabelTable
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.volume.series_rules import SeriesChoice
+from gpu_infer.writers.base import Writer
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Config:
     warnings      lines for the log and the report
     labels        names, colours and codes of the labels
     series        rules that choose a series of a DICOM study, None: the only one that is a volume
+    own_inferer   the custom inferer, whose model `inferer` describes; None: a built-in one
+    own_writers   custom writers; each writes labels of a field of `outputs`
     """
 
     path: Path
@@ -52,6 +57,8 @@ class Config:
     warnings: tuple[str, ...] = ()
     labels: LabelTable = field(default_factory=LabelTable)
     series: SeriesChoice | None = None
+    own_inferer: Inferer | None = None
+    own_writers: tuple[OwnWriter, ...] = ()
 
     @property
     def output_dtype(self) -> np.dtype[np.generic]:
@@ -60,12 +67,14 @@ class Config:
 
     def pipeline(self) -> Pipeline:
         """Both chains, checked and folded, with the fields to write."""
-        return Pipeline(self.pre, self.post, outputs=[output.field for output in self.outputs])
+        fields = [output.field for output in self.outputs]
+        label = "" if self.own_inferer is None else self.own_inferer.label
+        return Pipeline(self.pre, self.post, outputs=fields, inferer=label)
 
     def hash(self) -> str:
         """SHA-256 in hexadecimal of everything that has an effect, without layout and ignored keys."""
 
-        def component(transform: Transform) -> list[object]:
+        def component(transform: Transform | Inferer | Writer) -> list[object]:
             cls = type(transform)
             return [f"{cls.__module__}.{cls.__qualname__}", transform.args.model_dump(mode="json")]
 
@@ -79,4 +88,8 @@ class Config:
             effective["labels"] = [asdict(label) for label in self.labels.described.values()]
         if self.series is not None:
             effective["series"] = [rule.text for rule in self.series.selectors]
+        if self.own_inferer is not None:
+            effective["own_inferer"] = component(self.own_inferer)
+        if self.own_writers:
+            effective["own_writers"] = [[own.field, *component(own.writer)] for own in self.own_writers]
         return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt
+from pydantic import BeforeValidator, Field, JsonValue, StrictInt
 
 from gpu_infer.choices import MOST_SLOTS, Mode
 from gpu_infer.config.arguments import build
@@ -16,7 +16,7 @@ from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
 
-Kind = Literal["scan", "simple"]
+Kind = Literal["scan", "simple", "own"]
 
 _KINDS: dict[str, Kind] = {
     "ScanWindowInferer": "scan",
@@ -91,7 +91,7 @@ class InfererArguments(Arguments):
 class InfererSpec(InfererArguments):
     """The inferer as configured; for None, the server's metadata or the settings decide.
 
-    kind           "scan": windows; "simple": the whole volume in one request
+    kind           "scan": windows; "simple": the whole volume in one request; "own": a custom inferer decides
     model_version  None for the latest
     batch_size     windows per request
     roi_size       window (X, Y, Z) in voxels
@@ -115,6 +115,8 @@ class InfererSpec(InfererArguments):
         """
         fields = self.model_dump()
         values = {key: fields[key] for key in _WINDOW_SETTINGS}
+        if self.kind == "own" and override:
+            raise ConfigError(f"--mode {override}: {self.name} places its windows itself", remedy="leave it out")
         if self.kind == "simple":
             named = [f"--mode {override}"] if override else [f"mode {self.mode}"] if self.mode != "clara" else []
             named += _without_effect({"roi_size": self.roi_size, "batch_size": self.batch_size, "slots": self.slots})
@@ -128,14 +130,17 @@ class InfererSpec(InfererArguments):
         roi_size: tuple[int, int, int] | None = None,
         batch_size: int | None = None,
         slots: int | None = None,
+        slab: bool = True,
     ) -> None:
         """Raise ConfigError if options of the command line (None: not given) contradict the inferer."""
         try:
             self.window_mode(mode)
         except ConfigError as error:
-            if mode is None or self.kind == "simple":  # the latter names the option already
+            if mode is None or self.kind != "scan":  # the latter name the option already
                 raise
             raise ConfigError(f"--mode {mode}: {error.message}", remedy=error.remedy) from None
+        if self.kind == "own" and not slab:
+            raise ConfigError(f"--no-slab: {self.name} has no accumulator", remedy="leave it out")
         if self.kind == "simple":
             self._refuse(_without_effect({"--roi": roi_size, "--batch-size": batch_size, "--slots": slots}))
 
@@ -159,17 +164,22 @@ def inferer_spec(component: Component) -> InfererSpec:
     """
     place = component.place
     kind = next((k for end, k in _KINDS.items() if component.label.endswith(end)), None)
-    if kind is None or component.path:
+    if kind is None:
         raise (place / "name").error(
             f'unknown inferer "{component.label}"{monai_hint(component.label)}',
-            f"expected a name that ends with {', '.join(_KINDS)}",
+            f"expected a name that ends with {', '.join(_KINDS)}, or the dotted name of a custom inferer",
         )
-    arguments = dict(component.args)
+    return make_spec(component.label, kind, with_roi_size(component.args, place / "args"), place / "args")
+
+
+def with_roi_size(args: Mapping[str, JsonValue], place: Place) -> dict[str, JsonValue]:
+    """`args` with `roi_size` instead of `roi`. Raises ConfigError for both."""
+    arguments = dict(args)
     if "roi" in arguments and "roi_size" in arguments:
-        raise (place / "args").error('"roi" and "roi_size" are the same argument', "keep one")
+        raise place.error('"roi" and "roi_size" are the same argument', "keep one")
     if "roi" in arguments:
         arguments["roi_size"] = arguments.pop("roi")
-    return make_spec(component.label, kind, arguments, place / "args")
+    return arguments
 
 
 def make_spec(name: str, kind: Kind, arguments: Mapping[str, object], place: Place) -> InfererSpec:

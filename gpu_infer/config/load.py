@@ -14,12 +14,14 @@ from gpu_infer.config.components import Components
 from gpu_infer.config.config import Config
 from gpu_infer.config.document import read_document
 from gpu_infer.config.foreign import foreign_format
-from gpu_infer.config.inferer import InfererSpec, inferer_spec
+from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.config.labels import read_labels
 from gpu_infer.config.location import Place, shown
 from gpu_infer.config.outputs import read_outputs
+from gpu_infer.config.own_inferer import check_returns, read_inferer
 from gpu_infer.config.series import read_series_rules
 from gpu_infer.errors import ConfigError
+from gpu_infer.inferers.base import Inferer
 from gpu_infer.redaction import redact
 from gpu_infer.transforms.base import Load, Transform
 from gpu_infer.transforms.chain.checks import check
@@ -76,12 +78,25 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None) -> Config
     pre = components.transforms(_required(document, "pre_transforms", place), place / "pre_transforms")
     post = components.transforms(_required(document, "post_transforms", place), place / "post_transforms")
     names = _checked(place, lambda: check(pre, post))
-    inferer = _inferer(document, place, components, pre)
-    outputs, warnings = read_outputs(document, place, environ, names)
+    inferer, own_inferer = _inferer(document, place, components, pre)
+    outputs, own_writers, warnings = read_outputs(document, place, components, names)
     table = read_labels(path, document, labels)
     series = read_series_rules(document, place)
-    config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings, table, series)
-    _checked(place, config.pipeline)
+    config = Config(
+        path,
+        pre,
+        post,
+        inferer,
+        outputs,
+        extra,
+        document.get("model_loader"),
+        warnings,
+        table,
+        series,
+        own_inferer,
+        own_writers,
+    )
+    check_returns(own_inferer, _checked(place, config.pipeline), place)
     return config
 
 
@@ -102,16 +117,16 @@ def _checked(place: Place, make: Callable[[], T]) -> T:
 
 def _inferer(
     document: dict[str, JsonValue], place: Place, components: Components, pre: tuple[Transform, ...]
-) -> InfererSpec:
+) -> tuple[InfererSpec, Inferer | None]:
     if "inferer" in document and "inference" in document:
         raise place.error('"inferer" and "inference" exclude each other', "keep one")
     if "inference" in document:
         field = next(f for t in pre if isinstance(t, Load) for f in t.fields)
-        return annotation_inferer(document["inference"], place / "inference", components.environ, field)
+        return annotation_inferer(document["inference"], place / "inference", components.environ, field), None
     example = '{"name": "TRTISScanWindowInferer", "args": {"model_name": …}}'
     if "inferer" not in document:
         raise (place / "inferer").error("is missing", example)
     component = components.parse(document["inferer"], place / "inferer")
     if component is None:
         raise (place / "inferer").error("is disabled", "a run needs one")
-    return inferer_spec(component)
+    return read_inferer(component)

@@ -10,9 +10,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from gpu_infer.choices import Format
-from gpu_infer.config.components import switch
+from gpu_infer.config.components import Components, switch
 from gpu_infer.config.config import Output
 from gpu_infer.config.location import Place, nearest, shown
+from gpu_infer.config.own_writers import OwnWriter, is_own, make_writers
 from gpu_infer.config.variables import expand
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.chain.checks import FieldNames, check_outputs
@@ -27,22 +28,25 @@ _ARGUMENTS = ("dtype", "field", "format")
 
 
 def read_outputs(
-    document: dict[str, JsonValue], place: Place, environ: Mapping[str, str], names: FieldNames
-) -> tuple[tuple[Output, ...], tuple[str, ...]]:
-    """The outputs, one per writer, or the result field if there is no writer; and warnings, one line each.
+    document: dict[str, JsonValue], place: Place, components: Components, names: FieldNames
+) -> tuple[tuple[Output, ...], tuple[OwnWriter, ...], tuple[str, ...]]:
+    """The outputs, one per writer, or the result field if there is no writer; custom writers; warnings, one line each.
 
-    Only `args.field`, `args.dtype` and `args.format` of a writer have an effect. Raises ConfigError, which names the
-    key, if a field has no labels at the end of the chain, if a field is written twice, if a dtype is not one of
-    `OUTPUT_DTYPES`, or if a format is unknown.
+    The label map of a custom writer's field is an output, too. Only `args.field`, `args.dtype` and `args.format` of
+    another writer have an effect. Raises ConfigError, which names the key, if a field has no labels at the end of the
+    chain, if a field is written twice, if a dtype is not one of `OUTPUT_DTYPES`, if a format is unknown, or if a custom
+    writer cannot be made.
     """
     outputs: list[Output] = []
     warnings: list[str] = []
-    writers = _writers(document, place)
-    if not writers:
+    environ = components.environ
+    own = [(where, writer) for where, writer in _writers(document, place) if is_own(writer)]
+    writers = [(where, writer) for where, writer in _writers(document, place) if not is_own(writer)]
+    if not writers and not own:
         cause = "every writer is disabled" if document.get("writers") or document.get("writer") else "no writers"
         dtype = np.dtype(DEFAULT_OUTPUT_DTYPE)
         warnings.append(f"{place.file}: {cause}: the field {shown(names.result)} is written as {dtype} MetaImage")
-        return (Output(names.result, dtype),), tuple(warnings)
+        return (Output(names.result, dtype),), (), tuple(warnings)
     for where, writer in writers:
         args = (where / "args").mapping(writer.get("args"))
         for key in sorted(args.keys() - set(_ARGUMENTS)):
@@ -64,6 +68,17 @@ def read_outputs(
             warnings.append(f"{where.file}: {where.path}.args.dtype is missing: labels are written as {dtype}")
         formats = _formats(args["format"], where / "args" / "format", environ) if "format" in args else ()
         outputs.append(Output(field, dtype, formats))
+    own_fields = [
+        _field((w / "args").mapping(writer.get("args")), w / "args" / "field", environ, names) for w, writer in own
+    ]
+    for entry, field in zip(own, own_fields, strict=True):
+        if field not in [output.field for output in outputs]:
+            outputs.append(Output(field, np.dtype(DEFAULT_OUTPUT_DTYPE)))
+            writers.append(entry)
+            warnings.append(
+                f"{place.file}: {entry[0].path}: no other writer writes the label map of {shown(field)}: it is written "
+                f"as {DEFAULT_OUTPUT_DTYPE}"
+            )
     for (where, _), output in zip(writers, outputs, strict=True):
         # With several outputs, each field is part of a file's name: <name>.<field>.mhd
         if len(outputs) > 1 and ("/" in output.field or not output.field.isprintable()):
@@ -71,7 +86,7 @@ def read_outputs(
             raise field_place.error(
                 f"{shown(output.field)} cannot be part of a file name", "give the field another name"
             )
-    return tuple(outputs), tuple(warnings)
+    return tuple(outputs), make_writers(own, own_fields, components), tuple(warnings)
 
 
 def _writers(document: dict[str, JsonValue], place: Place) -> list[tuple[Place, dict[str, JsonValue]]]:

@@ -89,8 +89,8 @@ def check_model(
         f"{_dims(model.output.dims)}, batch up to {model.max_batch}"
     )
     roi = settings.roi_size or (inferer.roi_size if inferer else None)
-    is_scan = inferer is None or inferer.kind == "scan"
-    if is_scan and -1 in model.input.dims[-3:] and roi is None:
+    has_windows = inferer is None or inferer.kind != "simple"
+    if has_windows and -1 in model.input.dims[-3:] and roi is None:
         undecided = ConfigError(
             f"{description}: the model takes windows of any size, and none is given",
             remedy="set inferer.args.roi_size, or give --roi X,Y,Z",

@@ -41,7 +41,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
         with open_input(settings.input, options) as header:  # an unpacked archive is removed: a plan needs no voxels
             series = _check_series(settings, header)
         check_stored(header.nbytes + header.extra, header.path)
-        check_index_space(settings, header)
+        check_index_space(settings, header, 0 if config is None else len(config.own_writers))
         remarks = [] if config is None else check_grid(settings, config, header)
     except (GpuInferError, OSError) as error:
         if not isinstance(error, GpuInferError):

@@ -34,7 +34,8 @@ def fallbacks(plan: MemoryPlan) -> Iterator[tuple[str, Knobs]]:
     """Yield every single step from `plan` to a lighter one: the words of its log line, and the new knobs.
 
     CPU: slab on, no spare slots, fewer slots, smaller batches. GPU: no spare slots, fewer slots, smaller batches, slab
-    on, accumulator on the host. With --scores or --uncertainty, both at last: probabilities in float16.
+    on, accumulator on the host. With --scores or --uncertainty, both at last: probabilities in float16. A custom
+    inferer has no accumulator.
     """
     knobs, gpu = plan.knobs, plan.placement.gpu
     slab = [] if knobs.slab else [("slab accumulator switched on", replace(knobs, slab=True))]
@@ -48,7 +49,7 @@ def fallbacks(plan: MemoryPlan) -> Iterator[tuple[str, Knobs]]:
         yield f"batch {knobs.batch} → {knobs.batch // 2}", replace(knobs, batch=knobs.batch // 2)
     if gpu:
         yield from slab
-        if not knobs.host_sums:
+        if not knobs.host_sums and plan.sizes.own is None:
             yield "accumulator on the host", replace(knobs, host_sums=True)
     if plan.sizes.scores and not knobs.half:
         yield "probabilities wait in float16, rounded to 11 bits", replace(knobs, half=True)

@@ -111,7 +111,9 @@ class MemoryPlan:
 
     @property
     def sums_bytes(self) -> int:
-        """The accumulator, with the slab or without."""
+        """The accumulator, with the slab or without; or what a custom inferer has."""
+        if self.sizes.own is not None:
+            return self.sizes.own
         return self.sizes.slab_accumulator if self.knobs.slab else self.sizes.full_accumulator
 
     @property
@@ -127,7 +129,7 @@ class MemoryPlan:
         count from the inference on.
         """
         sizes, slots, lasting = self.sizes, self._host_slots, self._lasting(self._host_slots)
-        files = sizes.output + sizes.dicom
+        files = sizes.output + max(sizes.dicom, sizes.own_files)
         if not self.placement.gpu:
             infer = sizes.prepared + slots + self.message_bytes + sizes.importance + self.sums_bytes + sizes.result
             infer += sizes.scores_finalize - lasting
@@ -166,7 +168,7 @@ class MemoryPlan:
     @property
     def volume_bytes(self) -> int:
         """What the case has on the host before and after its turn on the backend: the volume, its labels, its files."""
-        return self.sizes.stored + self.sizes.output + self.sizes.dicom
+        return self.sizes.stored + self.sizes.output + max(self.sizes.dicom, self.sizes.own_files)
 
     def lines(self) -> list[str]:
         """One line for each part of the plan with its size, and one for the peak; the host's first, then the GPU's."""
@@ -195,6 +197,7 @@ class MemoryPlan:
             **(self._scores_parts() if sums_here else {}),
             "labels on the file's grid": sizes.output,
             **({"DICOM files": sizes.dicom} if sizes.dicom else {}),
+            **({"custom writers": sizes.own_files} if sizes.own_files else {}),
             **({"statistics of labels": self._host_statistics} if sizes.statistics else {}),
             **({} if gpu else {"largest transform": sizes.transforms}),
         }
@@ -261,4 +264,6 @@ class MemoryPlan:
 
     @property
     def _sums_label(self) -> str:
+        if self.sizes.own is not None:
+            return "custom inferer"
         return f"accumulator ({'slab' if self.knobs.slab else 'whole grid'})"

@@ -52,15 +52,20 @@ class RunPlan:
 
     def lines(self) -> list[str]:
         """The plan for the log: model, windows, and every part of the memory."""
-        distinct, windows = self.grid.distinct_count, self.grid.window_count
-        repeated = "" if distinct == windows else f" ({windows} with repeats)"
         return [
             f"model {self.model.name} version {self.model.version}: {self.fit.channels_in} → "
             f"{self.fit.channels_out} channels, {self.model.input.datatype}",
-            f"{distinct} windows{repeated} of {format_shape(self.fit.window)} over {format_shape(self.grid.shape)}, "
-            f"mode {self.grid.mode}{self._weights()}, batch {self.memory.knobs.batch}, {self.memory.knobs.slots} slots",
+            f"{self._windows()}, batch {self.memory.knobs.batch}, {self.memory.knobs.slots} slots",
             *self.memory.lines(),
         ]
+
+    def _windows(self) -> str:
+        over = f"of {format_shape(self.fit.window)} over {format_shape(self.grid.shape)}"
+        if (inferer := self.inputs.config.own_inferer) is not None:
+            return f"windows {over}, placed by {inferer.label}"
+        distinct, windows = self.grid.distinct_count, self.grid.window_count
+        repeated = "" if distinct == windows else f" ({windows} with repeats)"
+        return f"{distinct} windows{repeated} {over}, mode {self.grid.mode}{self._weights()}"
 
     def _weights(self) -> str:
         weights = f", {self.mode.blend} weights" if self.mode.blend != "constant" else ""
@@ -137,7 +142,7 @@ def make_plan(
         fit = replace(fit, channels_out=channels_out)
     _check_transforms(inputs, trace, free, placement)
     mode = inputs.config.inferer.window_mode(inputs.settings.mode)
-    grid = make_grid(trace.model_shape, fit.window, mode)
+    grid = _place_windows(inputs, trace.model_shape, fit, mode)
     if fit.channels_out > 0:
         trace = inputs.trace(model.input.dtype, fit.channels_out)
     options = score_options(inputs.settings, inputs.config, inputs.pipeline)
@@ -172,13 +177,20 @@ def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3
     )
 
 
+def _place_windows(inputs: RunInputs, shape: Shape3, fit: Fit, mode: WindowMode) -> WindowGrid:
+    """The windows of a built-in inferer; one window for a custom inferer, which places its own."""
+    return make_grid(shape, shape if inputs.config.own_inferer is not None else fit.window, mode)
+
+
 def choose_knobs(inputs: RunInputs, model: ModelInfo, fit: Fit, grid: WindowGrid) -> Knobs:
     """The knobs as options and configuration set them, but no larger than windows need and the model's queue takes."""
-    visits = grid.distinct_count * len(grid.mirrors)
-    batch = min(fit.batch, visits)
     slots = inputs.settings.slots or inputs.config.inferer.slots or SLOTS
     if (most := slots_within_queue(model, inputs.clients)) is not None:
         slots = min(slots, most)
+    if inputs.config.own_inferer is not None:
+        return Knobs(slots=slots, batch=fit.batch, slab=inputs.settings.slab, spare=True)
+    visits = grid.distinct_count * len(grid.mirrors)
+    batch = min(fit.batch, visits)
     return Knobs(slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, spare=True)
 
 
@@ -203,7 +215,7 @@ def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
     inputs = plan.inputs
     fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.channels_last)
     fit = replace(fit, channels_out=plan.fit.channels_out)
-    grid = make_grid(shape, fit.window, plan.mode)
+    grid = _place_windows(inputs, shape, fit, plan.mode)
     most, knobs = choose_knobs(inputs, plan.model, fit, grid), plan.memory.knobs
     knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
     return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))

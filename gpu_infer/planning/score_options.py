@@ -80,6 +80,12 @@ def score_options(settings: Settings, config: Config, pipeline: Pipeline) -> Sco
                 )
         return None
     option = "--uncertainty" if settings.scores is None else "--scores"
+    if config.own_inferer is not None:
+        raise ConfigError(
+            f"{option}: probabilities are made while windows are blended, and {config.own_inferer.label} is a custom "
+            "inferer",
+            remedy="leave it out, or use a scanning-window inferer",
+        )
     channels = score_channels(pipeline, option)
     if channels.is_mask and settings.scores_activation == "softmax":
         raise ConfigError(

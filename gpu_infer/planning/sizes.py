@@ -15,6 +15,8 @@ from gpu_infer.backends.labels import label_dtype
 from gpu_infer.choices import MOST_BINARY
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.accumulator import accumulator_shape
+from gpu_infer.inferers.base import ModelSizes
+from gpu_infer.inferers.custom.run import scratch_bytes
 from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
 from gpu_infer.inferers.score_plan import ScorePlan, scratch_shape
@@ -25,6 +27,7 @@ from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.transforms.chain.restore_slabs import slab_bytes
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.writers.custom.write import scratch_bytes as writer_bytes
 
 KERNELS = 192 << 20
 """Bytes that a run loads after the plan: compiled kernels, and the compiler if no cache has them yet."""
@@ -51,6 +54,8 @@ class Sizes:
     dicom             what DICOM files take while they are made, in addition to the labels as written
     statistics        tables of counts for the statistics, and slabs of the stored volume, if they are asked for
     table_copies      what the CPU needs for its threads in addition to a table
+    own_files         what custom writers take, in addition to the labels
+    own               what a custom inferer has in place of the accumulator; None: a built-in inferer
     fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
     scores            maps of probabilities on the model's grid, in float32
     scores_finalize   scores that become probabilities at a time
@@ -77,6 +82,8 @@ class Sizes:
     scores_write: int = 0
     statistics: int = 0
     table_copies: int = 0
+    own_files: int = 0
+    own: int | None = None
 
 
 class Windows(NamedTuple):
@@ -121,8 +128,27 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: i
         fixed_batch=model.max_batch if model.fixed_batch else 0,
         statistics=statistics,
         table_copies=table_copies,
+        own_files=max([writer_bytes(own.writer, header.geometry.shape) for own in inputs.config.own_writers] or [0]),
+        own=_own_bytes(inputs, windows),
         **({} if scores is None else _score_sizes(scores, classes, grid, trace)),
     )
+
+
+def model_sizes(windows: Windows) -> ModelSizes:
+    """Sizes for a custom inferer. If the number of classes is not known yet, it counts as 1."""
+    fit = windows.fit
+    classes, dtype = max(fit.channels_out, 1), windows.model.input.dtype
+    return ModelSizes(windows.grid.shape, fit.window, fit.batch, fit.channels_in, classes, np.dtype(dtype))
+
+
+def _own_bytes(inputs: RunInputs, windows: Windows) -> int | None:
+    """What the inferer itself says, and the scores that it returns if labels or masks are made of them."""
+    inferer = inputs.config.own_inferer
+    if inferer is None:
+        return None
+    sizes = model_sizes(windows)
+    has_scores = inferer.returns == "scores" and inputs.pipeline.finalizer != "scores"
+    return scratch_bytes(inferer, sizes) + (_bytes((sizes.classes, *sizes.grid), np.float32) if has_scores else 0)
 
 
 def _score_sizes(scores: ScorePlan, classes: int, grid: WindowGrid, trace: Trace) -> dict[str, int]:

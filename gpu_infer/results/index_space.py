@@ -10,15 +10,16 @@ from gpu_infer.settings import Settings
 from gpu_infer.volume.header import VolumeHeader
 
 
-def check_index_space(settings: Settings, header: VolumeHeader) -> None:
+def check_index_space(settings: Settings, header: VolumeHeader, custom_writers: int = 0) -> None:
     """Refuse outputs that need a regular grid, if the volume is in index space.
 
-    SEG and secondary captures place each slice by itself. Raises ConfigError.
+    SEG and secondary captures place each slice by itself. `custom_writers` is the number of those in the configuration.
+    Raises ConfigError.
     """
     if header.index_space is None:
         return
     where = f"{header.path}: --tilt index: no regular grid ({header.index_space.reason})"
-    if options := _refused(settings):
+    if options := [*_refused(settings), *(["custom writers"] if custom_writers else [])]:
         publish = "; --publish '' publishes nothing" if "--publish" in options else ""
         raise ConfigError(
             f"{where}, found {', '.join(options)}, expected --dicom-seg and --dicom-sc alone, whose slices have places"

@@ -37,7 +37,11 @@ def configure(settings: Settings) -> tuple[Config, Pipeline]:
     """
     config = load_config(settings.config, os.environ, settings.labels)
     config.inferer.check_options(
-        mode=settings.mode, roi_size=settings.roi_size, batch_size=settings.batch_size, slots=settings.slots
+        mode=settings.mode,
+        roi_size=settings.roi_size,
+        batch_size=settings.batch_size,
+        slots=settings.slots,
+        slab=settings.slab,
     )
     pipeline = config.pipeline()
     check_options(settings, config, pipeline)
@@ -76,7 +80,7 @@ def _check_header(settings: Settings, config: Config, header: VolumeHeader, repo
     report.add(case=output_base(settings, header), input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
     check_stored(header.nbytes + header.extra, header.path)
-    check_index_space(settings, header)
+    check_index_space(settings, header, len(config.own_writers))
     for message in check_grid(settings, config, header):
         report.warn(message)
     for message in warn_of_older(settings, config, header):

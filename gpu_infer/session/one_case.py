@@ -16,6 +16,7 @@ from gpu_infer.report import Report, config_section, gpu_section, triton_section
 from gpu_infer.results.dicom import dicom_source, write_dicom
 from gpu_infer.results.index_space import without_places
 from gpu_infer.results.label_maps import write_labels
+from gpu_infer.results.own_writers import write_own
 from gpu_infer.results.page import write_page
 from gpu_infer.results.preview import write_previews
 from gpu_infer.results.publish import publish_results
@@ -141,6 +142,7 @@ def _write(
     scores = write_scores(segmentation, volume.geometry, report)
     dicom = write_dicom(segmentation, volume, source, report)
     settings = segmentation.plan.inputs.settings
+    own = write_own(segmentation, volume, report)
     first = written[segmentation.plan.inputs.config.outputs[0].field]
     output, *raw = first.get("mhd") or next(iter(first.values()), [*dicom[:1], settings.output][:1])
     return RunResult(
@@ -155,4 +157,5 @@ def _write(
         scores=scores,
         dicom=dicom,
         statistics=statistics,
+        own=own,
     )

@@ -15,6 +15,7 @@ class RunResult:
                 has no label maps, the first DICOM file, or the output folder if no label occurs
     raw         the voxels of the .mhd
     label_maps  the files of all label maps that programs open
+    own         the files of custom writers
     """
 
     output: Path
@@ -28,3 +29,4 @@ class RunResult:
     dicom: list[Path] = field(default_factory=list)
     scores: list[Path] = field(default_factory=list)
     statistics: list[Path] = field(default_factory=list)
+    own: list[Path] = field(default_factory=list)

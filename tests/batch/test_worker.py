@@ -223,3 +223,8 @@ def test_a_worker_without_its_model_touches_no_case(
     with pytest.raises(ModelError, match="nomodel"):
         make_worker()
     assert closed == [True]
+
+
+def test_files_of_custom_writers_belong_to_the_state(tmp_path: Path) -> None:
+    output, own = tmp_path / "a.mhd", tmp_path / "a.boxes.csv"
+    assert worker_module._files(RunResult(output, None, None, {}, label_maps=[output], own=[own])) == [output, own]

@@ -182,7 +182,7 @@ CASES: list[tuple[Any, str]] = [
     (
         lung(inferer=component("SlidingWindow")),
         'inferer.name: unknown inferer "SlidingWindow" (expected a name that ends with ScanWindowInferer, '
-        "ScanningWindowInferer, SimpleInferer)",
+        "ScanningWindowInferer, SimpleInferer, or the dotted name of a custom inferer)",
     ),
     (
         inferer(modelname="m"),

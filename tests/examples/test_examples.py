@@ -22,19 +22,28 @@ from gpu_infer.config.load import load_config
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SPLEEN = EXAMPLES / "my_custom_app" / "config" / "config_inference.json"
 OWN = EXAMPLES / "own_transform" / "config_inference.json"
+OWN_INFERER = EXAMPLES / "own_inferer" / "config_inference.json"
+OWN_WRITER = EXAMPLES / "own_writer" / "config_inference.json"
 MONAI_DEPLOY = EXAMPLES / "from_monai_deploy" / "config" / "config_inference.json"
 PROGRAM = Path(sys.executable).parent / "gpu-infer"
 
-RANGES = {SPLEEN: (-57.0, 164.0), OWN: (-160.0, 240.0), MONAI_DEPLOY: (-57.0, 164.0)}
+RANGES = {
+    SPLEEN: (-57.0, 164.0),
+    OWN: (-160.0, 240.0),
+    OWN_INFERER: (-57.0, 164.0),
+    OWN_WRITER: (-57.0, 164.0),
+    MONAI_DEPLOY: (-57.0, 164.0),
+}
 """Intensities that become 0 and 1: those of the spleen, and 40 ± 400 / 2."""
 
-SPACING_MM = {SPLEEN: (1.0, 1.0, 1.0), OWN: (1.0, 1.0, 1.0), MONAI_DEPLOY: (1.5, 1.5, 2.9)}
+SPACING_MM = dict.fromkeys(RANGES, (1.0, 1.0, 1.0)) | {MONAI_DEPLOY: (1.5, 1.5, 2.9)}
 """Spacing that the model expects: a volume with it is not resampled."""
 
 
 def gpu_infer(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command as a user of the examples does, in another process with PYTHONPATH."""
-    environ = os.environ | {"PYTHONPATH": str(OWN.parent)}
+    folders = os.pathsep.join(str(path.parent) for path in (OWN, OWN_INFERER, OWN_WRITER))
+    environ = os.environ | {"PYTHONPATH": folders}
     command = [str(PROGRAM), *map(str, arguments)]
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=300)
 
@@ -95,6 +104,13 @@ def test_labels_of_a_run(path: Path, tmp_path: Path, triton_server: Any, volume:
     prepared = scaled(volume.astype(float), path)
     assert 0.1 < np.mean(prepared > 0.5) < 0.9
     np.testing.assert_array_equal(labels, prepared > 0.5)
+    if path == OWN_WRITER:
+        header, row = (out / "case.boxes.csv").read_text(encoding="utf-8").splitlines()
+        assert header == "label,name,i_first,i_last,j_first,j_last,k_first,k_last"
+        places = np.argwhere(prepared > 0.5)
+        first = np.maximum(places.min(0) - 1, 0)
+        last = np.minimum(places.max(0) + 1, np.array(prepared.shape) - 1)
+        assert row == ",".join(["1", "label 1", *(str(n) for pair in zip(first, last, strict=True) for n in pair)])
 
 
 # -- the Dockerfile -------------------------------------------------------------------------------------------------

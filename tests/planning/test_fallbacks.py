@@ -6,7 +6,7 @@ import pytest
 from memory_plans import GPU_PLAN, HOST_PLAN, changed
 
 from gpu_infer.errors import ResourceError
-from gpu_infer.planning.fallbacks import fit_memory
+from gpu_infer.planning.fallbacks import fallbacks, fit_memory
 from gpu_infer.planning.free_memory import FreeMemory
 from gpu_infer.planning.memory_plan import TABLES, MemoryPlan
 
@@ -94,3 +94,9 @@ def test_a_host_that_is_short_with_a_gpu() -> None:
         fit(GPU_PLAN, GPU_PLAN.host_peak - 1, None)
     with pytest.raises(ResourceError, match="of the host's memory"):  # the sums fit on neither side
         fit(GPU_PLAN, GPU_PLAN.host_peak, TABLES + 300)
+
+
+def test_a_custom_inferer_stays_on_the_gpu() -> None:
+    words = [words for words, _ in fallbacks(changed(GPU_PLAN, own=3000))]
+    assert "accumulator on the host" not in words
+    assert "accumulator on the host" in [words for words, _ in fallbacks(GPU_PLAN)]

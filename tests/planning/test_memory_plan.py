@@ -126,3 +126,20 @@ def test_placement_by_backend_and_transport() -> None:
     assert placement_of(gpu, "http", "inline").message_copies == 3
     assert placement_of(cpu, "grpc", "inline").message_copies == 5
     assert not placement_of(cpu, "grpc", "cuda_shm").device_slots
+
+
+def test_a_custom_inferer_has_no_accumulator() -> None:
+    own = changed(HOST_PLAN, own=3000)
+    assert own.host_peak == 100 + 200 + 360 + 3000 + 50
+    assert changed(own, slab=True).host_peak == own.host_peak
+    assert [line.split()[-2:] for line in own.lines() if line.startswith("custom inferer")] == [["0.0", "MiB"]]
+    assert not any("accumulator" in line for line in own.lines())
+    assert changed(GPU_PLAN, own=3000).device_peak == TABLES + 200 + 3 * 4 * 30 + 7 + 3000 + 50
+
+
+def test_what_custom_writers_take() -> None:
+    own = changed(HOST_PLAN, own_files=70_000)
+    assert own.host_peak == 100 + HOST_PLAN.sizes.output + 70_000
+    assert own.volume_bytes == HOST_PLAN.volume_bytes + 70_000
+    assert changed(own, dicom=80_000).volume_bytes == HOST_PLAN.volume_bytes + 80_000  # one after the other
+    assert any(line.startswith("custom writers") for line in own.lines())

@@ -25,16 +25,23 @@ class Inference:
 
     finalized  the post-transform that the accumulator does row by row, if any
     finalizer  what the inferer returns because of it
+    inferer    name of a custom inferer, which has no accumulator
     """
 
     input_field: str
     result_field: str
     finalized: ChannelReduction | ChannelMask | None
     finalizer: FinalizerName
+    inferer: str = ""
 
     def line(self) -> str:
         """Its line in a plan."""
-        result = f"{self.finalized.summary()} by the accumulator, row by row" if self.finalized else "averaged scores"
+        if self.inferer:
+            result = f"by {self.inferer}" + (f", {self.finalized.summary()}" if self.finalized else "")
+        else:
+            result = (
+                f"{self.finalized.summary()} by the accumulator, row by row" if self.finalized else "averaged scores"
+            )
         return f"inference: {self.input_field} -> {self.result_field}, {result}"
 
     def thresholds(self, classes: int) -> tuple[float, ...]:

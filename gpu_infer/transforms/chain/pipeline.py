@@ -43,8 +43,12 @@ class Pipeline:
         *,
         result_field: str | None = None,
         outputs: Sequence[str] | None = None,
+        inferer: str = "",
     ) -> None:
-        """ConfigError if the chains cannot work, or make no labels in `outputs`: see `checks`."""
+        """ConfigError if the chains cannot work, or make no labels in `outputs`: see `checks`.
+
+        `inferer` is the name of a custom inferer.
+        """
         self.pre, self.post = tuple(pre), tuple(post)
         names = check(self.pre, self.post, result_field)
         self.input_field, self.result_field = names.input, names.result
@@ -53,7 +57,7 @@ class Pipeline:
         self._load = next(t for t in self.pre if isinstance(t, Load))
         finalized = finalized_transform(self.post, names.result)
         self.finalizer: FinalizerName = (finalized.finalizer if finalized else None) or "scores"
-        self._inference = Inference(names.input, names.result, finalized, self.finalizer)
+        self._inference = Inference(names.input, names.result, finalized, self.finalizer, inferer)
         self.pre_stages = fold(self.pre)
         own = [s for s in self.pre_stages if s.field in (self.input_field, None) and s.touches_voxels]
         self._last_pass = own[-1]  # it writes the model's dtype, stages before it write float32

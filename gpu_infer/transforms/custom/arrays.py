@@ -18,11 +18,11 @@ from gpu_infer.transforms.field import Fields, FieldState
 
 def call_read_only(transform: Transform, hook: Any, array: Array, field: FieldState, backend: Backend) -> Any:
     """`Measured.measure` on an array that it cannot write into."""
-    field.array, writable = read_only(array), field.array
+    field.array, original = read_only(array), field.array
     try:
         return hook(read_only(array), field, backend)
     finally:
-        field.array = writable
+        field.array = original
 
 
 def apply_to_field(transform: Barrier, hook: Any, array: Array, field: FieldState, backend: Backend) -> Array:
@@ -41,7 +41,7 @@ def apply_to_field(transform: Barrier, hook: Any, array: Array, field: FieldStat
             remedy="set field.channels in trace to what apply returns",
         )
     _check_finite(result, array, kind, backend)
-    return _writable(result)
+    return writable(result)
 
 
 def apply_to_fields(transform: Branch, hook: Any, fields: Fields, backend: Backend) -> None:
@@ -62,7 +62,7 @@ def apply_to_fields(transform: Branch, hook: Any, fields: Fields, backend: Backe
         if state.array.shape != declared or state.array.dtype != state.dtype:
             raise UnexpectedResultError(f"{name!r} to hold {declared} {state.dtype}, as its state says", state.array)
         _check_finite(state.array, source, state.kind, backend)
-        state.array = _writable(state.array)
+        state.array = writable(state.array)
 
 
 def read_only(array: Any) -> Any:
@@ -74,7 +74,7 @@ def read_only(array: Any) -> Any:
     return view
 
 
-def _writable(result: Array) -> Array:
+def writable(result: Array) -> Array:
     """`result`, writable again if it is a view of the read-only one."""
     if not isinstance(result, np.ndarray) or result.flags.writeable:
         return result
@@ -106,7 +106,7 @@ def check_array(result: Any, like: Any, *, labels: bool, owner: str = "") -> Non
 
 def _check_finite(result: Array, source: Array, kind: str, backend: Backend) -> None:
     """Refuse NaN that `source` has not; in an image, infinite voxels too."""
-    if not _is_refused(result, kind, backend) or _is_refused(source, kind, backend):
+    if not is_refused(result, kind, backend) or is_refused(source, kind, backend):
         return
     expected, found = ("finite voxels", "NaN or infinite ones") if kind == "image" else ("no NaN", "NaN")
     raise UnexpectedResultError(
@@ -114,7 +114,8 @@ def _check_finite(result: Array, source: Array, kind: str, backend: Backend) -> 
     )
 
 
-def _is_refused(array: Array, kind: str, backend: Backend) -> bool:
+def is_refused(array: Array, kind: str, backend: Backend) -> bool:
+    """Whether voxels are NaN, or infinite if `kind` is "image"."""
     if array.dtype.kind != "f":
         return False
     if math.isfinite(backend.masked_moments(array, False).mean):

@@ -1,21 +1,37 @@
-"""Errors of custom transforms: one line that names the component, the hook and the cause."""
+"""Errors of custom components: one line that names the component, the hook and the cause."""
 
 from __future__ import annotations
 
+import numbers
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted
 from gpu_infer.system.shortage import shortage
-from gpu_infer.transforms.transform import Transform
 
 _READ_ONLY = ("read-only", "must be writable")
 """Parts of the messages of NumPy, Cython and this package for writing into the array of a field."""
 
 
+class Placed(Protocol):
+    """A component: a transform, an inferer or a writer.
+
+    where  its key in the configuration
+    place  key and name
+    """
+
+    where: str
+
+    @property
+    def place(self) -> str: ...
+
+
 class UnexpectedResultError(Exception):
-    """A hook returned or recorded what the kind of transform does not allow.
+    """A hook returned or recorded what the kind of component does not allow.
 
     Args:
         expected: In words.
@@ -42,14 +58,21 @@ def describe(value: object) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:59] + '…'}"
 
 
+def whole_bytes(value: Any) -> int:
+    """`value` if it is a number of bytes; raises UnexpectedResultError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise UnexpectedResultError("a number of bytes", value)
+    return int(value)
+
+
 @contextmanager
-def named(transform: Transform, hook: str) -> Iterator[None]:
+def named(component: Placed, hook: str) -> Iterator[None]:
     """Turn whatever the hook raises into an error that names the component.
 
     ConfigError for any exception and for `sys.exit`; a lack of memory or space remains a ResourceError, and an error of
     this package keeps its class. Interrupts pass.
     """
-    place = _place(transform)
+    place = _place(component)
     try:
         yield
     except (Interrupted, KeyboardInterrupt):
@@ -63,14 +86,21 @@ def named(transform: Transform, hook: str) -> Iterator[None]:
     except BaseException as error:  # code of others may raise any class, even SystemExit
         if (lack := shortage(error)) is not None:
             raise type(lack)(f"{place}: {hook}: {lack.message}", remedy=lack.remedy) from error
-        raise ConfigError(f"{place}: {hook} failed: {_words(error)}", remedy=_remedy(error)) from error
+        raise ConfigError(f"{place}: {hook} failed: {_words(error)}", remedy=_remedy(error, component)) from error
 
 
-def _place(transform: Transform) -> str:
+def _place(component: Placed) -> str:
     try:
-        return transform.place
+        return component.place
     except Exception:  # the author may have replaced the label too
-        return f"{transform.where}: {type(transform).__name__}"
+        return f"{component.where}: {type(component).__name__}"
+
+
+def _line(error: BaseException, component: Placed) -> str:
+    """The last line of the component's own file that led to an error, as " at my_component.py, line 3"; or nothing."""
+    file = getattr(sys.modules.get(type(component).__module__), "__file__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" at {Path(file).name}, line {lines[-1]}" if file and lines else ""
 
 
 def _words(error: BaseException) -> str:
@@ -80,9 +110,9 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _remedy(error: BaseException) -> str:
+def _remedy(error: BaseException, component: Placed) -> str:
     if isinstance(error, SystemExit):
         return "a component raises an exception to fail"
     if isinstance(error, (ValueError, TypeError)) and any(part in str(error) for part in _READ_ONLY):
         return "fields can share an array, so write into a copy of it"
-    return "mend the component; --debug shows the traceback"
+    return f"mend the component{_line(error, component)}; --debug shows the traceback"
