@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
 
 from pydantic import JsonValue
 
 from gpu_infer.config.arguments import build
 from gpu_infer.config.location import Place, nearest
+from gpu_infer.config.missing import missing_reason
 from gpu_infer.config.monai_names import monai_hint
+from gpu_infer.config.own_modules import import_own
 from gpu_infer.config.variables import expand
-from gpu_infer.errors import GpuInferError, Interrupted
-from gpu_infer.redaction import Expanded, template
+from gpu_infer.errors import GpuInferError
+from gpu_infer.redaction import template
 from gpu_infer.transforms.base import Transform, is_transform
 from gpu_infer.transforms.custom.guard import check_properties, guarded
 from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
@@ -44,9 +46,13 @@ class Component:
 
 @dataclass
 class Components:
-    """Reader of the components of one file; stores aliases, to which later entries refer."""
+    """Reader of the components of one file; stores aliases, to which later entries refer.
+
+    folders  where modules of custom components are, besides PYTHONPATH
+    """
 
     environ: Mapping[str, str]
+    folders: Sequence[Path] = ()
     aliases: dict[str, Transform] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
 
@@ -88,7 +94,7 @@ class Components:
         component = self.parse(value, place)
         if component is None:
             return None
-        cls = _import(component) if component.path else _built_in(component)
+        cls = _own(component, self.folders) if component.path else _built_in(component)
         label = component.name or cls.__name__
         try:
             if component.path:
@@ -140,54 +146,20 @@ def _built_in(component: Component) -> type[Transform]:
         return TRANSFORMS[name]
     if belongs_to_training(name):
         raise place.error(f"{name} belongs to training", "leave it out of the inference configuration")
+    if (reason := missing_reason(name)) is not None:
+        raise place.error(f"{name}: {reason}", "use a configuration for volumes")
     hint = monai_hint(name) or nearest(name, list(TRANSFORMS))
     raise place.error(f'unknown transform "{name}"{hint}', f"supported: {', '.join(TRANSFORMS)}")
 
 
-def _import_failure(error: BaseException, module_name: str) -> tuple[str, str]:
-    """Why a module could not be imported, with file and line of a mistake in its code; and the remedy."""
-    if isinstance(error, ModuleNotFoundError):
-        # of the dotted name, or a module that the file imports
-        own = error.name is not None and f"{module_name}.".startswith(f"{error.name}.")
-        return str(error), "put it on PYTHONPATH" if own else f"install {error.name}, or put it on PYTHONPATH"
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}", "mend that line"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_source(frame.filename)]
-    where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
-    return f"{where}{type(error).__name__}: {error}", "mend it there" if where else "mend the module"
-
-
-def _is_source(name: str) -> bool:
-    """Whether a frame is of a file, and not of the import system or this package."""
-    return not name.startswith("<") and name not in (__file__, importlib.__file__)
-
-
-def _import(component: Component) -> type[Transform]:
-    """Import the class at a dotted path, a concrete subclass of one of the kinds of transform. Raises ConfigError."""
+def _own(component: Component, folders: Sequence[Path]) -> type[Transform]:
+    """The class at a dotted path, a concrete subclass of one of the kinds of transform. Raises ConfigError."""
     path = component.path or ""
     place = component.place / component.path_key
-    module_name, _, class_name = path.rpartition(".")
-    if not module_name or not all(part.isidentifier() for part in path.split(".")):
-        raise place.expected('a dotted name such as "package.module.Class"', path)
-    hidden = isinstance(path, Expanded)
-    try:
-        module = importlib.import_module(module_name)
-    except (Interrupted, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # a module that calls sys.exit must not end this program
-        reason, remedy = _import_failure(error, module_name)
-        if hidden:  # an import error repeats parts of the name
-            module_name, reason = str(template(path)), type(error).__name__
-        raise place.error(f'cannot import "{module_name}": {reason}', remedy) from error
-    cls = getattr(module, class_name, None)
-    if cls is None:
-        if hidden:
-            raise place.error(f'"{template(path)}" names no class of its module')
-        raise place.error(f'module "{module_name}" has no "{class_name}"{nearest(class_name, dir(module))}')
+    cls = import_own(path, place, folders)
     if not is_transform(cls):
         raise place.error(
             f'"{template(path)}" is not a transform',
             "it must be a concrete subclass of Pointwise, Regrid or Barrier from gpu_infer.transforms.base",
         )
-    transform: type[Transform] = cls
-    return transform
+    return cast("type[Transform]", cls)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt
@@ -12,8 +13,10 @@ from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
 from gpu_infer.config.monai_names import monai_hint
+from gpu_infer.config.own_modules import import_own
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
+from gpu_infer.redaction import template
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
 
 Kind = Literal["scan", "simple"]
@@ -152,14 +155,20 @@ def _without_effect(values: Mapping[str, object]) -> list[str]:
     return [name for name, value in values.items() if value not in (None, 1)]
 
 
-def inferer_spec(component: Component) -> InfererSpec:
+def inferer_spec(component: Component, folders: Sequence[Path] = ()) -> InfererSpec:
     """Make the specification from `{"name": "TRTISScanWindowInferer", "args": {…}}`.
 
-    Raises ConfigError for anything else.
+    Raises ConfigError for anything else; for a custom inferer, also where its file was looked for in `folders`.
     """
     place = component.place
+    if component.path:
+        import_own(component.path, place / component.path_key, folders)
+        raise (place / component.path_key).error(
+            f'"{template(component.path)}": custom inferers are not supported',
+            f"expected a name that ends with {', '.join(_KINDS)}",
+        )
     kind = next((k for end, k in _KINDS.items() if component.label.endswith(end)), None)
-    if kind is None or component.path:
+    if kind is None:
         raise (place / "name").error(
             f'unknown inferer "{component.label}"{monai_hint(component.label)}',
             f"expected a name that ends with {', '.join(_KINDS)}",

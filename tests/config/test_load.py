@@ -332,9 +332,33 @@ def test_the_hash_sees_what_has_an_effect_and_nothing_else(tmp_path: Path) -> No
 
 
 def test_a_misspelt_argument_of_a_writer_is_a_warning(tmp_path: Path) -> None:
-    config = load(tmp_path, lung(writers=[{"name": "W", "args": {"dtypes": "uint16"}}]))
+    config = load(tmp_path, lung(writers=[{"name": "W", "args": {"dtyp": "uint16"}}]))
     where = f"{tmp_path}/config_inference.json: writers[0].args"
     assert config.warnings == (
-        f'{where}.dtypes has no effect; did you mean "dtype"?',
+        f'{where}.dtyp has no effect; did you mean "dtype"?',
         f"{where}.dtype is missing: labels are written as uint8",
     )
+
+
+@pytest.mark.parametrize(
+    "args", [{"dtypes": "uint16"}, {"dtypes": ["uint16"]}, {"dtype": "uint16", "dtypes": "uint16"}]
+)
+def test_dtypes_of_a_writer_is_another_spelling_of_dtype(tmp_path: Path, args: dict) -> None:
+    config = load(tmp_path, lung(writers=[{"name": "W", "args": args}]))
+    assert (config.output_dtype, config.warnings) == (np.uint16, ())
+
+
+@pytest.mark.parametrize(
+    ("scanning", "name", "does"),
+    [
+        (False, "TRTISScanWindowInferer", "moves a window"),
+        (True, "TRTISSimpleInferer", "sends the whole volume"),
+    ],
+)
+def test_the_inferer_counts_more_than_use_scanning_window(tmp_path: Path, scanning: bool, name: str, does: str) -> None:
+    document = lung(use_scanning_window=scanning, inferer=component(name, model_name="m"))
+    assert load(tmp_path, document).warnings == (
+        f"{tmp_path}/config_inference.json: use_scanning_window is {str(scanning).lower()}, but {name} {does}, which "
+        "counts",
+    )
+    assert load(tmp_path, {**document, "use_scanning_window": not scanning}).warnings == ()
