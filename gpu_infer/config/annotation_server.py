@@ -128,9 +128,8 @@ def _name(section: dict[str, JsonValue], place: Place) -> str:
     package, _, built_in = name.rpartition(".")
     if built_in not in _BUILT_IN or package.partition(".")[0] not in ("", *_VENDOR_ROOTS):
         raise (place / "name").error(
-            f'unknown inference "{name}"{nearest(name, _BUILT_IN)}; own inferences and pipelines of an annotation '
-            "server are not supported",
-            f"expected one of {', '.join(_BUILT_IN)}",
+            f'unknown inference "{name}"{nearest(name, _BUILT_IN)}',
+            f"expected one of {', '.join(_BUILT_IN)}: own inferences and pipelines of a server are not supported",
         )
     return built_in
 

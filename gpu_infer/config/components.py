@@ -28,7 +28,10 @@ _VENDOR_ROOTS = ("ai4med", "medical", "nvmidl")
 
 @dataclass(frozen=True)
 class Component:
-    """A parsed entry: `name` without its alias, None if the entry has only `path`; `args` with variables replaced."""
+    """A parsed entry: `name` without its alias, None if the entry has only `path`; `args` with variables replaced.
+
+    folders  where the module of a custom component can be, besides PYTHONPATH
+    """
 
     place: Place
     name: str | None
@@ -37,6 +40,7 @@ class Component:
     args: dict[str, JsonValue]
 
     path_key: str = "path"
+    folders: Sequence[Path] = ()
 
     @property
     def label(self) -> str:
@@ -48,7 +52,7 @@ class Component:
 class Components:
     """Reader of the components of one file; stores aliases, to which later entries refer.
 
-    folders  where modules of custom components are, besides PYTHONPATH
+    folders  where modules of custom components can be, besides PYTHONPATH
     """
 
     environ: Mapping[str, str]
@@ -79,7 +83,7 @@ class Components:
             name, path, path_key = "", name, "name"
             if path.split(".")[0] in _VENDOR_ROOTS and path.rsplit(".", 1)[1] in TRANSFORMS:
                 name, path = path.rsplit(".", 1)[1], None
-        return Component(place, name or None, path, alias or None, args, path_key)
+        return Component(place, name or None, path, alias or None, args, path_key, self.folders)
 
     def transforms(self, value: JsonValue, place: Place) -> tuple[Transform, ...]:
         """The transforms of a list of components, without disabled ones."""
@@ -94,7 +98,7 @@ class Components:
         component = self.parse(value, place)
         if component is None:
             return None
-        cls = _own(component, self.folders) if component.path else _built_in(component)
+        cls = _own(component) if component.path else _built_in(component)
         label = component.name or cls.__name__
         try:
             if component.path:
@@ -147,16 +151,16 @@ def _built_in(component: Component) -> type[Transform]:
     if belongs_to_training(name):
         raise place.error(f"{name} belongs to training", "leave it out of the inference configuration")
     if (reason := missing_reason(name)) is not None:
-        raise place.error(f"{name}: {reason}", "use a configuration for volumes")
+        raise place.error(f"{name}: {reason[0]}", reason[1])
     hint = monai_hint(name) or nearest(name, list(TRANSFORMS))
     raise place.error(f'unknown transform "{name}"{hint}', f"supported: {', '.join(TRANSFORMS)}")
 
 
-def _own(component: Component, folders: Sequence[Path]) -> type[Transform]:
+def _own(component: Component) -> type[Transform]:
     """The class at a dotted path, a concrete subclass of one of the kinds of transform. Raises ConfigError."""
     path = component.path or ""
     place = component.place / component.path_key
-    cls = import_own(path, place, folders)
+    cls = import_own(path, place, component.folders)
     if not is_transform(cls):
         raise place.error(
             f'"{template(path)}" is not a transform',

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt
@@ -155,14 +154,14 @@ def _without_effect(values: Mapping[str, object]) -> list[str]:
     return [name for name, value in values.items() if value not in (None, 1)]
 
 
-def inferer_spec(component: Component, folders: Sequence[Path] = ()) -> InfererSpec:
+def inferer_spec(component: Component) -> InfererSpec:
     """Make the specification from `{"name": "TRTISScanWindowInferer", "args": {…}}`.
 
-    Raises ConfigError for anything else; for a custom inferer, also where its file was looked for in `folders`.
+    Raises ConfigError for anything else; for a custom inferer without a file, it says where it was looked for.
     """
     place = component.place
     if component.path:
-        import_own(component.path, place / component.path_key, folders)
+        import_own(component.path, place / component.path_key, component.folders)
         raise (place / component.path_key).error(
             f'"{template(component.path)}": custom inferers are not supported',
             f"expected a name that ends with {', '.join(_KINDS)}",

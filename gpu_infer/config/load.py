@@ -145,4 +145,4 @@ def _inferer(
     component = components.parse(document["inferer"], place / "inferer")
     if component is None:
         raise (place / "inferer").error("is disabled", "a run needs one")
-    return inferer_spec(component, components.folders)
+    return inferer_spec(component)
