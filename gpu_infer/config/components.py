@@ -25,6 +25,9 @@ _KEYS = ("name", "path", "args", "disabled", "ref")
 _VENDOR_ROOTS = ("ai4med", "medical", "nvmidl")
 """Packages whose dotted names mean the built-in component of the same class name."""
 
+_COMMON_WORD = "medical"
+"""The one of them that a user's own package may be called, too."""
+
 
 @dataclass(frozen=True)
 class Component:
@@ -81,8 +84,9 @@ class Components:
         path_key = "path"
         if path is None and "." in name:
             name, path, path_key = "", name, "name"
-            if path.split(".")[0] in _VENDOR_ROOTS and path.rsplit(".", 1)[1] in TRANSFORMS:
-                name, path = path.rsplit(".", 1)[1], None
+            root, class_name = path.split(".")[0], path.rsplit(".", 1)[1]
+            if root in _VENDOR_ROOTS and (root != _COMMON_WORD or class_name in TRANSFORMS):
+                name, path = class_name, None
         return Component(place, name or None, path, alias or None, args, path_key, self.folders)
 
     def transforms(self, value: JsonValue, place: Place) -> tuple[Transform, ...]:

@@ -22,6 +22,7 @@ def choose_model(
     A file with one model needs no choice, so that `model` can be another name of it on the server. Among several
     models `model` chooses. Raises ConfigError if `model` is None or unknown then.
     """
+    _refuse_training(document, place)
     models = _models(document)
     if not models:
         return document, place, None
@@ -39,6 +40,15 @@ def choose_model(
         log.info("%s: the key %r has no effect in inference", place.file, other)
     log.info("%s: the configuration of the model %r is used", place.file, key)
     return models[key], place / key, key
+
+
+def _refuse_training(document: dict[str, JsonValue], place: Place) -> None:
+    train = document.get("train")
+    if isinstance(train, dict) and not _OWN_KEYS & document.keys() and not {"inferer", "inference"} & train.keys():
+        raise place.error(
+            "is a training configuration of Clara Train, expected one for inference",
+            "give the config_validation.json or config_aiaa.json of the model",
+        )
 
 
 def _models(document: dict[str, JsonValue]) -> dict[str, dict[str, JsonValue]]:

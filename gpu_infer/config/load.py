@@ -12,12 +12,13 @@ from pydantic import JsonValue
 from gpu_infer.config.annotation_server import annotation_inferer, channel_order
 from gpu_infer.config.components import Components
 from gpu_infer.config.config import Config
+from gpu_infer.config.contradictions import check_scanning, unused_names
 from gpu_infer.config.document import read_document
 from gpu_infer.config.exported import choose_model
 from gpu_infer.config.flattened import merge_copies
 from gpu_infer.config.foreign import foreign_format
 from gpu_infer.config.inferer import InfererSpec, inferer_spec
-from gpu_infer.config.labels import read_labels
+from gpu_infer.config.labels import KEY, read_labels
 from gpu_infer.config.location import Place, shown
 from gpu_infer.config.outputs import read_outputs
 from gpu_infer.config.series import read_series_rules
@@ -82,9 +83,12 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None, model: st
         pre = channel_order(document["inference"], place / "inference", environ, pre, field)
     names = _checked(place, lambda: check(pre, post))
     inferer = _inferer(document, place, components, pre, exported)
-    warnings = _contradiction(document, place, inferer)
+    warnings = check_scanning(document, place, inferer)
     outputs, of_outputs = read_outputs(document, place, environ, names)
     warnings += of_outputs
+    if labels is None and (unused := unused_names(document, place, outputs, names.result)):
+        document = {key: value for key, value in document.items() if key != KEY}
+        warnings += unused
     table = read_labels(path, document, labels)
     series = read_series_rules(document, place)
     config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings, table, series)
@@ -116,15 +120,6 @@ def own_folders(path: Path) -> tuple[Path, ...]:
 def _input_field(pre: tuple[Transform, ...]) -> str | None:
     """The first field that is loaded, None without any: `check` refuses that."""
     return next((field for t in pre if isinstance(t, Load) for field in t.fields), None)
-
-
-def _contradiction(document: dict[str, JsonValue], place: Place, inferer: InfererSpec) -> tuple[str, ...]:
-    """A warning if `use_scanning_window` says something else than the inferer; the inferer counts."""
-    scanning = document.get("use_scanning_window")
-    if not isinstance(scanning, bool) or scanning is (inferer.kind == "scan"):
-        return ()
-    does = "moves a window" if inferer.kind == "scan" else "sends the whole volume"
-    return (f"{place.file}: use_scanning_window is {str(scanning).lower()}, but {inferer.name} {does}, which counts",)
 
 
 def _inferer(

@@ -85,7 +85,7 @@ def _import(name: str, place: Place, folders: Sequence[Path]) -> ModuleType:
     loaded = Path(module.__file__ or "").resolve()
     if loaded != file.resolve():
         raise _FoundElsewhereError(f"{loaded} of that name is loaded already, expected {file}")
-    log.info("%s: %s: %s is imported from %s", place.file, place.path, name, file)
+    log.debug("%s: %s: %s is imported from %s", place.file, place.path, name, file)
     return module
 
 

@@ -142,6 +142,7 @@ def test_the_same_setting_twice_is_accepted_if_it_is_the_same(tmp_path: Path) ->
     ("name", "reason"),
     [
         ("LoadPng", "2-D colour images are not supported, volumes are"),
+        ("ai4med.components.transforms.load_png.LoadPng", "2-D colour images are not supported, volumes are"),
         ("LoadJpg", "2-D colour images are not supported, volumes are"),
         ("AddExtremePointsChannel", "needs points that a user sets in a viewer, which a run does not have"),
         ("CropByExtremePoints", "needs points that a user sets in a viewer, which a run does not have"),
@@ -152,4 +153,4 @@ def test_components_that_have_no_counterpart(tmp_path: Path, name: str, reason: 
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, lung(pre_transforms=[component(name, fields="image")]))
     where = f"{tmp_path}/config_inference.json: pre_transforms[0].name"
-    assert str(caught.value).startswith(f"{where}: {name}: {reason} (use a configuration for ")
+    assert str(caught.value).startswith(f"{where}: {name.rpartition('.')[2]}: {reason} (use a configuration for ")

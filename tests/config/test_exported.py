@@ -106,6 +106,34 @@ def test_a_key_that_is_no_model_has_no_effect(tmp_path: Path, caplog: pytest.Log
     assert "the configuration of the model 'heart_v1' is used" in caplog.text
 
 
+def test_a_training_configuration_is_named(tmp_path: Path) -> None:
+    chain = [component("LoadNifti", fields=["image", "label"])]
+    document = {"epochs": 9, "train": {"loss": {}, "pre_transforms": chain}, "validate": {"pre_transforms": chain}}
+    with pytest.raises(ConfigError, match="is a training configuration of Clara Train, expected one for inference"):
+        load(tmp_path, document)
+    assert load(tmp_path, {"train": model()}).inferer.model_name == "train"
+
+
+def test_names_of_a_list_describe_no_masks(tmp_path: Path) -> None:
+    """Every mask has the label 1, but a list has a name for each of them."""
+    chain = [
+        component("ThresholdAcrossChannels", fields="model", threshold=0.5),
+        component("SplitAcrossChannels", field="model", channel_names=["core", "whole"]),
+    ]
+    names = ["tumour core", "whole tumour"]
+    document = model(post_transforms=chain, labels=names, writer=component("W", field="whole", dtype="uint8"))
+    config = load(tmp_path, {"brain": document})
+    assert not config.labels.described
+    assert config.warnings == (
+        f'{tmp_path}/config_inference.json: labels: the names are not used, because "whole" is a mask: its label 1 is '
+        "not the first of several names",
+    )
+    (tmp_path / "labels.json").write_text('{"1": "any tumour"}')
+    assert load(tmp_path, {"brain": document}).labels[1].name == "any tumour"
+    argmax = model(post_transforms=[component("ArgmaxAcrossChannels", fields="model")], labels=names)
+    assert load(tmp_path, {"brain": argmax}).labels[2].name == "whole tumour"
+
+
 # -- flattened copies -------------------------------------------------------------------------------------------------
 def flat(section: dict[str, Any], **copies: Any) -> dict[str, Any]:
     return lung(inferer=None, inference=section, **copies)

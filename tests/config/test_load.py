@@ -239,6 +239,7 @@ def test_a_missing_output_dtype_is_uint8_with_a_warning(tmp_path: Path, changes:
         ("TFScanWindowInferer", "scan"),
         ("TRTISScanningWindowInferer", "scan"),
         ("ScanWindowInferer", "scan"),
+        ("ai4med.components.inferers.trtis_sw_inferer.TRTISScanWindowInferer", "scan"),
         ("TRTISSimpleInferer", "simple"),
         ("TFSimpleInferer", "simple"),
     ],

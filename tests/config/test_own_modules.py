@@ -61,7 +61,7 @@ def test_the_folder_and_its_parent_are_searched(
     tmp_path: Path, name: str, key: str, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(tmp_path / place / f"{name}.py", "found")
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         config = load_in(tmp_path / "config", {key: f"{name}.Thing"})
     assert origin(config) == "found"
     assert f"pre_transforms[1].{key}: {name} is imported from {tmp_path / place / name}.py" in caplog.text
