@@ -64,7 +64,7 @@ class _FoundElsewhereError(ImportError):
 
 def _import(name: str, place: Place, folders: Sequence[Path]) -> ModuleType:
     file, folder = _file(name, folders)
-    if file is None or folder is None:
+    if file is None or folder is None or name.startswith("gpu_infer."):  # a checkout may be the parent folder
         return _import_elsewhere(name)
     entry = str(folder)
     sys.path.insert(0, entry)
