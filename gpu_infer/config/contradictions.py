@@ -1,4 +1,4 @@
-"""Warnings about keys of the original that contradict the rest of a configuration."""
+"""Warnings about keys of the original that contradict a run or the rest of a configuration."""
 
 from __future__ import annotations
 
@@ -10,6 +10,25 @@ from gpu_infer.config.config import Output
 from gpu_infer.config.inferer import InfererSpec
 from gpu_infer.config.labels import KEY
 from gpu_infer.config.location import Place, shown
+
+
+def check_batch(document: dict[str, JsonValue], place: Place) -> tuple[str, ...]:
+    """A warning if `batch_size` asks for several volumes at once, which changes no label.
+
+    Raises ConfigError if it is no positive whole number.
+    """
+    size = document.get("batch_size", 1)
+    where = place / "batch_size"
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise where.error(
+            f"expected 1, one volume per run, found {shown(size)}", "windows per request are inferer.args.batch_size"
+        )
+    if size == 1:
+        return ()
+    return (
+        f"{where.file}: {where.path} {size} has no effect: a run has one volume, and windows per request are "
+        "inferer.args.batch_size",
+    )
 
 
 def check_scanning(document: dict[str, JsonValue], place: Place, inferer: InfererSpec) -> tuple[str, ...]:

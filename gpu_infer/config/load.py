@@ -12,14 +12,14 @@ from pydantic import JsonValue
 from gpu_infer.config.annotation_server import annotation_inferer, channel_order
 from gpu_infer.config.components import Components
 from gpu_infer.config.config import Config
-from gpu_infer.config.contradictions import check_scanning, unused_names
+from gpu_infer.config.contradictions import check_batch, check_scanning, unused_names
 from gpu_infer.config.document import read_document
 from gpu_infer.config.exported import choose_model
 from gpu_infer.config.flattened import merge_copies
 from gpu_infer.config.foreign import foreign_format
 from gpu_infer.config.inferer import InfererSpec, inferer_spec
 from gpu_infer.config.labels import KEY, read_labels
-from gpu_infer.config.location import Place, shown
+from gpu_infer.config.location import Place
 from gpu_infer.config.outputs import read_outputs
 from gpu_infer.config.series import read_series_rules
 from gpu_infer.errors import ConfigError
@@ -71,11 +71,7 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None, model: st
     extra = {key: value for key, value in document.items() if key not in _KNOWN}
     for key in extra:
         log.info("%s: the key %r has no effect in inference", place.file, key)
-    if "batch_size" in document and document["batch_size"] != 1:
-        raise (place / "batch_size").error(
-            f"expected 1, one volume per run, found {shown(document['batch_size'])}",
-            "windows per request are inferer.args.batch_size",
-        )
+    warnings = check_batch(document, place)
     components = Components(environ, own_folders(path))
     pre = components.transforms(_required(document, "pre_transforms", place), place / "pre_transforms")
     post = components.transforms(_required(document, "post_transforms", place), place / "post_transforms")
@@ -83,7 +79,7 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None, model: st
         pre = channel_order(document["inference"], place / "inference", environ, pre, field)
     names = _checked(place, lambda: check(pre, post))
     inferer = _inferer(document, place, components, pre, exported)
-    warnings = check_scanning(document, place, inferer)
+    warnings += check_scanning(document, place, inferer)
     outputs, of_outputs = read_outputs(document, place, environ, names)
     warnings += of_outputs
     if labels is None and (unused := unused_names(document, place, outputs, names.result)):

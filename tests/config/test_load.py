@@ -349,6 +349,13 @@ def test_dtypes_of_a_writer_is_another_spelling_of_dtype(tmp_path: Path, args: d
     assert (config.output_dtype, config.warnings) == (np.uint16, ())
 
 
+def test_a_batch_of_volumes_is_a_warning(tmp_path: Path) -> None:
+    assert load(tmp_path, lung(batch_size=20)).warnings == (
+        f"{tmp_path}/config_inference.json: batch_size 20 has no effect: a run has one volume, and windows per request "
+        "are inferer.args.batch_size",
+    )
+
+
 @pytest.mark.parametrize(
     ("scanning", "name", "does"),
     [

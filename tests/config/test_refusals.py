@@ -38,8 +38,8 @@ CASES: list[tuple[Any, str]] = [
     ('{"batch_size": NaN}', "NaN is not a JSON number"),
     ("[1, 2]", "expected an object {…}, found [1, 2]"),
     (
-        lung(batch_size=4),
-        "batch_size: expected 1, one volume per run, found 4 (windows per request are inferer.args.batch_size)",
+        lung(batch_size=0),
+        "batch_size: expected 1, one volume per run, found 0 (windows per request are inferer.args.batch_size)",
     ),
     (lung(pre_transforms=None), "pre_transforms: is missing (list the components, or [] for none)"),
     (lung(pre_transforms={}), "pre_transforms: expected a list of components, found {}"),
