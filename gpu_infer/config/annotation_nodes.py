@@ -43,11 +43,13 @@ def _tensors(engine: dict[str, JsonValue], side: str, place: Place) -> list[str]
     """Names from `input_nodes` {field: tensor}, or from Triton's own `input` [{name, …}]."""
     nodes = f"{side}_nodes"
     if nodes in engine:
-        return [str(tensor) for tensor in (place / nodes).mapping(engine[nodes]).values()]
+        return [
+            _name(tensor, place / nodes / field) for field, tensor in (place / nodes).mapping(engine[nodes]).items()
+        ]
     entries = engine.get(side, [])
     entries = entries if isinstance(entries, list) else [entries]
     tensors = [(place / side / n).mapping(entry) for n, entry in enumerate(entries)]
-    return [str(tensor["name"]) for tensor in tensors if "name" in tensor]
+    return [_name(tensor["name"], place / side / n / "name") for n, tensor in enumerate(tensors) if "name" in tensor]
 
 
 def _mapped(section: dict[str, JsonValue], place: Place, input_field: str, side: str) -> list[str]:
@@ -57,5 +59,11 @@ def _mapped(section: dict[str, JsonValue], place: Place, input_field: str, side:
     for left, right in mapping.items():
         tensor, field = (right, left) if left in (input_field, DEFAULT_RESULT) else (left, right)
         if (field == input_field) is (side == "input"):
-            names.append(str(tensor))
+            names.append(_name(tensor, place / "node_mapping" / left))
     return names
+
+
+def _name(tensor: JsonValue, place: Place) -> str:
+    if not isinstance(tensor, str) or not tensor:
+        raise place.expected("the name of a tensor", tensor)
+    return tensor

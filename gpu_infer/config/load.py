@@ -85,7 +85,7 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None, model: st
     if labels is None and (unused := unused_names(document, place, outputs, names.result)):
         document = {key: value for key, value in document.items() if key != KEY}
         warnings += unused
-    table = read_labels(path, document, labels)
+    table = read_labels(path, document, labels, place)
     series = read_series_rules(document, place)
     config = Config(path, pre, post, inferer, outputs, extra, document.get("model_loader"), warnings, table, series)
     _checked(place, config.pipeline)

@@ -121,6 +121,18 @@ def test_channel_first_decides_the_order_of_the_models_axes(
             {"channel_first": True, "trtis": {"channel_first": False}},
             "inference.channel_first: found true, but trtis.channel_first is false (keep one)",
         ),
+        (
+            {"tf": {"input_nodes": {"image": None}}},
+            "inference.tf.input_nodes.image: expected the name of a tensor, found null",
+        ),
+        (
+            {"trtis": {"output": [{"name": 3}]}},
+            "inference.trtis.output[0].name: expected the name of a tensor, found 3",
+        ),
+        (
+            {"node_mapping": {"image": ["a"]}},
+            'inference.node_mapping.image: expected the name of a tensor, found ["a"]',
+        ),
         ({"channel_first": "yes"}, 'inference.channel_first: expected true or false, found "yes"'),
         (
             {"roi": [96, 96]},

@@ -99,6 +99,11 @@ def test_an_error_names_the_model(tmp_path: Path) -> None:
         load_exported(tmp_path, document, "b")
 
 
+def test_an_error_in_the_labels_names_the_model(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config_inference.json: a.labels\[0\]: expected a name or an object"):
+        load(tmp_path, {"a": model(labels=[3])})
+
+
 def test_a_key_that_is_no_model_has_no_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         load(tmp_path, {"heart_v1": model(), "exported_by": "a server"})

@@ -254,6 +254,7 @@ def test_names_of_inferers(tmp_path: Path, name: str, kind: str) -> None:
         ({}, None),
         ({"port": 8000}, None),
         ({"ip": "triton"}, "triton:8000"),
+        ({"server_ip": "triton", "port": 9000}, "triton:9000"),
         ({"ip": "triton", "protocol": "grpc"}, "triton:8001"),
         ({"ip": "10.0.0.7", "port": "9000", "protocol": "GRPC"}, "10.0.0.7:9000"),
         ({"ip": "::1", "port": 8000}, "[::1]:8000"),

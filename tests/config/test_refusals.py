@@ -268,6 +268,7 @@ CASES: list[tuple[Any, str]] = [
         inferer(roi_size=[9, 9, 9], roi=[9, 9, 9]),
         'inferer.args: "roi" and "roi_size" are the same argument (keep one)',
     ),
+    (inferer(ip="a", server_ip="b"), 'inferer.args: "ip" and "server_ip" are the same argument (keep one)'),
     (
         inferer(model_version="latest"),
         'inferer.args.model_version: expected a version number, or -1 for the latest, found "latest"',
