@@ -35,7 +35,7 @@ def test_every_page_with_marked_commands_is_run_here() -> None:
     }
 
 
-@pytest.mark.parametrize(("page", "count"), [(EXAMPLES, 4), (FROM_CLARA, 1)], ids=["examples", "from-clara"])
+@pytest.mark.parametrize(("page", "count"), [(EXAMPLES, 6), (FROM_CLARA, 1)], ids=["examples", "from-clara"])
 def test_configurations_of_a_page_are_valid(page: Path, count: int, tmp_path: Path) -> None:
     done = run_blocks(page, tmp_path)
     assert done.returncode == 0, done.stderr

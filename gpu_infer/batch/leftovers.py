@@ -39,7 +39,7 @@ def _remove(settings: Settings) -> None:
         clean([item for item in find_leftovers() if all(is_ending(int(u.split()[0])) for u in mapped_by(item.path))])
         return
     settings = replace(settings, wait_s=min(settings.connect_wait_s, CONNECT_WAIT_S))
-    config = load_config(settings.config, os.environ, settings.labels)
+    config = load_config(settings.config, os.environ, settings.labels, settings.model_name)
     with ExitStack() as stack:
         client = connect(settings, config.inferer, stack).client()
         stack.callback(client.close)

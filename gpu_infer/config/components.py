@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
 
 from gpu_infer.config.arguments import build
 from gpu_infer.config.location import Place, nearest
+from gpu_infer.config.missing import missing_reason
 from gpu_infer.config.monai_names import monai_hint
+from gpu_infer.config.own_modules import import_own
 from gpu_infer.config.variables import expand
-from gpu_infer.errors import GpuInferError, Interrupted
-from gpu_infer.redaction import Expanded, template
+from gpu_infer.errors import GpuInferError
+from gpu_infer.redaction import template
 from gpu_infer.transforms.base import Transform, is_transform
 from gpu_infer.transforms.custom.guard import check_properties, guarded
 from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
@@ -24,10 +25,16 @@ _KEYS = ("name", "path", "args", "disabled", "ref")
 _VENDOR_ROOTS = ("ai4med", "medical", "nvmidl")
 """Packages whose dotted names mean the built-in component of the same class name."""
 
+_COMMON_WORD = "medical"
+"""The one of them that a user's own package may be called, too."""
+
 
 @dataclass(frozen=True)
 class Component:
-    """A parsed entry: `name` without its alias, None if the entry has only `path`; `args` with variables replaced."""
+    """A parsed entry: `name` without its alias, None if the entry has only `path`; `args` with variables replaced.
+
+    folders  where the module of a custom component can be, besides PYTHONPATH
+    """
 
     place: Place
     name: str | None
@@ -36,6 +43,7 @@ class Component:
     args: dict[str, JsonValue]
 
     path_key: str = "path"
+    folders: Sequence[Path] = ()
 
     @property
     def label(self) -> str:
@@ -45,9 +53,13 @@ class Component:
 
 @dataclass
 class Components:
-    """Reader of the components of one file; stores aliases, to which later entries refer."""
+    """Reader of the components of one file; stores aliases, to which later entries refer.
+
+    folders  where modules of custom components can be, besides PYTHONPATH
+    """
 
     environ: Mapping[str, str]
+    folders: Sequence[Path] = ()
     aliases: dict[str, Transform] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
 
@@ -72,9 +84,10 @@ class Components:
         path_key = "path"
         if path is None and "." in name:
             name, path, path_key = "", name, "name"
-            if is_vendor_name(path) and path.rsplit(".", 1)[1] in TRANSFORMS:
-                name, path = path.rsplit(".", 1)[1], None
-        return Component(place, name or None, path, alias or None, args, path_key)
+            root, class_name = path.split(".")[0], path.rsplit(".", 1)[1]
+            if root in _VENDOR_ROOTS and (root != _COMMON_WORD or class_name in TRANSFORMS):
+                name, path = class_name, None
+        return Component(place, name or None, path, alias or None, args, path_key, self.folders)
 
     def transforms(self, value: JsonValue, place: Place) -> tuple[Transform, ...]:
         """The transforms of a list of components, without disabled ones."""
@@ -168,50 +181,17 @@ def _built_in(component: Component) -> type[Transform]:
         return TRANSFORMS[name]
     if belongs_to_training(name):
         raise place.error(f"{name} belongs to training", "leave it out of the inference configuration")
+    if (reason := missing_reason(name)) is not None:
+        raise place.error(f"{name}: {reason[0]}", reason[1])
     hint = monai_hint(name) or nearest(name, list(TRANSFORMS))
     raise place.error(f'unknown transform "{name}"{hint}', f"supported: {', '.join(TRANSFORMS)}")
-
-
-def _import_failure(error: BaseException, module_name: str) -> tuple[str, str]:
-    """Why a module could not be imported, with file and line of a mistake in its code; and the remedy."""
-    if isinstance(error, ModuleNotFoundError):
-        # of the dotted name, or a module that the file imports
-        own = error.name is not None and f"{module_name}.".startswith(f"{error.name}.")
-        return str(error), "put it on PYTHONPATH" if own else f"install {error.name}, or put it on PYTHONPATH"
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}", "mend that line"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_source(frame.filename)]
-    where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
-    return f"{where}{type(error).__name__}: {error}", "mend it there" if where else "mend the module"
-
-
-def _is_source(name: str) -> bool:
-    """Whether a frame is of a file, and not of the import system or this package."""
-    return not name.startswith("<") and name not in (__file__, importlib.__file__)
 
 
 def import_class(component: Component, kind: OwnKind) -> type[Any]:
     """Import the class at a dotted path, one of `kind`. Raises ConfigError."""
     path = component.path or ""
     place = component.place / component.path_key
-    module_name, _, class_name = path.rpartition(".")
-    if not module_name or not all(part.isidentifier() for part in path.split(".")):
-        raise place.expected('a dotted name such as "package.module.Class"', path)
-    hidden = isinstance(path, Expanded)
-    try:
-        module = importlib.import_module(module_name)
-    except (Interrupted, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # a module that calls sys.exit must not end this program
-        reason, remedy = _import_failure(error, module_name)
-        if hidden:  # an import error repeats parts of the name
-            module_name, reason = str(template(path)), type(error).__name__
-        raise place.error(f'cannot import "{module_name}": {reason}', remedy) from error
-    cls = getattr(module, class_name, None)
-    if cls is None:
-        if hidden:
-            raise place.error(f'"{template(path)}" names no class of its module')
-        raise place.error(f'module "{module_name}" has no "{class_name}"{nearest(class_name, dir(module))}')
+    cls: Any = import_own(path, place, component.folders)
     if not kind.accepts(cls):
         raise place.error(f'"{template(path)}" is not {kind.noun}', f"it must be a concrete subclass of {kind.bases}")
     own: type[Any] = cls

@@ -183,7 +183,11 @@ def with_roi_size(args: Mapping[str, JsonValue], place: Place) -> dict[str, Json
 
 
 def make_spec(name: str, kind: Kind, arguments: Mapping[str, object], place: Place) -> InfererSpec:
-    """Check the arguments of an inferer; raises ConfigError."""
+    """Check the arguments of an inferer; `server_ip` is another spelling of `ip`. Raises ConfigError."""
+    if "server_ip" in arguments:
+        if "ip" in arguments:
+            raise place.error('"ip" and "server_ip" are the same argument', "keep one")
+        arguments = {("ip" if key == "server_ip" else key): value for key, value in arguments.items()}
     checked = build(InfererArguments, InfererArguments, arguments, place, name)
     spec = InfererSpec(name=name, kind=kind, **checked.model_dump(exclude_none=True))
     try:

@@ -29,8 +29,10 @@ _KEYS = ("name", "colour", "color", "category", "type", "modifier")
 _CODE_KEYS = (("value", "scheme", "meaning"), ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
 
 
-def read_labels(config: Path, document: dict[str, JsonValue], file: Path | None = None) -> LabelTable:
-    """The label table of a configuration.
+def read_labels(
+    config: Path, document: dict[str, JsonValue], file: Path | None = None, place: Place | None = None
+) -> LabelTable:
+    """The label table of a configuration; `place` is that of `document`, None for the whole file.
 
     The first of these that exists counts: `file`, the key "labels" of `document`, labels.json in the folder of
     `config`. Without any of them the table describes no label.
@@ -48,7 +50,7 @@ def read_labels(config: Path, document: dict[str, JsonValue], file: Path | None 
     if document.get(KEY) is not None:
         if beside.is_file():
             log.info("%s: has %r, so %s is not read", config, KEY, beside)
-        return _table(document[KEY], Place(str(config)) / KEY)
+        return _table(document[KEY], (place or Place(str(config))) / KEY)
     return _read_file(beside) if beside.is_file() else LabelTable()
 
 

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 OUTPUT_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
 DEFAULT_OUTPUT_DTYPE = "uint8"
 
-_ARGUMENTS = ("dtype", "field", "format")
-"""The arguments of a writer that have an effect."""
+_ARGUMENTS = ("dtype", "dtypes", "field", "format")
+"""The arguments of a writer that have an effect; `dtypes` is another spelling of `dtype`."""
 
 
 def read_outputs(
@@ -32,10 +32,10 @@ def read_outputs(
 ) -> tuple[tuple[Output, ...], tuple[OwnWriter, ...], tuple[str, ...]]:
     """The outputs, one per writer, or the result field if there is no writer; custom writers; warnings, one line each.
 
-    The label map of a custom writer's field is an output, too. Only `args.field`, `args.dtype` and `args.format` of
-    another writer have an effect. Raises ConfigError, which names the key, if a field has no labels at the end of the
-    chain, if a field is written twice, if a dtype is not one of `OUTPUT_DTYPES`, if a format is unknown, or if a custom
-    writer cannot be made.
+    The label map of a custom writer's field is an output, too. Only `args.field`, `args.dtype` (also written `dtypes`)
+    and `args.format` of another writer have an effect. Raises ConfigError, which names the key, if a field has no
+    labels at the end of the chain, if a field is written twice, if a dtype is not one of `OUTPUT_DTYPES`, if a format
+    is unknown, or if a custom writer cannot be made.
     """
     outputs: list[Output] = []
     warnings: list[str] = []
@@ -61,8 +61,11 @@ def read_outputs(
             raise (where / "args" / "field").error(
                 f"{shown(field)} is written already", "give every writer another field"
             )
-        if "dtype" in args:
-            dtype = _dtype(args["dtype"], where / "args" / "dtype", environ)
+        dtypes = [_dtype(args[key], where / "args" / key, environ) for key in ("dtype", "dtypes") if key in args]
+        if len(set(dtypes)) > 1:
+            raise (where / "args").error('"dtype" and "dtypes" are the same argument', "keep one")
+        if dtypes:
+            dtype = dtypes[0]
         else:
             dtype = np.dtype(DEFAULT_OUTPUT_DTYPE)
             warnings.append(f"{where.file}: {where.path}.args.dtype is missing: labels are written as {dtype}")
@@ -138,7 +141,8 @@ def _formats(value: JsonValue, place: Place, environ: Mapping[str, str]) -> tupl
 
 
 def _dtype(value: JsonValue, place: Place, environ: Mapping[str, str]) -> np.dtype[np.generic]:
-    dtype = expand(value, environ, place)
+    """The dtype that a name, or a list with one name, stands for."""
+    dtype = expand(value[0] if isinstance(value, list) and len(value) == 1 else value, environ, place)
     if not isinstance(dtype, str) or dtype not in OUTPUT_DTYPES:
         raise place.expected(f"one of {', '.join(OUTPUT_DTYPES)}", dtype)
     return np.dtype(dtype)

@@ -40,7 +40,7 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
 
 
 def _plan(settings: Settings, volume_path: Path | None, models: Path | None) -> list[str]:
-    config = load_config(settings.config, os.environ, settings.labels)
+    config = load_config(settings.config, os.environ, settings.labels, settings.model_name)
     config.inferer.check_options(
         mode=settings.mode,
         roi_size=settings.roi_size,

@@ -35,7 +35,7 @@ def configure(settings: Settings) -> tuple[Config, Pipeline]:
 
     Raises ConfigError.
     """
-    config = load_config(settings.config, os.environ, settings.labels)
+    config = load_config(settings.config, os.environ, settings.labels, settings.model_name)
     config.inferer.check_options(
         mode=settings.mode,
         roi_size=settings.roi_size,

@@ -239,6 +239,7 @@ def test_a_missing_output_dtype_is_uint8_with_a_warning(tmp_path: Path, changes:
         ("TFScanWindowInferer", "scan"),
         ("TRTISScanningWindowInferer", "scan"),
         ("ScanWindowInferer", "scan"),
+        ("ai4med.components.inferers.trtis_sw_inferer.TRTISScanWindowInferer", "scan"),
         ("TRTISSimpleInferer", "simple"),
         ("TFSimpleInferer", "simple"),
     ],
@@ -253,6 +254,7 @@ def test_names_of_inferers(tmp_path: Path, name: str, kind: str) -> None:
         ({}, None),
         ({"port": 8000}, None),
         ({"ip": "triton"}, "triton:8000"),
+        ({"server_ip": "triton", "port": 9000}, "triton:9000"),
         ({"ip": "triton", "protocol": "grpc"}, "triton:8001"),
         ({"ip": "10.0.0.7", "port": "9000", "protocol": "GRPC"}, "10.0.0.7:9000"),
         ({"ip": "::1", "port": 8000}, "[::1]:8000"),
@@ -332,9 +334,40 @@ def test_the_hash_sees_what_has_an_effect_and_nothing_else(tmp_path: Path) -> No
 
 
 def test_a_misspelt_argument_of_a_writer_is_a_warning(tmp_path: Path) -> None:
-    config = load(tmp_path, lung(writers=[{"name": "W", "args": {"dtypes": "uint16"}}]))
+    config = load(tmp_path, lung(writers=[{"name": "W", "args": {"dtyp": "uint16"}}]))
     where = f"{tmp_path}/config_inference.json: writers[0].args"
     assert config.warnings == (
-        f'{where}.dtypes has no effect; did you mean "dtype"?',
+        f'{where}.dtyp has no effect; did you mean "dtype"?',
         f"{where}.dtype is missing: labels are written as uint8",
     )
+
+
+@pytest.mark.parametrize(
+    "args", [{"dtypes": "uint16"}, {"dtypes": ["uint16"]}, {"dtype": "uint16", "dtypes": "uint16"}]
+)
+def test_dtypes_of_a_writer_is_another_spelling_of_dtype(tmp_path: Path, args: dict) -> None:
+    config = load(tmp_path, lung(writers=[{"name": "W", "args": args}]))
+    assert (config.output_dtype, config.warnings) == (np.uint16, ())
+
+
+def test_a_batch_of_volumes_is_a_warning(tmp_path: Path) -> None:
+    assert load(tmp_path, lung(batch_size=20)).warnings == (
+        f"{tmp_path}/config_inference.json: batch_size 20 has no effect: a run has one volume, and windows per request "
+        "are inferer.args.batch_size",
+    )
+
+
+@pytest.mark.parametrize(
+    ("scanning", "name", "does"),
+    [
+        (False, "TRTISScanWindowInferer", "moves a window"),
+        (True, "TRTISSimpleInferer", "sends the whole volume"),
+    ],
+)
+def test_the_inferer_counts_more_than_use_scanning_window(tmp_path: Path, scanning: bool, name: str, does: str) -> None:
+    document = lung(use_scanning_window=scanning, inferer=component(name, model_name="m"))
+    assert load(tmp_path, document).warnings == (
+        f"{tmp_path}/config_inference.json: use_scanning_window is {str(scanning).lower()}, but {name} {does}, which "
+        "counts",
+    )
+    assert load(tmp_path, {**document, "use_scanning_window": not scanning}).warnings == ()

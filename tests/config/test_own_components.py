@@ -88,7 +88,10 @@ def test_a_dotted_name_of_the_original_is_the_built_in_inferer(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"path": "mine_of_test.Nine"}, 'inferer.path: module "mine_of_test" has no "Nine"; did you mean "Mine"?'),
+        (
+            {"path": "mine_of_test.Nine"},
+            'inferer.path: module "mine_of_test" ({module}) has no "Nine"; did you mean "Mine"?',
+        ),
         (
             {"path": "mine_of_test.Surface"},
             'inferer.path: "mine_of_test.Surface" is not an inferer (it must be a concrete subclass of Inferer from '
@@ -125,6 +128,8 @@ def test_a_dotted_name_of_the_original_is_the_built_in_inferer(tmp_path: Path) -
 def test_refuses_an_inferer(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, lung(inferer=entry))
+    for key, path in {"module": tmp_path / "mine_of_test.py", "folder": tmp_path, "parent": tmp_path.parent}.items():
+        message = message.replace(f"{{{key}}}", str(path))
     assert str(caught.value) == f"{tmp_path}/config_inference.json: {message}"
 
 
@@ -199,8 +204,8 @@ def test_a_dotted_name_of_the_original_is_the_built_in_writer(tmp_path: Path) ->
     [
         (
             {"path": "missing_module.Surface"},
-            "writers[0].path: cannot import \"missing_module\": No module named 'missing_module' (put it on "
-            "PYTHONPATH)",
+            'writers[0].path: cannot import "missing_module": no missing_module.py in {folder} or in {parent} or on '
+            "PYTHONPATH (put it there)",
         ),
         (
             {"path": "mine_of_test.Mine"},
@@ -229,4 +234,6 @@ def test_a_dotted_name_of_the_original_is_the_built_in_writer(tmp_path: Path) ->
 def test_refuses_a_writer(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, writers(entry))
+    for key, path in {"module": tmp_path / "mine_of_test.py", "folder": tmp_path, "parent": tmp_path.parent}.items():
+        message = message.replace(f"{{{key}}}", str(path))
     assert str(caught.value) == f"{tmp_path}/config_inference.json: {message}"

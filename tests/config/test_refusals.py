@@ -15,6 +15,7 @@ from gpu_infer.transforms.registry import TRANSFORMS
 
 RES = "ScaleByResolution"
 SUPPORTED = ", ".join(TRANSFORMS)
+OWN_FILE = Path(__file__).resolve().parents[1] / "support" / "own_components.py"
 
 
 def second(*args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -37,8 +38,8 @@ CASES: list[tuple[Any, str]] = [
     ('{"batch_size": NaN}', "NaN is not a JSON number"),
     ("[1, 2]", "expected an object {…}, found [1, 2]"),
     (
-        lung(batch_size=4),
-        "batch_size: expected 1, one volume per run, found 4 (windows per request are inferer.args.batch_size)",
+        lung(batch_size=0),
+        "batch_size: expected 1, one volume per run, found 0 (windows per request are inferer.args.batch_size)",
     ),
     (lung(pre_transforms=None), "pre_transforms: is missing (list the components, or [] for none)"),
     (lung(pre_transforms={}), "pre_transforms: expected a list of components, found {}"),
@@ -141,12 +142,12 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         raw({"path": "no_such_module_here.Thing"}),
-        "pre_transforms[1].path: cannot import \"no_such_module_here\": No module named 'no_such_module_here' (put it "
-        "on PYTHONPATH)",
+        'pre_transforms[1].path: cannot import "no_such_module_here": no no_such_module_here.py in {folder} or in '
+        "{parent} or on PYTHONPATH (put it there)",
     ),
     (
         raw({"name": "own_components.Tims"}),
-        'pre_transforms[1].name: module "own_components" has no "Tims"; did you mean "Times"?',
+        f'pre_transforms[1].name: module "own_components" ({OWN_FILE}) has no "Tims"; did you mean "Times"?',
     ),
     (
         raw({"path": "Times"}),
@@ -267,22 +268,19 @@ CASES: list[tuple[Any, str]] = [
         inferer(roi_size=[9, 9, 9], roi=[9, 9, 9]),
         'inferer.args: "roi" and "roi_size" are the same argument (keep one)',
     ),
+    (inferer(ip="a", server_ip="b"), 'inferer.args: "ip" and "server_ip" are the same argument (keep one)'),
     (
         inferer(model_version="latest"),
         'inferer.args.model_version: expected a version number, or -1 for the latest, found "latest"',
     ),
     (
         lung(inferer=None, inference={"rio": [1, 1, 1]}),
-        'inference: unknown key "rio"; did you mean "roi"? (it takes roi, batch_size, scanning_window, name, args, '
-        "image, image_format, node_mapping, additional_info, tf, trtis)",
+        'inference: unknown key "rio"; did you mean "roi"? (it takes roi, batch_size, scanning_window, '
+        "channel_first, name, args, image, node_mapping, tf, trtis, image_format, additional_info)",
     ),
     (
         lung(inferer=None, inference={"roi": [1, 1, 1], "args": {"roi": [2, 2, 2]}}),
         "inference.roi: stands in args as well (keep one)",
-    ),
-    (
-        lung(inferer=None, inference={"tf": {}, "trtis": {}}),
-        'inference: "tf" and "trtis" exclude each other (keep the one that was in use)',
     ),
     (
         lung(inferer=None, inference={"scanning_window": 3}),
@@ -297,6 +295,18 @@ CASES: list[tuple[Any, str]] = [
     (
         lung(writers=[component("W", dtype="float32")]),
         'writers[0].args.dtype: expected one of uint8, uint16, uint32, int8, int16, int32, found "float32"',
+    ),
+    (
+        lung(writers=[component("W", dtypes="float")]),
+        'writers[0].args.dtypes: expected one of uint8, uint16, uint32, int8, int16, int32, found "float"',
+    ),
+    (
+        lung(writers=[component("W", dtypes=["uint8", "uint16"])]),
+        'writers[0].args.dtypes: expected one of uint8, uint16, uint32, int8, int16, int32, found ["uint8", "uint16"]',
+    ),
+    (
+        lung(writers=[component("W", dtype="uint8", dtypes="uint16")]),
+        'writers[0].args: "dtype" and "dtypes" are the same argument (keep one)',
     ),
     (
         lung(writers=[component("W", field="modle")]),
@@ -347,7 +357,8 @@ CASES: list[tuple[Any, str]] = [
 def test_refuses(tmp_path: Path, document: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, document)
-    assert str(caught.value) == f"{tmp_path}/config_inference.json: {message}"
+    expected = message.replace("{folder}", str(tmp_path)).replace("{parent}", str(tmp_path.parent))
+    assert str(caught.value) == f"{tmp_path}/config_inference.json: {expected}"
     assert "\n" not in str(caught.value)
 
 
@@ -406,7 +417,7 @@ def test_configurations_of_other_frameworks_are_named(tmp_path: Path, document: 
     [
         ("x = 1\ndef f(:\n", "line 2: SyntaxError: invalid syntax (mend that line)"),
         ("x = 1\n\nraise ValueError('odd')\n", "line 3: ValueError: odd (mend it there)"),
-        ("import no_such_library\n", "No module named 'no_such_library' (install no_such_library, or put it on"),
+        ("import no_such_library\n", "line 1: No module named 'no_such_library' (install no_such_library, or put it"),
     ],
 )
 def test_a_mistake_in_a_module_has_file_and_line(
@@ -416,5 +427,5 @@ def test_a_mistake_in_a_module_has_file_and_line(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, json.dumps(raw({"path": "faulty_module.Thing"})))
-    where = "" if "import no" in code else f"{tmp_path}/faulty_module.py, "
+    where = f"{tmp_path}/faulty_module.py, "
     assert f'pre_transforms[1].path: cannot import "faulty_module": {where}{words}' in str(caught.value)

@@ -44,7 +44,7 @@ def case_options(settings: Settings) -> CaseOptions:
             f"--output: found the name of one file, {settings.output_name!r}, expected the folder of a batch",
             remedy="give a folder, and the format with --format",
         )
-    config = load_config(settings.config, os.environ, settings.labels)
+    config = load_config(settings.config, os.environ, settings.labels, settings.model_name)
     patterns, series = config.pipeline().input_files, config.series
     if settings.series is not None:
         series = series_of_option(settings.series)
