@@ -172,4 +172,4 @@ def _finalizer(plan: RunPlan, summing: Backend) -> Finalizer:
         return ArgmaxFinalizer(summing, plan.grid, classes)
     if pipeline.finalizer == "masks":
         return MaskFinalizer(summing, plan.grid, pipeline.thresholds(classes))
-    return ScoreFinalizer(summing, plan.grid, classes)
+    return ScoreFinalizer(summing, plan.grid, classes, pipeline.activation)

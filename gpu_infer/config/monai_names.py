@@ -14,6 +14,7 @@ _COUNTERPARTS = {
     "CenterSpatialCrop": "CropFixedSizeCenter",
     "DivisiblePad": "SymmetricPadderDiv",
     "Invert": "RestoreOriginalShape",
+    "Activations": "Softmax or Sigmoid",
     "AsDiscrete": "ArgmaxAcrossChannels or ThresholdAcrossChannels",
     "KeepLargestConnectedComponent": "KeepLargestCC",
     "SlidingWindowInferer": 'TRTISScanWindowInferer with "mode": "monai"',

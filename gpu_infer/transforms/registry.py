@@ -13,6 +13,8 @@ from gpu_infer.transforms.io.load_nifti import LoadNifti
 from gpu_infer.transforms.labels.argmax_across_channels import ArgmaxAcrossChannels
 from gpu_infer.transforms.labels.fetch_extreme_points import FetchExtremePoints
 from gpu_infer.transforms.labels.keep_largest_cc import KeepLargestCC
+from gpu_infer.transforms.labels.sigmoid import Sigmoid
+from gpu_infer.transforms.labels.softmax import Softmax
 from gpu_infer.transforms.labels.split_across_channels import SplitAcrossChannels
 from gpu_infer.transforms.labels.split_based_on_brats_classes import SplitBasedOnBratsClasses
 from gpu_infer.transforms.labels.split_based_on_label import SplitBasedOnLabel
@@ -43,6 +45,8 @@ TRANSFORMS: dict[str, type[Transform]] = {
         ScaleIntensityRange,
         NormalizeNonzeroIntensities,
         CenterData,
+        Softmax,
+        Sigmoid,
         ArgmaxAcrossChannels,
         ThresholdValues,
         ThresholdAcrossChannels,

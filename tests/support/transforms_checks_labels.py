@@ -7,11 +7,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
 from scipy import ndimage, special
 from transforms_finish import finish, finish_fields
-from transforms_oracle import AFFINE, ARGMAX, BACKEND, RNG, STORED, accumulated, load, prepared, transform, volume_of
+from transforms_oracle import (
+    AFFINE,
+    ARGMAX,
+    BACKEND,
+    RNG,
+    STORED,
+    accumulated,
+    blank_field,
+    load,
+    prepared,
+    probabilities,
+    transform,
+    volume_of,
+)
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -79,6 +92,57 @@ def check_threshold_across_channels() -> None:
         for channel, name in enumerate(names):
             assert got[name].dtype == np.uint8
             assert_array_equal(got[name], scores[channel] > np.float32(each[channel]))
+
+
+def activated(name: str, scores: np.ndarray) -> np.ndarray:
+    """[K, X, Y, Z] after the transform as a stage of its own."""
+    original = scores.copy()
+    field = blank_field(STORED.shape, "model", kind="scores", channels=len(scores), array=scores)
+    got = transform(name, fields="model").apply(scores, field, BACKEND)
+    assert_array_equal(scores, original)
+    assert got.dtype == np.float32
+    return np.asarray(got)
+
+
+def check_softmax() -> None:
+    scores = (RNG.normal(size=(4, *STORED.shape)) * 9).astype(np.float32)
+    assert_allclose(activated("Softmax", scores), probabilities(scores, "softmax"), rtol=4e-6, atol=1e-38)
+    # thresholds of probabilities: by the accumulator, and as a stage after another transform
+    softmax, above = (
+        transform("Softmax", fields="model"),
+        transform("ThresholdAcrossChannels", fields="model", threshold=0.4),
+    )
+    scale = transform("ScaleIntensityRange", fields="model", a_min=0, a_max=1, b_min=0, b_max=0.5)
+    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b", "c", "d"])
+    for chain, halved in (([softmax], False), ([scale, softmax], True)):
+        p = probabilities(scores * 0.5 if halved else scores, "softmax")
+        got = finished([*chain, above, split], scores, ["a", "b", "c", "d"])
+        for channel, name in enumerate("abcd"):
+            sure = np.abs(p[channel] - 0.4) > 1e-5
+            assert_array_equal(got[name][sure], (p[channel] > 0.4)[sure])
+    # an argmax does not see it
+    assert_array_equal(finished([softmax, *ARGMAX], scores)["model"], scores.argmax(0))
+    with pytest.raises(ConfigError, match="Softmax: the model has one output channel, whose softmax is always 1"):
+        finished([softmax, transform("ThresholdValues", fields="model", threshold=0.5)], scores[:1])
+    with pytest.raises(ConfigError, match="Softmax: works on scores, 'model' holds labels"):
+        Pipeline([load()], [*ARGMAX, softmax])
+    with pytest.raises(ConfigError, match="Softmax: works on scores, 'image' holds an image"):
+        Pipeline([load(), transform("Softmax", fields="image")], ARGMAX)
+
+
+def check_sigmoid() -> None:
+    scores = (RNG.normal(size=(2, *STORED.shape)) * 9).astype(np.float32)
+    assert_allclose(activated("Sigmoid", scores), probabilities(scores, "sigmoid"), rtol=4e-6, atol=1e-38)
+    sigmoid = transform("Sigmoid", fields="model")
+    split = transform("SplitAcrossChannels", field="model", channel_names=["a", "b"])
+    for thresholds in ([0.5, 0.7], [0.3, 0.999], [0.5, 1.0], [-0.5, 0.5]):
+        above = transform("ThresholdAcrossChannels", fields="model", threshold=thresholds)
+        got = finished([sigmoid, above, split], scores, ["a", "b"])
+        for channel, name in enumerate("ab"):
+            p = special.expit(scores[channel].astype(np.float64))
+            sure = np.abs(p - thresholds[channel]) > 1e-6
+            assert sure.any()
+            assert_array_equal(got[name][sure], (p > thresholds[channel])[sure])
 
 
 def check_split_across_channels() -> None:
@@ -160,6 +224,8 @@ def check_fetch_extreme_points() -> None:
 VALUES: dict[str, Callable[[], None]] = {
     "ThresholdValues": check_threshold_values,
     "ThresholdAcrossChannels": check_threshold_across_channels,
+    "Softmax": check_softmax,
+    "Sigmoid": check_sigmoid,
     "SplitAcrossChannels": check_split_across_channels,
     "SplitBasedOnLabel": check_split_based_on_label,
     "SplitBasedOnBratsClasses": check_split_based_on_brats_classes,
@@ -170,6 +236,8 @@ VALUES: dict[str, Callable[[], None]] = {
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "ThresholdValues": ({"fields": "model", "threshold": [0.5]}, "expected a finite number"),
     "ThresholdAcrossChannels": ({"fields": "model", "threshold": []}, "expected a number or a list of numbers"),
+    "Softmax": ({"fields": ""}, "expected a name or a list of names"),
+    "Sigmoid": ({"fields": []}, "expected a name or a list of names"),
     "SplitAcrossChannels": ({"field": "model", "channel_names": ["a", "a"]}, "expected every name once"),
     "SplitBasedOnLabel": ({"field": "model", "label_names": {}}, "expected a name or a list of names"),
     "SplitBasedOnBratsClasses": (
