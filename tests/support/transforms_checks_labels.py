@@ -123,7 +123,7 @@ def check_softmax() -> None:
     # an argmax does not see it
     assert_array_equal(finished([softmax, *ARGMAX], scores)["model"], scores.argmax(0))
     with pytest.raises(ConfigError, match="Softmax: the model has one output channel, whose softmax is always 1"):
-        finished([softmax, transform("ThresholdValues", fields="model", threshold=0.5)], scores[:1])
+        Pipeline([load()], [softmax, above, split], outputs=["a"]).check_classes(1)
     with pytest.raises(ConfigError, match="Softmax: works on scores, 'model' holds labels"):
         Pipeline([load()], [*ARGMAX, softmax])
     with pytest.raises(ConfigError, match="Softmax: works on scores, 'image' holds an image"):
