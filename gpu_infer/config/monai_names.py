@@ -17,6 +17,9 @@ _COUNTERPARTS = {
     "Activations": "Softmax or Sigmoid",
     "AsDiscrete": "ArgmaxAcrossChannels or ThresholdAcrossChannels",
     "KeepLargestConnectedComponent": "KeepLargestCC",
+    "RemoveSmallObjects": "RemoveSmallObjects",
+    "FillHoles": "FillHoles",
+    "MapLabelValue": "RelabelValues",
     "SlidingWindowInferer": 'TRTISScanWindowInferer with "mode": "monai"',
 }
 

@@ -12,7 +12,11 @@ from gpu_infer.transforms.io.copy_properties import CopyProperties
 from gpu_infer.transforms.io.load_nifti import LoadNifti
 from gpu_infer.transforms.labels.argmax_across_channels import ArgmaxAcrossChannels
 from gpu_infer.transforms.labels.fetch_extreme_points import FetchExtremePoints
+from gpu_infer.transforms.labels.fill_holes import FillHoles
 from gpu_infer.transforms.labels.keep_largest_cc import KeepLargestCC
+from gpu_infer.transforms.labels.merge_masks import MergeMasks
+from gpu_infer.transforms.labels.relabel_values import RelabelValues
+from gpu_infer.transforms.labels.remove_small_objects import RemoveSmallObjects
 from gpu_infer.transforms.labels.sigmoid import Sigmoid
 from gpu_infer.transforms.labels.softmax import Softmax
 from gpu_infer.transforms.labels.split_across_channels import SplitAcrossChannels
@@ -54,6 +58,10 @@ TRANSFORMS: dict[str, type[Transform]] = {
         SplitBasedOnLabel,
         SplitBasedOnBratsClasses,
         KeepLargestCC,
+        RemoveSmallObjects,
+        FillHoles,
+        RelabelValues,
+        MergeMasks,
         FetchExtremePoints,
         CopyProperties,
         RestoreOriginalShape,
