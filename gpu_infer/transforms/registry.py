@@ -6,7 +6,10 @@ import re
 
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.intensity.center_data import CenterData
+from gpu_infer.transforms.intensity.clip_intensity import ClipIntensity
+from gpu_infer.transforms.intensity.normalize_intensity import NormalizeIntensity
 from gpu_infer.transforms.intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
+from gpu_infer.transforms.intensity.scale_intensity import ScaleIntensity
 from gpu_infer.transforms.intensity.scale_intensity_range import ScaleIntensityRange
 from gpu_infer.transforms.io.copy_properties import CopyProperties
 from gpu_infer.transforms.io.load_nifti import LoadNifti
@@ -47,6 +50,9 @@ TRANSFORMS: dict[str, type[Transform]] = {
         CropFixedSizeCenter,
         SymmetricPadderDiv,
         ScaleIntensityRange,
+        ScaleIntensity,
+        ClipIntensity,
+        NormalizeIntensity,
         NormalizeNonzeroIntensities,
         CenterData,
         Softmax,

@@ -87,6 +87,24 @@ class StatisticsContract:
         with pytest.raises(ValueError, match=r"moments are taken of real \[C, X, Y, Z\]"):
             backend.masked_moments(zeros[0], True)
 
+    @pytest.mark.parametrize("dtype", ["f4", "f2"])
+    def test_extrema(self, backend: Backend, dtype: str) -> None:
+        for layout in LAYOUTS[::9]:
+            array = values((3, 9, 10, 11)).astype(dtype)
+            array[2, 8, 9, 10], array[0, 0, 0, 0] = -5000, 6000
+            stored = backend.upload(laid_out(array, *layout))
+            assert backend.extrema(stored) == (-5000, 6000)
+            assert backend.extrema(stored[:2, ::-2, 1:]) == (array[:2, ::-2, 1:].min(), array[:2, ::-2, 1:].max())
+        assert backend.extrema(stored[:, :0]) == (0, 0)
+        for place in (0, -1, 1234):
+            array = values((3, 9, 10, 11)).astype(dtype)
+            array.reshape(-1)[place] = np.nan
+            assert np.isnan(backend.extrema(backend.upload(array))).all()
+            array.reshape(-1)[place] = -np.inf
+            assert backend.extrema(backend.upload(array))[0] == -np.inf
+        with pytest.raises(ValueError, match="extrema are those of float32 and float16"):
+            backend.extrema(backend.zeros((1, 2, 2, 2), np.int16))
+
     @pytest.mark.parametrize("dtype", [np.float32, np.float16])
     @pytest.mark.parametrize("in_place", [True, False])
     def test_masked_affine(self, backend: Backend, dtype: type, in_place: bool) -> None:

@@ -22,6 +22,9 @@ PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "object": ("CropForegroundObject", {"threshold": 0.5}),
     "pad": ("SymmetricPadderDiv", {"div_int": 8}),
     "zscore": ("NormalizeNonzeroIntensities", {}),
+    "each zscore": ("NormalizeIntensity", {"nonzero": True, "channel_wise": True}),
+    "measured": ("ScaleIntensity", {"minv": -1}),
+    "clip": ("ClipIntensity", {"minv": -0.5, "maxv": 0.8}),
     "above": ("ThresholdValues", {"threshold": 0.3}),
     "range": ("ScaleIntensityRange", {"a_min": 0, "a_max": 1, "b_min": -1, "b_max": 1, "clip": True}),
 }
@@ -31,6 +34,7 @@ CHAINS = [
     ["scale", "crop", "zscore", "pad"],
     ["zscore", "crop", "scale back", "object"],
     ["pad", "scale", "crop", "scale back"],
+    ["measured", "crop", "clip", "scale", "each zscore"],
     ["scale", "above", "object", "range"],
 ]
 NAMES = ["a", "b", "c"]
