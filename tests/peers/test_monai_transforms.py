@@ -135,6 +135,34 @@ def test_normalize_nonzero(equivalence: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("channel_wise", [True, False])
+@pytest.mark.parametrize("nonzero", [True, False])
+def test_normalize_intensity(nonzero: bool, channel_wise: bool, equivalence: Any) -> None:
+    data = np.stack([ct(), ct(seed=2) // 3 + 200])
+    data[data < 0] = 0
+    args = {"nonzero": nonzero, "channel_wise": channel_wise}
+    equivalence.record(
+        "monai.transforms.NormalizeIntensity(nonzero, channel_wise)",
+        "NormalizeIntensity",
+        tolerance="1e-5",
+        worst=worst(prepared(data, ("NormalizeIntensity", args)), mt.NormalizeIntensity(**args)(tensor(data)), 1e-5),
+    )
+
+
+@pytest.mark.parametrize("channel_wise", [True, False])
+@pytest.mark.parametrize("limits", [(0.0, 1.0), (-1.0, 2.5)])
+def test_scale_intensity(limits: Any, channel_wise: bool, equivalence: Any) -> None:
+    data = np.stack([ct(), ct(seed=2) // 3 + 200])
+    args = {"minv": limits[0], "maxv": limits[1], "channel_wise": channel_wise}
+    equivalence.record(
+        "monai.transforms.ScaleIntensity",
+        "ScaleIntensity",
+        tolerance="1e-5",
+        worst=worst(prepared(data, ("ScaleIntensity", args)), mt.ScaleIntensity(**args)(tensor(data)), 1e-5),
+        differs="Voxels that are all equal become minv; MONAI multiplies them by it.",
+    )
+
+
 @pytest.mark.parametrize("given", [{"subtrahend": 120.0, "divisor": 350.0}, {}])
 def test_center_data(given: Any, equivalence: Any) -> None:
     data = ct()

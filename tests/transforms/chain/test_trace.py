@@ -48,6 +48,7 @@ PRES: dict[str, list[Any]] = {
         on("CropFixedSizeCenter", "image", size=[20, 24, 16]),
     ],
     "larger, padded": [on("ScaleByFactor", "image", factor=1.2), on("SymmetricPadderDiv", "image", div_int=16)],
+    "measured, each channel": [on("NormalizeIntensity", "image", channel_wise=True), on("ScaleIntensity", "image")],
     "measured": [on("NormalizeNonzeroIntensities", "image"), on("CropForegroundObject", "image", threshold=0.1)],
 }
 POSTS: dict[str, tuple[list[Any], list[str]]] = {
