@@ -47,7 +47,7 @@ class RemoveSmallObjects(Barrier):
 
     def least_voxels(self, field: FieldState) -> int:
         """Voxels of the smallest component that stays."""
-        size = self.args.min_size
+        size = float(self.args.min_size)
         if self.args.by_measure:
             size = size / math.prod(field.spacing) * (1 - _ROUNDING)
         return min(math.ceil(size), MOST_VOXELS - 1)

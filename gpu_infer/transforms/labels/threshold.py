@@ -46,8 +46,9 @@ class Threshold(ChannelMask):
         return bool(self.args.sigmoid)
 
     def after_sigmoid(self) -> Threshold | None:
-        """With `sigmoid`, for thresholds between 0 and 1; a sigmoid exceeds others always or never."""
-        if self.args.sigmoid or not all(0 < threshold < 1 for threshold in self.configured):
+        """With `sigmoid`, for thresholds between 0 and 1: a sigmoid exceeds others always or never."""
+        is_own = type(self).thresholds is Threshold.thresholds  # a custom subclass may compute them otherwise
+        if self.args.sigmoid or not is_own or not all(0 < threshold < 1 for threshold in self.configured):
             return None
         of_logits = type(self)(**{**self.args.model_dump(), "sigmoid": True})
         of_logits.where = self.where
