@@ -179,6 +179,8 @@ def _infer_own(
     sizes = model_sizes(Windows(plan.model, plan.fit, plan.mode, plan.grid))
     client = ModelClient(ring, backend, replace(sizes, batch=plan.memory.knobs.batch), progress)
     result = run_inferer(inferer, prepared, client, backend, pipeline.finalizer, pipeline.thresholds)
+    if pipeline.activation is not None:  # as the accumulator does for built-in inferers
+        backend.probabilities(result, pipeline.activation)
     return result, 0, None
 
 
@@ -188,4 +190,4 @@ def _finalizer(plan: RunPlan, summing: Backend) -> Finalizer:
         return ArgmaxFinalizer(summing, plan.grid, classes)
     if pipeline.finalizer == "masks":
         return MaskFinalizer(summing, plan.grid, pipeline.thresholds(classes))
-    return ScoreFinalizer(summing, plan.grid, classes)
+    return ScoreFinalizer(summing, plan.grid, classes, pipeline.activation)

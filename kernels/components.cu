@@ -1,4 +1,4 @@
-// The largest connected component of each label of a label map.
+// Connected components of a label map: the largest of each label, those of a size, and the holes of a label.
 //
 // Union-find over voxels, after the equivalence trees of Playne and Hawick (2018): every voxel points to a voxel of its
 // component with a lower or equal index (x Y + y) Z + z, roots point to themselves. Joining hangs the greater root below
@@ -9,6 +9,12 @@
 //   components_settle  parent[n] = root of n; sizes[root] += 1
 //   components_rank    best[label] = the root with the greatest size, among equals the lowest index
 //   components_choose  out[n] = label of n where it is kept, else 0
+//
+// Labels of which components are found together are a mask of their own, `labels` here; `original` is the label map then.
+//
+//   components_choose_joined  as components_choose, of the components of the mask
+//   components_border         sizes[root] = 2^32 - 1 where the component has a voxel on a face of the volume
+//   components_sift           out[n] = label of n if its component has `least` voxels or the label is not treated, else `value`
 //
 // Label 0 is background. `best` holds size * 2^32 + (2^32 - 1 - root), so that one atomic maximum ranks both.
 //
@@ -22,10 +28,14 @@ struct Components {
     unsigned int* sizes;
     u64* best;                    // by label
     const unsigned char* treated;  // by label: 0 where the label stays as it is
+    const void* original;          // the label map that is written, of components_choose_joined and components_sift
     i64 labels_strides[3];
     i64 out_strides[3];
+    i64 original_strides[3];
     i64 size[3];
+    i64 least;
     int connectivity;  // neighbours differ on at most so many axes
+    int value;
 };
 
 static const int THREADS = 256;
@@ -168,6 +178,35 @@ template <class L> __device__ __forceinline__ void components_choose(const Compo
     static_cast<L*>(a.out)[offset(a.out_strides, at)] = kept ? label : L(0);
 }
 
+template <class L> __device__ __forceinline__ void components_choose_joined(const Components& a) {
+    const i64 thread = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
+    if (thread >= voxels(a)) return;
+    const unsigned int n = static_cast<unsigned int>(thread);
+    const Voxel at(a, n);
+    const L label = static_cast<const L*>(a.original)[offset(a.original_strides, at)];
+    const bool kept = a.treated[label] == 0 || a.parent[n] == 0xffffffffu - static_cast<unsigned int>(a.best[1]);
+    static_cast<L*>(a.out)[offset(a.out_strides, at)] = kept ? label : L(0);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 3) components_border(const __grid_constant__ Components a) {
+    const i64 thread = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
+    if (thread >= voxels(a)) return;
+    const unsigned int n = static_cast<unsigned int>(thread);
+    const Voxel at(a, n);
+    if (at.x == 0 || at.y == 0 || at.z == 0 || at.x + 1 == a.size[0] || at.y + 1 == a.size[1] || at.z + 1 == a.size[2])
+        a.sizes[a.parent[n]] = 0xffffffffu;
+}
+
+template <class L> __device__ __forceinline__ void components_sift(const Components& a) {
+    const i64 thread = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x;
+    if (thread >= voxels(a)) return;
+    const unsigned int n = static_cast<unsigned int>(thread);
+    const Voxel at(a, n);
+    const L label = static_cast<const L*>(a.original)[offset(a.original_strides, at)];
+    const bool kept = a.treated[label] == 0 || a.sizes[a.parent[n]] >= a.least;
+    static_cast<L*>(a.out)[offset(a.out_strides, at)] = kept ? label : static_cast<L>(a.value);
+}
+
 #define STEP(name, L, NAME)                                                                                      \
     extern "C" __global__ void __launch_bounds__(256, 3) name##_##NAME(const __grid_constant__ Components a) { \
         name<L>(a);                                                                                             \
@@ -176,7 +215,9 @@ template <class L> __device__ __forceinline__ void components_choose(const Compo
     STEP(components_join, L, NAME)       \
     STEP(components_settle, L, NAME)     \
     STEP(components_rank, L, NAME)       \
-    STEP(components_choose, L, NAME)
+    STEP(components_choose, L, NAME)     \
+    STEP(components_choose_joined, L, NAME) \
+    STEP(components_sift, L, NAME)
 
 COMPONENTS(unsigned char, u1)
 COMPONENTS(unsigned short, u2)

@@ -2,6 +2,7 @@
 //
 //   out[c, i, j, k] = source[c, i, j, k] > value ? one : 0                                  (threshold)
 //   out[c, i, j, k] = table[labels[c, i, j, k]]                                             (lookup)
+//   out[i, j, k] = values[c] of the last c with masks[c, i, j, k] != 0, else 0              (merge)
 //   held_i[i] = held_j[j] = held_k[k] = 1   where source[c, i, j, k] > value for any c      (extent)
 //
 // `one` is 1 in the bits of the output's dtype. Axes i, j, k are the spatial ones, ordered so that k is the output's (of
@@ -22,11 +23,21 @@ struct Threshold {
 
 struct Lookup {
     const void* labels;
-    const unsigned char* table;
-    unsigned char* out;
+    const void* table;
+    void* out;
     i64 labels_strides[4];
     i64 out_strides[4];
     i64 size[4];
+};
+
+struct Merge {
+    const void* masks;
+    const unsigned short* values;  // by channel
+    void* out;
+    i64 masks_strides[4];  // c, i, j, k
+    i64 out_strides[3];
+    i64 size[3];
+    i64 channels;
 };
 
 struct Extent {
@@ -60,16 +71,35 @@ template <class S, class D> __device__ __forceinline__ void threshold(const Thre
         [&](D* out, S x) { *out = above(x, a.value) ? one : static_cast<D>(0); });
 }
 
-template <class L> __device__ __forceinline__ void lookup(const Lookup& a) {
+template <class L, class D> __device__ __forceinline__ void lookup(const Lookup& a) {
+    const D* table = static_cast<const D*>(a.table);
     const Rows rows(a.size[1], a.size[2]);
     const Lines<const L> from = {
         static_cast<const L*>(a.labels) + rows.rest * a.labels_strides[0] + rows.i * a.labels_strides[1],
         a.labels_strides[2], a.labels_strides[3]};
-    const Lines<unsigned char> to = {a.out + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1],
-                                     a.out_strides[2], a.out_strides[3]};
-    walk_rows<unsigned char>(
-        rows, a.size[3], from, to, [&](const L* label, int, int) { return a.table[*label]; },
-        [&](unsigned char* out, unsigned char x) { *out = x; });
+    const Lines<D> to = {static_cast<D*>(a.out) + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1],
+                         a.out_strides[2], a.out_strides[3]};
+    walk_rows<D>(
+        rows, a.size[3], from, to, [&](const L* label, int, int) { return table[*label]; },
+        [&](D* out, D x) { *out = x; });
+}
+
+template <class M, class L> __device__ __forceinline__ void merge(const Merge& a) {
+    const Rows rows(a.size[0], a.size[1]);
+    const i64 last = (a.channels - 1) * a.masks_strides[0];
+    const Lines<const M> from = {
+        static_cast<const M*>(a.masks) + rows.i * a.masks_strides[1] + last, a.masks_strides[2], a.masks_strides[3]};
+    const Lines<L> to = {static_cast<L*>(a.out) + rows.i * a.out_strides[0], a.out_strides[1], a.out_strides[2]};
+    walk_rows<L>(
+        rows, a.size[2], from, to,
+        [&](const M* mask, int, int) {
+            for (i64 c = a.channels - 1; c >= 0; c--) {
+                if (*mask != 0) return static_cast<L>(a.values[c]);
+                mask -= a.masks_strides[0];
+            }
+            return static_cast<L>(0);
+        },
+        [&](L* out, L x) { *out = x; });
 }
 
 // PACK labels.
@@ -100,16 +130,17 @@ template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a)
     // The greater table of wider labels does not fit. Volatile: the compiler would read all numbers of a thread before it
     // joined the first ones, for which there are not enough registers.
     __shared__ volatile unsigned char near[256];
+    const unsigned char* table = static_cast<const unsigned char*>(a.table);
     if (sizeof(L) == 1) {
         const int thread = threadIdx.y * LANES + threadIdx.x;
-        near[thread] = a.table[thread];
+        near[thread] = table[thread];
         __syncthreads();
     }
     const Rows rows(a.size[1], a.size[2]);
     const Packs line(a.out, a.size[3], 1);
     const L* labels =
         static_cast<const L*>(a.labels) + rows.rest * a.labels_strides[0] + rows.i * a.labels_strides[1];
-    unsigned char* out = a.out + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1];
+    unsigned char* out = static_cast<unsigned char*>(a.out) + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1];
     const Lines<const Labels<L>> from = {
         reinterpret_cast<const Labels<L>*>(labels + line.head), a.labels_strides[2] / PACK, 1};
     const Lines<Words> to = {reinterpret_cast<Words*>(out + line.head), a.out_strides[2] / PACK, 1};
@@ -122,7 +153,7 @@ template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a)
             rows, line.packs, from, to,
             [&](const Labels<L>* at, int, int) {
                 const Labels<L> read = *at;
-                return looked_up(read, a.table);
+                return looked_up(read, table);
             },
             [](Words* at, const Words& x) { *at = x; });
     // before the first pack and after the last
@@ -130,7 +161,7 @@ template <class L> __device__ __forceinline__ void lookup_packs(const Lookup& a)
     if (threadIdx.x >= a.size[3] - whole) return;
     const i64 k = threadIdx.x < line.head ? threadIdx.x : threadIdx.x + whole;
     in_flight<unsigned char>(
-        rows.count, [&](int n) { return a.table[labels[(rows.first + n * GROUPS) * a.labels_strides[2] + k]]; },
+        rows.count, [&](int n) { return table[labels[(rows.first + n * GROUPS) * a.labels_strides[2] + k]]; },
         [&](int n, unsigned char x) { out[(rows.first + n * GROUPS) * a.out_strides[2] + k] = x; });
 }
 
@@ -196,14 +227,34 @@ MASKS(float, f4)
 MASKS(double, f8)
 
 extern "C" __global__ void __launch_bounds__(256, 3) lookup_u1(const __grid_constant__ Lookup a) {
-    lookup<unsigned char>(a);
+    lookup<unsigned char, unsigned char>(a);
 }
 extern "C" __global__ void __launch_bounds__(256, 3) lookup_u2(const __grid_constant__ Lookup a) {
-    lookup<unsigned short>(a);
+    lookup<unsigned short, unsigned char>(a);
 }
 extern "C" __global__ void __launch_bounds__(256, 3) lookup_packs_u1(const __grid_constant__ Lookup a) {
     lookup_packs<unsigned char>(a);
 }
 extern "C" __global__ void __launch_bounds__(256, 3) lookup_packs_u2(const __grid_constant__ Lookup a) {
     lookup_packs<unsigned short>(a);
+}
+
+// _2: bytes per voxel of the output
+extern "C" __global__ void __launch_bounds__(256, 3) lookup_u1_2(const __grid_constant__ Lookup a) {
+    lookup<unsigned char, unsigned short>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) lookup_u2_2(const __grid_constant__ Lookup a) {
+    lookup<unsigned short, unsigned short>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) merge_u1_1(const __grid_constant__ Merge a) {
+    merge<unsigned char, unsigned char>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) merge_u1_2(const __grid_constant__ Merge a) {
+    merge<unsigned char, unsigned short>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) merge_u2_1(const __grid_constant__ Merge a) {
+    merge<unsigned short, unsigned char>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) merge_u2_2(const __grid_constant__ Merge a) {
+    merge<unsigned short, unsigned short>(a);
 }

@@ -49,6 +49,8 @@ def _shown(name: str, field: FieldInfo) -> str:
     value = field.default
     if name in OWN_DEFAULTS:
         return f"`{name}` ({OWN_DEFAULTS[name]})"
+    if value is None:
+        return f"`{name}` (none)"
     if isinstance(value, bool):
         return f"`{name}` ({str(value).lower()})"
     if isinstance(value, tuple):

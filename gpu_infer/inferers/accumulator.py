@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gpu_infer.backends.base.backend import Array, Backend, RollingSums, Start
 from gpu_infer.backends.labels import label_dtype
 from gpu_infer.backends.tables import float32
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.inferers.windows import Window, WindowGrid, runs
 
 
@@ -55,17 +56,26 @@ class ArgmaxFinalizer:
 
 
 class ScoreFinalizer:
-    """Scores float32 [K, X, Y, Z]: the mean over the windows that cover a voxel, weighted by their importance."""
+    """Scores float32 [K, X, Y, Z]: the mean over the windows that cover a voxel, weighted by their importance.
+
+    With an activation, they become probabilities at once, without memory of their own.
+    """
 
     weighs = True
 
-    def __init__(self, backend: Backend, grid: WindowGrid, channels: int) -> None:
+    def __init__(
+        self, backend: Backend, grid: WindowGrid, channels: int, activation: ScoresActivation | None = None
+    ) -> None:
         self._backend = backend
+        self._activation = activation
         self._counts = window_counts(grid)
         self.result = backend.empty((channels, *grid.shape), np.float32)
 
     def finalize(self, sums: RollingSums, low: Start, high: Start) -> None:
         self._backend.finish_scores(sums, low, high, self._counts, self.result)
+        if self._activation is not None:
+            box = tuple(slice(begin, end) for begin, end in zip(low, high, strict=True))
+            self._backend.probabilities(self.result[(slice(None), *box)], self._activation)
 
 
 class MaskFinalizer:

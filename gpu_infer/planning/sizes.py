@@ -110,7 +110,8 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: i
     summed = classes + (gaussian and weighs)  # the sum of weights is one more channel
     window_in = _bytes((fit.channels_in, *fit.window), model.input.dtype)
     window_out = _bytes((classes, *fit.window), model.output.dtype)
-    computed = len(outputs) * _bytes(header.geometry.shape, label_dtype(classes))
+    widest = np.result_type(label_dtype(classes), *(stage.dtype_out for stage in trace.stages[-len(outputs) :]))
+    computed = len(outputs) * _bytes(header.geometry.shape, widest)
     statistics, table_copies = _statistics_bytes(inputs, classes)
     return Sizes(
         program=(resident_bytes() if resident is None else resident) + KERNELS + grid.list_bytes,
@@ -124,7 +125,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: i
         output=computed + sum(_bytes(header.geometry.shape, output.dtype) for output in outputs),
         transforms=max(trace.peak_bytes, header.extra),  # voxels are read before the first transform
         importance=_bytes(fit.window, np.float32) if gaussian else 0,
-        dicom=_dicom_bytes(inputs, classes),
+        dicom=_dicom_bytes(inputs, classes, widest),
         fixed_batch=model.max_batch if model.fixed_batch else 0,
         statistics=statistics,
         table_copies=table_copies,
@@ -190,7 +191,7 @@ def _result_bytes(pipeline: Pipeline, classes: int, grid: WindowGrid) -> int:
     return _bytes((classes, *grid.shape), np.uint8 if pipeline.finalizer == "masks" else np.float32)
 
 
-def _dicom_bytes(inputs: RunInputs, classes: int) -> int:
+def _dicom_bytes(inputs: RunInputs, classes: int, dtype: DTypeLike) -> int:
     """Libraries and headers of the series, and a SEG: up to 2.5 bytes per byte of labels, and BINARY's frames twice.
 
     A frame has a bit per voxel. How many frames a label has is not known before: a quarter of the slices counts.
@@ -203,7 +204,7 @@ def _dicom_bytes(inputs: RunInputs, classes: int) -> int:
     shape, labels = inputs.header.geometry.shape, classes - 1
     is_binary = settings.dicom_seg == "binary" or (settings.dicom_seg == "auto" and labels <= MOST_BINARY)
     frames = 2 * labels * math.prod(shape) // 8 // 4 if is_binary else 0
-    return DICOM_LIBRARIES + 3 * _bytes(shape, label_dtype(classes)) + frames
+    return DICOM_LIBRARIES + 3 * _bytes(shape, dtype) + frames
 
 
 def _bytes(shape: tuple[int, ...], dtype: DTypeLike) -> int:

@@ -17,6 +17,9 @@ NumberT = TypeVar("NumberT", int, float)
 LARGEST = (1 << 31) - 1
 """Largest whole number: sizes, labels and counts fit into 32 bits, as Triton's and ITK's do."""
 
+LARGEST_LABEL = (1 << 16) - 1
+"""Label maps are uint8 or uint16."""
+
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -129,6 +132,22 @@ def _label_ids(value: object) -> tuple[int, ...]:
     return tuple(entries)
 
 
+def _label_numbers(value: object) -> tuple[int, ...]:
+    try:
+        entries = [_integer(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
+    except ValueError:
+        entries = []
+    if not entries or not all(0 <= entry <= LARGEST_LABEL for entry in entries):
+        raise ValueError(f"expected labels of 0 to {LARGEST_LABEL}")
+    return tuple(entries)
+
+
+def _connectivity(value: object) -> int:
+    if isinstance(value, bool) or str(value) not in ("1", "2", "3"):
+        raise ValueError("expected 1 (faces), 2 (edges too) or 3 (corners too)")
+    return int(str(value))
+
+
 def _text(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -158,6 +177,10 @@ Margin = Annotated[int, BeforeValidator(_margin)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers)]
 """A number or a list of numbers; a tuple either way."""
 LabelIds = Annotated[tuple[int, ...], BeforeValidator(_label_ids)]
+LabelNumbers = Annotated[tuple[int, ...], BeforeValidator(_label_numbers)]
+"""A label or a list of labels, 0 included; a tuple either way."""
+Connectivity = Annotated[int, BeforeValidator(_connectivity)]
+"""Which neighbours are connected."""
 Text = Annotated[str, BeforeValidator(_text)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """A string or a list of strings; a tuple either way."""

@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
+
+import numpy as np
 
 from gpu_infer.backends.base.backend import Array, Backend, Start, Tables
 from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.transforms.field import Fields, FieldState
 from gpu_infer.transforms.recipe import Recipe
 from gpu_infer.transforms.transform import FieldsArguments, Transform
@@ -28,6 +31,7 @@ from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
 
 __all__ = [
     "KINDS",
+    "Activation",
     "Barrier",
     "Branch",
     "ChannelMask",
@@ -265,6 +269,33 @@ class ChannelMask(Barrier):
     def takes_sigmoid(self) -> bool:
         """True if the configured threshold is one for the sigmoid of the scores."""
         return False
+
+    def after_sigmoid(self) -> ChannelMask | None:
+        """A transform whose masks of scores are those that this one makes of their sigmoids; None if there is none."""
+        return None
+
+
+class Activation(Barrier):
+    """[K, X, Y, Z] scores to probabilities. If it is the first post-transform on the scores, the accumulator does it
+    row by row."""
+
+    needs_scores = True
+    scales_values = True
+    activation: ClassVar[ScoresActivation]
+
+    def check_classes(self, classes: int) -> None:
+        """ConfigError if `classes` channels have no such probabilities; by default any number has."""
+
+    def trace(self, field: FieldState) -> None:
+        self.check_classes(field.channels)
+        field.dtype = np.dtype(np.float32)
+
+    def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
+        self.check_classes(field.channels)
+        out = backend.empty(array.shape, np.float32)
+        backend.resample(array, out, None, ClampedAffine(), ClampedAffine())
+        backend.probabilities(out, self.activation)
+        return out
 
 
 class Branch(Transform):

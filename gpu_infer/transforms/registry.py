@@ -6,13 +6,22 @@ import re
 
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.intensity.center_data import CenterData
+from gpu_infer.transforms.intensity.clip_intensity import ClipIntensity
+from gpu_infer.transforms.intensity.normalize_intensity import NormalizeIntensity
 from gpu_infer.transforms.intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
+from gpu_infer.transforms.intensity.scale_intensity import ScaleIntensity
 from gpu_infer.transforms.intensity.scale_intensity_range import ScaleIntensityRange
 from gpu_infer.transforms.io.copy_properties import CopyProperties
 from gpu_infer.transforms.io.load_nifti import LoadNifti
 from gpu_infer.transforms.labels.argmax_across_channels import ArgmaxAcrossChannels
 from gpu_infer.transforms.labels.fetch_extreme_points import FetchExtremePoints
+from gpu_infer.transforms.labels.fill_holes import FillHoles
 from gpu_infer.transforms.labels.keep_largest_cc import KeepLargestCC
+from gpu_infer.transforms.labels.merge_masks import MergeMasks
+from gpu_infer.transforms.labels.relabel_values import RelabelValues
+from gpu_infer.transforms.labels.remove_small_objects import RemoveSmallObjects
+from gpu_infer.transforms.labels.sigmoid import Sigmoid
+from gpu_infer.transforms.labels.softmax import Softmax
 from gpu_infer.transforms.labels.split_across_channels import SplitAcrossChannels
 from gpu_infer.transforms.labels.split_based_on_brats_classes import SplitBasedOnBratsClasses
 from gpu_infer.transforms.labels.split_based_on_label import SplitBasedOnLabel
@@ -41,8 +50,13 @@ TRANSFORMS: dict[str, type[Transform]] = {
         CropFixedSizeCenter,
         SymmetricPadderDiv,
         ScaleIntensityRange,
+        ScaleIntensity,
+        ClipIntensity,
+        NormalizeIntensity,
         NormalizeNonzeroIntensities,
         CenterData,
+        Softmax,
+        Sigmoid,
         ArgmaxAcrossChannels,
         ThresholdValues,
         ThresholdAcrossChannels,
@@ -50,6 +64,10 @@ TRANSFORMS: dict[str, type[Transform]] = {
         SplitBasedOnLabel,
         SplitBasedOnBratsClasses,
         KeepLargestCC,
+        RemoveSmallObjects,
+        FillHoles,
+        RelabelValues,
+        MergeMasks,
         FetchExtremePoints,
         CopyProperties,
         RestoreOriginalShape,

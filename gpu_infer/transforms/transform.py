@@ -33,6 +33,8 @@ class Transform(ABC):
     """True if the result is a label map (argmax, masks)."""
     needs_labels: ClassVar[bool] = False
     """True if it works on label maps only."""
+    needs_scores: ClassVar[bool] = False
+    """True if it works on a model's scores only."""
     scales_values: ClassVar[bool] = False
     """True if it would change label ids."""
     touches_voxels: ClassVar[bool] = True

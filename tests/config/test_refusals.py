@@ -98,7 +98,7 @@ CASES: list[tuple[Any, str]] = [
     (
         second("KeepLargestCC", fields="image", labels=[1]),
         'pre_transforms[1].args: KeepLargestCC has no argument "labels"; did you mean "applied_labels"? (it takes '
-        "fields, connectivity, applied_labels)",
+        "fields, connectivity, applied_labels, independent)",
     ),
     (
         second("KeepLargestCC", fields="image", connectivity=6),

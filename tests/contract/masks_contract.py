@@ -53,6 +53,46 @@ class MasksContract:
         backend.lookup(backend.upload(laid_out(labels, *stored)), table, out)
         assert_array_equal(backend.download(out), table[labels])
 
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("layout", LAYOUTS[::5])
+    def test_lookup_of_wider_labels(self, backend: Backend, dtype: type, layout: Any) -> None:
+        labels = np.random.default_rng(3).integers(0, np.iinfo(dtype).max + 1, (2, 4, 9, 35)).astype(dtype)
+        table = np.random.default_rng(4).integers(0, 65536, np.iinfo(dtype).max + 1).astype(np.uint16)
+        out = backend.upload(laid_out(np.zeros(labels.shape, np.uint16), *layout))
+        backend.lookup(backend.upload(labels), table, out)
+        assert_array_equal(backend.download(out), table[labels])
+
+    @few
+    @given(
+        shape=st.tuples(st.integers(1, 4), *[st.integers(1, 40)] * 3),
+        stored=st.sampled_from(LAYOUTS),
+        laid=st.sampled_from(LAYOUTS),
+        dtypes=st.tuples(*[st.sampled_from((np.uint8, np.uint16))] * 2),
+        seed=st.integers(0, 99),
+    )
+    def test_merge_masks(
+        self, backend: Backend, shape: Any, stored: Any, laid: Any, dtypes: tuple[type, type], seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        masks = np.where(rng.random(shape) < 0.4, rng.integers(1, 300, shape), 0).astype(dtypes[0])
+        values = [int(v) for v in rng.integers(0, np.iinfo(dtypes[1]).max + 1, shape[0])]
+        want = np.zeros(shape[1:], dtypes[1])
+        for mask, value in zip(masks, values, strict=True):
+            want[mask != 0] = value
+        out = backend.upload(laid_out(np.full((1, *shape[1:]), 7, dtypes[1]), *laid))[0]
+        backend.merge_masks(backend.upload(laid_out(masks, *stored)), values, out)
+        assert_array_equal(backend.download(out), want)
+
+    def test_merge_masks_refuses(self, backend: Backend) -> None:
+        masks, out = backend.zeros((2, 3, 4, 5), np.uint8), backend.zeros((3, 4, 5), np.uint8)
+        for wrong in ([1], [1, 2, 3], [1, 256], [-1, 2]):
+            with pytest.raises(ValueError, match="expected 2 values of 0 … 255"):
+                backend.merge_masks(masks, wrong, out)
+        with pytest.raises(ValueError, match=r"merge_masks takes \[C, X, Y, Z\] and \[X, Y, Z\]"):
+            backend.merge_masks(masks, [1, 2], masks)
+        with pytest.raises(ValueError, match="must be uint8 or uint16, found float32"):
+            backend.merge_masks(masks, [1, 2], backend.zeros((3, 4, 5), np.float32))
+
     def test_views_with_gaps(self, backend: Backend) -> None:
         array = values((3, 9, 10, 11), np.int16)
         whole = backend.upload(array)
@@ -130,7 +170,7 @@ class MasksContract:
             backend.lookup(backend.zeros((1, 2, 2, 2), np.int16), table, a)
         with pytest.raises(ValueError, match=r"a table of 65536 uint8 .* found uint8 \(256,\) and uint8"):
             backend.lookup(wide, table, a)
-        with pytest.raises(ValueError, match=r"writes uint8, found uint8 .* and uint16"):
+        with pytest.raises(ValueError, match=r"writes its dtype, found uint8 .* and uint16"):
             backend.lookup(a, table, wide)
         with pytest.raises(ValueError, match=r"an extent is that of real \[C, X, Y, Z\]"):
             backend.occupied_planes(a[0], 0)

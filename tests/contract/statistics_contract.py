@@ -27,6 +27,34 @@ def largest(labels: NDArray[np.generic], connectivity: int, only: tuple[int, ...
     return out
 
 
+def joined(labels: NDArray[np.generic], only: tuple[int, ...] | None) -> NDArray[np.bool_]:
+    return labels > 0 if only is None else np.isin(labels, only)
+
+
+def sized(
+    labels: NDArray[np.generic], connectivity: int, only: tuple[int, ...] | None, least: int, together: bool
+) -> NDArray[np.generic]:
+    """Without components of fewer voxels, one label after the other or all together."""
+    out = labels.copy()
+    each = only if only is not None else [int(v) for v in np.unique(labels) if v]
+    for mask in [joined(labels, only)] if together else [labels == label for label in each]:
+        parts, _ = ndimage.label(mask, ndimage.generate_binary_structure(3, connectivity))
+        sizes = np.bincount(parts.ravel())
+        out[mask & (sizes[parts] < least)] = 0
+    return out
+
+
+COMPONENT_CASES = (
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.integers(0, 5),
+    st.sampled_from((1, 2, 3)),
+    st.sampled_from((None, (1,), (2, 3))),
+    st.sampled_from(LAYOUTS),
+    st.integers(0, 99),
+)
+"""Shape, highest label, connectivity, labels to treat, layout, seed."""
+
+
 class StatisticsContract:
     @pytest.mark.parametrize("dtype", SOURCE_DTYPES)
     @pytest.mark.parametrize("nonzero_only", [True, False])
@@ -58,6 +86,24 @@ class StatisticsContract:
         assert math.isnan(backend.masked_moments(backend.upload(broken), True).mean)
         with pytest.raises(ValueError, match=r"moments are taken of real \[C, X, Y, Z\]"):
             backend.masked_moments(zeros[0], True)
+
+    @pytest.mark.parametrize("dtype", ["f4", "f2"])
+    def test_extrema(self, backend: Backend, dtype: str) -> None:
+        for layout in LAYOUTS[::9]:
+            array = values((3, 9, 10, 11)).astype(dtype)
+            array[2, 8, 9, 10], array[0, 0, 0, 0] = -5000, 6000
+            stored = backend.upload(laid_out(array, *layout))
+            assert backend.extrema(stored) == (-5000, 6000)
+            assert backend.extrema(stored[:2, ::-2, 1:]) == (array[:2, ::-2, 1:].min(), array[:2, ::-2, 1:].max())
+        assert backend.extrema(stored[:, :0]) == (0, 0)
+        for place in (0, -1, 1234):
+            array = values((3, 9, 10, 11)).astype(dtype)
+            array.reshape(-1)[place] = np.nan
+            assert np.isnan(backend.extrema(backend.upload(array))).all()
+            array.reshape(-1)[place] = -np.inf
+            assert backend.extrema(backend.upload(array))[0] == -np.inf
+        with pytest.raises(ValueError, match="extrema are those of float32 and float16"):
+            backend.extrema(backend.zeros((1, 2, 2, 2), np.int16))
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float16])
     @pytest.mark.parametrize("in_place", [True, False])
@@ -115,6 +161,68 @@ class StatisticsContract:
         backend.largest_components(stored, connectivity, only, stored)
         assert_array_equal(backend.download(stored), want)
 
+    @few
+    @given(*COMPONENT_CASES, st.sampled_from((np.uint8, np.uint16)))
+    def test_joined_and_small_components(
+        self,
+        backend: Backend,
+        shape: tuple[int, ...],
+        top: int,
+        connectivity: int,
+        only: tuple[int, ...] | None,
+        layout: tuple[tuple[int, ...], tuple[int, ...]],
+        seed: int,
+        dtype: type,
+    ) -> None:
+        labels = np.random.default_rng(seed).integers(0, top + 1, shape).astype(dtype)
+        labels[labels == 4] = np.iinfo(dtype).max
+        out = backend.empty(labels.shape, dtype)
+        foreground = joined(labels, only)
+        want = np.where(foreground & (largest(foreground.astype(np.uint8), connectivity, None) == 0), 0, labels)
+        for in_place in (False, True):
+            stored = backend.upload(laid_out(labels[None].copy(), *layout))[0]
+            target = stored if in_place else out
+            backend.largest_components(stored, connectivity, only, target, joined=True)
+            assert_array_equal(backend.download(target), want)
+        for together, least in ((True, 3), (False, 2), (False, 5)):
+            stored = backend.upload(laid_out(labels[None], *layout))[0]
+            backend.remove_small_components(stored, connectivity, least, only, out, joined=together)
+            assert_array_equal(backend.download(out), sized(labels, connectivity, only, least, together))
+
+    @few
+    @given(*COMPONENT_CASES, st.sampled_from((np.uint8, np.uint16)))
+    def test_fill_holes(
+        self,
+        backend: Backend,
+        shape: tuple[int, ...],
+        top: int,
+        connectivity: int,
+        only: object,
+        layout: tuple[tuple[int, ...], tuple[int, ...]],
+        seed: int,
+        dtype: type,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        labels = np.where(rng.random(shape) < 0.75, 1, rng.integers(0, top + 1, shape)).astype(dtype)
+        structure = ndimage.generate_binary_structure(3, connectivity)
+        for label in (1, 2):
+            want = np.where(ndimage.binary_fill_holes(labels == label, structure), label, labels)
+            out = backend.upload(laid_out(np.zeros((1, *shape), dtype), *layout))[0]
+            backend.fill_holes(backend.upload(labels), connectivity, label, out)
+            assert_array_equal(backend.download(out), want)
+            stored = backend.upload(laid_out(labels[None].copy(), *layout))[0]
+            backend.fill_holes(stored, connectivity, label, stored)
+            assert_array_equal(backend.download(stored), want)
+
+    def test_holes_at_a_face_stay_and_those_across_an_edge_depend_on_the_connectivity(self, backend: Backend) -> None:
+        labels = np.full((5, 5, 5), 300, np.uint16)
+        labels[2, 2, 2], labels[0, 2, 2], labels[3, 3, 4], labels[3, 3, 3] = 0, 7, 0, 8
+        labels[1, 1, 1], labels[0, 0, 0] = 9, 0  # they share a corner
+        out = backend.empty(labels.shape, np.uint16)
+        for connectivity, filled in ((1, [(1, 1, 1), (2, 2, 2)]), (3, [])):
+            backend.fill_holes(backend.upload(labels), connectivity, 300, out)
+            assert [tuple(int(v) for v in p) for p in np.argwhere(backend.download(out) != labels)] == filled
+
     @pytest.mark.parametrize("shape", [(3, 2, 700), (2, 300, 5), (70, 3, 2), (400, 1, 1), (1, 1, 600), (5, 40, 37)])
     @pytest.mark.parametrize("connectivity", [1, 2, 3])
     def test_largest_components_of_long_and_flat_maps(
@@ -146,3 +254,13 @@ class StatisticsContract:
         ):
             with pytest.raises(ValueError, match=message):
                 backend.largest_components(labels, connectivity, None, other)
+            with pytest.raises(ValueError, match=message):
+                backend.remove_small_components(labels, connectivity, 2, None, other)
+            with pytest.raises(ValueError, match=message):
+                backend.fill_holes(labels, connectivity, 1, other)
+        for label in (0, 256):
+            with pytest.raises(ValueError, match=f"label {label} is none of uint8"):
+                backend.fill_holes(labels, 1, label, labels)
+        for least in (-1, 1 << 32):
+            with pytest.raises(ValueError, match=f"the least size must be in 0 … 4294967295, found {least}"):
+                backend.remove_small_components(labels, 1, least, None, labels)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import special
 
 from gpu_infer.backends.base.backend import RollingSums, Start
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -30,6 +31,7 @@ THRESHOLDS = (0.45, 0.5, 0.55)
 FINALIZERS: dict[str, Callable[[WindowGrid], Finalizer]] = {
     "argmax": lambda grid: ArgmaxFinalizer(BACKEND, grid, 3),
     "scores": lambda grid: ScoreFinalizer(BACKEND, grid, 3),
+    "softmax": lambda grid: ScoreFinalizer(BACKEND, grid, 3, "softmax"),
     "masks": lambda grid: MaskFinalizer(BACKEND, grid, THRESHOLDS),
 }
 
@@ -98,8 +100,9 @@ def test_results_are_those_of_sums_over_the_whole_grid(
     importance = window_settings.importance(grid.roi)
     expected = sums_over_the_grid(grid, outputs, importance)
     result = accumulated(grid, outputs, FINALIZERS[kind](grid), batch, slab=slab, importance=importance)
-    if kind == "scores":
+    if kind in ("scores", "softmax"):
         assert result.dtype == np.float32
+        expected = special.softmax(expected, axis=0) if kind == "softmax" else expected
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)
         return
     # rounding may decide where two scores, or a score and its threshold, are closer than float32 sums are exact

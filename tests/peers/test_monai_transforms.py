@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import monai.transforms as mt
@@ -13,8 +14,10 @@ from monai.data import MetaTensor
 from peers_ours import BACKEND, finished, prepared
 
 from gpu_infer.backends.base.backend import RollingSums
-from gpu_infer.inferers.accumulator import MaskFinalizer
+from gpu_infer.inferers.accumulator import MaskFinalizer, ScoreFinalizer
 from gpu_infer.inferers.windows import make_grid
+from gpu_infer.transforms.labels.sigmoid import Sigmoid
+from gpu_infer.transforms.labels.softmax import Softmax
 from gpu_infer.transforms.labels.threshold_across_channels import ThresholdAcrossChannels
 
 RNG_SEED = 7
@@ -129,6 +132,34 @@ def test_normalize_nonzero(equivalence: Any) -> None:
         "NormalizeNonzeroIntensities",
         tolerance="1e-5",
         worst=worst(prepared(data, ("NormalizeNonzeroIntensities", {})), expected, 1e-5),
+    )
+
+
+@pytest.mark.parametrize("channel_wise", [True, False])
+@pytest.mark.parametrize("nonzero", [True, False])
+def test_normalize_intensity(nonzero: bool, channel_wise: bool, equivalence: Any) -> None:
+    data = np.stack([ct(), ct(seed=2) // 3 + 200])
+    data[data < 0] = 0
+    args = {"nonzero": nonzero, "channel_wise": channel_wise}
+    equivalence.record(
+        "monai.transforms.NormalizeIntensity(nonzero, channel_wise)",
+        "NormalizeIntensity",
+        tolerance="1e-5",
+        worst=worst(prepared(data, ("NormalizeIntensity", args)), mt.NormalizeIntensity(**args)(tensor(data)), 1e-5),
+    )
+
+
+@pytest.mark.parametrize("channel_wise", [True, False])
+@pytest.mark.parametrize("limits", [(0.0, 1.0), (-1.0, 2.5)])
+def test_scale_intensity(limits: Any, channel_wise: bool, equivalence: Any) -> None:
+    data = np.stack([ct(), ct(seed=2) // 3 + 200])
+    args = {"minv": limits[0], "maxv": limits[1], "channel_wise": channel_wise}
+    equivalence.record(
+        "monai.transforms.ScaleIntensity",
+        "ScaleIntensity",
+        tolerance="1e-5",
+        worst=worst(prepared(data, ("ScaleIntensity", args)), mt.ScaleIntensity(**args)(tensor(data)), 1e-5),
+        differs="Voxels that are all equal become minv; MONAI multiplies them by it.",
     )
 
 
@@ -247,6 +278,116 @@ def test_keep_largest_component(connectivity: int, equivalence: Any) -> None:
         cases=cases,
         differs="Voxels connect through faces by default (MONAI: also corners); of components of equal size, the "
         "first in scan order is kept.",
+    )
+
+
+def test_largest_component_of_all_labels(equivalence: Any) -> None:
+    cases = 6
+    for seed in range(cases):
+        labels = blobs(seed)
+        expected = mt.KeepLargestConnectedComponent(is_onehot=False, independent=False, connectivity=1)(
+            torch.from_numpy(labels[None])
+        )
+        actual = finished(labels, [], None, ("KeepLargestCC", {"independent": False}))
+        assert _is_unique(labels > 0, 1)
+        assert np.array_equal(actual, expected[0].numpy())
+    equivalence.record(
+        "monai.transforms.KeepLargestConnectedComponent(independent=False)",
+        "KeepLargestCC (independent false)",
+        tolerance="equal",
+        worst=0.0,
+        cases=cases,
+    )
+
+
+def blobs(seed: int, width: float = 1.2) -> np.ndarray:
+    """Labels 0 to 3 in lumps of some voxels."""
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(24, 20, 16)), width)
+    return np.digitize(smooth, np.quantile(smooth, [0.45, 0.7, 0.9])).astype(np.uint8)
+
+
+def absent_size(mask: np.ndarray, connectivity: int) -> int:
+    """From 8 on, the first number of voxels that no component has."""
+    from scipy import ndimage
+
+    parts, _ = ndimage.label(mask, ndimage.generate_binary_structure(3, connectivity))
+    sizes = set(np.bincount(parts.ravel())[1:].tolist())
+    return next(size for size in range(8, 1000) if size not in sizes)
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_remove_small_objects(connectivity: int, equivalence: Any) -> None:
+    cases = 4
+    affine, changed = np.diag([0.5, 0.8, 2.0, 1.0]), Counter[tuple[str, ...]]()
+    for seed in range(cases):
+        labels = blobs(seed)
+        one, two = (labels == 2).astype(np.uint8), np.where(labels > 1, labels, np.uint8(0))
+        size = absent_size(one, connectivity)
+        for labelled, args in (
+            (one, {"min_size": size}),
+            (two, {"min_size": absent_size(two > 0, connectivity), "independent_channels": False}),
+            (one, {"min_size": (size - 0.5) * 0.8, "by_measure": True}),
+        ):
+            args = {**args, "connectivity": connectivity}
+            expected = mt.RemoveSmallObjects(**args)(tensor(labelled, affine)).numpy()[0]
+            actual = finished(labelled, [], None, ("RemoveSmallObjects", args), affine=affine)
+            assert np.array_equal(actual, expected)
+            changed[tuple(args)] += int((actual != labelled).sum())
+    assert min(changed.values()) > 10
+    equivalence.record(
+        "monai.transforms.RemoveSmallObjects",
+        "RemoveSmallObjects",
+        tolerance="equal",
+        worst=0.0,
+        cases=3 * cases,
+        differs="A component of exactly min_size voxels stays; with scikit-image 0.26, MONAI removes it. Of a map of "
+        "several labels, gpu_infer takes the connected components of each label; MONAI counts all voxels of a label as "
+        "one object.",
+    )
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+def test_fill_holes(connectivity: int, equivalence: Any) -> None:
+    cases, changed = 4, 0
+    for seed in range(cases):
+        labels = blobs(seed, 3.0)
+        labels[np.random.default_rng(seed).random(labels.shape) < 0.03] = 0
+        for applied in (None, [2]):
+            expected = mt.FillHoles(applied_labels=applied, connectivity=connectivity)(
+                torch.from_numpy(labels[None].copy())
+            )
+            args = {"connectivity": connectivity, "applied_labels": applied}
+            actual = finished(labels, [], None, ("FillHoles", args))
+            assert np.array_equal(actual, expected[0].numpy())
+            changed += int((actual != labels).sum())
+    assert changed > 10
+    equivalence.record("monai.transforms.FillHoles", "FillHoles", tolerance="equal", worst=0.0, cases=2 * cases)
+
+
+def test_relabel_values(equivalence: Any) -> None:
+    labels = blobs(3)
+    expected = mt.MapLabelValue([1, 2, 3], [3, 0, 1])(torch.from_numpy(labels[None]))
+    actual = finished(labels, [], None, ("RelabelValues", {"orig_labels": [1, 2, 3], "target_labels": [3, 0, 1]}))
+    assert np.array_equal(actual, np.asarray(expected)[0])
+    equivalence.record("monai.transforms.MapLabelValue", "RelabelValues", tolerance="equal", worst=0.0)
+
+
+@pytest.mark.parametrize("name", ["Softmax", "Sigmoid"])
+def test_activations(name: str, equivalence: Any) -> None:
+    logits = np.random.default_rng(3).normal(scale=4, size=(3, 17, 14, 11)).astype(np.float32)
+    expected = mt.Activations(**{name.lower(): True})(tensor(logits))
+    activation = {"Softmax": Softmax, "Sigmoid": Sigmoid}[name].activation
+    shape = (17, 14, 11)
+    finalizer = ScoreFinalizer(BACKEND, make_grid(shape, shape), 3, activation)
+    finalizer.finalize(RollingSums(logits.copy(), shape), (0, 0, 0), shape)
+    equivalence.record(
+        "monai.transforms.Activations(softmax, sigmoid)",
+        "Softmax, Sigmoid",
+        tolerance="1e-6",
+        worst=worst(finalizer.result, expected, 1e-6),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from gpu_infer.errors import ConfigError
 from gpu_infer.planning.memory_plan import TABLES, MemoryPlan, Placement
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.planning.sizes import DICOM_LIBRARIES
+from gpu_infer.transforms.chain.pipeline import Pipeline
+from gpu_infer.transforms.registry import TRANSFORMS
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -92,3 +95,14 @@ def test_dicom_files_can_be_the_peak(tmp_path: Path) -> None:
     assert with_seg == plans[1].sizes.output + plans[1].sizes.dicom > without
     assert any(line.startswith("DICOM files") for line in plans[1].lines())
     assert not any(line.startswith("DICOM files") for line in plans[0].lines())
+
+
+def test_labels_above_the_number_of_classes_are_counted_in_their_own_dtype(tmp_path: Path) -> None:
+    def computed(target: int) -> int:
+        inputs = inputs_of(tmp_path, (20, 30, 40))
+        relabel = TRANSFORMS["RelabelValues"](fields="model", orig_labels=1, target_labels=target)
+        chain = Pipeline(inputs.pipeline.pre, [*inputs.pipeline.post, relabel])
+        return make_plan(replace(inputs, pipeline=chain), model_of(3, (16, 16, 16))).memory.sizes.computed
+
+    assert computed(255) == 20 * 30 * 40
+    assert computed(256) == 2 * computed(255)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from pydantic import ValidationError
 from scipy import stats
 from transforms_oracle import RNG, STORED, load, prepared, scale_range, transform
 
@@ -46,12 +47,78 @@ def check_center_data() -> None:
     assert_allclose(prepared(load(), transform("CenterData", fields="image"), data=flat), 0)
 
 
+TWO = np.stack([STORED, STORED[::-1] // 3 + 400])
+
+
+def zscore(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean()) / (x.std() or 1.0)
+
+
+def check_normalize_intensity() -> None:
+    data = np.where(RNG.random(TWO.shape) < 0.3, 0, TWO).astype(np.int16)
+    wide = data.astype(np.float64)
+    nonzero = np.zeros(data.shape)
+    for channel in range(2):
+        nonzero[channel][data[channel] != 0] = zscore(wide[channel][data[channel] != 0])
+    together = np.zeros(data.shape)
+    together[data != 0] = zscore(wide[data != 0])
+    for args, want in (
+        ({}, zscore(wide)),
+        ({"channel_wise": True}, np.stack([zscore(channel) for channel in wide])),
+        ({"nonzero": True}, together),
+        ({"nonzero": True, "channel_wise": "true"}, nonzero),
+    ):
+        normalize = transform("NormalizeIntensity", fields="image", **args)
+        assert_allclose(prepared(load(), normalize, data=data), want, atol=1e-5, err_msg=str(args))
+    normalize = transform("NormalizeIntensity", fields="image", channel_wise=True)
+    flat = np.stack([np.full_like(STORED, 7), STORED])
+    assert_allclose(prepared(load(), normalize, data=flat)[0], 0)
+    with pytest.raises(InputError, match="'image' has voxels that are NaN or infinite"):
+        prepared(load(), normalize, data=np.full(STORED.shape, np.nan, np.float32))
+
+
+def check_scale_intensity_measured() -> None:
+    def scaled(x: np.ndarray, low: float, high: float) -> np.ndarray:
+        return (x - x.min()) / (x.max() - x.min()) * (high - low) + low
+
+    wide = TWO.astype(np.float64)
+    for args, low, high in (({}, 0, 1), ({"minv": -1, "maxv": 3}, -1, 3), ({"minv": 1, "maxv": 0}, 1, 0)):
+        got = prepared(load(), transform("ScaleIntensity", fields="image", **args), data=TWO)
+        assert_allclose(got, scaled(wide, low, high), atol=1e-6)
+        assert (got.min(), got.max()) == (min(low, high), max(low, high))
+        each = transform("ScaleIntensity", fields="image", channel_wise=True, **args)
+        want = np.stack([scaled(channel, low, high) for channel in wide])
+        assert_allclose(prepared(load(), each, data=TWO), want, atol=1e-6)
+    flat = transform("ScaleIntensity", fields="image", minv=0.25)
+    assert_allclose(prepared(load(), flat, data=np.full_like(STORED, 7)), 0.25)
+    for wrong in (np.nan, np.inf):
+        data = STORED.astype(np.float32)
+        data[1, 2, 3] = wrong
+        with pytest.raises(InputError, match="ScaleIntensity: 'image' has voxels that are NaN or infinite"):
+            prepared(load(), flat, data=data)
+
+
+def check_clip_intensity() -> None:
+    for args in ({"minv": -100}, {"maxv": 240.5}, {"minv": -100, "maxv": 240.5}):
+        clip = transform("ClipIntensity", fields="image", **args)
+        want = np.clip(STORED.astype(np.float32), args.get("minv"), args.get("maxv"))
+        assert_allclose(prepared(load(), clip)[0], want, atol=0)
+    with pytest.raises(ValidationError, match="expected minv, maxv or both"):
+        transform("ClipIntensity", fields="image")
+
+
 VALUES: dict[str, Callable[[], None]] = {
     "NormalizeNonzeroIntensities": check_normalize_nonzero,
     "CenterData": check_center_data,
+    "NormalizeIntensity": check_normalize_intensity,
+    "ScaleIntensity": check_scale_intensity_measured,
+    "ClipIntensity": check_clip_intensity,
 }
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "NormalizeNonzeroIntensities": ({"fields": ""}, "expected a name or a list of names"),
     "CenterData": ({"fields": "image", "divisor": 0}, "expected a number other than 0"),
+    "NormalizeIntensity": ({"fields": "image", "nonzero": 1}, "expected true or false"),
+    "ScaleIntensity": ({"fields": "image", "minv": "low"}, "expected a finite number"),
+    "ClipIntensity": ({"fields": "image", "minv": 3, "maxv": 3}, "expected a number above minv"),
 }

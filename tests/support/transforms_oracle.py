@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, special
 
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -72,6 +72,12 @@ def blank_field(shape: Any = (4, 5, 6), name: str = "image", **changes: Any) -> 
     return state.copy(**changes)
 
 
+def probabilities(scores: np.ndarray, activation: str) -> np.ndarray:
+    """float32 [K, X, Y, Z] by SciPy in float64."""
+    wide = scores.astype(np.float64)
+    return (special.softmax(wide, axis=0) if activation == "softmax" else special.expit(wide)).astype(np.float32)
+
+
 def accumulated(pipeline: Pipeline, scores: np.ndarray) -> np.ndarray:
     """The accumulator's result for scores [K, X, Y, Z]: labels, masks or the scores."""
     if pipeline.finalizer == "argmax":
@@ -79,6 +85,8 @@ def accumulated(pipeline: Pipeline, scores: np.ndarray) -> np.ndarray:
     if pipeline.finalizer == "masks":
         thresholds = np.array(pipeline.thresholds(len(scores)), np.float32)
         return (scores > thresholds[:, None, None, None]).astype(np.uint8)
+    if pipeline.activation is not None:
+        return probabilities(scores, pipeline.activation)
     return scores
 
 

@@ -22,6 +22,9 @@ PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "object": ("CropForegroundObject", {"threshold": 0.5}),
     "pad": ("SymmetricPadderDiv", {"div_int": 8}),
     "zscore": ("NormalizeNonzeroIntensities", {}),
+    "each zscore": ("NormalizeIntensity", {"nonzero": True, "channel_wise": True}),
+    "measured": ("ScaleIntensity", {"minv": -1}),
+    "clip": ("ClipIntensity", {"minv": -0.5, "maxv": 0.8}),
     "above": ("ThresholdValues", {"threshold": 0.3}),
     "range": ("ScaleIntensityRange", {"a_min": 0, "a_max": 1, "b_min": -1, "b_max": 1, "clip": True}),
 }
@@ -31,6 +34,7 @@ CHAINS = [
     ["scale", "crop", "zscore", "pad"],
     ["zscore", "crop", "scale back", "object"],
     ["pad", "scale", "crop", "scale back"],
+    ["measured", "crop", "clip", "scale", "each zscore"],
     ["scale", "above", "object", "range"],
 ]
 NAMES = ["a", "b", "c"]
@@ -60,6 +64,41 @@ POSTS: dict[str, tuple[int, list[str], list[tuple[str, dict[str, Any]]]]] = {
         300,
         ["c", "l290"],
         [ARGMAX, ("SplitBasedOnLabel", {"field": "model", "label_names": [*NAMES, *(f"l{n}" for n in range(3, 295))]})],
+    ),
+    "probabilities": (
+        3,
+        NAMES,
+        [
+            ("Softmax", {"fields": "model"}),
+            ("ThresholdAcrossChannels", {"fields": "model", "threshold": 0.2}),
+            ("SplitAcrossChannels", {"field": "model", "channel_names": NAMES}),
+            *RESTORE_EACH,
+        ],
+    ),
+    "probabilities of scaled scores": (
+        2,
+        ["model"],
+        [
+            ("ScaleIntensityRange", {"fields": "model", "a_min": 0, "a_max": 1, "b_min": 0, "b_max": 3}),
+            ("Sigmoid", {"fields": "model"}),
+            LINEAR,
+            ("ThresholdAcrossChannels", {"fields": "model", "threshold": 0.6}),
+            ("FillHoles", {"fields": "model", "connectivity": 1}),
+            ("MergeMasks", {"fields": "model", "labels": [3, 500]}),
+        ],
+    ),
+    "objects": (
+        4,
+        ["model"],
+        [
+            ARGMAX,
+            ("RemoveSmallObjects", {"fields": "model", "min_size": 4, "independent_channels": False}),
+            ("RemoveSmallObjects", {"fields": "model", "min_size": 6, "by_measure": True}),
+            ("FillHoles", {"fields": "model"}),
+            ("KeepLargestCC", {"fields": "model", "independent": False}),
+            ("RelabelValues", {"fields": "model", "orig_labels": [1, 2], "target_labels": [2, 1]}),
+            RESTORE,
+        ],
     ),
     "brats": (5, ["TC", "ET", "WT"], [ARGMAX, FETCH, RESTORE, ("SplitBasedOnBratsClasses", {"field": "model"})]),
 }
@@ -116,5 +155,5 @@ def test_nor_for_masks_and_extents(gpu: Any, name: str) -> None:
         results.append([backend.download(labels[output]) for output in outputs])
         points.append(fields["image"].facts.get("points"))
     np.testing.assert_array_equal(results[0], results[1])
-    assert all(0 < mask.mean() < 1 and mask.shape == (12, 11, 13) for mask in results[0])
+    assert all(0 < (mask > 0).mean() < 1 and mask.shape == (12, 11, 13) for mask in results[0])
     assert points[0] == points[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.tables import float32
 from gpu_infer.backends.types import Array, OccupiedPlanes, TwinArray
+
+LabelTable = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class MaskOperations(ABC):
@@ -33,13 +36,13 @@ class MaskOperations(ABC):
         if out.size:
             self._threshold(source, out, float32(value))
 
-    def lookup(self, labels: Array, table: NDArray[np.uint8], out: Array) -> None:
+    def lookup(self, labels: Array, table: LabelTable, out: Array) -> None:
         """out = table[labels].
 
         Args:
             labels: [C, X, Y, Z] uint8 or uint16.
-            table: On the host, one entry per number that the labels' dtype holds: [256] or [65536].
-            out: The same shape, uint8.
+            table: On the host, one entry per number that the labels' dtype holds: [256] or [65536]; uint8 or uint16.
+            out: The same shape, of the table's dtype.
 
         Raises:
             ValueError: If shapes or dtypes do not agree.
@@ -47,6 +50,21 @@ class MaskOperations(ABC):
         _check_lookup(labels, table, out)
         if out.size:
             self._lookup(labels, table, out)
+
+    def merge_masks(self, masks: Array, values: Sequence[int], out: Array) -> None:
+        """out[x, y, z] = the value of the last channel whose mask is not 0 there, else 0.
+
+        Args:
+            masks: [C, X, Y, Z] uint8 or uint16, any strides.
+            values: One label per channel.
+            out: [X, Y, Z] uint8 or uint16, any strides.
+
+        Raises:
+            ValueError: If shapes, dtypes or the number of values do not agree, or a value does not fit `out`.
+        """
+        _check_merge(masks, values, out)
+        if out.size:
+            self._merge_masks(masks, np.array(values, np.uint16), out)
 
     def occupied_planes(self, array: Array, value: float) -> OccupiedPlanes:
         """Which indices along X, Y and Z have a voxel > value in any channel; compared as in `threshold`.
@@ -71,8 +89,12 @@ class MaskOperations(ABC):
         """`threshold` of arrays that are not empty."""
 
     @abstractmethod
-    def _lookup(self, labels: TwinArray, table: NDArray[np.uint8], out: TwinArray) -> None:
+    def _lookup(self, labels: TwinArray, table: LabelTable, out: TwinArray) -> None:
         """`lookup` of arrays that are not empty."""
+
+    @abstractmethod
+    def _merge_masks(self, masks: TwinArray, values: NDArray[np.uint16], out: TwinArray) -> None:
+        """`merge_masks` of arrays that are not empty."""
 
     @abstractmethod
     def _occupied_planes(self, array: TwinArray, value: np.float32) -> OccupiedPlanes:
@@ -88,18 +110,30 @@ def _check_threshold(source: Array, out: Array) -> None:
         raise ValueError(f"threshold takes integers and floats of up to 8 bytes, found {source.dtype} and {out.dtype}")
 
 
-def _check_lookup(labels: Array, table: NDArray[np.uint8], out: Array) -> None:
-    """labels [C, X, Y, Z] uint8 or uint16, a table with an entry for all of them, out uint8."""
+def _check_lookup(labels: Array, table: LabelTable, out: Array) -> None:
+    """labels [C, X, Y, Z] uint8 or uint16, a table with an entry for all of them, out of the table's dtype."""
     if labels.ndim != 4 or labels.shape != out.shape:
         raise ValueError(f"lookup takes [C, X, Y, Z] twice, found {labels.shape} and {out.shape}")
     if labels.dtype not in dtypes.LABELS:
         raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
     entries = 1 << 8 * labels.dtype.itemsize
-    if table.shape != (entries,) or table.dtype != np.uint8 or out.dtype != np.uint8:
+    if table.shape != (entries,) or table.dtype not in dtypes.LABELS or out.dtype != table.dtype:
         raise ValueError(
-            f"lookup takes a table of {entries} uint8 and writes uint8, "
+            f"lookup takes a table of {entries} uint8 or uint16 and writes its dtype, "
             f"found {table.dtype} {table.shape} and {out.dtype}"
         )
+
+
+def _check_merge(masks: Array, values: Sequence[int], out: Array) -> None:
+    """masks [C, X, Y, Z], a value for each that fits out [X, Y, Z]."""
+    if masks.ndim != 4 or masks.shape[1:] != out.shape:
+        raise ValueError(f"merge_masks takes [C, X, Y, Z] and [X, Y, Z], found {masks.shape} and {out.shape}")
+    for array in (masks, out):
+        if array.dtype not in dtypes.LABELS:
+            raise ValueError(f"masks and labels must be uint8 or uint16, found {array.dtype}")
+    most = int(np.iinfo(out.dtype).max)
+    if len(values) != masks.shape[0] or not values or not all(0 <= value <= most for value in values):
+        raise ValueError(f"expected {masks.shape[0]} values of 0 … {most}, found {list(values)}")
 
 
 def _check_occupied_planes(array: Array) -> None:

@@ -64,6 +64,21 @@ class PrepareOperations(ABC):
         _check_moments(array)
         return self._masked_moments(array, nonzero_only) if array.size else Moments(0, 0.0, 0.0)
 
+    def extrema(self, array: Array) -> tuple[float, float]:
+        """The least and the greatest voxel; both NaN if a voxel is, 0 if there is none. Not asynchronous.
+
+        Args:
+            array: [C, X, Y, Z] float32 or float16.
+
+        Raises:
+            ValueError: If the array is another one.
+        """
+        if array.ndim != 4 or array.dtype not in dtypes.MODEL:
+            raise ValueError(
+                f"extrema are those of float32 and float16 [C, X, Y, Z], found {array.dtype} {array.shape}"
+            )
+        return self._extrema(array) if array.size else (0.0, 0.0)
+
     def masked_affine(self, source: Array, out: Array, function: ClampedAffine) -> None:
         """out = function(source) if source is not 0, else 0; computed in float32.
 
@@ -92,6 +107,10 @@ class PrepareOperations(ABC):
     @abstractmethod
     def _masked_moments(self, array: TwinArray, nonzero_only: bool) -> Moments:
         """`masked_moments` of an array that is not empty."""
+
+    @abstractmethod
+    def _extrema(self, array: TwinArray) -> tuple[float, float]:
+        """`extrema` of an array that is not empty."""
 
     @abstractmethod
     def _masked_affine(self, source: TwinArray, out: TwinArray, function: ClampedAffine) -> None:

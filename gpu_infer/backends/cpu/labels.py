@@ -33,6 +33,42 @@ class CpuLabelOperations(LabelOperations):
             components = Components(labels, connectivity)
             components.write(components.remaining_labels(only), out)
 
+    def _largest_component(
+        self, labels: HostArray, connectivity: int, treated: NDArray[np.uint8], out: HostArray
+    ) -> None:
+        mask = self._mask(labels, treated)
+        with LAUNCH:
+            components = Components(mask, connectivity)
+            components.replace(components.remaining_labels(None) != 0, labels, treated, 0, out)
+
+    def _remove_small_components(
+        self,
+        labels: HostArray,
+        connectivity: int,
+        least: int,
+        treated: NDArray[np.uint8],
+        joined: bool,
+        out: HostArray,
+    ) -> None:
+        source = self._mask(labels, treated) if joined else labels
+        with LAUNCH:
+            components = Components(source, connectivity)
+            components.replace(components.sizes >= least, labels, treated, 0, out)
+
+    def _fill_holes(self, labels: HostArray, connectivity: int, label: int, out: HostArray) -> None:
+        others = np.ones(1 << 8 * labels.dtype.itemsize, np.uint8)
+        others[label] = 0
+        mask = self._mask(labels, others)
+        with LAUNCH:
+            components = Components(mask, connectivity)
+            components.replace(components.on_border(), labels, others, label, out)
+
+    def _mask(self, labels: HostArray, table: NDArray[np.uint8]) -> HostArray:
+        """table[labels], in the memory order of `labels`."""
+        mask = np.empty_like(labels, np.uint8)
+        self._lookup(labels[np.newaxis], table, mask[np.newaxis])
+        return mask
+
     def _histogram(self, labels: HostArray) -> NDArray[np.int64]:
         flat = reading(labels).data
         if flat.size != labels.size:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.masks import MaskOperations
+from gpu_infer.backends.base.masks import LabelTable, MaskOperations
 from gpu_infer.backends.cpu.kernels.jit import LAUNCH
-from gpu_infer.backends.cpu.kernels.labels import look_up
+from gpu_infer.backends.cpu.kernels.labels import look_up, merge
 from gpu_infer.backends.cpu.kernels.strided import frozen, reading, writing
 from gpu_infer.backends.layout import fastest_last
 from gpu_infer.backends.types import HostArray, OccupiedPlanes
@@ -17,11 +17,17 @@ class CpuMaskOperations(MaskOperations):
     def _threshold(self, source: HostArray, out: HostArray, value: np.float32) -> None:
         np.greater(source, value, out=out)
 
-    def _lookup(self, labels: HostArray, table: NDArray[np.uint8], out: HostArray) -> None:
+    def _lookup(self, labels: HostArray, table: LabelTable, out: HostArray) -> None:
         axes = _slowest_first(out)
         src, dst = labels.transpose(axes), out.transpose(axes)
         with LAUNCH:
             look_up(reading(src), frozen(table), writing(dst), dst.shape)
+
+    def _merge_masks(self, masks: HostArray, values: NDArray[np.uint16], out: HostArray) -> None:
+        axes = _slowest_first(out[np.newaxis])
+        src, dst = masks.transpose(axes), out[np.newaxis].transpose(axes)[0]
+        with LAUNCH:
+            merge(reading(src), frozen(values), writing(dst), src.shape)
 
     def _occupied_planes(self, array: HostArray, value: np.float32) -> OccupiedPlanes:
         """Plane by plane of the slowest axis."""

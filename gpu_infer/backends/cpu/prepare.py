@@ -54,6 +54,9 @@ class CpuPrepareOperations(PrepareOperations):
             count, mean, squares = statistics.moments(reading(view), view.shape, nonzero_only)
         return Moments(int(count), float(mean), float(np.sqrt(squares / count))) if count else Moments(0, 0.0, 0.0)
 
+    def _extrema(self, array: HostArray) -> tuple[float, float]:
+        return float(array.min()), float(array.max())
+
     def _masked_affine(self, source: HostArray, out: HostArray, function: ClampedAffine) -> None:
         if source.dtype != np.float32:
             source = source.astype(np.float32, order="K")

@@ -145,6 +145,13 @@ LOOKUP = _struct(
     ("out_strides", _I64, 4),
     ("size", _I64, 4),
 )
+MERGE = _struct(
+    *((name, _POINTER) for name in ("masks", "values", "out")),
+    ("masks_strides", _I64, 4),
+    ("out_strides", _I64, 3),
+    ("size", _I64, 3),
+    ("channels", _I64),
+)
 EXTENT = _struct(
     ("source", _POINTER),
     *((name, _POINTER) for name in ("held_i", "held_j", "held_k")),
@@ -176,10 +183,14 @@ COMPONENTS = _struct(
     ("sizes", _POINTER),
     ("best", _POINTER),
     ("treated", _POINTER),
+    ("original", _POINTER),
     ("labels_strides", _I64, 3),
     ("out_strides", _I64, 3),
+    ("original_strides", _I64, 3),
     ("size", _I64, 3),
+    ("least", _I64),
     ("connectivity", _I32),
+    ("value", _I32),
 )
 LABEL_EXTENTS = _struct(
     *((name, _POINTER) for name in ("labels", "numbers", "table")), ("labels_strides", _I64, 3), ("size", _I64, 3)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.labels import LabelOperations
+from gpu_infer.backends.base.labels import MOST_VOXELS, LabelOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import Operations
 from gpu_infer.backends.gpu.tables import RESTORE_ARGMAX_TILES, interpolated_rows_and_columns, plan_walk
@@ -23,7 +24,27 @@ _VOXELS_PER_THREAD = 32
 _SLICES = 4
 """The constant of that name in restore_argmax.cu."""
 
-_MOST_VOXELS = 1 << 32
+_ON_BORDER = (1 << 32) - 1
+"""The size that components_border gives a component on a face of the volume."""
+
+
+class Sieve(NamedTuple):
+    """A label map whose voxels stay or get another label by the component that they are in.
+
+    labels    [X, Y, Z] whose components are found: the label map, or a mask uint8 of joined labels
+    original  the label map [X, Y, Z]
+    treated   by label, 0 if it stays
+    out       as `original`
+    least     voxels of a component that stays
+    value     the other label
+    """
+
+    labels: DeviceArray
+    original: DeviceArray
+    treated: NDArray[np.uint8]
+    out: DeviceArray
+    least: int = 0
+    value: int = 0
 
 
 class GpuLabelOperations(Operations, LabelOperations):
@@ -52,16 +73,59 @@ class GpuLabelOperations(Operations, LabelOperations):
 
         Raises ValueError for 2³² voxels or more.
         """
-        if labels.size >= _MOST_VOXELS:
-            raise ValueError(f"components are found among fewer than 2^32 voxels, found {labels.size}")
         classes = 1 << 8 * labels.dtype.itemsize
         treated = np.full(classes, only is None, np.uint8)
         treated[[label for label in only or () if 0 <= label < classes]] = 1
-        with self._device.section("largest_components"):
+        last = ("rank", labels.dtype), ("choose", labels.dtype)
+        self._run_components(Sieve(labels, labels, treated, out), connectivity, last)
+
+    def _largest_component(
+        self, labels: DeviceArray, connectivity: int, treated: NDArray[np.uint8], out: DeviceArray
+    ) -> None:
+        """Needs 9 bytes per voxel for its work."""
+        mask = self._mask(labels, treated)
+        last = ("rank", mask.dtype), ("choose_joined", labels.dtype)
+        self._run_components(Sieve(mask, labels, treated, out), connectivity, last)
+
+    def _remove_small_components(
+        self,
+        labels: DeviceArray,
+        connectivity: int,
+        least: int,
+        treated: NDArray[np.uint8],
+        joined: bool,
+        out: DeviceArray,
+    ) -> None:
+        """Needs 8 bytes per voxel for its work, 9 for joined labels."""
+        source = self._mask(labels, treated) if joined else labels
+        self._run_components(Sieve(source, labels, treated, out, least), connectivity, (("sift", labels.dtype),))
+
+    def _fill_holes(self, labels: DeviceArray, connectivity: int, label: int, out: DeviceArray) -> None:
+        """Needs 9 bytes per voxel for its work."""
+        others = np.ones(1 << 8 * labels.dtype.itemsize, np.uint8)
+        others[label] = 0
+        sieve = Sieve(self._mask(labels, others), labels, others, out, _ON_BORDER, label)
+        self._run_components(sieve, connectivity, (("border", None), ("sift", labels.dtype)))
+
+    def _mask(self, labels: DeviceArray, table: NDArray[np.uint8]) -> DeviceArray:
+        """table[labels]"""
+        with self._device.section("components"):
+            mask = self._device.allocate(labels.shape, np.uint8)
+            self._lookup(labels[None], table, mask[None])
+        return mask
+
+    def _run_components(
+        self, sieve: Sieve, connectivity: int, last: Sequence[tuple[str, np.dtype[Any] | None]]
+    ) -> None:
+        """Find the components of `sieve.labels`, then run the last steps, with the dtype in their kernels' names."""
+        labels, out = sieve.labels, sieve.out
+        if labels.size >= MOST_VOXELS:
+            raise ValueError(f"components are found among fewer than 2^32 voxels, found {labels.size}")
+        with self._device.section("components"):
             parent = self._device.allocate((labels.size,), np.uint32)
             sizes = self._device.allocate((labels.size,), np.uint32)
-            best = self._device.zeroed((classes,), np.uint64)
-            table = self._device.small_upload(treated)
+            best = self._device.zeroed((1 << 8 * labels.dtype.itemsize,), np.uint64)
+            table = self._device.small_upload(sieve.treated)
             packed = arguments.packed(
                 arguments.COMPONENTS,
                 labels=pointer(labels),
@@ -70,21 +134,19 @@ class GpuLabelOperations(Operations, LabelOperations):
                 sizes=pointer(sizes),
                 best=pointer(best),
                 treated=pointer(table),
+                original=pointer(sieve.original),
                 labels_strides=steps(labels),
                 out_strides=steps(out),
+                original_strides=steps(sieve.original),
                 size=labels.shape,
+                least=sieve.least,
                 connectivity=connectivity,
+                value=sieve.value,
             )
-            kind = code(labels.dtype)
-            for step, per_block in (
-                ("start", _THREADS),
-                (f"join_{kind}", _THREADS),
-                (f"settle_{kind}", _THREADS * _VOXELS_PER_THREAD),
-                (f"rank_{kind}", _THREADS),
-                (f"choose_{kind}", _THREADS),
-            ):
-                blocks = -(-labels.size // per_block)
-                self._device.launch("components", f"components_{step}", blocks, packed, block=(_THREADS,))
+            for step, dtype in (("start", None), ("join", labels.dtype), ("settle", labels.dtype), *last):
+                per_block = _THREADS * (_VOXELS_PER_THREAD if step == "settle" else 1)
+                kind = f"components_{step}" + ("" if dtype is None else f"_{code(dtype)}")
+                self._device.launch("components", kind, -(-labels.size // per_block), packed, block=(_THREADS,))
 
     def _histogram(self, labels: DeviceArray) -> NDArray[np.int64]:
         """Labels on the host are counted there."""

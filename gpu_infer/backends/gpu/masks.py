@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.masks import MaskOperations
+from gpu_infer.backends.base.masks import LabelTable, MaskOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.operations import ROWS, Operations
 from gpu_infer.backends.gpu.packs import packed_lines
@@ -31,11 +31,11 @@ class GpuMaskOperations(Operations, MaskOperations):
             blocks = _blocks(reordered(out.shape, order))
             self._device.launch("masks", f"threshold_{code(source.dtype)}_{width}", blocks, packed)
 
-    def _lookup(self, labels: DeviceArray, table: NDArray[np.uint8], out: DeviceArray) -> None:
+    def _lookup(self, labels: DeviceArray, table: LabelTable, out: DeviceArray) -> None:
         with self._device.section("lookup"):
             uploaded = self._device.small_upload(np.ascontiguousarray(table))
             kind = code(labels.dtype)
-            launches = packed_lines(labels, out)
+            launches = packed_lines(labels, out) if out.dtype.itemsize == 1 else []
             for lines in launches:
                 packed = arguments.packed(
                     arguments.LOOKUP,
@@ -60,7 +60,26 @@ class GpuMaskOperations(Operations, MaskOperations):
                 out_strides=reordered(steps(out), order),
                 size=size,
             )
-            self._device.launch("masks", f"lookup_{kind}", _blocks(size), packed)
+            wide = "" if out.dtype.itemsize == 1 else "_2"
+            self._device.launch("masks", f"lookup_{kind}{wide}", _blocks(size), packed)
+
+    def _merge_masks(self, masks: DeviceArray, values: NDArray[np.uint16], out: DeviceArray) -> None:
+        with self._device.section("merge_masks"):
+            order = fastest_last(out)
+            size = reordered(out.shape, order)
+            uploaded = self._device.small_upload(values)
+            packed = arguments.packed(
+                arguments.MERGE,
+                masks=pointer(masks),
+                values=pointer(uploaded),
+                out=output(out),
+                masks_strides=reordered(steps(masks), order),
+                out_strides=reordered(steps(out), order),
+                size=size,
+                channels=masks.shape[0],
+            )
+            kind = f"merge_{code(masks.dtype)}_{out.dtype.itemsize}"
+            self._device.launch("masks", kind, _blocks((1, *size)), packed)
 
     def _occupied_planes(self, array: DeviceArray, value: np.float32) -> OccupiedPlanes:
         x, y, z = array.shape[1:]

@@ -105,22 +105,33 @@ class GpuPrepareOperations(Operations, PrepareOperations):
 
     def _masked_moments(self, array: DeviceArray, nonzero_only: bool) -> Moments:
         with self._device.section("masked_moments"):
-            dense = self._dense(array)
-            flat = in_memory_order(dense)
-            # float64 sums of other blocks: a card with more multiprocessors may give another last float32 bit
-            blocks = min(_MOMENT_BLOCKS * self._device.multiprocessors, -(-dense.size // _MOMENT_THREADS))
-            partials = self._device.allocate((blocks, 3), np.float64)
-            packed = arguments.packed(
-                arguments.MOMENTS,
-                values=pointer(flat),
-                partials=pointer(partials),
-                size=dense.size,
-                nonzero=nonzero_only,
-                swap=not array.dtype.isnative,
-            )
-            kind = f"moments_{code(array.dtype)}"
-            self._device.launch("statistics", kind, blocks, packed, block=(_MOMENT_THREADS,))
-            return _merged(self._device.small_download(partials))
+            return _merged(self._block_statistics("moments", array, 3, nonzero_only))
+
+    def _extrema(self, array: DeviceArray) -> tuple[float, float]:
+        with self._device.section("extrema"):
+            parts = self._block_statistics("extrema", array, 2)
+        return float(parts[:, 0].min()), float(parts[:, 1].max())
+
+    def _block_statistics(
+        self, kernel: str, array: DeviceArray, numbers: int, nonzero_only: bool = False
+    ) -> NDArray[np.float64]:
+        """What a kernel of statistics.cu computes of the elements of each block: [blocks, numbers] on the host."""
+        dense = self._dense(array)
+        flat = in_memory_order(dense)
+        # float64 sums of other blocks: a card with more multiprocessors may give another last float32 bit
+        blocks = min(_MOMENT_BLOCKS * self._device.multiprocessors, -(-dense.size // _MOMENT_THREADS))
+        partials = self._device.allocate((blocks, numbers), np.float64)
+        packed = arguments.packed(
+            arguments.MOMENTS,
+            values=pointer(flat),
+            partials=pointer(partials),
+            size=dense.size,
+            nonzero=nonzero_only,
+            swap=not array.dtype.isnative,
+        )
+        kind = f"{kernel}_{code(array.dtype)}"
+        self._device.launch("statistics", kind, blocks, packed, block=(_MOMENT_THREADS,))
+        return self._device.small_download(partials)
 
 
 def _merged(parts: NDArray[np.float64]) -> Moments:

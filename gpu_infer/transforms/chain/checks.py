@@ -150,6 +150,12 @@ def _argument(transform: Transform, field: str) -> str:
 
 
 def _check_kind(transform: Transform, state: FieldState) -> None:
+    if transform.needs_scores and state.kind != "scores":
+        raise ConfigError(
+            f"{transform.place}: works on scores, {state.name!r} holds "
+            + ("an image" if state.kind == "image" else "labels"),
+            remedy="move it before the transform that makes labels" if state.kind == "labels" else None,
+        )
     if state.kind != "labels":
         if transform.needs_labels:
             raise ConfigError(

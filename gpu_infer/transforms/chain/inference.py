@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from gpu_infer.backends.labels import label_dtype
-from gpu_infer.transforms.base import Barrier, Branch, ChannelMask, ChannelReduction, Transform
+from gpu_infer.choices import ScoresActivation
+from gpu_infer.transforms.base import Activation, Barrier, Branch, ChannelMask, ChannelReduction, Transform
 from gpu_infer.transforms.chain.stage import check_channels
 from gpu_infer.transforms.field import DType, FieldState
 
@@ -17,6 +18,9 @@ FLOAT32: DType = np.dtype(np.float32)
 
 FinalizerName = Literal["argmax", "masks", "scores"]
 """What the inferer returns: labels [X, Y, Z], uint8 masks [K, X, Y, Z] or float32 scores [K, X, Y, Z]."""
+
+
+Finalized = ChannelReduction | ChannelMask | Activation
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Inference:
 
     input_field: str
     result_field: str
-    finalized: ChannelReduction | ChannelMask | None
+    finalized: Finalized | None
     finalizer: FinalizerName
     inferer: str = ""
 
@@ -51,6 +55,11 @@ class Inference:
         thresholds = self.finalized.thresholds
         return thresholds if len(thresholds) > 1 else thresholds * classes
 
+    @property
+    def activation(self) -> ScoresActivation | None:
+        """What the accumulator makes of the scores, if `finalizer` is "scores"."""
+        return self.finalized.activation if isinstance(self.finalized, Activation) else None
+
     def result(self, origin: FieldState, classes: int) -> FieldState:
         """State of the result field for a model with `classes` output channels; `origin`: the model's input."""
         dtypes = {"argmax": label_dtype(classes), "masks": np.dtype(np.uint8), "scores": FLOAT32}
@@ -65,19 +74,19 @@ class Inference:
         )
 
     def check_classes(self, result: FieldState, classes: int) -> None:
-        """ConfigError if the accumulator cannot make `result`, labels or masks, of `classes` channels."""
-        if isinstance(self.finalized, ChannelReduction):
+        """ConfigError if the accumulator cannot make `result` of `classes` channels."""
+        if isinstance(self.finalized, (ChannelReduction, Activation)):
             self.finalized.check_classes(classes)
         elif self.finalized is not None:
             check_channels(self.finalized, result)
 
 
-def finalized_transform(post: Iterable[Transform], field: str) -> ChannelReduction | ChannelMask | None:
-    """The argmax or the masks that the accumulator can make, if the chain begins with them.
+def finalized_transform(post: Iterable[Transform], field: str) -> Finalized | None:
+    """The argmax, the masks or the probabilities that the accumulator can make, if the chain begins with them.
 
     Nearest-neighbour changes of grid can be before them: they copy whole columns of channels, so taking the argmax
     first gives the same labels (crops put back into a background of zero scores give label 0 either way). The same
-    holds for masks, unless a score of zero is above a threshold.
+    holds for masks, unless a score of zero is above a threshold. Probabilities of zero scores are not zero.
     """
     restored = False
     for transform in post:
@@ -88,6 +97,8 @@ def finalized_transform(post: Iterable[Transform], field: str) -> ChannelReducti
         if isinstance(transform, (ChannelReduction, ChannelMask)) and transform.finalizer is not None:
             changes_zeros = isinstance(transform, ChannelMask) and min(transform.thresholds) < 0
             return None if transform.fields != (field,) or (restored and changes_zeros) else transform
+        if isinstance(transform, Activation):
+            return None if transform.fields != (field,) or restored else transform
         if not transform.copies_voxels:
             return None
         restored = restored or transform.restores_grid

@@ -9,8 +9,10 @@ from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.errors import ModelError
 from gpu_infer.transforms.base import Load, Transform
+from gpu_infer.transforms.chain.activations import without_needless_activations
 from gpu_infer.transforms.chain.checks import check, check_outputs
 from gpu_infer.transforms.chain.fold import fold
 from gpu_infer.transforms.chain.inference import FLOAT32, FinalizerName, Inference, finalized_transform
@@ -33,7 +35,7 @@ class Pipeline:
     outputs       the fields that are written, label maps of one channel: the result field unless others are named
     finalizer     "argmax": the inferer returns labels [X, Y, Z] (the accumulator takes the argmax row by row);
                   "masks": uint8 masks [K, X, Y, Z] (it compares with `thresholds` row by row); "scores": float32
-                  scores [K, X, Y, Z]
+                  scores [K, X, Y, Z], or probabilities by `activation`
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class Pipeline:
 
         `inferer` is the name of a custom inferer.
         """
-        self.pre, self.post = tuple(pre), tuple(post)
-        names = check(self.pre, self.post, result_field)
+        self.pre, configured = tuple(pre), tuple(post)
+        names = check(self.pre, configured, result_field)
+        self.post = without_needless_activations(configured)
         self.input_field, self.result_field = names.input, names.result
         self.outputs = tuple(outputs) if outputs else (names.result,)
         check_outputs(names, self.outputs)
@@ -90,6 +93,11 @@ class Pipeline:
         False if a threshold or a custom transform makes labels of scores after other work on them.
         """
         return self._post_chain.counts_ties
+
+    @property
+    def activation(self) -> ScoresActivation | None:
+        """What the accumulator makes of the scores, if `finalizer` is "scores": probabilities, or nothing."""
+        return self._inference.activation
 
     def thresholds(self, classes: int) -> tuple[float, ...]:
         """Threshold of each of `classes` channels of scores; ValueError if `finalizer` is not "masks"."""

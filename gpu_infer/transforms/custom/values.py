@@ -197,8 +197,8 @@ def _bytes(value: Any, transform: Transform, *_: Any) -> int:
 PROPERTIES: dict[str, Check] = {
     **dict.fromkeys(("fields", "references", "creates", "reads", "files"), _names),
     **dict.fromkeys(("mixes_voxels", "copies_voxels", "begins_pass", "align_corners"), _flag),
-    **dict.fromkeys(("makes_labels", "needs_labels", "scales_values", "touches_voxels", "changes_grid"), _flag),
-    **dict.fromkeys(("restores_grid", "makes_views", "decided_by_voxels", "counts_ties"), _flag),
+    **dict.fromkeys(("makes_labels", "needs_labels", "needs_scores", "scales_values", "touches_voxels"), _flag),
+    **dict.fromkeys(("changes_grid", "restores_grid", "makes_views", "decided_by_voxels", "counts_ties"), _flag),
     "needs_array": _needs_array,
     "is_fusable": _fusable,
     "finalizer": _finalizer,

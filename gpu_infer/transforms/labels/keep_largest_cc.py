@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-from pydantic import field_validator
-
 from gpu_infer.backends.base.backend import Array, Backend
-from gpu_infer.transforms.arguments import LabelIds
+from gpu_infer.transforms.arguments import Connectivity, Flag, LabelIds
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.labels.label_dtypes import check_label_dtype
 from gpu_infer.transforms.memory_order import empty_like
 
 
@@ -18,7 +17,8 @@ class KeepLargestCC(Barrier):
 
     Each label of each channel is treated separately. Voxels are connected through faces (`connectivity` 1), edges too
     (2) or corners too (3). Of components of one size, the one with the first voxel in scan order of [X, Y, Z] stays,
-    Z fastest. With `applied_labels`, other labels do not change.
+    Z fastest. With `applied_labels`, other labels do not change. Without `independent`, the treated labels are one
+    foreground, whose largest component stays.
     """
 
     name = "KeepLargestCC"
@@ -26,22 +26,19 @@ class KeepLargestCC(Barrier):
     keeps_label_numbers = True
 
     class Args(FieldsArguments):
-        connectivity: int = 1
+        connectivity: Connectivity = 1
         applied_labels: LabelIds | None = None
-
-        @field_validator("connectivity", mode="before")
-        @classmethod
-        def _of_a_grid(cls, value: object) -> int:
-            if isinstance(value, bool) or str(value) not in ("1", "2", "3"):
-                raise ValueError("expected 1 (faces), 2 (edges too) or 3 (corners too)")
-            return int(str(value))
+        independent: Flag = True
 
     def scratch_bytes(self, field: FieldState) -> int:
-        """Parents and sizes of components, 32 bits per voxel each."""
-        return 8 * math.prod(field.shape)
+        """Parents and sizes of components, 32 bits per voxel each, and a mask of joined labels."""
+        return (8 if self.args.independent else 9) * math.prod(field.shape)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        out = empty_like(array, field.dtype, backend)
+        check_label_dtype(self, field.name, array)
+        args, out = self.args, empty_like(array, array.dtype, backend)
         for channel in range(field.channels):
-            backend.largest_components(array[channel], self.args.connectivity, self.args.applied_labels, out[channel])
+            backend.largest_components(
+                array[channel], args.connectivity, args.applied_labels, out[channel], joined=not args.independent
+            )
         return out

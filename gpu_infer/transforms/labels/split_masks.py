@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpu_infer.backends.base.backend import Backend
-from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import Branch
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.labels.label_dtypes import check_label_dtype
 from gpu_infer.transforms.memory_order import empty_like
 
 
@@ -46,11 +46,7 @@ class SplitMasks(Branch):
     def apply(self, fields: dict[str, FieldState], backend: Backend) -> None:
         self.trace(fields)
         labels = fields[self.args.field].array
-        if labels.dtype not in (np.uint8, np.uint16):  # only a custom transform makes these
-            raise ConfigError(
-                f"{self.place}: {self.args.field!r} holds {labels.dtype}, expected labels of uint8 or uint16",
-                remedy="have the transform that makes them give one of these",
-            )
+        check_label_dtype(self, self.args.field, labels)
         classes = np.iinfo(labels.dtype).max + 1
         for name, ids in self.members.items():
             table = np.zeros(classes, np.uint8)

@@ -45,6 +45,15 @@ class Threshold(ChannelMask):
     def takes_sigmoid(self) -> bool:
         return bool(self.args.sigmoid)
 
+    def after_sigmoid(self) -> Threshold | None:
+        """With `sigmoid`, for thresholds between 0 and 1: a sigmoid exceeds others always or never."""
+        is_own = type(self).thresholds is Threshold.thresholds  # a custom subclass may compute them otherwise
+        if self.args.sigmoid or not is_own or not all(0 < threshold < 1 for threshold in self.configured):
+            return None
+        of_logits = type(self)(**{**self.args.model_dump(), "sigmoid": True})
+        of_logits.where = self.where
+        return of_logits
+
     @property
     def thresholds(self) -> tuple[float, ...]:
         return tuple(_logit(t) for t in self.configured) if self.args.sigmoid else self.configured

@@ -32,6 +32,7 @@ def restore(field: str = "model", is_label: bool = True) -> Any:
 
 ARGMAX = on("ArgmaxAcrossChannels")
 SCALE = on("ScaleIntensityRange", a_min=0, a_max=1, b_min=0, b_max=2)
+SOFTMAX = on("Softmax")
 KEEP = on("KeepLargestCC")
 SPLIT_LABELS = transform("SplitBasedOnLabel", field="model", label_names=NAMES)
 SPLIT_CHANNELS = transform("SplitAcrossChannels", field="model", channel_names=NAMES)
@@ -47,6 +48,7 @@ PRES: dict[str, list[Any]] = {
         on("CropFixedSizeCenter", "image", size=[20, 24, 16]),
     ],
     "larger, padded": [on("ScaleByFactor", "image", factor=1.2), on("SymmetricPadderDiv", "image", div_int=16)],
+    "measured, each channel": [on("NormalizeIntensity", "image", channel_wise=True), on("ScaleIntensity", "image")],
     "measured": [on("NormalizeNonzeroIntensities", "image"), on("CropForegroundObject", "image", threshold=0.1)],
 }
 POSTS: dict[str, tuple[list[Any], list[str]]] = {
@@ -68,6 +70,31 @@ POSTS: dict[str, tuple[list[Any], list[str]]] = {
     "scores split, one thresholded": ([SPLIT_CHANNELS, on("ThresholdValues", "b", threshold=0.2)], ["b"]),
     "scores padded and cropped": (
         [on("SymmetricPadderDiv", div_int=32), on("CropFixedSizeCenter", size=18), ARGMAX, restore()],
+        ["model"],
+    ),
+    "softmax, masks, split": ([SOFTMAX, MASKS, SPLIT_CHANNELS, *EACH], NAMES),
+    "scale, softmax, linear, argmax": ([SCALE, SOFTMAX, restore(is_label=False), ARGMAX], ["model"]),
+    "argmax, small, fill, restore, keep all": (
+        [
+            ARGMAX,
+            on("RemoveSmallObjects", min_size=9),
+            on("FillHoles"),
+            restore(),
+            on("KeepLargestCC", independent=False),
+        ],
+        ["model"],
+    ),
+    "argmax, restore, small of all, relabel": (
+        [
+            ARGMAX,
+            restore(),
+            on("RemoveSmallObjects", min_size=9, independent_channels=False),
+            on("RelabelValues", orig_labels=[1], target_labels=[900]),
+        ],
+        ["model"],
+    ),
+    "masks, fill, merge, restore": (
+        [MASKS, on("FillHoles"), on("MergeMasks", labels=[2, 300, 1]), restore()],
         ["model"],
     ),
 }

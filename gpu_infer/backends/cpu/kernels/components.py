@@ -1,4 +1,4 @@
-"""The largest connected component of each label.
+"""Connected components of a label map: the largest of each label, those of a size, those at the border.
 
 cc3d finds the components, of all labels at once; the kernels here measure them and write those that remain.
 """
@@ -12,7 +12,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
-from gpu_infer.backends.cpu.kernels.strided import Flat, frozen, writing
+from gpu_infer.backends.cpu.kernels.strided import Flat, frozen, reading, writing
 from gpu_infer.backends.types import HostArray
 
 _NEIGHBOURS = {1: 6, 2: 18, 3: 26}
@@ -60,6 +60,31 @@ def _write(components: NDArray[np.uint32], remaining: Buffer, output: Flat) -> N
                 out[np.uintp(at + k * d_k)] = remaining[components[i, j, k]]
 
 
+@kernel
+def _replace(
+    components: NDArray[np.uint32],
+    stays: Buffer,
+    source: Flat,
+    treated: Buffer,
+    value: int,
+    output: Flat,
+) -> None:
+    """out[i, j, k] = labels[i, j, k] if stays[components[i, j, k]] or the label is not treated, else value."""
+    labels, offset, (s_i, s_j, s_k) = source
+    out, out_offset, (d_i, d_j, d_k) = output
+    n_i, n_j, n_k = components.shape
+    for i in prange(n_i):
+        for j in range(n_j):
+            a = offset + i * s_i + j * s_j
+            at = out_offset + i * d_i + j * d_j
+            for k in range(n_k):
+                label = labels[np.uintp(a + k * s_k)]
+                if treated[np.uintp(label)] != 0 and not stays[components[i, j, k]]:
+                    out[np.uintp(at + k * d_k)] = value
+                else:
+                    out[np.uintp(at + k * d_k)] = label
+
+
 class Components:
     """The components of a label map [X, Y, Z], seen with its memory's fastest axis last."""
 
@@ -104,3 +129,22 @@ class Components:
     def write(self, remaining: HostArray, out: HostArray) -> None:
         """out [X, Y, Z] = the entry of `remaining` for the voxel's component."""
         _write(self._components, frozen(remaining), writing(self._as_stored(out)))
+
+    def on_border(self) -> HostArray:
+        """Per component, whether it has a voxel on a face of the volume."""
+        on_border = np.zeros(self.sizes.size, np.bool_)
+        for axis in range(3):
+            for end in (0, -1):
+                on_border[np.take(self._components, end, axis)] = True
+        return on_border
+
+    def replace(
+        self, stays: HostArray, labels: HostArray, treated: NDArray[np.uint8], value: int, out: HostArray
+    ) -> None:
+        """out = labels if `stays` is true for the voxel's component or its label is not treated, else value.
+
+        labels, out  [X, Y, Z] of the shape of the map whose components these are; out may be labels
+        treated      by label, 0 if it stays
+        """
+        source, target = self._as_stored(labels), writing(self._as_stored(out))
+        _replace(self._components, frozen(stays), reading(source), frozen(treated), value, target)

@@ -1,4 +1,4 @@
-"""Counting labels, and replacing them."""
+"""Counting labels, replacing them, and merging masks."""
 
 from __future__ import annotations
 
@@ -50,3 +50,21 @@ def look_up(source: Flat, table: Buffer, output: Flat, shape: Shape) -> None:
             at = out_offset + c * d_c + i * d_i + j * d_j
             for k in range(n_k):
                 out[np.uintp(at + k * d_k)] = table[np.uintp(src[np.uintp(a + k * s_k)])]
+
+
+@kernel
+def merge(source: Flat, values: Buffer, output: Flat, shape: Shape) -> None:
+    """out[i, j, k] = the value of the last c with src[c, i, j, k] not 0, else 0; shape is (channels, i, j, k)."""
+    src, src_offset, (s_c, s_i, s_j, s_k) = source
+    out, out_offset, (d_i, d_j, d_k) = output
+    n_c, n_i, n_j, n_k = shape
+    for i in prange(n_i):
+        for j in range(n_j):
+            at = out_offset + i * d_i + j * d_j
+            for k in range(n_k):
+                out[np.uintp(at + k * d_k)] = 0
+            for c in range(n_c):
+                a = src_offset + c * s_c + i * s_i + j * s_j
+                for k in range(n_k):
+                    if src[np.uintp(a + k * s_k)] != 0:
+                        out[np.uintp(at + k * d_k)] = values[c]

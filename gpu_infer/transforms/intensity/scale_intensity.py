@@ -1,0 +1,37 @@
+"""ScaleIntensity: map the range of the values that occur to another one."""
+
+from __future__ import annotations
+
+import math
+
+from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.errors import InputError
+from gpu_infer.transforms.arguments import Number
+from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.intensity.measured_parts import MeasuredParts, MeasuredPartsArguments
+
+
+class ScaleIntensity(MeasuredParts):
+    """(x − min) / (max − min) · (maxv − minv) + minv, limited to minv and maxv against rounding.
+
+    If all values are equal, they become minv.
+    """
+
+    name = "ScaleIntensity"
+
+    class Args(MeasuredPartsArguments):
+        minv: Number = 0.0
+        maxv: Number = 1.0
+
+    def measure(self, part: Array, field: FieldState, backend: Backend) -> ClampedAffine:
+        low, high = backend.extrema(part)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(
+                f"{self.place}: {field.name!r} has voxels that are NaN or infinite, expected finite ones to take the "
+                "range of",
+                remedy='give LoadNifti "nan": 0, clip with ClipIntensity before, or repair the volume',
+            )
+        first, last = self.args.minv, self.args.maxv
+        scale = (last - first) / (high - low) if high > low else 0.0
+        return ClampedAffine(scale, first - low * scale, min(first, last), max(first, last))
