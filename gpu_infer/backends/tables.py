@@ -42,6 +42,11 @@ class AxisTable:
         """True if every output is a copy of one input (nearest neighbour, identity, flips)."""
         return not bool(self.weight.any())
 
+    def part(self, start: int, size: int) -> AxisTable:
+        """`size` entries from `start` on."""
+        entries = slice(start, start + size)
+        return AxisTable(self.lower[entries], self.upper[entries], self.weight[entries])
+
 
 @dataclass(frozen=True)
 class ClampedAffine:
