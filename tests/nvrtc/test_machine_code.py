@@ -38,6 +38,7 @@ STRUCTS = {
     "masked_": arguments.MASKED,
     "threshold_": arguments.THRESHOLD,
     "lookup_": arguments.LOOKUP,
+    "taps_": arguments.TAPS,
     "extent_": arguments.EXTENT,
     "softmax": arguments.PROBABILITIES,
     "sigmoid": arguments.PROBABILITIES,
