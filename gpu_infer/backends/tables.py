@@ -64,6 +64,11 @@ class ClampedAffine:
     def is_identity(self) -> bool:
         return (self.scale, self.shift, self.low, self.high) == (1.0, 0.0, -math.inf, math.inf)
 
+    def __call__(self, value: float) -> float:
+        """f(value), in float64; 0 · ±inf is NaN, and a constant has no need of the value."""
+        value = self.shift if self.scale == 0.0 else self.scale * value + self.shift
+        return min(max(value, self.low), self.high)
+
     def constants(self) -> Constants:
         """(scale, shift, low, high) as kernels compute with them."""
         return float32(self.scale), float32(self.shift), float32(self.low), float32(self.high)
@@ -71,12 +76,7 @@ class ClampedAffine:
     def then(self, after: ClampedAffine) -> ClampedAffine:
         """`after(self(x))` as one function."""
 
-        def through(value: float) -> float:
-            # 0 · ±inf is NaN, and a constant has no need of the bound
-            value = after.shift if after.scale == 0.0 else after.scale * value + after.shift
-            return min(max(value, after.low), after.high)
-
-        ends = sorted((through(self.low), through(self.high)))
+        ends = sorted((after(self.low), after(self.high)))
         return ClampedAffine(
             self.scale * after.scale, self.shift * after.scale + after.shift, low=ends[0], high=ends[1]
         )

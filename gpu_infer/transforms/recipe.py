@@ -38,6 +38,12 @@ class Recipe:
         else:
             self.before = self.before.then(function)
 
+    def limit(self, least: float, greatest: float) -> None:
+        """Limit values after the resampling to what `before` makes of the range of the source, which it keeps in order
+        or turns round."""
+        ends = sorted(self.before(value) for value in (least, greatest))
+        self.after = self.after.then(ClampedAffine(low=ends[0], high=ends[1]))
+
     def crop(self, start: Start, shape: Shape3) -> None:
         """Add a crop of the current grid: a smaller window before a resampling, fewer table entries after it."""
         if self.tables is not None:

@@ -39,6 +39,7 @@ STRUCTS = {
     "threshold_": arguments.THRESHOLD,
     "lookup_": arguments.LOOKUP,
     "taps_": arguments.TAPS,
+    "extremes_": arguments.EXTREMES,
     "extent_": arguments.EXTENT,
     "softmax": arguments.PROBABILITIES,
     "sigmoid": arguments.PROBABILITIES,

@@ -50,6 +50,7 @@ TAPS = _struct(
     ("axis", _I32),
     ("swap", _I32),
 )
+EXTREMES = _struct(("src", _POINTER), ("extremes", _POINTER), ("strides", _I64, 4), ("size", _I64, 4), ("swap", _I32))
 PICK = _struct(
     ("src", _POINTER),
     ("dst", _POINTER),

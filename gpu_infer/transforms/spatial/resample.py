@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
-from gpu_infer.backends.base.backend import Tables
+from gpu_infer.backends.base.backend import Backend, Tables
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.taps import TapTable, TapTables, cubic_table, tap_table
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.arguments import Flag
 from gpu_infer.transforms.base import FieldsArguments, Regrid, RegridInterpolation
-from gpu_infer.transforms.field import FieldState, Position
+from gpu_infer.transforms.field import Fields, FieldState, Position
 from gpu_infer.transforms.grid_limit import MOST_SAMPLES, check_grid
+from gpu_infer.transforms.recipe import Recipe
 from gpu_infer.volume.geometry import Shape3
 
 _NAMES = ("linear", "nearest", "cubic")
@@ -27,6 +29,7 @@ class ResampleArguments(FieldsArguments):
     is_label: Flag = False
     interpolation: RegridInterpolation | AxisInterpolations | None = None
     align_corners: Flag = True
+    clip: Flag = False
 
     @field_validator("interpolation", mode="before")
     @classmethod
@@ -36,11 +39,19 @@ class ResampleArguments(FieldsArguments):
             raise ValueError('expected "linear", "nearest" or "cubic", or 3 of them for X, Y, Z')
         return tuple(value) if isinstance(value, list) else value
 
+    @model_validator(mode="after")
+    def _clip_of_cubic(self) -> Self:
+        if self.clip and "cubic" not in (self.interpolation or ()):
+            raise ValueError(
+                '"clip" limits values of cubic interpolation: leave it out, or set "interpolation": "cubic"'
+            )
+        return self
+
 
 class Resample(Regrid):
     """A regrid to a target shape. Values equal `scipy.ndimage.zoom(mode="nearest", grid_mode=False)` of order 1 if
     linear, 0 if nearest, 3 if cubic; `align_corners` false gives half-pixel centres (grid_mode=True). Cubic values can
-    exceed the range of the input."""
+    exceed the range of the input; `clip` limits them to it."""
 
     Args = ResampleArguments
 
@@ -85,6 +96,14 @@ class Resample(Regrid):
             for axis, (n, m) in enumerate(zip(field.shape, shape, strict=True))
         )
         return shape, (x, y, z)
+
+    def add_to_pass(self, recipe: Recipe, fields: Fields, field: str, backend: Backend | None) -> None:
+        super().add_to_pass(recipe, fields, field, backend)
+        if self.args.clip and recipe.tables is not None and backend is not None:
+            array = fields[field].array
+            extremes = backend.value_range(array if recipe.window is None else array[(slice(None), *recipe.window)])
+            if extremes is not None:
+                recipe.limit(*extremes)
 
     def _taps(self, axis: int, field: FieldState, shape: Shape3, steps: Position | None) -> TapTable:
         name, step = self.interpolations[axis], steps and steps[axis]

@@ -127,3 +127,28 @@ def test_label_ids_are_not_mixed(interpolation: Any) -> None:
     step = transform("ScaleByFactor", fields="model", factor=0.5, interpolation=interpolation)
     with pytest.raises(ConfigError, match="would mix the label ids of 'model'"):
         Pipeline([load()], [*ARGMAX, step])
+
+
+@pytest.mark.parametrize("slope", [1.0, -1.0])
+def test_clip_limits_to_the_range_of_the_input(slope: float) -> None:
+    steps = CT.copy()
+    steps[:15], steps[15:] = -500, 700  # the spline overshoots at the step
+    chain = [
+        load(),
+        transform("ScaleIntensityRange", fields="image", a_min=0, a_max=1000, b_min=0, b_max=slope),
+        transform("CropFixedSizeCenter", fields="image", size=[12, 20, 17]),
+    ]
+    args = {"fields": "image", "target_shape": [40, 20, 17], "interpolation": "cubic"}
+    free = prepared(*chain, transform("ScaleToShape", **args), data=steps)
+    clipped = prepared(*chain, transform("ScaleToShape", **args, clip=True), data=steps)
+    low, high = sorted((-0.5 * slope, 0.7 * slope))
+    assert free.min() < low - 0.01
+    assert free.max() > high + 0.01
+    assert_allclose(clipped, np.clip(free, low, high), rtol=0, atol=1e-6)
+
+
+def test_clip_without_cubic_is_refused() -> None:
+    with pytest.raises(ValueError, match='"clip" limits values of cubic interpolation'):
+        transform("ScaleToShape", fields="image", target_shape=[4, 4, 4], clip=True)
+    with pytest.raises(ValueError, match='"clip" limits values of cubic interpolation'):
+        transform("ScaleToShape", fields="image", target_shape=[4, 4, 4], interpolation=["linear"] * 3, clip=True)
