@@ -38,7 +38,7 @@ class _ScaleToSpacing(Resample):
     """A resampling to `target` mm. By default size = max(1, round(n · spacing / target)), and the spacing follows.
 
     With `placement` "monai" the first sample stays, the spacing is the target itself, and
-    size = round((n − 1) · spacing / target) + 1, as MONAI's Spacing does.
+    size = round((n − 1) · spacing / target + 1), as MONAI's Spacing does.
     """
 
     @property
@@ -49,7 +49,7 @@ class _ScaleToSpacing(Resample):
     def target_shape(self, field: FieldState) -> Shape3:
         sizes = zip(field.shape, field.spacing, self.target, strict=True)
         if self.args.placement == "monai":
-            x, y, z = (round((n - 1) * s / t) + 1 for n, s, t in sizes)
+            x, y, z = (round((n - 1) * s / t + 1.0) for n, s, t in sizes)  # halves to even, as MONAI rounds
         else:
             x, y, z = (resampled_size(n, s, t) for n, s, t in sizes)
         return (x, y, z)

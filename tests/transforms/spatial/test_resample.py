@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
+from skimage.transform import resize
 from transforms_finish import finish
 from transforms_oracle import ARGMAX, BACKEND, ORIENTATIONS, affine_of, load, prepared, transform, volume_of, zoom
 
@@ -72,7 +73,7 @@ def test_monai_placement_keeps_the_first_sample_and_the_spacing(target: Any, int
     step = scale(target_spacing=list(target), placement="monai", interpolation=interpolation)
     pipeline = Pipeline([load(), step], ARGMAX)
     state = pipeline.prepare(volume_of(CT, AFFINE), BACKEND)["image"]
-    shape = tuple(round((n - 1) * s / t) + 1 for n, s, t in zip(CT.shape, SPACING, target, strict=True))
+    shape = tuple(round((n - 1) * s / t + 1.0) for n, s, t in zip(CT.shape, SPACING, target, strict=True))
     assert state.shape == shape
     assert_allclose(state.spacing, target, rtol=1e-12)
     order = {"linear": 1, "nearest": 0, "cubic": 3}[interpolation]
@@ -152,3 +153,10 @@ def test_clip_without_cubic_is_refused() -> None:
         transform("ScaleToShape", fields="image", target_shape=[4, 4, 4], clip=True)
     with pytest.raises(ValueError, match='"clip" limits values of cubic interpolation'):
         transform("ScaleToShape", fields="image", target_shape=[4, 4, 4], interpolation=["linear"] * 3, clip=True)
+
+
+def test_clipped_values_are_scikit_images() -> None:
+    args = {"target_shape": [20, 40, 25], "interpolation": "cubic", "align_corners": False, "clip": True}
+    result = prepared(load(), transform("ScaleToShape", fields="image", **args), data=CT)
+    expected = resize(CT.astype(np.float64), (20, 40, 25), order=3, mode="edge", clip=True, anti_aliasing=False)
+    assert_allclose(result[0], expected, rtol=0, atol=TOLERANCE)
