@@ -22,6 +22,12 @@ CUBIC_TAPS = 24
 
 _REACH = CUBIC_TAPS // 2
 
+_PIECE = 4096
+"""Entries of a table that are computed at a time: a grid that is too large is refused only after its tables."""
+
+Entries = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+"""first, count and weights of a part of a `TapTable`."""
+
 
 @dataclass(frozen=True, eq=False)
 class TapTable:
@@ -62,6 +68,12 @@ def cubic_table(n_in: int, n_out: int, align_corners: bool = True, step: float |
     Raises ValueError if n_in or n_out is less than 1.
     """
     position = coordinates(n_in, n_out, align_corners, step)
+    parts = [_cubic_part(n_in, position[begin : begin + _PIECE]) for begin in range(0, n_out, _PIECE)]
+    first, count, weights = (np.concatenate(entries) for entries in zip(*parts, strict=True))
+    return TapTable(first, count, weights)
+
+
+def _cubic_part(n_in: int, position: NDArray[np.float64]) -> Entries:
     lower = np.floor(position).astype(np.int64)
     f = (position - lower)[:, None]
     spline = np.concatenate([(1 - f) ** 3, 4 - 6 * f**2 + 3 * f**3, 1 + 3 * f + 3 * f**2 - 3 * f**3, f**3], axis=1) / 6
@@ -80,8 +92,8 @@ def tap_table(table: AxisTable) -> TapTable:
     return TapTable(first, np.where(apart, 2, 1).astype(np.int32), weights[:, : 2 if apart.any() else 1])
 
 
-def _clamped(n_in: int, begin: NDArray[np.int64], weights: NDArray[np.float64]) -> TapTable:
-    """The table of weights [n_out, taps] for samples from `begin` on; those outside count for the nearest inside."""
+def _clamped(n_in: int, begin: NDArray[np.int64], weights: NDArray[np.float64]) -> Entries:
+    """The entries of weights [n_out, taps] for samples from `begin` on; those outside count for the nearest inside."""
     taps = weights.shape[1]
     most = min(taps, n_in)
     first = np.clip(begin, 0, n_in - most)
@@ -93,7 +105,7 @@ def _clamped(n_in: int, begin: NDArray[np.int64], weights: NDArray[np.float64]) 
     rolled = np.take_along_axis(window, np.minimum(low[:, None] + np.arange(most), most - 1), axis=1)
     count = high - low
     rolled[np.arange(most) >= count[:, None]] = 0.0
-    return TapTable((first + low).astype(np.int32), count.astype(np.int32), rolled.astype(np.float32))
+    return (first + low).astype(np.int32), count.astype(np.int32), rolled.astype(np.float32)
 
 
 def pass_order(in_shape: tuple[int, ...], tables: TapTables) -> list[int]:
