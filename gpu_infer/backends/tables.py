@@ -64,7 +64,7 @@ class ClampedAffine:
     def is_identity(self) -> bool:
         return (self.scale, self.shift, self.low, self.high) == (1.0, 0.0, -math.inf, math.inf)
 
-    def __call__(self, value: float) -> float:
+    def at(self, value: float) -> float:
         """f(value), in float64; 0 · ±inf is NaN, and a constant has no need of the value."""
         value = self.shift if self.scale == 0.0 else self.scale * value + self.shift
         return min(max(value, self.low), self.high)
@@ -76,7 +76,7 @@ class ClampedAffine:
     def then(self, after: ClampedAffine) -> ClampedAffine:
         """`after(self(x))` as one function."""
 
-        ends = sorted((after(self.low), after(self.high)))
+        ends = sorted((after.at(self.low), after.at(self.high)))
         return ClampedAffine(
             self.scale * after.scale, self.shift * after.scale + after.shift, low=ends[0], high=ends[1]
         )

@@ -41,7 +41,7 @@ class Recipe:
     def limit(self, least: float, greatest: float) -> None:
         """Limit values after the resampling to what `before` makes of the range of the source, which it keeps in order
         or turns round."""
-        ends = sorted(self.before(value) for value in (least, greatest))
+        ends = sorted(self.before.at(value) for value in (least, greatest))
         self.after = self.after.then(ClampedAffine(low=ends[0], high=ends[1]))
 
     def crop(self, start: Start, shape: Shape3) -> None:
