@@ -9,6 +9,7 @@ Samples before the first and after the last repeat those, as in `scipy.ndimage.z
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ CUBIC_TAPS = 24
 """Samples that a value of a cubic spline depends on; what is left out has 3e-7 of the weight."""
 
 _REACH = CUBIC_TAPS // 2
+
+SLAB_BYTES = 16 << 20
+"""Of what lies between the first two axes of a resampling."""
 
 _PIECE = 4096
 """Entries of a table that are computed at a time: a grid that is too large is refused only after its tables."""
@@ -117,10 +121,24 @@ def pass_order(in_shape: tuple[int, ...], tables: TapTables) -> list[int]:
     return sorted(axes, key=lambda a: (len(tables[a]) / in_shape[a], a))
 
 
+def resampled_shape(shape: Sequence[int], tables: TapTables, axes: Sequence[int]) -> tuple[int, ...]:
+    """(X, Y, Z) after the passes along `axes`."""
+    return tuple(len(tables[a]) if a in axes else n for a, n in enumerate(shape))
+
+
+def slab_rows(shape: Sequence[int], axis: int) -> int:
+    """Rows along `axis` of a slab of float32 of `shape` (X, Y, Z) that is not larger than `SLAB_BYTES`, at least 1."""
+    row = 4 * math.prod(shape) // max(1, shape[axis])
+    return max(1, min(shape[axis], SLAB_BYTES // max(1, row)))
+
+
 def scratch_bytes(in_shape: tuple[int, ...], tables: TapTables) -> int:
     """Most bytes that `Backend.resample_taps` allocates at a time for an input of (X, Y, Z): float32, one channel."""
-    shape, sizes = list(in_shape), [0]
-    for axis in pass_order(in_shape, tables)[:-1]:
-        shape[axis] = len(tables[axis])
-        sizes.append(4 * math.prod(shape))
-    return max(a + b for a, b in zip(sizes, [*sizes[1:], 0], strict=True))
+    axes = pass_order(in_shape, tables)
+    if len(axes) < 2:
+        return 0
+    across = 3 - axes[0] - axes[1]
+    between = resampled_shape(in_shape, tables, axes[:1])
+    slab = 4 * math.prod(between) // max(1, between[across]) * slab_rows(between, across)
+    whole = 4 * math.prod(resampled_shape(in_shape, tables, axes[:2])) if len(axes) == 3 else 0
+    return whole + slab

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prepare_contract import IDENTITY, LAYOUTS, SOURCE_DTYPES, few, laid_out, values, zoomed
 
+from gpu_infer.backends import taps
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.tables import ClampedAffine
@@ -89,6 +90,14 @@ class TapsContract:
         result = tapped(backend, source, (x.part(7, 12), y.part(0, 14), z.part(3, 5)))
         np.testing.assert_allclose(result, whole[:, 7:19, :, 3:8], rtol=0, atol=2e-2)
 
+    @pytest.mark.parametrize("target", [(15, 40, 33), (20, 40, 33)])
+    def test_slabs_change_no_bit(self, backend: Backend, target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        source = values((2, 20, 30, 25), np.int16)
+        tables = cubic_tables((20, 30, 25), target)
+        whole = tapped(backend, source, tables)
+        monkeypatch.setattr(taps, "SLAB_BYTES", 9000)
+        np.testing.assert_array_equal(tapped(backend, source, tables), whole)
+
     def test_the_same_grid_is_a_copy(self, backend: Backend) -> None:
         source = values((2, 5, 6, 7))
         np.testing.assert_array_equal(tapped(backend, source, cubic_tables((5, 6, 7), (5, 6, 7))), source)
@@ -130,6 +139,6 @@ class TapsContract:
             tapped(backend, values((1, 4, 4, 4)), cubic_tables((4, 4, 4), (5, 5, 5)), dtype=np.int16)
 
     def test_scratch_is_what_lies_between_two_axes(self, backend: Backend) -> None:
-        # z first (it shrinks), then x, then y: 10·10·5, then 20·10·5 voxels of 4 bytes
+        # z first (it shrinks), then x, then y: 10·10·5 voxels in one slab, and 20·10·5 of 4 bytes
         assert scratch_bytes((10, 10, 10), cubic_tables((10, 10, 10), (20, 30, 5))) == 4 * (500 + 1000)
         assert scratch_bytes((10, 10, 10), cubic_tables((10, 10, 10), (10, 10, 5))) == 0

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.taps import TapTable, TapTables, pass_order
+from gpu_infer.backends.taps import TapTable, TapTables, pass_order, resampled_shape, slab_rows
 from gpu_infer.backends.types import Array, TwinArray
 
 _IDENTITY = ClampedAffine()
@@ -24,7 +24,7 @@ class TapOperations(ABC):
     ) -> None:
         """out[c, x, y, z] = after(resample(before(source))), an axis at a time, in the order of `taps.pass_order`.
 
-        Between two axes there is a float32 array of one channel: `taps.scratch_bytes`. Sums are float32, in the order
+        What lies between axes is float32, of one channel: `taps.scratch_bytes`. Sums are float32, in the order
         of the samples, so that both backends round alike.
 
         Args:
@@ -45,21 +45,37 @@ class TapOperations(ABC):
             self.resample(source, out, None, before, after)
             return
         for channel in range(source.shape[0]):
-            array = source[channel]
-            for axis in axes:
-                final = axis == axes[-1]
-                shape = list(array.shape)
-                shape[axis] = len(tables[axis])
-                target = out[channel] if final else self.empty(shape, np.float32)
-                self._taps_along(
-                    array,
-                    target,
-                    axis,
-                    tables[axis],
-                    before if axis == axes[0] else _IDENTITY,
-                    after if final else _IDENTITY,
-                )
-                array = target
+            self._resample_channel(source[channel], out[channel], tables, axes, (before, after))
+
+    def _resample_channel(
+        self,
+        source: Array,
+        out: Array,
+        tables: TapTables,
+        axes: Sequence[int],
+        functions: tuple[ClampedAffine, ClampedAffine],
+    ) -> None:
+        """The first two axes a slab at a time, so that only a slab of what lies between them exists."""
+        before, after = functions
+        if len(axes) == 1:
+            self._taps_along(source, out, axes[0], tables[axes[0]], before, after)
+            return
+        first, second = axes[:2]
+        across = 3 - first - second
+        shape = resampled_shape(source.shape, tables, axes[:2])
+        target, last = (self.empty(shape, np.float32), _IDENTITY) if len(axes) == 3 else (out, after)
+        between = list(resampled_shape(source.shape, tables, axes[:1]))
+        rows = slab_rows(between, across)
+        for begin in range(0, between[across], rows):
+            slab: list[slice] = [slice(None)] * 3
+            slab[across] = slice(begin, min(begin + rows, between[across]))
+            part = source[tuple(slab)]
+            piece = self.empty(resampled_shape(part.shape, tables, axes[:1]), np.float32)
+            self._taps_along(part, piece, first, tables[first], before, _IDENTITY)
+            self._taps_along(piece, target[tuple(slab)], second, tables[second], _IDENTITY, last)
+            del piece
+        if len(axes) == 3:
+            self._taps_along(target, out, across, tables[across], _IDENTITY, after)
 
     def value_range(self, array: Array) -> tuple[float, float] | None:
         """The least and the greatest value of [C, X, Y, Z], in float32; NaN counts for nothing. Not asynchronous.
