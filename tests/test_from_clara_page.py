@@ -25,6 +25,7 @@ ENVIRONMENT = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
 
 OWN_DEFAULTS = {
     "interpolation": '`"nearest"` for labels, else `"linear"`',
+    "placement": "none",
     "subtrahend": "mean",
     "divisor": "deviation",
     "label_field": "the first of `fields`",

@@ -18,7 +18,7 @@ METRICS = (
     "smsp__inst_executed.sum",
     "launch__occupancy_limit_registers",
 )
-KERNELS = "regex:prepare|restore|blend|finish|gather|pick|argmax|threshold|masked|moments|extent|histogram|lookup"
+KERNELS = "regex:prepare|taps|restore|blend|finish|gather|pick|argmax|threshold|masked|moments|extr?e|histogram|lookup"
 LAUNCHES = 160
 """More than one pass over the rows of bench.kernels needs; a limit for a bench that never ends."""
 SANITIZED = "prepare or restore or finish or components or extent"

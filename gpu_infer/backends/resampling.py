@@ -4,8 +4,9 @@ With n_in and n_out samples, output index o reads the input coordinate
 
     align_corners=True     t = o · (n_in − 1) / (n_out − 1)       (end samples coincide; t = o for n_out = 1)
     align_corners=False    t = (o + ½) · n_in / n_out − ½         (outer edges coincide)
+    step                   t = o · step                           (first samples coincide, the spacing is exact)
 
-clamped to 0 … n_in − 1. These are `scipy.ndimage.zoom`'s coordinates with `grid_mode` False and True
+clamped to 0 … n_in − 1. The first two are `scipy.ndimage.zoom`'s coordinates with `grid_mode` False and True
 and `mode="nearest"`, in the same floating-point operations, so that order 0 picks the same samples at exact
 halves.
 """
@@ -18,38 +19,51 @@ from numpy.typing import NDArray
 from gpu_infer.backends.tables import AxisTable
 
 
-def _coordinates(n_in: int, n_out: int, align_corners: bool) -> NDArray[np.float64]:
-    """Input coordinate of every output index, float64 [n_out], inside 0 … n_in − 1."""
+def coordinates(n_in: int, n_out: int, align_corners: bool, step: float | None = None) -> NDArray[np.float64]:
+    """Input coordinate of every output index, float64 [n_out], not clamped.
+
+    Raises ValueError if n_in or n_out is less than 1.
+    """
     if n_in < 1 or n_out < 1:
         raise ValueError(f"an axis of {n_in} samples cannot be resampled to {n_out}: both must be at least 1")
     index = np.arange(n_out, dtype=np.float64)
+    if step is not None:
+        return index * step
     if align_corners:
-        step = (n_in - 1) / (n_out - 1) if n_out > 1 else 1.0
-        coordinates = index * step
-    else:
-        coordinates = (index + 0.5) * (n_in / n_out) - 0.5
-    return np.clip(coordinates, 0.0, n_in - 1.0)
+        return index * ((n_in - 1) / (n_out - 1) if n_out > 1 else 1.0)
+    return (index + 0.5) * (n_in / n_out) - 0.5
 
 
-def linear_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable:
+def _inside(n_in: int, n_out: int, align_corners: bool, step: float | None) -> NDArray[np.float64]:
+    return np.clip(coordinates(n_in, n_out, align_corners, step), 0.0, n_in - 1.0)
+
+
+def linear_table(n_in: int, n_out: int, align_corners: bool = True, step: float | None = None) -> AxisTable:
     """Linear interpolation between the two neighbours of t; order 1 of `scipy.ndimage.zoom`.
 
-    Raises ValueError if n_in or n_out is less than 1.
+    Args:
+        n_in: Samples of the input.
+        n_out: Samples of the output.
+        align_corners: Which convention above.
+        step: Input samples from one output sample to the next; None: `align_corners` decides.
+
+    Raises:
+        ValueError: If n_in or n_out is less than 1.
     """
-    coordinates = _coordinates(n_in, n_out, align_corners)
-    lower = np.floor(coordinates).astype(np.int32)
+    position = _inside(n_in, n_out, align_corners, step)
+    lower = np.floor(position).astype(np.int32)
     upper = np.minimum(lower + 1, n_in - 1).astype(np.int32)
-    weight = (coordinates - lower).astype(np.float32)
+    weight = (position - lower).astype(np.float32)
     return AxisTable(lower, upper, weight)
 
 
-def nearest_table(n_in: int, n_out: int, align_corners: bool = True) -> AxisTable:
-    """Sample floor(t + ½), halves upwards; order 0 of `scipy.ndimage.zoom`.
+def nearest_table(n_in: int, n_out: int, align_corners: bool = True, step: float | None = None) -> AxisTable:
+    """Sample floor(t + ½), halves upwards; order 0 of `scipy.ndimage.zoom`. Arguments as in `linear_table`.
 
     Raises ValueError if n_in or n_out is less than 1.
     """
-    coordinates = _coordinates(n_in, n_out, align_corners)
-    nearest = np.minimum(np.floor(coordinates + 0.5), n_in - 1).astype(np.int32)
+    position = _inside(n_in, n_out, align_corners, step)
+    nearest = np.minimum(np.floor(position + 0.5), n_in - 1).astype(np.int32)
     return AxisTable(nearest, nearest, np.zeros(n_out, dtype=np.float32))
 
 

@@ -42,6 +42,11 @@ class AxisTable:
         """True if every output is a copy of one input (nearest neighbour, identity, flips)."""
         return not bool(self.weight.any())
 
+    def part(self, start: int, size: int) -> AxisTable:
+        """`size` entries from `start` on."""
+        entries = slice(start, start + size)
+        return AxisTable(self.lower[entries], self.upper[entries], self.weight[entries])
+
 
 @dataclass(frozen=True)
 class ClampedAffine:
@@ -59,6 +64,11 @@ class ClampedAffine:
     def is_identity(self) -> bool:
         return (self.scale, self.shift, self.low, self.high) == (1.0, 0.0, -math.inf, math.inf)
 
+    def at(self, value: float) -> float:
+        """f(value), in float64; 0 · ±inf is NaN, and a constant has no need of the value."""
+        value = self.shift if self.scale == 0.0 else self.scale * value + self.shift
+        return min(max(value, self.low), self.high)
+
     def constants(self) -> Constants:
         """(scale, shift, low, high) as kernels compute with them."""
         return float32(self.scale), float32(self.shift), float32(self.low), float32(self.high)
@@ -66,12 +76,7 @@ class ClampedAffine:
     def then(self, after: ClampedAffine) -> ClampedAffine:
         """`after(self(x))` as one function."""
 
-        def through(value: float) -> float:
-            # 0 · ±inf is NaN, and a constant has no need of the bound
-            value = after.shift if after.scale == 0.0 else after.scale * value + after.shift
-            return min(max(value, after.low), after.high)
-
-        ends = sorted((through(self.low), through(self.high)))
+        ends = sorted((after.at(self.low), after.at(self.high)))
         return ClampedAffine(
             self.scale * after.scale, self.shift * after.scale + after.shift, low=ends[0], high=ends[1]
         )

@@ -23,8 +23,9 @@ import numpy as np
 
 from gpu_infer.backends.base.backend import Array, Backend, Start, Tables
 from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.backends.taps import TapTables
 from gpu_infer.choices import ScoresActivation
-from gpu_infer.transforms.field import Fields, FieldState
+from gpu_infer.transforms.field import Fields, FieldState, Position
 from gpu_infer.transforms.recipe import Recipe
 from gpu_infer.transforms.transform import FieldsArguments, Transform
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
@@ -44,12 +45,14 @@ __all__ = [
     "Metadata",
     "Pointwise",
     "Regrid",
+    "RegridInterpolation",
     "Restore",
     "Transform",
     "is_transform",
 ]
 
 Interpolation = Literal["linear", "nearest"]
+RegridInterpolation = Literal["linear", "nearest", "cubic"]
 
 
 class Load(Transform):
@@ -150,8 +153,9 @@ class Regrid(Transform):
 
     @property
     @abstractmethod
-    def interpolation(self) -> Interpolation:
-        """ "nearest" copies values (labels); "linear" mixes two neighbours per axis."""
+    def interpolation(self) -> RegridInterpolation:
+        """ "nearest" copies values (labels); "linear" mixes two neighbours per axis. "cubic" is that of our own
+        transforms that take it: their tables have more neighbours, or differ from axis to axis."""
 
     @property
     def align_corners(self) -> bool:
@@ -161,22 +165,29 @@ class Regrid(Transform):
 
     @property
     def mixes_voxels(self) -> bool:
-        return self.interpolation == "linear"
+        return self.interpolation != "nearest"
 
     @property
     def copies_voxels(self) -> bool:
         return self.interpolation == "nearest"
 
     @abstractmethod
-    def tables(self, field: FieldState) -> tuple[Shape3, Tables]:
+    def tables(self, field: FieldState) -> tuple[Shape3, Tables | TapTables]:
         """(X', Y', Z') and a table per axis from `field.shape` to it."""
+
+    def sample_steps(self, field: FieldState) -> Position | None:
+        """Samples of the current grid from one sample of the new grid to the next, per axis, if the first samples
+        coincide and the tables follow these steps; None: `align_corners` decides."""
+        return None
 
     def add_to_pass(self, recipe: Recipe, fields: Fields, field: str, backend: Backend | None) -> None:
         state = fields[field]
         shape, tables = self.tables(state)
+        steps = self.sample_steps(state)
         # a grid of the same size is the same grid under either corner convention
-        recipe.tables, recipe.resampled = tables if shape != state.shape else None, True
-        state.resampled(shape, self.align_corners)
+        changes = shape != state.shape or steps not in (None, (1.0, 1.0, 1.0))
+        recipe.tables, recipe.resampled = tables if changes else None, True
+        state.resampled(shape, self.align_corners, steps)
 
 
 class Crop(Transform):

@@ -25,19 +25,32 @@ PROPERTIES = ("affine", "original_affine", "as_canonical", "spacing", "original_
 
 @dataclass(frozen=True)
 class Resampled:
-    """A change of sampling. Resampling to `before` with the same corner convention undoes it."""
+    """A change of sampling. Resampling to `before` with the same placement of the samples undoes it.
+
+    steps  per axis, samples of the grid `before` from one sample of the new grid to the next, if the first samples
+           coincide; None: `align_corners` decides
+    """
 
     before: Shape3
     align_corners: bool = True
+    steps: Position | None = None
 
     def also_undoes(self, later: GridStep) -> bool:
         """True if undoing this step also undoes the `later` one, so that values are resampled once."""
-        return isinstance(later, Resampled) and later.align_corners == self.align_corners
+        if not isinstance(later, Resampled) or self.steps or later.steps:
+            return False
+        return later.align_corners == self.align_corners
+
+    def step_back(self, axis: int) -> float | None:
+        """Samples of the new grid from one sample of `before` to the next; None: `align_corners` decides."""
+        return None if self.steps is None else 1.0 / self.steps[axis]
 
     def position_before(self, position: Position, shape: Shape3) -> Position:
         """Position on the grid `before` of a position on the grid after it, which has `shape`."""
         ends = zip(position, shape, self.before, strict=True)
-        if self.align_corners:
+        if self.steps is not None:
+            x, y, z = (v * step for v, step in zip(position, self.steps, strict=True))
+        elif self.align_corners:
             x, y, z = (v * (m - 1) / (n - 1) if n > 1 else v for v, n, m in ends)
         else:
             x, y, z = ((v + 0.5) * m / n - 0.5 for v, n, m in ends)
@@ -105,7 +118,8 @@ class FieldState:
                      `channel_axis` is: that one only records what the configuration asked for
     dtype            of the voxels
     spacing          mm per voxel of the current grid along X, Y, Z: n·spacing/m after a change from n to m
-                     voxels, so that the extent is constant and repeating a ScaleByResolution changes nothing
+                     voxels, so that the extent is constant and repeating a ScaleByResolution changes nothing;
+                     exact if the change had steps
     kind             "image", "scores" (a model's raw output) or "labels"
     source           the file that the grid comes from
     history          how the current grid came from the loaded one, oldest first; RestoreOriginalShape
@@ -127,12 +141,15 @@ class FieldState:
     array: TwinArray = None
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def resampled(self, shape: Shape3, align_corners: bool = True) -> None:
-        """Record a change of sampling of the whole extent to `shape` voxels."""
-        if shape == self.shape:
+    def resampled(self, shape: Shape3, align_corners: bool = True, steps: Position | None = None) -> None:
+        """Record a change of sampling of the whole extent to `shape` voxels; `steps` as in `Resampled`."""
+        if shape == self.shape and steps in (None, (1.0, 1.0, 1.0)):
             return
-        x, y, z = (s * n / m for s, n, m in zip(self.spacing, self.shape, shape, strict=True))
-        self.history = (*self.history, Resampled(self.shape, align_corners))
+        if steps is None:
+            x, y, z = (s * n / m for s, n, m in zip(self.spacing, self.shape, shape, strict=True))
+        else:
+            x, y, z = (s * step for s, step in zip(self.spacing, steps, strict=True))
+        self.history = (*self.history, Resampled(self.shape, align_corners, steps))
         self.spacing, self.shape = (x, y, z), shape
 
     def windowed(self, start: Index3, shape: Shape3) -> None:

@@ -57,7 +57,7 @@ CASES: list[tuple[Any, str]] = [
     (
         raw({"name": RES, "args": None}),
         'pre_transforms[1].args: ScaleByResolution needs the argument "fields" (and 1 more) '
-        "(it takes fields, is_label, interpolation, align_corners, target_resolution)",
+        "(it takes fields, is_label, interpolation, align_corners, clip, placement, target_resolution)",
     ),
     (raw({"name": RES, "args": []}), "pre_transforms[1].args: expected an object {…}, found []"),
     (raw({"name": RES, "args": [1]}), "pre_transforms[1].args: expected an object {…}, found [1]"),
@@ -73,7 +73,7 @@ CASES: list[tuple[Any, str]] = [
     (
         second(RES, fields="image", target_resolutoin=[0.8, 0.8, 5]),
         'pre_transforms[1].args: ScaleByResolution has no argument "target_resolutoin"; did you mean '
-        '"target_resolution"? (and 1 more) (it takes fields, is_label, interpolation, align_corners, '
+        '"target_resolution"? (and 1 more) (it takes fields, is_label, interpolation, align_corners, clip, placement, '
         "target_resolution)",
     ),
     (

@@ -11,11 +11,13 @@ from pick_contract import PickContract
 from prepare_contract import PrepareContract
 from restore_argmax_contract import RestoreArgmaxContract
 from scores_contract import ScoresContract
+from taps_contract import TapsContract
 from windows_contract import WindowsContract
 
 
 class BackendContract(
     PrepareContract,
+    TapsContract,
     WindowsContract,
     FinishMasksContract,
     RestoreArgmaxContract,

@@ -40,6 +40,8 @@ STRUCTS = {
     "threshold_": arguments.THRESHOLD,
     "lookup_": arguments.LOOKUP,
     "merge_": arguments.MERGE,
+    "taps_": arguments.TAPS,
+    "extremes_": arguments.EXTREMES,
     "extent_": arguments.EXTENT,
     "softmax": arguments.PROBABILITIES,
     "sigmoid": arguments.PROBABILITIES,

@@ -90,6 +90,21 @@ def test_spacing(shape: Any, spacing: Any, target: Any, equivalence: Any) -> Non
     )
 
 
+@pytest.mark.parametrize(("mode", "interpolation"), [("bilinear", "linear"), (3, "cubic")])
+@pytest.mark.parametrize("target", [(1.0, 1.0, 1.0), (0.55, 1.3, 3.1), (2.0, 0.6, 2.9)])
+def test_spacing_in_monais_placement(target: Any, mode: Any, interpolation: str, equivalence: Any) -> None:
+    data, affine = ct((23, 19, 14)), np.diag([0.7, 0.9, 2.5, 1.0])
+    padding = "border" if mode == "bilinear" else "nearest"
+    expected = mt.Spacing(pixdim=target, mode=mode, padding_mode=padding, dtype=np.float64)(tensor(data, affine))
+    args = {"target_spacing": list(target), "placement": "monai", "interpolation": interpolation}
+    equivalence.record(
+        f"monai.transforms.Spacing(mode={mode!r}), any target",
+        f'ScaleBySpacing, ScaleByResolution with placement "monai", {interpolation}',
+        tolerance="2.7e-2 HU on a range of 2700",
+        worst=worst(prepared(data, ("ScaleBySpacing", args), affine=affine), expected, 2.7e-2),
+    )
+
+
 @pytest.mark.parametrize("align_corners", [True, False])
 @pytest.mark.parametrize("target", [(9, 20, 11), (34, 7, 5), (17, 14, 22)])
 def test_resize(target: Any, align_corners: bool, equivalence: Any) -> None:

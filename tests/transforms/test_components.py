@@ -59,6 +59,8 @@ def check_resample(name: str, key: str) -> None:
         ({"interpolation": "nearest"}, 0, False),
         ({"is_label": True, "interpolation": "linear"}, 1, False),
         ({"align_corners": False}, 1, True),
+        ({"interpolation": "cubic"}, 3, False),
+        ({"interpolation": "cubic", "align_corners": False}, 3, True),
     ):
         got = prepared(load(), transform(name, fields="image", **{key: target}, **options))
         assert_allclose(got, zoom(STORED[None], shape, order, grid_mode), atol=1e-3, err_msg=str(options))
@@ -135,8 +137,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         "expected 3 positive numbers",
     ),
     "ScaleBySpacing": (
-        {"fields": "image", "target_spacing": [1, 1, 1], "interpolation": "cubic"},
-        'expected "linear" or "nearest"',
+        {"fields": "image", "target_spacing": [1, 1, 1], "interpolation": "quintic"},
+        'expected "linear", "nearest" or "cubic", or 3 of them for X, Y, Z',
     ),
     "ScaleIntensityRange": (
         {"fields": "image", "a_min": 3, "a_max": 3.0, "b_min": 0, "b_max": 1},

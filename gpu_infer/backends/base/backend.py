@@ -1,6 +1,6 @@
 """The base class of both backends: `cpu/` (NumPy and Numba, the definition) and `gpu/` (CuPy, CUDA kernels).
 
-An operation is a public method of one of the six groups `prepare`, `windows`, `labels`, `label_statistics`,
+An operation is a public method of one of the seven groups `prepare`, `taps`, `windows`, `labels`, `label_statistics`,
 `masks` and `scores`. It documents the operation, raises ValueError if shapes and dtypes do not agree, handles empty
 arrays and the other special cases that need no kernel, and calls a method of the same name with an underscore, which
 each backend implements.
@@ -22,6 +22,7 @@ from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.base.masks import MaskOperations
 from gpu_infer.backends.base.prepare import PrepareOperations
 from gpu_infer.backends.base.scores import ScoreOperations
+from gpu_infer.backends.base.taps import TapOperations
 from gpu_infer.backends.base.windows import WindowOperations
 from gpu_infer.backends.types import Array, HostArray, Moments, OccupiedPlanes, RollingSums, Start, Tables
 
@@ -30,6 +31,7 @@ __all__ = ["Array", "Backend", "Moments", "OccupiedPlanes", "RollingSums", "Star
 
 class Backend(
     PrepareOperations,
+    TapOperations,
     WindowOperations,
     LabelOperations,
     LabelStatisticsOperations,

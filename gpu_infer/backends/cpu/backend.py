@@ -19,6 +19,7 @@ from gpu_infer.backends.cpu.labels import CpuLabelOperations
 from gpu_infer.backends.cpu.masks import CpuMaskOperations
 from gpu_infer.backends.cpu.prepare import CpuPrepareOperations
 from gpu_infer.backends.cpu.scores import CpuScoreOperations
+from gpu_infer.backends.cpu.taps import CpuTapOperations
 from gpu_infer.backends.cpu.windows import CpuWindowOperations
 from gpu_infer.backends.types import HostArray, TwinArray
 from gpu_infer.errors import ResourceError
@@ -27,6 +28,7 @@ from gpu_infer.system.host_memory import free_host_bytes
 
 class CpuBackend(
     CpuPrepareOperations,
+    CpuTapOperations,
     CpuWindowOperations,
     CpuLabelOperations,
     CpuLabelStatisticsOperations,

@@ -27,6 +27,7 @@ from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
 from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
 from gpu_infer.backends.gpu.scores import GpuScoreOperations
+from gpu_infer.backends.gpu.taps import GpuTapOperations
 from gpu_infer.backends.gpu.windows import GpuWindowOperations
 from gpu_infer.backends.types import DeviceArray, HostArray
 
@@ -40,6 +41,7 @@ ran on different devices."""
 
 class GpuBackend(
     GpuPrepareOperations,
+    GpuTapOperations,
     GpuWindowOperations,
     GpuLabelOperations,
     GpuLabelStatisticsOperations,

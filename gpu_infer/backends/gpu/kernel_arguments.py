@@ -41,6 +41,16 @@ RESAMPLE = _struct(
     ("swap", _I32),
 )
 TURN = _struct(("src", _POINTER), ("dst", _POINTER), *_STRIDES, ("before", _F32, 4), ("after", _F32, 4), ("swap", _I32))
+TAPS = _struct(
+    *((name, _POINTER) for name in ("src", "dst", "first", "count", "weights")),
+    *_STRIDES,
+    ("outputs", _I64),
+    ("before", _F32, 4),
+    ("after", _F32, 4),
+    ("axis", _I32),
+    ("swap", _I32),
+)
+EXTREMES = _struct(("src", _POINTER), ("extremes", _POINTER), ("strides", _I64, 4), ("size", _I64, 4), ("swap", _I32))
 PICK = _struct(
     ("src", _POINTER),
     ("dst", _POINTER),

@@ -17,6 +17,7 @@ from gpu_infer.backends.types import DeviceArray, HostArray, Tables
 ROWS = {
     "prepare": 32,
     "turn": 32,
+    "taps": 32,
     "restore_argmax": 16,
     "gather": 32,
     "blend": 8,

@@ -70,7 +70,10 @@ def restore_steps(history: tuple[GridStep, ...], shape: Shape3) -> RestoreSteps:
     first, windows, step = steps[:begin], _windows(steps[begin:at]), steps[at]
     assert isinstance(step, Resampled)
     before = windows[-1].before if windows else first[-1].before if first else shape
-    x, y, z = (linear_table(n, m, step.align_corners) for n, m in zip(before, step.before, strict=True))
+    x, y, z = (
+        linear_table(n, m, step.align_corners, step.step_back(axis))
+        for axis, (n, m) in enumerate(zip(before, step.before, strict=True))
+    )
     return RestoreSteps(first, windows, (x, y, z), _windows(steps[at + 1 :]))
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.chain.stage import Stage, check_channels, pass_line
-from gpu_infer.transforms.field import DType, Fields
+from gpu_infer.transforms.field import DType, Fields, FieldState
 from gpu_infer.transforms.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class FusedPass(Stage):
-    """`load? pointwise* regrid? pointwise*` of one field, as one `Backend.resample` call.
+    """`load? pointwise* regrid? pointwise*` of one field, as one `Backend.resample` or `resample_taps` call.
 
     Crops can be anywhere among them, and so can members that touch no voxel. A `Measured` that needs the array is the
     first member.
@@ -42,7 +42,13 @@ class FusedPass(Stage):
                 state.array = source
             else:
                 out = backend.empty((state.channels, *state.shape), dtype)
-                backend.resample(source, out, recipe.tables, recipe.before, recipe.after)
+                recipe.run(source, out, backend)
                 state.array = out
         state.dtype = dtype
         return () if is_view else (self.field,)
+
+    def allocated_bytes(self, before: FieldState, new_bytes: int, *, shared: bool) -> int:
+        recipe, fields = Recipe(), {self.field: before.copy()}
+        for transform in self.members:
+            transform.add_to_pass(recipe, fields, self.field, None)
+        return new_bytes + recipe.scratch_bytes(before.shape)

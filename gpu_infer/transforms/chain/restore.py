@@ -20,7 +20,7 @@ from gpu_infer.volume.geometry import Orientation, Shape3
 def steps_back(history: Sequence[GridStep]) -> list[GridStep]:
     """The steps that undo `history`, in order.
 
-    Neighbouring resamplings of one corner convention become one, so that values are resampled once.
+    Neighbouring resamplings of one corner convention, without steps, become one, so that values are resampled once.
     """
     back: list[GridStep] = []
     for step in reversed(history):
@@ -94,7 +94,10 @@ def undo(
         return
     out = new_array(state, step.before, backend)
     table = nearest_table if interpolation == "nearest" else linear_table
-    x, y, z = (table(n, m, align_corners=step.align_corners) for n, m in zip(state.shape, step.before, strict=True))
+    x, y, z = (
+        table(n, m, align_corners=step.align_corners, step=step.step_back(axis))
+        for axis, (n, m) in enumerate(zip(state.shape, step.before, strict=True))
+    )
     tables: Tables = (x, y, z)
     if np.issubdtype(state.dtype, np.integer):
         for channel in range(state.channels):

@@ -47,6 +47,11 @@ PRES: dict[str, list[Any]] = {
         on("ScaleByFactor", "image", factor=0.7),
         on("CropFixedSizeCenter", "image", size=[20, 24, 16]),
     ],
+    "smaller, cubic": [on("ScaleByFactor", "image", factor=[0.6, 0.9, 1.2], interpolation="cubic")],
+    "larger, cubic, then a part": [
+        on("ScaleByFactor", "image", factor=1.3, interpolation=["cubic", "cubic", "nearest"]),
+        on("CropFixedSizeCenter", "image", size=[40, 44, 36]),
+    ],
     "larger, padded": [on("ScaleByFactor", "image", factor=1.2), on("SymmetricPadderDiv", "image", div_int=16)],
     "measured, each channel": [on("NormalizeIntensity", "image", channel_wise=True), on("ScaleIntensity", "image")],
     "measured": [on("NormalizeNonzeroIntensities", "image"), on("CropForegroundObject", "image", threshold=0.1)],

@@ -26,7 +26,7 @@ _COPY, _PICK, _MIX = 0, 1, 2
 
 
 @helper
-def _clamped(x: np.float32, function: Constants) -> np.float32:
+def clamped(x: np.float32, function: Constants) -> np.float32:
     """min(max(scale·x + shift, low), high); comparisons, so that NaN stays NaN."""
     scale, shift, low, high = function
     y = x * scale + shift
@@ -50,12 +50,12 @@ def _load_run(
     """plane[at + i·pitch] = mix of before(src[a + i·step]) and before(src[b + i·step]) for i < n."""
     if w == 0:
         for i in range(n):
-            plane[np.uintp(at + i * pitch)] = _clamped(np.float32(src[np.uintp(a + i * step)]), before)
+            plane[np.uintp(at + i * pitch)] = clamped(np.float32(src[np.uintp(a + i * step)]), before)
         return
     rest = np.float32(1.0) - w
     for i in range(n):
-        x = _clamped(np.float32(src[np.uintp(a + i * step)]), before)
-        y = _clamped(np.float32(src[np.uintp(b + i * step)]), before)
+        x = clamped(np.float32(src[np.uintp(a + i * step)]), before)
+        y = clamped(np.float32(src[np.uintp(b + i * step)]), before)
         plane[np.uintp(at + i * pitch)] = rest * x + w * y
 
 
@@ -87,17 +87,17 @@ def _write_run(
     n = lower.size
     if kind == _COPY:
         for q in range(n):
-            out[np.uintp(at + q * step)] = converted(_clamped(line[q], after), out)
+            out[np.uintp(at + q * step)] = converted(clamped(line[q], after), out)
     elif kind == _PICK:
         for q in range(n):
-            out[np.uintp(at + q * step)] = converted(_clamped(line[np.uintp(lower[q])], after), out)
+            out[np.uintp(at + q * step)] = converted(clamped(line[np.uintp(lower[q])], after), out)
     else:
         for q in range(n):
             w = weight[q]
             x = line[np.uintp(lower[q])]
             y = line[np.uintp(upper[q])]
             z = x if w == 0 else (np.float32(1.0) - w) * x + w * y
-            out[np.uintp(at + q * step)] = converted(_clamped(z, after), out)
+            out[np.uintp(at + q * step)] = converted(clamped(z, after), out)
 
 
 @kernel

@@ -10,6 +10,7 @@ from gpu_infer.system.resources import resource_folder
 MODULES = (
     "prepare",
     "turn",
+    "taps",
     "restore",
     "restore_argmax",
     "gather",

@@ -1,0 +1,50 @@
+"""Tables of several neighbours, against SciPy's spline and sums by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from gpu_infer.backends.resampling import linear_table, nearest_table
+from gpu_infer.backends.taps import CUBIC_TAPS, TapTable, cubic_table, pass_order, tap_table
+
+
+def matrix(table: TapTable, n_in: int) -> np.ndarray:
+    """[n_out, n_in] weights."""
+    dense = np.zeros((len(table), n_in))
+    for row, first, count, weights in zip(dense, table.first, table.count, table.weights, strict=True):
+        row[first : first + count] = weights[:count]
+    return dense
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 5), (7, 30), (23, 24), (24, 9), (25, 60), (100, 33)])
+def test_every_column_is_scipys_spline_of_one_sample(n_in: int, n_out: int, align_corners: bool) -> None:
+    expected = [
+        ndimage.zoom(np.eye(n_in)[i], n_out / n_in, order=3, mode="nearest", grid_mode=not align_corners)
+        for i in range(n_in)
+    ]
+    dense = matrix(cubic_table(n_in, n_out, align_corners), n_in)
+    np.testing.assert_allclose(dense, np.array(expected).T, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(dense.sum(axis=1), 1.0, rtol=0, atol=1e-6)
+
+
+def test_a_long_table_is_that_of_its_pieces() -> None:
+    table = cubic_table(9000, 9000, step=0.75)
+    assert table.weights.shape == (9000, CUBIC_TAPS)
+    np.testing.assert_array_equal(table.count[::4], 1)  # every fourth output is a sample
+    np.testing.assert_array_equal(table.first[::4], np.arange(0, 6750, 3))
+
+
+def test_two_neighbours_are_those_of_the_linear_and_the_nearest_table() -> None:
+    table = tap_table(linear_table(3, 5))
+    assert (table.first.tolist(), table.count.tolist()) == ([0, 0, 1, 1, 2], [1, 2, 1, 2, 1])
+    np.testing.assert_array_equal(table.weights[:, 0], [1, 0.5, 1, 0.5, 1])
+    assert tap_table(nearest_table(3, 5)).weights.shape == (5, 1)
+    assert tap_table(nearest_table(5, 5)).is_identity(5)
+
+
+def test_the_axis_that_shrinks_most_is_first_and_the_same_grid_is_none() -> None:
+    tables = (cubic_table(10, 20), cubic_table(10, 10), cubic_table(10, 5))
+    assert pass_order((10, 10, 10), tables) == [2, 0]
