@@ -102,7 +102,7 @@ def _open_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[
 
 def _key(plan: RunPlan) -> RingKey:
     knobs, fit = plan.memory.knobs, plan.fit
-    shape = (fit.window, fit.channels_in, fit.channels_out, plan.channels_last)
+    shape = (fit.window, fit.channels_in, fit.channels_out, plan.layout)
     return (plan.model, *shape, knobs.batch, knobs.slots, knobs.spare)
 
 
@@ -119,5 +119,5 @@ def _ring(plan: RunPlan, transport: Transport) -> SlotRing:
         deadline_s=settings.deadline_s,
         reconnect_s=settings.ready_wait_s,
         spare=knobs.spare,
-        channels_last=plan.channels_last,
+        layout=plan.layout,
     )

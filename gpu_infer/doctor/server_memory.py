@@ -74,9 +74,10 @@ def _window_bytes(settings: Settings, config: Config | None, model: ModelInfo) -
     for tensor in (model.input, model.output):
         dims = tensor.dims
         if any(size < 0 for size in dims):
-            if roi is None or sum(size < 0 for size in dims[-3:]) != sum(size < 0 for size in dims):
+            spatial = 1 - len(dims)  # from there on; a roi is 1 across slices
+            if roi is None or sum(size < 0 for size in dims[spatial:]) != sum(size < 0 for size in dims):
                 return None
-            dims = (*dims[:-3], *roi)
+            dims = (*dims[:spatial], *roi)
         total += math.prod(dims) * tensor.dtype.itemsize
     return total
 

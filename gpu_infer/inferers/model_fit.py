@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpu_infer.errors import ConfigError, ModelError
-from gpu_infer.triton.model.fit import AXES, check_fit, split_dims
+from gpu_infer.triton.model.fit import check_fit
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.layout import AXES, TensorLayout
 from gpu_infer.volume.geometry import Shape3
 
 
@@ -30,7 +31,7 @@ def fit_model(
     *,
     channels: int,
     shape: Shape3,
-    channels_last: bool,
+    layout: TensorLayout,
     whole_volume: bool,
     roi_size: Shape3 | None,
     batch_size: int | None,
@@ -41,8 +42,8 @@ def fit_model(
         model: The model's inputs and outputs; a dim of −1 is dynamic.
         channels: Channels of the prepared volume.
         shape: (X, Y, Z) of the prepared volume.
-        channels_last: True if the model's windows are [X, Y, Z, C].
-        whole_volume: True for one request with the full shape (simple inferer).
+        layout: The order of axes in the model's windows.
+        whole_volume: True for one request with the full shape (simple inferer), or for whole slices.
         roi_size: Window size of the configuration. It decides where the model's dims are dynamic.
         batch_size: Windows per request; None for the model's maximum.
 
@@ -50,26 +51,32 @@ def fit_model(
         ModelError: A fixed dim of the model disagrees.
         ConfigError: A dim is dynamic and there is no `roi_size`, or `batch_size` exceeds the model's maximum.
     """
-    _, spatial = split_dims(model.input.dims, channels_last)
-    window = _window(model, spatial, shape, whole_volume, roi_size)
-    check_fit(model, channels, window, channels_last=channels_last)
-    batch = 1 if whole_volume else model.max_batch if batch_size is None else batch_size
+    _, spatial = layout.split_dims(model.input.dims)
+    if whole_volume:
+        roi_size = _whole(shape, layout.slice_axis)
+    window = _window(model, spatial, whole_volume, roi_size)
+    check_fit(model, channels, window, layout)
+    batch = model.max_batch if batch_size is None else batch_size
+    if whole_volume and layout.slice_axis is None:
+        batch = 1
     if batch > model.max_batch:
         raise ConfigError(
             f"batch_size {batch} is more than model {model.name} takes ({model.max_batch})",
             remedy=f"set batch_size to at most {model.max_batch}",
         )
-    channels_out, _ = split_dims(model.output.dims, channels_last)
+    channels_out, _ = layout.split_dims(model.output.dims)
     return Fit(window, batch, channels, channels_out)
 
 
-def _window(
-    model: ModelInfo, spatial: tuple[int, ...], shape: Shape3, whole_volume: bool, roi_size: Shape3 | None
-) -> Shape3:
-    requested = shape if whole_volume else roi_size
+def _whole(shape: Shape3, slice_axis: int | None) -> Shape3:
+    x, y, z = (1 if axis == slice_axis else n for axis, n in enumerate(shape))
+    return (x, y, z)
+
+
+def _window(model: ModelInfo, spatial: tuple[int, ...], whole_volume: bool, roi_size: Shape3 | None) -> Shape3:
     sizes = []
     for axis, fixed in enumerate(spatial):
-        size = requested[axis] if requested is not None else -1
+        size = roi_size[axis] if roi_size is not None else -1
         if fixed == -1 and size == -1:
             raise ConfigError(
                 f"model {model.name}: axis {AXES[axis]} is dynamic and the configuration gives no roi_size",

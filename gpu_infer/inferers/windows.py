@@ -143,16 +143,26 @@ def choose_slab_axis(shape: Shape3, roi: Shape3) -> int:
     return sizes.index(min(sizes))
 
 
-def make_grid(shape: Shape3, roi: Shape3, mode: WindowMode = CLARA) -> WindowGrid:
+def make_grid(shape: Shape3, roi: Shape3, mode: WindowMode = CLARA, slice_axis: int | None = None) -> WindowGrid:
     """The windows that `mode` places over a volume of `shape` (X, Y, Z).
 
-    Raises ConfigError for an empty volume or a roi below 1.
+    If windows are slices across `slice_axis`, each slice has them once, whatever the mode's overlap.
+
+    Raises ConfigError for an empty volume, a roi below 1, or slices that are to be mirrored across their axis.
     """
     if min(shape) < 1:
         raise ConfigError(f"a volume of shape {shape} has no voxels to scan", remedy="check the pre-transforms")
     if min(roi) < 1:
         raise ConfigError(f"roi {roi} has an axis below 1", remedy="give three positive sizes as roi_size")
-    x, y, z = (tuple(mode.starts(axis, n, r)) for axis, (n, r) in enumerate(zip(shape, roi, strict=True)))
+    if slice_axis is not None and slice_axis in mode.mirror_axes:
+        raise ConfigError(
+            f"mirror_axes: found {list(mode.mirror_axes)} for slices across axis {'XYZ'[slice_axis]} ({slice_axis})",
+            remedy="a slice can only be mirrored along its own two axes",
+        )
+    x, y, z = (
+        tuple(range(n)) if axis == slice_axis else tuple(mode.starts(axis, n, r))
+        for axis, (n, r) in enumerate(zip(shape, roi, strict=True))
+    )
     return WindowGrid(shape, roi, mode.name, (x, y, z), mode.mirrors)
 
 

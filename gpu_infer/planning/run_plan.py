@@ -19,6 +19,7 @@ from gpu_infer.planning.sizes import Windows, measure_sizes
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.layout import AXES, TensorLayout
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.geometry import Shape3, format_shape
@@ -32,7 +33,7 @@ class RunPlan:
     """Everything that is decided before a run.
 
     memory         with batch, slots and slab as the free memory allows
-    channels_last  the model's windows are [X, Y, Z, C]
+    layout         the order of axes in the model's windows
     fallbacks      one line for each step by which the memory plan was reduced
     scores         the maps of --scores and --uncertainty, None: none
     """
@@ -43,7 +44,7 @@ class RunPlan:
     mode: WindowMode
     grid: WindowGrid
     memory: MemoryPlan
-    channels_last: bool
+    layout: TensorLayout
     fallbacks: list[str]
     scores: ScorePlan | None = None
 
@@ -56,8 +57,16 @@ class RunPlan:
             f"{self.fit.channels_out} channels, {self.model.input.datatype}",
             f"{distinct} windows{repeated} of {format_shape(self.fit.window)} over {format_shape(self.grid.shape)}, "
             f"mode {self.grid.mode}{self._weights()}, batch {self.memory.knobs.batch}, {self.memory.knobs.slots} slots",
+            *self._axes_lines(),
             *self.memory.lines(),
         ]
+
+    def _axes_lines(self) -> list[str]:
+        """One line if the model takes slices or permuted axes."""
+        across = self.layout.slice_axis
+        if across is not None:
+            return [f"windows are slices across axis {AXES[across]}, the model's axes are {self.layout.axes}"]
+        return [] if self.layout.axes == AXES else [f"the model's axes are {self.layout.axes}"]
 
     def _weights(self) -> str:
         weights = f", {self.mode.blend} weights" if self.mode.blend != "constant" else ""
@@ -102,7 +111,7 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
             model,
             plan.fit.window,
             plan.fit.channels_in,
-            channels_last=plan.channels_last,
+            layout=plan.layout,
             deadline_s=inputs.settings.deadline_s,
         )
         earlier.channels_out[plan.fit.window] = channels_out
@@ -129,12 +138,13 @@ def make_plan(
     Raises ModelError, ConfigError or ResourceError.
     """
     header, trace = inputs.header, inputs.trace()
-    fit = fit_window(inputs, model, trace.model_channels, trace.model_shape, trace.channels_last)
+    layout = inputs.config.inferer.layout(len(model.input.dims) - 1, "last" if trace.channels_last else "first")
+    fit = fit_window(inputs, model, trace.model_channels, trace.model_shape, layout)
     if channels_out is not None:
         fit = replace(fit, channels_out=channels_out)
     _check_transforms(inputs, trace, free, placement)
     mode = inputs.config.inferer.window_mode(inputs.settings.mode)
-    grid = make_grid(trace.model_shape, fit.window, mode)
+    grid = make_grid(trace.model_shape, fit.window, mode, layout.slice_axis)
     if fit.channels_out > 0:
         trace = inputs.trace(model.input.dtype, fit.channels_out)
     options = score_options(inputs.settings, inputs.config, inputs.pipeline)
@@ -149,10 +159,10 @@ def make_plan(
             f"{error.message}",
             remedy=error.remedy,
         ) from None
-    return RunPlan(inputs, model, fit, mode, grid, memory, trace.channels_last, fallbacks, scores)
+    return RunPlan(inputs, model, fit, mode, grid, memory, layout, fallbacks, scores)
 
 
-def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3, channels_last: bool) -> Fit:
+def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3, layout: TensorLayout) -> Fit:
     """Choose window and batch for a prepared volume of `channels` and `shape`.
 
     Raises ModelError if volume and model do not fit, ConfigError if a roi_size is missing or the batch is too large.
@@ -162,7 +172,7 @@ def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3
         model,
         channels=channels,
         shape=shape,
-        channels_last=channels_last,
+        layout=layout,
         whole_volume=inferer.kind == "simple",
         roi_size=inputs.settings.roi_size or inferer.roi_size,
         batch_size=inputs.batch_size,
@@ -196,9 +206,9 @@ def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) 
 def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
     """`plan` on the model's grid that voxel values decided; it is within the planned grid and needs no more memory."""
     inputs = plan.inputs
-    fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.channels_last)
+    fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.layout)
     fit = replace(fit, channels_out=plan.fit.channels_out)
-    grid = make_grid(shape, fit.window, plan.mode)
+    grid = make_grid(shape, fit.window, plan.mode, plan.layout.slice_axis)
     most, knobs = choose_knobs(inputs, fit, grid), plan.memory.knobs
     knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
     return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))
@@ -212,6 +222,7 @@ def _ask_model(inputs: RunInputs, server: Server) -> ModelInfo:
         input_name=inferer.input_name,
         output_name=inferer.output_name,
         batch=inputs.batch_size,
+        slices=inferer.takes_slices,
         wait_s=inputs.settings.ready_wait_s,
         load=inputs.settings.load_model,
     )

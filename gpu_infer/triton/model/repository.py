@@ -27,6 +27,7 @@ def model_in_repository(
     input_name: str | None = None,
     output_name: str | None = None,
     batch: int | None = None,
+    slices: bool = False,
 ) -> ModelInfo | None:
     """The model that `repository/name/config.pbtxt` describes, as a server would; None if there is no such file.
 
@@ -61,7 +62,9 @@ def model_in_repository(
         decoupled=parsed.model_transaction_policy.decoupled,
         optional_inputs=frozenset(tensor.name for tensor in parsed.input if tensor.optional),
     )
-    return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
+    return model_info(
+        metadata, config, version, input_name=input_name, output_name=output_name, batch=batch, slices=slices
+    )
 
 
 def _tensor(tensor: _Tensor, datatype: str, batched: bool) -> TensorMetadata:
