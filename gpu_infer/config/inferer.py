@@ -12,7 +12,7 @@ from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
 from gpu_infer.config.monai_names import monai_hint
-from gpu_infer.config.tensor_axes import Axes, SliceAxis, check_axes, plane_axes
+from gpu_infer.config.tensor_axes import Axes, Context, SliceAxis, check_axes, plane_axes
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
@@ -88,6 +88,7 @@ class InfererArguments(Arguments):
     slots: Slots | None = None
     axes: Axes | None = None
     slice_axis: SliceAxis | None = None
+    context: Context | None = Field(None, description="a number of slices, 0 to 64")
     input_name: Text | None = None
     output_name: Text | None = None
 
@@ -101,6 +102,7 @@ class InfererSpec(InfererArguments):
     roi_size       window (X, Y, Z) in voxels
     axes           spatial axes of the model's tensors in order, three or two
     slice_axis     axis across the slices that a 2-D model takes
+    context        neighbours on each side of a slice that are further channels
     """
 
     name: str
@@ -117,7 +119,7 @@ class InfererSpec(InfererArguments):
     @property
     def takes_slices(self) -> bool:
         """Whether the configuration says that the model is 2-D; a model with two axes is 2-D in any case."""
-        return self.slice_axis is not None or (self.axes is not None and len(self.axes) == 2)
+        return bool(self.slice_axis or self.context) or (self.axes is not None and len(self.axes) == 2)
 
     def layout(self, spatial: int, channels: ChannelPlace) -> TensorLayout:
         """The order of axes in tensors with two or three `spatial` axes."""

@@ -1,10 +1,10 @@
-"""The inferer's arguments `axes` and `slice_axis`: the order of spatial axes in a model's tensors."""
+"""The inferer's arguments `axes`, `slice_axis` and `context`: how a model's tensors hold a volume or its slices."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field, StrictInt
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.triton.model.layout import AXES
@@ -23,6 +23,7 @@ def _upper(value: object) -> object:
 
 
 Axes = Annotated[str, BeforeValidator(_axes)]
+Context = Annotated[StrictInt, Field(ge=0, le=64)]
 SliceAxis = Annotated[Literal["X", "Y", "Z"], BeforeValidator(_upper)]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gpu_infer.backends.base.backend import Backend
-from gpu_infer.errors import ResourceError
+from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.inferers.label_windows import check_label_windows
 from gpu_infer.inferers.model_fit import Fit, fit_model
 from gpu_infer.inferers.modes import WindowMode
 from gpu_infer.inferers.score_plan import ScorePlan
@@ -14,7 +15,7 @@ from gpu_infer.planning.fallbacks import GIB, fit_memory
 from gpu_infer.planning.free_memory import UNLIMITED, FreeMemory, free_memory
 from gpu_infer.planning.memory_plan import ON_HOST, Knobs, MemoryPlan, Placement, placement_of
 from gpu_infer.planning.run_inputs import RunInputs, model_name
-from gpu_infer.planning.score_options import score_options
+from gpu_infer.planning.score_options import ScoreOptions, score_options
 from gpu_infer.planning.sizes import Windows, measure_sizes
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.client.server import Server
@@ -53,8 +54,8 @@ class RunPlan:
         distinct, windows = self.grid.distinct_count, self.grid.window_count
         repeated = "" if distinct == windows else f" ({windows} with repeats)"
         return [
-            f"model {self.model.name} version {self.model.version}: {self.fit.channels_in} → "
-            f"{self.fit.channels_out} channels, {self.model.input.datatype}",
+            f"model {self.model.name} version {self.model.version}: {self.fit.model_channels} → "
+            f"{'labels' if self.fit.labels else f'{self.fit.channels_out} channels'}, {self.model.input.datatype}",
             f"{distinct} windows{repeated} of {format_shape(self.fit.window)} over {format_shape(self.grid.shape)}, "
             f"mode {self.grid.mode}{self._weights()}, batch {self.memory.knobs.batch}, {self.memory.knobs.slots} slots",
             *self._axes_lines(),
@@ -65,7 +66,8 @@ class RunPlan:
         """One line if the model takes slices or permuted axes."""
         across = self.layout.slice_axis
         if across is not None:
-            return [f"windows are slices across axis {AXES[across]}, the model's axes are {self.layout.axes}"]
+            context = f", with {self.fit.context} neighbours on each side as channels" if self.fit.context else ""
+            return [f"windows are slices across axis {AXES[across]}{context}, the model's axes are {self.layout.axes}"]
         return [] if self.layout.axes == AXES else [f"the model's axes are {self.layout.axes}"]
 
     def _weights(self) -> str:
@@ -110,7 +112,7 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
             transport,
             model,
             plan.fit.window,
-            plan.fit.channels_in,
+            plan.fit.model_channels,
             layout=plan.layout,
             deadline_s=inputs.settings.deadline_s,
         )
@@ -144,14 +146,16 @@ def make_plan(
         fit = replace(fit, channels_out=channels_out)
     _check_transforms(inputs, trace, free, placement)
     mode = inputs.config.inferer.window_mode(inputs.settings.mode)
-    grid = make_grid(trace.model_shape, fit.window, mode, layout.slice_axis)
-    if fit.channels_out > 0:
-        trace = inputs.trace(model.input.dtype, fit.channels_out)
+    grid = make_grid(trace.model_shape, fit.window, mode, layout.slice_axis, fit.context)
     options = score_options(inputs.settings, inputs.config, inputs.pipeline)
-    scores = None if options is None else options.plan(fit.channels_out)
+    if fit.labels:
+        _check_labels(inputs, model, grid, options)
+    if fit.classes > 0:
+        trace = inputs.trace(model.input.dtype, fit.classes)
+    scores = None if options is None else options.plan(fit.classes)
     sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores), trace, free.resident)
     try:
-        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, fit, grid))
+        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, fit, grid, placement))
         memory, fallbacks = fit_memory(memory, free.with_resident())
     except ResourceError as error:  # the grid shows whether the file has a wrong spacing
         raise ResourceError(
@@ -176,15 +180,19 @@ def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3
         whole_volume=inferer.kind == "simple",
         roi_size=inputs.settings.roi_size or inferer.roi_size,
         batch_size=inputs.batch_size,
+        context=inferer.context or 0,
     )
 
 
-def choose_knobs(inputs: RunInputs, fit: Fit, grid: WindowGrid) -> Knobs:
+def choose_knobs(inputs: RunInputs, fit: Fit, grid: WindowGrid, placement: Placement) -> Knobs:
     """The knobs as options and configuration set them, but no larger than the number of windows needs."""
     visits = grid.distinct_count * len(grid.mirrors)
     batch = min(fit.batch, visits)
+    host_labels = fit.labels and placement.gpu  # windows of labels come together on the host
     slots = inputs.settings.slots or inputs.config.inferer.slots or SLOTS
-    return Knobs(slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, spare=True)
+    return Knobs(
+        slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, host_sums=host_labels, spare=True
+    )
 
 
 def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) -> RunPlan:
@@ -208,8 +216,10 @@ def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
     inputs = plan.inputs
     fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.layout)
     fit = replace(fit, channels_out=plan.fit.channels_out)
-    grid = make_grid(shape, fit.window, plan.mode, plan.layout.slice_axis)
-    most, knobs = choose_knobs(inputs, fit, grid), plan.memory.knobs
+    grid = make_grid(shape, fit.window, plan.mode, plan.layout.slice_axis, fit.context)
+    if fit.labels:
+        check_label_windows(plan.model, grid)
+    most, knobs = choose_knobs(inputs, fit, grid, plan.memory.placement), plan.memory.knobs
     knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
     return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))
 
@@ -226,6 +236,19 @@ def _ask_model(inputs: RunInputs, server: Server) -> ModelInfo:
         wait_s=inputs.settings.ready_wait_s,
         load=inputs.settings.load_model,
     )
+
+
+def _check_labels(inputs: RunInputs, model: ModelInfo, grid: WindowGrid, options: ScoreOptions | None) -> None:
+    """Raise ConfigError if a model that answers labels does not suit the windows, the transforms or the options."""
+    what = f"model {model.name} answers labels ({model.output.datatype})"
+    if inputs.pipeline.finalizer != "argmax":
+        raise ConfigError(
+            f"{inputs.config.path}: {what}, the post_transforms work on scores",
+            remedy="begin them with ArgmaxAcrossChannels, which the model has done by itself",
+        )
+    if options is not None:
+        raise ConfigError(f"--scores or --uncertainty: {what} and no scores", remedy="leave the option out")
+    check_label_windows(model, grid)
 
 
 def _check_transforms(inputs: RunInputs, trace: Trace, free: FreeMemory, placement: Placement) -> None:

@@ -35,11 +35,11 @@ class SlotLayout:
         layout: TensorLayout,
     ) -> None:
         self._model = model
-        self._layout = layout
+        self._in_layout, self._out_layout = layout, layout.of_rank(len(model.output.dims))
         # A model with a fixed batch axis gets full requests; rows past n are old windows, whose results are not read.
         self.batch = model.max_batch if model.fixed_batch else batch
         self._in_shape = layout.tensor_shape(channels_in, window)
-        self._out_shape = layout.tensor_shape(channels_out, window)
+        self._out_shape = self._out_layout.tensor_shape(channels_out, window)
         self._in_area = _aligned(self.bytes_in(self.batch))
         self.slot_bytes = self._in_area + _aligned(self.bytes_out(self.batch))
 
@@ -64,12 +64,12 @@ class SlotLayout:
         """The slot's input [B, C, R0, R1, R2] and output [B, K, R0, R1, R2] in `arena`."""
         source = arena.view(slot.input_at, (self.batch, *self._in_shape), self._model.input.dtype)
         sink = arena.view(slot.output_at, (self.batch, *self._out_shape), self._model.output.dtype)
-        return self._layout.view(source), self._layout.view(sink)
+        return self._in_layout.view(source), self._out_layout.view(sink)
 
     def scores(self, reply: InferReply) -> NDArray[np.generic]:
         """[B, K, R0, R1, R2]: the scores that an inline reply carries."""
         assert reply.data is not None
-        scores: NDArray[np.generic] = self._layout.view(
+        scores: NDArray[np.generic] = self._out_layout.view(
             reply.data[None] if self._model.batch_axis == "none" else reply.data
         )
         return scores

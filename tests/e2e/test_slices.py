@@ -72,6 +72,31 @@ def test_slices_across_z_are_the_default(tmp_path: Path, triton_server: Any, cas
     np.testing.assert_array_equal(labels_of(result), slice_by_slice(case, 2))
 
 
+@pytest.mark.parametrize("axis", ["X", "Y", "Z"])
+def test_neighbours_as_channels(tmp_path: Path, triton_server: Any, case: NDArray[np.float32], axis: str) -> None:
+    across = "XYZ".index(axis)
+    padded = np.pad(case, [(2, 2) if n == across else (0, 0) for n in range(3)], mode="edge")
+    expected = np.stack(
+        [
+            places(np.moveaxis(padded.take(range(n, n + 5), across), across, 0)[None])[0].argmax(0)
+            for n in range(SHAPE[across])
+        ],
+        across,
+    )
+    result = operate(tmp_path, triton_server, simple("places2d", slice_axis=axis, context=2))
+    np.testing.assert_array_equal(labels_of(result), expected)
+
+
+def test_channels_of_neighbours_are_slice_by_slice(tmp_path: Path, triton_server: Any) -> None:
+    """With two channels, the model sees both of the slice below, both of the slice, both of the slice above."""
+    data = np.random.default_rng(8).random((9, 7, 5, 2), dtype=np.float32)
+    write_nifti(tmp_path / "input/case.nii.gz", data, np.eye(4))
+    rows = [data[:, :, [max(n - 1, 0), n, min(n + 1, 4)]].transpose(2, 3, 0, 1).reshape(1, 6, 9, 7) for n in range(5)]
+    expected = np.stack([places(row)[0].argmax(0) for row in rows], 2)
+    result = operate(tmp_path, triton_server, simple("places2d", context=1))
+    np.testing.assert_array_equal(labels_of(result), expected)
+
+
 def test_a_volume_of_one_slice(tmp_path: Path, triton_server: Any) -> None:
     data = np.random.default_rng(6).random((21, 13, 1), dtype=np.float32)
     write_nifti(tmp_path / "input/case.nii.gz", data, np.eye(4))

@@ -64,6 +64,11 @@ def test_slices_are_1_across() -> None:
     assert fit(model((1, 32, 16), (2, 32, 16)), layout=across_y) == Fit((16, 1, 32), 4, 1, 2)
 
 
+def test_neighbours_are_channels() -> None:
+    fitted = fit(model((6, 9, 9), (2, 9, 9)), layout=TensorLayout("XY"), channels=2, context=1)
+    assert (fitted.channels_in, fitted.model_channels) == (2, 6)
+
+
 @pytest.mark.parametrize(
     ("info", "changes", "error", "words"),
     [
@@ -77,6 +82,12 @@ def test_slices_are_1_across() -> None:
             {"layout": TensorLayout("XY"), "roi_size": (8, 8, 16)},
             ModelError,
             "axis Z is fixed at 1, .* is 16",
+        ),
+        (
+            model((3, 8, 8), (2, 8, 8)),
+            {"layout": TensorLayout("XY"), "context": 2},
+            ModelError,
+            "takes 3 in in, the volume has 1 of each of 5 slices",
         ),
         (model((3, 8, 8, 8), (2, 8, 8, 8)), {}, ModelError, "wrong channel count"),
         (model((1, 8, 8, 8), (2, 4, 8, 8)), {}, ModelError, "out fixed at 4 on axis X"),

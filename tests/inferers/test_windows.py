@@ -113,6 +113,16 @@ def test_what_does_not_exist_is_refused() -> None:
         make_grid((10, 10, 10), (4, 0, 4))
 
 
+def test_neighbours_repeat_the_edges() -> None:
+    grid = make_grid((6, 8, 4), (6, 4, 1), slice_axis=2, context=2)
+    first, *_, last = grid.distinct
+    assert (first.start, last.start) == ((0, 0, 0), (0, 4, 3))
+    seen = grid.seen_with([first, last])
+    assert [[start[2] for start in starts] for starts in seen] == [[0, 1], [0, 2], [0, 3], [1, 3], [2, 3]]
+    assert {start[:2] for starts in seen for start in starts} == {(0, 0), (0, 4)}
+    assert make_grid((6, 8, 4), (6, 4, 4)).seen_with([first]) == [[(0, 0, 0)]]
+
+
 def test_each_slice_has_its_windows_once() -> None:
     """nnunet would place windows of size 1 at halves of a voxel."""
     nnunet = window_mode("nnunet", {"mirror_axes": (0, 1)})

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 AXES = "XYZ"
 
-ChannelPlace = Literal["first", "last"]
+ChannelPlace = Literal["first", "last", "none"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class TensorLayout:
     """Where one window of a model's tensors has its axes, without the batch axis.
 
     axes      spatial axes in the tensor's order: "XYZ", "ZYX", …; two of them if the model takes slices
-    channels  whether the channel axis is before or after the spatial ones
+    channels  whether the channel axis is before or after the spatial ones; none: there is one channel without an axis
     """
 
     axes: str = AXES
@@ -29,26 +29,36 @@ class TensorLayout:
     @property
     def rank(self) -> int:
         """Axes of a tensor, channels included."""
-        return len(self.axes) + 1
+        return len(self.axes) + (self.channels != "none")
 
     def tensor_shape(self, channels: int, window: tuple[int, int, int]) -> tuple[int, ...]:
         """Shape of one window (X, Y, Z) in the model's memory."""
         spatial = tuple(window[AXES.index(axis)] for axis in self.axes)
+        if self.channels == "none":
+            return spatial
         return (*spatial, channels) if self.channels == "last" else (channels, *spatial)
 
     def split_dims(self, dims: tuple[int, ...]) -> tuple[int, tuple[int, int, int]]:
         """(channels, sizes X, Y, Z) of a tensor's dims; a dynamic size is −1, and that across slices is 1."""
+        if self.channels == "none":
+            dims = (1, *dims)
         channels, spatial = (dims[-1], dims[:-1]) if self.channels == "last" else (dims[0], dims[1:])
         x, y, z = (spatial[self.axes.index(axis)] if axis in self.axes else 1 for axis in AXES)
         return channels, (x, y, z)
 
+    def of_rank(self, rank: int) -> TensorLayout:
+        """The layout of a tensor of the same model: without a channel axis if it has one axis less."""
+        return self if rank == self.rank else TensorLayout(self.axes, "none")
+
     def view(self, tensors: Any) -> Any:
         """View [B, C, X, Y, Z] of tensors [B, …] in the model's order; no voxel moves."""
         axes = self.axes
+        if self.channels == "none":
+            tensors = tensors[:, None]
         if self.slice_axis is not None:
             tensors = tensors[:, None]
             axes = AXES[self.slice_axis] + axes
-            if self.channels == "first":
+            if self.channels != "last":
                 tensors = tensors.swapaxes(1, 2)
         first = 1 if self.channels == "last" else 2
         order = (first + axes.index(axis) for axis in AXES)

@@ -10,6 +10,12 @@ from gpu_infer.errors import ModelError
 from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorInfo, TensorMetadata
 
 DTYPES: dict[str, np.dtype[np.generic]] = {"FP32": np.dtype(np.float32), "FP16": np.dtype(np.float16)}
+LABEL_DTYPES: dict[str, np.dtype[np.generic]] = {
+    "UINT8": np.dtype(np.uint8),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+}
+"""Outputs that are labels already: the model does its own argmax."""
 VOLUME_DIMS = 4  # channels and three spatial axes
 SLICE_DIMS = 3  # channels and two spatial axes
 
@@ -31,8 +37,8 @@ def model_info(
     max_batch_size 0, 4 dims       no batch axis, one window a request
     A model of slices has one dim less; with max_batch_size 0 and 4 dims, `slices` decides which of them it is. If a
     model has several inputs, the view has the only one that is not optional. Raises ModelError for a decoupled model,
-    several inputs or outputs without a choice by name, a datatype other than FP32 and FP16, and dims that are not
-    channels and three axes, or two.
+    several inputs or outputs without a choice by name, a datatype other than FP32 and FP16 (or `LABEL_DTYPES` of the
+    output), and dims that are not channels and three axes, or two. Labels may have no axis of channels.
 
     slices  the configuration says that the model takes slices
     """
@@ -98,14 +104,16 @@ def _choose(model: str, role: str, tensors: tuple[TensorMetadata, ...], requeste
 
 def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str, possible: tuple[int, ...]) -> TensorInfo:
     """The tensor without the batch axis; ModelError unless the number of its dims is possible."""
-    dtype = DTYPES.get(tensor.datatype)
+    labels = LABEL_DTYPES.get(tensor.datatype) if role == "output" else None
+    dtype = labels or DTYPES.get(tensor.datatype)
     if dtype is None:
+        expected = f"FP32 or FP16{' (labels: ' + ', '.join(LABEL_DTYPES) + ')' if role == 'output' else ''}"
         raise ModelError(
-            f"model {model}: {role} {tensor.name} is {tensor.datatype}, expected FP32 or FP16",
+            f"model {model}: {role} {tensor.name} is {tensor.datatype}, expected {expected}",
             remedy="export the model with float32 or float16 tensors",
         )
     dims = tensor.shape[1:] if batch_axis == "leading" else tensor.shape
-    if len(dims) not in possible:
+    if len(dims) not in possible and not (labels is not None and len(dims) + 1 in possible):
         slices = possible == (SLICE_DIMS,)
         axes = "two axes" if slices else "three axes" if possible == (VOLUME_DIMS,) else "three axes or two"
         raise ModelError(

@@ -20,6 +20,18 @@ def test_both_places_of_channels() -> None:
     assert first.split_dims((2, 8, 9, 10)) == last.split_dims((8, 9, 10, 2)) == (2, WINDOW)
 
 
+def test_labels_may_have_no_axis_of_channels() -> None:
+    assert TensorLayout("ZYX").of_rank(4) == TensorLayout("ZYX")
+    layout = TensorLayout("ZYX").of_rank(3)
+    assert layout.tensor_shape(1, WINDOW) == (10, 9, 8)
+    assert layout.split_dims((10, 9, 8)) == (1, WINDOW)
+    tensors = np.arange(2 * 720).reshape(2, 10, 9, 8)
+    np.testing.assert_array_equal(layout.view(tensors), tensors.transpose(0, 3, 2, 1)[:, None])
+    plane = TensorLayout("ZX", "last").of_rank(2)
+    assert plane.tensor_shape(1, (8, 1, 10)) == (10, 8)
+    np.testing.assert_array_equal(plane.view(tensors[:, 0]), tensors[:, 0].transpose(0, 2, 1)[:, None, :, None, :])
+
+
 def test_slices_have_size_1_across() -> None:
     layout = TensorLayout("ZX")
     assert (layout.slice_axis, layout.rank) == (1, 3)

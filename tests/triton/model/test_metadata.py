@@ -56,6 +56,17 @@ def test_no_batch_axis() -> None:
     assert info.input.dims == (1, 8, 8, 8)
 
 
+@pytest.mark.parametrize("datatype", ["UINT8", "INT32", "INT64"])
+@pytest.mark.parametrize("shape", [(-1, 1, 8, 8, 8), (-1, 8, 8, 8)])
+def test_labels(datatype: str, shape: tuple[int, ...]) -> None:
+    info = model_info(metadata(outputs=tensors(shape, datatype=datatype)), BATCHED)
+    assert info.answers_labels
+    assert info.output.dims == shape[1:]
+    assert not model_info(metadata(), BATCHED).answers_labels
+    with pytest.raises(ModelError, match=f"input T0 is {datatype}, expected FP32 or FP16 .export"):
+        model_info(metadata(inputs=tensors((-1, 1, 8, 8, 8), datatype=datatype)), BATCHED)
+
+
 def test_slices() -> None:
     batched = model_info(metadata(tensors((-1, 1, 8, 8)), tensors((-1, 2, 8, 8))), BATCHED)
     assert (batched.max_batch, batched.batch_axis, batched.input.dims) == (4, "leading", (1, 8, 8))
