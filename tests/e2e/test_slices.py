@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from numpy.typing import NDArray
 from operator_helpers import config, operate, write_nifti
 from toy_scores import places
@@ -110,3 +112,27 @@ def test_permuted_axes_of_a_3d_model(tmp_path: Path, triton_server: Any, case: N
     order = tuple("XYZ".index(axis) for axis in axes)
     labels = places(np.ascontiguousarray(case.transpose(order))[None, None])[0].argmax(0)
     np.testing.assert_array_equal(labels_of(result), labels.transpose(np.argsort(order)))
+
+
+@pytest.fixture
+def simulated() -> Iterator[Any]:
+    with simulated_cupy() as module, pytest.MonkeyPatch.context() as patch:
+        open_segments_as_cuda(patch)
+        yield module
+
+
+@pytest.mark.parametrize("data", ["cuda_shm", "system_shm"])
+def test_a_simulated_gpu_gives_the_same_labels(
+    tmp_path: Path, triton_server: Any, case: NDArray[np.float32], simulated: Any, data: str
+) -> None:
+    windows: dict[str, Any] = {"roi_size": [8, 1, 9], "slice_axis": "Y", "axes": "ZYX"}
+    configurations = [
+        config("places2d", mode="nnunet", mirror_axes=[0], context=1, **windows),
+        simple("places3d", axes="ZYX"),
+        simple("labels2d", slice_axis="X"),
+        simple("labels3d", axes="YZX"),
+    ]
+    for content in configurations:
+        on_gpu = labels_of(operate(tmp_path, triton_server, content, device="gpu", require=data))
+        on_cpu = labels_of(operate(tmp_path, triton_server, content, device="cpu"))
+        np.testing.assert_array_equal(on_gpu, on_cpu)

@@ -56,10 +56,8 @@ class TensorLayout:
         if self.channels == "none":
             tensors = tensors[:, None]
         if self.slice_axis is not None:
-            tensors = tensors[:, None]
+            tensors = tensors[:, None] if self.channels == "last" else tensors[:, :, None]
             axes = AXES[self.slice_axis] + axes
-            if self.channels != "last":
-                tensors = tensors.swapaxes(1, 2)
         first = 1 if self.channels == "last" else 2
         order = (first + axes.index(axis) for axis in AXES)
         return tensors.transpose(0, tensors.ndim - 1 if self.channels == "last" else 1, *order)
