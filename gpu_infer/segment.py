@@ -15,6 +15,7 @@ from gpu_infer.backends.label_tables import LabelStatistics
 from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer, Finalizer, MaskFinalizer, ScoreFinalizer
 from gpu_infer.inferers.custom.client import ModelClient
 from gpu_infer.inferers.custom.run import run_inferer
+from gpu_infer.inferers.label_windows import LabelWindows
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.score_maps import ScoreMapFinalizer, ScoreMaps
 from gpu_infer.nan_scores import explain_nan_scores
@@ -141,6 +142,8 @@ def _infer(
 
     The accumulator is freed on return.
     """
+    if plan.fit.labels:
+        return _scan(plan, prepared, ring, LabelWindows(backend, plan.grid, plan.model), backend, progress), 0, None
     summing = choose_backend("cpu") if plan.memory.knobs.host_sums else backend
     finalizer, maps = _finalizer(plan, summing), None
     if plan.scores is not None:
@@ -157,7 +160,19 @@ def _infer(
         importance=plan.mode.importance(plan.fit.window),
         device=backend if plan.memory.knobs.host_sums else None,
     )
-    result = scan_window(
+    result = _scan(plan, prepared, ring, accumulator, backend, progress)
+    return result, summing.take_nan_scores(), None if maps is None else maps.score_maps()
+
+
+def _scan(
+    plan: RunPlan,
+    prepared: Array,
+    ring: SlotRing,
+    accumulator: Accumulator | LabelWindows,
+    backend: Backend,
+    progress: ProgressCallback,
+) -> Array:
+    return scan_window(
         prepared,
         plan.grid,
         ring,
@@ -167,7 +182,6 @@ def _infer(
         fill=plan.mode.cval,
         progress=progress,
     )
-    return result, summing.take_nan_scores(), None if maps is None else maps.score_maps()
 
 
 def _infer_own(

@@ -102,7 +102,7 @@ def _open_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[
 
 def _key(plan: RunPlan) -> RingKey:
     knobs, fit = plan.memory.knobs, plan.fit
-    shape = (fit.window, fit.channels_in, fit.channels_out, plan.channels_last)
+    shape = (fit.window, fit.model_channels, fit.channels_out, plan.layout)
     return (plan.model, *shape, knobs.batch, knobs.slots, knobs.spare)
 
 
@@ -112,12 +112,12 @@ def _ring(plan: RunPlan, transport: Transport) -> SlotRing:
         transport,
         plan.model,
         window=plan.fit.window,
-        channels_in=plan.fit.channels_in,
+        channels_in=plan.fit.model_channels,
         channels_out=plan.fit.channels_out,
         batch=knobs.batch,
         slots=knobs.slots,
         deadline_s=settings.deadline_s,
         reconnect_s=settings.ready_wait_s,
         spare=knobs.spare,
-        channels_last=plan.channels_last,
+        layout=plan.layout,
     )

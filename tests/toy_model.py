@@ -9,6 +9,9 @@ rule     how scores [K, X, Y, Z] come from an input [C, X, Y, Z] with x = channe
          last       K classes: channel 0 is 0.5, channel K−1 is x, the others −1
          extra      threshold, and a second output with x
          nan        threshold, with NaN instead of x where x > 0.9
+         places     K=3: 0.5, x plus 0.01·i − 0.02·j (+ 0.03·k) of the index in the tensor, and 1 − x; x is here the sum
+                    of (c + 1) times channel c, so that the order of axes and channels matters
+         labels     K=1: the argmax of places, without an axis of channels if the output has one dim less than the input
 classes  K of nearest and last
 layout   first (default) or last: where the channel axis is
 delay_s  sleep that long in each execute
@@ -43,7 +46,11 @@ def scores(rule, x, classes):
     if rule == "identity":
         return x
     if rule == "nearest":
-        return -np.abs(first - np.arange(classes, dtype=np.float32).reshape(1, -1, 1, 1, 1))
+        return -np.abs(first - np.arange(classes, dtype=np.float32).reshape(1, -1, *[1] * (x.ndim - 2)))
+    if rule == "places":
+        return places(x)
+    if rule == "labels":
+        return places(x).argmax(1)[:, None]
     if rule == "nan":
         first = np.where(first > 0.9, np.float32(np.nan), first)
         return np.concatenate([np.full_like(first, 0.5), first], axis=1)
@@ -53,6 +60,19 @@ def scores(rule, x, classes):
         out[:, -1:] = first
         return out
     return np.concatenate([np.full_like(first, 0.5), first], axis=1)
+
+
+def places(x):
+    """x [N, C, …] float32 → [N, 3, …] float32, see the rule."""
+    mixed = np.zeros_like(x[:, :1])
+    for c in range(x.shape[1]):
+        mixed += np.float32(c + 1) * x[:, c : c + 1]
+    ramp = np.zeros(x.shape[2:], np.float32)
+    for axis, n in enumerate(x.shape[2:]):
+        shape = [1] * ramp.ndim
+        shape[axis] = n
+        ramp += np.float32((0.01, -0.02, 0.03)[axis]) * np.arange(n, dtype=np.float32).reshape(shape)
+    return np.concatenate([np.full_like(mixed, 0.5), mixed + ramp, 1 - mixed], axis=1)
 
 
 class TritonPythonModel:
@@ -67,6 +87,7 @@ class TritonPythonModel:
         self.folder = args["model_repository"]
         self.lies = said.get("lies") == "true"
         self.channels_last = said.get("layout") == "last"
+        self.no_channels = len(config["output"][0]["dims"]) < len(config["input"][0]["dims"])
         self.batched = config["max_batch_size"] > 0
         self.dtype = pb_utils.triton_string_to_numpy(config["output"][0]["data_type"])
 
@@ -84,6 +105,8 @@ class TritonPythonModel:
         if self.channels_last:
             x = np.moveaxis(x, -1, 1)
         out = scores(self.rule, x, self.classes)
+        if self.no_channels:
+            out = out[:, 0]
         if self.lies:
             out = out[..., :-1]
         if self.channels_last:

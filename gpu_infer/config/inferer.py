@@ -12,9 +12,11 @@ from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
 from gpu_infer.config.monai_names import monai_hint
+from gpu_infer.config.tensor_axes import Axes, Context, SliceAxis, check_axes, plane_axes
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
+from gpu_infer.triton.model.layout import ChannelPlace, TensorLayout
 
 Kind = Literal["scan", "simple", "own"]
 
@@ -84,6 +86,9 @@ class InfererArguments(Arguments):
     cval: Number | None = None
     output_type: Literal["RAW"] = Field("RAW", description='"RAW", the only kind of output')
     slots: Slots | None = None
+    axes: Axes | None = None
+    slice_axis: SliceAxis | None = None
+    context: Context | None = Field(None, description="a number of slices, 0 to 64")
     input_name: Text | None = None
     output_name: Text | None = None
 
@@ -95,6 +100,9 @@ class InfererSpec(InfererArguments):
     model_version  None for the latest
     batch_size     windows per request
     roi_size       window (X, Y, Z) in voxels
+    axes           spatial axes of the model's tensors in order, three or two
+    slice_axis     axis across the slices that a 2-D model takes
+    context        neighbours on each side of a slice that are further channels
     """
 
     name: str
@@ -107,6 +115,17 @@ class InfererSpec(InfererArguments):
             return None
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"{host}:{self.port or _DEFAULT_PORTS[self.protocol or 'http']}"
+
+    @property
+    def takes_slices(self) -> bool:
+        """Whether the configuration says that the model is 2-D; a model with two axes is 2-D in any case."""
+        return bool(self.slice_axis or self.context) or (self.axes is not None and len(self.axes) == 2)
+
+    def layout(self, spatial: int, channels: ChannelPlace) -> TensorLayout:
+        """The order of axes in tensors with two or three `spatial` axes."""
+        if spatial == 2:
+            return TensorLayout(plane_axes(self.axes, self.slice_axis), channels)
+        return TensorLayout(self.axes or TensorLayout().axes, channels)
 
     def window_mode(self, override: str | None = None) -> WindowMode:
         """Placement and weights of windows, in the mode `override` or the configured one.
@@ -191,6 +210,7 @@ def make_spec(name: str, kind: Kind, arguments: Mapping[str, object], place: Pla
     checked = build(InfererArguments, InfererArguments, arguments, place, name)
     spec = InfererSpec(name=name, kind=kind, **checked.model_dump(exclude_none=True))
     try:
+        check_axes(spec.axes, spec.slice_axis)
         spec.window_mode()
     except ConfigError as error:
         raise place.error(error.message, error.remedy) from None

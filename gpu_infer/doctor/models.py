@@ -79,6 +79,7 @@ def check_model(
             input_name=inferer.input_name if inferer else None,
             output_name=inferer.output_name if inferer else None,
             batch=settings.batch_size or (inferer.batch_size if inferer else None),
+            slices=inferer is not None and inferer.takes_slices,
             wait_s=settings.ready_wait_s,
             load=settings.load_model,
         )
@@ -90,7 +91,7 @@ def check_model(
     )
     roi = settings.roi_size or (inferer.roi_size if inferer else None)
     has_windows = inferer is None or inferer.kind != "simple"
-    if has_windows and -1 in model.input.dims[-3:] and roi is None:
+    if has_windows and -1 in model.input.dims[1 - len(model.input.dims) :] and roi is None:
         undecided = ConfigError(
             f"{description}: the model takes windows of any size, and none is given",
             remedy="set inferer.args.roi_size, or give --roi X,Y,Z",

@@ -97,6 +97,7 @@ def _check_local_plan(inputs: RunInputs | None, backend: Backend) -> list[Check]
             input_name=inferer.input_name,
             output_name=inferer.output_name,
             batch=inputs.batch_size,
+            slices=inferer.takes_slices,
         )
     except GpuInferError as error:
         return [failure("model", error)]

@@ -70,13 +70,13 @@ def _may_share(settings: Settings, plan: RunPlan, data: str | None) -> bool:
 def _window_bytes(settings: Settings, config: Config | None, model: ModelInfo) -> int | None:
     """Bytes of one window, in and out; None if its size is not known."""
     roi = settings.roi_size or (config.inferer.roi_size if config is not None else None)
-    total = 0
+    total, spatial = 0, 1 - len(model.input.dims)  # labels may have no axis of channels; a roi is 1 across slices
     for tensor in (model.input, model.output):
         dims = tensor.dims
         if any(size < 0 for size in dims):
-            if roi is None or sum(size < 0 for size in dims[-3:]) != sum(size < 0 for size in dims):
+            if roi is None or sum(size < 0 for size in dims[spatial:]) != sum(size < 0 for size in dims):
                 return None
-            dims = (*dims[:-3], *roi)
+            dims = (*dims[:spatial], *roi)
         total += math.prod(dims) * tensor.dtype.itemsize
     return total
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.inferers.accumulator import Accumulator, mirrored
+from gpu_infer.inferers.label_windows import LabelWindows
 from gpu_infer.inferers.windows import Window, WindowGrid, runs
 from gpu_infer.progress import Progress, ProgressCallback, silent
 from gpu_infer.triton.ring import Slot, SlotRing
@@ -17,7 +18,7 @@ def scan_window(
     volume: Array,
     grid: WindowGrid,
     ring: SlotRing,
-    accumulator: Accumulator,
+    accumulator: Accumulator | LabelWindows,
     backend: Backend,
     *,
     batch: int,
@@ -33,7 +34,7 @@ def scan_window(
         volume: [C, X, Y, Z] in the model's input dtype, on the backend.
         grid: The windows to visit.
         ring: Slots for at least `batch` windows each; the scan uses all of them.
-        accumulator: Sums the results.
+        accumulator: Sums the results, or copies labels.
         backend: Gathers the windows.
         batch: Windows per request.
         fill: Value outside the volume.
@@ -57,7 +58,9 @@ def scan_window(
 
     def fill_slot(slot: Slot, group: Sequence[Window]) -> None:
         for row, run in runs(group, lambda window: window.mirror):
-            backend.gather(volume, [w.start for w in run], mirrored(slot.input[row:], run[0].mirror), fill)
+            tiles, channels = mirrored(slot.input[row:], run[0].mirror), volume.shape[0]
+            for n, starts in enumerate(grid.seen_with(run)):
+                backend.gather(volume, starts, tiles[:, n * channels : (n + 1) * channels], fill)
         backend.fence()  # the server reads the slot from another process
 
     for first in range(0, len(visits), batch):

@@ -50,6 +50,8 @@ class WindowGrid:
     mode         name of the mode that placed the windows
     axis_starts  per axis, ascending, repeats included
     mirrors      combinations of axes along which the model sees every window mirrored; (): not mirrored
+    slice_axis   axis across which windows are slices; None: they are no slices
+    context      neighbours on each side that are seen with a slice
     """
 
     shape: Shape3
@@ -57,6 +59,8 @@ class WindowGrid:
     mode: str
     axis_starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     mirrors: tuple[tuple[int, ...], ...] = ((),)
+    slice_axis: int | None = None
+    context: int = 0
 
     @cached_property
     def slab_axis(self) -> int:
@@ -112,6 +116,23 @@ class WindowGrid:
             windows.append(Window((start[0], start[1], start[2]), repeats))
         return windows
 
+    def seen_with(self, windows: Sequence[Window]) -> list[list[Shape3]]:
+        """Starts of what the model sees of `windows`, by position of the neighbour, the lowest slice first.
+
+        Without context, these are their own starts alone. The first and the last slice stand for slices past them.
+        """
+        starts = [window.start for window in windows]
+        if self.slice_axis is None:
+            return [starts]
+        axis, last = self.slice_axis, self.shape[self.slice_axis] - 1
+        seen = []
+        for step in range(-self.context, self.context + 1):
+            moved = [[*start] for start in starts]
+            for start in moved:
+                start[axis] = min(max(start[axis] + step, 0), last)
+            seen.append([(x, y, z) for x, y, z in moved])
+        return seen
+
     @cached_property
     def visits(self) -> list[Window]:
         """The windows that the model sees, in order: each distinct window with all its mirrored copies."""
@@ -143,17 +164,34 @@ def choose_slab_axis(shape: Shape3, roi: Shape3) -> int:
     return sizes.index(min(sizes))
 
 
-def make_grid(shape: Shape3, roi: Shape3, mode: WindowMode = CLARA) -> WindowGrid:
+def make_grid(
+    shape: Shape3,
+    roi: Shape3,
+    mode: WindowMode = CLARA,
+    slice_axis: int | None = None,
+    context: int = 0,
+) -> WindowGrid:
     """The windows that `mode` places over a volume of `shape` (X, Y, Z).
 
-    Raises ConfigError for an empty volume or a roi below 1.
+    If windows are slices across `slice_axis`, each slice has them once, whatever the mode's overlap, and the model sees
+    them with `context` neighbours on each side.
+
+    Raises ConfigError for an empty volume, a roi below 1, or slices that are to be mirrored across their axis.
     """
     if min(shape) < 1:
         raise ConfigError(f"a volume of shape {shape} has no voxels to scan", remedy="check the pre-transforms")
     if min(roi) < 1:
         raise ConfigError(f"roi {roi} has an axis below 1", remedy="give three positive sizes as roi_size")
-    x, y, z = (tuple(mode.starts(axis, n, r)) for axis, (n, r) in enumerate(zip(shape, roi, strict=True)))
-    return WindowGrid(shape, roi, mode.name, (x, y, z), mode.mirrors)
+    if slice_axis is not None and slice_axis in mode.mirror_axes:
+        raise ConfigError(
+            f"mirror_axes: found {list(mode.mirror_axes)} for slices across axis {'XYZ'[slice_axis]} ({slice_axis})",
+            remedy="a slice can only be mirrored along its own two axes",
+        )
+    x, y, z = (
+        tuple(range(n)) if axis == slice_axis else tuple(mode.starts(axis, n, r))
+        for axis, (n, r) in enumerate(zip(shape, roi, strict=True))
+    )
+    return WindowGrid(shape, roi, mode.name, (x, y, z), mode.mirrors, slice_axis, context)
 
 
 def runs(windows: Sequence[Window], key: Callable[[Window], Hashable]) -> Iterator[tuple[int, list[Window]]]:

@@ -105,6 +105,7 @@ def _find_model(config: Config, settings: Settings, name: str | None, models: Pa
         input_name=config.inferer.input_name,
         output_name=config.inferer.output_name,
         batch=settings.batch_size or config.inferer.batch_size,
+        slices=config.inferer.takes_slices,
     )
     if model is None and models is not None:
         others = ", ".join(sorted(path.parent.name for path in models.glob("*/config.pbtxt"))) or "none"

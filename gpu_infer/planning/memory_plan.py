@@ -62,7 +62,7 @@ class Knobs:
     slots      requests in flight
     batch      windows per request
     slab       the accumulator has only the rows that one window covers along the slab axis
-    host_sums  on a GPU: windows are blended on the host
+    host_sums  on a GPU: windows are blended, or labels collected, on the host
     spare      memory for a second arena after a lost connection; only with shared memory, since the server may still
                write to the first one
     half       maps of probabilities wait in float16 until they are written
@@ -157,8 +157,9 @@ class MemoryPlan:
             return 0
         sizes, lasting = self.sizes, self._lasting(self.device_arena_bytes)
         infer = sizes.prepared + (self.device_arena_bytes - lasting if self.placement.device_slots else self.slot_bytes)
+        infer += sizes.result  # also if it is made on the host: it is uploaded while slots and input are there
         if not self.knobs.host_sums:
-            infer += sizes.importance + self.sums_bytes + sizes.result + self.scores_bytes + sizes.scores_finalize
+            infer += sizes.importance + self.sums_bytes + self.scores_bytes + sizes.scores_finalize
         scores = 0 if self.knobs.host_sums else self.scores_bytes
         prepare, restore = sizes.stored + sizes.prepared, sizes.result + sizes.computed
         write = 0 if self.knobs.host_sums else sizes.scores_restore

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.config.config import Config
-from gpu_infer.errors import ResourceError
+from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.inferers.label_windows import check_label_windows
 from gpu_infer.inferers.model_fit import Fit, fit_model
 from gpu_infer.inferers.modes import WindowMode
 from gpu_infer.inferers.score_plan import ScorePlan
@@ -15,12 +16,13 @@ from gpu_infer.planning.fallbacks import GIB, fit_memory
 from gpu_infer.planning.free_memory import UNLIMITED, FreeMemory, free_memory
 from gpu_infer.planning.memory_plan import ON_HOST, Knobs, MemoryPlan, Placement, placement_of
 from gpu_infer.planning.run_inputs import RunInputs, model_name
-from gpu_infer.planning.score_options import score_options
+from gpu_infer.planning.score_options import ScoreOptions, score_options
 from gpu_infer.planning.sizes import Windows, measure_sizes
 from gpu_infer.settings import Settings
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.layout import AXES, TensorLayout
 from gpu_infer.triton.model.queue import slots_within_queue
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.transport import Transport
@@ -35,7 +37,7 @@ class RunPlan:
     """Everything that is decided before a run.
 
     memory         with batch, slots and slab as the free memory allows
-    channels_last  the model's windows are [X, Y, Z, C]
+    layout         the order of axes in the model's windows
     fallbacks      one line for each step by which the memory plan was reduced
     scores         the maps of --scores and --uncertainty, None: none
     """
@@ -46,16 +48,17 @@ class RunPlan:
     mode: WindowMode
     grid: WindowGrid
     memory: MemoryPlan
-    channels_last: bool
+    layout: TensorLayout
     fallbacks: list[str]
     scores: ScorePlan | None = None
 
     def lines(self) -> list[str]:
         """The plan for the log: model, windows, and every part of the memory."""
         return [
-            f"model {self.model.name} version {self.model.version}: {self.fit.channels_in} → "
-            f"{self.fit.channels_out} channels, {self.model.input.datatype}",
+            f"model {self.model.name} version {self.model.version}: {self.fit.model_channels} → "
+            f"{'labels' if self.fit.labels else f'{self.fit.channels_out} channels'}, {self.model.input.datatype}",
             f"{self._windows()}, batch {self.memory.knobs.batch}, {self.memory.knobs.slots} slots",
+            *self._axes_lines(),
             *self.memory.lines(),
         ]
 
@@ -66,6 +69,14 @@ class RunPlan:
         distinct, windows = self.grid.distinct_count, self.grid.window_count
         repeated = "" if distinct == windows else f" ({windows} with repeats)"
         return f"{distinct} windows{repeated} {over}, mode {self.grid.mode}{self._weights()}"
+
+    def _axes_lines(self) -> list[str]:
+        """One line if the model takes slices or permuted axes."""
+        across = self.layout.slice_axis
+        if across is not None:
+            context = f", with {self.fit.context} neighbours on each side as channels" if self.fit.context else ""
+            return [f"windows are slices across axis {AXES[across]}{context}, the model's axes are {self.layout.axes}"]
+        return [] if self.layout.axes == AXES else [f"the model's axes are {self.layout.axes}"]
 
     def _weights(self) -> str:
         weights = f", {self.mode.blend} weights" if self.mode.blend != "constant" else ""
@@ -109,8 +120,8 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
             transport,
             model,
             plan.fit.window,
-            plan.fit.channels_in,
-            channels_last=plan.channels_last,
+            plan.fit.model_channels,
+            layout=plan.layout,
             deadline_s=inputs.settings.deadline_s,
         )
         earlier.channels_out[plan.fit.window] = channels_out
@@ -137,19 +148,22 @@ def make_plan(
     Raises ModelError, ConfigError or ResourceError.
     """
     header, trace = inputs.header, inputs.trace()
-    fit = fit_window(inputs, model, trace.model_channels, trace.model_shape, trace.channels_last)
+    layout = inputs.config.inferer.layout(len(model.input.dims) - 1, "last" if trace.channels_last else "first")
+    fit = fit_window(inputs, model, trace.model_channels, trace.model_shape, layout)
     if channels_out is not None:
         fit = replace(fit, channels_out=channels_out)
     _check_transforms(inputs, trace, free, placement)
     mode = inputs.config.inferer.window_mode(inputs.settings.mode)
-    grid = _place_windows(inputs, trace.model_shape, fit, mode)
-    if fit.channels_out > 0:
-        trace = inputs.trace(model.input.dtype, fit.channels_out)
+    grid = _place_windows(inputs, trace.model_shape, fit, mode, layout)
     options = score_options(inputs.settings, inputs.config, inputs.pipeline)
-    scores = None if options is None else options.plan(fit.channels_out)
+    if fit.labels:
+        _check_labels(inputs, model, grid, options)
+    if fit.classes > 0:
+        trace = inputs.trace(model.input.dtype, fit.classes)
+    scores = None if options is None else options.plan(fit.classes)
     sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores), trace, free.resident)
     try:
-        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, model, fit, grid))
+        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, model, fit, grid, placement))
         memory, fallbacks = fit_memory(memory, free.with_resident())
     except ResourceError as error:  # the grid shows whether the file has a wrong spacing
         raise ResourceError(
@@ -157,10 +171,10 @@ def make_plan(
             f"{error.message}",
             remedy=error.remedy,
         ) from None
-    return RunPlan(inputs, model, fit, mode, grid, memory, trace.channels_last, fallbacks, scores)
+    return RunPlan(inputs, model, fit, mode, grid, memory, layout, fallbacks, scores)
 
 
-def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3, channels_last: bool) -> Fit:
+def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3, layout: TensorLayout) -> Fit:
     """Choose window and batch for a prepared volume of `channels` and `shape`.
 
     Raises ModelError if volume and model do not fit, ConfigError if a roi_size is missing or the batch is too large.
@@ -170,19 +184,31 @@ def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3
         model,
         channels=channels,
         shape=shape,
-        channels_last=channels_last,
+        layout=layout,
         whole_volume=inferer.kind == "simple",
         roi_size=inputs.settings.roi_size or inferer.roi_size,
         batch_size=inputs.batch_size,
+        context=inferer.context or 0,
     )
 
 
-def _place_windows(inputs: RunInputs, shape: Shape3, fit: Fit, mode: WindowMode) -> WindowGrid:
-    """The windows of a built-in inferer; one window for a custom inferer, which places its own."""
-    return make_grid(shape, shape if inputs.config.own_inferer is not None else fit.window, mode)
+def _place_windows(inputs: RunInputs, shape: Shape3, fit: Fit, mode: WindowMode, layout: TensorLayout) -> WindowGrid:
+    """The windows of a built-in inferer; one window for a custom inferer, which places its own.
+
+    Raises ConfigError for a model that only built-in inferers run.
+    """
+    if (own := inputs.config.own_inferer) is None:
+        return make_grid(shape, fit.window, mode, layout.slice_axis, fit.context)
+    if fit.labels or fit.context or layout.slice_axis is not None:
+        what = "answers labels" if fit.labels else "takes slices"
+        raise ConfigError(
+            f"{own.label}: the model {what}, expected scores of windows with three axes",
+            remedy="use a built-in inferer for this model",
+        )
+    return make_grid(shape, shape, mode)
 
 
-def choose_knobs(inputs: RunInputs, model: ModelInfo, fit: Fit, grid: WindowGrid) -> Knobs:
+def choose_knobs(inputs: RunInputs, model: ModelInfo, fit: Fit, grid: WindowGrid, placement: Placement) -> Knobs:
     """The knobs as options and configuration set them, but no larger than windows need and the model's queue takes."""
     slots = inputs.settings.slots or inputs.config.inferer.slots or SLOTS
     if (most := slots_within_queue(model, inputs.clients)) is not None:
@@ -191,7 +217,10 @@ def choose_knobs(inputs: RunInputs, model: ModelInfo, fit: Fit, grid: WindowGrid
         return Knobs(slots=slots, batch=fit.batch, slab=inputs.settings.slab, spare=True)
     visits = grid.distinct_count * len(grid.mirrors)
     batch = min(fit.batch, visits)
-    return Knobs(slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, spare=True)
+    host_labels = fit.labels and placement.gpu  # windows of labels come together on the host
+    return Knobs(
+        slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, host_sums=host_labels, spare=True
+    )
 
 
 def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) -> RunPlan:
@@ -213,10 +242,12 @@ def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) 
 def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
     """`plan` on the model's grid that voxel values decided; it is within the planned grid and needs no more memory."""
     inputs = plan.inputs
-    fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.channels_last)
+    fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.layout)
     fit = replace(fit, channels_out=plan.fit.channels_out)
-    grid = _place_windows(inputs, shape, fit, plan.mode)
-    most, knobs = choose_knobs(inputs, plan.model, fit, grid), plan.memory.knobs
+    grid = _place_windows(inputs, shape, fit, plan.mode, plan.layout)
+    if fit.labels:
+        check_label_windows(plan.model, grid)
+    most, knobs = choose_knobs(inputs, plan.model, fit, grid, plan.memory.placement), plan.memory.knobs
     knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
     return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))
 
@@ -230,9 +261,23 @@ def ask_model(config: Config, settings: Settings, server: Server) -> ModelInfo:
         input_name=inferer.input_name,
         output_name=inferer.output_name,
         batch=settings.batch_size or inferer.batch_size,
+        slices=inferer.takes_slices,
         wait_s=settings.ready_wait_s,
         load=settings.load_model,
     )
+
+
+def _check_labels(inputs: RunInputs, model: ModelInfo, grid: WindowGrid, options: ScoreOptions | None) -> None:
+    """Raise ConfigError if a model that answers labels does not suit the windows, the transforms or the options."""
+    what = f"model {model.name} answers labels ({model.output.datatype})"
+    if inputs.pipeline.finalizer != "argmax":
+        raise ConfigError(
+            f"{inputs.config.path}: {what}, the post_transforms work on scores",
+            remedy="begin them with ArgmaxAcrossChannels, which the model has done by itself",
+        )
+    if options is not None:
+        raise ConfigError(f"--scores or --uncertainty: {what} and no scores", remedy="leave the option out")
+    check_label_windows(model, grid)
 
 
 def _check_transforms(inputs: RunInputs, trace: Trace, free: FreeMemory, placement: Placement) -> None:

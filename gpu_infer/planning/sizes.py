@@ -104,12 +104,12 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: i
     """
     model, fit, mode, grid, scores = windows
     header, outputs = inputs.header, inputs.config.outputs
-    classes = max(fit.channels_out, 1)
+    classes = max(fit.classes, 1)
     gaussian = mode.blend != "constant"
     weighs = inputs.pipeline.finalizer != "argmax" or scores is not None
-    summed = classes + (gaussian and weighs)  # the sum of weights is one more channel
-    window_in = _bytes((fit.channels_in, *fit.window), model.input.dtype)
-    window_out = _bytes((classes, *fit.window), model.output.dtype)
+    summed = 0 if fit.labels else classes + (gaussian and weighs)  # the sum of weights is one more channel
+    window_in = _bytes((fit.model_channels, *fit.window), model.input.dtype)
+    window_out = _bytes((max(fit.channels_out, 1), *fit.window), model.output.dtype)
     widest = np.result_type(label_dtype(classes), *(stage.dtype_out for stage in trace.stages[-len(outputs) :]))
     computed = len(outputs) * _bytes(header.geometry.shape, widest)
     statistics, table_copies = _statistics_bytes(inputs, classes)
@@ -124,7 +124,7 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: i
         computed=computed,
         output=computed + sum(_bytes(header.geometry.shape, output.dtype) for output in outputs),
         transforms=max(trace.peak_bytes, header.extra),  # voxels are read before the first transform
-        importance=_bytes(fit.window, np.float32) if gaussian else 0,
+        importance=_bytes(fit.window, np.float32) if gaussian and not fit.labels else 0,
         dicom=_dicom_bytes(inputs, classes, widest),
         fixed_batch=model.max_batch if model.fixed_batch else 0,
         statistics=statistics,

@@ -7,8 +7,9 @@ import numpy as np
 from gpu_infer.errors import DeadlineError, ModelError
 from gpu_infer.triton.client.failures import RAISE_DEADLINE, with_option
 from gpu_infer.triton.client.protocol import LONGEST_S, InferRequest
-from gpu_infer.triton.model.fit import check_fit, split_dims, tensor_shape
+from gpu_infer.triton.model.fit import check_fit
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.layout import CHANNELS_FIRST, TensorLayout
 from gpu_infer.triton.transport import Transport
 
 
@@ -18,18 +19,18 @@ def probe_output_channels(
     window: tuple[int, int, int],
     channels_in: int,
     *,
-    channels_last: bool = False,
+    layout: TensorLayout = CHANNELS_FIRST,
     deadline_s: float = 600.0,
 ) -> int:
     """K of the model's output [N, K, R0, R1, R2], from its metadata or the reply to one inline request of zeros.
 
     Raises ModelError if the model does not fit, or if its output differs from its input in more than the channels.
     """
-    check_fit(model, channels_in, window, channels_last=channels_last)
-    known, _ = split_dims(model.output.dims, channels_last)
+    check_fit(model, channels_in, window, layout)
+    known, _ = layout.split_dims(model.output.dims)
     if known != -1:
         return known
-    shape = tensor_shape(channels_in, window, channels_last)
+    shape = layout.tensor_shape(channels_in, window)
     if model.batch_axis == "leading":
         shape = (model.max_batch if model.fixed_batch else 1, *shape)
     client = transport.client()
@@ -50,9 +51,9 @@ def probe_output_channels(
         raise with_option(error, RAISE_DEADLINE) from error
     finally:
         client.close()
-    channels = split_dims(reply.shape[-4:], channels_last)[0] if len(reply.shape) == len(shape) else 0
-    lead = shape[:-4]
-    if channels < 1 or reply.shape != (*lead, *tensor_shape(channels, window, channels_last)):
+    channels = layout.split_dims(reply.shape[-layout.rank :])[0] if len(reply.shape) == len(shape) else 0
+    lead = shape[: -layout.rank]
+    if channels < 1 or reply.shape != (*lead, *layout.tensor_shape(channels, window)):
         raise ModelError(
             f"model {model.name} answered {model.output.name} as {list(reply.shape)} to an input of {list(shape)}",
             remedy="only models whose output has the size of their input can be used",

@@ -16,6 +16,7 @@ from gpu_infer.triton.client.protocol import LONGEST_S, InferReply
 from gpu_infer.triton.client.reconnect import await_server
 from gpu_infer.triton.model.fit import check_fit
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.layout import CHANNELS_FIRST, TensorLayout
 from gpu_infer.triton.probe import probe_output_channels
 from gpu_infer.triton.shm.arena import Arena, ArenaArray
 from gpu_infer.triton.slot import Slot, SlotState
@@ -53,7 +54,7 @@ class SlotRing:
         batch: windows of one request, at most.
         slots: number of slots.
         deadline_s: seconds that one request may take.
-        channels_last: the model's tensors are [B, R0, R1, R2, C]; slots are views of them as [B, C, R0, R1, R2].
+        layout: the order of axes in the model's tensors; slots are views of them as [B, C, R0, R1, R2].
         reconnect_s: seconds to wait for a server after a lost connection.
         retries: how often a request is sent again after a lost connection.
         drain_s: seconds that `close` waits for requests in flight.
@@ -76,7 +77,7 @@ class SlotRing:
         batch: int,
         slots: int = 2,
         deadline_s: float = 600.0,
-        channels_last: bool = False,
+        layout: TensorLayout = CHANNELS_FIRST,
         reconnect_s: float = 60.0,
         retries: int = 1,
         drain_s: float = 30.0,
@@ -84,7 +85,7 @@ class SlotRing:
     ) -> None:
         if slots < 1 or batch < 1:
             raise ValueError(f"slots and batch must be at least 1, not {slots} and {batch}")
-        check_fit(model, channels_in, window, channels_last=channels_last)
+        check_fit(model, channels_in, window, layout)
         if batch > model.max_batch:
             raise ModelError(
                 f"model {model.name} takes at most {model.max_batch} windows a request, asked for {batch}",
@@ -94,7 +95,7 @@ class SlotRing:
         self._transport = transport
         self._model = model
         self._drain_s = drain_s
-        self._layout = SlotLayout(model, window, channels_in, channels_out, batch, channels_last)
+        self._layout = SlotLayout(model, window, channels_in, channels_out, batch, layout)
         self.batch = self._layout.batch
         self._reconnect_s = reconnect_s
         self._retries = retries

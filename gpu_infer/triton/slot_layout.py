@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.client.protocol import InferReply, InferRequest, RegionSlice
-from gpu_infer.triton.model.fit import tensor_shape
 from gpu_infer.triton.model.info import ModelInfo
+from gpu_infer.triton.model.layout import TensorLayout
 from gpu_infer.triton.shm.arena import Arena, ArenaArray
 from gpu_infer.triton.slot import Slot
 from gpu_infer.triton.slot_memory import SlotMemory
@@ -21,8 +21,8 @@ ALIGNMENT = 4096  # bytes; a page, so that no two areas share one
 class SlotLayout:
     """Shapes and bytes of slots of `batch` windows, an input area followed by an output area.
 
-    The model's tensors are [B, C, R0, R1, R2], or [B, R0, R1, R2, C] with channels_last; the views of a slot
-    are always [B, C, R0, R1, R2].
+    The model's tensors have the axes of `layout` after the batch axis; the views of a slot are always
+    [B, C, R0, R1, R2], with R 1 across slices.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class SlotLayout:
         channels_in: int,
         channels_out: int,
         batch: int,
-        channels_last: bool,
+        layout: TensorLayout,
     ) -> None:
         self._model = model
-        self._channels_last = channels_last
+        self._in_layout, self._out_layout = layout, layout.of_rank(len(model.output.dims))
         # A model with a fixed batch axis gets full requests; rows past n are old windows, whose results are not read.
         self.batch = model.max_batch if model.fixed_batch else batch
-        self._in_shape = tensor_shape(channels_in, window, channels_last)
-        self._out_shape = tensor_shape(channels_out, window, channels_last)
+        self._in_shape = layout.tensor_shape(channels_in, window)
+        self._out_shape = self._out_layout.tensor_shape(channels_out, window)
         self._in_area = _aligned(self.bytes_in(self.batch))
         self.slot_bytes = self._in_area + _aligned(self.bytes_out(self.batch))
 
@@ -64,12 +64,12 @@ class SlotLayout:
         """The slot's input [B, C, R0, R1, R2] and output [B, K, R0, R1, R2] in `arena`."""
         source = arena.view(slot.input_at, (self.batch, *self._in_shape), self._model.input.dtype)
         sink = arena.view(slot.output_at, (self.batch, *self._out_shape), self._model.output.dtype)
-        return self._channels_first(source), self._channels_first(sink)
+        return self._in_layout.view(source), self._out_layout.view(sink)
 
     def scores(self, reply: InferReply) -> NDArray[np.generic]:
         """[B, K, R0, R1, R2]: the scores that an inline reply carries."""
         assert reply.data is not None
-        scores: NDArray[np.generic] = self._channels_first(
+        scores: NDArray[np.generic] = self._out_layout.view(
             reply.data[None] if self._model.batch_axis == "none" else reply.data
         )
         return scores
@@ -110,9 +110,6 @@ class SlotLayout:
 
     def _with_batch(self, shape: tuple[int, ...], n: int) -> tuple[int, ...]:
         return shape if self._model.batch_axis == "none" else (n, *shape)
-
-    def _channels_first(self, array: ArenaArray) -> ArenaArray:
-        return array.transpose(0, 4, 1, 2, 3) if self._channels_last else array
 
 
 def _aligned(nbytes: int) -> int:

@@ -189,10 +189,22 @@ CASES: list[tuple[Any, str]] = [
         inferer(modelname="m"),
         'inferer.args: TRTISScanWindowInferer has no argument "modelname"; did you mean "model_name"? (it takes '
         "model_name, model_version, ip, port, protocol, batch_size, roi_size, mode, overlap, step_size, blend, "
-        "sigma_scale, mirror_axes, cval, output_type, slots, input_name, output_name)",
+        "sigma_scale, mirror_axes, cval, output_type, slots, axes, slice_axis, context, input_name, output_name)",
     ),
     (inferer(port=0), "inferer.args.port: expected a port from 1 to 65535, found 0"),
     (inferer(protocol="https"), 'inferer.args.protocol: expected "HTTP" or "GRPC", found "https"'),
+    (
+        inferer(axes="ZYZ"),
+        'inferer.args.axes: expected X, Y and Z in the order of the model\'s tensors, such as "ZYX", or two of them, '
+        'found "ZYZ"',
+    ),
+    (inferer(context=-1), "inferer.args.context: expected a number of slices, 0 to 64, found -1"),
+    (inferer(slice_axis="W"), 'inferer.args.slice_axis: expected X, Y or Z, found "W"'),
+    (
+        inferer(axes="XY", slice_axis="x"),
+        "inferer.args: axes XY are those of slices, and slice_axis X is one of them (leave slice_axis out: slices with "
+        "these axes are across Z)",
+    ),
     (inferer(mode="x"), 'inferer.args.mode: expected clara, monai or nnunet, found "x"'),
     (inferer(overlap=0.5), "inferer.args: overlap belongs to mode monai, not to clara (clara takes cval)"),
     (

@@ -95,6 +95,25 @@ class WindowsContract:
         got = backend.download(stored).transpose(0, 4, 3, 2, 1)
         np.testing.assert_array_equal(got[0], gathered(volume, (-1, 2, 1), (3, 4, 5), 0.0))
 
+    @pytest.mark.parametrize("across", [0, 1, 2])
+    def test_slices_of_tensors_with_other_axes(self, backend: Backend, across: int) -> None:
+        """Slots [N, C, …] whose two axes are exchanged, seen as windows of size 1 across."""
+        volume, order = random((2, 5, 6, 7)), [0, 1, *np.insert([3, 2], across, 4).tolist()]
+        roi = [4, 8, 5]
+        roi[across] = 1
+        first, second = (n for axis, n in enumerate(roi) if axis != across)
+        slot, scores = backend.zeros((3, 2, second, first), np.float32), random((3, 2, second, first), seed=1)
+        starts = [(0, 0, 0), (2, -1, 3), (4, 5, 1)]
+        backend.gather(backend.upload(volume), starts, slot[..., None].transpose(order), 0.5)
+        got = backend.download(slot)[..., None].transpose(order)
+        for n, start in enumerate(starts):
+            np.testing.assert_array_equal(got[n], gathered(volume, start, tuple(roi), 0.5))
+        rolling = full_ring(backend, 2, (5, 6, 7))
+        windows = scores[..., None].transpose(order)
+        uploaded = backend.upload(scores)[..., None].transpose(order)
+        backend.blend(uploaded, starts, [1, 2, 1], None, rolling)
+        np.testing.assert_array_equal(unrolled(backend, rolling), blended((5, 6, 7), windows, starts, [1, 2, 1]))
+
     def test_gather_into_host_memory(self, backend: Backend) -> None:
         volume = random((1, 6, 6, 6))
         slot = np.zeros((1, 1, 4, 4, 4), np.float32)

@@ -61,9 +61,10 @@ def scan(
     slots: int,
     batch: int,
     slab: bool,
+    slice_axis: int | None = None,
 ) -> NDArray[Any]:
     backend = CpuBackend()
-    grid = make_grid(volume.shape[1:], roi, mode)  # type: ignore[arg-type]
+    grid = make_grid(volume.shape[1:], roi, mode, slice_axis)  # type: ignore[arg-type]
     ring = LocalRing(position_dependent_model, slots, batch, 1, roi)
     accumulator = Accumulator(backend, grid, 3, finalizer(backend, grid, 3), slab=slab, importance=mode.importance(roi))
     result = scan_window(volume, grid, ring, accumulator, backend, batch=batch, fill=mode.cval)  # type: ignore[arg-type]
@@ -80,6 +81,48 @@ def test_mean_scores(name: str, settings: dict[str, Any], shape: tuple[int, ...]
     for slots, batch, slab in [(1, 1, True), (2, 3, False)]:
         result = scan(volume, roi, mode, ScoreFinalizer, slots=slots, batch=batch, slab=slab)
         np.testing.assert_allclose(result, expected, rtol=0, atol=3e-6)
+
+
+SLICE_CASES = [
+    ("clara", {"cval": 0.5}),
+    *((name, case | ({"mirror_axes": (1, 2)} if "mirror_axes" in case else {})) for name, case in CASES),
+]
+
+
+@pytest.mark.parametrize("across", [0, 1, 2])
+@pytest.mark.parametrize(("name", "settings"), SLICE_CASES)
+def test_windows_in_slices_are_those_of_each_slice_alone(name: str, settings: dict[str, Any], across: int) -> None:
+    """In every mode, a slice has its windows once, and its neighbours do not change it.
+
+    Axes 1 and 2 of the settings are those after the axis across.
+    """
+    settings = {
+        key: tuple((axis + across) % 3 for axis in value) if key == "mirror_axes" else value
+        for key, value in settings.items()
+    }
+    mode, roi = window_mode(name, settings), [6, 8, 12]
+    roi[across] = 1
+    volume = np.random.default_rng(4).random((1, 11, 13, 10), dtype=np.float32)
+    slices = np.split(volume, volume.shape[1 + across], axis=1 + across)
+    window = (roi[0], roi[1], roi[2])
+    expected = np.concatenate([_one_slice(s, window, mode) for s in slices], axis=1 + across)
+    for slots, batch, slab in [(1, 1, True), (2, 3, False), (3, 4, True)]:
+        result = scan(volume, window, mode, ScoreFinalizer, slots=slots, batch=batch, slab=slab, slice_axis=across)
+        np.testing.assert_allclose(result, expected, rtol=0, atol=3e-6)
+
+
+def _one_slice(volume: NDArray[np.float32], roi: tuple[int, int, int], mode: WindowMode) -> NDArray[np.float64]:
+    if mode.name != "clara":
+        return by_hand(volume, roi, mode)
+    size = volume.shape[1:]
+    padded = np.full((1, *(max(s, r) for s, r in zip(size, roi, strict=True))), mode.cval, np.float32)
+    padded[(slice(None), *(slice(0, s) for s in size))] = volume
+    sums, total = np.zeros((3, *padded.shape[1:])), np.zeros(padded.shape[1:])
+    for start in product(*(mode.starts(axis, n, r) for axis, (n, r) in enumerate(zip(size, roi, strict=True)))):
+        box = tuple(slice(s, s + r) for s, r in zip(start, roi, strict=True))
+        sums[(slice(None), *box)] += position_dependent_model(padded[(slice(None), *box)][None])[0]
+        total[box] += 1
+    return (sums / total)[(slice(None), *(slice(0, s) for s in size))]
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES)

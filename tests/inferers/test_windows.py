@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.inferers.modes import window_mode
 from gpu_infer.inferers.placement import clara_starts
 from gpu_infer.inferers.windows import WindowGrid, choose_slab_axis, make_grid
 
@@ -110,3 +111,24 @@ def test_what_does_not_exist_is_refused() -> None:
         make_grid((10, 0, 10), (4, 4, 4))
     with pytest.raises(ConfigError, match="below 1"):
         make_grid((10, 10, 10), (4, 0, 4))
+
+
+def test_neighbours_repeat_the_edges() -> None:
+    grid = make_grid((6, 8, 4), (6, 4, 1), slice_axis=2, context=2)
+    first, *_, last = grid.distinct
+    assert (first.start, last.start) == ((0, 0, 0), (0, 4, 3))
+    seen = grid.seen_with([first, last])
+    assert [[start[2] for start in starts] for starts in seen] == [[0, 1], [0, 2], [0, 3], [1, 3], [2, 3]]
+    assert {start[:2] for starts in seen for start in starts} == {(0, 0), (0, 4)}
+    assert make_grid((6, 8, 4), (6, 4, 4)).seen_with([first]) == [[(0, 0, 0)]]
+
+
+def test_each_slice_has_its_windows_once() -> None:
+    """nnunet would place windows of size 1 at halves of a voxel."""
+    nnunet = window_mode("nnunet", {"mirror_axes": (0, 1)})
+    grid = make_grid((8, 8, 5), (4, 8, 1), nnunet, slice_axis=2)
+    assert grid.axis_starts == ((0, 2, 4), (0,), (0, 1, 2, 3, 4))
+    assert {window.repeats for window in grid.distinct} == {1}
+    assert make_grid((8, 8, 1), (8, 8, 1), slice_axis=2).window_count == 1
+    with pytest.raises(ConfigError, match=r"mirror_axes: found \[0, 1\] for slices across axis Y \(1\)"):
+        make_grid((8, 8, 5), (4, 1, 4), nnunet, slice_axis=1)

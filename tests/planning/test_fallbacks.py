@@ -70,7 +70,7 @@ def test_fallbacks_of_a_gpu_in_their_order() -> None:
     names = ["slots 3 → 2", "slots 2 → 1", "batch 4 → 2", "batch 2 → 1", "slab accumulator switched on"]
     names.append("accumulator on the host")
     tight = changed(GPU_PLAN, stored=10)  # its upload is no peak
-    plan, lines = fit(tight, 1 << 40, TABLES + 200 + 30)
+    plan, lines = fit(tight, 1 << 40, TABLES + 200 + 30 + 50)
     assert (plan.knobs.slots, plan.knobs.batch, plan.knobs.slab, plan.knobs.host_sums) == (1, 1, True, True)
     assert words(lines) == names
     assert all(line.startswith("memory: GPU ") for line in lines)

@@ -15,9 +15,12 @@ from planned_runs import inputs_of, model_of
 from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError
 from gpu_infer.planning.dry_run import plan as dry_run
+from gpu_infer.planning.memory_plan import STAGING, TABLES, Placement
 from gpu_infer.planning.run_plan import make_plan, replan_for_grid, replan_for_transport
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
+from gpu_infer.triton.model.info import ModelInfo, TensorInfo
+from gpu_infer.triton.model.layout import TensorLayout
 
 
 @pytest.fixture
@@ -146,3 +149,50 @@ def test_slots_stay_within_the_queue_of_the_model(
     inputs = replace(inputs_of(tmp_path, (60, 60, 60), options=options), clients=clients)
     model = replace(model_of(2, (16, 16, 16)), queue=queue)
     assert make_plan(inputs, model).memory.knobs.slots == slots
+
+
+def model_of_slices(*, channels: int = 1, labels: bool = False) -> ModelInfo:
+    out = (np.dtype(np.int64), "INT64", (-1, -1)) if labels else (np.dtype(np.float32), "FP32", (2, -1, -1))
+    return ModelInfo(
+        "flat",
+        "1",
+        "python",
+        TensorInfo("IN", np.dtype(np.float32), "FP32", (channels, -1, -1)),
+        TensorInfo("OUT", *out),
+        8,
+    )
+
+
+def test_slices_are_windows_of_size_1(tmp_path: Path) -> None:
+    inputs = inputs_of(
+        tmp_path, (30, 20, 10), roi_size=[16, 1, 8], slice_axis="Y", context=1, axes="ZYX", mode="nnunet"
+    )
+    plan = make_plan(inputs, model_of_slices(channels=3))
+    assert (plan.layout, plan.fit.model_channels) == (TensorLayout("ZX"), 3)
+    assert plan.grid.axis_starts[1] == tuple(range(20))
+    assert plan.memory.sizes.window == (3 + 2) * 16 * 8 * 4
+    assert plan.memory.sizes.prepared == 30 * 20 * 10 * 4
+    assert plan.memory.sizes.slab_accumulator == 2 * 30 * 10 * 4
+    assert plan.lines()[2] == (
+        "windows are slices across axis Y, with 1 neighbours on each side as channels, the model's axes are ZX"
+    )
+    with pytest.raises(ConfigError, match=r"mirror_axes: found \[2\] for slices across axis Z"):
+        make_plan(inputs_of(tmp_path, (8, 8, 8), roi_size=[8, 8, 1], mode="nnunet", mirror_axes=[2]), model_of_slices())
+    smaller = replan_for_grid(plan, (12, 9, 10))
+    assert smaller.grid.axis_starts[1] == tuple(range(9))
+    assert smaller.grid.context == 1
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_labels_need_no_sums(tmp_path: Path, gpu: bool) -> None:
+    inputs = inputs_of(tmp_path, (30, 20, 10), roi_size=[30, 20, 1])
+    memory = make_plan(inputs, model_of_slices(labels=True), placement=Placement(gpu, gpu)).memory
+    assert (memory.sums_bytes, memory.knobs.host_sums) == (0, gpu)
+    assert memory.sizes.window == 30 * 20 * (4 + 8)
+    assert memory.sizes.result == 30 * 20 * 10
+    arenas = 2 * memory.arena_bytes
+    if gpu:
+        assert memory.device_peak == TABLES + 4 * 6000 + arenas + 6000
+        assert memory.host_peak == memory.sizes.program + STAGING + 6000 + max(6000 + memory.slot_bytes, 3 * 6000)
+    else:
+        assert memory.host_peak == memory.sizes.program + 6000 + 4 * 6000 + arenas + 6000

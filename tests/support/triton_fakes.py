@@ -24,9 +24,9 @@ def model(**changes: Any) -> ModelInfo:
     dims_in = changes.pop("dims_in", (1, -1, -1, -1))
     dims_out = changes.pop("dims_out", (2, -1, -1, -1))
     facts: dict[str, Any] = {"name": "toy", "version": "1", "platform": "python", "max_batch": 4}
-    return ModelInfo(
-        input=TensorInfo("IN", F32, "FP32", dims_in), output=TensorInfo("OUT", F32, "FP32", dims_out), **facts | changes
-    )
+    facts["input"] = TensorInfo("IN", F32, "FP32", dims_in)
+    facts["output"] = TensorInfo("OUT", F32, "FP32", dims_out)
+    return ModelInfo(**facts | changes)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from triton_fakes import FakeServer, model
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy, RegionUnknown
 from gpu_infer.triton.client.protocol import RegionSlice
+from gpu_infer.triton.model.layout import TensorLayout
 from gpu_infer.triton.ring import ALIGNMENT, SlotRing, SlotState, probe_output_channels
 from gpu_infer.triton.transport import DataName
 
@@ -165,7 +166,7 @@ def test_channels_last(server: FakeServer, data: DataName) -> None:
     server.channels_last = True
     described = model(dims_in=(*WINDOW, 1), dims_out=(*WINDOW, 2))
     x = np.arange(2 * 60, dtype=np.float32).reshape(2, 1, *WINDOW)
-    with ring_of(server, data, described, channels_last=True) as ring:
+    with ring_of(server, data, described, layout=TensorLayout(channels="last")) as ring:
         slot = ring.acquire()
         assert slot.input.shape == (2, 1, *WINDOW)
         slot.input[:] = x
@@ -381,4 +382,4 @@ def test_probe_output_channels(server: FakeServer) -> None:
 def test_probe_channels_last(server: FakeServer, axis: str) -> None:
     server.channels_last = True
     described = model(dims_in=(-1, -1, -1, 1), dims_out=(-1, -1, -1, -1), batch_axis=axis, max_batch=1)
-    assert probe_output_channels(transport_of(server), described, WINDOW, 1, channels_last=True) == 2
+    assert probe_output_channels(transport_of(server), described, WINDOW, 1, layout=TensorLayout(channels="last")) == 2

@@ -8,6 +8,7 @@ from triton_fakes import model
 
 from gpu_infer.errors import ModelError
 from gpu_infer.triton.client.protocol import InferReply
+from gpu_infer.triton.model.layout import CHANNELS_FIRST, TensorLayout
 from gpu_infer.triton.shm.host_arenas import HostArena
 from gpu_infer.triton.slot_layout import ALIGNMENT, SlotLayout
 from gpu_infer.triton.slot_memory import SlotMemory
@@ -16,7 +17,7 @@ WINDOW = (3, 4, 5)
 
 
 def test_areas_begin_on_pages_and_do_not_overlap() -> None:
-    layout = SlotLayout(model(), WINDOW, 1, 2, 2, False)
+    layout = SlotLayout(model(), WINDOW, 1, 2, 2, CHANNELS_FIRST)
     slots = [layout.slot(k) for k in range(3)]
     places = [at for slot in slots for at in (slot.input_at, slot.output_at)]
     assert places == sorted(places)
@@ -27,7 +28,9 @@ def test_areas_begin_on_pages_and_do_not_overlap() -> None:
 
 
 def test_channels_last_is_seen_channels_first() -> None:
-    layout = SlotLayout(model(dims_in=(-1, -1, -1, 2), dims_out=(-1, -1, -1, 2)), WINDOW, 2, 2, 1, True)
+    layout = SlotLayout(
+        model(dims_in=(-1, -1, -1, 2), dims_out=(-1, -1, -1, 2)), WINDOW, 2, 2, 1, TensorLayout(channels="last")
+    )
     arena = HostArena(layout.slot_bytes)
     slot = layout.slot(0)
     slot.input, slot.output = layout.views(slot, arena)
@@ -41,15 +44,36 @@ def test_channels_last_is_seen_channels_first() -> None:
     arena.close()
 
 
+def test_slices_have_a_third_axis_of_size_1() -> None:
+    described = model(dims_in=(1, -1, -1), dims_out=(2, -1, -1))
+    layout = SlotLayout(described, (3, 1, 5), 1, 2, 2, TensorLayout("ZX"))
+    assert (layout.bytes_in(2), layout.bytes_out(2)) == (2 * 15 * 4, 2 * 30 * 4)
+    arena = HostArena(layout.slot_bytes)
+    slot = layout.slot(0)
+    slot.input, slot.output = layout.views(slot, arena)
+    assert slot.input.shape == (2, 1, 3, 1, 5)
+    assert slot.output.shape == (2, 2, 3, 1, 5)
+    slot.input[0, 0, 2, 0, :] = 7  # X 2 is the last column of tensors [Z, X]
+    slot.n = 1
+    request = layout.request(slot, SlotMemory(arena, None))
+    assert request.shape == (1, 1, 5, 3)
+    np.testing.assert_array_equal(np.asarray(request.source)[0, 0, :, 2], [7] * 5)
+    layout.check_reply(InferReply((1, 2, 5, 3), "FP32", None), 1)
+    scores = layout.scores(InferReply((1, 2, 5, 3), "FP32", np.arange(30, dtype=np.float32).reshape(1, 2, 5, 3)))
+    assert scores[0, 1, 2, 0, 4] == 15 + 4 * 3 + 2
+    slot.input = slot.output = None
+    arena.close()
+
+
 def test_a_fixed_batch_is_always_sent_whole() -> None:
-    layout = SlotLayout(model(fixed_batch=True, max_batch=4), WINDOW, 1, 2, 2, False)
+    layout = SlotLayout(model(fixed_batch=True, max_batch=4), WINDOW, 1, 2, 2, CHANNELS_FIRST)
     assert layout.batch == 4
     assert layout.sent(1) == 4
-    assert SlotLayout(model(), WINDOW, 1, 2, 2, False).sent(1) == 1
+    assert SlotLayout(model(), WINDOW, 1, 2, 2, CHANNELS_FIRST).sent(1) == 1
 
 
 def test_a_reply_must_be_as_planned() -> None:
-    layout = SlotLayout(model(), WINDOW, 1, 2, 2, False)
+    layout = SlotLayout(model(), WINDOW, 1, 2, 2, CHANNELS_FIRST)
     layout.check_reply(InferReply((1, 2, *WINDOW), "FP32", None), 1)
     for reply in (InferReply((1, 1, *WINDOW), "FP32", None), InferReply((1, 2, *WINDOW), "FP16", None)):
         with pytest.raises(ModelError, match=r"expected FP32 \[1, 2, 3, 4, 5\]"):

@@ -139,6 +139,7 @@ class Server:
         input_name: str | None = None,
         output_name: str | None = None,
         batch: int | None = None,
+        slices: bool = False,
         wait_s: float = 60.0,
         load: bool = False,
     ) -> ModelInfo:
@@ -150,6 +151,7 @@ class Server:
             input_name: the input to use if there are several.
             output_name: the output to use if there are several.
             batch: windows of one request, for a model whose dims have a dynamic batch axis.
+            slices: the configuration says that the model takes slices.
             wait_s: seconds to wait for a model that the server is loading.
             load: make the server load the model unless it is ready.
 
@@ -172,7 +174,9 @@ class Server:
             config = client.model_config(name, version)
         finally:
             client.close()
-        return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
+        return model_info(
+            metadata, config, version, input_name=input_name, output_name=output_name, batch=batch, slices=slices
+        )
 
 
 def wait_until_ready(client: TritonClient, model: str, version: str, wait_s: float) -> None:

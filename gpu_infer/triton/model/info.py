@@ -10,11 +10,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One input or output. `dims` are channels and spatial sizes WITHOUT the batch axis; a dynamic size is −1."""
+    """One input or output. `dims` are channels and spatial sizes WITHOUT the batch axis; a dynamic size is −1.
+
+    Labels may have spatial sizes alone.
+    """
 
     name: str
-    dtype: np.dtype[np.generic]  # float32 or float16
-    datatype: str  # Triton's name: FP32, FP16
+    dtype: np.dtype[np.generic]  # float32 or float16; of labels uint8, int32 or int64
+    datatype: str  # Triton's name: FP32, FP16, …
     dims: tuple[int, ...]
 
 
@@ -37,6 +40,11 @@ class ModelInfo:
     batch_axis: Literal["leading", "none"] = "leading"
     fixed_batch: bool = False
     queue: int | None = None
+
+    @property
+    def answers_labels(self) -> bool:
+        """Whether the output is labels, of one channel, instead of scores."""
+        return self.output.dtype.kind in "iu"
 
 
 @dataclass(frozen=True)

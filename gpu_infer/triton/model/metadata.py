@@ -10,7 +10,14 @@ from gpu_infer.errors import ModelError
 from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorInfo, TensorMetadata
 
 DTYPES: dict[str, np.dtype[np.generic]] = {"FP32": np.dtype(np.float32), "FP16": np.dtype(np.float16)}
+LABEL_DTYPES: dict[str, np.dtype[np.generic]] = {
+    "UINT8": np.dtype(np.uint8),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+}
+"""Outputs that are labels already: the model does its own argmax."""
 VOLUME_DIMS = 4  # channels and three spatial axes
+SLICE_DIMS = 3  # channels and two spatial axes
 
 
 def model_info(
@@ -21,15 +28,19 @@ def model_info(
     input_name: str | None = None,
     output_name: str | None = None,
     batch: int | None = None,
+    slices: bool = False,
 ) -> ModelInfo:
     """The view of a model; its dims are without the batch axis.
 
     max_batch_size > 0             a leading batch axis of up to that many windows
     max_batch_size 0, 5 dims       an explicit batch axis: its own size if that is fixed, else `batch` (default 1)
     max_batch_size 0, 4 dims       no batch axis, one window a request
-    If a model has several inputs, the view has the only one that is not optional. Raises ModelError for a decoupled
-    model, several inputs or outputs without a choice by name, a datatype other than FP32 and FP16, and dims that are
-    not channels and three axes.
+    A model of slices has one dim less; with max_batch_size 0 and 4 dims, `slices` decides which of them it is. If a
+    model has several inputs, the view has the only one that is not optional. Raises ModelError for a decoupled model,
+    several inputs or outputs without a choice by name, a datatype other than FP32 and FP16 (or `LABEL_DTYPES` of the
+    output), and dims that are not channels and three axes, or two. Labels may have no axis of channels.
+
+    slices  the configuration says that the model takes slices
     """
     name = metadata.name
     if config.decoupled:
@@ -50,18 +61,20 @@ def model_info(
         )
     batch_axis: Literal["leading", "none"] = "leading"
     max_batch, fixed = config.max_batch_size, False
-    if config.max_batch_size == 0 and len(source.shape) == VOLUME_DIMS:
+    dims = (SLICE_DIMS,) if slices else (VOLUME_DIMS, SLICE_DIMS)
+    if config.max_batch_size == 0 and len(source.shape) in dims:
         batch_axis, max_batch = "none", 1
     elif config.max_batch_size == 0:
         first = source.shape[0] if source.shape else -1
         fixed = first > 0
         max_batch = first if fixed else (batch or 1)
+    taken = _tensor(name, "input", source, batch_axis, dims)
     return ModelInfo(
         name=name,
         version=version or _latest(metadata.versions),
         platform=metadata.platform or config.backend,
-        input=_tensor(name, "input", source, batch_axis),
-        output=_tensor(name, "output", sink, batch_axis),
+        input=taken,
+        output=_tensor(name, "output", sink, batch_axis, (len(taken.dims),)),
         max_batch=max_batch,
         batch_axis=batch_axis,
         fixed_batch=fixed,
@@ -90,19 +103,25 @@ def _choose(model: str, role: str, tensors: tuple[TensorMetadata, ...], requeste
     return tensors[0]
 
 
-def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str) -> TensorInfo:
-    dtype = DTYPES.get(tensor.datatype)
+def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str, possible: tuple[int, ...]) -> TensorInfo:
+    """The tensor without the batch axis; ModelError unless the number of its dims is possible."""
+    labels = LABEL_DTYPES.get(tensor.datatype) if role == "output" else None
+    dtype = labels or DTYPES.get(tensor.datatype)
     if dtype is None:
+        expected = f"FP32 or FP16{' (labels: ' + ', '.join(LABEL_DTYPES) + ')' if role == 'output' else ''}"
         raise ModelError(
-            f"model {model}: {role} {tensor.name} is {tensor.datatype}, expected FP32 or FP16",
+            f"model {model}: {role} {tensor.name} is {tensor.datatype}, expected {expected}",
             remedy="export the model with float32 or float16 tensors",
         )
     dims = tensor.shape[1:] if batch_axis == "leading" else tensor.shape
-    if len(dims) != VOLUME_DIMS:
+    if len(dims) not in possible and not (labels is not None and len(dims) + 1 in possible):
+        slices = possible == (SLICE_DIMS,)
+        axes = "two axes" if slices else "three axes" if possible == (VOLUME_DIMS,) else "three axes or two"
         raise ModelError(
             f"model {model}: {role} {tensor.name} has dims {list(tensor.shape)}, "
-            "expected channels and three axes" + (" after the batch axis" if batch_axis == "leading" else ""),
-            remedy="serve a 3-D model with dims C,X,Y,Z",
+            f"expected channels and {axes}" + (" after the batch axis" if batch_axis == "leading" else ""),
+            remedy=f"serve a {'2-D model with dims C,H,W' if slices else '3-D model with dims C,X,Y,Z'}"
+            + (", or leave slice_axis, context and axes of the inferer out" if slices and role == "input" else ""),
         )
     return TensorInfo(tensor.name, dtype, tensor.datatype, dims)
 

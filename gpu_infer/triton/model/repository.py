@@ -28,6 +28,7 @@ def model_in_repository(
     input_name: str | None = None,
     output_name: str | None = None,
     batch: int | None = None,
+    slices: bool = False,
 ) -> ModelInfo | None:
     """The model that `repository/name/config.pbtxt` describes, as a server would; None if there is no such file.
 
@@ -63,7 +64,9 @@ def model_in_repository(
         optional_inputs=frozenset(tensor.name for tensor in parsed.input if tensor.optional),
         queue=queue_of(parsed.dynamic_batching) if parsed.HasField("dynamic_batching") else None,
     )
-    return model_info(metadata, config, version, input_name=input_name, output_name=output_name, batch=batch)
+    return model_info(
+        metadata, config, version, input_name=input_name, output_name=output_name, batch=batch, slices=slices
+    )
 
 
 def _tensor(tensor: _Tensor, datatype: str, batched: bool) -> TensorMetadata:

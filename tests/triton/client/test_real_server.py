@@ -17,6 +17,7 @@ from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.client.failures import NotTriton, RegionBusy, RegionExists, RegionUnknown
 from gpu_infer.triton.client.protocol import InferRequest, RegionSlice, TritonClient
 from gpu_infer.triton.client.server import Server, make_client
+from gpu_infer.triton.model.layout import TensorLayout
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.shm.host_arenas import SystemArena
 from gpu_infer.triton.shm.registration import Registration
@@ -66,7 +67,8 @@ def test_half_precision(triton: Any, control: str, data: str) -> None:
 def test_other_layouts(triton: Any, control: str, data: str, name: str) -> None:
     windows = np.random.default_rng(3).normal(0.5, 1, (3, 1, *WINDOW)).astype(np.float32)
     transport = opened(triton, control, data)
-    with ring_on(transport, name, channels_last=name == "channels_last") as ring:
+    layout = TensorLayout(channels="last" if name == "channels_last" else "first")
+    with ring_on(transport, name, layout=layout) as ring:
         out = infer_all(ring, windows, 1)
     np.testing.assert_array_equal(out[:, 1], windows[:, 0])
     assert (out[:, 0] == 0.5).all()

@@ -6,7 +6,8 @@ import pytest
 from triton_fakes import model
 
 from gpu_infer.errors import ModelError
-from gpu_infer.triton.model.fit import check_fit, split_dims, tensor_shape
+from gpu_infer.triton.model.fit import check_fit
+from gpu_infer.triton.model.layout import TensorLayout
 
 
 def test_fit() -> None:
@@ -23,10 +24,4 @@ def test_fit() -> None:
     assert caught.value.remedy == "set roi_size to [8, 16, 8]"
     with pytest.raises(ModelError, match="OUT fixed at 4 on axis X"):
         check_fit(model(dims_out=(2, 4, -1, -1)), 1, (8, 8, 8))
-    check_fit(model(dims_in=(8, 9, 10, 1), dims_out=(8, 9, 10, 2)), 1, (8, 9, 10), channels_last=True)
-
-
-def test_both_layouts_are_split_and_joined() -> None:
-    assert tensor_shape(2, (8, 9, 10), False) == (2, 8, 9, 10)
-    assert tensor_shape(2, (8, 9, 10), True) == (8, 9, 10, 2)
-    assert split_dims((2, 8, 9, 10), False) == split_dims((8, 9, 10, 2), True) == (2, (8, 9, 10))
+    check_fit(model(dims_in=(8, 9, 10, 1), dims_out=(8, 9, 10, 2)), 1, (8, 9, 10), TensorLayout(channels="last"))

@@ -56,6 +56,37 @@ def test_no_batch_axis() -> None:
     assert info.input.dims == (1, 8, 8, 8)
 
 
+@pytest.mark.parametrize("datatype", ["UINT8", "INT32", "INT64"])
+@pytest.mark.parametrize("shape", [(-1, 1, 8, 8, 8), (-1, 8, 8, 8)])
+def test_labels(datatype: str, shape: tuple[int, ...]) -> None:
+    info = model_info(metadata(outputs=tensors(shape, datatype=datatype)), BATCHED)
+    assert info.answers_labels
+    assert info.output.dims == shape[1:]
+    assert not model_info(metadata(), BATCHED).answers_labels
+    with pytest.raises(ModelError, match=f"input T0 is {datatype}, expected FP32 or FP16 .export"):
+        model_info(metadata(inputs=tensors((-1, 1, 8, 8, 8), datatype=datatype)), BATCHED)
+
+
+def test_slices() -> None:
+    batched = model_info(metadata(tensors((-1, 1, 8, 8)), tensors((-1, 2, 8, 8))), BATCHED)
+    assert (batched.max_batch, batched.batch_axis, batched.input.dims) == (4, "leading", (1, 8, 8))
+    single = model_info(metadata(tensors((1, 8, 8)), tensors((2, 8, 8))), UNBATCHED)
+    assert (single.max_batch, single.batch_axis, single.input.dims) == (1, "none", (1, 8, 8))
+
+
+def test_four_dims_without_max_batch_size_are_what_the_configuration_says() -> None:
+    four = metadata(tensors((-1, 1, 8, 8)), tensors((-1, 2, 8, 8)))
+    assert model_info(four, UNBATCHED).input.dims == (-1, 1, 8, 8)
+    slices = model_info(four, UNBATCHED, slices=True, batch=3)
+    assert (slices.max_batch, slices.batch_axis, slices.input.dims) == (3, "leading", (1, 8, 8))
+    with pytest.raises(ModelError, match="expected channels and two axes after the batch axis") as caught:
+        model_info(metadata(), BATCHED, slices=True)
+    assert "leave slice_axis, context and axes of the inferer out" in (caught.value.remedy or "")
+    mixed = metadata(tensors((-1, 1, 8, 8)), tensors((-1, 2, 8, 8, 8)))
+    with pytest.raises(ModelError, match=r"output T0 has dims \[-1, 2, 8, 8, 8\], expected channels and two axes"):
+        model_info(mixed, BATCHED)
+
+
 def test_choosing_by_name() -> None:
     two = tensors((-1, 2, 8, 8, 8), (-1, 9, 8, 8, 8))
     with pytest.raises(ModelError, match="has 2 outputs, expected one: T0, T1") as caught:
