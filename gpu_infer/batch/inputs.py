@@ -51,13 +51,16 @@ def _folder(folder: str) -> Look:
 
 
 def _summary(files: Iterable[str], start: str = "/") -> Look:
-    """Number and sizes of files, the newest time, and a digest of names from `start` on and sizes. Raises OSError."""
+    """Number and sizes of files, the newest time, and a digest of names from `start` on, sizes and times.
+
+    Raises OSError.
+    """
     names = hashlib.sha256()
     count, nbytes, newest = 0, 0, 0
     for path in files:
         status = Path(path).stat()
         count, nbytes, newest = count + 1, nbytes + status.st_size, max(newest, status.st_mtime_ns)
-        names.update(os.fsencode(f"{os.path.relpath(path, start)}\0{status.st_size}\0"))
+        names.update(os.fsencode(f"{os.path.relpath(path, start)}\0{status.st_size}\0{status.st_mtime_ns}\0"))
     return {"files": count, "bytes": nbytes, "mtime_ns": newest, "names": names.hexdigest()}
 
 

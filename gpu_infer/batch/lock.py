@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -64,7 +66,7 @@ def _locked(path: Path, *, shared: bool) -> Iterator[int]:
 def _open_locked(path: Path, *, shared: bool) -> int:
     until = time.monotonic() + ORPHANS_S
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = _open(path)
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             if os.fstat(handle).st_nlink:  # else its holder has just removed it
@@ -82,6 +84,24 @@ def _open_locked(path: Path, *, shared: bool) -> int:
                 remedy="give an output folder on a file system with locks",
             ) from error
         os.close(handle)
+
+
+def _open(path: Path) -> int:
+    """A descriptor of the lock's file, created if missing. Raises ConfigError if a link or a device is in its place."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise _in_the_way(path) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _in_the_way(path)
+    return handle
+
+
+def _in_the_way(path: Path) -> ConfigError:
+    return ConfigError(f"{path}: found a link or a special file, expected the lock of a batch", remedy="remove it")
 
 
 def _died(holder: list[str]) -> bool:

@@ -21,8 +21,15 @@ from gpu_infer.batch.leftovers import remove_leftovers
 from gpu_infer.batch.lock import batch_lock, summary_lock
 from gpu_infer.batch.outcome import Outcome
 from gpu_infer.batch.state import Decision, decide, outcome_of, write_record
-from gpu_infer.batch.summary import STATUS_FILE, Summary, all_outcomes, make_summary, write_summary
-from gpu_infer.errors import CasesFailed, GpuInferError, ResourceError, ServerError
+from gpu_infer.batch.summary import (
+    STATUS_FILE,
+    Summary,
+    all_outcomes,
+    check_summary_places,
+    make_summary,
+    write_summary,
+)
+from gpu_infer.errors import CasesFailed, ConfigError, GpuInferError, ResourceError, ServerError
 from gpu_infer.writers.atomic import check_folder, folder_error, make_folder
 
 log = logging.getLogger(__name__)
@@ -113,6 +120,8 @@ def run_batch(
     key = job_key(job)
     make_folder(job.output)
     check_folder(job.output)
+    check_summary_places(job)
+    _check_no_links(job, cases)
     own = list(cases) if choices.part is None else choices.part.cases(cases)
     result = BatchResult()
     with batch_lock(job.output, choices.part) as handles:
@@ -133,6 +142,16 @@ def run_batch(
         finally:
             result.summary = _summarize(job, cases, result.outcomes, key, time.perf_counter() - began)
     return result
+
+
+def _check_no_links(job: BatchJob, cases: Sequence[Case]) -> None:
+    """Raise ConfigError if the folder of a case is a link: outputs would be written elsewhere."""
+    for case in cases:
+        folder = job.case_folder(case)
+        if folder.is_symlink():
+            raise ConfigError(
+                f"{folder}: found a link, expected the folder of a case", remedy="remove it, or give another output"
+            )
 
 
 def _run(job: BatchJob, todo: Sequence[Case], engine: Engine, watcher: Watcher, result: BatchResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,6 +22,9 @@ from gpu_infer.system.atomic_file import replace_text
 FILE = "case.json"
 FORMAT = "gpu_infer case 1"
 """Value of the key "format": another object under the name case.json belongs to another program."""
+
+_HEAD = f'{{\n "format": "{FORMAT}"'.encode()
+"""With which `write_record` begins."""
 
 Record = dict[str, Any]
 """Content of a case.json, as `done_record` and `failed_record` make it."""
@@ -42,6 +46,13 @@ def decide(job: BatchJob, case: Case, key: JobKey, *, force: bool = False, retry
 
     Raises nothing for a file that is damaged or not ours: then the case has to run, and its worker decides.
     """
+    try:
+        return _decide(job, case, key, force=force, retry_failed=retry_failed)
+    except (KeyError, TypeError, AttributeError):  # values of other types than ours
+        return Decision("todo")
+
+
+def _decide(job: BatchJob, case: Case, key: JobKey, *, force: bool, retry_failed: bool) -> Decision:
     record = None if force else _own_record(job.case_folder(case))
     if record is None or record.get("id") != case.id or record.get("series") != series_digest(case):
         return Decision("todo")
@@ -51,7 +62,7 @@ def decide(job: BatchJob, case: Case, key: JobKey, *, force: bool = False, retry
     if not is_done and (retry_failed or record.get("kind") in TRANSIENT):
         return Decision("todo")
     folder = job.case_folder(case)
-    if is_done and not all((folder / name).exists() for name in record["files"]):
+    if is_done and not all((folder / name).exists() for name in record.get("files", ())):
         return Decision("todo")
     current = _unchanged(case, record)
     if current is None:
@@ -83,7 +94,13 @@ def _read(paths: Sequence[str], inputs: Sequence[Look]) -> list[Look]:
 
 
 def done_record(
-    case: Case, key: JobKey, outcome: Outcome, inputs: Sequence[Look], files: Sequence[Path], folder: Path
+    case: Case,
+    key: JobKey,
+    outcome: Outcome,
+    inputs: Sequence[Look],
+    files: Sequence[Path],
+    folder: Path,
+    begun_ns: int | None = None,
 ) -> Record:
     """The record of a case whose outputs are complete.
 
@@ -92,17 +109,22 @@ def done_record(
         inputs: the inputs as they were before the run.
         files: every output; those inside `folder`, the case's, are recorded relative to it.
         folder: the case's.
+        begun_ns: time of the begin of the run. Of a file that has changed since, nothing is recorded by which a later
+            batch would know it: the run may have read what was there before.
     """
     report = outcome.report
     section = report.get("input", {})
     paths = section.get("files") or [section.get("path", "")]
     read = _read(paths, inputs) if all(Path(path).is_file() for path in paths) else []  # unpacked from an archive
+    changed = begun_ns is not None and any(begun_ns <= look.get("mtime_ns", 0) <= time.time_ns() for look in read)
+    if changed:
+        read = [{**look, "mtime_ns": 0} for look in read]
     inside = [file.relative_to(folder) if file.is_relative_to(folder) else file.absolute() for file in files]
     return {
         **_head(case, key, outcome, inputs),
         "read": read,
         "bytes": sum(Path(look["path"]).stat().st_size for look in read),
-        "sha256": section.get("sha256"),
+        "sha256": None if changed else section.get("sha256"),
         "model": {name: report.get("model", {}).get(name) for name in ("name", "version")},
         "labels": outcome.labels,
         "files": sorted(map(str, inside)),
@@ -152,16 +174,20 @@ def write_record(folder: Path, record: Record) -> None:
 
 def read_record(folder: Path) -> Record | None:
     """The record in a case's folder; None if there is none, or it is damaged. Raises ConfigError for another's file."""
+    text = b""
     try:
-        content = json.loads((folder / FILE).read_bytes())
+        text = (folder / FILE).read_bytes()
+        content = json.loads(text)
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError):  # a file system that lost the content in a power failure
-        return None
+    except (ValueError, RecursionError):
+        content = None
     except OSError as error:
         raise ConfigError(
             f"{folder / FILE}: cannot be read: {error.strerror}", remedy="let this user read the output folder"
         ) from None
+    if content is None and (not text.strip(b"\0") or text.startswith(_HEAD) or _HEAD.startswith(text)):
+        return None  # a file system lost its content, or the end of it, in a power failure
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ConfigError(
             f"{folder / FILE}: found a file of another program or version, expected the state of a case",

@@ -16,6 +16,7 @@ from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.job_key import JobKey
 from gpu_infer.batch.outcome import Outcome
 from gpu_infer.batch.state import decide, outcome_of
+from gpu_infer.errors import ConfigError
 from gpu_infer.system.atomic_file import replace_text
 
 STATUS_FILE, SUMMARY_FILE = "status.csv", "summary.json"
@@ -76,6 +77,24 @@ def make_summary(cases: Sequence[Case], outcomes: Sequence[Outcome | None], seco
         "versions": versions,
         "warnings": _warnings(models, versions),
     }
+
+
+def check_summary_places(job: BatchJob) -> None:
+    """Raise ConfigError if a file of another program would be replaced."""
+    for name, mark in ((STATUS_FILE, ",".join(_COLUMNS)), (SUMMARY_FILE, '{\n  "gpu_infer": ')):
+        path = job.output / name
+        try:
+            with path.open("rb") as stream:
+                begin = stream.read(len(mark))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}", remedy="let this user read it") from None
+        if begin.strip(b"\0") and begin != mark.encode():
+            raise ConfigError(
+                f"{path}: found a file of another program, expected {name} of a batch",
+                remedy="move it away, or give another output folder",
+            )
 
 
 def write_summary(job: BatchJob, cases: Sequence[Case], outcomes: Sequence[Outcome | None], summary: Summary) -> None:

@@ -94,14 +94,14 @@ class Worker:
 
         If it raises, the case has no case.json.
         """
-        folder, began = self._job.case_folder(case), time.perf_counter()
+        folder, began, begun_ns = self._job.case_folder(case), time.perf_counter(), time.time_ns()
         with case_in_log(case.id):
             inputs = look_at_inputs(case)
             try:
                 moved = prepare(folder)
                 result = self._session.run(self._job.case_settings(case), progress)
                 outcome = _done(case, result, attempts, time.perf_counter() - began)
-                record = done_record(case, self._key, outcome, inputs, _files(result), folder)
+                record = done_record(case, self._key, outcome, inputs, _files(result), folder, begun_ns)
                 _write(folder, record)
                 remove_earlier(folder, [*moved, *record["files"]])
             except (Interrupted, KeyboardInterrupt):

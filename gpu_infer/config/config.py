@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from dataclasses import asdict, dataclass, field
+from copy import copy
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,19 @@ class Config:
         """dtype of the first output."""
         return self.outputs[0].dtype
 
+    def for_one_run(self) -> Config:
+        """The same with copies of all components: what their hooks set for one volume is not seen by another run.
+
+        The copies are shallow. What a component has made when it was created, such as a table or a network, is shared.
+        """
+        return replace(
+            self,
+            pre=tuple(copy(transform) for transform in self.pre),
+            post=tuple(copy(transform) for transform in self.post),
+            own_inferer=copy(self.own_inferer),
+            own_writers=tuple(replace(own, writer=copy(own.writer)) for own in self.own_writers),
+        )
+
     def pipeline(self) -> Pipeline:
         """Both chains, checked and folded, with the fields to write."""
         fields = [output.field for output in self.outputs]
@@ -76,7 +91,8 @@ class Config:
 
         def component(transform: Transform | Inferer | Writer) -> list[object]:
             cls = type(transform)
-            return [f"{cls.__module__}.{cls.__qualname__}", transform.args.model_dump(mode="json")]
+            name, source = f"{cls.__module__}.{cls.__qualname__}", _source_digest(cls)
+            return [name, transform.args.model_dump(mode="json"), *([source] if source else [])]
 
         effective: dict[str, object] = {
             "pre": [component(t) for t in self.pre],
@@ -93,3 +109,13 @@ class Config:
         if self.own_writers:
             effective["own_writers"] = [[own.field, *component(own.writer)] for own in self.own_writers]
         return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()
+
+
+def _source_digest(cls: type) -> str | None:
+    """SHA-256 of the file of a custom component's class; None for those of this package, whose version counts."""
+    if cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
+        return None
+    try:
+        return hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()
+    except (OSError, TypeError):  # made without a file
+        return None

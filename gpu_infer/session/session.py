@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 
-from gpu_infer.errors import ConfigError, GpuInferError
+from gpu_infer.errors import ConfigError, GpuInferError, ServerError
 from gpu_infer.progress import ProgressCallback, silent
 from gpu_infer.report import Report
 from gpu_infer.session.one_case import run_case
@@ -89,6 +89,8 @@ class Session:
             _write_report(report, settings.logs)
             raise refusal from end
         except BaseException as error:
+            if isinstance(error, ServerError):
+                self._shared.forget_model()
             report.finish("failed", str(error) if isinstance(error, GpuInferError) else repr(error))
             _write_report(report, settings.logs)
             raise

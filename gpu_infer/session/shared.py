@@ -51,6 +51,7 @@ class Shared:
         self._host_bytes = host_bytes
         self._earlier = Earlier(lasting_slots=lasting)
         self._stack = ExitStack()
+        self._closed = False
         self._config: tuple[Config, Pipeline] | None = None
         self._choices: tuple[DataName, ...] = ()
         self._pending: PendingBackend | None = None
@@ -65,7 +66,12 @@ class Shared:
             self._earlier.model = self._again(lambda: ask_model(config, self._settings, server))
 
     def configuration(self, settings: Settings) -> tuple[Config, Pipeline]:
-        """Configuration and pipeline, loaded once, and checked against the options of one run."""
+        """Configuration and pipeline of one run: loaded once, checked against the run's options, and copied.
+
+        Planning one run calls hooks of components while another run is on the device.
+        """
+        if self._closed:
+            raise RuntimeError("the session is closed")
         if self._config is None:
             self._config = configure(settings)
             self._choices = data_choices(settings.data, settings.require)
@@ -73,7 +79,8 @@ class Shared:
             check_options(settings, *self._config)
         if self._pending is None:
             self._pending = self._stack.enter_context(begin_backend(settings.device))
-        return self._config
+        config = self._config[0].for_one_run()
+        return config, config.pipeline()
 
     def server(self) -> Server:
         """The server, connected once."""
@@ -111,6 +118,10 @@ class Shared:
         free = self._earlier.free
         return None if free is None else free.with_resident().host
 
+    def forget_model(self) -> None:
+        """Ask the server for the model again at the next run: it may have another version by now."""
+        self._earlier.model = None
+
     def end_thread(self) -> None:
         """Free what clients of the server need per thread."""
         if self._server is not None:
@@ -121,6 +132,7 @@ class Shared:
 
         error  that ends the session: slots wait 3 s at most for the server, and a local server ends at once
         """
+        self._closed = True
         try:
             self.rings.close(failed=error is not None)
         finally:

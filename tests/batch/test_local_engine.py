@@ -48,12 +48,8 @@ def test_a_server_that_is_away_stops_its_worker_alone(tmp_path: Path, triton_ser
     job = BatchJob(settings, lanes=1, workers=2, servers=servers)
     cases = [Case(name, (run.source / f"{name}.nii.gz",)) for name in sorted(run.labels)]
     result = run_batch(job, cases, LocalEngine, BatchWatcher(None))
-    assert result.error is None
-    (failure,) = result.failures  # the second error of that worker stops it, and its case goes to the other one
-    assert (failure.kind, failure.exit_code) == ("server", 4)
-    assert len(run.done()) == 5
-    again = run_batch(BatchJob(settings, servers=servers[1:]), cases, LocalEngine, BatchWatcher(None))
-    assert ([outcome.skipped for outcome in again.outcomes], again.failures) == ([True] * 5 + [False], [])
+    assert (result.error, result.failures) == (None, [])  # the worker asks before it touches a case
+    assert len(run.done()) == 6
     run.check_labels()
     run.check_clean()
 

@@ -62,3 +62,11 @@ def test_the_workers_of_a_killed_batch_are_waited_for(tmp_path: Path) -> None:
         with batch_lock(tmp_path, None) as handles:
             assert len(handles) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("of the user")
+    (tmp_path / ".gpu_infer.batch.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(ConfigError, match="found a link or a special file"), batch_lock(tmp_path, None):
+        pass
+    assert (tmp_path / "victim").read_text() == "of the user"

@@ -18,7 +18,7 @@ from gpu_infer.batch.inputs import look_at
 from gpu_infer.batch.job import BatchJob
 from gpu_infer.batch.job_key import job_key
 from gpu_infer.batch.outcome import Outcome
-from gpu_infer.batch.state import FILE, decide, failed_record, outcome_of, read_record, write_record
+from gpu_infer.batch.state import FILE, decide, done_record, failed_record, outcome_of, read_record, write_record
 from gpu_infer.errors import ConfigError
 
 CONTENT = b"voxels"
@@ -178,7 +178,7 @@ def test_outputs_are_recorded_relative_to_the_case(tmp_path: Path) -> None:
     assert state(moved, case) == "done"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 10**5])
+@pytest.mark.parametrize("content", [b"", b"{", b"\0\0\0", b'{\n "format": "gpu_infer case 1",\n "id"'])
 def test_a_damaged_file_is_replaced(tmp_path: Path, content: bytes) -> None:
     job, case = done_case(tmp_path)
     (job.case_folder(case) / FILE).write_bytes(content)
@@ -187,7 +187,9 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, content: bytes) -> None:
     assert not (job.case_folder(case) / FILE).exists()
 
 
-@pytest.mark.parametrize("content", ["[]", "1", "{}", '{"format": "gpu_infer case 2"}', '{"status": "done"}'])
+@pytest.mark.parametrize(
+    "content", ["[]", "1", "{}", "my notes", "[" * 10**5, '{"format": "gpu_infer case 2"}', '{"status": "done"}']
+)
 def test_a_file_of_another_program_is_refused_and_stays(tmp_path: Path, content: str) -> None:
     job, case = done_case(tmp_path)
     (job.case_folder(case) / FILE).write_text(content)
@@ -212,3 +214,39 @@ def test_an_attempt_begins_without_the_remains_of_dead_ones(tmp_path: Path) -> N
     assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(
         [*foreign[:2], folder / "earlier/a.mhd"]
     )
+
+
+def test_a_slice_that_was_replaced_counts_though_it_is_not_the_newest(tmp_path: Path) -> None:
+    job, folder = make_job(tmp_path), tmp_path / "in/series"
+    folder.mkdir(parents=True)
+    for n in range(3):
+        (folder / f"{n}.dcm").write_bytes(b"slice")
+        os.utime(folder / f"{n}.dcm", ns=(n * 10**9, n * 10**9))
+    case = Case("series", (folder,))
+    files = sorted(folder.iterdir())
+    write_done(job, case, [look_at(folder)], hashlib.sha256(b"slice" * 3).hexdigest(), files)
+    assert state(job, case) == "done"
+    (folder / "1.dcm").write_bytes(b"other")
+    os.utime(folder / "1.dcm", ns=(15 * 10**8, 15 * 10**8))
+    assert state(job, case) == "todo"
+
+
+def test_a_file_that_changed_during_its_run_is_read_again(tmp_path: Path) -> None:
+    job, case = make_job(tmp_path), make_case(tmp_path)
+    report = {"input": {"files": [str(case.inputs[0])], "sha256": hashlib.sha256(b"voxels").hexdigest()}}
+    outcome = Outcome(case.id, "done", report=report)
+    begun_ns = case.inputs[0].stat().st_mtime_ns
+    folder = job.case_folder(case)
+    for begun, expected in ((begun_ns, "todo"), (begun_ns + 1, "done")):
+        write_record(folder, done_record(case, job_key(job), outcome, [look_at(case.inputs[0])], [], folder, begun))
+        assert state(job, case) == expected, begun
+
+
+@pytest.mark.parametrize("record", ['{"files": 3}', '{"status": "done"}', '{"status": "done", "files": [], "read": 1}'])
+def test_a_record_with_other_values_is_to_do(tmp_path: Path, record: str) -> None:
+    job, case = done_case(tmp_path)
+    path = job.case_folder(case) / FILE
+    content = json.loads(path.read_text())
+    known = {name: content[name] for name in ("format", "id", "series", "config", "options")}
+    path.write_text(json.dumps(known | json.loads(record)))
+    assert state(job, case) == "todo"

@@ -6,11 +6,13 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
 from jobs import make_job
 
 from gpu_infer.batch.case import Case
 from gpu_infer.batch.outcome import Outcome
-from gpu_infer.batch.summary import all_outcomes, make_summary, write_summary
+from gpu_infer.batch.summary import all_outcomes, check_summary_places, make_summary, write_summary
+from gpu_infer.errors import ConfigError
 
 LIVER = {"name": "liver", "voxels": 1, "ml": 1200.0}
 CASES = [Case(name, (Path(f"{name}.nii"),)) for name in "abcde"]
@@ -94,3 +96,15 @@ def test_a_case_with_another_input_or_option_is_open(tmp_path: Path) -> None:
     assert all_outcomes(other, [case], {}, job_key(other)) == [None]
     case.inputs[0].write_bytes(b"another volume")
     assert all_outcomes(job, [case], {}, job_key(job)) == [None]
+
+
+@pytest.mark.parametrize("name", ["status.csv", "summary.json"])
+def test_a_file_of_another_program_is_not_replaced(tmp_path: Path, name: str) -> None:
+    job = make_job(tmp_path)
+    job.output.mkdir()
+    check_summary_places(job)
+    write_summary(job, [], [], make_summary([], [], 0.0, "c.json"))
+    check_summary_places(job)
+    (job.output / name).write_text("id,input\n1,scan.nii\n")
+    with pytest.raises(ConfigError, match=f"{name}: found a file of another program"):
+        check_summary_places(job)

@@ -222,3 +222,46 @@ def test_threads_and_segments_do_not_grow(tmp_path: Path, triton_server: Any) ->
             session.run(one)
         assert threading.active_count() == before
         assert len(regions(triton_server)) == 1
+
+
+STATEFUL = """
+from gpu_infer.transforms.base import Barrier, FieldsArguments
+
+class BySpacing(Barrier):
+    name = "BySpacing"
+
+    class Args(FieldsArguments):
+        pass
+
+    def trace(self, field):
+        self.spacing = float(field.spacing[2])
+
+    def apply(self, array, field, backend):
+        assert self.spacing == float(field.spacing[2]), "the spacing of another volume"
+        return array
+"""
+
+
+def test_a_component_does_not_see_the_volume_of_another_lane(tmp_path: Path, triton_server: Any) -> None:
+    """Planning one run calls hooks while another run is on the device."""
+    content = config("classes5", roi_size=[16, 12, 10])
+    content["pre_transforms"].append({"path": "stateful_of_test.BySpacing", "args": {"fields": ["image"]}})
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/stateful_of_test.py").write_text(STATEFUL)
+    settings = settings_of(tmp_path, triton_server, content=content)
+    cases = []
+    for n in range(9):
+        path = write_nifti(tmp_path / "cases" / f"{n}.nii", voxels(n), np.diag([0.9, 1.1, 1.0 + n / 10, 1.0]))
+        folder = tmp_path / "out" / str(n)
+        cases.append(replace(settings, input=path, output=folder, logs=folder))
+    with Session(settings) as session, ThreadPoolExecutor(3) as pool:
+        assert len(list(pool.map(session.run, cases))) == 9
+
+
+def test_a_closed_session_is_refused(tmp_path: Path, triton_server: Any) -> None:
+    settings = settings_of(tmp_path, triton_server)
+    one = case(tmp_path, settings, "one", voxels(1, (12, 12, 12)))
+    with Session(settings) as session:
+        session.run(one)
+    with pytest.raises(RuntimeError, match="the session is closed"):
+        session.run(one)
