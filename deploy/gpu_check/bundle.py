@@ -131,6 +131,18 @@ def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
         if name not in excluded | {"gpu-infer"}:
             pinned.append(f"{name}=={version}")
     _run("-m", "pip", "download", "--quiet", "--no-deps", f"--dest={folder}", *target, *pinned)
+    for wheel in folder.glob("*.whl"):
+        store_uncompressed(wheel)
+
+
+def store_uncompressed(wheel: Path) -> None:
+    """Write the files of a wheel without compression: xz makes them smaller than zip does, all of them together."""
+    with zipfile.ZipFile(wheel) as archive:
+        files = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_STORED) as archive:
+        for info, content in files:
+            info.compress_type = zipfile.ZIP_STORED
+            archive.writestr(info, content)
 
 
 def build_wheel(folder: Path, sources: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,17 @@ def test_of_the_tests_only_those_of_a_gpu_go_along(gpu_bundle: Any, tmp_path: Pa
     assert {"tests/support/fakecuda/exceptions.py", "tests/models/slow/1/model.py", "bench/kernels.py"} <= names
     assert "tests/contract/test_contract_cpu.py" not in names
     assert not [name for name in names if name.endswith(".png")]
+
+
+def test_a_wheel_without_compression_has_the_same_files(tmp_path: Path, gpu_bundle: Any) -> None:
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/__init__.py", "x = 1\n" * 1000)
+        program = zipfile.ZipInfo("a-1.data/scripts/tool")
+        program.external_attr = 0o755 << 16
+        archive.writestr(program, "#!/bin/sh\n")
+    gpu_bundle.store_uncompressed(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("a/__init__.py") == b"x = 1\n" * 1000
+        assert [(info.compress_type, info.external_attr >> 16) for info in archive.infolist()][1] == (0, 0o755)
+        assert archive.testzip() is None
