@@ -44,12 +44,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--peer-cases", type=int, default=10, help="volumes of MONAI's and nnU-Net's sides, at most")
     arguments = parser.parse_args()
-    run(arguments.cases, arguments.side, arguments.workers, arguments.repeats, peers=not arguments.no_peers)
+    peer_cases = 0 if arguments.no_peers else min(arguments.peer_cases, arguments.cases)
+    run(arguments.cases, arguments.side, arguments.workers, arguments.repeats, peer_cases)
 
 
-def run(cases: int, side: int, workers: Sequence[int], repeats: int, *, peers: bool) -> None:
-    """Measure the sides in turns and publish bench/results/batch.*."""
+def run(cases: int, side: int, workers: Sequence[int], repeats: int, peer_cases: int) -> None:
+    """Measure the sides in turns and publish bench/results/batch.*; the peers' on the first `peer_cases` volumes."""
+    peers = peer_cases > 0
     sides = [LOOP, *(_batch_name(n) for n in workers)]
     notes = []
     if peers and find_spec("monai") is not None:
@@ -69,8 +72,9 @@ def run(cases: int, side: int, workers: Sequence[int], repeats: int, *, peers: b
                 if repeat and each in NNUNET and each != fastest(measured):
                     continue
                 output = root / f"{sides.index(each)}-{repeat}"
-                measured[each].append(_measure(each, inputs, output, config, server.grpc))
-                say(f"{each}: {measured[each][-1]['seconds'] / cases:.3f} s per case")
+                own = inputs[:peer_cases] if each == MONAI or each in NNUNET else inputs
+                measured[each].append(_measure(each, own, output, config, server.grpc) | {"cases": len(own)})
+                say(f"{each}: {measured[each][-1]['seconds'] / len(own):.3f} s per case")
         labels = _labels_agree(root, sides, inputs, repeats - 1)
         notes = [note, f"Labels of the sides of gpu_infer are equal byte by byte: {labels}.", *notes]
         if NNUNET.keys() <= measured.keys():
@@ -192,13 +196,14 @@ def _labels_agree(root: Path, sides: list[str], inputs: list[Path], repeat: int)
 def _publish(measured: dict[str, list[dict[str, Any]]], cases: int, side: int, notes: list[str]) -> None:
     columns = ["side", "per case", "range", "ratio to the loop", "peak memory", "planned per case"]
     result = Result("batch", f"{cases} volumes of {side}³", columns, notes=notes)
-    medians = {each: float(np.median([run["seconds"] for run in runs])) / cases for each, runs in measured.items()}
+    per_case = {each: [run["seconds"] / run["cases"] for run in runs] for each, runs in measured.items()}
+    medians = {each: float(np.median(spread)) for each, spread in per_case.items()}
     for each, runs in measured.items():
-        spread = [run["seconds"] / cases for run in runs]
+        spread = per_case[each]
         planned = runs[-1]["planned_bytes"]
         result.rows.append(
             [
-                each,
+                each if runs[0]["cases"] == cases else f"{each} ({runs[0]['cases']} volumes)",
                 seconds(medians[each]),
                 f"{seconds(min(spread))} … {seconds(max(spread))}",
                 f"{medians[each] / medians[LOOP]:.2f}",

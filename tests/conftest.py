@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -113,3 +114,16 @@ def _segments() -> list[str]:
 
 def _is_ours(pid: int | None) -> bool:
     return pid is None or pid == os.getpid() or not Path(f"/proc/{pid}").exists()
+
+
+@pytest.fixture(autouse=True)
+def _closed_log_files() -> Iterator[None]:
+    """Close the handlers that a test adds: their files would warn when they are collected, in another test."""
+    loggers = [logging.getLogger(name) for name in ("", "gpu_infer")]
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        for handler in set(logger.handlers) - set(handlers):
+            handler.close()
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
