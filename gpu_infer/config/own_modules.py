@@ -45,13 +45,13 @@ def import_own(path: str, place: Place, folders: Sequence[Path]) -> object:
         if hidden:  # an import error repeats parts of the name
             module_name, reason = str(template(path)), type(error).__name__
         raise place.error(f'cannot import "{module_name}": {reason}', remedy) from error
-    found = getattr(module, name, None)
-    if found is None and hidden:
+    component = getattr(module, name, None)
+    if component is None and hidden:
         raise place.error(f'"{template(path)}" names no class of its module')
-    if found is None:
+    if component is None:
         where = f" ({module.__file__})" if module.__file__ else ""
         raise place.error(f'module "{module_name}"{where} has no "{name}"{nearest(name, dir(module))}')
-    return found
+    return component
 
 
 _added: list[Path] = []

@@ -46,9 +46,9 @@ def part_of_environment(count: int, environ: Mapping[str, str]) -> Part:
         raise ConfigError(f"--parts: found {count}, expected 1 or more", remedy="give the number of tasks")
     values = {name: text for name in INDEX_VARIABLES if (text := environment_value(environ, name)) is not None}
     if len(values) != 1:
-        found = " and ".join(f"{name}={text}" for name, text in values.items()) or "neither variable"
+        given = " and ".join(f"{name}={text}" for name, text in values.items()) or "neither variable"
         raise ConfigError(
-            f"--parts: found {found}, expected {' or '.join(INDEX_VARIABLES)}",
+            f"--parts: found {given}, expected {' or '.join(INDEX_VARIABLES)}",
             remedy="use it in an array job, or give --part i/n",
         )
     ((name, text),) = values.items()
