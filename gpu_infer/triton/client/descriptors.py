@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 from pathlib import Path
 
@@ -14,9 +15,19 @@ NEEDED = 8
 def check_descriptors() -> None:
     """Raise ResourceError if this process may open fewer than `NEEDED` more files."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    free = limit - len(list(Path("/proc/self/fd").iterdir())) + 1  # the listing itself needs one
+    free = max(limit - _in_use(limit), 0)
     if limit != resource.RLIM_INFINITY and free < NEEDED:
         raise ResourceError(
             f"{free} more files may be opened (of {limit}), expected at least {NEEDED} for a connection to Triton",
             remedy="raise the limit of open files (ulimit -n), at least 256 are needed",
         )
+
+
+def _in_use(limit: int) -> int:
+    """Return the number of open descriptors; `limit` if not even the list of them can be opened."""
+    try:
+        return len(list(Path("/proc/self/fd").iterdir())) - 1  # the list itself needs one
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return limit
