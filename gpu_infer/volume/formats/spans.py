@@ -1,13 +1,13 @@
 """Read a span of bytes of a plain or a compressed file, whole or not at all.
 
 Voxels are read into one writable buffer. A memory map is not used because a file that shrinks under a map kills the
-process, and no file object between zlib and the buffer because it would copy every byte twice. Files are read in
-pieces, so that signal handlers run between two of them.
+process, and no file object between the decompressor and the buffer because it would copy every byte twice. Files are
+read in pieces, so that signal handlers run between two of them.
 """
 
 from __future__ import annotations
 
-import zlib
+import re
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.volume.files import file_size, open_regular, unreadable
+from gpu_infer.volume.formats.inflate import decompressor, errors
 
 Bytes = NDArray[np.uint8]
 
@@ -25,8 +26,8 @@ _PIECE = 1 << 24  # bytes of a plain file at once
 _BEYOND = 1 << 20  # bytes after the voxels that are inflated to reach the check sum: padding is shorter
 _EMPTY_MEMBERS = 1000  # empty gzip members in a row; block-wise packers write one, at the end
 _MAX_OFFSET = 1 << 28  # bytes before compressed voxels: header and extensions are shorter
-_GZIP_OR_ZLIB = 47  # zlib's window bits: 15, plus 32 to detect which of the two headers the stream has
 _MAX_RATIO = 1032  # no deflate stream expands by a larger factor
+_ERROR_CODE = re.compile(r"Error -?\d+ (while decompressing data: )?")
 _REMEDY = "the file is incomplete or damaged: copy or export it again"
 
 
@@ -115,9 +116,10 @@ def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: li
     position = -offset  # index in `out` of the next inflated byte
     full_at = -1  # position in the compressed file at the time when `out` was full
     empty = 0  # empty gzip members in a row
-    stream, chunk = zlib.decompressobj(_GZIP_OR_ZLIB), b""
     try:
         file.seek(start)
+        chunk = file.read(_CHUNK)
+        stream = decompressor(chunk)
         while True:
             if stream.eof:  # zeros may follow (tapes and object stores pad with them), or another member
                 chunk = stream.unused_data.lstrip(b"\0")
@@ -130,13 +132,14 @@ def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: li
                         notes.append("bytes after the compressed stream are ignored")
                     break
                 empty += 1
-                stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+                chunk += file.read(max(_CHUNK - len(chunk), 0))  # may have had a part of the header only
+                stream = decompressor(chunk)
             elif not chunk:
                 chunk = file.read(_CHUNK)
             # for a header, no byte after it is inflated
             block = stream.decompress(chunk, _BLOCK if beyond >= 0 else max(len(target) - position, 1))
             empty = 0 if block else empty
-            ended = not chunk and not block  # zlib has no more inflated bytes, either
+            ended = not chunk and not block  # the decompressor has no more inflated bytes, either
             chunk = stream.unconsumed_tail
             low, high = max(-position, 0), min(len(block), len(target) - position)
             if low < high:
@@ -157,8 +160,8 @@ def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: li
                 break
     except OSError as error:
         raise unreadable(path, error) from None
-    except zlib.error as error:
-        text = str(error).rsplit(": ", 1)[-1]
+    except errors() as error:
+        text = _ERROR_CODE.sub("", str(error)).lower()
         raise InputError(f"{path}: damaged compressed data: {text}", remedy=_REMEDY) from None
     if beyond >= 0 and position >= len(target) and not stream.eof:
         raise InputError(f"{path}: truncated: the compressed stream lacks its end and check sum", remedy=_REMEDY)

@@ -1,0 +1,59 @@
+"""Decompressors of gzip and zlib streams: ISA-L's, which takes half of zlib's time, and zlib's for rare headers."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+_GZIP_OR_ZLIB = 47  # zlib's window bits: 15, plus 32 to detect which of the two headers the stream has
+_GZIP = b"\x1f\x8b\x08"
+_GZIP_HEADER = 10  # bytes before the optional fields
+_TEXT, _NAME = 1, 8  # flags of a gzip header
+_MODULUS = 31  # the two bytes of a zlib header are a multiple of it
+_DICTIONARY = 32  # flag of a zlib header
+
+
+class Decompressor(Protocol):
+    """What `zlib.decompressobj` and `isal_zlib.decompressobj` return."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
+
+
+def decompressor(head: bytes) -> Decompressor:
+    """Return the decompressor for a gzip or zlib stream, whose first bytes, or all of them, are `head`.
+
+    ISA-L reads a header check sum wrongly if it gets the header in pieces, and accepts reserved flags. zlib reads the
+    streams that have one of these, and those that are neither gzip nor zlib, for which it raises an error.
+    """
+    if _is_gzip(head) or _is_zlib(head):
+        from isal import isal_zlib
+
+        return isal_zlib.decompressobj(_GZIP_OR_ZLIB)
+    return zlib.decompressobj(_GZIP_OR_ZLIB)
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that a decompressor raises for damaged data."""
+    from isal import isal_zlib
+
+    return zlib.error, isal_zlib.error
+
+
+def _is_gzip(head: bytes) -> bool:
+    """Return whether a gzip header without optional fields, or with a file name alone, is in `head` completely."""
+    if len(head) <= _GZIP_HEADER or not head.startswith(_GZIP):
+        return False
+    flags = head[3] & ~_TEXT
+    return flags == 0 or (flags == _NAME and b"\0" in head[_GZIP_HEADER:])
+
+
+def _is_zlib(head: bytes) -> bool:
+    if len(head) < 2 or head[0] & 15 != 8 or head[1] & _DICTIONARY:
+        return False
+    return (head[0] * 256 + head[1]) % _MODULUS == 0
