@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Protocol
+from typing import Protocol, cast
 
 _GZIP_OR_ZLIB = 47  # zlib's window bits: 15, plus 32 to detect which of the two headers the stream has
 _GZIP = b"\x1f\x8b\x08"
@@ -40,9 +40,9 @@ def decompressor(head: bytes) -> Decompressor:
 
 def errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that a decompressor raises for damaged data."""
-    from isal import isal_zlib
+    from isal.igzip_lib import IsalError
 
-    return zlib.error, isal_zlib.error
+    return zlib.error, cast("type[Exception]", IsalError)  # its stub says that it is an instance
 
 
 def _is_gzip(head: bytes) -> bool:
