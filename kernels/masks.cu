@@ -7,7 +7,8 @@
 //
 // `one` is 1 in the bits of the output's dtype. Axes i, j, k are the spatial ones, ordered so that k is the output's (of
 // extent: the source's) fastest. Values are compared in float32 where that holds every number of the source's dtype, else
-// in float64, as NumPy does with a float32 scalar; NaN is above nothing. `extent` begins with zeros, and all that write a
+// in float64, as NumPy does with a float32 scalar; NaN is above nothing. With `nonzero`, "is not 0", which NaN is not,
+// replaces "> value". `extent` begins with zeros, and all that write a
 // place of it write 1.
 
 struct Threshold {
@@ -18,6 +19,7 @@ struct Threshold {
     i64 size[4];
     u64 one;
     float value;
+    int nonzero;  // instead of a value: what is not 0
     int swap;
 };
 
@@ -48,6 +50,7 @@ struct Extent {
     i64 source_strides[4];
     i64 size[4];
     float value;
+    int nonzero;  // instead of a value: what is not 0
     int swap;
 };
 
@@ -57,6 +60,13 @@ template <> __device__ __forceinline__ bool above(unsigned int x, float value) {
 template <> __device__ __forceinline__ bool above(i64 x, float value) { return static_cast<double>(x) > value; }
 template <> __device__ __forceinline__ bool above(u64 x, float value) { return static_cast<double>(x) > value; }
 template <> __device__ __forceinline__ bool above(double x, float value) { return x > value; }
+
+template <class S> __device__ __forceinline__ bool is_nonzero(S x) { return x != 0; }
+template <> __device__ __forceinline__ bool is_nonzero(half_t x) { return (x.bits & 0x7fffu) != 0; }
+
+template <class S, class A> __device__ __forceinline__ bool chosen(S x, const A& a) {
+    return a.nonzero != 0 ? is_nonzero(x) : above(x, a.value);
+}
 
 template <class S, class D> __device__ __forceinline__ void threshold(const Threshold& a) {
     const Rows rows(a.size[1], a.size[2]);
@@ -68,7 +78,7 @@ template <class S, class D> __device__ __forceinline__ void threshold(const Thre
     const D one = static_cast<D>(a.one);
     walk_rows<S>(
         rows, a.size[3], from, to, [&](const S* sample, int, int) { return load(sample, a.swap != 0); },
-        [&](D* out, S x) { *out = above(x, a.value) ? one : static_cast<D>(0); });
+        [&](D* out, S x) { *out = chosen(x, a) ? one : static_cast<D>(0); });
 }
 
 template <class L, class D> __device__ __forceinline__ void lookup(const Lookup& a) {
@@ -186,7 +196,7 @@ template <class S> __device__ __forceinline__ void extent(const Extent& a) {
             rows.count,
             [&](int n) { return load(sample + n * read_step, a.swap != 0); },
             [&](int n, S x) {
-                if (!above(x, a.value)) return;
+                if (!chosen(x, a)) return;
                 column = true;
                 held[threadIdx.y + n * GROUPS] = 1;
             });

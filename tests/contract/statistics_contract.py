@@ -87,24 +87,6 @@ class StatisticsContract:
         with pytest.raises(ValueError, match=r"moments are taken of real \[C, X, Y, Z\]"):
             backend.masked_moments(zeros[0], True)
 
-    @pytest.mark.parametrize("dtype", ["f4", "f2"])
-    def test_extrema(self, backend: Backend, dtype: str) -> None:
-        for layout in LAYOUTS[::9]:
-            array = values((3, 9, 10, 11)).astype(dtype)
-            array[2, 8, 9, 10], array[0, 0, 0, 0] = -5000, 6000
-            stored = backend.upload(laid_out(array, *layout))
-            assert backend.extrema(stored) == (-5000, 6000)
-            assert backend.extrema(stored[:2, ::-2, 1:]) == (array[:2, ::-2, 1:].min(), array[:2, ::-2, 1:].max())
-        assert backend.extrema(stored[:, :0]) == (0, 0)
-        for place in (0, -1, 1234):
-            array = values((3, 9, 10, 11)).astype(dtype)
-            array.reshape(-1)[place] = np.nan
-            assert np.isnan(backend.extrema(backend.upload(array))).all()
-            array.reshape(-1)[place] = -np.inf
-            assert backend.extrema(backend.upload(array))[0] == -np.inf
-        with pytest.raises(ValueError, match="extrema are those of float32 and float16"):
-            backend.extrema(backend.zeros((1, 2, 2, 2), np.int16))
-
     @pytest.mark.parametrize("dtype", [np.float32, np.float16])
     @pytest.mark.parametrize("in_place", [True, False])
     def test_masked_affine(self, backend: Backend, dtype: type, in_place: bool) -> None:
@@ -126,12 +108,28 @@ class StatisticsContract:
         backend.masked_affine(backend.upload(array), out, ClampedAffine(2.0, 1.0))
         assert_array_equal(backend.download(out), np.where(array != 0, 2 * array + 1, 0))
 
+    @pytest.mark.parametrize("layout", LAYOUTS[::5])
+    @pytest.mark.parametrize(("read", "written"), [("f4", "f4"), ("f4", "f2"), ("f2", "f4"), ("f2", "f2")])
+    def test_affine_within_a_mask(
+        self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]], read: str, written: str
+    ) -> None:
+        array = values((2, 13, 4, 45)).astype(read)
+        mask = (np.random.default_rng(3).random(array.shape) < 0.6).astype(np.uint8)
+        array[0, 0, 0, :2], mask[0, 0, 0, :2] = np.nan, (0, 1)
+        out = backend.upload(laid_out(np.full(array.shape, 7, written), *layout))
+        stored = backend.upload(laid_out(mask, *LAYOUTS[9]))
+        backend.masked_affine(backend.upload(array), out, ClampedAffine(0.5, 1.0, high=200.0), stored)
+        want = np.where(mask, np.minimum(array.astype(np.float32) * np.float32(0.5) + 1, 200), 0).astype(written)
+        assert_array_equal(backend.download(out), want)
+
     def test_masked_affine_refuses(self, backend: Backend) -> None:
         a, b = backend.zeros((1, 2, 2, 2), np.float32), backend.zeros((1, 2, 2, 3), np.float32)
         with pytest.raises(ValueError, match="masked_affine takes"):
             backend.masked_affine(a, b, ClampedAffine())
         with pytest.raises(ValueError, match="masked_affine takes float32 and float16, found float32 and float64"):
             backend.masked_affine(a, backend.zeros((1, 2, 2, 2), np.float64), ClampedAffine())
+        with pytest.raises(ValueError, match=r"the mask must be uint8 \(1, 2, 2, 2\), found float32 \(1, 2, 2, 3\)"):
+            backend.masked_affine(a, a, ClampedAffine(), b)
 
     @few
     @given(

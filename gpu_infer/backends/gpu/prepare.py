@@ -103,24 +103,35 @@ class GpuPrepareOperations(Operations, PrepareOperations):
             blocks = size[0] * size[1] * -(-size[2] // ROWS["masked"])
             self._device.launch("masked", f"masked_{code(source.dtype)}_{code(out.dtype)}", blocks, packed)
 
+    def _affine_within(self, source: DeviceArray, mask: DeviceArray, out: DeviceArray, function: ClampedAffine) -> None:
+        with self._device.section("masked_affine"):
+            order = fastest_last(out)
+            size = reordered(out.shape, order)
+            packed = arguments.packed(
+                arguments.WITHIN,
+                source=pointer(source),
+                mask=pointer(mask),
+                out=output(out),
+                source_strides=reordered(steps(source), order),
+                mask_strides=reordered(steps(mask), order),
+                out_strides=reordered(steps(out), order),
+                size=size,
+                function=function.constants(),
+            )
+            blocks = size[0] * size[1] * -(-size[2] // ROWS["masked"])
+            self._device.launch("masked", f"within_{code(source.dtype)}_{code(out.dtype)}", blocks, packed)
+
     def _masked_moments(self, array: DeviceArray, nonzero_only: bool) -> Moments:
         with self._device.section("masked_moments"):
-            return _merged(self._block_statistics("moments", array, 3, nonzero_only))
+            return _merged(self._block_moments(array, nonzero_only))
 
-    def _extrema(self, array: DeviceArray) -> tuple[float, float]:
-        with self._device.section("extrema"):
-            parts = self._block_statistics("extrema", array, 2)
-        return float(parts[:, 0].min()), float(parts[:, 1].max())
-
-    def _block_statistics(
-        self, kernel: str, array: DeviceArray, numbers: int, nonzero_only: bool = False
-    ) -> NDArray[np.float64]:
-        """What a kernel of statistics.cu computes of the elements of each block: [blocks, numbers] on the host."""
+    def _block_moments(self, array: DeviceArray, nonzero_only: bool) -> NDArray[np.float64]:
+        """Count, mean and summed squared deviation of the elements of each block: [blocks, 3] on the host."""
         dense = self._dense(array)
         flat = in_memory_order(dense)
         # float64 sums of other blocks: a card with more multiprocessors may give another last float32 bit
         blocks = min(_MOMENT_BLOCKS * self._device.multiprocessors, -(-dense.size // _MOMENT_THREADS))
-        partials = self._device.allocate((blocks, numbers), np.float64)
+        partials = self._device.allocate((blocks, 3), np.float64)
         packed = arguments.packed(
             arguments.MOMENTS,
             values=pointer(flat),
@@ -129,8 +140,7 @@ class GpuPrepareOperations(Operations, PrepareOperations):
             nonzero=nonzero_only,
             swap=not array.dtype.isnative,
         )
-        kind = f"{kernel}_{code(array.dtype)}"
-        self._device.launch("statistics", kind, blocks, packed, block=(_MOMENT_THREADS,))
+        self._device.launch("statistics", f"moments_{code(array.dtype)}", blocks, packed, block=(_MOMENT_THREADS,))
         return self._device.small_download(partials)
 
 
