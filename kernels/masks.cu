@@ -64,11 +64,12 @@ template <> __device__ __forceinline__ bool above(double x, float value) { retur
 template <class S> __device__ __forceinline__ bool is_nonzero(S x) { return x != 0; }
 template <> __device__ __forceinline__ bool is_nonzero(half_t x) { return (x.bits & 0x7fffu) != 0; }
 
-template <class S, class A> __device__ __forceinline__ bool chosen(S x, const A& a) {
-    return a.nonzero != 0 ? is_nonzero(x) : above(x, a.value);
+// NONZERO: whether x is not 0, else whether it is above the value. The loops have one of both.
+template <bool NONZERO, class S> __device__ __forceinline__ bool chosen(S x, float value) {
+    return NONZERO ? is_nonzero(x) : above(x, value);
 }
 
-template <class S, class D> __device__ __forceinline__ void threshold(const Threshold& a) {
+template <bool NONZERO, class S, class D> __device__ __forceinline__ void threshold(const Threshold& a) {
     const Rows rows(a.size[1], a.size[2]);
     const Lines<const S> from = {
         static_cast<const S*>(a.source) + rows.rest * a.source_strides[0] + rows.i * a.source_strides[1],
@@ -78,7 +79,7 @@ template <class S, class D> __device__ __forceinline__ void threshold(const Thre
     const D one = static_cast<D>(a.one);
     walk_rows<S>(
         rows, a.size[3], from, to, [&](const S* sample, int, int) { return load(sample, a.swap != 0); },
-        [&](D* out, S x) { *out = chosen(x, a) ? one : static_cast<D>(0); });
+        [&](D* out, S x) { *out = chosen<NONZERO>(x, a.value) ? one : static_cast<D>(0); });
 }
 
 template <class L, class D> __device__ __forceinline__ void lookup(const Lookup& a) {
@@ -179,7 +180,7 @@ __device__ __forceinline__ void mark(unsigned char* place) {
     if (*place == 0) *place = 1;
 }
 
-template <class S> __device__ __forceinline__ void extent(const Extent& a) {
+template <bool NONZERO, class S> __device__ __forceinline__ void extent(const Extent& a) {
     __shared__ int held[UNDER_WAY * GROUPS];  // per row of the block
     const Rows rows(a.size[1], a.size[2]);
     const S* from = static_cast<const S*>(a.source) + rows.rest * a.source_strides[0] + rows.i * a.source_strides[1] +
@@ -196,7 +197,7 @@ template <class S> __device__ __forceinline__ void extent(const Extent& a) {
             rows.count,
             [&](int n) { return load(sample + n * read_step, a.swap != 0); },
             [&](int n, S x) {
-                if (!chosen(x, a)) return;
+                if (!chosen<NONZERO>(x, a.value)) return;
                 column = true;
                 held[threadIdx.y + n * GROUPS] = 1;
             });
@@ -211,17 +212,19 @@ template <class S> __device__ __forceinline__ void extent(const Extent& a) {
 
 #define THRESHOLD(S, D, NAME)                                                                                    \
     extern "C" __global__ void __launch_bounds__(256, 3) threshold_##NAME(const __grid_constant__ Threshold a) { \
-        threshold<S, D>(a);                                                                                      \
+        if (a.nonzero != 0) threshold<true, S, D>(a);                                                            \
+        else threshold<false, S, D>(a);                                                                          \
     }
 
 // _1, _2, …: bytes per voxel of the output
-#define MASKS(S, NAME)                                                                                     \
-    THRESHOLD(S, unsigned char, NAME##_1)                                                                  \
-    THRESHOLD(S, unsigned short, NAME##_2)                                                                 \
-    THRESHOLD(S, unsigned int, NAME##_4)                                                                   \
-    THRESHOLD(S, u64, NAME##_8)                                                                            \
-    extern "C" __global__ void __launch_bounds__(256, 3) extent_##NAME(const __grid_constant__ Extent a) { \
-        extent<S>(a);                                                                                      \
+#define MASKS(S, NAME)                                                                                           \
+    THRESHOLD(S, unsigned char, NAME##_1)                                                                        \
+    THRESHOLD(S, unsigned short, NAME##_2)                                                                       \
+    THRESHOLD(S, unsigned int, NAME##_4)                                                                         \
+    THRESHOLD(S, u64, NAME##_8)                                                                                  \
+    extern "C" __global__ void __launch_bounds__(256, 3) extent_##NAME(const __grid_constant__ Extent a) {       \
+        if (a.nonzero != 0) extent<true, S>(a);                                                                  \
+        else extent<false, S>(a);                                                                                \
     }
 
 MASKS(signed char, i1)

@@ -20,6 +20,7 @@ from gpu_infer.backends.layout import (
     fastest_last,
     in_memory_order,
     is_across,
+    memory_order,
     output,
     pointer,
     reordered,
@@ -33,6 +34,9 @@ _SLICES = 4
 
 _TURNED_TILE = 64
 """TILE of turn.cu."""
+
+_SLAB_BYTES = 8 << 20
+"""Of an array with gaps that is copied at a time, to be measured."""
 
 _MOMENT_THREADS = 256
 _MOMENT_BLOCKS = 6
@@ -123,7 +127,8 @@ class GpuPrepareOperations(Operations, PrepareOperations):
 
     def _masked_moments(self, array: DeviceArray, nonzero_only: bool) -> Moments:
         with self._device.section("masked_moments"):
-            return _merged(self._block_moments(array, nonzero_only))
+            parts = [self._block_moments(slab, nonzero_only) for slab in _slabs(array)]
+            return _merged(np.concatenate(parts))
 
     def _block_moments(self, array: DeviceArray, nonzero_only: bool) -> NDArray[np.float64]:
         """Count, mean and summed squared deviation of the elements of each block: [blocks, 3] on the host."""
@@ -142,6 +147,17 @@ class GpuPrepareOperations(Operations, PrepareOperations):
         )
         self._device.launch("statistics", f"moments_{code(array.dtype)}", blocks, packed, block=(_MOMENT_THREADS,))
         return self._device.small_download(partials)
+
+
+def _slabs(array: DeviceArray) -> list[DeviceArray]:
+    """The array itself, or if it has gaps, slabs of it of which the memory plan needs no compact copy."""
+    if memory_order(array) is not None:
+        return [array]
+    axis = 1 + fastest_last(array)[0]
+    planes = array.shape[axis]
+    step = max(1, _SLAB_BYTES * planes // array.nbytes)
+    lead = (slice(None),) * axis
+    return [array[(*lead, slice(first, first + step))] for first in range(0, planes, step)]
 
 
 def _merged(parts: NDArray[np.float64]) -> Moments:
