@@ -7,7 +7,8 @@
 //
 // `one` is 1 in the bits of the output's dtype. Axes i, j, k are the spatial ones, ordered so that k is the output's (of
 // extent: the source's) fastest. Values are compared in float32 where that holds every number of the source's dtype, else
-// in float64, as NumPy does with a float32 scalar; NaN is above nothing. `extent` begins with zeros, and all that write a
+// in float64, as NumPy does with a float32 scalar; NaN is above nothing. With `nonzero`, "is not 0", which NaN is not,
+// replaces "> value". `extent` begins with zeros, and all that write a
 // place of it write 1.
 
 struct Threshold {
@@ -18,6 +19,7 @@ struct Threshold {
     i64 size[4];
     u64 one;
     float value;
+    int nonzero;  // instead of a value: what is not 0
     int swap;
 };
 
@@ -48,6 +50,7 @@ struct Extent {
     i64 source_strides[4];
     i64 size[4];
     float value;
+    int nonzero;  // instead of a value: what is not 0
     int swap;
 };
 
@@ -58,7 +61,15 @@ template <> __device__ __forceinline__ bool above(i64 x, float value) { return s
 template <> __device__ __forceinline__ bool above(u64 x, float value) { return static_cast<double>(x) > value; }
 template <> __device__ __forceinline__ bool above(double x, float value) { return x > value; }
 
-template <class S, class D> __device__ __forceinline__ void threshold(const Threshold& a) {
+template <class S> __device__ __forceinline__ bool is_nonzero(S x) { return x != 0; }
+template <> __device__ __forceinline__ bool is_nonzero(half_t x) { return (x.bits & 0x7fffu) != 0; }
+
+// NONZERO: whether x is not 0, else whether it is above the value. The loops have one of both.
+template <bool NONZERO, class S> __device__ __forceinline__ bool chosen(S x, float value) {
+    return NONZERO ? is_nonzero(x) : above(x, value);
+}
+
+template <bool NONZERO, class S, class D> __device__ __forceinline__ void threshold(const Threshold& a) {
     const Rows rows(a.size[1], a.size[2]);
     const Lines<const S> from = {
         static_cast<const S*>(a.source) + rows.rest * a.source_strides[0] + rows.i * a.source_strides[1],
@@ -68,7 +79,7 @@ template <class S, class D> __device__ __forceinline__ void threshold(const Thre
     const D one = static_cast<D>(a.one);
     walk_rows<S>(
         rows, a.size[3], from, to, [&](const S* sample, int, int) { return load(sample, a.swap != 0); },
-        [&](D* out, S x) { *out = above(x, a.value) ? one : static_cast<D>(0); });
+        [&](D* out, S x) { *out = chosen<NONZERO>(x, a.value) ? one : static_cast<D>(0); });
 }
 
 template <class L, class D> __device__ __forceinline__ void lookup(const Lookup& a) {
@@ -169,7 +180,7 @@ __device__ __forceinline__ void mark(unsigned char* place) {
     if (*place == 0) *place = 1;
 }
 
-template <class S> __device__ __forceinline__ void extent(const Extent& a) {
+template <bool NONZERO, class S> __device__ __forceinline__ void extent(const Extent& a) {
     __shared__ int held[UNDER_WAY * GROUPS];  // per row of the block
     const Rows rows(a.size[1], a.size[2]);
     const S* from = static_cast<const S*>(a.source) + rows.rest * a.source_strides[0] + rows.i * a.source_strides[1] +
@@ -186,7 +197,7 @@ template <class S> __device__ __forceinline__ void extent(const Extent& a) {
             rows.count,
             [&](int n) { return load(sample + n * read_step, a.swap != 0); },
             [&](int n, S x) {
-                if (!above(x, a.value)) return;
+                if (!chosen<NONZERO>(x, a.value)) return;
                 column = true;
                 held[threadIdx.y + n * GROUPS] = 1;
             });
@@ -201,17 +212,19 @@ template <class S> __device__ __forceinline__ void extent(const Extent& a) {
 
 #define THRESHOLD(S, D, NAME)                                                                                    \
     extern "C" __global__ void __launch_bounds__(256, 3) threshold_##NAME(const __grid_constant__ Threshold a) { \
-        threshold<S, D>(a);                                                                                      \
+        if (a.nonzero != 0) threshold<true, S, D>(a);                                                            \
+        else threshold<false, S, D>(a);                                                                          \
     }
 
 // _1, _2, …: bytes per voxel of the output
-#define MASKS(S, NAME)                                                                                     \
-    THRESHOLD(S, unsigned char, NAME##_1)                                                                  \
-    THRESHOLD(S, unsigned short, NAME##_2)                                                                 \
-    THRESHOLD(S, unsigned int, NAME##_4)                                                                   \
-    THRESHOLD(S, u64, NAME##_8)                                                                            \
-    extern "C" __global__ void __launch_bounds__(256, 3) extent_##NAME(const __grid_constant__ Extent a) { \
-        extent<S>(a);                                                                                      \
+#define MASKS(S, NAME)                                                                                           \
+    THRESHOLD(S, unsigned char, NAME##_1)                                                                        \
+    THRESHOLD(S, unsigned short, NAME##_2)                                                                       \
+    THRESHOLD(S, unsigned int, NAME##_4)                                                                         \
+    THRESHOLD(S, u64, NAME##_8)                                                                                  \
+    extern "C" __global__ void __launch_bounds__(256, 3) extent_##NAME(const __grid_constant__ Extent a) {       \
+        if (a.nonzero != 0) extent<true, S>(a);                                                                  \
+        else extent<false, S>(a);                                                                                \
     }
 
 MASKS(signed char, i1)

@@ -1,8 +1,7 @@
-// Counts, moments and extrema of a dense array.
+// Counts and moments of a dense array.
 //
 //   counts[v]   = number of elements equal to v                                     (histogram)
 //   partials[b] = (n, mean, sum (x - mean)^2) over the elements of block b, float64  (moments; `nonzero`: elements != 0)
-//   partials[b] = (least, greatest) of the elements of block b, both NaN if one is                        (extrema)
 //
 // A thread counts runs of equal labels before it touches a table: neighbours mostly share a label, and increments of
 // one place wait for each other. It reads 16 bytes of labels at once; the ends of runs in a word are found together. Moments take one pass: a thread sums distances from the first number it meets, so that
@@ -17,7 +16,7 @@ struct Histogram {
 
 struct Moments {
     const void* values;
-    double* partials;  // [blocks][3], of extrema [blocks][2]
+    double* partials;  // [blocks][3]
     i64 size;
     int nonzero;
     int swap;
@@ -167,40 +166,3 @@ MOMENTS(u64, u8)
 MOMENTS(half_t, f2)
 MOMENTS(float, f4)
 MOMENTS(double, f8)
-
-__device__ __forceinline__ float lesser(float a, float b) { return b < a || b != b ? b : a; }
-__device__ __forceinline__ float greater(float a, float b) { return b > a || b != b ? b : a; }
-
-// A NaN stays: no number is less than it or greater.
-template <class T> __device__ __forceinline__ void extrema(const Moments& a) {
-    __shared__ float lows[THREADS], highs[THREADS];
-    const T* values = static_cast<const T*>(a.values);
-    float low = infinity(), high = -infinity();
-    const i64 step = static_cast<i64>(gridDim.x) * THREADS;
-    for (i64 n = static_cast<i64>(blockIdx.x) * THREADS + threadIdx.x; n < a.size; n += step) {
-        const float x = to_float(load(values + n, a.swap != 0));
-        low = lesser(low, x);
-        high = greater(high, x);
-    }
-    lows[threadIdx.x] = low;
-    highs[threadIdx.x] = high;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) {
-            lows[threadIdx.x] = lesser(lows[threadIdx.x], lows[threadIdx.x + half]);
-            highs[threadIdx.x] = greater(highs[threadIdx.x], highs[threadIdx.x + half]);
-        }
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) {
-        a.partials[blockIdx.x * 2 + 0] = lows[0];
-        a.partials[blockIdx.x * 2 + 1] = highs[0];
-    }
-}
-
-extern "C" __global__ void __launch_bounds__(256, 3) extrema_f2(const __grid_constant__ Moments a) {
-    extrema<half_t>(a);
-}
-extern "C" __global__ void __launch_bounds__(256, 3) extrema_f4(const __grid_constant__ Moments a) {
-    extrema<float>(a);
-}

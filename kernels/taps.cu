@@ -1,4 +1,4 @@
-// Weighted sums of neighbours along one axis, and the range of an array.
+// Weighted sums of neighbours along one axis.
 //
 //   out[o, p, q] = after( sum over k < count of weight_k * before(src[..., first + k, ...]) )
 //
@@ -47,66 +47,13 @@ template <class S, class D> __device__ __forceinline__ void taps(const Taps& a) 
     }
 }
 
-// The least and the greatest value of an array [o, p, q], as `ordered`; NaN counts for nothing.
-struct Extremes {
-    const void* src;
-    unsigned int* extremes;  // least, greatest
-    i64 strides[4];          // 0, o, p, q
-    i64 size[4];             // 1, o, p, q
-    int swap;
-};
-
-// A number as an unsigned one of the same order.
-__device__ __forceinline__ unsigned int ordered(float x) {
-    union {
-        float value;
-        unsigned int bits;
-    } number = {x};
-    return (number.bits & 0x80000000u) != 0 ? ~number.bits : number.bits | 0x80000000u;
-}
-
-template <class S> __device__ __forceinline__ void extremes(const Extremes& a) {
-    __shared__ unsigned int least_of_block, greatest_of_block;
-    if (threadIdx.x == 0 && threadIdx.y == 0) {
-        least_of_block = 0xffffffffu;
-        greatest_of_block = 0;
-    }
-    __syncthreads();
-    const Column at(a.size);
-    const int rows = at.count < UNDER_WAY ? at.count : UNDER_WAY;
-    unsigned int low = 0xffffffffu, high = 0;
-    if (rows > 0) {
-        const S* const base = static_cast<const S*>(a.src) + at.o * a.strides[1] + at.q * a.strides[3];
-        for (int n = 0; n < rows; n++) {
-            const float x = to_float(load(base + (at.p + n * GROUPS) * a.strides[2], a.swap != 0));
-            if (x == x) {
-                const unsigned int key = ordered(x);
-                low = key < low ? key : low;
-                high = key > high ? key : high;
-            }
-        }
-    }
-    if (low <= high) {
-        atomicMin(&least_of_block, low);
-        atomicMax(&greatest_of_block, high);
-    }
-    __syncthreads();
-    if (threadIdx.x == 0 && threadIdx.y == 0) {
-        atomicMin(&a.extremes[0], least_of_block);
-        atomicMax(&a.extremes[1], greatest_of_block);
-    }
-}
-
 #define TAPS_PAIR(S, D, NAME)                                                                      \
     extern "C" __global__ void __launch_bounds__(256, 3) taps_##NAME(const __grid_constant__ Taps a) { \
         taps<S, D>(a);                                                                             \
     }
 #define TAPS(S, NAME)               \
     TAPS_PAIR(S, float, NAME##_f4)  \
-    TAPS_PAIR(S, half_t, NAME##_f2) \
-    extern "C" __global__ void __launch_bounds__(256, 3) extremes_##NAME(const __grid_constant__ Extremes a) { \
-        extremes<S>(a);             \
-    }
+    TAPS_PAIR(S, half_t, NAME##_f2)
 
 TAPS(signed char, i1)
 TAPS(unsigned char, u1)

@@ -30,6 +30,7 @@ OWN_DEFAULTS = {
     "divisor": "deviation",
     "label_field": "the first of `fields`",
     "applied_labels": "all",
+    "channel_indices": "all",
     "files": "none",
     "nan": "none",
 }

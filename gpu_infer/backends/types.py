@@ -92,6 +92,17 @@ class RollingSums:
     weights: TwinArray | None = None
 
 
+class Extrema(NamedTuple):
+    """The least and the greatest number of an array in float32, and whether it has a NaN, which is no number.
+
+    `low` is above `high` if there is no number.
+    """
+
+    low: float
+    high: float
+    has_nan: bool
+
+
 class Moments(NamedTuple):
     """Number of voxels in a set, their mean and their population standard deviation (0, 0.0, 0.0 for none)."""
 

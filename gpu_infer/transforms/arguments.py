@@ -142,6 +142,16 @@ def _label_numbers(value: object) -> tuple[int, ...]:
     return tuple(entries)
 
 
+def _indices(value: object) -> tuple[int, ...]:
+    try:
+        entries = [_integer(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
+    except ValueError:
+        entries = []
+    if not entries or min(entries) < 0 or len(set(entries)) != len(entries):
+        raise ValueError("expected whole numbers of at least 0, every one once")
+    return tuple(entries)
+
+
 def _connectivity(value: object) -> int:
     if isinstance(value, bool) or str(value) not in ("1", "2", "3"):
         raise ValueError("expected 1 (faces), 2 (edges too) or 3 (corners too)")
@@ -181,6 +191,8 @@ LabelNumbers = Annotated[tuple[int, ...], BeforeValidator(_label_numbers)]
 """A label or a list of labels, 0 included; a tuple either way."""
 Connectivity = Annotated[int, BeforeValidator(_connectivity)]
 """Which neighbours are connected."""
+Indices = Annotated[tuple[int, ...], BeforeValidator(_indices)]
+"""An index from 0 on or a list of them, every one once; a tuple either way."""
 Text = Annotated[str, BeforeValidator(_text)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """A string or a list of strings; a tuple either way."""

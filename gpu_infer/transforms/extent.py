@@ -10,9 +10,9 @@ Extent = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Point = tuple[int, int, int]
 
 
-def bounding_box(array: Array, value: float, backend: Backend) -> Extent | None:
-    """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel; None if
-    there are none."""
+def bounding_box(array: Array, value: float | None, backend: Backend) -> Extent | None:
+    """(first, last + 1) along X, Y, Z of the voxels of [C, X, Y, Z] that exceed `value` in any channel, or are not 0 if
+    there is no value; None if there are no such voxels."""
     ends = []
     for occupied in backend.occupied_planes(array, value):
         planes = occupied.nonzero()[0]

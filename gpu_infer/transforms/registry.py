@@ -7,10 +7,12 @@ import re
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.intensity.center_data import CenterData
 from gpu_infer.transforms.intensity.clip_intensity import ClipIntensity
+from gpu_infer.transforms.intensity.clip_intensity_percentiles import ClipIntensityPercentiles
 from gpu_infer.transforms.intensity.normalize_intensity import NormalizeIntensity
 from gpu_infer.transforms.intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
 from gpu_infer.transforms.intensity.scale_intensity import ScaleIntensity
 from gpu_infer.transforms.intensity.scale_intensity_range import ScaleIntensityRange
+from gpu_infer.transforms.intensity.scale_intensity_range_percentiles import ScaleIntensityRangePercentiles
 from gpu_infer.transforms.io.copy_properties import CopyProperties
 from gpu_infer.transforms.io.load_nifti import LoadNifti
 from gpu_infer.transforms.labels.argmax_across_channels import ArgmaxAcrossChannels
@@ -50,8 +52,10 @@ TRANSFORMS: dict[str, type[Transform]] = {
         CropFixedSizeCenter,
         SymmetricPadderDiv,
         ScaleIntensityRange,
+        ScaleIntensityRangePercentiles,
         ScaleIntensity,
         ClipIntensity,
+        ClipIntensityPercentiles,
         NormalizeIntensity,
         NormalizeNonzeroIntensities,
         CenterData,

@@ -9,6 +9,7 @@ from masks_contract import MasksContract
 from packs_contract import PacksContract
 from pick_contract import PickContract
 from prepare_contract import PrepareContract
+from ranges_contract import RangesContract
 from restore_argmax_contract import RestoreArgmaxContract
 from scores_contract import ScoresContract
 from taps_contract import TapsContract
@@ -17,6 +18,7 @@ from windows_contract import WindowsContract
 
 class BackendContract(
     PrepareContract,
+    RangesContract,
     TapsContract,
     WindowsContract,
     FinishMasksContract,

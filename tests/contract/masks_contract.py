@@ -115,6 +115,18 @@ class MasksContract:
         assert not any(v.any() for v in backend.occupied_planes(backend.upload(array), 8))
         assert all(v.all() for v in backend.occupied_planes(backend.upload(array), -1))
 
+    @pytest.mark.parametrize("dtype", ALL_DTYPES)
+    def test_what_is_not_zero(self, backend: Backend, dtype: str) -> None:
+        array = values((2, 5, 6, 40), dtype)
+        array[:, :2], array[:, :, 3], array[..., 7:20] = 0, 0, 0
+        if np.dtype(dtype).kind == "f":
+            array[0, 0, 0, 0], array[0, 1, 1, 1], array[0, 1, 1, 2] = np.nan, -np.inf, -0.0
+        out = backend.empty(array.shape, np.uint8)
+        backend.threshold(backend.upload(array), out, None)
+        assert_array_equal(backend.download(out), array != 0)
+        for axis, held in enumerate(backend.occupied_planes(backend.upload(array), None), start=1):
+            assert_array_equal(held, (array != 0).any(axis=tuple({0, 1, 2, 3} - {axis})))
+
     def test_no_numbers_are_above_nothing(self, backend: Backend) -> None:
         for dtype in (np.float16, np.float32, np.float64):
             array = np.full((1, 3, 1, 2), np.nan, dtype)

@@ -72,6 +72,16 @@ class StatisticsContract:
         found = backend.masked_moments(backend.upload(laid_out(array, *layout)), False)
         assert_allclose([found.mean, found.std], [array.mean(dtype=float), array.std(dtype=float)], rtol=1e-12)
 
+    @pytest.mark.parametrize("layout", LAYOUTS[::11])
+    def test_moments_of_a_part(self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+        """10 MB with gaps: more than is copied at a time."""
+        array = values((2, 120, 110, 104))
+        part = np.s_[:, 3:, 1:-1, :-5]
+        found = backend.masked_moments(backend.upload(laid_out(array, *layout))[part], True)
+        chosen = array[part][array[part] != 0].astype(float)
+        assert found.voxels == chosen.size
+        assert_allclose([found.mean, found.std], [chosen.mean(), chosen.std()], rtol=1e-11)
+
     def test_a_large_mean_does_not_cancel_the_deviation(self, backend: Backend) -> None:
         array = (1e6 + values((1, 20, 20, 20), seed=4) / 64).astype(np.float32)
         found = backend.masked_moments(backend.upload(array), False)
@@ -86,24 +96,6 @@ class StatisticsContract:
         assert math.isnan(backend.masked_moments(backend.upload(broken), True).mean)
         with pytest.raises(ValueError, match=r"moments are taken of real \[C, X, Y, Z\]"):
             backend.masked_moments(zeros[0], True)
-
-    @pytest.mark.parametrize("dtype", ["f4", "f2"])
-    def test_extrema(self, backend: Backend, dtype: str) -> None:
-        for layout in LAYOUTS[::9]:
-            array = values((3, 9, 10, 11)).astype(dtype)
-            array[2, 8, 9, 10], array[0, 0, 0, 0] = -5000, 6000
-            stored = backend.upload(laid_out(array, *layout))
-            assert backend.extrema(stored) == (-5000, 6000)
-            assert backend.extrema(stored[:2, ::-2, 1:]) == (array[:2, ::-2, 1:].min(), array[:2, ::-2, 1:].max())
-        assert backend.extrema(stored[:, :0]) == (0, 0)
-        for place in (0, -1, 1234):
-            array = values((3, 9, 10, 11)).astype(dtype)
-            array.reshape(-1)[place] = np.nan
-            assert np.isnan(backend.extrema(backend.upload(array))).all()
-            array.reshape(-1)[place] = -np.inf
-            assert backend.extrema(backend.upload(array))[0] == -np.inf
-        with pytest.raises(ValueError, match="extrema are those of float32 and float16"):
-            backend.extrema(backend.zeros((1, 2, 2, 2), np.int16))
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float16])
     @pytest.mark.parametrize("in_place", [True, False])
@@ -126,12 +118,28 @@ class StatisticsContract:
         backend.masked_affine(backend.upload(array), out, ClampedAffine(2.0, 1.0))
         assert_array_equal(backend.download(out), np.where(array != 0, 2 * array + 1, 0))
 
+    @pytest.mark.parametrize("layout", LAYOUTS[::5])
+    @pytest.mark.parametrize(("read", "written"), [("f4", "f4"), ("f4", "f2"), ("f2", "f4"), ("f2", "f2")])
+    def test_affine_within_a_mask(
+        self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]], read: str, written: str
+    ) -> None:
+        array = values((2, 13, 4, 45)).astype(read)
+        mask = (np.random.default_rng(3).random(array.shape) < 0.6).astype(np.uint8)
+        array[0, 0, 0, :2], mask[0, 0, 0, :2] = np.nan, (0, 1)
+        out = backend.upload(laid_out(np.full(array.shape, 7, written), *layout))
+        stored = backend.upload(laid_out(mask, *LAYOUTS[9]))
+        backend.masked_affine(backend.upload(array), out, ClampedAffine(0.5, 1.0, high=200.0), stored)
+        want = np.where(mask, np.minimum(array.astype(np.float32) * np.float32(0.5) + 1, 200), 0).astype(written)
+        assert_array_equal(backend.download(out), want)
+
     def test_masked_affine_refuses(self, backend: Backend) -> None:
         a, b = backend.zeros((1, 2, 2, 2), np.float32), backend.zeros((1, 2, 2, 3), np.float32)
         with pytest.raises(ValueError, match="masked_affine takes"):
             backend.masked_affine(a, b, ClampedAffine())
         with pytest.raises(ValueError, match="masked_affine takes float32 and float16, found float32 and float64"):
             backend.masked_affine(a, backend.zeros((1, 2, 2, 2), np.float64), ClampedAffine())
+        with pytest.raises(ValueError, match=r"the mask must be uint8 \(1, 2, 2, 2\), found float32 \(1, 2, 2, 3\)"):
+            backend.masked_affine(a, a, ClampedAffine(), b)
 
     @few
     @given(

@@ -118,22 +118,6 @@ class TapsContract:
         with pytest.raises(ValueError, match="axis 2: the table reads"):
             tapped(backend, values((1, 1, 1, 9)), (one, one, TapTable(entries["first"], entries["count"], z.weights)))
 
-    @pytest.mark.parametrize("dtype", [*SOURCE_DTYPES, "i8", "u8"])
-    def test_the_range_of_values_is_numpys(self, backend: Backend, dtype: str) -> None:
-        for axes, steps in LAYOUTS[::7]:
-            array = laid_out(values((2, 33, 40, 9), dtype), axes, steps)[:, 1:, ::2]
-            found = backend.value_range(backend.upload(array))
-            assert found == (float(array.min()), float(array.max()))
-
-    def test_nan_is_no_part_of_a_range(self, backend: Backend) -> None:
-        array = np.full((1, 3, 4, 5), np.nan, np.float32)
-        assert backend.value_range(backend.upload(array)) is None
-        array[0, 1, 2, 3], array[0, 2, 2, 2] = -3.5, -0.25
-        assert backend.value_range(backend.upload(array)) == (-3.5, -0.25)
-        array[0, 0, 0, 0] = np.inf
-        assert backend.value_range(backend.upload(array)) == (-3.5, np.inf)
-        assert backend.value_range(backend.empty((1, 0, 4, 5), np.float32)) is None
-
     def test_refuses_integers_to_write(self, backend: Backend) -> None:
         with pytest.raises(ValueError, match="resample_taps writes float32 and float16, found int16"):
             tapped(backend, values((1, 4, 4, 4)), cubic_tables((4, 4, 4), (5, 5, 5)), dtype=np.int16)

@@ -18,7 +18,7 @@ from gpu_infer.backends.gpu.compile.source import kernel_source
 UNDER_WAY = 4  # that of kernels/common.cuh
 COPIES = {
     "gather": "gather_",
-    "masked": "masked_",
+    "masked": "masked_|within_",
     "masks": "threshold_|lookup_",
     "restore": "pick_",
     "arrays": "take_",

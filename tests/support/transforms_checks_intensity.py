@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
-from scipy import stats
+from scipy import ndimage, stats
 from transforms_oracle import RNG, STORED, load, prepared, scale_range, transform
 
 from gpu_infer.errors import InputError
@@ -107,10 +107,108 @@ def check_clip_intensity() -> None:
         transform("ClipIntensity", fields="image")
 
 
+def filled(mask: np.ndarray) -> np.ndarray:
+    return np.stack([ndimage.binary_fill_holes(channel) for channel in mask])
+
+
+def check_masks_of_normalize_intensity() -> None:
+    shape = (2, 12, 11, 10)
+    data = np.zeros(shape, np.int16)
+    data[0, 2:9, 1:8, 2:8] = RNG.integers(50, 900, (7, 7, 6))
+    data[1, 3:10, 2:9, 1:9] = RNG.integers(-300, 0, (7, 7, 8))
+    data[0, 4:6, 3:5, 4:6] = data[1, 5:7, 4:6, 3:5] = data[1, 9, 8, 8] = data[:, 0, 0, 0] = 0  # holes, and no hole
+    wide = data.astype(np.float64)
+    own = filled(data != 0)
+    union = np.broadcast_to(filled((data != 0).any(axis=0, keepdims=True)), shape)
+    assert (own & (data == 0)).any()
+    assert (union & ~own).any()
+
+    def within(mask: np.ndarray, each: bool) -> np.ndarray:
+        want = np.zeros(shape)
+        for part in ([0], [1]) if each else ([0, 1],):
+            want[part] = np.where(
+                mask[part], (wide[part] - wide[part][mask[part]].mean()) / wide[part][mask[part]].std(), 0
+            )
+        return want
+
+    for args, want in (
+        ({"nonzero": True, "fill_holes": True}, within(own, False)),
+        ({"nonzero": True, "fill_holes": True, "channel_wise": True}, within(own, True)),
+        ({"use_mask_for_norm": True}, within(union, True)),
+    ):
+        normalize = transform("NormalizeIntensity", fields="image", **args)
+        assert_allclose(prepared(load(), normalize, data=data), want, atol=1e-5, err_msg=str(args))
+        assert_allclose(prepared(load(), normalize, data=np.zeros_like(STORED)), 0)
+    for args, message in (
+        ({"fill_holes": True}, 'set "nonzero": true'),
+        ({"use_mask_for_norm": True, "nonzero": True}, "has a mask of its own"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            transform("NormalizeIntensity", fields="image", **args)
+
+
+def check_both_kinds_of_normalize_intensity() -> None:
+    check_normalize_intensity()
+    check_masks_of_normalize_intensity()
+
+
+def check_scale_percentiles() -> None:
+    wide = TWO.astype(np.float64)
+    for args in (
+        {"lower": 1, "upper": 99, "b_min": 0, "b_max": 1},
+        {"lower": 0.5, "upper": 62.5, "b_min": -1, "b_max": 3, "clip": True},
+        {"lower": 10, "upper": 90, "b_min": 2, "b_max": 0, "clip": True, "relative": True},
+    ):
+        for channel_wise in (False, True):
+            got = prepared(
+                load(),
+                transform("ScaleIntensityRangePercentiles", fields="image", channel_wise=channel_wise, **args),
+                data=TWO,
+            )
+            want = []
+            for part in ([wide[0]], [wide[1]]) if channel_wise else ([wide[0], wide[1]],):
+                low, high = np.percentile(part, (args["lower"], args["upper"]))
+                ends = [args["b_min"], args["b_max"]]
+                if args.get("relative"):
+                    ends = [args["b_min"] + (args["b_max"] - args["b_min"]) * args[k] / 100 for k in ("lower", "upper")]
+                want += [scale_range(p, low, high, ends[0], ends[1], bool(args.get("clip"))) for p in part]
+            assert_allclose(got, np.stack(want), atol=1e-5, err_msg=str(args))
+    args = {"lower": 1, "upper": 99, "b_min": 0.5, "b_max": 1, "clip": True}
+    scale = transform("ScaleIntensityRangePercentiles", fields="image", **args)
+    data = np.full_like(STORED, 7)
+    data[0, 0, 0] = 9  # both percentiles are 7
+    assert_allclose(prepared(load(), scale, data=data)[0], data - 7 + 0.5)
+    with pytest.raises(InputError, match=r"voxels that are NaN or infinite, .* the percentiles of"):
+        prepared(load(), scale, data=np.full(STORED.shape, np.inf, np.float32))
+    with pytest.raises(ValidationError, match="expected a number of 0 to 100"):
+        transform("ScaleIntensityRangePercentiles", fields="image", **{**args, "upper": 101})
+
+
+def check_clip_percentiles() -> None:
+    wide = TWO.astype(np.float64)
+    for lower, upper in ((5, 95), (None, 80.5), (20, None), (50, 50)):
+        args = {"lower": lower, "upper": upper}
+        limits = (0 if lower is None else lower, 100 if upper is None else upper)
+        for channel_wise, want in (
+            (False, np.clip(wide, *np.percentile(wide, limits))),
+            (True, np.stack([np.clip(channel, *np.percentile(channel, limits)) for channel in wide])),
+        ):
+            clip = transform("ClipIntensityPercentiles", fields="image", channel_wise=channel_wise, **args)
+            assert_allclose(prepared(load(), clip, data=TWO), want, rtol=1e-6, err_msg=str(args))
+    for args, message in (
+        ({}, "expected lower, upper or both"),
+        ({"lower": 3, "upper": 2}, "expected upper of at least lower"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            transform("ClipIntensityPercentiles", fields="image", **args)
+
+
 VALUES: dict[str, Callable[[], None]] = {
     "NormalizeNonzeroIntensities": check_normalize_nonzero,
     "CenterData": check_center_data,
-    "NormalizeIntensity": check_normalize_intensity,
+    "NormalizeIntensity": check_both_kinds_of_normalize_intensity,
+    "ScaleIntensityRangePercentiles": check_scale_percentiles,
+    "ClipIntensityPercentiles": check_clip_percentiles,
     "ScaleIntensity": check_scale_intensity_measured,
     "ClipIntensity": check_clip_intensity,
 }
@@ -120,5 +218,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "CenterData": ({"fields": "image", "divisor": 0}, "expected a number other than 0"),
     "NormalizeIntensity": ({"fields": "image", "nonzero": 1}, "expected true or false"),
     "ScaleIntensity": ({"fields": "image", "minv": "low"}, "expected a finite number"),
+    "ScaleIntensityRangePercentiles": (
+        {"fields": "image", "lower": 9, "upper": 9, "b_min": 0, "b_max": 1},
+        "expected upper above lower",
+    ),
+    "ClipIntensityPercentiles": (
+        {"fields": "image", "lower": 3, "sharpness_factor": 10},
+        '"sharpness_factor" (soft clipping) is not supported',
+    ),
     "ClipIntensity": ({"fields": "image", "minv": 3, "maxv": 3}, "expected a number above minv"),
 }

@@ -55,13 +55,18 @@ def check_crop_foreground_object() -> None:
     data = np.zeros((2, 9, 7, 5), np.int16)
     data[0, 2:4, 3, 1:3] = 5
     data[1, 6, 5, 2] = 7
+    data[1, 0, 0, 3] = -4
     volume = volume_of(data)
     for args, box in (
         ({}, np.s_[2:7, 3:6, 1:3]),
         ({"pad": 2}, np.s_[0:9, 1:7, 0:5]),
         ({"threshold": 5}, np.s_[6:7, 5:6, 2:3]),
         ({"threshold": 100}, np.s_[:, :, :]),
-        ({"threshold": -1}, np.s_[:, :, :]),
+        ({"threshold": -5}, np.s_[:, :, :]),
+        ({"nonzero": True}, np.s_[0:7, 0:6, 1:4]),
+        ({"nonzero": True, "channel_indices": 1}, np.s_[0:7, 0:6, 2:4]),
+        ({"channel_indices": [1]}, np.s_[6:7, 5:6, 2:3]),
+        ({"channel_indices": [1, 0]}, np.s_[2:7, 3:6, 1:3]),
     ):
         pipeline = Pipeline([load(), transform("CropForegroundObject", image_field="image", **args)], ARGMAX)
         assert pipeline.grid_decided_by_voxels

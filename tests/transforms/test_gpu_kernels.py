@@ -23,6 +23,11 @@ PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "pad": ("SymmetricPadderDiv", {"div_int": 8}),
     "zscore": ("NormalizeNonzeroIntensities", {}),
     "each zscore": ("NormalizeIntensity", {"nonzero": True, "channel_wise": True}),
+    "percentiles": ("ScaleIntensityRangePercentiles", {"lower": 2, "upper": 97.5, "b_min": 0, "b_max": 1}),
+    "clip percentiles": ("ClipIntensityPercentiles", {"upper": 90, "channel_wise": True}),
+    "holes": ("NormalizeIntensity", {"nonzero": True, "fill_holes": True}),
+    "nnunet": ("NormalizeIntensity", {"use_mask_for_norm": True}),
+    "nonzero object": ("CropForegroundObject", {"nonzero": True, "channel_indices": 0}),
     "measured": ("ScaleIntensity", {"minv": -1}),
     "clip": ("ClipIntensity", {"minv": -0.5, "maxv": 0.8}),
     "above": ("ThresholdValues", {"threshold": 0.3}),
@@ -36,6 +41,8 @@ CHAINS = [
     ["pad", "scale", "crop", "scale back"],
     ["measured", "crop", "clip", "scale", "each zscore"],
     ["scale", "above", "object", "range"],
+    ["nonzero object", "nnunet", "scale", "clip percentiles"],
+    ["above", "holes", "pad", "percentiles", "nonzero object"],
 ]
 NAMES = ["a", "b", "c"]
 FETCH = ("FetchExtremePoints", {"image_field": "image", "label_field": "model"})

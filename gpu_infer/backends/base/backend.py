@@ -1,9 +1,9 @@
 """The base class of both backends: `cpu/` (NumPy and Numba, the definition) and `gpu/` (CuPy, CUDA kernels).
 
-An operation is a public method of one of the seven groups `prepare`, `taps`, `windows`, `labels`, `label_statistics`,
-`masks` and `scores`. It documents the operation, raises ValueError if shapes and dtypes do not agree, handles empty
-arrays and the other special cases that need no kernel, and calls a method of the same name with an underscore, which
-each backend implements.
+An operation is a public method of one of the eight groups `prepare`, `ranges`, `taps`, `windows`, `labels`,
+`label_statistics`, `masks` and `scores`. It documents the operation, raises ValueError if shapes and dtypes do not
+agree, handles empty arrays and the other special cases that need no kernel, and calls a method of the same name with an
+underscore, which each backend implements.
 
 Arrays are those of the backend (`numpy.ndarray` or `cupy.ndarray`). Views with any signed strides are accepted unless a
 docstring says otherwise. Axis order is channels, X, Y, Z. No operation compiles anything per shape.
@@ -21,6 +21,7 @@ from gpu_infer.backends.base.label_statistics import LabelStatisticsOperations
 from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.base.masks import MaskOperations
 from gpu_infer.backends.base.prepare import PrepareOperations
+from gpu_infer.backends.base.ranges import RangeOperations
 from gpu_infer.backends.base.scores import ScoreOperations
 from gpu_infer.backends.base.taps import TapOperations
 from gpu_infer.backends.base.windows import WindowOperations
@@ -31,6 +32,7 @@ __all__ = ["Array", "Backend", "Moments", "OccupiedPlanes", "RollingSums", "Star
 
 class Backend(
     PrepareOperations,
+    RangeOperations,
     TapOperations,
     WindowOperations,
     LabelOperations,

@@ -18,8 +18,8 @@ LabelTable = NDArray[np.uint8] | NDArray[np.uint16]
 class MaskOperations(ABC):
     """The public operations of this group, and what a backend implements for them."""
 
-    def threshold(self, source: Array, out: Array, value: float) -> None:
-        """out = 1 if source > value, else 0; NaN gives 0.
+    def threshold(self, source: Array, out: Array, value: float | None) -> None:
+        """out = 1 if source > value, else 0; NaN gives 0. Without a value, 1 if source is not 0, which NaN is not.
 
         Compared in float32 if that holds every number of the source's dtype, else in float64, as NumPy compares with a
         float32 scalar.
@@ -27,14 +27,14 @@ class MaskOperations(ABC):
         Args:
             source: [C, X, Y, Z] of any dtype that `resample` reads.
             out: The same shape, any integer or float dtype.
-            value: Rounded to float32.
+            value: Rounded to float32; None: every number but 0 counts.
 
         Raises:
             ValueError: If shapes or dtypes do not agree.
         """
         _check_threshold(source, out)
         if out.size:
-            self._threshold(source, out, float32(value))
+            self._threshold(source, out, None if value is None else float32(value))
 
     def lookup(self, labels: Array, table: LabelTable, out: Array) -> None:
         """out = table[labels].
@@ -66,26 +66,26 @@ class MaskOperations(ABC):
         if out.size:
             self._merge_masks(masks, np.array(values, np.uint16), out)
 
-    def occupied_planes(self, array: Array, value: float) -> OccupiedPlanes:
-        """Which indices along X, Y and Z have a voxel > value in any channel; compared as in `threshold`.
+    def occupied_planes(self, array: Array, value: float | None) -> OccupiedPlanes:
+        """Which indices along X, Y and Z have a voxel > value in any channel; compared as in `threshold`, also None.
 
         Not asynchronous.
 
         Args:
             array: [C, X, Y, Z] of any dtype that `resample` reads.
-            value: Rounded to float32.
+            value: Rounded to float32; None: every number but 0 counts.
 
         Raises:
             ValueError: If the array is not [C, X, Y, Z] of real numbers.
         """
         _check_occupied_planes(array)
         if array.size:
-            return self._occupied_planes(array, float32(value))
+            return self._occupied_planes(array, None if value is None else float32(value))
         x, y, z = (np.zeros(n, np.bool_) for n in array.shape[1:])
         return x, y, z
 
     @abstractmethod
-    def _threshold(self, source: TwinArray, out: TwinArray, value: np.float32) -> None:
+    def _threshold(self, source: TwinArray, out: TwinArray, value: np.float32 | None) -> None:
         """`threshold` of arrays that are not empty."""
 
     @abstractmethod
@@ -97,7 +97,7 @@ class MaskOperations(ABC):
         """`merge_masks` of arrays that are not empty."""
 
     @abstractmethod
-    def _occupied_planes(self, array: TwinArray, value: np.float32) -> OccupiedPlanes:
+    def _occupied_planes(self, array: TwinArray, value: np.float32 | None) -> OccupiedPlanes:
         """`occupied_planes` of an array that is not empty."""
 
 

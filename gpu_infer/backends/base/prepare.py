@@ -64,35 +64,25 @@ class PrepareOperations(ABC):
         _check_moments(array)
         return self._masked_moments(array, nonzero_only) if array.size else Moments(0, 0.0, 0.0)
 
-    def extrema(self, array: Array) -> tuple[float, float]:
-        """The least and the greatest voxel; both NaN if a voxel is, 0 if there is none. Not asynchronous.
-
-        Args:
-            array: [C, X, Y, Z] float32 or float16.
-
-        Raises:
-            ValueError: If the array is another one.
-        """
-        if array.ndim != 4 or array.dtype not in dtypes.MODEL:
-            raise ValueError(
-                f"extrema are those of float32 and float16 [C, X, Y, Z], found {array.dtype} {array.shape}"
-            )
-        return self._extrema(array) if array.size else (0.0, 0.0)
-
-    def masked_affine(self, source: Array, out: Array, function: ClampedAffine) -> None:
-        """out = function(source) if source is not 0, else 0; computed in float32.
+    def masked_affine(self, source: Array, out: Array, function: ClampedAffine, mask: Array | None = None) -> None:
+        """out = function(source) if source (or the mask, if there is one) is not 0, else 0; computed in float32.
 
         Args:
             source: [C, X, Y, Z] float32 or float16.
             out: The same shape, float32 or float16; it may be `source`.
             function: Function of a voxel.
+            mask: The same shape, uint8, any strides.
 
         Raises:
             ValueError: If shapes or dtypes do not agree.
         """
-        _check_masked_affine(source, out)
-        if out.size:
+        _check_masked_affine(source, out, mask)
+        if not out.size:
+            return
+        if mask is None:
             self._masked_affine(source, out, function)
+        else:
+            self._affine_within(source, mask, out, function)
 
     @abstractmethod
     def _resample_linear(
@@ -109,12 +99,12 @@ class PrepareOperations(ABC):
         """`masked_moments` of an array that is not empty."""
 
     @abstractmethod
-    def _extrema(self, array: TwinArray) -> tuple[float, float]:
-        """`extrema` of an array that is not empty."""
+    def _masked_affine(self, source: TwinArray, out: TwinArray, function: ClampedAffine) -> None:
+        """`masked_affine` without a mask, of arrays that are not empty."""
 
     @abstractmethod
-    def _masked_affine(self, source: TwinArray, out: TwinArray, function: ClampedAffine) -> None:
-        """`masked_affine` of arrays that are not empty."""
+    def _affine_within(self, source: TwinArray, mask: TwinArray, out: TwinArray, function: ClampedAffine) -> None:
+        """`masked_affine` with a mask, of arrays that are not empty."""
 
 
 # Kernels index without bounds checks: these functions keep a caller's mistake away from foreign memory.
@@ -165,9 +155,11 @@ def _check_moments(array: Array) -> None:
         raise ValueError(f"moments are taken of real [C, X, Y, Z] of up to 8 bytes, found {array.dtype} {array.shape}")
 
 
-def _check_masked_affine(source: Array, out: Array) -> None:
-    """Two [C, X, Y, Z] of one shape, float32 or float16."""
+def _check_masked_affine(source: Array, out: Array, mask: Array | None) -> None:
+    """Two [C, X, Y, Z] of one shape, float32 or float16, and a uint8 mask of that shape."""
     if source.ndim != 4 or source.shape != out.shape:
         raise ValueError(f"masked_affine takes [C, X, Y, Z] twice, found {source.shape} and {out.shape}")
     if source.dtype not in dtypes.MODEL or out.dtype not in dtypes.MODEL:
         raise ValueError(f"masked_affine takes float32 and float16, found {source.dtype} and {out.dtype}")
+    if mask is not None and (mask.shape != source.shape or mask.dtype != np.uint8):
+        raise ValueError(f"the mask must be uint8 {source.shape}, found {mask.dtype} {mask.shape}")

@@ -77,25 +77,6 @@ class TapOperations(ABC):
         if len(axes) == 3:
             self._taps_along(target, out, across, tables[across], _IDENTITY, after)
 
-    def value_range(self, array: Array) -> tuple[float, float] | None:
-        """The least and the greatest value of [C, X, Y, Z], in float32; NaN counts for nothing. Not asynchronous.
-
-        None if there is no number. The array has any dtype that `resample_taps` reads.
-
-        Raises:
-            ValueError: If the array is not [C, X, Y, Z] of real numbers.
-        """
-        if array.ndim != 4 or not dtypes.is_real(array.dtype):
-            raise ValueError(f"value_range takes real [C, X, Y, Z] of up to 8 bytes, found {array.dtype} {array.shape}")
-        if not array.size:
-            return None
-        low, high = self._value_range(array)
-        return (low, high) if low <= high else None
-
-    @abstractmethod
-    def _value_range(self, array: TwinArray) -> tuple[float, float]:
-        """`value_range` of an array that is not empty; if all is NaN, NaN or a first number above the second."""
-
     @abstractmethod
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """See `Backend.empty`."""

@@ -18,6 +18,7 @@ from gpu_infer.backends.cpu.label_statistics import CpuLabelStatisticsOperations
 from gpu_infer.backends.cpu.labels import CpuLabelOperations
 from gpu_infer.backends.cpu.masks import CpuMaskOperations
 from gpu_infer.backends.cpu.prepare import CpuPrepareOperations
+from gpu_infer.backends.cpu.ranges import CpuRangeOperations
 from gpu_infer.backends.cpu.scores import CpuScoreOperations
 from gpu_infer.backends.cpu.taps import CpuTapOperations
 from gpu_infer.backends.cpu.windows import CpuWindowOperations
@@ -28,6 +29,7 @@ from gpu_infer.system.host_memory import free_host_bytes
 
 class CpuBackend(
     CpuPrepareOperations,
+    CpuRangeOperations,
     CpuTapOperations,
     CpuWindowOperations,
     CpuLabelOperations,

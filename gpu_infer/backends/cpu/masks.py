@@ -14,8 +14,11 @@ from gpu_infer.backends.types import HostArray, OccupiedPlanes
 
 
 class CpuMaskOperations(MaskOperations):
-    def _threshold(self, source: HostArray, out: HostArray, value: np.float32) -> None:
-        np.greater(source, value, out=out)
+    def _threshold(self, source: HostArray, out: HostArray, value: np.float32 | None) -> None:
+        if value is None:
+            np.not_equal(source, 0, out=out)
+        else:
+            np.greater(source, value, out=out)
 
     def _lookup(self, labels: HostArray, table: LabelTable, out: HostArray) -> None:
         axes = _slowest_first(out)
@@ -29,13 +32,13 @@ class CpuMaskOperations(MaskOperations):
         with LAUNCH:
             merge(reading(src), frozen(values), writing(dst), src.shape)
 
-    def _occupied_planes(self, array: HostArray, value: np.float32) -> OccupiedPlanes:
+    def _occupied_planes(self, array: HostArray, value: np.float32 | None) -> OccupiedPlanes:
         """Plane by plane of the slowest axis."""
         axes = _slowest_first(array)
         turned = array.transpose(axes)
         occupied = [np.zeros(n, np.bool_) for n in turned.shape[1:]]
         for i in range(len(occupied[0])):
-            plane = np.any(turned[:, i] > value, axis=0)
+            plane = np.any(turned[:, i] != 0 if value is None else turned[:, i] > value, axis=0)
             occupied[0][i] = plane.any()
             occupied[1] |= plane.any(axis=1)
             occupied[2] |= plane.any(axis=0)

@@ -54,9 +54,6 @@ class CpuPrepareOperations(PrepareOperations):
             count, mean, squares = statistics.moments(reading(view), view.shape, nonzero_only)
         return Moments(int(count), float(mean), float(np.sqrt(squares / count))) if count else Moments(0, 0.0, 0.0)
 
-    def _extrema(self, array: HostArray) -> tuple[float, float]:
-        return float(array.min()), float(array.max())
-
     def _masked_affine(self, source: HostArray, out: HostArray, function: ClampedAffine) -> None:
         if source.dtype != np.float32:
             source = source.astype(np.float32, order="K")
@@ -65,6 +62,17 @@ class CpuPrepareOperations(PrepareOperations):
         src, dst = source.transpose(axes), target.transpose(axes)
         with LAUNCH:
             statistics.affine_nonzero(reading(src), writing(dst), dst.shape, function.constants())
+        if target is not out:
+            out[...] = target
+
+    def _affine_within(self, source: HostArray, mask: HostArray, out: HostArray, function: ClampedAffine) -> None:
+        if source.dtype != np.float32:
+            source = source.astype(np.float32, order="K")
+        target = out if out.dtype == np.float32 else np.empty_like(source)
+        axes = np.argsort([-abs(s) for s in target.strides], kind="stable")
+        src, inside, dst = (array.transpose(axes) for array in (source, mask, target))
+        with LAUNCH:
+            statistics.affine_within(reading(src), reading(inside), writing(dst), dst.shape, function.constants())
         if target is not out:
             out[...] = target
 

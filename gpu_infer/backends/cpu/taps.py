@@ -9,7 +9,7 @@ from gpu_infer.backends.base.taps import TapOperations
 from gpu_infer.backends.cpu.kernels.half import as_bits, is_half
 from gpu_infer.backends.cpu.kernels.jit import LAUNCH
 from gpu_infer.backends.cpu.kernels.strided import frozen, native, reading, writing
-from gpu_infer.backends.cpu.kernels.taps import taps_along, value_range
+from gpu_infer.backends.cpu.kernels.taps import taps_along
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.backends.taps import TapTable
 from gpu_infer.backends.types import HostArray
@@ -37,14 +37,6 @@ class CpuTapOperations(TapOperations):
         entries = (frozen(table.first), frozen(table.count), frozen(table.weights.reshape(-1)))
         with LAUNCH:
             taps_along(src, dst, sizes, entries, (before.constants(), after.constants()))
-
-    def _value_range(self, array: HostArray) -> tuple[float, float]:
-        if is_half(array.dtype):
-            array = array.astype(np.float32, order="K")
-        view = array.transpose(np.argsort([-abs(s) for s in array.strides], kind="stable"))
-        with LAUNCH:
-            low, high = value_range(reading(view), view.shape)
-        return float(low), float(high)
 
 
 def _line_axes(source: HostArray, out: HostArray, axis: int) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from gpu_infer.backends.gpu.label_statistics import GpuLabelStatisticsOperations
 from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
 from gpu_infer.backends.gpu.prepare import GpuPrepareOperations
+from gpu_infer.backends.gpu.ranges import GpuRangeOperations
 from gpu_infer.backends.gpu.scores import GpuScoreOperations
 from gpu_infer.backends.gpu.taps import GpuTapOperations
 from gpu_infer.backends.gpu.windows import GpuWindowOperations
@@ -41,6 +42,7 @@ ran on different devices."""
 
 class GpuBackend(
     GpuPrepareOperations,
+    GpuRangeOperations,
     GpuTapOperations,
     GpuWindowOperations,
     GpuLabelOperations,

@@ -50,7 +50,15 @@ TAPS = _struct(
     ("axis", _I32),
     ("swap", _I32),
 )
-EXTREMES = _struct(("src", _POINTER), ("extremes", _POINTER), ("strides", _I64, 4), ("size", _I64, 4), ("swap", _I32))
+EXTREMA = _struct(("source", _POINTER), ("extrema", _POINTER), ("strides", _I64, 4), ("size", _I64, 4), ("swap", _I32))
+DIGITS = _struct(
+    ("source", _POINTER),
+    ("counts", _POINTER),
+    ("strides", _I64, 4),
+    ("size", _I64, 4),
+    ("prefix", "u4"),
+    *((name, _I32) for name in ("shift", "bits", "swap")),
+)
 PICK = _struct(
     ("src", _POINTER),
     ("dst", _POINTER),
@@ -137,6 +145,11 @@ MASKED = _struct(
     ("size", _I64, 4),
     ("function", _F32, 4),
 )
+WITHIN = _struct(
+    *((name, _POINTER) for name in ("source", "mask", "out")),
+    *((name, _I64, 4) for name in ("source_strides", "mask_strides", "out_strides", "size")),
+    ("function", _F32, 4),
+)
 THRESHOLD = _struct(
     ("source", _POINTER),
     ("out", _POINTER),
@@ -145,6 +158,7 @@ THRESHOLD = _struct(
     ("size", _I64, 4),
     ("one", "u8"),
     ("value", _F32),
+    ("nonzero", _I32),
     ("swap", _I32),
 )
 LOOKUP = _struct(
@@ -168,6 +182,7 @@ EXTENT = _struct(
     ("source_strides", _I64, 4),
     ("size", _I64, 4),
     ("value", _F32),
+    ("nonzero", _I32),
     ("swap", _I32),
 )
 PROBABILITIES = _struct(

@@ -14,7 +14,7 @@ from gpu_infer.backends.types import DeviceArray, OccupiedPlanes
 
 
 class GpuMaskOperations(Operations, MaskOperations):
-    def _threshold(self, source: DeviceArray, out: DeviceArray, value: np.float32) -> None:
+    def _threshold(self, source: DeviceArray, out: DeviceArray, value: np.float32 | None) -> None:
         with self._device.section("threshold"):
             order, width = fastest_last(out), out.dtype.itemsize
             packed = arguments.packed(
@@ -25,7 +25,8 @@ class GpuMaskOperations(Operations, MaskOperations):
                 out_strides=reordered(steps(out), order),
                 size=reordered(out.shape, order),
                 one=int(np.ones((), out.dtype).view(f"u{width}")),
-                value=value,
+                value=0 if value is None else value,
+                nonzero=value is None,
                 swap=not source.dtype.isnative,
             )
             blocks = _blocks(reordered(out.shape, order))
@@ -81,7 +82,7 @@ class GpuMaskOperations(Operations, MaskOperations):
             kind = f"merge_{code(masks.dtype)}_{out.dtype.itemsize}"
             self._device.launch("masks", kind, _blocks((1, *size)), packed)
 
-    def _occupied_planes(self, array: DeviceArray, value: np.float32) -> OccupiedPlanes:
+    def _occupied_planes(self, array: DeviceArray, value: np.float32 | None) -> OccupiedPlanes:
         x, y, z = array.shape[1:]
         with self._device.section("extent"):
             order = fastest_last(array)
@@ -93,7 +94,8 @@ class GpuMaskOperations(Operations, MaskOperations):
                 **{f"held_{name}": begins[axis] for name, axis in zip("ijk", order, strict=True)},
                 source_strides=reordered(steps(array), order),
                 size=reordered(array.shape, order),
-                value=value,
+                value=0 if value is None else value,
+                nonzero=value is None,
                 swap=not array.dtype.isnative,
             )
             self._device.launch("masks", f"extent_{code(array.dtype)}", _blocks(reordered(array.shape, order)), packed)

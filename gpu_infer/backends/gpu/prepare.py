@@ -20,6 +20,7 @@ from gpu_infer.backends.layout import (
     fastest_last,
     in_memory_order,
     is_across,
+    memory_order,
     output,
     pointer,
     reordered,
@@ -33,6 +34,9 @@ _SLICES = 4
 
 _TURNED_TILE = 64
 """TILE of turn.cu."""
+
+_SLAB_BYTES = 8 << 20
+"""Of an array with gaps that is copied at a time, to be measured."""
 
 _MOMENT_THREADS = 256
 _MOMENT_BLOCKS = 6
@@ -103,24 +107,36 @@ class GpuPrepareOperations(Operations, PrepareOperations):
             blocks = size[0] * size[1] * -(-size[2] // ROWS["masked"])
             self._device.launch("masked", f"masked_{code(source.dtype)}_{code(out.dtype)}", blocks, packed)
 
+    def _affine_within(self, source: DeviceArray, mask: DeviceArray, out: DeviceArray, function: ClampedAffine) -> None:
+        with self._device.section("masked_affine"):
+            order = fastest_last(out)
+            size = reordered(out.shape, order)
+            packed = arguments.packed(
+                arguments.WITHIN,
+                source=pointer(source),
+                mask=pointer(mask),
+                out=output(out),
+                source_strides=reordered(steps(source), order),
+                mask_strides=reordered(steps(mask), order),
+                out_strides=reordered(steps(out), order),
+                size=size,
+                function=function.constants(),
+            )
+            blocks = size[0] * size[1] * -(-size[2] // ROWS["masked"])
+            self._device.launch("masked", f"within_{code(source.dtype)}_{code(out.dtype)}", blocks, packed)
+
     def _masked_moments(self, array: DeviceArray, nonzero_only: bool) -> Moments:
         with self._device.section("masked_moments"):
-            return _merged(self._block_statistics("moments", array, 3, nonzero_only))
+            parts = [self._block_moments(slab, nonzero_only) for slab in _slabs(array)]
+            return _merged(np.concatenate(parts))
 
-    def _extrema(self, array: DeviceArray) -> tuple[float, float]:
-        with self._device.section("extrema"):
-            parts = self._block_statistics("extrema", array, 2)
-        return float(parts[:, 0].min()), float(parts[:, 1].max())
-
-    def _block_statistics(
-        self, kernel: str, array: DeviceArray, numbers: int, nonzero_only: bool = False
-    ) -> NDArray[np.float64]:
-        """What a kernel of statistics.cu computes of the elements of each block: [blocks, numbers] on the host."""
+    def _block_moments(self, array: DeviceArray, nonzero_only: bool) -> NDArray[np.float64]:
+        """Count, mean and summed squared deviation of the elements of each block: [blocks, 3] on the host."""
         dense = self._dense(array)
         flat = in_memory_order(dense)
         # float64 sums of other blocks: a card with more multiprocessors may give another last float32 bit
         blocks = min(_MOMENT_BLOCKS * self._device.multiprocessors, -(-dense.size // _MOMENT_THREADS))
-        partials = self._device.allocate((blocks, numbers), np.float64)
+        partials = self._device.allocate((blocks, 3), np.float64)
         packed = arguments.packed(
             arguments.MOMENTS,
             values=pointer(flat),
@@ -129,9 +145,19 @@ class GpuPrepareOperations(Operations, PrepareOperations):
             nonzero=nonzero_only,
             swap=not array.dtype.isnative,
         )
-        kind = f"{kernel}_{code(array.dtype)}"
-        self._device.launch("statistics", kind, blocks, packed, block=(_MOMENT_THREADS,))
+        self._device.launch("statistics", f"moments_{code(array.dtype)}", blocks, packed, block=(_MOMENT_THREADS,))
         return self._device.small_download(partials)
+
+
+def _slabs(array: DeviceArray) -> list[DeviceArray]:
+    """The array itself, or if it has gaps, slabs of it of which the memory plan needs no compact copy."""
+    if memory_order(array) is not None:
+        return [array]
+    axis = 1 + fastest_last(array)[0]
+    planes = array.shape[axis]
+    step = max(1, _SLAB_BYTES * planes // array.nbytes)
+    lead = (slice(None),) * axis
+    return [array[(*lead, slice(first, first + step))] for first in range(0, planes, step)]
 
 
 def _merged(parts: NDArray[np.float64]) -> Moments:

@@ -10,7 +10,7 @@ from gpu_infer.backends.base.taps import TapOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.device.device import BLOCK, Device
 from gpu_infer.backends.gpu.operations import ROWS, Operations
-from gpu_infer.backends.layout import axis_order, code, fastest_last, output, pointer, steps
+from gpu_infer.backends.layout import axis_order, code, output, pointer, steps
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.backends.taps import TapTable
 from gpu_infer.backends.types import DeviceArray
@@ -56,28 +56,6 @@ class GpuTapOperations(Operations, TapOperations):
             _, deep, high, wide = written.shape
             blocks = deep * -(-high // ROWS["taps"]) * -(-wide // BLOCK[0])
             self._device.launch("taps", f"taps_{code(source.dtype)}_{code(out.dtype)}", blocks, packed)
-
-    def _value_range(self, array: DeviceArray) -> tuple[float, float]:
-        with self._device.section("value_range"):
-            extremes = self._device.small_upload(np.array([0xFFFFFFFF, 0], np.uint32))
-            order = fastest_last(array)
-            for channel in array:
-                read = channel.transpose(order)[None]
-                _, deep, high, wide = read.shape
-                packed = arguments.packed(
-                    arguments.EXTREMES,
-                    src=pointer(read),
-                    extremes=pointer(extremes),
-                    strides=steps(read),
-                    size=read.shape,
-                    swap=not array.dtype.isnative,
-                )
-                blocks = deep * -(-high // ROWS["taps"]) * -(-wide // BLOCK[0])
-                self._device.launch("taps", f"extremes_{code(array.dtype)}", blocks, packed)
-            keys = self._device.small_download(extremes)
-        bits = np.where(keys & 0x80000000, keys & 0x7FFFFFFF, ~keys).astype(np.uint32)
-        low, high_value = bits.view(np.float32)
-        return float(low), float(high_value)
 
     def _entries(self, table: TapTable) -> DeviceArray:
         """int32 [n]: first, count and the weights [taps, outputs]; for as long as the host table exists."""

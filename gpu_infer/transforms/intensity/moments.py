@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from gpu_infer.backends.base.backend import Array, Backend, Moments
-from gpu_infer.errors import InputError
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.intensity.finite import not_finite
 
 
 def finite_moments(
@@ -16,9 +16,5 @@ def finite_moments(
     """`Backend.masked_moments`; InputError if a voxel is NaN or infinite."""
     moments = backend.masked_moments(array, nonzero_only)
     if not (math.isfinite(moments.mean) and math.isfinite(moments.std)):
-        raise InputError(
-            f"{transform.place}: {field.name!r} has voxels that are NaN or infinite, expected finite ones to take the "
-            "mean of",
-            remedy='give LoadNifti "nan": 0, clip with ScaleIntensityRange before, or repair the volume',
-        )
+        raise not_finite(transform, field, "mean")
     return moments

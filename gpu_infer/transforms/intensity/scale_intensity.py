@@ -6,9 +6,9 @@ import math
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.errors import InputError
 from gpu_infer.transforms.arguments import Number
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.intensity.finite import not_finite
 from gpu_infer.transforms.intensity.measured_parts import MeasuredParts, MeasuredPartsArguments
 
 
@@ -25,13 +25,9 @@ class ScaleIntensity(MeasuredParts):
         maxv: Number = 1.0
 
     def measure(self, part: Array, field: FieldState, backend: Backend) -> ClampedAffine:
-        low, high = backend.extrema(part)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise InputError(
-                f"{self.place}: {field.name!r} has voxels that are NaN or infinite, expected finite ones to take the "
-                "range of",
-                remedy='give LoadNifti "nan": 0, clip with ClipIntensity before, or repair the volume',
-            )
+        low, high, has_nan = backend.extrema(part)
+        if has_nan or not (math.isfinite(low) and math.isfinite(high)):
+            raise not_finite(self, field, "range")
         first, last = self.args.minv, self.args.maxv
         scale = (last - first) / (high - low) if high > low else 0.0
         return ClampedAffine(scale, first - low * scale, min(first, last), max(first, last))

@@ -101,9 +101,9 @@ class Resample(Regrid):
         super().add_to_pass(recipe, fields, field, backend)
         if self.args.clip and recipe.tables is not None and backend is not None:
             array = fields[field].array
-            extremes = backend.value_range(array if recipe.window is None else array[(slice(None), *recipe.window)])
-            if extremes is not None:
-                recipe.limit(*extremes)
+            extrema = backend.extrema(array if recipe.window is None else array[(slice(None), *recipe.window)])
+            if extrema.low <= extrema.high:
+                recipe.limit(extrema.low, extrema.high)
 
     def _taps(self, axis: int, field: FieldState, shape: Shape3, steps: Position | None) -> TapTable:
         name, step = self.interpolations[axis], steps and steps[axis]

@@ -54,6 +54,16 @@ PRES: dict[str, list[Any]] = {
     ],
     "larger, padded": [on("ScaleByFactor", "image", factor=1.2), on("SymmetricPadderDiv", "image", div_int=16)],
     "measured, each channel": [on("NormalizeIntensity", "image", channel_wise=True), on("ScaleIntensity", "image")],
+    "nnU-Net's mask": [on("NormalizeIntensity", "image", use_mask_for_norm=True)],
+    "non-zero part, nnU-Net's mask": [
+        on("CropForegroundObject", "image", nonzero=True),
+        on("NormalizeIntensity", "image", use_mask_for_norm=True),
+    ],
+    "holes": [on("NormalizeIntensity", "image", nonzero=True, fill_holes=True)],
+    "percentiles": [
+        on("ClipIntensityPercentiles", "image", lower=1, upper=99),
+        on("ScaleIntensityRangePercentiles", "image", lower=5, upper=90, b_min=0, b_max=1),
+    ],
     "measured": [on("NormalizeNonzeroIntensities", "image"), on("CropForegroundObject", "image", threshold=0.1)],
 }
 POSTS: dict[str, tuple[list[Any], list[str]]] = {

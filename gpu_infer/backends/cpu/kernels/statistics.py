@@ -1,4 +1,4 @@
-"""Mean and deviation of an array, and a function for what is not 0."""
+"""Mean and deviation of an array, and functions for what is not 0 or inside a mask."""
 
 from __future__ import annotations
 
@@ -99,3 +99,25 @@ def affine_nonzero(source: Flat, output: Flat, shape: Shape, function: Constants
                 y = low if y < low else y
                 y = high if y > high else y
                 out[np.uintp(at + k * d_k)] = y if x != 0 else np.float32(0.0)
+
+
+@kernel
+def affine_within(source: Flat, inside: Flat, output: Flat, shape: Shape, function: Constants) -> None:
+    """out[c, i, j, k] = min(max(scale·x + shift, low), high) if the mask is not 0, else 0."""
+    src, src_offset, (s_c, s_i, s_j, s_k) = source
+    mask, mask_offset, (m_c, m_i, m_j, m_k) = inside
+    out, out_offset, (d_c, d_i, d_j, d_k) = output
+    n_c, n_i, n_j, n_k = shape
+    scale, shift, low, high = function
+    for row in prange(n_c * n_i):
+        c = row // n_i
+        i = row % n_i
+        for j in range(n_j):
+            a = src_offset + c * s_c + i * s_i + j * s_j
+            m = mask_offset + c * m_c + i * m_i + j * m_j
+            at = out_offset + c * d_c + i * d_i + j * d_j
+            for k in range(n_k):
+                y = src[np.uintp(a + k * s_k)] * scale + shift
+                y = low if y < low else y
+                y = high if y > high else y
+                out[np.uintp(at + k * d_k)] = y if mask[np.uintp(m + k * m_k)] != 0 else np.float32(0.0)

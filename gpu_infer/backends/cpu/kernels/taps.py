@@ -113,23 +113,3 @@ def taps_along(
                         out[np.uintp(to + w * d_w + o * d_n)] = converted(
                             clamped(sums[np.uintp(o * WIDTH + w)], after), out
                         )
-
-
-@kernel
-def value_range(source: Flat, shape: tuple[int, int, int, int]) -> tuple[np.float32, np.float32]:
-    """The least and the greatest value; NaN counts for nothing. (inf, -inf) if there is no number."""
-    src, offset, (s_a, s_b, s_c, s_d) = source
-    n_a, n_b, n_c, n_d = shape
-    lows = np.full(n_a * n_b, np.float32(np.inf), np.float32)
-    highs = np.full(n_a * n_b, np.float32(-np.inf), np.float32)
-    for job in prange(n_a * n_b):
-        low, high = np.float32(np.inf), np.float32(-np.inf)
-        base = offset + job // n_b * s_a + job % n_b * s_b
-        for c in range(n_c):
-            for d in range(n_d):
-                x = np.float32(src[np.uintp(base + c * s_c + d * s_d)])
-                low = x if x < low else low
-                high = x if x > high else high
-        lows[job] = low
-        highs[job] = high
-    return lows.min(), highs.max()

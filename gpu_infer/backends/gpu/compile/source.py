@@ -17,6 +17,7 @@ MODULES = (
     "blend",
     "finish",
     "statistics",
+    "ranges",
     "label_statistics",
     "masked",
     "components",
