@@ -1,4 +1,4 @@
-"""The filters that libraries compute: one table of the pairs, of the CPU (SciPy, scikit-image) and the GPU (CuPy, cuCIM).
+"""The filters that libraries compute: one table of the pairs of functions, for the CPU and for the GPU.
 
 A member takes one dense channel [X, Y, Z] and returns a new one. scikit-image and cuCIM compute the same function;
 SciPy and CuPy do so where scikit-image has none, or has deprecated it.
@@ -53,7 +53,7 @@ FILTERS: dict[FilterName, Filter] = {
 }
 
 CPU_REMEDY = "pip install 'gpu-infer[filters]'"
-GPU_REMEDY = "install cuCIM (pip install cucim-cu12 or cucim-cu13, as your CuPy), or run with --device cpu"
+GPU_REMEDY = "pip install 'gpu-infer[cucim13]' (or [cucim12] for CuPy of CUDA 12), or run with --device cpu"
 
 
 def library_function(name: FilterName, twin: Literal["cpu", "gpu"]) -> Callable[..., Any]:
@@ -69,7 +69,7 @@ def library_function(name: FilterName, twin: Literal["cpu", "gpu"]) -> Callable[
 
 
 def ball(radii: tuple[float, float, float]) -> NDArray[np.bool_]:
-    """Offsets d with Σ (d / r)² ≤ 1: an ellipsoid with half axes `radii` in voxels; an axis below 1 has no neighbours."""
+    """Offsets d with Σ (d / r)² ≤ 1: an ellipsoid with half axes `radii` in voxels."""
     sizes = [int(r * (1 + 1e-9)) for r in radii]
     grids = np.ogrid[tuple(slice(-n, n + 1) for n in sizes)]
     distance = sum((grid / r) ** 2 for grid, r in zip(grids, radii, strict=True))

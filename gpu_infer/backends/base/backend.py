@@ -1,9 +1,9 @@
 """The base class of both backends: `cpu/` (NumPy and Numba, the definition) and `gpu/` (CuPy, CUDA kernels).
 
 An operation is a public method of one of the eight groups `prepare`, `taps`, `windows`, `labels`, `label_statistics`,
-`masks`, `scores` and `filters`. It documents the operation, raises ValueError if shapes and dtypes do not agree, handles empty
-arrays and the other special cases that need no kernel, and calls a method of the same name with an underscore, which
-each backend implements.
+`masks`, `scores` and `filters`. It documents the operation, raises ValueError if shapes and dtypes do not agree,
+handles empty arrays and the other special cases that need no kernel, and calls a method of the same name with an
+underscore, which each backend implements.
 
 Arrays are those of the backend (`numpy.ndarray` or `cupy.ndarray`). Views with any signed strides are accepted unless a
 docstring says otherwise. Axis order is channels, X, Y, Z. No operation but a filter compiles anything per shape.

@@ -54,6 +54,7 @@ PRES: dict[str, list[Any]] = {
     ],
     "larger, padded": [on("ScaleByFactor", "image", factor=1.2), on("SymmetricPadderDiv", "image", div_int=16)],
     "measured, each channel": [on("NormalizeIntensity", "image", channel_wise=True), on("ScaleIntensity", "image")],
+    "smoothed": [on("GaussianSmooth", "image", sigma=[0.5, 1, 2])],
     "measured": [on("NormalizeNonzeroIntensities", "image"), on("CropForegroundObject", "image", threshold=0.1)],
 }
 POSTS: dict[str, tuple[list[Any], list[str]]] = {
