@@ -8,6 +8,7 @@ from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.intensity.center_data import CenterData
 from gpu_infer.transforms.intensity.clip_intensity import ClipIntensity
 from gpu_infer.transforms.intensity.clip_intensity_percentiles import ClipIntensityPercentiles
+from gpu_infer.transforms.intensity.gaussian_smooth import GaussianSmooth
 from gpu_infer.transforms.intensity.normalize_intensity import NormalizeIntensity
 from gpu_infer.transforms.intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
 from gpu_infer.transforms.intensity.scale_intensity import ScaleIntensity
@@ -59,6 +60,7 @@ TRANSFORMS: dict[str, type[Transform]] = {
         NormalizeIntensity,
         NormalizeNonzeroIntensities,
         CenterData,
+        GaussianSmooth,
         Softmax,
         Sigmoid,
         ArgmaxAcrossChannels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from filters_contract import FiltersContract
 from finish_masks_contract import FinishMasksContract
 from label_statistics_contract import LabelStatisticsContract
 from labels_contract import LabelsContract
@@ -22,6 +23,7 @@ class BackendContract(
     TapsContract,
     WindowsContract,
     FinishMasksContract,
+    FiltersContract,
     RestoreArgmaxContract,
     LabelsContract,
     LabelStatisticsContract,

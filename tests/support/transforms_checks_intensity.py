@@ -203,6 +203,13 @@ def check_clip_percentiles() -> None:
             transform("ClipIntensityPercentiles", fields="image", **args)
 
 
+def check_gaussian_smooth() -> None:
+    for sigma in (1.5, [0.5, 1.0, 2.5]):
+        smooth = transform("GaussianSmooth", fields="image", sigma=sigma)
+        want = ndimage.gaussian_filter(STORED.astype(np.float64), sigma, mode="nearest", truncate=4.0)
+        assert_allclose(prepared(load(), smooth)[0], want, atol=1e-6 * np.ptp(STORED) + 1e-3)
+
+
 VALUES: dict[str, Callable[[], None]] = {
     "NormalizeNonzeroIntensities": check_normalize_nonzero,
     "CenterData": check_center_data,
@@ -211,9 +218,11 @@ VALUES: dict[str, Callable[[], None]] = {
     "ClipIntensityPercentiles": check_clip_percentiles,
     "ScaleIntensity": check_scale_intensity_measured,
     "ClipIntensity": check_clip_intensity,
+    "GaussianSmooth": check_gaussian_smooth,
 }
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "GaussianSmooth": ({"fields": "image", "sigma": [1, 2]}, "expected a positive number, or 3 of them"),
     "NormalizeNonzeroIntensities": ({"fields": ""}, "expected a name or a list of names"),
     "CenterData": ({"fields": "image", "divisor": 0}, "expected a number other than 0"),
     "NormalizeIntensity": ({"fields": "image", "nonzero": 1}, "expected true or false"),

@@ -1,12 +1,12 @@
 """The base class of both backends: `cpu/` (NumPy and Numba, the definition) and `gpu/` (CuPy, CUDA kernels).
 
-An operation is a public method of one of the eight groups `prepare`, `ranges`, `taps`, `windows`, `labels`,
-`label_statistics`, `masks` and `scores`. It documents the operation, raises ValueError if shapes and dtypes do not
-agree, handles empty arrays and the other special cases that need no kernel, and calls a method of the same name with an
-underscore, which each backend implements.
+An operation is a public method of one of the nine groups `prepare`, `ranges`, `taps`, `windows`, `labels`,
+`label_statistics`, `masks`, `scores` and `filters`. It documents the operation, raises ValueError if shapes and dtypes
+do not agree, handles empty arrays and the other special cases that need no kernel, and calls a method of the same name
+with an underscore, which each backend implements.
 
 Arrays are those of the backend (`numpy.ndarray` or `cupy.ndarray`). Views with any signed strides are accepted unless a
-docstring says otherwise. Axis order is channels, X, Y, Z. No operation compiles anything per shape.
+docstring says otherwise. Axis order is channels, X, Y, Z. No operation but a filter compiles anything per shape.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
+from gpu_infer.backends.base.filters import FilterOperations
 from gpu_infer.backends.base.label_statistics import LabelStatisticsOperations
 from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.base.masks import MaskOperations
@@ -39,6 +40,7 @@ class Backend(
     LabelStatisticsOperations,
     MaskOperations,
     ScoreOperations,
+    FilterOperations,
     ABC,
 ):
     """One device's operations. All may be asynchronous on the device; `fence` orders them before another process.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.cpu.filters import CpuFilterOperations
 from gpu_infer.backends.cpu.kernels.strided import native
 from gpu_infer.backends.cpu.label_statistics import CpuLabelStatisticsOperations
 from gpu_infer.backends.cpu.labels import CpuLabelOperations
@@ -36,6 +37,7 @@ class CpuBackend(
     CpuLabelStatisticsOperations,
     CpuMaskOperations,
     CpuScoreOperations,
+    CpuFilterOperations,
     Backend,
 ):
     """`Backend` on the host. Everything is finished when a method returns."""

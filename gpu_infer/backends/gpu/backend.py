@@ -22,6 +22,7 @@ from gpu_infer.backends.gpu.device.counters import DeviceCounters
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.device.identity import Identity, identity_of
 from gpu_infer.backends.gpu.device.memory import DeviceBlock
+from gpu_infer.backends.gpu.filters import GpuFilterOperations
 from gpu_infer.backends.gpu.label_statistics import GpuLabelStatisticsOperations
 from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
@@ -49,6 +50,7 @@ class GpuBackend(
     GpuLabelStatisticsOperations,
     GpuMaskOperations,
     GpuScoreOperations,
+    GpuFilterOperations,
     ArrayOperations,
     Backend,
 ):

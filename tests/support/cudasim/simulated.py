@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from cudasim import memory, stand_in
+from cudasim import libraries, memory, stand_in
 
 _PACKAGE = "gpu_infer.backends.gpu"
 
@@ -26,10 +26,17 @@ def simulated_cupy(devices: int = 1, *, capacity: int = memory.CAPACITY) -> Iter
     memory.begin(capacity)
     package = import_module("gpu_infer.backends")
     sys.modules["cupy"] = stand_in.module(devices)
+    stand_ins = libraries.modules()
+    replaced = {name: sys.modules.get(name) for name in stand_ins}
+    sys.modules.update(stand_ins)
     try:
         yield import_module(f"{_PACKAGE}.backend")
     finally:
         _forget_backend()
+        for name, module in replaced.items():
+            sys.modules.pop(name)
+            if module is not None:
+                sys.modules[name] = module
         for name in [n for n in vars(package) if n.startswith("gpu")]:
             delattr(package, name)
         sys.modules.update(held)

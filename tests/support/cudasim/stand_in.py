@@ -6,7 +6,7 @@ import threading
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from cudasim import compiler, memory
+from cudasim import compiler, libraries, memory
 from cudasim.arrays import asarray, from_dlpack, ndarray
 
 _current = threading.local()
@@ -115,6 +115,7 @@ def module(devices: int = 1) -> Any:
         MemoryPointer=memory.MemoryPointer,
         MemoryPool=memory.MemoryPool,
         UnownedMemory=memory.UnownedMemory,
+        using_allocator=libraries.using_allocator,
         alloc_pinned_memory=memory.pinned,
         memory=SimpleNamespace(OutOfMemoryError=memory.OutOfMemoryError),
         driver=SimpleNamespace(CUDADriverError=memory.CUDADriverError),
