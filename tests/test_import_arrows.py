@@ -73,7 +73,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "SimpleITK": ("volume/", "writers/", "demo/"),
     "nibabel": ("volume/", "writers/", "demo/"),
     "PIL": ("writers/page_text.py", "writers/preview.py"),
-    "isal": ("writers/gzip_member.py",),
+    "isal": ("volume/formats/inflate.py", "writers/gzip_member.py"),
     "pydicom": ("volume/formats/dicom/", "writers/dicom/", "send/"),
     "highdicom": ("writers/dicom/",),
     "pynetdicom": ("send/store.py",),
