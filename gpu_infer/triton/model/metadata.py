@@ -123,11 +123,7 @@ def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str, poss
             f"model {model}: {role} {tensor.name} has dims {list(tensor.shape)}, "
             f"expected channels and {axes}" + (" after the batch axis" if batch_axis == "leading" else ""),
             remedy=f"serve a {'2-D model with dims C,H,W' if slices else '3-D model with dims C,X,Y,Z'}"
-            + (
-                ", or leave slice_axis, context and axes of the inferer out; a roi_size has three numbers"
-                if slices and role == "input"
-                else ""
-            ),
+            + (_VOLUME_REMEDY if slices and role == "input" else ""),
         )
     return TensorInfo(tensor.name, dtype, tensor.datatype, dims)
 
