@@ -52,9 +52,7 @@ def test_add_list_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
         (["check", "net"], "is missing"),
     ],
 )
-def test_refusals(
-    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Run
-) -> None:
+def test_refusals(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Run) -> None:
     monkeypatch.chdir(tmp_path)
     threshold_model(tmp_path / "net.onnx")
     assert call(monkeypatch, "models", *words) in (2, 4)

@@ -99,6 +99,7 @@ def test_every_command_has_a_section() -> None:
         "gpu-infer models list",
         "gpu-infer models check",
         "gpu-infer models remove",
+        "gpu-infer init",
         "gpu-infer version",
     ]
     assert set(headings) == set(COMMANDS)
