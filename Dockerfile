@@ -33,6 +33,7 @@ WORKDIR /src
 RUN python3 -m venv /opt/gpu_infer
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY config config
+COPY backends backends
 COPY kernels kernels
 COPY models models
 COPY gpu_infer gpu_infer

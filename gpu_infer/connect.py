@@ -69,7 +69,9 @@ def check_repository_model(repository: Path, model: str) -> None:
     if model not in folders:
         raise ModelNotReady(
             f"model {model} is not in the repository {repository}, which has: {list_names(folders)}",
-            remedy="give its repository with --models, or correct inferer.args.model_name (--model)"
+            remedy=f"gpu-infer models add NAME --onnx {model} --models {repository} adds the file under a name"
+            if model.endswith(".onnx")
+            else "give its repository with --models, or correct inferer.args.model_name (--model)"
             f"{nearest(model, folders)}",
         )
 

@@ -80,7 +80,9 @@ def no_repository(path: Path) -> ConfigError:
     if path.exists():
         return ConfigError(
             f"--models: {path} is a file, expected a folder with one folder per model",
-            remedy="put it into REPOSITORY/NAME/1/, with NAME/config.pbtxt, and give REPOSITORY: docs/quick-start.md "
+            remedy=f"gpu-infer models add NAME --onnx {path} makes the folder models, to give here"
+            if path.suffix == ".onnx"
+            else "put it into REPOSITORY/NAME/1/, with NAME/config.pbtxt, and give REPOSITORY: docs/quick-start.md "
             "shows how",
         )
     return ConfigError(

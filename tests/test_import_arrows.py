@@ -49,6 +49,7 @@ LAYERS: dict[str, int] = {
     "demo": 3,
     "view": 3,
     "compat": 3,
+    "repository": 3,
     "cli": 4,
     "__main__": 4,
 }
@@ -70,6 +71,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "cucim": ("backends/gpu/",),
     "numba": ("backends/cpu/",),
     "tritonclient": ("triton/",),
+    "onnx": ("repository/",),
+    "onnxruntime": ("repository/",),
     "SimpleITK": ("volume/", "writers/", "demo/"),
     "nibabel": ("volume/", "writers/", "demo/"),
     "PIL": ("writers/page_text.py", "writers/preview.py"),

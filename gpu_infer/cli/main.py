@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_infer.cli import batch, demo, doctor, run, series, streams, triton, validate, version, view
+from gpu_infer.cli import batch, demo, doctor, init, models, run, series, streams, triton, validate, version, view
 from gpu_infer.cli.once import OnceCommand, UsageError
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
@@ -40,6 +40,8 @@ app.command("demo", cls=OnceCommand)(demo.demo)
 app.command("validate", cls=OnceCommand)(validate.validate)
 app.command("view", cls=OnceCommand)(view.view)
 app.add_typer(triton.app, name="triton")
+app.add_typer(models.app, name="models")
+app.command("init", cls=OnceCommand)(init.init)
 app.command("doctor", cls=OnceCommand)(doctor.doctor)
 app.command("version")(version.version)
 

@@ -33,7 +33,7 @@ def check_packages(names: tuple[str, ...] = REQUIRED) -> Check:
 
 def check_resources() -> Check:
     """Check that the packaged configuration, models and CUDA sources exist."""
-    names = ("config", "models", "kernels")
+    names = ("config", "models", "kernels", "backends")
     try:
         folders = [resource_folder(name) for name in names]
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The packaged folders config/, models/ and kernels/, in a checkout and in a wheel."""
+"""The packaged folders config/, models/, kernels/ and backends/, in a checkout and in a wheel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resource_folder(name: str) -> Path:
-    """Folder `name` ("config", "models" or "kernels") of this installation.
+    """Folder `name` ("config", "models", "kernels" or "backends") of this installation.
 
     A wheel has the folders in the package, under `_data`; a checkout and an editable install have them next to the
     package.

@@ -70,7 +70,9 @@ def _parameters(command: Any) -> dict[str, Any]:
 def _rows(command: str) -> list[list[str]]:
     """Cells of the rows below the heading of `command`."""
     (section,) = (
-        s for s in re.split(r"^## ", PAGE, flags=re.MULTILINE) if re.match(rf"{command}( CONFIG| PATH| FOLDER)?\n", s)
+        s
+        for s in re.split(r"^## ", PAGE, flags=re.MULTILINE)
+        if re.match(rf"{command}( CONFIG| PATH| FOLDER| NAME)?\n", s)
     )
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
@@ -82,7 +84,7 @@ def _default(command: str, option: str) -> str:
 
 
 def test_every_command_has_a_section() -> None:
-    headings = re.findall(r"^## (gpu-infer [a-z ]+?)(?: CONFIG| PATH| FOLDER)?$", PAGE, re.MULTILINE)
+    headings = re.findall(r"^## (gpu-infer [a-z ]+?)(?: CONFIG| PATH| FOLDER| NAME)?$", PAGE, re.MULTILINE)
     assert headings == [
         "gpu-infer run",
         "gpu-infer batch",
@@ -93,6 +95,11 @@ def test_every_command_has_a_section() -> None:
         "gpu-infer view",
         "gpu-infer triton install",
         "gpu-infer triton serve",
+        "gpu-infer models add",
+        "gpu-infer models list",
+        "gpu-infer models check",
+        "gpu-infer models remove",
+        "gpu-infer init",
         "gpu-infer version",
     ]
     assert set(headings) == set(COMMANDS)

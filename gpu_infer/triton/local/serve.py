@@ -16,6 +16,7 @@ from typing import IO, Self
 
 from gpu_infer.errors import ConfigError, DeadlineError, ServerError
 from gpu_infer.triton.local import supervisor
+from gpu_infer.triton.local.backends import backend_folder
 from gpu_infer.triton.local.follow import OnLine
 from gpu_infer.triton.local.install import install, installed
 from gpu_infer.triton.local.ports import ADDRESS, choose_ports
@@ -132,11 +133,12 @@ class LocalServer:
             install(self._cache, self._on_line)
             runtime = installed(self._cache)
         assert runtime is not None
+        backends = backend_folder(runtime)
         remove_leftovers()
         warn_when_small()
         for attempt in range(_PORT_TRIES):
             ports = choose_ports(*(self._ports or self._requested_ports))
-            if self._try_start(runtime.server, runtime.backends, runtime.environment(), ports):
+            if self._try_start(runtime.server, backends, runtime.environment(), ports):
                 self._ports = ports
                 log.info("local Triton ready on http %s, grpc %s", self.http, self.grpc)
                 return

@@ -14,13 +14,19 @@ def check_repository(folder: Path) -> Path:
     path = Path(folder).resolve()
     if not path.is_dir():
         fault = "is a file, expected a folder with one folder per model" if path.exists() else "is not a folder"
-        raise ConfigError(f"model repository {folder} {fault}", remedy="give a folder that holds model folders")
+        remedy = "give a folder that holds model folders"
+        if path.is_file() and path.suffix == ".onnx":
+            remedy = f"gpu-infer models add NAME --onnx {folder} makes the folder models, to give here"
+        raise ConfigError(f"model repository {folder} {fault}", remedy=remedy)
     if (path / "config.pbtxt").is_file():
         raise ConfigError(f"{folder} is a model, not a model repository", remedy=f"give its parent, {path.parent}")
     if not any(entry.is_dir() for entry in path.iterdir()):
+        file = next(iter(sorted(path.glob("*.onnx"))), None)
         raise ConfigError(
             f"model repository {folder} holds no model folder",
-            remedy="expected NAME/config.pbtxt and NAME/1/…",
+            remedy=f"gpu-infer models add NAME --onnx {file} --models {folder} makes one"
+            if file is not None
+            else "expected NAME/config.pbtxt and NAME/1/…",
         )
     return path
 

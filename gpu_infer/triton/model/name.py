@@ -22,7 +22,9 @@ def check_model_name(name: str, version: str = "") -> None:
     if fault is not None:
         raise ConfigError(
             f"model name {_quote(name)} {fault}, expected the name of one folder in the server's repository",
-            remedy="correct inferer.args.model_name (--model); a version stands in inferer.args.model_version",
+            remedy=f"gpu-infer models add NAME --onnx {name} adds the file to a repository under a name"
+            if name.endswith(".onnx") and name.isprintable()
+            else "correct inferer.args.model_name (--model); a version stands in inferer.args.model_version",
         )
     if version and not _VERSION.fullmatch(version):
         raise ConfigError(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from gpu_infer.errors import ModelError
+from gpu_infer.triton.model.config_file import datatype_name, read_config_file
 from gpu_infer.triton.model.info import ModelConfig, ModelInfo, ModelMetadata, TensorMetadata
 from gpu_infer.triton.model.metadata import model_info
 from gpu_infer.triton.model.name import check_model_name
@@ -39,16 +39,8 @@ def model_in_repository(
     path = repository / name / "config.pbtxt"
     if not path.is_file():
         return None
-    from google.protobuf import text_format
-    from tritonclient.grpc import model_config_pb2
-
-    parsed = model_config_pb2.ModelConfig()
-    try:
-        text_format.Parse(path.read_text(encoding="utf-8"), parsed)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: {error}", remedy="see Triton's model configuration") from error
+    parsed = read_config_file(path)
     batched = parsed.max_batch_size > 0
-    datatype_name = model_config_pb2.DataType.Name
     versions = sorted(p.name for p in (repository / name).iterdir() if p.is_dir() and p.name.isdecimal())
     metadata = ModelMetadata(
         name=name,
@@ -71,4 +63,4 @@ def model_in_repository(
 
 def _tensor(tensor: _Tensor, datatype: str, batched: bool) -> TensorMetadata:
     dims = tuple(int(n) for n in tensor.dims)
-    return TensorMetadata(tensor.name, datatype.removeprefix("TYPE_"), (-1, *dims) if batched else dims)
+    return TensorMetadata(tensor.name, datatype, (-1, *dims) if batched else dims)

@@ -1,0 +1,1 @@
+"""Model repositories: entries that Triton serves, made of model files."""
