@@ -50,6 +50,7 @@ LAYERS: dict[str, int] = {
     "view": 3,
     "compat": 3,
     "repository": 3,
+    "imports": 3,
     "cli": 4,
     "__main__": 4,
 }

@@ -1,0 +1,1 @@
+"""Read trained models of other frameworks."""
