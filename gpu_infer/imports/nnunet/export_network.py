@@ -3,8 +3,8 @@
     python export_network.py FOLDER --onnx FILE --facts FILE [--folds 0 1] [--checkpoint NAME] [--trust-checkpoint]
 
 It needs torch and nnunetv2 alone, and imports nothing of gpu_infer. The file's input "input" is [B, C, *patch] and its
-output "output" [B, K, *patch] logits, axes in nnU-Net's order; with several folds, the mean of their logits. Exit codes: 0, the
-files are written; 3, refused, with one line on stderr that begins with REFUSED.
+output "output" [B, K, *patch] logits, axes in nnU-Net's order; with several folds, the mean of their logits. Exit code
+0: the files are written; 3: refused, with one line on stderr that begins with REFUSED.
 """
 
 from __future__ import annotations
@@ -122,31 +122,56 @@ def build(trainer_name: str, plans: Any, configuration: Any, channels: int, head
     """The network as the predictor of nnU-Net builds it."""
     import inspect
 
-    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-    folder = Path(inspect.getfile(nnUNetTrainer)).parent
-    trainer = recursive_find_python_class(str(folder), trainer_name, "nnunetv2.training.nnUNetTrainer")
-    if trainer is None:
-        raise Refused(
-            f"the trainer {trainer_name} is not in this nnunetv2, so that its network is unknown: "
-            "give --python of the environment that has it"
-        )
-    method = trainer.build_network_architecture
-    if "plans_manager" in inspect.signature(method).parameters:
-        arguments: tuple[Any, ...] = (plans, configuration, channels, heads)
-    else:
-        arguments = (
-            configuration.network_arch_class_name,
-            configuration.network_arch_init_kwargs,
-            configuration.network_arch_init_kwargs_req_import,
-            channels,
-            heads,
-        )
+    described = (
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
+        configuration.network_arch_init_kwargs_req_import,
+        channels,
+        heads,
+    )
     try:
-        return method(*arguments, enable_deep_supervision=False)
+        if trainer_name == "nnUNetTrainer":  # what its method does; the code of the training is not needed
+            return get_network_from_plans(*described, allow_init=False, deep_supervision=False)
+        method = find_trainer(trainer_name).build_network_architecture
+        if "plans_manager" in inspect.signature(method).parameters:
+            return method(plans, configuration, channels, heads, enable_deep_supervision=False)
+        return method(*described, enable_deep_supervision=False)
+    except Refused:
+        raise
     except Exception as error:  # whatever an architecture's constructor raises
         raise Refused(f"the network of {trainer_name} cannot be built: {one_line(error)}") from error
+
+
+def find_trainer(name: str) -> Any:
+    """The class of a trainer of this nnunetv2 or of nnUNet_extTrainer."""
+    try:
+        from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+    except ImportError:  # before 2.7
+        return find_own_trainer(name)
+    try:
+        return recursive_find_trainer_class_by_name(name)
+    except RuntimeError as error:
+        raise Refused(unknown_trainer(name)) from error
+
+
+def find_own_trainer(name: str) -> Any:
+    import nnunetv2
+    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
+
+    folder = Path(nnunetv2.__path__[0], "training", "nnUNetTrainer")
+    trainer = recursive_find_python_class(str(folder), name, "nnunetv2.training.nnUNetTrainer")
+    if trainer is None:
+        raise Refused(unknown_trainer(name))
+    return trainer
+
+
+def unknown_trainer(name: str) -> str:
+    return (
+        f"the trainer {name} is not in this nnunetv2, so that its network is unknown: "
+        "give --python of the environment that has it"
+    )
 
 
 def mean_of(networks: list[Any]) -> Any:
