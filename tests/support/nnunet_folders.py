@@ -196,21 +196,18 @@ def _weights(case: Case, seed: int) -> dict[str, Any]:
     labels = plans.get_label_manager(case.dataset())
     network = build_network(plans.get_configuration(case.configuration), case.channels, labels.num_segmentation_heads)
     generator = torch.Generator().manual_seed(seed)
-    levels = [0.2, 0.7, 1.2][: labels.num_segmentation_heads]
     weights = dict(network.state_dict())
+    heads = labels.num_segmentation_heads
+    slopes = torch.ones(heads) if case.regions else torch.arange(heads) - 1.0  # ties of labels are at a logit of 0
+    levels = torch.tensor([0.2, 0.7, 1.2]) if case.regions else torch.tensor([0.2, 0.0, 1.0])
     for name, value in weights.items():
         noise = torch.randn(value.shape, generator=generator)
-        if value.ndim < 2:
-            weights[name] = value + 0.05 * noise  # biases and norms
+        if ".seg_layers." in name and value.ndim == 1:
+            weights[name] = -8 * slopes * levels
         elif ".seg_layers." in name:
-            steps = torch.arange(1.0, len(levels) + 1) if not case.regions else torch.ones(len(levels))
-            weights[name] = (
-                8 * (steps[:, None] / value.shape[1]).reshape(-1, 1, *[1] * (value.ndim - 2)) * (1 + 0.1 * noise)
-            )
+            weights[name] = 8 * slopes.reshape(-1, *[1] * (value.ndim - 1)) * (1 + 0.1 * noise) / value.shape[1]
+        elif value.ndim < 2:
+            weights[name] = value + 0.05 * noise  # biases and norms
         else:
             weights[name] = (1 + 0.2 * noise) / (value[0].numel() if ".transpconvs." not in name else value.shape[0])
-    for name in weights:
-        if ".seg_layers." in name and name.endswith("bias"):
-            bias = -8 * torch.tensor(levels) if case.regions else -8 * torch.cumsum(torch.tensor(levels), 0)
-            weights[name] = bias.to(torch.float32)
     return weights

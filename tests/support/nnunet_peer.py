@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Prediction:
-    """labels  [K, J, I] of the file
-    logits     [C, …] on the transposed and cropped grid before nnU-Net resampled it
+    """labels  [K, J, I] as nnU-Net's reader sees the file
+    logits     [C, …] that labels are made of, on the transposed and cropped grid of the file
     box        of the crop
     """
 
@@ -74,9 +74,15 @@ def predict(case: Case, trained: Path, files: list[Path], *, half: bool) -> Pred
     spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
     own = configuration.spacing if len(configuration.spacing) == 3 else [spacing[0], *configuration.spacing]
     shape = properties["shape_after_cropping_and_before_resampling"]
-    resampled = configuration.resampling_fn_probabilities(logits.float(), shape, own, spacing)
+    resampled = configuration.resampling_fn_probabilities(logits, shape, own, spacing)
     box = tuple(slice(low, high) for low, high in properties["bbox_used_for_cropping"])
     return Prediction(np.asarray(labels), np.asarray(resampled, np.float32), box)
+
+
+def read_labels(trained: Path, path: Path) -> NDArray[Any]:
+    """[K, J, I] as nnU-Net's reader sees a label map."""
+    plans = PlansManager(json.loads((trained / "plans.json").read_text(encoding="utf-8")))
+    return np.asarray(plans.image_reader_writer_class().read_seg(str(path))[0][0])
 
 
 def on_file_grid(case: Case, values: NDArray[np.float32], prediction: Prediction) -> NDArray[np.float32]:
