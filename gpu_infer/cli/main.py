@@ -9,7 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_infer.cli import batch, demo, doctor, init, models, run, series, streams, triton, validate, version, view
+from gpu_infer.cli import (
+    batch,
+    demo,
+    doctor,
+    import_nnunet,
+    init,
+    models,
+    run,
+    series,
+    streams,
+    triton,
+    validate,
+    version,
+    view,
+)
 from gpu_infer.cli.once import OnceCommand, UsageError
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
@@ -42,6 +56,7 @@ app.command("view", cls=OnceCommand)(view.view)
 app.add_typer(triton.app, name="triton")
 app.add_typer(models.app, name="models")
 app.command("init", cls=OnceCommand)(init.init)
+app.command("import-nnunet", cls=OnceCommand)(import_nnunet.import_nnunet)
 app.command("doctor", cls=OnceCommand)(doctor.doctor)
 app.command("version")(version.version)
 

@@ -27,17 +27,21 @@ PROPERTIES = ("affine", "original_affine", "as_canonical", "spacing", "original_
 class Resampled:
     """A change of sampling. Resampling to `before` with the same placement of the samples undoes it.
 
-    steps  per axis, samples of the grid `before` from one sample of the new grid to the next, if the first samples
-           coincide; None: `align_corners` decides
+    steps         per axis, samples of the grid `before` from one sample of the new grid to the next, if the first
+                  samples coincide; None: `align_corners` decides
+    nearest_back  axes along which a linear restore takes the nearest sample
     """
 
     before: Shape3
     align_corners: bool = True
     steps: Position | None = None
+    nearest_back: tuple[bool, bool, bool] = (False, False, False)
 
     def also_undoes(self, later: GridStep) -> bool:
         """True if undoing this step also undoes the `later` one, so that values are resampled once."""
         if not isinstance(later, Resampled) or self.steps or later.steps:
+            return False
+        if any(self.nearest_back) or any(later.nearest_back):
             return False
         return later.align_corners == self.align_corners
 
@@ -141,15 +145,21 @@ class FieldState:
     array: TwinArray = None
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def resampled(self, shape: Shape3, align_corners: bool = True, steps: Position | None = None) -> None:
-        """Record a change of sampling of the whole extent to `shape` voxels; `steps` as in `Resampled`."""
+    def resampled(
+        self,
+        shape: Shape3,
+        align_corners: bool = True,
+        steps: Position | None = None,
+        nearest_back: tuple[bool, bool, bool] = (False, False, False),
+    ) -> None:
+        """Record a change of sampling of the whole extent to `shape` voxels; the others as in `Resampled`."""
         if shape == self.shape and steps in (None, (1.0, 1.0, 1.0)):
             return
         if steps is None:
             x, y, z = (s * n / m for s, n, m in zip(self.spacing, self.shape, shape, strict=True))
         else:
             x, y, z = (s * step for s, step in zip(self.spacing, steps, strict=True))
-        self.history = (*self.history, Resampled(self.shape, align_corners, steps))
+        self.history = (*self.history, Resampled(self.shape, align_corners, steps, nearest_back))
         self.spacing, self.shape = (x, y, z), shape
 
     def windowed(self, start: Index3, shape: Shape3) -> None:

@@ -35,6 +35,7 @@ from gpu_infer.transforms.spatial.convert_to_channels import ConvertToChannelsFi
 from gpu_infer.transforms.spatial.crop_fixed_size_center import CropFixedSizeCenter
 from gpu_infer.transforms.spatial.crop_foreground_object import CropForegroundObject
 from gpu_infer.transforms.spatial.restore_original_shape import RestoreOriginalShape
+from gpu_infer.transforms.spatial.scale_as_nnunet import ScaleAsNnunet
 from gpu_infer.transforms.spatial.scale_by_factor import ScaleByFactor
 from gpu_infer.transforms.spatial.scale_by_resolution import ScaleByResolution, ScaleBySpacing
 from gpu_infer.transforms.spatial.scale_to_shape import ScaleToShape
@@ -50,6 +51,7 @@ TRANSFORMS: dict[str, type[Transform]] = {
         ScaleBySpacing,
         ScaleByFactor,
         ScaleToShape,
+        ScaleAsNnunet,
         CropForegroundObject,
         CropFixedSizeCenter,
         SymmetricPadderDiv,

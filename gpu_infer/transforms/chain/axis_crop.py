@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpu_infer.backends.base.backend import Tables
-from gpu_infer.backends.resampling import identity_table, linear_table
+from gpu_infer.backends.resampling import identity_table
 from gpu_infer.backends.tables import AxisTable
-from gpu_infer.transforms.chain.restore import steps_back
+from gpu_infer.transforms.chain.restore import steps_back, tables_back
 from gpu_infer.transforms.field import GridStep, Resampled, Windowed
 from gpu_infer.volume.geometry import Shape3
 
@@ -70,11 +70,7 @@ def restore_steps(history: tuple[GridStep, ...], shape: Shape3) -> RestoreSteps:
     first, windows, step = steps[:begin], _windows(steps[begin:at]), steps[at]
     assert isinstance(step, Resampled)
     before = windows[-1].before if windows else first[-1].before if first else shape
-    x, y, z = (
-        linear_table(n, m, step.align_corners, step.step_back(axis))
-        for axis, (n, m) in enumerate(zip(before, step.before, strict=True))
-    )
-    return RestoreSteps(first, windows, (x, y, z), _windows(steps[at + 1 :]))
+    return RestoreSteps(first, windows, tables_back(step, before, "linear"), _windows(steps[at + 1 :]))
 
 
 def _windows(steps: Iterable[GridStep]) -> list[Windowed]:

@@ -13,7 +13,7 @@ from gpu_infer.backends.resampling import identity_table, linear_table, nearest_
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.base import Interpolation
 from gpu_infer.transforms.copying import copy_voxels
-from gpu_infer.transforms.field import FieldState, GridStep, Windowed
+from gpu_infer.transforms.field import FieldState, GridStep, Resampled, Windowed
 from gpu_infer.volume.geometry import Orientation, Shape3
 
 
@@ -85,6 +85,17 @@ def file_order(state: FieldState, shape: Shape3, backend: Backend, *, blank: boo
     return state.source.orientation.view(buffer.transpose(0, 3, 2, 1))
 
 
+def tables_back(step: Resampled, shape: Shape3, interpolation: Interpolation) -> Tables:
+    """The tables from the grid of `shape` after `step` to the one before it."""
+    x, y, z = (
+        (nearest_table if interpolation == "nearest" or nearest else linear_table)(
+            n, m, align_corners=step.align_corners, step=step.step_back(axis)
+        )
+        for axis, (n, m, nearest) in enumerate(zip(shape, step.before, step.nearest_back, strict=True))
+    )
+    return (x, y, z)
+
+
 def undo(
     state: FieldState, step: GridStep, interpolation: Interpolation, backend: Backend, new_array: Callable[..., Array]
 ) -> None:
@@ -93,12 +104,7 @@ def undo(
         _unwindow(state, step, backend, new_array(state, step.before, backend, blank=True))
         return
     out = new_array(state, step.before, backend)
-    table = nearest_table if interpolation == "nearest" else linear_table
-    x, y, z = (
-        table(n, m, align_corners=step.align_corners, step=step.step_back(axis))
-        for axis, (n, m) in enumerate(zip(state.shape, step.before, strict=True))
-    )
-    tables: Tables = (x, y, z)
+    tables = tables_back(step, state.shape, interpolation)
     if np.issubdtype(state.dtype, np.integer):
         for channel in range(state.channels):
             backend.resample_labels(state.array[channel], tables, out[channel])

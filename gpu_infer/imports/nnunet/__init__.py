@@ -1,0 +1,1 @@
+"""Import trained nnU-Net v2 folders."""
