@@ -33,7 +33,7 @@ Folds = Annotated[
     str | None, typer.Option("--folds", metavar="0,1,…", help="Folds whose logits are averaged; default: all.")
 ]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", metavar="NAME", help="File in each fold.")]
-NoMirroring = Annotated[bool, typer.Option("--no-mirroring", help="As --disable_tta of nnUNetv2_predict.")]
+NoMirroring = Annotated[bool, typer.Option("--no-mirroring", help="Do not mirror windows.")]
 NoPostprocessing = Annotated[
     bool, typer.Option("--no-postprocessing", help="Leave out the rules of postprocessing.json.")
 ]

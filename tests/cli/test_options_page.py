@@ -84,7 +84,7 @@ def _default(command: str, option: str) -> str:
 
 
 def test_every_command_has_a_section() -> None:
-    headings = re.findall(r"^## (gpu-infer [a-z ]+?)(?: CONFIG| PATH| FOLDER| NAME)?$", PAGE, re.MULTILINE)
+    headings = re.findall(r"^## (gpu-infer [a-z -]+?)(?: CONFIG| PATH| FOLDER| NAME)?$", PAGE, re.MULTILINE)
     assert headings == [
         "gpu-infer run",
         "gpu-infer batch",
@@ -100,6 +100,7 @@ def test_every_command_has_a_section() -> None:
         "gpu-infer models check",
         "gpu-infer models remove",
         "gpu-infer init",
+        "gpu-infer import-nnunet",
         "gpu-infer version",
     ]
     assert set(headings) == set(COMMANDS)

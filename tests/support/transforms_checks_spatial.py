@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
 from transforms_finish import finish
 from transforms_oracle import ARGMAX, BACKEND, STORED, load, prepared, transform, volume_of, zoom
 
@@ -33,6 +34,41 @@ def check_scale_by_factor() -> None:
 
 def check_scale_to_shape() -> None:
     check_scaled("ScaleToShape", {"target_shape": [4, 14, 5]}, (4, 14, 5))
+
+
+def check_scale_as_nnunet() -> None:
+    data = np.random.default_rng(3).normal(size=(2, 9, 7, 6)).astype(np.float32)
+    data[:, :, :, :3] *= 0.1  # slices of other ranges than the volume
+
+    def scaled(target: list[float | None], spacing: tuple[float, ...], **options: Any) -> Any:
+        scale = transform("ScaleAsNnunet", fields="image", target_spacing=target, **options)
+        return (
+            Pipeline([load(), scale], ARGMAX).prepare(volume_of(data, np.diag([*spacing, 1.0])), BACKEND)["image"].array
+        )
+
+    def limited(image: Any, shape: tuple[int, ...]) -> Any:
+        return np.clip(
+            ndimage.zoom(image, np.divide(shape, image.shape), order=3, mode="nearest", grid_mode=True),
+            image.min(),
+            image.max(),
+        )
+
+    # 9 · 1.5 / 1 = 13.5, to even; 7 · 0.8; 6 · 1.3
+    want = [limited(channel, (14, 6, 8)) for channel in data]
+    assert_allclose(scaled([1, 1, 1], (1.5, 0.8, 1.3)), want, atol=1e-5)
+    assert_allclose(
+        scaled([1, None, 1], (1.5, 0.8, 1.3)), [limited(channel, (14, 7, 8)) for channel in data], atol=1e-5
+    )
+    # slices of 4 mm: each alone, and the nearest one; 6 · 4 / 3 = 8 of them
+    nearest = [0, 1, 1, 2, 3, 4, 4, 5]
+    thick = [np.stack([limited(channel[:, :, k], (8, 6)) for k in nearest], axis=2) for channel in data]
+    assert_allclose(scaled([1, 1, 3], (0.9, 0.8, 4.0)), thick, atol=1e-5)
+    whole = [limited(channel, (8, 6, 8)) for channel in data]
+    assert_allclose(scaled([1, 1, 3], (0.9, 0.8, 4.0), force_separate_z=False), whole, atol=1e-5)
+    assert_allclose(scaled([1, 1, 3], (0.9, 0.8, 4.0), anisotropy_threshold=6), whole, atol=1e-5)
+    assert_allclose(
+        scaled([1, 1, 3], (0.9, 0.8, 4.0), order=1, force_separate_z=False), zoom(data, (8, 6, 8), 1, True), atol=1e-5
+    )
 
 
 def check_crop_fixed_size_center() -> None:
@@ -92,6 +128,7 @@ def check_symmetric_padder_div() -> None:
 
 
 VALUES: dict[str, Callable[[], None]] = {
+    "ScaleAsNnunet": check_scale_as_nnunet,
     "ScaleByFactor": check_scale_by_factor,
     "ScaleToShape": check_scale_to_shape,
     "CropFixedSizeCenter": check_crop_fixed_size_center,
@@ -100,6 +137,10 @@ VALUES: dict[str, Callable[[], None]] = {
 }
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "ScaleAsNnunet": (
+        {"fields": "image", "target_spacing": [1, 0, 1]},
+        "expected 3 positive numbers, or null for the spacing of the file",
+    ),
     "ScaleByFactor": ({"fields": "image", "factor": 0}, "expected a positive number, or 3 of them"),
     "ScaleToShape": ({"fields": "image", "target_shape": [4, 4.5, 4]}, "expected 3 positive whole numbers"),
     "CropFixedSizeCenter": ({"fields": "image", "size": [4, 4]}, "expected a whole number of at least 1, or 3 of them"),

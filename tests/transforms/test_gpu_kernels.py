@@ -27,6 +27,8 @@ PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "clip percentiles": ("ClipIntensityPercentiles", {"upper": 90, "channel_wise": True}),
     "holes": ("NormalizeIntensity", {"nonzero": True, "fill_holes": True}),
     "nnunet": ("NormalizeIntensity", {"use_mask_for_norm": True}),
+    "as nnunet": ("ScaleAsNnunet", {"target_spacing": [0.8, 1.3, 1.1]}),
+    "as nnunet, thick": ("ScaleAsNnunet", {"target_spacing": [1.3, 0.8, 3.5]}),
     "nonzero object": ("CropForegroundObject", {"nonzero": True, "channel_indices": 0}),
     "measured": ("ScaleIntensity", {"minv": -1}),
     "clip": ("ClipIntensity", {"minv": -0.5, "maxv": 0.8}),
@@ -42,6 +44,8 @@ CHAINS = [
     ["measured", "crop", "clip", "scale", "each zscore"],
     ["scale", "above", "object", "range"],
     ["nonzero object", "nnunet", "scale", "clip percentiles"],
+    ["nonzero object", "nnunet", "as nnunet"],
+    ["nonzero object", "as nnunet, thick", "clip"],
     ["above", "holes", "pad", "percentiles", "nonzero object"],
 ]
 NAMES = ["a", "b", "c"]

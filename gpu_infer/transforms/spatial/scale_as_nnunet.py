@@ -38,6 +38,7 @@ class ScaleAsNnunet(Barrier):
 
     name = "ScaleAsNnunet"
     changes_grid = True
+    scales_values = True
 
     class Args(FieldsArguments):
         target_spacing: tuple[float | None, float | None, float | None]
@@ -70,10 +71,6 @@ class ScaleAsNnunet(Barrier):
             if value <= 0:
                 raise ValueError("expected a positive number")
             return value
-
-    @property
-    def mixes_voxels(self) -> bool:
-        return bool(self.args.order)
 
     def trace(self, field: FieldState) -> None:
         self._record(field)

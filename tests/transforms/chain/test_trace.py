@@ -59,6 +59,11 @@ PRES: dict[str, list[Any]] = {
         on("CropForegroundObject", "image", nonzero=True),
         on("NormalizeIntensity", "image", use_mask_for_norm=True),
     ],
+    "as nnU-Net": [on("ScaleAsNnunet", "image", target_spacing=[0.8, 1.3, 1.1])],
+    "as nnU-Net, thick slices": [
+        on("CropForegroundObject", "image", nonzero=True),
+        on("ScaleAsNnunet", "image", target_spacing=[0.9, 4.0, 1.2]),
+    ],
     "holes": [on("NormalizeIntensity", "image", nonzero=True, fill_holes=True)],
     "percentiles": [
         on("ClipIntensityPercentiles", "image", lower=1, upper=99),
