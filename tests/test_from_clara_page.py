@@ -32,6 +32,7 @@ OWN_DEFAULTS = {
     "applied_labels": "all",
     "channel_indices": "all",
     "files": "none",
+    "foreground": "none",
     "nan": "none",
 }
 """Defaults of transforms that are no value of their `Args`."""

@@ -10,6 +10,7 @@ from gpu_infer.transforms.intensity.clip_intensity import ClipIntensity
 from gpu_infer.transforms.intensity.clip_intensity_percentiles import ClipIntensityPercentiles
 from gpu_infer.transforms.intensity.gaussian_smooth import GaussianSmooth
 from gpu_infer.transforms.intensity.median_smooth import MedianSmooth
+from gpu_infer.transforms.intensity.normalize_as_nnunet import NormalizeAsNnunet
 from gpu_infer.transforms.intensity.normalize_intensity import NormalizeIntensity
 from gpu_infer.transforms.intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
 from gpu_infer.transforms.intensity.scale_intensity import ScaleIntensity
@@ -62,6 +63,7 @@ TRANSFORMS: dict[str, type[Transform]] = {
         ClipIntensityPercentiles,
         NormalizeIntensity,
         NormalizeNonzeroIntensities,
+        NormalizeAsNnunet,
         CenterData,
         GaussianSmooth,
         MedianSmooth,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from nnunet_folders import Case, write_case
+from nnunet_cases import Case
+from nnunet_folders import write_case
 from nnunet_peer import margins, on_file_grid, predict, read_labels
 
 from gpu_infer.app import run
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nnunet")]
 
 OBLIQUE = (0.96, 0.28, 0.0, 0.28, -0.96, 0.0, 0.0, 0.0, -1.0)
 ZSCORE = "ZScoreNormalization"
+
+ORDER_1 = {"resampling_fn_data_kwargs": {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": False}}
 
 CASES = [
     Case("ct"),
@@ -36,6 +39,8 @@ CASES = [
     ),
     Case("mr", schemes=(ZSCORE, ZSCORE), masked=(True, True), file_spacing=(1.0, 1.2, 1.1)),
     Case("pet", schemes=(ZSCORE,), masked=(False,), configuration="3d_lowres"),
+    Case("pet_ct", schemes=("CTNormalization", ZSCORE), masked=(False, False), extra_configuration=ORDER_1),
+    Case("mixed", schemes=(ZSCORE, "RescaleTo01Normalization", ZSCORE), masked=(True, False, False)),
     Case("regions", schemes=("RescaleTo01Normalization",), regions=True),
     Case("folds", folds=(0, 1)),
     Case(

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunet_folders import Case, build_network
+from nnunet_cases import Case
+from nnunet_folders import build_network
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian

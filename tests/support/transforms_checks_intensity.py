@@ -230,7 +230,30 @@ def check_median_smooth() -> None:
             transform("MedianSmooth", fields="image", radius=radius)
 
 
+def check_normalize_as_nnunet() -> None:
+    data = np.abs(np.concatenate([TWO, TWO, TWO[:1]])).astype(np.float32)
+    data[:, :2], data[:, 5, 3, 2], data[1, 4, 4, 1] = 0, 0, 0  # outside, a hole, and a voxel that other channels have
+    mask = ndimage.binary_fill_holes((data != 0).any(axis=0))
+    inside = np.where(mask, (data[1] - data[1][mask].mean()) / data[1][mask].std(), 0)
+    want = [
+        (np.clip(data[0], 20, 700) - 300) / 150,
+        inside,
+        zscore(data[2]),
+        (data[3] - data[3].min()) / np.ptp(data[3]),
+        data[4] / 255,
+    ]
+    schemes = ["ct", "masked_zscore", "zscore", "rescale", "rgb"]
+    normalize = transform("NormalizeAsNnunet", fields="image", schemes=schemes, foreground=[[20, 700, 300, 150]])
+    assert_allclose(prepared(load(), normalize, data=data), want, atol=2e-5)
+    for args in ({"schemes": ["ct"]}, {"schemes": ["zscore"], "foreground": [[0, 1, 2, 3]]}):
+        with pytest.raises(ValidationError, match='"foreground" has numbers for each channel of the scheme "ct"'):
+            transform("NormalizeAsNnunet", fields="image", **args)
+    plain = transform("NormalizeAsNnunet", fields="image", schemes=["none", "zscore"])
+    assert_allclose(prepared(load(), plain, data=TWO), [TWO[0], zscore(TWO[1].astype(float))], atol=1e-5)
+
+
 VALUES: dict[str, Callable[[], None]] = {
+    "NormalizeAsNnunet": check_normalize_as_nnunet,
     "NormalizeNonzeroIntensities": check_normalize_nonzero,
     "CenterData": check_center_data,
     "NormalizeIntensity": check_both_kinds_of_normalize_intensity,
@@ -243,6 +266,10 @@ VALUES: dict[str, Callable[[], None]] = {
 }
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "NormalizeAsNnunet": (
+        {"fields": "image", "schemes": ["ct"], "foreground": [[5, 1, 0, 1]]},
+        "expected low, high, mean and deviation of a channel, low below high and the deviation above 0",
+    ),
     "GaussianSmooth": ({"fields": "image", "sigma": [1, 2]}, "expected a positive number, or 3 of them"),
     "MedianSmooth": ({"fields": "image", "radius": -1}, "expected a whole number of at least 0, or 3 of them"),
     "NormalizeNonzeroIntensities": ({"fields": ""}, "expected a name or a list of names"),

@@ -27,6 +27,8 @@ PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "clip percentiles": ("ClipIntensityPercentiles", {"upper": 90, "channel_wise": True}),
     "holes": ("NormalizeIntensity", {"nonzero": True, "fill_holes": True}),
     "nnunet": ("NormalizeIntensity", {"use_mask_for_norm": True}),
+    "channels as nnunet": ("NormalizeAsNnunet", {"schemes": ["ct"], "foreground": [[0.1, 0.8, 0.4, 0.2]]}),
+    "masked as nnunet": ("NormalizeAsNnunet", {"schemes": ["masked_zscore"]}),
     "as nnunet": ("ScaleAsNnunet", {"target_spacing": [0.8, 1.3, 1.1]}),
     "as nnunet, thick": ("ScaleAsNnunet", {"target_spacing": [1.3, 0.8, 3.5]}),
     "nonzero object": ("CropForegroundObject", {"nonzero": True, "channel_indices": 0}),
@@ -45,7 +47,8 @@ CHAINS = [
     ["scale", "above", "object", "range"],
     ["nonzero object", "nnunet", "scale", "clip percentiles"],
     ["nonzero object", "nnunet", "as nnunet"],
-    ["nonzero object", "as nnunet, thick", "clip"],
+    ["nonzero object", "channels as nnunet", "as nnunet, thick", "clip"],
+    ["nonzero object", "masked as nnunet", "scale"],
     ["above", "holes", "pad", "percentiles", "nonzero object"],
 ]
 NAMES = ["a", "b", "c"]

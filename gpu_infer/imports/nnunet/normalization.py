@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gpu_infer.errors import ConfigError
@@ -11,18 +12,23 @@ from gpu_infer.imports.nnunet.fields import Fields
 Component = dict[str, Any]
 
 _LEAST_DEVIATION = 1e-8
-SCHEMES = (
-    "CTNormalization",
-    "ZScoreNormalization",
-    "RescaleTo01Normalization",
-    "RGBTo01Normalization",
-    "NoNormalization",
-)
+
+SCHEMES = {
+    "CTNormalization": "ct",
+    "ZScoreNormalization": "zscore",
+    "RescaleTo01Normalization": "rescale",
+    "RGBTo01Normalization": "rgb",
+    "NoNormalization": "none",
+}
+"""Schemes of plans.json, and of NormalizeAsNnunet."""
+
+Kind = tuple[str, bool, tuple[float, ...]]
+"""A scheme, whether it has a mask, and the properties of the foreground that it uses."""
 
 
 def normalization(plans: Fields, configuration: Configuration) -> list[Component]:
     """The transforms of the field "image"; ConfigError for schemes that are not carried over."""
-    kinds: set[tuple[str, bool, tuple[float, ...]]] = set()
+    kinds: list[Kind] = []
     for channel, (scheme, masked) in enumerate(zip(configuration.schemes, configuration.masked, strict=True)):
         if scheme not in SCHEMES:
             raise ConfigError(
@@ -31,14 +37,21 @@ def normalization(plans: Fields, configuration: Configuration) -> list[Component
                 remedy="gpu_infer does not import such a model",
             )
         # a mask has a part in no other scheme
-        kinds.add((scheme, masked and scheme == "ZScoreNormalization", _properties(plans, scheme, channel)))
-    if len(kinds) > 1:
-        raise ConfigError(
-            f"{plans.path}: {configuration.name}: the channels have different normalisations, "
-            f"{', '.join(configuration.schemes)}, expected one for all",
-            remedy="gpu_infer does not import such a model",
-        )
-    return _components(*kinds.pop())
+        kinds.append((scheme, masked and scheme == "ZScoreNormalization", _properties(plans, scheme, channel)))
+    return [_each(kinds)] if len(set(kinds)) > 1 else _components(*kinds[0])
+
+
+def _each(kinds: Sequence[Kind]) -> Component:
+    """One transform for channels of different kinds."""
+    schemes = ["masked_zscore" if masked else SCHEMES[scheme] for scheme, masked, _ in kinds]
+    arguments: Component = {"schemes": schemes}
+    if "ct" in schemes:
+        arguments["foreground"] = [
+            [low, high, mean, max(deviation, _LEAST_DEVIATION)] if rest else None
+            for _, _, rest in kinds
+            for low, high, mean, deviation in [rest or (0.0, 0.0, 0.0, 0.0)]
+        ]
+    return _component("NormalizeAsNnunet", **arguments)
 
 
 def _components(scheme: str, masked: bool, properties: tuple[float, ...]) -> list[Component]:

@@ -11,6 +11,7 @@ from pydantic import model_validator
 from gpu_infer.backends.base.backend import Array, Backend, Moments
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.arguments import Flag
+from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.field import FieldState
 from gpu_infer.transforms.intensity.measured_parts import MeasuredParts, MeasuredPartsArguments
 from gpu_infer.transforms.intensity.moments import finite_moments
@@ -53,7 +54,7 @@ class NormalizeIntensity(MeasuredParts):
         return 0
 
     def measure(self, part: Array, field: FieldState, backend: Backend) -> ClampedAffine:
-        return _zscore(finite_moments(self, part, field, backend, nonzero_only=self.nonzero_only))
+        return zscore(finite_moments(self, part, field, backend, nonzero_only=self.nonzero_only))
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         if not (self.args.fill_holes or self.args.use_mask_for_norm):
@@ -65,14 +66,19 @@ class NormalizeIntensity(MeasuredParts):
         for first in range(0, field.channels, step):
             part = array[first : first + step]
             mask = filled_mask(part, backend) if union is None else union
-            moments = finite_moments(self, part, field, backend, nonzero_only=True)
-            zscore = _zscore(_with_zeros(moments, int(np.sum(backend.histogram(mask)[1:]))))
-            backend.masked_affine(part, out[first : first + step], zscore, mask)
+            function = masked_zscore(self, part, mask, field, backend)
+            backend.masked_affine(part, out[first : first + step], function, mask)
             del mask  # before the next one
         return out
 
 
-def _zscore(moments: Moments) -> ClampedAffine:
+def masked_zscore(transform: Transform, part: Array, mask: Array, field: FieldState, backend: Backend) -> ClampedAffine:
+    """The z-score of the voxels of `part` [C, X, Y, Z] inside `mask`; outside it `part` is 0."""
+    moments = finite_moments(transform, part, field, backend, nonzero_only=True)
+    return zscore(_with_zeros(moments, int(np.sum(backend.histogram(mask)[1:]))))
+
+
+def zscore(moments: Moments) -> ClampedAffine:
     divisor = moments.std or 1.0
     return ClampedAffine(1.0 / divisor, -moments.mean / divisor)
 

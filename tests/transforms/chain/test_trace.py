@@ -59,6 +59,7 @@ PRES: dict[str, list[Any]] = {
         on("CropForegroundObject", "image", nonzero=True),
         on("NormalizeIntensity", "image", use_mask_for_norm=True),
     ],
+    "channels as nnU-Net": [on("NormalizeAsNnunet", "image", schemes=["masked_zscore"])],
     "as nnU-Net": [on("ScaleAsNnunet", "image", target_spacing=[0.8, 1.3, 1.1])],
     "as nnU-Net, thick slices": [
         on("CropForegroundObject", "image", nonzero=True),
