@@ -9,15 +9,17 @@ from gpu_infer._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gpu_infer.compat.sliding_window.function import sliding_window_inference as sliding_window_inference
+    from gpu_infer.compat.sliding_window.inferer import SlidingWindowInferer as SlidingWindowInferer
     from gpu_infer.compat.zoom.function import zoom as zoom
 
 _LIBRARY = {
+    "SlidingWindowInferer": "gpu_infer.compat.sliding_window.inferer",
     "sliding_window_inference": "gpu_infer.compat.sliding_window.function",
     "zoom": "gpu_infer.compat.zoom.function",
 }
-"""Functions for users of MONAI and SciPy, imported at first use, because the command line needs none of them."""
+"""What users of MONAI and SciPy import; loaded at first use, because the command line needs none of it."""
 
-__all__ = ["__version__", "sliding_window_inference", "zoom"]
+__all__ = ["SlidingWindowInferer", "__version__", "sliding_window_inference", "zoom"]
 
 
 def __getattr__(name: str) -> object:

@@ -6,11 +6,13 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from fakecuda.exceptions import expect_failures
+from fakecuda.libraries import modules as filter_modules
 from fakecuda.places import is_fake
 from hypothesis import HealthCheck, settings
 from real_device import why_no_device, why_no_triton
@@ -78,6 +80,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = why_no_triton()
     if reason is not None:
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def filters_of_the_fake(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the fake driver, filters of libraries run on the host: only our kernels have a host build."""
+    if is_fake() and request.node.get_closest_marker("gpu") is not None:
+        for name, module in filter_modules().items():
+            monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture(scope="session")

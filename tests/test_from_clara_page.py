@@ -57,7 +57,7 @@ def _shown(name: str, field: FieldInfo) -> str:
     if isinstance(value, bool):
         return f"`{name}` ({str(value).lower()})"
     if isinstance(value, tuple):
-        return f"`{name}` ({', '.join(dict.fromkeys(f'{v:g}' if isinstance(v, float) else v for v in value))})"
+        return f"`{name}` ({', '.join(dict.fromkeys(f'{v:g}' if isinstance(v, (int, float)) else v for v in value))})"
     return f"`{name}` ({f'{value:g}' if isinstance(value, float) else value})"
 
 

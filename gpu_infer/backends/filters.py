@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gpu_infer.errors import ConfigError
 
-FilterName = Literal["gaussian", "dilate", "erode"]
+FilterName = Literal["gaussian", "median", "dilate", "erode"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ FILTERS: dict[FilterName, Filter] = {
         {"mode": "nearest", "truncate": 4.0, "preserve_range": True},
         12,
     ),
+    "median": Filter("scipy.ndimage", "cupyx.scipy.ndimage", "median_filter", "float32", {"mode": "nearest"}, 4),
     "dilate": Filter("scipy.ndimage", "cupyx.scipy.ndimage", "binary_dilation", "uint8", {}, 4),
     "erode": Filter("scipy.ndimage", "cupyx.scipy.ndimage", "binary_erosion", "uint8", {"border_value": 1}, 4),
 }

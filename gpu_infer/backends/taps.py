@@ -9,7 +9,7 @@ Samples before the first and after the last repeat those, as in `scipy.ndimage.z
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,10 @@ class TapTable:
         """`size` entries from `start` on."""
         entries = slice(start, start + size)
         return TapTable(self.first[entries], self.count[entries], self.weights[entries])
+
+    def moved(self, by: int) -> TapTable:
+        """The same for samples whose indices are larger by `by`."""
+        return TapTable(self.first + np.int32(by), self.count, self.weights)
 
 
 TapTables = tuple[TapTable, TapTable, TapTable]
@@ -128,8 +132,30 @@ def resampled_shape(shape: Sequence[int], tables: TapTables, axes: Sequence[int]
 
 def slab_rows(shape: Sequence[int], axis: int) -> int:
     """Rows along `axis` of a slab of float32 of `shape` (X, Y, Z) that is not larger than `SLAB_BYTES`, at least 1."""
-    row = 4 * math.prod(shape) // max(1, shape[axis])
-    return max(1, min(shape[axis], SLAB_BYTES // max(1, row)))
+    return max(1, min(shape[axis], SLAB_BYTES // max(1, _row_bytes(shape, axis))))
+
+
+def band_rows(shape: Sequence[int], axis: int, table: TapTable) -> int:
+    """Rows along `axis` of the buffer between the second and the third pass, of float32 of `shape` (X, Y, Z).
+
+    Six times the samples of one output at least, so that few rows are moved from band to band.
+    """
+    return min(shape[axis], max(6 * int(table.count.max()), slab_rows(shape, axis)))
+
+
+def bands(table: TapTable, rows: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (start, stop, low, high): outputs start … stop − 1 read samples low … high − 1, at most `rows`.
+
+    `rows` is at least the samples of one output. The indices in `table` rise.
+    """
+    first, last = table.first.astype(np.int64), table.first.astype(np.int64) + table.count
+    start = 0
+    while start < len(table):
+        low = int(first[start:].min())
+        reach = np.maximum.accumulate(last[start:])
+        stop = start + max(1, int(np.searchsorted(reach, low + rows, side="right")))
+        yield start, stop, low, int(reach[stop - start - 1])
+        start = stop
 
 
 def scratch_bytes(in_shape: tuple[int, ...], tables: TapTables) -> int:
@@ -139,6 +165,12 @@ def scratch_bytes(in_shape: tuple[int, ...], tables: TapTables) -> int:
         return 0
     across = 3 - axes[0] - axes[1]
     between = resampled_shape(in_shape, tables, axes[:1])
-    slab = 4 * math.prod(between) // max(1, between[across]) * slab_rows(between, across)
-    whole = 4 * math.prod(resampled_shape(in_shape, tables, axes[:2])) if len(axes) == 3 else 0
-    return whole + slab
+    slab = _row_bytes(between, across) * slab_rows(between, across)
+    if len(axes) == 2:
+        return slab
+    buffer = resampled_shape(in_shape, tables, axes[:2])
+    return slab + _row_bytes(buffer, across) * band_rows(buffer, across, tables[across])
+
+
+def _row_bytes(shape: Sequence[int], axis: int) -> int:
+    return 4 * math.prod(shape) // max(1, shape[axis])

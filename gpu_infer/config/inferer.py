@@ -12,7 +12,7 @@ from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
 from gpu_infer.config.monai_names import monai_hint
-from gpu_infer.config.tensor_axes import Axes, Context, SliceAxis, check_axes, plane_axes
+from gpu_infer.config.tensor_axes import Axes, Context, SliceAxis, check_axes, plane_axes, with_third_size
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
@@ -207,6 +207,7 @@ def make_spec(name: str, kind: Kind, arguments: Mapping[str, object], place: Pla
         if "ip" in arguments:
             raise place.error('"ip" and "server_ip" are the same argument', "keep one")
         arguments = {("ip" if key == "server_ip" else key): value for key, value in arguments.items()}
+    arguments = with_third_size(arguments)
     checked = build(InfererArguments, InfererArguments, arguments, place, name)
     spec = InfererSpec(name=name, kind=kind, **checked.model_dump(exclude_none=True))
     try:

@@ -13,6 +13,7 @@ _COUNTERPARTS = {
     "ScaleIntensity": "ScaleIntensity",
     "ClipIntensityPercentiles": "ClipIntensityPercentiles",
     "NormalizeIntensity": "NormalizeIntensity, NormalizeNonzeroIntensities or CenterData",
+    "MedianSmooth": "MedianSmooth",
     "CropForeground": "CropForegroundObject",
     "CenterSpatialCrop": "CropFixedSizeCenter",
     "DivisiblePad": "SymmetricPadderDiv",

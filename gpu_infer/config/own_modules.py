@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gpu_infer.config.location import Place, nearest
+from gpu_infer.config.monai_names import monai_hint
 from gpu_infer.errors import Interrupted
 from gpu_infer.redaction import Expanded, template
 
@@ -33,6 +34,8 @@ def import_own(path: str, place: Place, folders: Sequence[Path]) -> object:
     if not module_name or not all(part.isidentifier() for part in path.split(".")):
         raise place.expected('a dotted name such as "package.module.Class"', path)
     hidden = isinstance(path, Expanded)
+    if not hidden and module_name.partition(".")[0] == "monai" and _file(module_name, folders)[0] is None:
+        raise place.error(f'"{path}" is a component of MONAI, which is not run here{monai_hint(name)}')
     try:
         module = _import(module_name, place, folders)
     except (Interrupted, KeyboardInterrupt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.filters import library_function
 from gpu_infer.config.config import Config
 from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.inferers.label_windows import check_label_windows
@@ -19,6 +20,7 @@ from gpu_infer.planning.run_inputs import RunInputs, model_name
 from gpu_infer.planning.score_options import ScoreOptions, score_options
 from gpu_infer.planning.sizes import Windows, measure_sizes
 from gpu_infer.settings import Settings
+from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.model.info import ModelInfo
@@ -110,6 +112,8 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
     Raises ModelError, ConfigError or ResourceError.
     """
     earlier = Earlier() if earlier is None else earlier
+    if backend.name == "gpu":
+        check_gpu_filters(inputs.pipeline)
     model = earlier.model or ask_model(inputs.config, inputs.settings, transport.server)
     lasting = earlier.lasting_slots
     placement = placement_of(backend, transport.control, transport.data, lasting_slots=lasting)
@@ -132,6 +136,13 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
         plan = make_plan(inputs, model, earlier.free or free_memory(backend), new_placement, channels_out)
     earlier.model = model
     return plan
+
+
+def check_gpu_filters(pipeline: Pipeline) -> None:
+    """Raise ConfigError, with the command that installs it, if a filter's library for the GPU is missing."""
+    for transform in (*pipeline.pre, *pipeline.post):
+        for name in transform.library_filters:
+            library_function(name, "gpu")
 
 
 def make_plan(

@@ -46,7 +46,7 @@ class ScoreOptions:
                     f"--scores: label {label} has no scores, the model has those of {_format_labels(known)}",
                     remedy=_REMEDY,
                 )
-        activation = self.activation or ("sigmoid" if self.channels.sigmoid else "none")
+        activation = self.activation or self.channels.activation or "none"
         exclusive = activation == "softmax" or (activation == "none" and not self.channels.is_mask)
         return ScorePlan(
             labels=labels,

@@ -97,6 +97,18 @@ def _whole_triple(value: object) -> tuple[int, int, int]:
     return _triple([value] * 3 if isinstance(value, (int, float, str)) else value, _integer, expected)
 
 
+def _radii(value: object) -> tuple[int, int, int]:
+    values = value if isinstance(value, (list, tuple)) else [value] * 3
+    if len(values) == 3:
+        try:
+            x, y, z = (_margin(v) for v in values)
+        except ValueError:
+            pass
+        else:
+            return (x, y, z)
+    raise ValueError("expected a whole number of at least 0, or 3 of them")
+
+
 def _factors(value: object) -> tuple[float, float, float]:
     expected = "a positive number, or 3 of them"
     return _triple([value] * 3 if isinstance(value, (int, float, str)) else value, number, expected)
@@ -181,6 +193,8 @@ PositiveTriple = Annotated[tuple[float, float, float], BeforeValidator(_positive
 Shape = Annotated[tuple[int, int, int], BeforeValidator(_shape)]
 Triple = Annotated[tuple[int, int, int], BeforeValidator(_whole_triple)]
 """One whole number of at least 1 for all axes, or 3."""
+Radii = Annotated[tuple[int, int, int], BeforeValidator(_radii)]
+"""One whole number of at least 0 for all axes, or 3."""
 Factors = Annotated[tuple[float, float, float], BeforeValidator(_factors)]
 """One positive number for all axes, or 3."""
 Margin = Annotated[int, BeforeValidator(_margin)]

@@ -9,6 +9,7 @@ from gpu_infer.transforms.intensity.center_data import CenterData
 from gpu_infer.transforms.intensity.clip_intensity import ClipIntensity
 from gpu_infer.transforms.intensity.clip_intensity_percentiles import ClipIntensityPercentiles
 from gpu_infer.transforms.intensity.gaussian_smooth import GaussianSmooth
+from gpu_infer.transforms.intensity.median_smooth import MedianSmooth
 from gpu_infer.transforms.intensity.normalize_as_nnunet import NormalizeAsNnunet
 from gpu_infer.transforms.intensity.normalize_intensity import NormalizeIntensity
 from gpu_infer.transforms.intensity.normalize_nonzero_intensities import NormalizeNonzeroIntensities
@@ -65,6 +66,7 @@ TRANSFORMS: dict[str, type[Transform]] = {
         NormalizeAsNnunet,
         CenterData,
         GaussianSmooth,
+        MedianSmooth,
         Softmax,
         Sigmoid,
         ArgmaxAcrossChannels,

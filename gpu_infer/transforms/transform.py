@@ -6,6 +6,7 @@ from abc import ABC
 from typing import Any, ClassVar, Literal
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.filters import FilterName
 from gpu_infer.transforms.arguments import Arguments, Names
 from gpu_infer.transforms.field import Fields, Kind
 from gpu_infer.transforms.recipe import Recipe
@@ -37,6 +38,8 @@ class Transform(ABC):
     """True if it works on a model's scores only."""
     scales_values: ClassVar[bool] = False
     """True if it would change label ids."""
+    library_filters: ClassVar[tuple[FilterName, ...]] = ()
+    """The filters of libraries that it applies."""
     touches_voxels: ClassVar[bool] = True
     """False if it only changes what is known of a field."""
     changes_grid: ClassVar[bool] = False

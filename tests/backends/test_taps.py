@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from gpu_infer.backends.resampling import linear_table, nearest_table
-from gpu_infer.backends.taps import CUBIC_TAPS, TapTable, cubic_table, pass_order, tap_table
+from gpu_infer.backends.taps import CUBIC_TAPS, TapTable, bands, cubic_table, pass_order, tap_table
 
 
 def matrix(table: TapTable, n_in: int) -> np.ndarray:
@@ -48,3 +48,18 @@ def test_two_neighbours_are_those_of_the_linear_and_the_nearest_table() -> None:
 def test_the_axis_that_shrinks_most_is_first_and_the_same_grid_is_none() -> None:
     tables = (cubic_table(10, 20), cubic_table(10, 10), cubic_table(10, 5))
     assert pass_order((10, 10, 10), tables) == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("n_in", "n_out", "rows"), [(100, 130, 48), (275, 344, 60), (30, 31, 30), (90, 40, 50), (5, 9, 5)]
+)
+def test_bands_cover_every_output_with_the_samples_that_it_reads(n_in: int, n_out: int, rows: int) -> None:
+    table = cubic_table(n_in, n_out)
+    end = 0
+    for start, stop, low, high in bands(table, rows):
+        assert (start, stop) == (end, max(stop, start + 1))
+        assert high - low <= rows
+        assert low == table.first[start:stop].min()
+        assert high == (table.first + table.count)[start:stop].max()
+        end = stop
+    assert end == n_out

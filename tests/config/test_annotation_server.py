@@ -135,8 +135,8 @@ def test_channel_first_decides_the_order_of_the_models_axes(
         ),
         ({"channel_first": "yes"}, 'inference.channel_first: expected true or false, found "yes"'),
         (
-            {"roi": [96, 96]},
-            "inference.args.roi_size: expected 3 positive whole numbers, found [96, 96]",
+            {"roi": [96, 0]},
+            "inference.args.roi_size: expected 3 positive whole numbers, found [96, 0]",
         ),
     ],
 )

@@ -34,3 +34,18 @@ def test_the_error_of_a_configuration_names_the_counterpart(tmp_path: Path) -> N
         load(tmp_path, lung(pre_transforms=[component("LoadImaged", keys="image")]))
     with pytest.raises(ConfigError, match=r'unknown inferer "SlidingWindowInferer"; MONAI\'s .* with "mode": "monai"'):
         load(tmp_path, lung(inferer=component("SlidingWindowInferer", roi_size=[96, 96, 96])))
+
+
+@pytest.mark.parametrize("key", ["name", "path"])
+def test_a_dotted_name_of_monai_leads_there_too(key: str, tmp_path: Path) -> None:
+    own = {key: "monai.transforms.LoadImaged", "args": {"keys": "image"}}
+    with pytest.raises(ConfigError, match=r'"monai\.transforms\.LoadImaged" is a component of MONAI, .*LoadNifti here'):
+        load(tmp_path, lung(pre_transforms=[own]))
+
+
+def test_an_own_package_may_be_named_monai(tmp_path: Path) -> None:
+    (tmp_path / "monai").mkdir()
+    (tmp_path / "monai" / "own.py").write_text("Thing = 5\n")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, lung(pre_transforms=[{"path": "monai.own.Thing"}]))
+    assert "component of MONAI" not in str(caught.value)

@@ -275,7 +275,7 @@ CASES: list[tuple[Any, str]] = [
     ),
     (inferer(output_type="CLASS"), 'inferer.args.output_type: expected "RAW", the only kind of output, found "CLASS"'),
     (inferer(batch_size=0), "inferer.args.batch_size: expected a whole number of at least 1, found 0"),
-    (inferer(roi_size=[96, 96]), "inferer.args.roi_size: expected 3 positive whole numbers, found [96, 96]"),
+    (inferer(roi_size=[96, 0]), "inferer.args.roi_size: expected 3 positive whole numbers, found [96, 0]"),
     (
         inferer(roi_size=[9, 9, 9], roi=[9, 9, 9]),
         'inferer.args: "roi" and "roi_size" are the same argument (keep one)',

@@ -36,6 +36,16 @@ class FiltersContract:
         for got, channel in zip(backend.download(out), mask, strict=True):
             assert_array_equal(got, ndimage.binary_dilation(channel, ball(radii)))
 
+    @pytest.mark.parametrize("layout", LAYOUTS[::7])
+    @pytest.mark.parametrize("size", [(3, 3, 3), (1, 5, 3)])
+    def test_median_is_numpys(self, backend: Backend, layout: Any, size: tuple[int, int, int]) -> None:
+        array = np.random.default_rng(8).normal(size=(2, 6, 9, 11)).astype(np.float32)
+        out = backend.upload(laid_out(np.zeros_like(array), *layout))
+        backend.library_filter("median", backend.upload(laid_out(array, *layout)), out, size=size)
+        wide = np.pad(array, [(0, 0), *((n // 2, n // 2) for n in size)], mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(wide, size, axis=(1, 2, 3))
+        assert_array_equal(backend.download(out), np.median(windows, axis=(-3, -2, -1)))
+
     def test_filters_refuse_other_arrays(self, backend: Backend) -> None:
         array, out = backend.zeros((1, 4, 4, 4), np.float32), backend.zeros((1, 4, 4, 5), np.float32)
         with pytest.raises(ValueError, match="twice"):

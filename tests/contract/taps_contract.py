@@ -98,6 +98,18 @@ class TapsContract:
         monkeypatch.setattr(taps, "SLAB_BYTES", 9000)
         np.testing.assert_array_equal(tapped(backend, source, tables), whole)
 
+    @pytest.mark.parametrize("rows", [330, 450])
+    @pytest.mark.parametrize("slab_bytes", [1, 36_000])
+    def test_bands_change_no_bit(
+        self, backend: Backend, rows: int, slab_bytes: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = values((1, 12, 310, 9), np.int16)
+        tables = cubic_tables((12, 310, 9), (8, rows, 7))
+        whole = tapped(backend, source, tables)
+        monkeypatch.setattr(taps, "SLAB_BYTES", slab_bytes)
+        assert taps.band_rows((8, 310, 7), 1, tables[1]) < 200
+        np.testing.assert_array_equal(tapped(backend, source, tables), whole)
+
     def test_the_same_grid_is_a_copy(self, backend: Backend) -> None:
         source = values((2, 5, 6, 7))
         np.testing.assert_array_equal(tapped(backend, source, cubic_tables((5, 6, 7), (5, 6, 7))), source)

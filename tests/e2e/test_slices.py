@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from operator_helpers import config, operate, write_nifti
 from toy_scores import places
 
+from gpu_infer.errors import ModelError
+
 pytestmark = pytest.mark.slow
 
 SHAPE = (21, 13, 17)
@@ -72,6 +74,19 @@ def test_every_transport(
 def test_slices_across_z_are_the_default(tmp_path: Path, triton_server: Any, case: NDArray[np.float32]) -> None:
     result = operate(tmp_path, triton_server, config("places2d", roi_size=[21, 13, 1]))
     np.testing.assert_array_equal(labels_of(result), slice_by_slice(case, 2))
+
+
+def test_two_numbers_are_the_window_inside_a_slice(
+    tmp_path: Path, triton_server: Any, case: NDArray[np.float32]
+) -> None:
+    result = operate(tmp_path, triton_server, config("places2d", roi_size=[21, 17], slice_axis="Y"))
+    np.testing.assert_array_equal(labels_of(result), slice_by_slice(case, 1))
+    assert result.data["tiles"]["roi"] == [21, 1, 17]
+
+
+def test_two_numbers_are_refused_for_a_3d_model(tmp_path: Path, triton_server: Any, case: NDArray[np.float32]) -> None:
+    with pytest.raises(ModelError, match="expected channels and two axes"):
+        operate(tmp_path, triton_server, config("places3d", roi_size=[21, 13]))
 
 
 @pytest.mark.parametrize("axis", ["X", "Y", "Z"])

@@ -48,8 +48,8 @@ def test_a_model_file_is_no_repository(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         plan(settings(tmp_path), None, file)
     assert str(caught.value) == (
-        f"--models: {file} is a file, expected a folder with one folder per model (put it into REPOSITORY/NAME/1/, "
-        "with NAME/config.pbtxt, and give REPOSITORY: docs/quick-start.md shows how)"
+        f"--models: {file} is a file, expected a folder with one folder per model (gpu-infer models add NAME "
+        f"--onnx {file} makes the folder models, to give here)"
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.taps import TapTable, TapTables, pass_order, resampled_shape, slab_rows
+from gpu_infer.backends.taps import TapTable, TapTables, band_rows, bands, pass_order, resampled_shape, slab_rows
 from gpu_infer.backends.types import Array, TwinArray
 
 _IDENTITY = ClampedAffine()
@@ -55,27 +55,70 @@ class TapOperations(ABC):
         axes: Sequence[int],
         functions: tuple[ClampedAffine, ClampedAffine],
     ) -> None:
-        """The first two axes a slab at a time, so that only a slab of what lies between them exists."""
+        """No array between two axes exists as a whole: the first two take slabs across, the third rows of these."""
         before, after = functions
         if len(axes) == 1:
             self._taps_along(source, out, axes[0], tables[axes[0]], before, after)
-            return
+        elif len(axes) == 2:
+            self._first_two(source, out, tables, axes, functions)
+        else:
+            self._all_three(source, out, tables, axes, functions)
+
+    def _first_two(
+        self,
+        source: Array,
+        out: Array,
+        tables: TapTables,
+        axes: Sequence[int],
+        functions: tuple[ClampedAffine, ClampedAffine],
+    ) -> None:
+        """A slab at a time, so that only a slab of what lies between the two axes exists."""
         first, second = axes[:2]
         across = 3 - first - second
-        shape = resampled_shape(source.shape, tables, axes[:2])
-        target, last = (self.empty(shape, np.float32), _IDENTITY) if len(axes) == 3 else (out, after)
-        between = list(resampled_shape(source.shape, tables, axes[:1]))
+        between = resampled_shape(source.shape, tables, axes[:1])
         rows = slab_rows(between, across)
         for begin in range(0, between[across], rows):
-            slab: list[slice] = [slice(None)] * 3
-            slab[across] = slice(begin, min(begin + rows, between[across]))
-            part = source[tuple(slab)]
+            slab = _rows(across, begin, min(begin + rows, between[across]))
+            part = source[slab]
             piece = self.empty(resampled_shape(part.shape, tables, axes[:1]), np.float32)
-            self._taps_along(part, piece, first, tables[first], before, _IDENTITY)
-            self._taps_along(piece, target[tuple(slab)], second, tables[second], _IDENTITY, last)
+            self._taps_along(part, piece, first, tables[first], functions[0], _IDENTITY)
+            self._taps_along(piece, out[slab], second, tables[second], _IDENTITY, functions[1])
             del piece
-        if len(axes) == 3:
-            self._taps_along(target, out, across, tables[across], _IDENTITY, after)
+
+    def _all_three(
+        self,
+        source: Array,
+        out: Array,
+        tables: TapTables,
+        axes: Sequence[int],
+        functions: tuple[ClampedAffine, ClampedAffine],
+    ) -> None:
+        """A band of output rows at a time; the rows that the next band reads, too, stay in the buffer."""
+        before, after = functions
+        across = axes[2]
+        table = tables[across]
+        shape = list(resampled_shape(source.shape, tables, axes[:2]))
+        shape[across] = band_rows(shape, across, table)
+        buffer = self.empty(shape, np.float32)
+        base = end = 0  # the rows that are in the buffer, of those between the second and the third axis
+        for start, stop, low, high in bands(table, shape[across]):
+            if high - base > shape[across]:
+                self._move_rows(buffer, across, low - base, end - low)
+                base, end = low, max(end, low)
+            if high > end:
+                new = buffer[_rows(across, end - base, high - base)]
+                self._first_two(source[_rows(across, end, high)], new, tables, axes, (before, _IDENTITY))
+                end = high
+            part = table.part(start, stop - start).moved(-base)
+            rows = out[_rows(across, start, stop)]
+            self._taps_along(buffer[_rows(across, 0, end - base)], rows, across, part, _IDENTITY, after)
+
+    def _move_rows(self, buffer: Array, axis: int, begin: int, count: int) -> None:
+        """Copy `count` rows from `begin` on to the start, in parts that do not overlap."""
+        for at in range(0, count, max(begin, 1)):
+            size = min(begin, count - at)
+            source, target = (buffer[_rows(axis, n, n + size)][None] for n in (begin + at, at))
+            self.resample(source, target, None, _IDENTITY, _IDENTITY)
 
     @abstractmethod
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
@@ -96,6 +139,11 @@ class TapOperations(ABC):
         after: ClampedAffine,
     ) -> None:
         """One axis of [X, Y, Z], not empty, to float32 or float16."""
+
+
+def _rows(axis: int, begin: int, end: int) -> tuple[slice, ...]:
+    """The index of rows along one of three axes."""
+    return tuple(slice(begin, end) if a == axis else slice(None) for a in range(3))
 
 
 def _check(source: Array, out: Array, tables: TapTables) -> None:

@@ -11,7 +11,7 @@ from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.choices import ScoresActivation
 from gpu_infer.errors import ModelError
-from gpu_infer.transforms.base import Load, Transform
+from gpu_infer.transforms.base import Activation, Load, Transform
 from gpu_infer.transforms.chain.activations import without_needless_activations
 from gpu_infer.transforms.chain.checks import check, check_outputs
 from gpu_infer.transforms.chain.fold import fold
@@ -32,6 +32,7 @@ class Pipeline:
 
     input_field   the field that is loaded and goes to the model
     result_field  the field that the model's output becomes
+    left_out      activations of the scores that change no label
     outputs       the fields that are written, label maps of one channel: the result field unless others are named
     finalizer     "argmax": the inferer returns labels [X, Y, Z] (the accumulator takes the argmax row by row);
                   "masks": uint8 masks [K, X, Y, Z] (it compares with `thresholds` row by row); "scores": float32
@@ -55,6 +56,11 @@ class Pipeline:
         names = check(self.pre, configured, result_field)
         self.post = without_needless_activations(configured)
         self.input_field, self.result_field = names.input, names.result
+        self.left_out = tuple(
+            t.activation
+            for t in configured
+            if isinstance(t, Activation) and t.fields == (names.result,) and not any(t is kept for kept in self.post)
+        )
         self.outputs = tuple(outputs) if outputs else (names.result,)
         check_outputs(names, self.outputs)
         self._load = next(t for t in self.pre if isinstance(t, Load))

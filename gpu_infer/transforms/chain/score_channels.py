@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import ChannelMask, ChannelReduction, Metadata, Restore, Transform
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -13,13 +14,13 @@ from gpu_infer.transforms.chain.pipeline import Pipeline
 class ScoreChannels:
     """The channels of a chain whose labels are those of the model.
 
-    is_mask  False: an argmax makes labels of channels, and channel n has the scores of label n. True: a threshold makes
-             label 1 of the only channel
-    sigmoid  the threshold is one for the sigmoid of the scores, so that they are logits
+    is_mask     False: an argmax makes labels of channels, and channel n has the scores of label n. True: a threshold
+                makes label 1 of the only channel
+    activation  what makes probabilities of the scores, by the configuration; None: it does not say
     """
 
     is_mask: bool
-    sigmoid: bool = False
+    activation: ScoresActivation | None = None
 
     def labels(self, classes: int) -> tuple[int, ...]:
         """The labels that have scores, for a model with `classes` output channels, in the order of the channels.
@@ -57,7 +58,14 @@ def score_channels(pipeline: Pipeline, option: str) -> ScoreChannels:
             maker = transform
         elif not isinstance(transform, (Metadata, Restore)):
             raise _refusal(option, transform, "works on scores before they are labels")
-    return ScoreChannels(True, maker.takes_sigmoid) if isinstance(maker, ChannelMask) else ScoreChannels(False)
+    if isinstance(maker, ChannelMask):
+        return ScoreChannels(True, "sigmoid" if maker.takes_sigmoid else None)
+    if len(pipeline.left_out) > 1:
+        raise ConfigError(
+            f"{option}: the configuration has {len(pipeline.left_out)} activations of the scores, expected one at most",
+            remedy="leave one of them out",
+        )
+    return ScoreChannels(False, pipeline.left_out[0] if pipeline.left_out else None)
 
 
 def _refusal(option: str, transform: Transform, reason: str) -> ConfigError:

@@ -22,6 +22,7 @@ class GaussianSmooth(Barrier):
 
     name = "GaussianSmooth"
     scales_values = True
+    library_filters = ("gaussian",)
 
     class Args(FieldsArguments):
         sigma: Factors = (1.0, 1.0, 1.0)

@@ -19,6 +19,8 @@ LABEL_DTYPES: dict[str, np.dtype[np.generic]] = {
 VOLUME_DIMS = 4  # channels and three spatial axes
 SLICE_DIMS = 3  # channels and two spatial axes
 
+_VOLUME_REMEDY = ", or leave slice_axis, context and axes of the inferer out and give roi_size three numbers"
+
 
 def model_info(
     metadata: ModelMetadata,
@@ -121,7 +123,7 @@ def _tensor(model: str, role: str, tensor: TensorMetadata, batch_axis: str, poss
             f"model {model}: {role} {tensor.name} has dims {list(tensor.shape)}, "
             f"expected channels and {axes}" + (" after the batch axis" if batch_axis == "leading" else ""),
             remedy=f"serve a {'2-D model with dims C,H,W' if slices else '3-D model with dims C,X,Y,Z'}"
-            + (", or leave slice_axis, context and axes of the inferer out" if slices and role == "input" else ""),
+            + (_VOLUME_REMEDY if slices and role == "input" else ""),
         )
     return TensorInfo(tensor.name, dtype, tensor.datatype, dims)
 

@@ -44,6 +44,7 @@ def modules() -> dict[str, Any]:
     cucim: Any = ModuleType("cucim.skimage.filters")
     cucim.gaussian = _on_device(filters.gaussian)
     cupyx: Any = ModuleType("cupyx.scipy.ndimage")
+    cupyx.median_filter = _on_device(ndimage.median_filter)
     cupyx.binary_dilation = _on_device(ndimage.binary_dilation)
     cupyx.binary_erosion = _on_device(ndimage.binary_erosion)
     return {"cucim.skimage.filters": cucim, "cupyx.scipy.ndimage": cupyx}

@@ -6,6 +6,7 @@ import pytest
 from transforms_oracle import load, transform
 
 from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import Barrier, Transform
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -16,6 +17,9 @@ ARGMAX = transform("ArgmaxAcrossChannels", fields="model")
 THRESHOLD = transform("ThresholdValues", fields="model", threshold=0.5)
 LOGITS = transform("ThresholdValues", fields="model", threshold=0.5, sigmoid=True)
 RESTORE = transform("RestoreOriginalShape", field="model", src_field="image", is_label=False)
+NEAREST = transform("RestoreOriginalShape", field="model", src_field="image", is_label=True)
+SOFTMAX = transform("Softmax", fields="model")
+SIGMOID = transform("Sigmoid", fields="model")
 COPY = transform("CopyProperties", fields="model", from_field="image", properties=["affine"])
 LARGEST = transform("KeepLargestCC", fields="model")
 MASKS = transform("SplitBasedOnLabel", field="model", label_names=["a", "b"])
@@ -61,9 +65,29 @@ def test_classes(post: tuple[Transform, ...]) -> None:
     assert ScoreChannels(is_mask=False).labels(4) == (0, 1, 2, 3)
 
 
-@pytest.mark.parametrize(("threshold", "sigmoid"), [(THRESHOLD, False), (LOGITS, True)])
-def test_a_mask(threshold: Transform, sigmoid: bool) -> None:
-    assert score_channels(Pipeline([load()], [threshold, LARGEST]), "--scores") == ScoreChannels(True, sigmoid)
+@pytest.mark.parametrize(
+    ("post", "activation"),
+    [
+        ((SOFTMAX, ARGMAX), "softmax"),
+        ((SOFTMAX, NEAREST, ARGMAX), "softmax"),
+        ((SIGMOID, ARGMAX), "sigmoid"),
+    ],
+)
+def test_an_activation_that_changes_no_label_makes_the_probabilities(
+    post: tuple[Transform, ...], activation: ScoresActivation
+) -> None:
+    assert score_channels(Pipeline([load()], post), "--scores") == ScoreChannels(False, activation)
+
+
+def test_two_activations_are_refused() -> None:
+    post = (SIGMOID, SOFTMAX, ARGMAX)
+    with pytest.raises(ConfigError, match="--scores: the configuration has 2 activations of the scores"):
+        score_channels(Pipeline([load()], post), "--scores")
+
+
+@pytest.mark.parametrize(("threshold", "activation"), [(THRESHOLD, None), (LOGITS, "sigmoid")])
+def test_a_mask(threshold: Transform, activation: ScoresActivation | None) -> None:
+    assert score_channels(Pipeline([load()], [threshold, LARGEST]), "--scores") == ScoreChannels(True, activation)
     assert ScoreChannels(True).labels(1) == (1,)
 
 

@@ -1,0 +1,1 @@
+"""MONAI bundles: their configuration, read without running code of it."""
