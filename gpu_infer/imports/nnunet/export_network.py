@@ -153,6 +153,8 @@ def find_trainer(name: str) -> Any:
     try:
         return recursive_find_trainer_class_by_name(name)
     except RuntimeError as error:
+        if "Could not find" not in str(error):
+            raise
         raise Refused(unknown_trainer(name)) from error
 
 
