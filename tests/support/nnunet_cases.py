@@ -19,7 +19,10 @@ RESAMPLING: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A trained model and a volume. `shape` and `file_spacing` are X, Y, Z; `spacing` and `patch` as in plans."""
+    """A trained model and a volume. `shape` and `file_spacing` are X, Y, Z; `spacing` and `patch` as in plans.
+
+    components  labels of each rule of postprocessing.json
+    """
 
     name: str
     shape: tuple[int, int, int] = (44, 40, 36)
@@ -35,6 +38,7 @@ class Case:
     regions: bool = False
     reader: str = "SimpleITKIO"
     direction: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    components: Sequence[Sequence[int]] = ()
     extra_plans: dict[str, Any] = field(default_factory=dict)
     extra_configuration: dict[str, Any] = field(default_factory=dict)
 

@@ -23,6 +23,14 @@ def write_case(case: Case, place: Path) -> tuple[Path, list[Path]]:
     trained.mkdir(parents=True)
     (trained / "plans.json").write_text(json.dumps(case.plans()), encoding="utf-8")
     (trained / "dataset.json").write_text(json.dumps(case.dataset()), encoding="utf-8")
+    if case.components:
+        place_of_rules = trained / f"crossval_results_folds_{'_'.join(map(str, case.folds))}"
+        place_of_rules.mkdir()
+        rules = {
+            "postprocessing_fns": ["remove_all_but_largest_component_from_segmentation"] * len(case.components),
+            "postprocessing_kwargs": [{"labels_or_regions": list(labels)} for labels in case.components],
+        }
+        (place_of_rules / "postprocessing.json").write_text(json.dumps(rules), encoding="utf-8")
     for fold in case.folds:
         weights = _weights(case, seed=fold)
         (trained / f"fold_{fold}").mkdir()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from acvl_utils.morphology.morphology_helper import remove_all_but_largest_component
 from nnunet_cases import Case
 from nnunet_folders import build_network
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
@@ -92,6 +93,14 @@ def on_file_grid(case: Case, values: NDArray[np.float32], prediction: Prediction
     whole = np.full(shape, np.inf, np.float32)
     whole[prediction.box] = values
     return whole.transpose([case.transpose.index(axis) for axis in range(3)])
+
+
+def with_rules(case: Case, labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels after remove_all_but_largest_component_from_segmentation for each rule of the case."""
+    for applied in case.components:
+        mask = np.isin(labels, applied)
+        labels = np.where(mask & ~remove_all_but_largest_component(mask), 0, labels)
+    return labels
 
 
 def margins(case: Case, logits: NDArray[np.float32]) -> NDArray[np.float32]:
