@@ -23,7 +23,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 @COMPILER
 def test_a_kernel_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    _run(monkeypatch, "--module", "masked", "--kernel", "f4_f2$", "--json")
+    _run(monkeypatch, "--module", "masked", "--kernel", "^masked_f4_f2$", "--json")
     (kernel,) = json.loads(capsys.readouterr().out)
     assert (kernel["kernel"], kernel["module"]) == ("masked_f4_f2", "masked")
     # two pointers, 12 strides and sizes of 8 bytes, four floats
