@@ -23,6 +23,7 @@ template <class T> struct Kind<T*> { static const char value = 'u'; };
 template <> struct Kind<u64> { static const char value = 'u'; };
 template <> struct Kind<i64> { static const char value = 'i'; };
 template <> struct Kind<int> { static const char value = 'i'; };
+template <> struct Kind<unsigned int> { static const char value = 'u'; };
 template <> struct Kind<float> { static const char value = 'f'; };
 template <> struct Kind<double> { static const char value = 'f'; };
 template <> struct Kind<Affine> { static const char value = 'f'; };
