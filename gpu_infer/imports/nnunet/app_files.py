@@ -12,7 +12,7 @@ from gpu_infer.imports.nnunet.labels import Labels
 Component = dict[str, Any]
 
 _STEP_SIZE = 0.5
-"""tile_step_size of nnUNetv2_predict, unless it is told otherwise."""
+"""Default of nnUNetv2_predict's tile_step_size."""
 
 _IMAGE = {"fields": "image"}
 
