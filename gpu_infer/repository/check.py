@@ -1,4 +1,4 @@
-"""Send one window to a model of a repository, by a local Triton that serves this model alone."""
+"""Send one window to a model: of a repository, by a local Triton that serves it alone, or of a running server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from gpu_infer.triton.local.follow import OnLine
 from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.model.info import ModelInfo
 
+_CONNECT_S = 5.0
 _DEADLINE_S = 600.0
+_SLICE_DIMS = 3  # channels and two spatial axes
 
 
 class ModelCheck(NamedTuple):
@@ -51,6 +53,20 @@ def check_model(
             server = Server.connect(Endpoints(http=local.http, grpc=local.grpc))
             model = server.model(name)
             return _send(server, model, sizes)
+
+
+def check_model_on_server(
+    endpoints: Endpoints, name: str, sizes: tuple[int, ...] | None = None, *, load: bool = False
+) -> ModelCheck:
+    """Send one window of noise to the model `name` of a running server, with the data inside the request.
+
+    sizes  the window's spatial sizes in the order of the model, for dynamic ones
+    load   ask a server with explicit model control to load the model, unless it is ready
+
+    Raises DeadlineError or ServerError if no server answers, otherwise what `check_model` raises.
+    """
+    server = Server.connect(endpoints, wait_s=_CONNECT_S)
+    return _send(server, server.model(name, load=load), sizes)
 
 
 def _send(server: Server, model: ModelInfo, sizes: tuple[int, ...] | None) -> ModelCheck:
@@ -94,7 +110,8 @@ def _window(model: ModelInfo, sizes: tuple[int, ...] | None) -> tuple[int, ...]:
     if sizes is None:
         if -1 in dims[1:]:
             raise ConfigError(
-                f"model {model.name} has the dynamic dims {list(dims)}", remedy="give the size of a window: --roi X,Y,Z"
+                f"model {model.name} has the dynamic dims {list(dims)}",
+                remedy=f"give the size of a window: --roi {'X,Y,Z' if len(dims) > _SLICE_DIMS else 'X,Y'}",
             )
         sizes = dims[1:]
     fits = len(sizes) == len(dims) - 1 and all(fixed in (-1, n) for fixed, n in zip(dims[1:], sizes, strict=True))

@@ -88,7 +88,13 @@ def _tensor(onnx: Any, value: Any, source: Path) -> Tensor:
             f"{source}: {value.name} is {element}, which no input or output can be",
             remedy=f"export it as one of {', '.join(sorted(_DTYPES))}",
         )
-    dims = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in kind.shape.dim)
+    if not value.name.isprintable():  # config.pbtxt and logs name it
+        raise ModelError(
+            f"{source}: the name {value.name!r} has a character that cannot be printed",
+            remedy="rename the tensor before the export",
+        )
+    # A negative size is dynamic for ONNX Runtime; Triton takes −1 alone.
+    dims = tuple(max(d.dim_value, -1) if d.HasField("dim_value") else -1 for d in kind.shape.dim)
     if not dims or 0 in dims:
         raise ModelError(
             f"{source}: {value.name} has dims {list(dims)}, expected one axis at least and no empty one",

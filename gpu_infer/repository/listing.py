@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from gpu_infer.errors import ConfigError, ModelError
 from gpu_infer.repository.entry import CONFIG, Entry, Tensor
+from gpu_infer.repository.lock import interrupted_folders
 from gpu_infer.triton.model.config_file import datatype_name, read_config_file
+
+_INTERRUPTED = "a `gpu-infer models add` that was killed wrote it; the next `models add` or `models remove` deletes it"
 
 
 class Listed(NamedTuple):
@@ -19,7 +22,10 @@ class Listed(NamedTuple):
 
 
 def list_entries(repository: Path) -> list[Listed]:
-    """Every model folder, by name; hidden folders are none. Raises ConfigError if the repository cannot be read."""
+    """Every model folder, by name, after the hidden folders of killed processes, which are no models.
+
+    Raises ConfigError if the repository cannot be read.
+    """
     try:
         folders = sorted(p for p in repository.iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError as error:
@@ -27,7 +33,8 @@ def list_entries(repository: Path) -> list[Listed]:
             f"model repository {repository} cannot be read: {error.strerror}",
             remedy="give a folder with one folder per model (--models)",
         ) from error
-    return [_listed(folder) for folder in folders]
+    killed = [Listed(path.name, None, _INTERRUPTED) for path in interrupted_folders(repository)]
+    return [*killed, *(_listed(folder) for folder in folders)]
 
 
 def read_entry(folder: Path) -> Entry:

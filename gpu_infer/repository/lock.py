@@ -32,3 +32,18 @@ def locked_repository(repository: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def interrupted_folders(repository: Path) -> list[Path]:
+    """Hidden folders of processes that were killed; none while a process holds the lock, since it may be writing."""
+    folders = sorted(repository.glob(PARTIAL + "*"))
+    if not folders:
+        return []
+    descriptor = os.open(repository, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return []
+    finally:
+        os.close(descriptor)
+    return folders

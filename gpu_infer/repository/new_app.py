@@ -13,7 +13,8 @@ from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.repository import model_in_repository
 
-_VOLUME_DIMS = 4  # channels and three spatial axes
+_SLICE_DIMS = 3  # channels and two spatial axes
+_UINT8_LABELS = 256
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class Preparation:
 
     spacing_mm  voxel size X, Y, Z that the volume is resampled to
     intensities  values that become 0 and 1, with clipping
-    roi  the window X, Y, Z, for dynamic sizes
+    roi  the window X, Y, Z, or its two sizes inside a slice, for dynamic sizes
     classes  channels of the output, for a dynamic number; labels, if the model answers labels
     logits  whether an output of one channel is logits instead of probabilities
+    slice_axis  axis across the slices of a 2-D model
     """
 
     spacing_mm: tuple[float, ...] | None = None
@@ -32,6 +34,7 @@ class Preparation:
     roi: tuple[int, ...] | None = None
     classes: int | None = None
     logits: bool | None = None
+    slice_axis: str | None = None
 
 
 def write_app(folder: Path, repository: Path, name: str, preparation: Preparation) -> list[str]:
@@ -43,22 +46,25 @@ def write_app(folder: Path, repository: Path, name: str, preparation: Preparatio
     if os.path.lexists(folder):
         raise ConfigError(f"{folder} exists already", remedy="give a new folder")
     model = model_in_repository(repository, name)
+    if model is not None and preparation.slice_axis is not None and not _takes_slices(model):
+        if model.batch_axis == "leading":
+            raise ConfigError(
+                f"--slice-axis {preparation.slice_axis}: model {name} takes volumes, dims {list(model.input.dims)}",
+                remedy="leave --slice-axis out",
+            )
+        model = model_in_repository(repository, name, slices=True)  # four dims are [B, C, H, W]
     if model is None:
         raise ConfigError(
             f"{repository / name}: no config.pbtxt there", remedy=f"gpu-infer models add {name} --onnx FILE"
         )
-    if len(model.input.dims) != _VOLUME_DIMS:
-        raise ConfigError(
-            f"model {name} takes slices, dims {list(model.input.dims)}; init writes configurations of volumes",
-            remedy="see docs/config.md, models of slices",
-        )
     classes = _class_count(model, preparation)
+    configuration = _configuration(model, preparation, "uint8" if classes <= _UINT8_LABELS else "uint16")
     files = {
-        "config/config_inference.json": _json(_configuration(model, preparation)),
+        "config/config_inference.json": _json(configuration),
         "config/labels.json": _json({"0": "background", **{str(n): f"label {n}" for n in range(1, classes)}}),
         "Dockerfile": f"# docker build -t {_image(folder)} {folder.name}\nFROM gpu_infer\nCOPY config/* /app/config/\n",
     }
-    notes = _notes(preparation)
+    notes = _notes(model, preparation)
     files["README.md"] = _readme(folder, repository, name, notes)
     folder = folder.absolute()
     try:
@@ -97,7 +103,7 @@ def _class_count(model: ModelInfo, preparation: Preparation) -> int:
     return max(2, channels) if channels != -1 else int(classes or 0)
 
 
-def _configuration(model: ModelInfo, preparation: Preparation) -> dict[str, Any]:
+def _configuration(model: ModelInfo, preparation: Preparation, dtype: str) -> dict[str, Any]:
     image = {"fields": "image"}
     pre: list[dict[str, Any]] = [
         {"name": "LoadNifti", "args": image},
@@ -114,43 +120,52 @@ def _configuration(model: ModelInfo, preparation: Preparation) -> dict[str, Any]
     if not model.answers_labels and model.output.dims[0] == 1:
         threshold = {"fields": "model", "threshold": 0.5, "sigmoid": bool(preparation.logits)}
         post.append({"name": "ThresholdValues", "args": threshold})
-    elif not model.answers_labels:
+    else:  # which has nothing to do for a model that answers labels
         post.append({"name": "ArgmaxAcrossChannels", "args": {"fields": "model"}})
     post.append({"name": "RestoreOriginalShape", "args": {"field": "model", "src_field": "image", "is_label": True}})
     return {
         "pre_transforms": pre,
         "post_transforms": post,
-        "writers": [{"name": "MhdWriter", "args": {"field": "model", "dtype": "uint8"}}],
-        "inferer": _inferer(model, preparation.roi),
+        "writers": [{"name": "MhdWriter", "args": {"field": "model", "dtype": dtype}}],
+        "inferer": _inferer(model, preparation),
     }
 
 
-def _inferer(model: ModelInfo, roi: tuple[int, ...] | None) -> dict[str, Any]:
+def _inferer(model: ModelInfo, preparation: Preparation) -> dict[str, Any]:
     arguments: dict[str, Any] = {"model_name": model.name}
-    fixed = model.input.dims[1:]
+    fixed, roi = model.input.dims[1:], preparation.roi
     if roi is None and -1 in fixed:
         raise ConfigError(
             f"model {model.name} has the dynamic dims {list(model.input.dims)}",
-            remedy="give the size of a window: --roi X,Y,Z",
+            remedy="give the size of a window: --roi "
+            + ("256,256, inside a slice" if _takes_slices(model) else "X,Y,Z"),
         )
     if roi is not None:
         if len(roi) != len(fixed) or any(n < 1 or d not in (-1, n) for d, n in zip(fixed, roi, strict=True)):
             raise ConfigError(
                 f"--roi: found {','.join(map(str, roi))}, but model {model.name} has the dims {list(model.input.dims)}",
-                remedy="give the three sizes that the model takes",
+                remedy=f"give the {'two' if _takes_slices(model) else 'three'} sizes that the model takes",
             )
         arguments["roi_size"] = list(roi)
+    if _takes_slices(model):
+        arguments["slice_axis"] = preparation.slice_axis or "Z"
     if model.answers_labels:  # they cannot be averaged: windows do not overlap
         return {"name": "TRTISScanWindowInferer", "args": {**arguments, "mode": "monai", "overlap": 0}}
     return {"name": "TRTISScanWindowInferer", "args": arguments}
 
 
-def _notes(preparation: Preparation) -> list[str]:
+def _takes_slices(model: ModelInfo) -> bool:
+    return len(model.input.dims) == _SLICE_DIMS
+
+
+def _notes(model: ModelInfo, preparation: Preparation) -> list[str]:
     notes = []
     if preparation.spacing_mm is None:
         notes.append("no --spacing: the volume is not resampled, the model gets its own voxel size")
     if preparation.intensities is None:
         notes.append("no --intensities: the model gets the values of the file (HU of a CT)")
+    if _takes_slices(model) and preparation.slice_axis is None:
+        notes.append("no --slice-axis: the model gets slices across Z")
     return notes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.repository.lock import PARTIAL, locked_repository
-from gpu_infer.repository.remove import files_of_entry
+from gpu_infer.repository.remove import check_entry_files
 from gpu_infer.triton.model.name import check_model_name
 
 
@@ -31,7 +31,7 @@ def place_entry(repository: Path, name: str, write: Callable[[Path], None], *, r
         if os.path.lexists(target) and not replace:
             raise ConfigError(f"{target} exists already", remedy="choose another name, or give --replace")
         if replace and os.path.lexists(target):
-            files_of_entry(target)  # refuses whatever `models add` has not written
+            check_entry_files(target)  # refuses whatever `models add` has not written
         try:
             with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=repository) as hidden:
                 new = Path(hidden, "new")

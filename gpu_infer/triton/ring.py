@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any
@@ -20,7 +21,8 @@ from gpu_infer.triton.model.layout import CHANNELS_FIRST, TensorLayout
 from gpu_infer.triton.probe import probe_output_channels
 from gpu_infer.triton.shm.arena import Arena, ArenaArray
 from gpu_infer.triton.slot import Slot, SlotState
-from gpu_infer.triton.slot_layout import ALIGNMENT, SlotLayout
+from gpu_infer.triton.slot_group import GroupLayout, WindowSizes
+from gpu_infer.triton.slot_layout import ALIGNMENT
 from gpu_infer.triton.slot_memory import SlotArenas
 from gpu_infer.triton.transport import Transport
 from gpu_infer.triton.worker import RequestCounters, SlotWorker
@@ -43,7 +45,8 @@ CALL_S = 10.0
 class SlotRing:
     """`slots` slots of `batch` windows each in one arena; at most one request per slot is in flight.
 
-    For one thread. Use it as a context manager, or call `close`.
+    With further models, there are `slots` groups of slots instead: the slots of a group share their input, and each has
+    an output and a request of its own. For one thread. Use it as a context manager, or call `close`.
 
     Args:
         transport: connects to the server and makes the arena.
@@ -60,6 +63,7 @@ class SlotRing:
         drain_s: seconds that `close` waits for requests in flight.
         spare: there is memory for a second arena: with shared memory, a request whose connection was lost is sent again
             from areas that no request has named before.
+        further: models that get the same windows, with tensors of the same sizes; they must not write to their input.
 
     Raises:
         ModelError: the model does not fit the sizes.
@@ -82,20 +86,22 @@ class SlotRing:
         retries: int = 1,
         drain_s: float = 30.0,
         spare: bool = True,
+        further: Sequence[ModelInfo] = (),
     ) -> None:
         if slots < 1 or batch < 1:
             raise ValueError(f"slots and batch must be at least 1, not {slots} and {batch}")
-        check_fit(model, channels_in, window, layout)
-        if batch > model.max_batch:
-            raise ModelError(
-                f"model {model.name} takes at most {model.max_batch} windows a request, asked for {batch}",
-                remedy=f"set batch_size to at most {model.max_batch}",
-            )
+        for each in (model, *further):
+            check_fit(each, channels_in, window, layout)
+            if batch > each.max_batch:
+                raise ModelError(
+                    f"model {each.name} takes at most {each.max_batch} windows a request, asked for {batch}",
+                    remedy=f"set batch_size to at most {each.max_batch}",
+                )
         self.slots = slots
         self._transport = transport
-        self._model = model
         self._drain_s = drain_s
-        self._layout = SlotLayout(model, window, channels_in, channels_out, batch, layout)
+        sizes = WindowSizes(window, channels_in, channels_out, batch)
+        self._layout = GroupLayout((model, *further), sizes, layout)
         self.batch = self._layout.batch
         self._reconnect_s = reconnect_s
         self._retries = retries
@@ -103,14 +109,16 @@ class SlotRing:
         self._renewals_before = 0
         self._next = 0
         self._closed = False
-        self._arenas = SlotArenas(transport, slots * self._layout.slot_bytes, spare=spare)
-        self._slots: list[Slot] = []
+        self._arenas = SlotArenas(transport, slots * self._layout.group_bytes, spare=spare)
+        self._groups: list[list[Slot]] = []
         self._workers: list[SlotWorker] = []
         try:
-            for k in range(slots):
-                self._slots.append(self._layout.slot(k))
-                self._place(self._slots[k])
-                worker = SlotWorker(k, transport.server, self._counters, deadline_s=min(deadline_s, LONGEST_S))
+            self._groups = [self._layout.slots(n) for n in range(slots)]
+            for slot in self._slots:
+                self._place(slot)
+                worker = SlotWorker(
+                    slot.number, transport.server, self._counters, deadline_s=min(deadline_s, LONGEST_S)
+                )
                 worker.start()
                 self._workers.append(worker)
         except BaseException:
@@ -120,16 +128,19 @@ class SlotRing:
     # -- the caller's four steps -------------------------------------------------------------------------
     def acquire(self) -> Slot:
         """The next slot in ring order, FREE → FILLING; RuntimeError if it is not free. Does not wait."""
+        return self.acquire_group()[0]
+
+    def acquire_group(self) -> list[Slot]:
+        """The slots of the next group, one per model, FREE → FILLING; they have one input. See `acquire`."""
         self._check_open()
-        slot = self._slots[self._next]
-        slot.move(SlotState.FREE, SlotState.FILLING)
-        try:
-            self._leave_lost_areas(slot)
-        except BaseException:
-            slot.state = SlotState.FREE
-            raise
+        group = self._groups[self._next]
+        for slot in group:
+            slot.check(SlotState.FREE)
+        self._leave_lost_areas(group)
+        for slot in group:
+            slot.state = SlotState.FILLING
         self._next = (self._next + 1) % self.slots
-        return slot
+        return group
 
     def submit(self, slot: Slot, n: int) -> None:
         """Send the first `n` windows of the slot, FILLING → IN_FLIGHT.
@@ -155,7 +166,7 @@ class SlotRing:
             while (reply := self._reply(slot, last_try=retries == 0)) is None:
                 retries -= 1
                 self._send_again(slot)
-            self._layout.check_reply(reply, slot.n)
+            self._layout.of(slot).check_reply(reply, slot.n)
         except CancelledError:
             slot.state = SlotState.FREE
             raise ServerError("the ring was closed while a request was in flight") from None
@@ -163,10 +174,12 @@ class SlotRing:
             if not slot.future.done():  # interrupted: the server may still write the scores
                 slot.lost = True
             slot.state = SlotState.FREE
+            # The future has the error, whose traceback has the frames of the run: the cycle would hold its volume.
+            slot.future = None
             raise
         if reply.data is not None:
             # Into the slot's memory, so that kernels get one kind of array, aligned and writable.
-            slot.output[: slot.n] = self._layout.scores(reply)[: slot.n]
+            slot.output[: slot.n] = self._layout.of(slot).scores(reply)[: slot.n]
         slot.move(SlotState.IN_FLIGHT, SlotState.READY)
         return slot.output[: slot.n]
 
@@ -254,31 +267,40 @@ class SlotRing:
     def _arena(self) -> Arena:
         return self._arenas.current.arena
 
+    @property
+    def _slots(self) -> list[Slot]:
+        return [slot for group in self._groups for slot in group]
+
     def _place(self, slot: Slot) -> None:
         """Set the slot's areas to those in the current arena."""
         slot.memory = memory = self._arenas.current
-        slot.input, slot.output = self._layout.views(slot, memory.arena)
+        slot.input, slot.output = self._layout.of(slot).views(slot, memory.arena)
         slot.lost = False
 
-    def _leave_lost_areas(self, slot: Slot) -> None:
-        """Move the slot from areas that the server may write to, and from an arena that is not the current one."""
-        if slot.lost and slot.memory is self._arenas.current:
-            others = [other for other in self._slots if other is not slot and other.state is not SlotState.FREE]
+    def _leave_lost_areas(self, slots: Sequence[Slot]) -> None:
+        """Move slots from areas that the server may write to, and from an arena that is not the current one.
+
+        `slots` are a whole group, which gets its input once, or one slot that is sent again.
+        """
+        if any(slot.lost and slot.memory is self._arenas.current for slot in slots):
+            others = [other for other in self._slots if other not in slots and other.state is not SlotState.FREE]
             in_use = {other.memory for other in others if other.memory is not None}
             self._arenas.renew(in_use, self._reconnect_s)
-        if slot.memory is not self._arenas.current:
-            self._place(slot)
+        for slot in slots:
+            if slot.memory is not self._arenas.current:
+                self._place(slot)
 
     def _send(self, slot: Slot) -> None:
         assert slot.memory is not None
-        sent = self._layout.sent(slot.n)
-        nbytes = self._layout.bytes_in(sent) + self._layout.bytes_out(sent)
+        layout = self._layout.of(slot)
+        sent = layout.sent(slot.n)
+        nbytes = layout.bytes_in(sent) + layout.bytes_out(sent)
         with self._counters.lock:
             if slot.memory.registration is None:
                 self._counters.inline_bytes += nbytes
             else:
                 self._counters.shm_bytes += nbytes
-        request = self._layout.request(slot, slot.memory)
+        request = layout.request(slot, slot.memory)
         slot.future = self._workers[slot.number].send(request, slot.memory.registration)
 
     def _reply(self, slot: Slot, *, last_try: bool) -> InferReply | None:
@@ -300,10 +322,11 @@ class SlotRing:
 
     def _send_again(self, slot: Slot) -> None:
         """Wait for the server, and send the slot's windows from areas that no lost request names."""
-        await_server(self._transport.server, self._model.name, self._model.version, self._reconnect_s)
+        model = self._layout.model(slot)
+        await_server(self._transport.server, model.name, model.version, self._reconnect_s)
         if slot.lost:
             before = slot.input
-            self._leave_lost_areas(slot)
+            self._leave_lost_areas([slot])
             if slot.refill is not None:
                 slot.refill(slot)
             elif isinstance(before, np.ndarray):

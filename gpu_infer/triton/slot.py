@@ -43,10 +43,14 @@ class Slot:
         self.future: Future[InferReply] | None = None
         self.refill: Callable[[Slot], None] | None = None
 
-    def move(self, expected: SlotState, to: SlotState) -> None:
-        """Change the state; RuntimeError if the slot is not in the expected one."""
+    def check(self, expected: SlotState) -> None:
+        """RuntimeError if the slot is not in the expected state."""
         if self.state is not expected:
             raise RuntimeError(f"slot {self.number} is {self.state.value}, expected {expected.value}")
+
+    def move(self, expected: SlotState, to: SlotState) -> None:
+        """Change the state; RuntimeError if the slot is not in the expected one."""
+        self.check(expected)
         self.state = to
 
     def __repr__(self) -> str:

@@ -19,7 +19,7 @@ ALIGNMENT = 4096  # bytes; a page, so that no two areas share one
 
 
 class SlotLayout:
-    """Shapes and bytes of slots of `batch` windows, an input area followed by an output area.
+    """Shapes and bytes of the tensors in slots of `batch` windows.
 
     The model's tensors have the axes of `layout` after the batch axis; the views of a slot are always
     [B, C, R0, R1, R2], with R 1 across slices.
@@ -40,25 +40,21 @@ class SlotLayout:
         self.batch = model.max_batch if model.fixed_batch else batch
         self._in_shape = layout.tensor_shape(channels_in, window)
         self._out_shape = self._out_layout.tensor_shape(channels_out, window)
-        self._in_area = _aligned(self.bytes_in(self.batch))
-        self.slot_bytes = self._in_area + _aligned(self.bytes_out(self.batch))
+        self._bytes_in = math.prod(self._in_shape) * model.input.dtype.itemsize
+        self._bytes_out = math.prod(self._out_shape) * model.output.dtype.itemsize
+        self._requests: dict[tuple[str, int, int, int], InferRequest] = {}
 
     def bytes_in(self, n: int) -> int:
         """Bytes of `n` input windows."""
-        return n * math.prod(self._in_shape) * self._model.input.dtype.itemsize
+        return n * self._bytes_in
 
     def bytes_out(self, n: int) -> int:
         """Bytes of `n` output windows."""
-        return n * math.prod(self._out_shape) * self._model.output.dtype.itemsize
+        return n * self._bytes_out
 
     def sent(self, n: int) -> int:
         """Windows that a request for `n` of them carries."""
         return self.batch if self._model.fixed_batch else n
-
-    def slot(self, number: int) -> Slot:
-        """Slot `number` of an arena, without memory yet."""
-        at = number * self.slot_bytes
-        return Slot(number, at, at + self._in_area)
 
     def views(self, slot: Slot, arena: Arena) -> tuple[ArenaArray, ArenaArray]:
         """The slot's input [B, C, R0, R1, R2] and output [B, K, R0, R1, R2] in `arena`."""
@@ -75,22 +71,28 @@ class SlotLayout:
         return scores
 
     def request(self, slot: Slot, memory: SlotMemory) -> InferRequest:
-        """The request for the slot's first `n` windows."""
+        """The request for the slot's first `n` windows.
+
+        With shared memory, requests for the same places are one object: a client prepares it once.
+        """
         sent = self.sent(slot.n)
-        shape = self._with_batch(self._in_shape, sent)
-        source: ArenaArray | RegionSlice
-        sink = None
         if memory.registration is None:
-            source = memory.arena.view(slot.input_at, shape, self._model.input.dtype)
-        else:
-            source = RegionSlice(memory.registration.name, slot.input_at, self.bytes_in(sent))
-            sink = RegionSlice(memory.registration.name, slot.output_at, self.bytes_out(sent))
+            shape = self._with_batch(self._in_shape, sent)
+            return self._request(sent, memory.arena.view(slot.input_at, shape, self._model.input.dtype), None)
+        name = memory.registration.name
+        key = (name, slot.input_at, slot.output_at, sent)
+        if key not in self._requests:
+            source = RegionSlice(name, slot.input_at, self.bytes_in(sent))
+            self._requests[key] = self._request(sent, source, RegionSlice(name, slot.output_at, self.bytes_out(sent)))
+        return self._requests[key]
+
+    def _request(self, sent: int, source: ArenaArray | RegionSlice, sink: RegionSlice | None) -> InferRequest:
         return InferRequest(
             model=self._model.name,
             version=self._model.version,
             input_name=self._model.input.name,
             datatype=self._model.input.datatype,
-            shape=shape,
+            shape=self._with_batch(self._in_shape, sent),
             source=source,
             output_name=self._model.output.name,
             sink=sink,
@@ -112,5 +114,6 @@ class SlotLayout:
         return shape if self._model.batch_axis == "none" else (n, *shape)
 
 
-def _aligned(nbytes: int) -> int:
+def aligned(nbytes: int) -> int:
+    """`nbytes` rounded up to whole pages."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, TypeVar, cast
 
 from gpu_infer.backends.base.backend import Backend
@@ -14,6 +15,7 @@ from gpu_infer.triton.client.failures import ConnectionLost, SharedMemoryOff, on
 from gpu_infer.triton.client.protocol import TritonClient
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.shm.arena import Arena
+from gpu_infer.triton.shm.arena_ahead import ArenaAhead
 from gpu_infer.triton.shm.host_arenas import HostArena, SystemArena, check_space
 from gpu_infer.triton.shm.registration import Registration
 
@@ -54,6 +56,7 @@ class Transport:
         self.skipped: list[tuple[str, str]] = []
         self._choices = list(choices)
         self._fixed = len(choices) == 1
+        self._ahead: ArenaAhead | None = None
 
     @property
     def control(self) -> ControlName:
@@ -76,6 +79,7 @@ class Transport:
         another GPU unless that has peer access. No voxel is sent: if a server can open an arena but not use it, the
         first request fails and ends the run.
         """
+        self._choose_server()
         self._first_that_works(lambda: self._check_registration(PROBE_BYTES))
 
     def make_room(self, nbytes: int) -> None:
@@ -91,6 +95,21 @@ class Transport:
         Raises ResourceError or ServerError if the data transport is fixed; otherwise falls back, and adds to `skipped`.
         """
         return self._first_that_works(lambda: self._make_arena(nbytes))
+
+    def reserve_ahead(self, nbytes: int) -> AbstractContextManager[object]:
+        """Begin to make the next arena of `nbytes` in a thread, if it is a POSIX segment.
+
+        The end of the context removes it if `arena` has not returned it.
+        """
+        if self.data != "system_shm":
+            return nullcontext()
+        self._ahead = ArenaAhead(nbytes)
+        return self._ahead
+
+    @property
+    def bytes_ahead(self) -> int:
+        """Bytes of the arena that `reserve_ahead` has made for the next `arena`; waits for its thread."""
+        return 0 if self._ahead is None else self._ahead.nbytes
 
     def fresh_arena(self, nbytes: int) -> tuple[Arena, Registration | None]:
         """Another arena for the data transport in use; never falls back, since the memory plan is for this one.
@@ -116,11 +135,17 @@ class Transport:
                 # On a machine without a GPU, the first fallback is expected.
                 expected = self.data == "cuda_shm" and not self.backend.has_device_memory
                 del self._choices[0]
+                self._choose_server()
                 log.log(
                     logging.INFO if expected else logging.WARNING,
                     "data %s not used, taking %s: %s",
                     *(self.skipped[-1][0], self.data, self.skipped[-1][1]),
                 )
+
+    def _choose_server(self) -> None:
+        """Take the protocol for inline data, if that is the data transport."""
+        if self.data == "inline":
+            self.server = self.server.for_inline()
 
     def card(self) -> DeviceIdentity | None:
         """The card that the backend's memory is on; None if the backend has none, or the card does not answer."""
@@ -141,7 +166,8 @@ class Transport:
             return HostArena(nbytes), None
         arena: SystemArena | DeviceArena
         if self.data == "system_shm":
-            arena = SystemArena(nbytes)
+            ahead = self._ahead.take(nbytes) if self._ahead is not None else None
+            arena = SystemArena(nbytes) if ahead is None else ahead
         else:
             if not self.backend.has_device_memory:
                 raise ServerError(

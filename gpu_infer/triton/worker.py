@@ -16,11 +16,12 @@ from gpu_infer.errors import DeadlineError, ServerError
 from gpu_infer.triton.client.failures import RAISE_DEADLINE, ConnectionLost, QueueFull, RegionUnknown, with_option
 from gpu_infer.triton.client.protocol import InferReply, InferRequest, TritonClient
 from gpu_infer.triton.client.server import Server
-from gpu_infer.triton.lasting_threads import run_in_thread
 from gpu_infer.triton.shm.registration import Registration
 
 EXIT_WAIT_S = 1.0
 """Seconds that the end of the process waits for workers whose requests it has aborted."""
+
+THREAD_NAME = "slot"
 
 _live: weakref.WeakSet[SlotWorker] = weakref.WeakSet()
 
@@ -59,9 +60,8 @@ class SlotWorker:
         self._deadline_s = deadline_s
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._client: TritonClient | None = None
-        self._connected = False
-        self._started = False
-        self._ended = threading.Event()
+        # A daemon: a request that hangs must not prevent the end of the interpreter.
+        self._thread = threading.Thread(target=self._run, name=f"{THREAD_NAME} {number}", daemon=True)
         self._stopping = threading.Event()
         self._owner = os.getpid()
         self.in_flight = False
@@ -69,17 +69,16 @@ class SlotWorker:
 
     def start(self) -> None:
         """Start the thread; RuntimeError if the process cannot have another one."""
-        run_in_thread(self._run)
-        self._started = True
+        self._thread.start()
 
     def is_alive(self) -> bool:
         """Whether the worker takes requests or has one in flight."""
-        return self._started and not self._ended.is_set()
+        return self._thread.is_alive()
 
     def join(self, timeout: float) -> None:
         """Wait for the end of the worker, `timeout` seconds at most."""
-        if self._started:
-            self._ended.wait(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
 
     def send(self, request: InferRequest, registration: Registration | None) -> Future[InferReply]:
         """Start one inference; the future gets the reply or a ServerError.
@@ -108,9 +107,6 @@ class SlotWorker:
                 del job  # frees the last messages, tens of megabytes
         finally:
             self._drop_client()
-            if self._connected:
-                self._server.end_thread()
-            self._ended.set()
 
     def _work(self, job: _Job) -> None:
         try:
@@ -119,6 +115,7 @@ class SlotWorker:
             job.future.set_exception(error)
             if isinstance(error, ConnectionLost):
                 self._drop_client()  # the next request opens a new connection
+            del job  # the error's traceback has this frame, and the future has the error
 
     def _drop_client(self) -> None:
         client, self._client = self._client, None
@@ -133,7 +130,6 @@ class SlotWorker:
             seen = registration.renewals if registration is not None else 0
             started = time.monotonic()
             self._client = client = self._client or self._server.client()
-            self._connected = True
             self.in_flight = True
             try:
                 return client.infer(request, self._deadline_s)
@@ -173,7 +169,7 @@ class _Pauses:
 
 
 def _join_all() -> None:
-    """End all workers: a thread in an HTTP client's C code while the interpreter ends would crash the process."""
+    """End all workers: a thread in a client's C code while the interpreter ends may crash the process."""
     workers = [worker for worker in list(_live) if worker._owner == os.getpid() and worker.is_alive()]
     for worker in workers:
         worker.stop()

@@ -60,6 +60,22 @@ def test_batch_and_dims(
     assert config.output[0].data_type == model_config_pb2.TYPE_FP16
 
 
+def _copy(path: Path, name: str, dims: tuple[int | str, ...]) -> Path:
+    values = [helper.make_tensor_value_info(each, TensorProto.FLOAT, dims) for each in (name, "b")]
+    return save_model(path, [helper.make_node("Identity", [name], ["b"])], values[:1], values[1:], [])
+
+
+def test_a_negative_size_is_dynamic(tmp_path: Path) -> None:
+    """Triton refuses all models of a repository of which one has another negative size than −1."""
+    entry = add_onnx(tmp_path / "models", "net", _copy(tmp_path / "net.onnx", "a", (-1, 1, -5, -1, 8)))
+    assert entry.inputs[0].dims == (1, -1, -1, 8)
+
+
+def test_names_that_cannot_be_printed_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"net\.onnx: the name 'x\\r\\x1b' has a character that cannot be printed"):
+        add_onnx(tmp_path / "models", "net", _copy(tmp_path / "net.onnx", "x\r\x1b", ("N", 1, 8, 8, 8)))
+
+
 def test_initializers_are_no_inputs(tmp_path: Path) -> None:
     value = helper.make_tensor_value_info
     source = save_model(

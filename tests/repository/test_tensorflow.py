@@ -36,7 +36,7 @@ def test_a_frozen_graph_becomes_an_entry(tmp_path: Path) -> None:
     convert = ["-m", "tf2onnx.convert", "--graphdef", str(frozen), "--output", str(source)]
     convert += ["--inputs", "NV_MODEL_INPUT:0", "--outputs", "NV_MODEL_OUTPUT:0"]
     for arguments in (["-c", FREEZE, str(frozen)], convert):
-        done = subprocess.run([PYTHON, *arguments], capture_output=True, text=True, timeout=300)
+        done = subprocess.run([PYTHON, *arguments], capture_output=True, encoding="utf-8", timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
     plain = add_onnx(tmp_path, "plain", source)
     assert [tensor.name for tensor in (*plain.inputs, *plain.outputs)] == list(names)

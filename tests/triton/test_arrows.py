@@ -13,7 +13,6 @@ PACKAGE = Path(gpu_infer.triton.__file__).parent
 PREFIX = "gpu_infer.triton."
 
 LEVELS = {
-    "lasting_threads": 0,
     "model": 1,
     "client": 2,
     "shm": 3,
@@ -21,6 +20,7 @@ LEVELS = {
     "transport": 4,
     "probe": 5,
     "slot": 5,
+    "slot_group": 5,
     "slot_layout": 5,
     "slot_memory": 5,
     "worker": 5,

@@ -144,7 +144,7 @@ release(arena, registration, 30.0)
 
 def test_a_process_that_is_interrupted_leaves_nothing() -> None:
     code = PROGRAM.format(folder=str(Path(__file__).parents[1] / "support"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert done.stdout == "[] False\n", done.stderr
     assert done.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -21,13 +20,6 @@ from gpu_infer.triton.transport import DataName
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 SHARED: tuple[DataName, ...] = ("cuda_shm", "system_shm")
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    fake = FakeServer()
-    yield fake
-    assert not fake.regions
 
 
 def send(ring: SlotRing, value: float) -> Any:

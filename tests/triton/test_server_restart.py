@@ -89,7 +89,7 @@ def _client(server: Any, control: str, then: str) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -104,10 +104,10 @@ def test_a_killed_client_is_cleaned_up_after(triton_server: Any, control: str) -
         process.communicate()
     transport = opened(triton_server, data="inline")
     client = transport.client()
-    found = [item for item in find_leftovers(client) if item.name not in before]
-    assert [item.region is not None for item in found] == [True]
-    assert found[0].pid == process.pid
-    clean(found, client)  # waits while the server works on the killed client's request
+    leftovers = [item for item in find_leftovers(client) if item.name not in before]
+    assert [item.region is not None for item in leftovers] == [True]
+    assert leftovers[0].pid == process.pid
+    clean(leftovers, client)  # waits while the server works on the killed client's request
     client.close()
     assert regions_left(triton_server) == []
 

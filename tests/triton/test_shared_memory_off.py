@@ -157,9 +157,9 @@ def test_a_server_without_shared_memory_has_no_leftovers(tmp_path: Path) -> None
             raise refusal("listing shared memory", "h:1", "UNAVAILABLE", TEXTS[0], "server")
 
     client = Off(FakeServer())
-    found = find_leftovers(client, tmp_path)
-    assert [(item.name, item.region) for item in found] == [(name, None)]
-    clean(found, client)
+    leftovers = find_leftovers(client, tmp_path)
+    assert [(item.name, item.region) for item in leftovers] == [(name, None)]
+    clean(leftovers, client)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -180,7 +180,7 @@ def test_region_that_could_not_be_unregistered_keeps_its_file(server: FakeServer
 
 
 def test_endpoints_that_nobody_serves() -> None:
-    with pytest.raises(DeadlineError, match=r"no Triton server ready within 0\.3 s: grpc 127\.0\.0\.1:9: .*; http"):
+    with pytest.raises(DeadlineError, match=r"no Triton server ready within 0\.3 s: http 127\.0\.0\.1:9: .*; grpc"):
         open_transport(Endpoints(either="127.0.0.1:9"), HostBackend(), wait_s=0.3, interval_s=0.1)  # type: ignore[arg-type]
 
 

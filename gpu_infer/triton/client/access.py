@@ -11,6 +11,7 @@ from pathlib import Path
 from gpu_infer.errors import ConfigError
 
 FILE_LIMIT = 1 << 20  # bytes of a file with headers, certificates or a key
+SHORTEST_SECRET = 6  # characters; shorter values are words
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _RESERVED = frozenset(
@@ -57,6 +58,17 @@ class Access:
     @property
     def header_names(self) -> str:
         return ", ".join(name for name, _ in self.headers)
+
+    def hide_values(self, text: str) -> str:
+        """A server's text without the values of headers: some quote the credentials that they refuse.
+
+        Each word of a value is hidden, and its beginning in a text that is cut, if it is as long as a secret.
+        """
+        words = {word for _, value in self.headers for word in value.split()}
+        for word in sorted(words, key=len, reverse=True):
+            for end in range(len(word), SHORTEST_SECRET - 1, -1):
+                text = text.replace(word[:end], "***")
+        return text
 
     def pem(self) -> tuple[bytes | None, bytes | None, bytes | None]:
         """(authorities, key, certificate) for gRPC, after the checks of `context`."""

@@ -195,12 +195,19 @@ def json_reply(body: bytes, header: object, output_name: str, inline: bool) -> I
                 raise Malformed(f"output {name} twice")
             datatype = text(output.get("datatype"), f"the datatype of {name}")
             sizes = shape(sequence(output.get("shape"), f"the shape of {name}"), name, 0)
+            if not inline and (nbytes > 0 or "data" in output):
+                raise not_in_region(name)
             data = array(memoryview(body)[offset : offset + nbytes], datatype, sizes, name) if inline else None
             reply = InferReply(sizes, datatype, data)
         offset += nbytes
     if offset != len(body):
         raise Malformed(f"{len(body) - length} bytes of outputs, expected {offset - length}")
     return reply
+
+
+def not_in_region(name: str) -> Malformed:
+    """The error of an output that the request names a region for: what the region contains are older values."""
+    return Malformed(f"output {name} came with the answer, expected it in shared memory")
 
 
 def array(content: bytes | memoryview, datatype: str, sizes: tuple[int, ...], name: str) -> NDArray[np.generic]:

@@ -10,6 +10,8 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_infer.errors import ServerError
+from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.failures import Subject, malformed, refusal
 from gpu_infer.triton.client.protocol import (
     CALL_TIMEOUT_S,
@@ -55,6 +57,8 @@ class Exchange(Generic[A, T]):
 class BaseClient(TritonClient, Generic[A]):
     """A `TritonClient` whose subclass says how a protocol sends each call and reads its answer, of type A."""
 
+    _access: Access
+
     def server_live(self, timeout: float = CALL_TIMEOUT_S) -> bool:
         return self._call("liveness", "server", timeout, self._server_live())
 
@@ -99,14 +103,20 @@ class BaseClient(TritonClient, Generic[A]):
 
     def _call(self, what: str, subject: Subject, timeout: float, exchange: Exchange[A, T]) -> T:
         """The result of an exchange; `what` and `subject` are for messages, see `failures.refusal`."""
-        answer = self._send(what, subject, timeout, exchange.send)
         try:
-            return exchange.read(answer)
-        except Refused as error:
-            raise refusal(what, self.url, error.status, error.text, subject) from None
-        except READING_ERRORS as error:
-            self._drop()
-            raise malformed(what, self.url, error) from None
+            answer = self._send(what, subject, timeout, exchange.send)
+            try:
+                return exchange.read(answer)
+            except Refused as error:
+                raise refusal(what, self.url, error.status, error.text, subject) from None
+            except READING_ERRORS as error:
+                self._drop()
+                raise malformed(what, self.url, error) from None
+        except ServerError as error:
+            start, separator, text = error.message.partition(f"{what} at {self.url}: ")
+            error.message = start + separator + self._access.hide_values(text)
+            error.args = (error.message,)
+            raise
 
     @abstractmethod
     def _send(self, what: str, subject: Subject, timeout: float, send: Callable[..., A]) -> A:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +17,6 @@ REMEDY = (
     "write host:port without a scheme, for example localhost:8000 (HTTP) or localhost:8001 (gRPC); "
     "with TLS, https://host:port or grpcs://host:port"
 )
-_PASSWORD = re.compile(r":[^/@]*@")
 TLS_SCHEMES: dict[str, ControlName] = {"https://": "http", "grpcs://": "grpc"}
 
 
@@ -74,8 +72,12 @@ def _refused(uri: str, fault: str) -> ConfigError:
 
 
 def _quote(uri: str) -> str:
-    """An address for a message, without a password that it may contain."""
-    return repr(_PASSWORD.sub(":***@", uri))
+    """An address for a message, without the credentials that it may contain: also a name alone can be a token."""
+    start, at, place = uri.rpartition("@")
+    if not at:
+        return repr(uri)
+    scheme, separator, _ = start.partition("://")
+    return repr(f"{scheme}://***@{place}" if separator else f"***@{place}")
 
 
 @dataclass(frozen=True)
@@ -119,19 +121,20 @@ class Endpoints:
     def candidates(self, control: str = "auto") -> list[tuple[ControlName, str]]:
         """(protocol, address) pairs, to be tried in this order.
 
-        control  "grpc", "http" or "auto": addresses of a known protocol come first, gRPC before HTTP.
+        control  "grpc", "http" or "auto": addresses of a known protocol come first, HTTP before gRPC, whose requests
+                 cost more
         Raises ConfigError if no address is of the protocol `control`.
         """
         if control not in ("auto", "grpc", "http"):
             raise ConfigError(f"control {control!r} is unknown", remedy="use auto, grpc or http")
         known: list[tuple[ControlName, str]] = []
-        if self.grpc is not None:
-            known.append(("grpc", self.grpc))
         if self.http is not None:
             known.append(("http", self.http))
+        if self.grpc is not None:
+            known.append(("grpc", self.grpc))
         if self.either is not None:
             protocol = tls_protocol(self.either)
-            names: tuple[ControlName, ...] = ("grpc", "http") if protocol is None else (protocol,)
+            names: tuple[ControlName, ...] = ("http", "grpc") if protocol is None else (protocol,)
             known += [(name, self.either) for name in names]
         candidates = [pair for pair in dict.fromkeys(known) if control in ("auto", pair[0])]
         if not candidates:

@@ -68,11 +68,13 @@ class GrpcClient(BaseClient[Message]):
     name: ControlName = "grpc"
 
     def __init__(self, url: str, access: Access | None = None) -> None:
-        access = access or Access()
+        self._access = access = access or Access()
         check_descriptors()
         self.url = url
         credentials = grpc.ssl_channel_credentials(*access.pem()) if tls_protocol(url) is not None else None
         self._headers = dict(access.headers) or None
+        self._repeated: InferRequest | None = None
+        self._exchange: Exchange[Message, InferReply]
         self._client = triton.InferenceServerClient(
             without_scheme(url), creds=credentials, channel_args=CHANNEL_OPTIONS
         )
@@ -149,14 +151,19 @@ class GrpcClient(BaseClient[Message]):
         return Exchange(self._client.get_cuda_shared_memory_status, read)
 
     def _infer(self, request: InferRequest) -> Exchange[Message, InferReply]:
+        if request is self._repeated:  # a slot's request: the same for every window
+            return self._exchange
         source = triton.InferInput(request.input_name, list(request.shape), request.datatype)
         sink = triton.InferRequestedOutput(request.output_name)
         fill_tensors(request, source, sink)
-        read = partial(grpc_messages.read_reply, request.output_name, request.sink is None)
-        return Exchange(
+        read = grpc_messages.ReplyReader(request.output_name, request.sink is None)
+        exchange: Exchange[Message, InferReply] = Exchange(
             partial(self._client.infer, request.model, [source], request.version, outputs=[sink]),
             lambda result: read(result.get_response()),
         )
+        if request.names_memory:
+            self._repeated, self._exchange = request, exchange
+        return exchange
 
 
 def _ignore(_answer: object) -> None:

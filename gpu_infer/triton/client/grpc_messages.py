@@ -132,9 +132,28 @@ def read_reply(output_name: str, inline: bool, message: InferMessage) -> InferRe
             datatype = answers.text(output.datatype, f"the datatype of {output_name}")
             if inline and raw >= len(message.raw_output_contents):
                 raise answers.Malformed(f"output {output_name} has no bytes")
+            if not inline and not in_region and any(message.raw_output_contents[raw : raw + 1]):
+                raise answers.not_in_region(output_name)
             content = message.raw_output_contents[raw] if inline else b""
             reply = InferReply(
                 sizes, datatype, answers.array(content, datatype, sizes, output_name) if inline else None
             )
         raw += not in_region
     return reply
+
+
+class ReplyReader:
+    """`read_reply` for one request that is sent again and again: an answer equal to the last one is not read anew."""
+
+    def __init__(self, output_name: str, inline: bool) -> None:
+        self._output_name = output_name
+        self._inline = inline
+        self._last: InferMessage | None = None
+        self._reply = InferReply((), "", None)
+
+    def __call__(self, message: InferMessage) -> InferReply:
+        if self._inline:
+            return read_reply(self._output_name, True, message)
+        if self._last is None or message != self._last:
+            self._reply, self._last = read_reply(self._output_name, False, message), message
+        return self._reply

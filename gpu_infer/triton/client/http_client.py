@@ -1,25 +1,18 @@
-"""`TritonClient` over HTTP.
-
-The library underneath drives its sockets with gevent, whose event loop belongs to one thread: only the thread that made
-a client uses and closes it.
-"""
+"""`TritonClient` over HTTP."""
 
 from __future__ import annotations
 
 import base64
 import http.client
 import ssl
-import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
-import gevent
 import tritonclient.http as triton
-from geventhttpclient._parser import HTTPParseError
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
-from gpu_infer.errors import GpuInferError
 from gpu_infer.triton.client import answers
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.base import BaseClient, Exchange, Refused, fill_tensors
@@ -36,6 +29,7 @@ from gpu_infer.triton.client.failures import (
     other_port,
 )
 from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection
+from gpu_infer.triton.client.http_socket import DeadlineReached
 from gpu_infer.triton.client.protocol import (
     MESSAGE_LIMIT,
     InferReply,
@@ -43,7 +37,6 @@ from gpu_infer.triton.client.protocol import (
     RegionInfo,
     RegionKind,
 )
-from gpu_infer.triton.lasting_threads import LastingThread
 from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
 T = TypeVar("T")
@@ -56,12 +49,6 @@ _JSON_BYTES = 1 << 20  # of an answer's JSON, or of an error's text in place of 
 _Send = Callable[[HttpConnection], HttpAnswer]
 
 
-class _Waker(Protocol):
-    """Wakes the event loop of another thread."""
-
-    def send(self) -> object: ...
-
-
 class HttpClient(BaseClient[HttpAnswer]):
     """One connection; see `protocol.TritonClient`."""
 
@@ -70,68 +57,37 @@ class HttpClient(BaseClient[HttpAnswer]):
     def __init__(self, url: str, access: Access | None = None) -> None:
         self.url = url
         self._access = access or Access()
-        self._thread = threading.get_ident()
-        self._client: HttpConnection | None = None
-        self._lock = threading.Lock()
-        self._cut: _Waker | None = None  # during a call: ends it
-        # An interrupt (Ctrl-C, or what a signal handler raises) reaches the caller; gevent must not print it as well.
-        hub = gevent.get_hub()
-        hub.NOT_ERROR = tuple({*hub.NOT_ERROR, KeyboardInterrupt, GpuInferError})
+        self._connection = HttpConnection(url, self._access)
+        self._repeated: InferRequest | None = None
+        self._exchange: Exchange[HttpAnswer, InferReply]
 
     def abort(self) -> None:
-        with self._lock:
-            if self._cut is not None:
-                self._cut.send()
+        self._connection.wire.abort()
 
     def close(self) -> None:
-        if self._client is not None and threading.get_ident() == self._thread:
-            self._drop()
-
-    def _connected(self) -> HttpConnection:
-        if threading.get_ident() != self._thread:
-            raise RuntimeError("an HTTP client belongs to the thread that made it")
-        if self._client is None:
-            self._client = HttpConnection(self.url, self._access)
-        return self._client
+        self._drop()
 
     def _send(self, what: str, subject: Subject, timeout: float, send: _Send) -> HttpAnswer:
-        client = self._connected()
-        limit = gevent.Timeout(timeout)
-        limit.start()
-        cut = gevent.get_hub().loop.async_(ref=False)
-        cut.start(gevent.getcurrent().throw, ConnectionAbortedError("the request was cut off"))
-        with self._lock:
-            self._cut = cut
+        wire = self._connection.wire
+        wire.begin(timeout)
         try:
-            return send(client)
-        except gevent.Timeout as reached:
+            return send(self._connection)
+        except BaseException as error:  # also an interrupt in the middle of an answer
             self._drop()
-            if reached is not limit:
-                raise
-            raise deadline(what, self.url, timeout) from None
-        except answers.Malformed as error:
-            self._drop()
-            raise malformed(what, self.url, error) from None
-        except ssl.SSLCertVerificationError as error:
-            self._drop()
-            raise access_denied(what, self.url, error) from None
-        except (OSError, http.client.HTTPException) as error:
-            self._drop()
-            raise connection_lost(what, self.url, error) from None
-        except BaseException:  # an interrupt in the middle of a reply
-            self._drop()
+            if isinstance(error, DeadlineReached):
+                raise deadline(what, self.url, timeout) from None
+            if isinstance(error, answers.Malformed):
+                raise malformed(what, self.url, error) from None
+            if isinstance(error, ssl.SSLCertVerificationError):
+                raise access_denied(what, self.url, error) from None
+            if isinstance(error, OSError | http.client.HTTPException):
+                raise connection_lost(what, self.url, error) from None
             raise
         finally:
-            limit.close()
-            with self._lock:
-                self._cut = None
-            cut.stop()
-            cut.close()
+            wire.end()
 
     def _drop(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._connection.wire.close()
 
     # -- one exchange per call ---------------------------------------------------------------------------
     def _server_live(self) -> Exchange[HttpAnswer, bool]:
@@ -148,6 +104,8 @@ class HttpClient(BaseClient[HttpAnswer]):
                 older = connection.get("api/health/live", answers.ANSWER_LIMIT)
                 if older.status == _OK:
                     raise NotTriton(self.url, "HTTP 400", "a TensorRT Inference Server (V1)")
+        except HTTPConnectionClosed:
+            raise  # as by the proxy of a server that does not listen yet
         except HTTPParseError:
             raise other_port(self.url, "no HTTP", "gRPC") from None
         return answer
@@ -187,28 +145,21 @@ class HttpClient(BaseClient[HttpAnswer]):
         return Exchange(_get(f"v2/{kind}sharedmemory/status"), read)
 
     def _infer(self, request: InferRequest) -> Exchange[HttpAnswer, InferReply]:
+        if request is self._repeated:  # a slot's request: the same for every window
+            return self._exchange
         source = triton.InferInput(request.input_name, list(request.shape), request.datatype)
         sink = triton.InferRequestedOutput(request.output_name)
         fill_tensors(request, source, sink)
-        inline = request.sink is None
         body, header_length = triton.InferenceServerClient.generate_request_body([source], outputs=[sink])
         path = f"{_path(request.model, request.version)}/infer"
-        limit = _answer_limit(request)
-
-        def read(answer: HttpAnswer) -> InferReply:
-            _check_ok(answer)
-            return answers.json_reply(answer.body, answer.header_length, request.output_name, inline)
-
-        return Exchange(lambda connection: connection.post(path, body, header_length, limit), read)
-
-
-def end_thread() -> None:
-    """Free the event loop of a thread that used HTTP clients; the last call of such a thread.
-
-    A lasting thread needs the loop for its next client: gevent never frees all of a loop.
-    """
-    if not isinstance(threading.current_thread(), LastingThread):
-        gevent.get_hub().destroy(destroy_loop=True)
+        message, limit = self._connection.inference(path, body, header_length), _answer_limit(request)
+        exchange = Exchange(
+            lambda connection: connection.post(message, limit),
+            _reply_reader(request.output_name, request.sink is None),
+        )
+        if request.names_memory:
+            self._repeated, self._exchange = request, exchange
+        return exchange
 
 
 def _answer_limit(request: InferRequest) -> int:
@@ -258,6 +209,23 @@ def _document(read: Callable[[object], T]) -> Callable[[HttpAnswer], T]:
         return read(answers.decode(answer.body))
 
     return read_answer
+
+
+def _reply_reader(output_name: str, inline: bool) -> Callable[[HttpAnswer], InferReply]:
+    """Reads answers to one request; one without voxels that is the last one again is not read anew."""
+    last: tuple[HttpAnswer, InferReply] | None = None
+
+    def read(answer: HttpAnswer) -> InferReply:
+        nonlocal last
+        if last is not None and answer is last[0]:
+            return last[1]
+        _check_ok(answer)
+        reply = answers.json_reply(answer.body, answer.header_length, output_name, inline)
+        if not inline:
+            last = answer, reply
+        return reply
+
+    return read
 
 
 def _read_version(document: object) -> str:

@@ -1,22 +1,28 @@
-"""One HTTP connection that limits its answers: in bytes of headers and of the body, without compression."""
+"""Requests over one HTTP/1.1 connection that limits its answers: in time, in bytes of headers and of the body.
+
+Requests are bytes over a plain socket, and answers are read by geventhttpclient's parser (llhttp, in C). A request that
+is sent again and again is prepared once, and an answer with the same bytes as its last one is not parsed anew.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
 
-from gevent import ssl
-from geventhttpclient import HTTPClient
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTPResponse
 
+from gpu_infer._version import __version__
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.answers import Malformed
-from gpu_infer.triton.client.endpoints import parse_uri, tls_protocol
 from gpu_infer.triton.client.failures import one_line
+from gpu_infer.triton.client.http_socket import HttpSocket
 
-CONNECT_TIMEOUT_S = 10.0
-RECEIVE_BYTES = 1 << 20  # outputs are tens of megabytes; the library's default of 4 KiB costs a quarter of the time
+FIRST_BYTES = 16 << 10  # of the first piece of an answer: most are smaller, and the memory of larger pieces costs more
+RECEIVE_BYTES = 1 << 20  # of the others: outputs are tens of megabytes
 HEADER_LIMIT = 64 << 10  # bytes of an answer's headers, without what arrives with their last piece
+ONE_PIECE = 64 << 10  # bytes of a body up to which it is copied behind its head
 
 
 @dataclass(frozen=True)
@@ -39,136 +45,180 @@ class HttpAnswer:
         return f"status {self.status}" + (f": {start}" if start else " without a text")
 
 
+class HttpRequest:
+    """A request in bytes, in one or two pieces; and the last answer to it, as it was received and as it was read.
+
+    The last answer is there only if its bytes came in one piece, and if the connection stayed open after it.
+    """
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        self.pieces = (head + body,) if len(body) <= ONE_PIECE else (head, body)
+        self.last: tuple[bytes, HttpAnswer] | None = None  # one attribute: an interrupt cannot part bytes and answer
+
+
 class HttpConnection:
     """Requests over one connection, which the first request opens; for one thread.
 
-    Raises ConfigError for certificates of `access` that cannot be used.
+    Each call is one between `wire.begin` and `wire.end`. Raises ConfigError for certificates of `access` that cannot be
+    used, DeadlineReached, OSError or HTTPException.
     """
 
     def __init__(self, url: str, access: Access) -> None:
-        host, port = parse_uri(url)
-        # No network timeout: it would limit each read, while the call's deadline limits all reads together.
-        # Any: the library takes None, but its types do not name it.
-        options: dict[str, Any] = {"connection_timeout": CONNECT_TIMEOUT_S, "network_timeout": None}
-        if tls_protocol(url) is not None:
-            context = access.context(ssl.create_default_context)
-            options |= {"ssl": True, "ssl_context_factory": lambda cafile=None: context}
-        headers = {**dict(access.headers), "Accept-Encoding": "identity"}
-        self._http = HTTPClient(host, port, block_size=RECEIVE_BYTES, headers=headers, **options)
-        self._pool = _BoundedPool(self._http._connection_pool)
-        cast(_Pooled, self._http)._connection_pool = self._pool
+        self.wire = HttpSocket(url, access)
+        fields = {
+            "Host": _host_field(self.wire),
+            "User-Agent": f"gpu_infer/{__version__}",
+            "Accept-Encoding": "identity",
+            **dict(access.headers),
+        }
+        self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
 
     def get(self, path: str, limit: int) -> HttpAnswer:
         """The answer to a GET, with a body of at most `limit` bytes; Malformed for a larger one."""
-        return self._request("GET", path, b"", {}, limit)
+        request = HttpRequest(self._head("GET", path, ""), b"")
+        if self.wire.open():
+            # The server may have closed a connection that was silent just now. A GET may be sent twice.
+            with contextlib.suppress(HTTPConnectionClosed):
+                return self._exchange(request, limit)
+            self.wire.open()
+        return self._exchange(request, limit)
 
     def post_document(self, path: str, document: dict[str, object], limit: int) -> HttpAnswer:
         """The answer to the POST of a JSON document; see `get`."""
-        return self._request("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"}, limit)
+        return self.post(self.request(path, json.dumps(document).encode(), "Content-Type: application/json\r\n"), limit)
 
-    def post(self, path: str, body: bytes, header_length: int | None, limit: int) -> HttpAnswer:
-        """The answer to the POST of an inference request, whose JSON takes `header_length` bytes; see `get`."""
-        headers = {"Content-Type": "application/octet-stream"}
+    def inference(self, path: str, body: bytes, header_length: int | None) -> HttpRequest:
+        """The POST of an inference request, whose JSON takes `header_length` bytes (None: all of it)."""
+        fields = "Content-Type: application/octet-stream\r\n"
         if header_length is not None:
-            headers["Inference-Header-Content-Length"] = str(header_length)
-        return self._request("POST", path, body, headers, limit)
+            fields += f"Inference-Header-Content-Length: {header_length}\r\n"
+        return self.request(path, body, fields)
 
-    def close(self) -> None:
-        self._http.close()
+    def request(self, path: str, body: bytes, fields: str) -> HttpRequest:
+        """A POST with further header fields."""
+        return HttpRequest(self._head("POST", path, f"{fields}Content-Length: {len(body)}\r\n"), body)
 
-    def _request(self, method: str, path: str, body: bytes, headers: dict[str, str], limit: int) -> HttpAnswer:
-        self._pool.begin(HEADER_LIMIT + RECEIVE_BYTES)
-        self._pool.allow_retries(method == "GET")
-        response = self._http.request(method, path, body=body, headers=headers)
-        coding = response.get("Content-Encoding", "identity")
+    def post(self, request: HttpRequest, limit: int) -> HttpAnswer:
+        """The answer to a POST; see `get`. It is sent once: the server may still work on one that has no answer.
+
+        An answer with the bytes of the last one is the same object.
+        """
+        self.wire.open()
+        return self._exchange(request, limit)
+
+    def _head(self, method: str, path: str, fields: str) -> bytes:
+        return f"{method} /{path} HTTP/1.1\r\n{self._fields}{fields}\r\n".encode("latin-1")
+
+    def _exchange(self, request: HttpRequest, limit: int) -> HttpAnswer:
+        """Send a request over the open connection, and read its answer."""
+        try:
+            for piece in request.pieces:
+                self.wire.send(piece)
+        except OSError as error:
+            # A server that refuses a request may answer and close the connection before it has received all of it.
+            try:
+                return self._read(self._first_piece(), limit)[0]
+            except (OSError, HTTPParseError):
+                if isinstance(error, BrokenPipeError | ConnectionResetError):
+                    raise HTTPConnectionClosed(str(error)) from None
+                raise error from None
+            finally:
+                self.wire.close()  # which has a part of the request
+        first = self._first_piece()
+        if request.last is not None and first == request.last[0]:
+            return request.last[1]
+        answer, repeatable = self._read(first, limit)
+        request.last = (first, answer) if repeatable else None
+        return answer
+
+    def _first_piece(self) -> bytes:
+        """The first bytes of an answer; HTTPConnectionClosed if the connection ends before them."""
+        try:
+            first = self.wire.receive(FIRST_BYTES)
+        except ConnectionResetError:
+            first = b""
+        if not first:
+            self.wire.close()
+            raise HTTPConnectionClosed("connection closed.")
+        return first
+
+    def _read(self, first: bytes, limit: int) -> tuple[HttpAnswer, bool]:
+        """The answer that begins with `first`; whether these bytes are all of it, and the connection stays open."""
+        parser, budget = _Parser(), _Budget(HEADER_LIMIT + RECEIVE_BYTES)
+        parser.feed(first)
+        in_one_piece = parser.is_complete
+        while not parser.has_headers:
+            self._feed(parser, budget)
+        coding = parser.get("Content-Encoding", "identity")
         if coding != "identity":
             # No compression was requested, and a small answer could inflate to any size.
             raise Malformed(f"it is compressed ({one_line(coding, 40)}), expected it as it is")
-        self._pool.begin(limit + HEADER_LIMIT)
-        return HttpAnswer(response.status_code, response.read(), response.get("Inference-Header-Content-Length"))
+        budget = _Budget(limit + HEADER_LIMIT)
+        budget.check(parser.content_length or 0)  # before the wait for bytes that may never come
+        while not parser.is_complete:
+            self._feed(parser, budget)
+        is_open = not parser.should_close()
+        if not is_open:
+            self.wire.close()
+        answer = HttpAnswer(parser.status_code, parser.body(), parser.get("Inference-Header-Content-Length"))
+        return answer, in_one_piece and is_open
+
+    def _feed(self, parser: _Parser, budget: _Budget) -> None:
+        """Give the next bytes to the parser."""
+        piece = self.wire.receive(RECEIVE_BYTES)
+        budget.take(len(piece))
+        parser.feed(piece)  # none: the end of an answer without a length
+        if not piece and not parser.is_complete:
+            raise HTTPParseError("connection closed before the end of the answer")
 
 
-class _Socket(Protocol):
-    """The part of gevent's socket that requests use."""
-
-    def sendall(self, data: bytes) -> object: ...
-
-    def recv(self, nbytes: int) -> bytes: ...
-
-    def close(self) -> None: ...
+def _host_field(wire: HttpSocket) -> str:
+    """The server as requests name it: without the port of its scheme, and without the zone of an IPv6 address."""
+    host = wire.host.encode("idna").decode()
+    if ":" in host:
+        host = f"[{host.partition('%')[0]}]"
+    return host if wire.port == wire.default_port else f"{host}:{wire.port}"
 
 
-class _Pool(Protocol):
-    """The part of the library's connection pool that requests use."""
+class _Parser(HTTPResponse):
+    """Parser of the answer to one request; interim answers (1xx) may precede it, and nothing may follow it."""
 
-    size: int
+    def __init__(self) -> None:
+        super().__init__("POST")
+        self.is_complete = False
+        self._pieces: list[bytearray] = []
 
-    def get_socket(self) -> _Socket: ...
+    @property
+    def has_headers(self) -> bool:
+        return self.headers_complete and self.status_code >= http.client.OK
 
-    def return_socket(self, sock: _Socket) -> object: ...
+    def body(self) -> bytes:
+        return b"".join(self._pieces)
 
-    def release_socket(self, sock: _Socket) -> object: ...
+    def _on_message_begin(self) -> None:
+        if self.is_complete:
+            raise HTTPParseError("more than one answer to a request")
+        super()._on_message_begin()
 
-    def close(self) -> object: ...
+    def _on_body(self, buf: bytearray) -> None:
+        self._pieces.append(buf)
+
+    def _on_message_complete(self) -> None:
+        super()._on_message_complete()
+        self.is_complete = self.status_code >= http.client.OK
 
 
-class _Pooled(Protocol):
-    """The library's client, whose pool a `_BoundedPool` replaces."""
+class _Budget:
+    """The bytes that a part of an answer may have."""
 
-    _connection_pool: _BoundedPool
-
-
-class _BoundedPool:
-    """A pool of one connection that counts what it receives."""
-
-    def __init__(self, pool: _Pool) -> None:
-        self._pool = pool
-        self.size = pool.size
-        self.remaining = self._limit = 0
-
-    def allow_retries(self, allowed: bool) -> None:
-        """Set whether the library sends a request again if its connection was closed: `size` + 1 times, never at -1.
-
-        Before 2.6 it sends a POST again, too. The server may still work on the first one, which names the same memory.
-        """
-        self.size = self._pool.size if allowed else -1
-
-    def begin(self, limit: int) -> None:
-        """Allow the connection to receive `limit` bytes from now on."""
-        self.remaining = self._limit = limit
+    def __init__(self, limit: int) -> None:
+        self._limit = self._remaining = limit
 
     def take(self, nbytes: int) -> None:
-        self.remaining -= nbytes
-        if self.remaining < 0:
+        self.check(nbytes)
+        self._remaining -= nbytes
+
+    def check(self, nbytes: int) -> None:
+        """Raise Malformed if so many bytes are more than what is left."""
+        if nbytes > self._remaining:
             raise Malformed(f"more than {self._limit >> 10} KiB, expected less")
-
-    def get_socket(self) -> _CountedSocket:
-        return _CountedSocket(self._pool.get_socket(), self)
-
-    def return_socket(self, sock: _CountedSocket) -> None:
-        self._pool.return_socket(sock.socket)
-
-    def release_socket(self, sock: _CountedSocket) -> None:
-        self._pool.release_socket(sock.socket)
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _CountedSocket:
-    """The part of a socket that requests use."""
-
-    def __init__(self, sock: _Socket, pool: _BoundedPool) -> None:
-        self.socket = sock
-        self._pool = pool
-
-    def sendall(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def recv(self, nbytes: int) -> bytes:
-        data = self.socket.recv(nbytes)
-        self._pool.take(len(data))
-        return data
-
-    def close(self) -> None:
-        self.socket.close()

@@ -51,6 +51,11 @@ class InferRequest:
     sink: RegionSlice | None = None
     output_bytes: int | None = None
 
+    @property
+    def names_memory(self) -> bool:
+        """Whether input and output are places in regions, so that neither the request nor the reply has voxels."""
+        return isinstance(self.source, RegionSlice) and self.sink is not None
+
 
 @dataclass(frozen=True)
 class InferReply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gpu_infer.triton.client.failures import ConnectionLost
@@ -23,8 +23,10 @@ def await_server(server: Server, model: str, version: str, wait_s: float) -> Non
         client.close()
 
 
-def try_again(action: Callable[[], T], server: Server, model: str, version: str, wait_s: float) -> T:
+def try_again(action: Callable[[], T], server: Server, models: Sequence[tuple[str, str]], wait_s: float) -> T:
     """The result of `action`, which is called again if the first call loses the connection.
+
+    models  (name, version) of those that must be ready before the second call
 
     For actions that may be repeated. Raises the errors of `action`, and DeadlineError if the server is not ready again
     in time.
@@ -33,5 +35,6 @@ def try_again(action: Callable[[], T], server: Server, model: str, version: str,
         return action()
     except ConnectionLost as error:
         log.warning("%s: waiting up to %g s for the server", error.message, wait_s)
-    await_server(server, model, version, wait_s)
+    for model, version in models:
+        await_server(server, model, version, wait_s)
     return action()

@@ -48,9 +48,11 @@ class Server:
     """A reachable server. It has no connection: `client()` makes one for the calling thread.
 
     stops_with_run  this process has started the server and stops it at the end of the run
+    inline_url      the server's gRPC address if `control` is "http" and may be "grpc", too; see `for_inline`
     """
 
     stops_with_run = False
+    inline_url: str | None = None
 
     def __init__(self, control: ControlName, url: str, version: str, access: Access | None = None) -> None:
         self.control = control
@@ -92,17 +94,23 @@ class Server:
             if open_urls:
                 log.warning("%s: headers (%s) are sent without encryption", open_urls[0], access.header_names)
         answers: Answers = {}
-        foreign_rounds = 0
+        rounds = foreign_rounds = 0
         started = time.monotonic()
         next_log = LOG_EVERY_S
         while True:
             check()
             if (server := _try_all(candidates, access, started + wait_s, answers)) is not None:
+                if rounds > 0 and (refused := _refused_before(server, candidates, answers)):
+                    time.sleep(interval_s)  # a server that starts takes requests over gRPC a moment before HTTP
+                    server = _try_all(refused, access, time.monotonic(), answers) or server
+                if (server.control, control) == ("http", "auto"):
+                    server.inline_url = endpoints.grpc
                 for (skipped, address), error in answers.items():
                     if (skipped, address) != (server.control, server.url):
                         log.info("control %s at %s not used: %s", skipped, address, error.message)
                 log.info("Triton %s is live at %s (%s)", server.version, server.url, server.control)
                 return server
+            rounds += 1
             waited = time.monotonic() - started
             foreign = _other_program(answers)
             foreign_rounds = foreign_rounds + 1 if foreign is not None else 0
@@ -124,12 +132,27 @@ class Server:
         """A new client for the calling thread, which must close it."""
         return make_client(self.control, self.url, self._access)
 
-    def end_thread(self) -> None:
-        """Free what clients need per thread: the last call of a thread that used `client()`, after closing it."""
-        if self.control == "http":
-            from gpu_infer.triton.client.http_client import end_thread
+    def for_inline(self) -> Server:
+        """The server for requests with voxels: over gRPC if that address is known, too, and answers; else this one.
 
-            end_thread()
+        HTTP costs less for requests that only name memory. With voxels there is no such difference, and a server may
+        accept 64 MiB at most in a request over HTTP (--http-max-input-size).
+        A server of another version is not the one whose models were checked.
+        """
+        if self.inline_url is None:
+            return self
+        answer = _try_address("grpc", self.inline_url, self._access, time.monotonic() + PROBE_TIMEOUT_S)
+        if not isinstance(answer, Server):
+            log.info("control grpc at %s not used for inline data: %s", self.inline_url, answer.message)
+            return self
+        if answer.version != self.version:
+            log.info(
+                "control grpc at %s not used for inline data: its server is Triton %s, the one at %s is %s",
+                *(answer.url, answer.version, self.url, self.version),
+            )
+            return self
+        answer.stops_with_run = self.stops_with_run
+        return answer
 
     def model(
         self,
@@ -226,7 +249,15 @@ def _try_all(
     return None
 
 
-def _try_address(name: ControlName, url: str, access: Access, until: float) -> Server | ServerError:
+def _refused_before(
+    server: Server, candidates: Sequence[tuple[ControlName, str]], answers: Answers
+) -> list[tuple[ControlName, str]]:
+    """The candidates before a server's own to which there is no connection yet."""
+    earlier = candidates[: candidates.index((server.control, server.url))]
+    return [pair for pair in earlier if isinstance(answers.get(pair), ConnectionLost)]
+
+
+def _try_address(name: ControlName, url: str, access: Access | None, until: float) -> Server | ServerError:
     """The server at one address, or the reason why it cannot be used now."""
     client = make_client(name, url, access)
     try:
@@ -246,7 +277,7 @@ def _other_program(answers: Answers) -> NotTriton | None:
     proxy that does not reach it, or had no answer in time.
     """
     last: NotTriton | None = None
-    for (name, url), answer in answers.items():
+    for (name, url), answer in sorted(answers.items(), key=lambda item: item[0]):  # gRPC, then HTTP
         if isinstance(answer, NotTriton):
             last = answer
             continue

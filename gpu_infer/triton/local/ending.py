@@ -17,7 +17,7 @@ ENDS_WITHIN_S = 15.0
 def is_ending(pid: int, proc: Path = Path("/proc")) -> bool:
     """Whether the process has a supervisor of this program whose owner is gone; False for processes of other users."""
     try:
-        parent = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[1]
+        parent = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
         command = (proc / parent / "cmdline").read_bytes().split(b"\0")
         if not any(Path(os.fsdecode(word)).name == _SUPERVISOR for word in command):
             return False

@@ -27,7 +27,7 @@ def follow(command: Sequence[str], on_line: OnLine) -> tuple[int, list[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which ends the command
     )

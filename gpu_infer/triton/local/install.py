@@ -123,7 +123,7 @@ def check_platform() -> None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
+    with path.open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -151,7 +151,7 @@ def _build(python: str, folder: Path, on_line: OnLine) -> None:
             f"pip could not install {REQUIREMENTS[0]}: {_last_error(lines)}",
             remedy=f"check the network and PIP_INDEX_URL, {_OTHER_SERVER}",
         )
-    facts = json.loads(subprocess.run([inner, "-c", _FACTS], check=True, capture_output=True, text=True).stdout)
+    facts = json.loads(subprocess.run([inner, "-c", _FACTS], check=True, capture_output=True, encoding="utf-8").stdout)
     if int(facts["numpy"].split(".")[0]) >= 2:
         raise ServerError(
             f"{folder}: pip chose numpy {facts['numpy']}, but the Python backend's stub needs numpy < 2",
@@ -162,7 +162,7 @@ def _build(python: str, folder: Path, on_line: OnLine) -> None:
     _check_libpython(runtime, inner, _version_of(python))
     marker = {**facts, "requirements": list(REQUIREMENTS), "triton": TRITON_VERSION}
     partial = folder / f"{MARKER}.part"
-    partial.write_text(json.dumps(marker, indent=2, sort_keys=True) + "\n")
+    partial.write_text(json.dumps(marker, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     partial.replace(folder / MARKER)
 
 

@@ -29,7 +29,7 @@ class Runtime:
     def load(cls, folder: Path, requirements: Sequence[str]) -> Runtime | None:
         """The environment in `folder`; None unless it is complete and was built from exactly `requirements`."""
         try:
-            marker = json.loads((folder / MARKER).read_text())
+            marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
             runtime = cls(folder, Path(marker["site_packages"]), tuple(filter(None, marker["libraries"])))
             same = marker["requirements"] == list(requirements)
         except (OSError, ValueError, KeyError):

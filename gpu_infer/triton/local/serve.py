@@ -49,6 +49,7 @@ class LocalServer:
         wait_s: seconds that the models may take to load.
         cache: folder for the environment, installed at the first start (see `install`).
         on_line: gets each line that pip prints.
+        names: the models to load, with those that an ensemble of Triton needs; (): all.
 
     Raises:
         ConfigError: a folder, a port or the platform cannot be used.
@@ -67,9 +68,11 @@ class LocalServer:
         wait_s: float = 120.0,
         cache: Path | None = None,
         on_line: OnLine | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         folders = [models] if isinstance(models, Path) else list(models)
         self.models = tuple(check_repository(folder) for folder in folders)
+        self._names = tuple(names)
         self._requested_ports = (http_port, grpc_port)
         self._ports: tuple[int, ...] | None = None  # (http, grpc) since the first start
         self._wait_s = wait_s
@@ -160,7 +163,7 @@ class LocalServer:
         with self._open_log() as stream:
             if self._own_log:
                 mark_in_use(stream)
-            command = [str(server), *server_options(self.models, backends, *ports)]
+            command = [str(server), *server_options(self.models, backends, *ports, names=self._names)]
             temporary = str(self._log) if self._own_log else ""
             arguments = ["server", str(SHM_FOLDER), str(_GRACE_S), temporary, *command]
             self._supervisor = subprocess.Popen(

@@ -31,8 +31,10 @@ def check_repository(folder: Path) -> Path:
     return path
 
 
-def server_options(repositories: Sequence[Path], backends: Path, http_port: int, grpc_port: int) -> list[str]:
-    """Options for a server on the loopback address that loads every model of the repositories."""
+def server_options(
+    repositories: Sequence[Path], backends: Path, http_port: int, grpc_port: int, *, names: Sequence[str] = ()
+) -> list[str]:
+    """Options for a server on the loopback address that loads the models `names`, or all of the repositories."""
     return [
         *(f"--model-repository={folder}" for folder in repositories),
         f"--backend-directory={backends}",
@@ -42,7 +44,8 @@ def server_options(repositories: Sequence[Path], backends: Path, http_port: int,
         f"--grpc-port={grpc_port}",
         "--reuse-http-port=false",
         "--reuse-grpc-port=false",
-        "--model-control-mode=none",
+        f"--model-control-mode={'explicit' if names else 'none'}",
+        *(f"--load-model={name}" for name in names),
         "--exit-timeout-secs=5",
         "--allow-metrics=false",
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from gpu_infer.triton.client.failures import ConnectionLost
 from gpu_infer.triton.client.protocol import InferRequest
-from gpu_infer.triton.client.server import Server, make_client
+from gpu_infer.triton.client.server import make_client
 
 CONTROLS: list[Any] = ["grpc", "http"]
 
@@ -48,7 +48,6 @@ def test_another_thread_ends_a_call(silent: str, listener: socket.socket, contro
         except BaseException as error:
             errors.append(error)
         client.close()
-        Server(control, silent, "").end_thread()
 
     thread = threading.Thread(target=call)
     thread.start()

@@ -41,5 +41,5 @@ def test_enough_are_no_error() -> None:
 
 
 def _check(free: int) -> str:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(free)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(free)], capture_output=True, encoding="utf-8", check=True)
     return done.stdout

@@ -1,4 +1,4 @@
-"""A request over HTTP is sent once: what a library sends again by itself, the ring never learns of."""
+"""An inference over HTTP is sent once: the server may still work on one whose connection it closed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from canned_http import canned, response
 
 from gpu_infer.triton.client.failures import ConnectionLost
 from gpu_infer.triton.client.http_client import HttpClient
-from gpu_infer.triton.client.http_connection import _BoundedPool
 from gpu_infer.triton.client.protocol import InferRequest, RegionSlice
 
 
@@ -48,18 +48,7 @@ def server() -> Iterator[ClosingServer]:
     closing.close()
 
 
-def test_an_inference_without_an_answer_is_not_sent_again(
-    server: ClosingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Releases of the library before 2.6 send it again `size` + 1 times; later ones do not."""
-    sizes: list[int] = []
-    get_socket = _BoundedPool.get_socket
-
-    def noted(pool: _BoundedPool) -> object:
-        sizes.append(pool.size)
-        return get_socket(pool)
-
-    monkeypatch.setattr(_BoundedPool, "get_socket", noted)
+def test_an_inference_without_an_answer_is_not_sent_again(server: ClosingServer) -> None:
     client = HttpClient(server.url)
     request = InferRequest(
         model="m",
@@ -77,4 +66,32 @@ def test_an_inference_without_an_answer_is_not_sent_again(
     finally:
         client.close()
     assert server.requests == [b"POST /v2/models/m/infer HTTP/1.1"]
-    assert sizes == [-1]
+
+
+def test_a_connection_that_ends_while_a_request_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GET goes over a new connection; nothing else does."""
+    heads: list[bytes] = []
+
+    def answer(connection: socket.socket, head: bytes) -> None:
+        heads.append(head.partition(b" HTTP")[0])
+        connection.sendall(response(b'{"version": "2.51.0"}'))
+
+    with canned(answer) as address:
+        client = HttpClient(address)
+        wire = client._connection.wire
+        send = wire.send
+
+        def send_late(data: bytes) -> None:
+            assert wire._socket is not None
+            wire._socket.shutdown(socket.SHUT_RDWR)
+            monkeypatch.setattr(wire, "send", send)
+            send(data)
+
+        client.server_version(10.0)
+        monkeypatch.setattr(wire, "send", send_late)
+        assert client.server_version(10.0) == "2.51.0"
+        monkeypatch.setattr(wire, "send", send_late)
+        with pytest.raises(ConnectionLost, match="Broken pipe"):
+            client.load_model("m", 10.0)
+        client.close()
+    assert heads == [b"GET /v2"] * 2

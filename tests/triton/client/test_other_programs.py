@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 from canned_http import Answer, canned, response
@@ -106,3 +107,17 @@ def test_another_address_that_may_start_is_waited_for() -> None:
         pytest.raises(DeadlineError, match=r"not reachable: .*503"),
     ):
         Server.connect(Endpoints(http=address, grpc=proxy), wait_s=1.2)
+
+
+@pytest.mark.parametrize("has_reset", [False, True])
+@pytest.mark.parametrize("name", ["http", "either"])
+def test_a_proxy_that_closes_connections_is_waited_for(name: str, has_reset: bool) -> None:
+    """As the one of a container's published port does while nobody listens in the container."""
+
+    def close(connection: socket.socket, _: bytes) -> None:
+        if has_reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with canned(close) as address, pytest.raises(DeadlineError, match=r"http .*: connection closed"):
+        Server.connect(Endpoints(**{name: address}), wait_s=1.2)

@@ -5,38 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
-from real_server import TRANSPORTS, WINDOW, endpoints_of, in_flight, infer_all, opened, regions_left, ring_on
+from real_server import TRANSPORTS, WINDOW, endpoints_of, infer_all, opened, ring_on
+from triton_fakes import HostBackend
 
 from gpu_infer.errors import ConfigError, DeadlineError, Interrupted, ModelError, ServerError
 from gpu_infer.triton.client.endpoints import Endpoints
-from gpu_infer.triton.client.failures import NotTriton, RegionBusy, RegionExists, RegionUnknown
-from gpu_infer.triton.client.protocol import InferRequest, RegionSlice, TritonClient
+from gpu_infer.triton.client.failures import NotTriton
+from gpu_infer.triton.client.protocol import InferRequest, TritonClient
 from gpu_infer.triton.client.server import Server, make_client
 from gpu_infer.triton.model.layout import TensorLayout
 from gpu_infer.triton.ring import probe_output_channels
-from gpu_infer.triton.shm.host_arenas import SystemArena
-from gpu_infer.triton.shm.registration import Registration
+from gpu_infer.triton.transport import open_transport
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_leftovers")]
-
-
-@pytest.fixture
-def triton(triton_server: Any) -> Iterator[Any]:
-    yield triton_server
-    assert regions_left(triton_server) == []
-
-
-@pytest.fixture(params=["grpc", "http"])
-def client(request: Any, triton: Any) -> Iterator[TritonClient]:
-    made = make_client(request.param, triton.grpc if request.param == "grpc" else triton.http)
-    yield made
-    made.close()
-    made.close()
 
 
 @pytest.mark.parametrize(("control", "data"), TRANSPORTS)
@@ -74,11 +59,18 @@ def test_other_layouts(triton: Any, control: str, data: str, name: str) -> None:
     assert (out[:, 0] == 0.5).all()
 
 
-def test_auto_prefers_grpc_and_system_memory(triton: Any) -> None:
+def test_auto_prefers_http_and_system_memory(triton: Any) -> None:
     transport = opened(triton)
-    assert (transport.control, transport.data) == ("grpc", "system_shm")
+    assert (transport.control, transport.data) == ("http", "system_shm")
     assert transport.server.version == "2.51.0"
-    assert transport.server.url == triton.grpc
+    assert transport.server.url == triton.http
+
+
+def test_inline_data_take_grpc(triton: Any) -> None:
+    assert opened(triton, data="inline").control == "grpc"
+    assert opened(triton, "http", data="inline").control == "http"
+    only = open_transport(Endpoints(http=triton.http), cast(Any, HostBackend()), data="inline", wait_s=30.0)
+    assert only.control == "http"
 
 
 @pytest.mark.parametrize("control", ["grpc", "http"])
@@ -217,105 +209,6 @@ def test_connection_refused(triton: Any) -> None:
 def test_unknown_host() -> None:
     with pytest.raises(DeadlineError, match=r"http no-such-host\.invalid:8000: "):
         Server.connect(Endpoints(http="no-such-host.invalid:8000"), wait_s=0.1, interval_s=0.1)
-
-
-# -- regions ---------------------------------------------------------------------------------------------------
-def _request(
-    shape: tuple[int, ...], source: RegionSlice, sink: RegionSlice | None, model: str = "threshold_half"
-) -> InferRequest:
-    return InferRequest(model, "", "NV_MODEL_INPUT", "FP32", shape, source, "NV_MODEL_OUTPUT", sink)
-
-
-def test_region_rules(client: TritonClient) -> None:
-    shape, nbytes = (1, 1, 4, 4, 4), 256
-    arena = SystemArena(8192)
-    try:
-        with pytest.raises(ServerError, match=r"Unable to open shared memory region"):
-            client.register_system_region(arena.name, "/gpu_infer-none", 8192)
-        with pytest.raises(ServerError, match=r"[Ii]nvalid (shared|args)"):  # larger than the segment
-            client.register_system_region(arena.name, arena.key, 1 << 20)
-        client.register_system_region(arena.name, arena.key, 8192)
-        with pytest.raises(RegionExists):
-            client.register_system_region(arena.name, arena.key, 8192)
-        listed = client.registered_regions()[arena.name]
-        assert (listed.kind, listed.key, listed.nbytes) == ("system", arena.key, 8192)
-
-        arena.view(0, shape, np.float32)[:] = 3
-        inside, sink = RegionSlice(arena.name, 0, nbytes), RegionSlice(arena.name, 4096, 2 * nbytes)
-        reply = client.infer(_request(shape, inside, sink), 10)
-        assert (reply.shape, reply.data) == ((1, 2, 4, 4, 4), None)
-        assert arena.view(4096, (2, 64), np.float32)[:, 0].tolist() == [0.5, 3.0]
-
-        for bad in (RegionSlice(arena.name, 8192 - 100, nbytes), RegionSlice(arena.name, 1 << 40, nbytes)):
-            with pytest.raises(ServerError, match=r"Invalid offset"):
-                client.infer(_request(shape, bad, sink), 10)
-        with pytest.raises(ServerError, match=r"Invalid offset"):
-            client.infer(_request(shape, inside, RegionSlice(arena.name, 8192 - 4, 2 * nbytes)), 10)
-        with pytest.raises(ModelError, match="Expected 256, got 100"):
-            client.infer(_request(shape, RegionSlice(arena.name, 0, 100), sink), 10)
-        with pytest.raises(ModelError, match="should be at least 512 bytes"):
-            client.infer(_request(shape, inside, RegionSlice(arena.name, 4096, 100)), 10)
-        with pytest.raises(RegionUnknown):
-            client.infer(_request(shape, RegionSlice("gpu_infer-none", 0, nbytes), sink), 10)
-        with pytest.raises(ValueError, match="by name only"):
-            client.unregister_region("")
-    finally:
-        client.unregister_region(arena.name)
-        arena.close()
-    client.unregister_region("gpu_infer-unknown")  # no error
-
-
-@pytest.mark.parametrize("control", ["grpc", "http"])
-def test_registering_twice_is_once(triton: Any, control: str) -> None:
-    server = Server.connect(endpoints_of(triton), control, wait_s=20)
-    arena = SystemArena(4096)
-    registration = Registration(server, arena)
-    client = server.client()
-    registration.renew(client, 0)  # the server has not forgotten: taken as done
-    assert registration.renewals == 1
-    registration.renew(client, 0)  # another slot has renewed it already
-    assert registration.renewals == 1
-    client.close()
-    assert registration.close()
-    assert registration.close()
-    arena.close()
-
-
-@pytest.mark.parametrize("control", ["grpc", "http"])
-def test_unregistering_waits_for_a_request(triton: Any, control: str) -> None:
-    transport = opened(triton, control)
-    arena, registration = transport.arena(8192)
-    assert registration is not None
-    request = _request(
-        (1, 1, 4, 4, 4), RegionSlice(registration.name, 0, 256), RegionSlice(registration.name, 4096, 512), "slow"
-    )
-    with in_flight(transport, request) as replies:
-        client = transport.client()
-        with pytest.raises(RegionBusy):
-            client.unregister_region(registration.name)
-        client.close()
-        assert registration.close()
-        assert arena.view(4096, (1,), np.float32)[0] == 0.5  # so the answer was there
-    assert replies[0].shape == (1, 2, 4, 4, 4)
-    arena.close()
-
-
-def test_clients_belong_to_their_thread(triton: Any) -> None:
-    client = make_client("http", triton.http)
-    assert client.server_live()
-    caught: list[BaseException] = []
-
-    def misuse() -> None:
-        try:
-            client.server_live()
-        except RuntimeError as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=misuse)
-    thread.start()
-    thread.join()
-    assert "belongs to the thread" in str(caught[0])
-    client.close()
 
 
 def test_an_inline_message_over_two_gibibytes_is_refused_before_it_is_sent(client: TritonClient) -> None:

@@ -27,19 +27,19 @@ def failing(*errors: Exception) -> Callable[[], str]:
 
 def test_a_lost_connection_is_tried_once_more() -> None:
     server: Any = FakeServer()
-    assert try_again(failing(), server, "toy", "", 1.0) == "done"
-    assert try_again(failing(ConnectionLost("reset")), server, "toy", "", 1.0) == "done"
+    assert try_again(failing(), server, [("toy", "")], 1.0) == "done"
+    assert try_again(failing(ConnectionLost("reset")), server, [("toy", "")], 1.0) == "done"
     with pytest.raises(ConnectionLost, match="second"):
-        try_again(failing(ConnectionLost("first"), ConnectionLost("second")), server, "toy", "", 1.0)
+        try_again(failing(ConnectionLost("first"), ConnectionLost("second")), server, [("toy", "")], 1.0)
 
 
 def test_other_errors_are_not_tried_again() -> None:
     server: Any = FakeServer()
     with pytest.raises(ServerError, match="no such region"):
-        try_again(failing(ServerError("no such region")), server, "toy", "", 1.0)
+        try_again(failing(ServerError("no such region")), server, [("toy", "")], 1.0)
 
 
 def test_a_server_that_does_not_come_back() -> None:
     server: Any = FakeServer(ready=False)
     with pytest.raises(DeadlineError, match=r"lost the connection to Triton at fake:1, .* within 0\.1 s"):
-        try_again(failing(ConnectionLost("reset")), server, "toy", "", 0.1)
+        try_again(failing(ConnectionLost("reset")), server, [("toy", "")], 0.1)

@@ -43,7 +43,7 @@ def eventually(check: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 def gone(pid: int) -> bool:
     try:
-        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path("/proc", str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
 
@@ -83,7 +83,9 @@ def test_an_owner_that_is_killed_takes_the_command_and_its_children_with_it(tmp_
         from gpu_infer.triton.local.follow import follow
         follow({command(tmp_path)!r}, lambda line: print(line, flush=True))
     """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, encoding="utf-8"
+    ) as owner:
         assert owner.stdout is not None
         pid = int(owner.stdout.readline().split()[1])
         os.kill(owner.pid, signal.SIGKILL)

@@ -35,9 +35,9 @@ def complete(folder: Path, **changes: Any) -> Path:
 def test_a_complete_environment_is_used_as_it_is(tmp_path: Path) -> None:
     folder = complete(environment_folder(tmp_path))
     assert install(tmp_path) == folder
-    found = installed(tmp_path)
-    assert found is not None
-    assert found.folder == folder
+    runtime = installed(tmp_path)
+    assert runtime is not None
+    assert runtime.folder == folder
 
 
 def test_half_old_and_broken_installs_do_not_count(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_small_disk(tmp_path: Path) -> None:
 def test_an_interrupted_install_leaves_no_environment(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gpu_infer", "triton", "install", "--cache", str(tmp_path)]
     env = {**os.environ, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, encoding="utf-8") as process:
         limit = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < limit:
             if list(environment_folder(tmp_path).glob("lib/python*/site-packages/setuptools/*")):

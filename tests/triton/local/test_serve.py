@@ -56,7 +56,7 @@ def status(address: str, path: str = "/v2/health/ready") -> int | None:
 
 def alive(pid: int) -> bool:
     try:
-        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path("/proc", str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -79,15 +79,15 @@ def supervisor_of(server: LocalServer) -> int:
 
 def processes_about(folder: Path) -> list[str]:
     """Command lines, of any process, that name `folder`."""
-    found = []
+    lines = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
         if str(folder) in line:
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def test_serves_until_stopped_and_leaves_nothing(repository: Path) -> None:
@@ -148,7 +148,7 @@ def owner(repository: Path, body: str) -> subprocess.Popen[str]:
         print(server.pid, server._supervisor.pid, server.log_file, flush=True)
         """
     ) + textwrap.dedent(body)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_foreground_ends_on_a_signal(repository: Path, signum: signal.Signals, c
         sys.exit(serve_foreground(Path({str(repository)!r}), 0, 0, on_ready=ready))
     """
     command = [sys.executable, "-c", textwrap.dedent(body)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         address, pid = process.stdout.readline().split()
         assert status(address) == 200

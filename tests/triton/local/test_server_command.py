@@ -31,4 +31,5 @@ def test_repositories_are_checked_before_anything_starts(tmp_path: Path) -> None
 def test_options_name_every_repository_and_both_ports(tmp_path: Path) -> None:
     options = server_options([tmp_path / "a", tmp_path / "b"], tmp_path / "backends", 8000, 8001)
     assert options[:2] == [f"--model-repository={tmp_path}/a", f"--model-repository={tmp_path}/b"]
+    assert "--model-control-mode=none" in options
     assert {"--http-port=8000", "--grpc-port=8001", "--http-address=127.0.0.1"} < set(options)

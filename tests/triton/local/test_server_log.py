@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from other_user import needs_two_users
 
 from gpu_infer.triton.local.server_log import KEEP_S, create_log, mark_in_use, remove_old_logs
 
@@ -57,7 +58,7 @@ def test_a_link_is_not_followed(folder: Path) -> None:
     assert target.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+@needs_two_users
 def test_logs_of_other_users_stay() -> None:
     log = _age(create_log())
     os.chown(log, 65534, 65534)

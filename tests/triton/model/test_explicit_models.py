@@ -20,8 +20,10 @@ pytestmark = pytest.mark.slow
 TOYS = Path(__file__).parents[2] / "models"
 
 
-def explicit_options(repositories: Sequence[Path], backends: Path, http_port: int, grpc_port: int) -> list[str]:
-    options = server_options(repositories, backends, http_port, grpc_port)
+def explicit_options(
+    repositories: Sequence[Path], backends: Path, http_port: int, grpc_port: int, *, names: Sequence[str]
+) -> list[str]:
+    options = server_options(repositories, backends, http_port, grpc_port, names=names)
     return [option.replace("control-mode=none", "control-mode=explicit") for option in options]
 
 

@@ -67,6 +67,17 @@ def test_labels(datatype: str, shape: tuple[int, ...]) -> None:
         model_info(metadata(inputs=tensors((-1, 1, 8, 8, 8), datatype=datatype)), BATCHED)
 
 
+@pytest.mark.parametrize("datatype", ["BOOL", "INT8", "INT16", "UINT16", "UINT32", "UINT64", "FP64", "BF16", "BYTES"])
+def test_other_datatypes_are_refused_by_name(datatype: str) -> None:
+    other = tensors((-1, 1, 8, 8, 8), datatype=datatype)
+    message = f"model m: output T0 is {datatype}, expected FP32 or FP16 (labels: UINT8, INT32, INT64)"
+    with pytest.raises(ModelError) as caught:
+        model_info(metadata(outputs=other), BATCHED)
+    assert str(caught.value).startswith(message)
+    with pytest.raises(ModelError, match=f"model m: input T0 is {datatype}, expected FP32 or FP16 "):
+        model_info(metadata(inputs=other), BATCHED)
+
+
 def test_slices() -> None:
     batched = model_info(metadata(tensors((-1, 1, 8, 8)), tensors((-1, 2, 8, 8))), BATCHED)
     assert (batched.max_batch, batched.batch_axis, batched.input.dims) == (4, "leading", (1, 8, 8))

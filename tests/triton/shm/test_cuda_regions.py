@@ -137,8 +137,8 @@ def fill(backend: Any, block: Any, value: float) -> None:
 
 def scores(backend: Any, block: Any) -> list[float]:
     """The first score of each channel of the answer."""
-    found = backend.download(block.view(SINK, (2, 64), np.float32))
-    return [float(row[0]) for row in found]
+    answer = backend.download(block.view(SINK, (2, 64), np.float32))
+    return [float(row[0]) for row in answer]
 
 
 # -- registering -----------------------------------------------------------------------------------------------
@@ -279,7 +279,11 @@ def test_doctor_cleans_up_after_a_killed_client(
         control=control,
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
     ) as client:
         assert client.stdout is not None
         assert client.stderr is not None
@@ -296,7 +300,7 @@ def test_doctor_cleans_up_after_a_killed_client(
     address = triton_server.grpc if control == "grpc" else triton_server.http
     arguments = ["doctor", "--clean", "--json", "--triton", address, "--control", control, "--output", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "gpu_infer", *arguments], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "gpu_infer", *arguments], capture_output=True, encoding="utf-8", check=False, timeout=60
     )
     checks = {check["name"]: check for check in json.loads(done.stdout)}
     assert left in checks["leftovers"]["found"], checks["leftovers"]

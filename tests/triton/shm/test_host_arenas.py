@@ -89,7 +89,7 @@ def test_every_end_of_the_interpreter_removes_the_segment(end: str) -> None:
     code = (
         f"from gpu_infer.triton.shm.host_arenas import SystemArena; arena = SystemArena(4096); print(arena.name)\n{end}"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     name = done.stdout.strip()
     assert name.startswith("gpu_infer-")
     assert not (Path("/dev/shm") / name).exists()
@@ -99,6 +99,6 @@ def test_a_forked_child_removes_nothing() -> None:
     arena = SystemArena(4096)
     code = "import os\nfrom gpu_infer.triton.shm.host_arenas import SystemArena\na = SystemArena(4096)\n"
     code += "if os.fork() == 0: raise SystemExit\nos.wait()\nprint(a.path.exists())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "True"
     arena.close()

@@ -27,7 +27,7 @@ def _killed_owner(folder: Path) -> str:
         f"arena = SystemArena(8192, pathlib.Path({str(folder)!r})); print(arena.name, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     ) as owner:
         assert owner.stdout is not None
         name = owner.stdout.readline().strip()
@@ -42,13 +42,13 @@ def test_killed_owner(tmp_path: Path) -> None:
     server.regions[name] = RegionInfo(name, "system", f"/{name}", 8192)
     other = "gpu_infer-1-0123456789abcdef"  # of another host: no file here
     server.regions[other] = RegionInfo(other, "system", f"/{other}", 5)
-    found = find_leftovers(server.client(), tmp_path)
-    assert [(item.name, item.nbytes, item.region) for item in found] == [(name, 8192, server.regions[name])]
-    assert str(found[0].pid) in name
-    assert str(found[0]) == f"{name} (0.0 MiB): {tmp_path / name}, system region on the server"
+    leftovers = find_leftovers(server.client(), tmp_path)
+    assert [(item.name, item.nbytes, item.region) for item in leftovers] == [(name, 8192, server.regions[name])]
+    assert str(leftovers[0].pid) in name
+    assert str(leftovers[0]) == f"{name} (0.0 MiB): {tmp_path / name}, system region on the server"
     with pytest.raises(ValueError, match="pass the client"):
-        clean(found)
-    clean(found, server.client())
+        clean(leftovers)
+    clean(leftovers, server.client())
     assert list(server.regions) == [other]
     assert list(tmp_path.iterdir()) == []
     assert find_leftovers(server.client(), tmp_path) == []
@@ -90,12 +90,12 @@ def test_a_busy_region_is_waited_for(tmp_path: Path) -> None:
     os.close(fd)
     server = FakeServer()
     server.regions[name] = RegionInfo(name, "system", f"/{name}", 1)
-    found = find_leftovers(server.client(), tmp_path)
+    leftovers = find_leftovers(server.client(), tmp_path)
     server.unregister_errors = [RegionBusy("in use")] * 2
     with pytest.raises(RegionBusy, match="in use"):
-        clean(found, server.client(), busy_s=0)
+        clean(leftovers, server.client(), busy_s=0)
     assert (tmp_path / name).exists()  # so that a later clean removes it
-    clean(found, server.client())
+    clean(leftovers, server.client())
     assert not server.regions
     assert not (tmp_path / name).exists()
 

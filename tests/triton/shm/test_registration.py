@@ -74,10 +74,10 @@ def clean_up(server: LateServer) -> list[str]:
     """Names that a clean-up finds here and on the server, and removes."""
     server.answer()
     client = server.client()
-    found = [item for item in find_leftovers(client) if item.region is not None]
-    clean(found, client)
+    leftovers = [item for item in find_leftovers(client) if item.region is not None]
+    clean(leftovers, client)
     assert not server.regions
-    return [item.name for item in found]
+    return [item.name for item in leftovers]
 
 
 @pytest.mark.parametrize("how", [DeadlineError, ConnectionLost])

@@ -65,8 +65,8 @@ def test_what_cupy_tells_of_a_card(
 ) -> None:
     from gpu_infer.backends.gpu.device.cupy_import import cupy
 
-    found = {"name": name, "multiProcessorCount": 4} | ({} if uuid is None else {"uuid": uuid})
-    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceProperties", lambda number: found)
+    properties = {"name": name, "multiProcessorCount": 4} | ({} if uuid is None else {"uuid": uuid})
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceProperties", lambda number: properties)
     card = simulated.GpuBackend().identity()
     assert (card.name, card.uuid) == (name.decode(), expected)
     assert "None" not in str(card)

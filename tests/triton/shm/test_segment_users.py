@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from other_user import holds_for_another_user, needs_two_users
 from triton_fakes import FakeServer
 
 from gpu_infer.doctor.leftovers import clean_leftovers
@@ -47,16 +48,9 @@ def test_a_segment_of_another_servers_region(segment: Path) -> None:
     assert mapped_by(segment) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+@needs_two_users
 def test_segments_of_another_user(segment: Path) -> None:
     assert foreign_segments(segment.parent) == []
     (segment.parent / "else").touch()
     segment.parent.chmod(0o755)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setuid(12345)
-            os._exit(0 if foreign_segments(segment.parent) == [segment] else 1)
-        except BaseException:  # this is a copy of the test's process, which must not go on
-            os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert holds_for_another_user(lambda: foreign_segments(segment.parent) == [segment])
