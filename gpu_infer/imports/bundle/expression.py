@@ -11,6 +11,11 @@ from typing import Any
 _LONGEST = 2000
 """Characters; a longer expression is code, not a constant."""
 
+_MOST = 10_000
+"""Items of a list, or characters."""
+
+_LARGEST = 2.0**63
+
 _MODULES = ("torch", "numpy", "np")
 _DTYPES = ("float16", "float32", "float64", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "bool")
 _KEYS = {"IMAGE": "image", "LABEL": "label", "PRED": "pred"}  # monai.utils.CommonKeys
@@ -113,7 +118,11 @@ def _binary(op: ast.operator, left: Any, right: Any) -> Any:
     sequences = isinstance(op, ast.Add) and type(left) is type(right) and isinstance(left, (str, list))
     if not (numbers or sequences):  # a list times a number could fill the memory; a string % is a format
         raise NotConstantError
-    return _BINARY[type(op)](left, right)
+    value = _BINARY[type(op)](left, right)
+    is_large = abs(value) > _LARGEST if numbers else len(value) > _MOST
+    if is_large:  # references to references double it again and again
+        raise NotConstantError
+    return value
 
 
 def _boolean(op: ast.boolop, values: list[ast.expr], names: Mapping[str, Any]) -> Any:

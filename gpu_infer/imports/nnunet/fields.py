@@ -37,8 +37,7 @@ class Fields:
         return key in self.values
 
     def refuse(self, key: str, expected: str, remedy: str = "gpu_infer does not import such a model") -> NoReturn:
-        found = self.values.get(key)
-        text = json.dumps(found, default=str)
+        text = json.dumps(self.values.get(key), default=str)
         raise ConfigError(
             f"{self.path}: {self._place}{key}: found {text[:100]}, expected {expected}", remedy=remedy
         ) from None

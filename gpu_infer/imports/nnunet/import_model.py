@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.errors import ConfigError
 from gpu_infer.imports.nnunet.app_files import inference_configuration, label_names
 from gpu_infer.imports.nnunet.configuration import Configuration, read_configuration
 from gpu_infer.imports.nnunet.fields import Fields, read_json
@@ -20,6 +16,7 @@ from gpu_infer.imports.nnunet.labels import Labels, read_labels
 from gpu_infer.imports.nnunet.normalization import normalization
 from gpu_infer.imports.nnunet.postprocessing import postprocessing
 from gpu_infer.imports.nnunet.run_export import Exported, run_export
+from gpu_infer.imports.output import check_folder, check_packages, write_folder
 from gpu_infer.repository.add import add_onnx
 from gpu_infer.repository.entry import Entry
 from gpu_infer.triton.model.name import check_model_name
@@ -29,8 +26,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Options:
-    """How to import. name None: dataset and configuration; folds (): all that have the checkpoint; mirroring None: as
-    the checkpoint allows."""
+    """How to import. name None: dataset and configuration; folds (): all that have the checkpoint.
+
+    instance_normalization  export this operator; False: means of means, which ONNX Runtime computes more exactly
+    """
 
     python: Path
     name: str | None = None
@@ -39,7 +38,16 @@ class Options:
     mirroring: bool = True
     postprocessing: bool = True
     trust_checkpoint: bool = False
+    instance_normalization: bool = False
     replace: bool = False
+
+    def export_flags(self) -> list[str]:
+        """The flags of export_network."""
+        flags = {
+            "--trust-checkpoint": self.trust_checkpoint,
+            "--instance-normalization": self.instance_normalization,
+        }
+        return [flag for flag, given in flags.items() if given]
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ def import_nnunet(
         ModelError: the network does not fit Triton.
         ResourceError: a folder cannot be written.
     """
-    _check_packages()
+    check_packages()
     plans = Fields(trained / "plans.json", read_json(trained / "plans.json"))
     dataset = Fields(trained / "dataset.json", read_json(trained / "dataset.json"))
     labels, channels = read_labels(dataset), _channels(dataset)
@@ -89,16 +97,15 @@ def import_nnunet(
             onnx,
             folds,
             options.checkpoint,
-            trust=options.trust_checkpoint,
-            on_line=on_line,
+            options.export_flags(),
+            on_line,
         )
         configuration = _checked(plans, exported.configuration, channels)
         _check_agreement(trained, exported, labels, channels)
         name = options.name or _UNSAFE.sub("_", f"{plans.text('dataset_name')}_{exported.configuration}")
         check_model_name(name)
         folder = Path(name) if output is None else output
-        if os.path.lexists(folder):
-            raise ConfigError(f"{folder} exists already", remedy="give a new folder as --output")
+        check_folder(folder)
         content = inference_configuration(
             name,
             configuration,
@@ -110,18 +117,13 @@ def import_nnunet(
             postprocessing=rules,
         )
         entry = add_onnx(repository, name, onnx, replace=options.replace)
-    _write_folder(folder, {"config_inference.json": content, "labels.json": label_names(labels)})
+    write_folder(folder, {"config_inference.json": content, "labels.json": label_names(labels)})
     notes = [
         f"{exported.configuration} of {exported.trainer}, fold{'s' * (len(folds) > 1)} {', '.join(folds)}",
         *(f"{path} was unpickled: it cannot be read with weights_only=True" for path in exported.unpickled),
         *([rules_note] if rules_note else []),
     ]
     return Imported(entry, folder, notes)
-
-
-def _check_packages() -> None:
-    if missing := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
-        raise ConfigError(f"importing a model needs the package {missing[0]}", remedy="pip install 'gpu-infer[models]'")
 
 
 def _channels(dataset: Fields) -> int:
@@ -134,14 +136,14 @@ def _channels(dataset: Fields) -> int:
 
 def _folds(trained: Path, options: Options) -> list[str]:
     """Folds as nnUNetv2_predict chooses them: the numbered ones, or `all` if it is the only one."""
-    found = sorted(path.parent.name.removeprefix("fold_") for path in trained.glob(f"fold_*/{options.checkpoint}"))
+    folds = sorted(path.parent.name.removeprefix("fold_") for path in trained.glob(f"fold_*/{options.checkpoint}"))
     for fold in options.folds:
-        if fold not in found:
+        if fold not in folds:
             raise ConfigError(
                 f"{trained}: has no fold_{fold}/{options.checkpoint}",
-                remedy=f"folds that have it: {', '.join(found) or 'none'}",
+                remedy=f"folds that have it: {', '.join(folds) or 'none'}",
             )
-    chosen = list(options.folds) or [fold for fold in found if fold.isdigit()] or found
+    chosen = list(options.folds) or [fold for fold in folds if fold.isdigit()] or folds
     if not chosen:
         raise ConfigError(
             f"{trained}: no fold has {options.checkpoint}",
@@ -175,18 +177,3 @@ def _check_agreement(trained: Path, exported: Exported, labels: Labels, channels
                 f"{trained}: the network has {network} {what}, dataset.json {files}",
                 remedy="copy dataset.json of the training again",
             )
-
-
-def _write_folder(folder: Path, files: dict[str, Any]) -> None:
-    folder = folder.absolute()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".gpu-infer-", dir=folder.parent) as hidden:
-            new = Path(hidden, "new")
-            new.mkdir()
-            for name, content in files.items():
-                text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
-                (new / name).write_text(text, encoding="utf-8")
-            new.rename(folder)
-    except OSError as error:
-        raise ResourceError(f"{folder} cannot be written: {error.strerror or error}", remedy="give another") from error

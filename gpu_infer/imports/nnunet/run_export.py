@@ -41,9 +41,11 @@ class Exported:
 
 
 def run_export(
-    python: Path, folder: Path, onnx: Path, folds: Sequence[str], checkpoint: str, *, trust: bool, on_line: OnLine
+    python: Path, folder: Path, onnx: Path, folds: Sequence[str], checkpoint: str, flags: Sequence[str], on_line: OnLine
 ) -> Exported:
     """Write the ONNX file `onnx` of the folds' networks.
+
+    flags  of export_network: --trust-checkpoint, --instance-normalization
 
     Raises ConfigError if the interpreter cannot be run or lacks a package, or if the script refuses the folder.
     """
@@ -54,7 +56,7 @@ def run_export(
     facts = onnx.with_name("facts.json")
     command = [str(python), "-W", "ignore", export_network.__file__, str(folder), "--onnx", str(onnx)]
     command += ["--facts", str(facts), "--checkpoint", checkpoint, "--folds", *folds]
-    code, lines = follow([*command, *(["--trust-checkpoint"] if trust else [])], on_line)
+    code, lines = follow([*command, *flags], on_line)
     if code == 0 and facts.is_file():
         return Exported(**json.loads(facts.read_text(encoding="utf-8")))
     last = next((line for line in reversed(lines) if line.strip()), "")

@@ -21,7 +21,20 @@ DOCUMENT: dict[str, Any] = {
     "dims": "$len(@pixdim)",
     "again": "@steps",
     "mail": "a@b",
+    "copied": {
+        "steps": "%steps",
+        "near": "%#text",
+        "text": "@pixdim",
+        "far": "%##key",
+        "other": "%other.json#b#0",
+        "whole": "%other.json",
+    },
 }
+OTHER = {"b": ["$2 * 3", "@key"]}
+
+
+def resolver(document: dict[str, Any], file: str = "inference.json") -> Resolver:
+    return Resolver(document, file, {"other.json": OTHER}.__getitem__)
 
 
 @pytest.mark.parametrize(
@@ -36,18 +49,23 @@ DOCUMENT: dict[str, Any] = {
         ("dims", 3),
         ("again::0::pixdim", [1.5, 1.5, 1.5]),
         ("mail", "a@b"),
+        ("copied::steps::0::keys", "image"),
+        ("copied::near", [1.5, 1.5, 1.5]),
+        ("copied::far", "image"),
+        ("copied::other", 6),
+        ("copied::whole", {"b": [6, "image"]}),
     ],
 )
 def test_items_have_the_values_that_they_refer_to(item: str, expected: object) -> None:
     if expected is None:  # an expression has no items of its own
         with pytest.raises(ConfigError, match=r"there is no pixdim::0"):
-            Resolver(DOCUMENT, "inference.json").value(item)
+            resolver(DOCUMENT).value(item)
         return
-    assert Resolver(DOCUMENT, "inference.json").value(item) == expected
+    assert resolver(DOCUMENT).value(item) == expected
 
 
 def test_code_is_not_run_but_named() -> None:
-    value = Resolver(DOCUMENT, "inference.json").value("device")
+    value = resolver(DOCUMENT).value("device")
     assert value == Unknown("$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')")
     assert contains_unknown({"a": [value]})
 
@@ -96,9 +114,11 @@ def test_everything_else_is_unknown(text: str) -> None:
     [
         ({"a": "@b", "b": "@a"}, r"bundle.json: a → b → a: references in a circle"),
         ({"a": "@c"}, r"bundle.json: there is no c"),
-        ({"a": "%other.json::b"}, r"bundle.json: a: %other.json::b is a macro"),
+        ({"a": "%b::c", "b": {}}, r"bundle.json: a: %b::c: there is no such item \(correct the bundle\)"),
+        ({"a": "%other.json::z"}, r"bundle.json: a: %other.json::z: there is no such item"),
+        ({"a": "%b", "b": ["%c"], "c": 1}, r"bundle.json: a: %b: it contains another macro"),
     ],
 )
 def test_what_cannot_be_resolved_is_an_error_of_one_line(document: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Resolver(document, "bundle.json").value("a")
+        resolver(document, "bundle.json").value("a")
