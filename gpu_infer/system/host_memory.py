@@ -15,7 +15,7 @@ def free_host_bytes(root: Path = Path("/")) -> int:
 
 
 def _available(meminfo: Path) -> int:
-    for line in meminfo.read_text().splitlines():
+    for line in meminfo.read_text(encoding="utf-8").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     raise OSError(f"{meminfo} has no line MemAvailable")
@@ -24,7 +24,7 @@ def _available(meminfo: Path) -> int:
 def _cgroup_headrooms(root: Path) -> Iterator[int]:
     """Limit − use of every memory cgroup up to the root, v1 and v2. Droppable page cache counts as free."""
     try:
-        entries = (root / "proc/self/cgroup").read_text().splitlines()
+        entries = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return
     for entry in entries:
@@ -46,12 +46,12 @@ def _cgroup_headrooms(root: Path) -> Iterator[int]:
 
 def _headroom(limit: Path, use: Path, stat: Path, cache: str) -> int | None:
     try:
-        ceiling = limit.read_text().strip()
+        ceiling = limit.read_text(encoding="utf-8").strip()
         if ceiling == "max" or int(ceiling) >= _UNLIMITED:
             return None
-        used = int(use.read_text())
+        used = int(use.read_text(encoding="utf-8"))
         droppable = 0
-        for line in stat.read_text().splitlines():
+        for line in stat.read_text(encoding="utf-8").splitlines():
             key, value = line.split()
             if key == cache:
                 droppable = int(value)

@@ -98,11 +98,16 @@ def check_finite_voxels(
             if invalid and stored is not None:
                 part[~is_finite] = stored
             count += invalid
+    return 0 if value is not None else count, finite_warnings(count, data.size, value)
+
+
+def finite_warnings(count: int, size: int, value: float | None) -> tuple[str, ...]:
+    """Warnings about `count` voxels of `size` that are NaN or infinite; `value` replaces them, None: they stay."""
     if not count:
-        return 0, ()
+        return ()
     if value is not None:
-        return 0, (f"{count} of {data.size} voxels are NaN or infinite: replaced by {value:g}",)
-    return count, (f"{count} of {data.size} voxels are NaN or infinite: labels at and around them mean nothing",)
+        return (f"{count} of {size} voxels are NaN or infinite: replaced by {value:g}",)
+    return (f"{count} of {size} voxels are NaN or infinite: labels at and around them mean nothing",)
 
 
 def memory_dtype(stored: DType, path: Path) -> DType:
@@ -118,20 +123,20 @@ def memory_dtype(stored: DType, path: Path) -> DType:
 
 def conversion_bytes(stored: DType, count: int) -> int:
     """Return the bytes that `count` stored values take in memory while `convert_voxels` makes the voxels of them."""
-    return 0 if stored.name in SUPPORTED_DTYPES and stored.isnative else count * stored.itemsize
+    return 0 if stored.name in SUPPORTED_DTYPES else count * stored.itemsize
 
 
 def convert_voxels(data: Voxels, path: Path) -> tuple[Voxels, tuple[str, ...]]:
     """Return `data` in a supported dtype and native byte order, and a warning if the dtype had to change.
 
-    The memory order does not change. Raises `InputError` if the dtype cannot be read, or if 64-bit integers do not fit
-    32 bits.
+    Bytes are swapped in place, so that no second array is needed. The memory order does not change. Raises `InputError`
+    if the dtype cannot be read, or if 64-bit integers do not fit 32 bits.
     """
     dtype = data.dtype
     if dtype.name in SUPPORTED_DTYPES:
         if dtype.isnative:
             return data, ()
-        return data.astype(dtype.newbyteorder("="), order="K"), ()
+        return data.byteswap(inplace=True).view(dtype.newbyteorder("=")), ()
     names = _replacements(dtype, path)
     if dtype.kind == "f":
         return data.astype(names[0], order="K"), (f"stored as {dtype.name}, kept as {names[0]}",)

@@ -42,12 +42,17 @@ def open_regular(path: Path) -> io.FileIO:
 
 def file_size(path: Path) -> int:
     """Return the bytes of a regular file. Raises `InputError` as `open_regular` does."""
+    return file_status(path).st_size
+
+
+def file_status(path: Path) -> os.stat_result:
+    """Return the status of a regular file. Raises `InputError` as `open_regular` does."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
     _check_regular(path, status)
-    return status.st_size
+    return status
 
 
 def data_file(header: Path, name: str, *, allow_foreign: bool = False) -> Path:

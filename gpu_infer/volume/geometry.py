@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_infer.system.preload import preload
+
 ArrayT = TypeVar("ArrayT")
 Shape3 = tuple[int, int, int]
 Affine = NDArray[np.float64]
@@ -89,6 +91,7 @@ class Geometry:
     @cached_property
     def orientation(self) -> Orientation:
         """Permutation and flips from the stored axes to the closest canonical ones (nibabel's `io_orientation`)."""
+        preload("nibabel", without="pydicom")
         from nibabel.orientations import io_orientation
 
         orientation = io_orientation(self.affine)

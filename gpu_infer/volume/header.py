@@ -8,13 +8,18 @@ from pathlib import Path
 
 from gpu_infer.redaction import shown_path
 from gpu_infer.volume.checks import DType, Voxels
+from gpu_infer.volume.file_state import FileState, check_unchanged
+from gpu_infer.volume.follower import Follower
+from gpu_infer.volume.formats.stored import StoredVoxels
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.index_space import IndexSpace
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.nifti_grid import NiftiGrid
 
-LoadVoxels = Callable[[list[str]], Voxels]
-"""Read the voxels, [C, I, J, K] in stored index order and dtype; append warnings to the list. Raises `InputError`."""
+LoadVoxels = Callable[[list[str], Follower], Voxels]
+"""Read the voxels, [C, I, J, K] in stored index order and dtype; append warnings to the list. Raises `InputError`.
+
+The follower learns how far the array is filled, unless its values are converted afterwards."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,8 @@ class VolumeHeader:
     series    facts of a DICOM series for the report; none of the patient.
     extra     bytes of memory that reading takes temporarily, in addition to `nbytes`.
     nifti     of a NIfTI file: the header's own fields for the grid.
+    stored    where the voxels of one channel are, if their order in the file is that of the axes; None otherwise.
+    states    of `files`, not later than their headers were read.
     index_space  of a DICOM series whose slices are no regular grid; `geometry` is then that of the stacked slices.
     """
 
@@ -52,6 +59,8 @@ class VolumeHeader:
     series: Mapping[str, object] = field(default_factory=dict)
     nifti: NiftiGrid | None = None
     index_space: IndexSpace | None = None
+    stored: StoredVoxels | None = None
+    states: Mapping[Path, FileState] = field(default_factory=dict)
 
     @property
     def case_name(self) -> str:
@@ -63,6 +72,10 @@ class VolumeHeader:
         """Bytes of the voxels in memory."""
         i, j, k = self.geometry.shape
         return self.channels * i * j * k * self.dtype.itemsize
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` if a file was replaced or written to since its header was read."""
+        check_unchanged(self.states)
 
     def describe(self) -> dict[str, object]:
         """Return the facts of the volume for the report."""

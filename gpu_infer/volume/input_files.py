@@ -98,6 +98,13 @@ def base_name(path: Path) -> str:
     return path.name[: -len(known)] if known else (path.name or "volume")
 
 
+def header_file(path: Path) -> Path:
+    """Return the file with the header of the file `path`: of the .img of a pair, its .hdr."""
+    if path.suffix.lower() != ".img":
+        return path
+    return path.with_suffix(".hdr" if path.suffix.islower() else ".HDR")
+
+
 def extension(path: Path) -> str | None:
     """Return the supported extension at the end of the name, in lower case, or None."""
     name = path.name.lower()

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpu_infer.errors import InputError, ResourceError
+from gpu_infer.system.preload import preload
 from gpu_infer.volume.checks import Voxels, check_finite_voxels, convert_voxels
+from gpu_infer.volume.file_state import file_states
+from gpu_infer.volume.follower import NO_FOLLOWER, Follower
 from gpu_infer.volume.header import VolumeHeader
-from gpu_infer.volume.input_files import check_exists, extension
+from gpu_infer.volume.input_files import check_exists, extension, header_file
 from gpu_infer.volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -69,25 +72,33 @@ def series_header(series: Series, folder: Path) -> VolumeHeader:
     return header
 
 
-def read_voxels(header: VolumeHeader, *, nan: float | None = None) -> Volume:
+def read_voxels(header: VolumeHeader, *, nan: float | None = None, follower: Follower = NO_FOLLOWER) -> Volume:
     """Read the voxels of a header.
 
     Args:
         header: from `read_header`.
         nan: value in physical units that replaces voxels that are NaN or infinite; None: they stay, with a warning.
+        follower: learns how far the voxels are read, if none of them will be converted or replaced.
 
     Raises:
-        InputError: the voxels are damaged.
+        InputError: the voxels are damaged, or a file has changed since its header was read.
         ResourceError: there is no memory for them.
     """
     remarks: list[str] = []
+    if nan is not None and header.dtype.kind == "f":
+        follower = NO_FOLLOWER
+    header.check_unchanged()
     try:
-        data, conversions = convert_voxels(header.load(remarks), header.path)
+        data, conversions = convert_voxels(header.load(remarks, follower), header.path)
+    except InputError:
+        header.check_unchanged()  # rather than damage, which a change looks like
+        raise
     except MemoryError:
         raise ResourceError(
             f"{header.path}: no memory for {(header.nbytes + header.extra) / 2**20:.0f} MiB of voxels",
             remedy="free memory or crop the volume",
         ) from None
+    header.check_unchanged()
     stored = None if nan is None else (nan - header.inter) / header.slope
     count, notes = check_finite_voxels(data, nan, stored)
     new = (*remarks, *conversions, *notes)
@@ -119,6 +130,12 @@ def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
     kind = extension(path)
     if kind is None:
         raise InputError(f"{path}: unsupported extension", remedy="convert the volume to .nii.gz, .mhd or .nrrd")
+    before = file_states([header_file(path)])
+    header = _file_header(path, kind, allow_foreign)
+    return replace(header, states=file_states(header.files) | before)
+
+
+def _file_header(path: Path, kind: str, allow_foreign: bool) -> VolumeHeader:
     if kind in (".mhd", ".mha"):
         from gpu_infer.volume.formats.metaimage import metaimage_header
 
@@ -127,6 +144,7 @@ def _header(path: Path, allow_foreign: bool) -> VolumeHeader:
         from gpu_infer.volume.formats.nrrd import nrrd_header
 
         return nrrd_header(path, allow_foreign=allow_foreign)
+    preload("nibabel", without="pydicom")
     from gpu_infer.volume.formats.nifti import nifti_header
 
     return nifti_header(path, allow_foreign=allow_foreign)
@@ -148,6 +166,7 @@ def _from_series(series: Series, folder: Path) -> VolumeHeader:
         format="dicom",
         load=series.load,
         warnings=series.warnings,
+        states=series.states,
         extra=series.extra,
         index_space=series.index_space,
     )
@@ -167,13 +186,15 @@ def _stack(headers: list[VolumeHeader]) -> VolumeHeader:
         dtype, slope, inter = np.dtype(np.float32), 1.0, 0.0
     channels = sum(h.channels for h in headers)
 
-    def load(remarks: list[str]) -> Voxels:
+    def load(remarks: list[str], follower: Follower) -> Voxels:
         i, j, k = first.geometry.shape
-        data = np.empty((channels, k, j, i), dtype).transpose(0, 3, 2, 1)
+        memory = np.empty((channels, k, j, i), dtype)
+        follower.begin(memory.reshape(-1).view(np.uint8))
+        data = memory.transpose(0, 3, 2, 1)
         at = 0
         for header in headers:
             warnings: list[str] = []
-            values, conversions = convert_voxels(header.load(warnings), header.path)
+            values, conversions = convert_voxels(header.load(warnings, NO_FOLLOWER), header.path)
             remarks += [f"{header.path.name}: {w}" for w in (*warnings, *conversions)]
             if alike and values.dtype != dtype:
                 raise InputError(
@@ -183,6 +204,7 @@ def _stack(headers: list[VolumeHeader]) -> VolumeHeader:
             part = data[at : at + header.channels]
             part[...] = values if alike else values * np.float64(header.slope) + header.inter
             at += header.channels
+            follower.advance(memory[:at].nbytes)
         return data
 
     return replace(
@@ -194,6 +216,7 @@ def _stack(headers: list[VolumeHeader]) -> VolumeHeader:
         warnings=tuple(notes),
         files=tuple(file for h in headers for file in h.files),
         load=load,
+        states={path: state for h in headers for path, state in h.states.items()},
         extra=max(h.nbytes + h.extra for h in headers),
     )
 

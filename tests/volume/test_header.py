@@ -66,8 +66,9 @@ def test_a_huge_volume_has_a_header(tmp_path: Path) -> None:
     assert read_header([path]).nbytes == 2 * 10**12
 
 
-@pytest.mark.parametrize(("dtype", "in_memory", "extra"), [("int64", "int32", 480), (">i2", "int16", 120)])
+@pytest.mark.parametrize(("dtype", "in_memory", "extra"), [("int64", "int32", 480), (">i2", "int16", 0)])
 def test_types_that_change_take_memory_temporarily(tmp_path: Path, dtype: str, in_memory: str, extra: int) -> None:
+    """Another type needs a second array; another byte order does not."""
     header = read_header([nifti(tmp_path / "v.nii", DATA.astype(dtype))])
     assert (header.dtype, header.extra) == (np.dtype(in_memory), extra)
     assert read_voxels(header).dtype == in_memory

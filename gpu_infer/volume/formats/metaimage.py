@@ -10,6 +10,7 @@ import numpy as np
 
 from gpu_infer.errors import InputError
 from gpu_infer.volume.checks import Voxels, check_geometry, conversion_bytes, memory_dtype
+from gpu_infer.volume.follower import Follower
 from gpu_infer.volume.formats.meta_files import data_files
 from gpu_infer.volume.formats.meta_header import MetaHeader
 from gpu_infer.volume.formats.stored import StoredVoxels
@@ -53,8 +54,8 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
     stored.check()
     i, j, k = geometry.shape
 
-    def load(remarks: list[str]) -> Voxels:
-        flat = stored.read(remarks)
+    def load(remarks: list[str], follower: Follower) -> Voxels:
+        flat = stored.read(remarks, follower)
         # Components of a voxel are adjacent, so they are the fastest axis; a fourth axis is the slowest.
         if components > 1:
             return flat.reshape(k, j, i, components).transpose(3, 2, 1, 0)
@@ -70,6 +71,7 @@ def metaimage_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader
         load,
         warnings=tuple(notes),
         extra=conversion_bytes(stored.dtype, stored.count),
+        stored=stored if frames * components == 1 else None,
     )
 
 

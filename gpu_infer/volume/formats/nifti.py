@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gpu_infer.errors import InputError
 from gpu_infer.volume.checks import DType, Voxels, check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.files import data_file
+from gpu_infer.volume.follower import Follower
 from gpu_infer.volume.formats.spans import read_head
 from gpu_infer.volume.formats.stored import StoredVoxels
 from gpu_infer.volume.geometry import Affine, Geometry, Shape3
@@ -61,9 +62,9 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
     stored = _stored_voxels(path, header, dtype, math.prod(shape) * channels, allow_foreign)
     stored.check()
 
-    def load(remarks: list[str]) -> Voxels:
+    def load(remarks: list[str], follower: Follower) -> Voxels:
         # The first axis is the fastest in the file, channels are the slowest.
-        return stored.read(remarks).reshape(channels, shape[2], shape[1], shape[0]).transpose(0, 3, 2, 1)
+        return stored.read(remarks, follower).reshape(channels, shape[2], shape[1], shape[0]).transpose(0, 3, 2, 1)
 
     return VolumeHeader(
         geometry,
@@ -78,6 +79,7 @@ def nifti_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         warnings=tuple(notes),
         extra=conversion_bytes(dtype, stored.count),
         nifti=NiftiGrid.of_header(header, 2 if isinstance(header, Nifti2Header) else 1),
+        stored=stored if channels == 1 else None,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from gpu_infer.errors import InputError
 from gpu_infer.volume.checks import Voxels, check_geometry, conversion_bytes, memory_dtype
 from gpu_infer.volume.files import data_file
+from gpu_infer.volume.follower import Follower
 from gpu_infer.volume.formats.nrrd_grid import nrrd_grid
 from gpu_infer.volume.formats.nrrd_header import FILE_LIST, NrrdHeader
 from gpu_infer.volume.formats.numbered import numbered_names
@@ -61,8 +62,8 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
     stored = _stored_voxels(header, allow_foreign)
     stored.check()
 
-    def load(remarks: list[str]) -> Voxels:
-        array = stored.read(remarks).reshape(sizes[::-1])
+    def load(remarks: list[str], follower: Follower) -> Voxels:
+        array = stored.read(remarks, follower).reshape(sizes[::-1])
         axes = [len(sizes) - 1 - axis for axis in grid.spatial]
         if grid.channel is None:
             return array.transpose(axes)[None]
@@ -78,6 +79,7 @@ def nrrd_header(path: Path, *, allow_foreign: bool = False) -> VolumeHeader:
         load,
         warnings=tuple(notes),
         extra=conversion_bytes(stored.dtype, stored.count),
+        stored=stored if grid.channel is None and tuple(grid.spatial) == (0, 1, 2) else None,
     )
 
 

@@ -1,22 +1,25 @@
 """Read a span of bytes of a plain or a compressed file, whole or not at all.
 
 Voxels are read into one writable buffer. A memory map is not used because a file that shrinks under a map kills the
-process, and no file object between the decompressor and the buffer because it would copy every byte twice. Files are
-read in pieces, so that signal handlers run between two of them.
+process. A gzip file of one member is inflated straight into the buffer (`one_member`), other streams in blocks that are
+copied. Files are read in pieces, so that signal handlers run between two of them.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.volume.files import file_size, open_regular, unreadable
+from gpu_infer.volume.follower import NO_FOLLOWER, Follower
 from gpu_infer.volume.formats.inflate import decompressor, errors
+from gpu_infer.volume.formats.one_member import fill_from_member
 
 Bytes = NDArray[np.uint8]
 
@@ -35,11 +38,11 @@ def check_span(path: Path, offset: int, nbytes: int) -> None:
     """Raise `InputError` if the plain file `path` has fewer than `nbytes` bytes from `offset` on."""
     size = file_size(path) - offset
     if size < nbytes:
-        raise _truncation_error(path, max(size, 0), nbytes)
+        raise truncation_error(path, max(size, 0), nbytes)
 
 
-def fill_span(path: Path, offset: int, out: Bytes) -> None:
-    """Fill `out` [n] from byte `offset` of the plain file `path`.
+def fill_span(path: Path, offset: int, out: Bytes, follower: Follower = NO_FOLLOWER) -> None:
+    """Fill `out` [n] from byte `offset` of the plain file `path`; `follower` learns of each piece.
 
     Raises `InputError`, with the actual and the expected bytes, if the file is shorter.
     """
@@ -49,10 +52,11 @@ def fill_span(path: Path, offset: int, out: Bytes) -> None:
             file.seek(offset)
             while done < len(target) and (count := file.readinto(target[done : done + _PIECE])):
                 done += count
+                follower.advance(done)
         except OSError as error:
             raise unreadable(path, error) from None
     if done < len(target):
-        raise _truncation_error(path, done, len(target))
+        raise truncation_error(path, done, len(target))
 
 
 def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) -> None:
@@ -64,18 +68,44 @@ def check_inflatable(path: Path, offset: int, nbytes: int, *, start: int = 0) ->
         )
     most = max(file_size(path) - start, 0) * _MAX_RATIO
     if most < offset + nbytes:
-        raise _truncation_error(path, max(most - offset, 0), nbytes, bound="at most ")
+        raise truncation_error(path, max(most - offset, 0), nbytes, bound="at most ")
 
 
-def fill_inflated(path: Path, offset: int, out: Bytes, *, start: int = 0, notes: list[str] | None = None) -> None:
+class InOrder(Protocol):
+    """What is filled in order, from its first byte to its last: an array, or what passes the bytes on."""
+
+    @property
+    def data(self) -> Any: ...
+
+
+def fill_inflated(
+    path: Path,
+    offset: int,
+    out: InOrder,
+    *,
+    start: int = 0,
+    notes: list[str] | None = None,
+    follower: Follower = NO_FOLLOWER,
+) -> None:
     """Fill `out` [n] from byte `offset` of the inflated gzip or zlib stream that starts at byte `start` of `path`.
 
     The stream is read to its end, through all gzip members, so that its check sum is verified, too; if more than 1 MiB
-    follows the span, the rest is not read. Warnings about ignored bytes are appended to `notes`. Raises `InputError` if
-    the stream is truncated (with the actual and the expected bytes), damaged or not compressed.
+    follows the span, the rest is not read. Warnings about ignored bytes are appended to `notes`. `follower` learns of
+    each block. Raises `InputError` if the stream is truncated (with the actual and the expected bytes), damaged or not
+    compressed.
     """
     with open_regular(path) as file:
-        _inflate(file, _Stream(path, start, offset), out, _BEYOND, [] if notes is None else notes)
+        if isinstance(out, np.ndarray) and _is_filled(file, _Stream(path, start, offset), out, follower):
+            return
+        follower.rewind(0)
+        _inflate(file, _Stream(path, start, offset), out, _BEYOND, [] if notes is None else notes, follower)
+
+
+def _is_filled(file: io.FileIO, source: _Stream, out: Bytes, follower: Follower) -> bool:
+    try:
+        return fill_from_member(file, source.start, source.offset, out, follower)
+    except OSError as error:
+        raise unreadable(source.path, error) from None
 
 
 def read_head(path: Path, nbytes: int, *, compressed: bool) -> bytes:
@@ -106,7 +136,14 @@ class _Stream(NamedTuple):
     offset: int = 0
 
 
-def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: list[str]) -> int:
+def _inflate(
+    file: BinaryIO,
+    source: _Stream,
+    out: InOrder,
+    beyond: int,
+    notes: list[str],
+    follower: Follower = NO_FOLLOWER,
+) -> int:
     """Inflate `source`, which `file` has open, into `out`, and return the number of bytes written to `out`.
 
     beyond  bytes, inflated or not, that may follow before reading stops; -1: stop at once, also if the stream is short
@@ -144,6 +181,7 @@ def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: li
             low, high = max(-position, 0), min(len(block), len(target) - position)
             if low < high:
                 target[position + low : position + high] = memoryview(block)[low:high]
+                follower.advance(position + high)
             position += len(block)
             if position >= len(target) and beyond < 0:
                 return len(target)
@@ -166,9 +204,10 @@ def _inflate(file: BinaryIO, source: _Stream, out: Bytes, beyond: int, notes: li
     if beyond >= 0 and position >= len(target) and not stream.eof:
         raise InputError(f"{path}: truncated: the compressed stream lacks its end and check sum", remedy=_REMEDY)
     if beyond >= 0 and position < len(target):
-        raise _truncation_error(path, max(position, 0), len(target))
+        raise truncation_error(path, max(position, 0), len(target))
     return min(max(position, 0), len(target))
 
 
-def _truncation_error(path: Path, nbytes: int, expected: int, *, bound: str = "") -> InputError:
+def truncation_error(path: Path, nbytes: int, expected: int, *, bound: str = "") -> InputError:
+    """The error of a file that has `nbytes` bytes of voxels instead of `expected`."""
     return InputError(f"{path}: truncated: found {bound}{nbytes} bytes of voxels, expected {expected}", remedy=_REMEDY)

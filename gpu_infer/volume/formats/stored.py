@@ -11,9 +11,15 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from gpu_infer.errors import InputError
-from gpu_infer.volume.checks import DType, Voxels
+from gpu_infer.system.memory_pages import pages_ahead
+from gpu_infer.volume.boxes import BoxReader
+from gpu_infer.volume.checks import SUPPORTED_DTYPES, DType, Voxels
 from gpu_infer.volume.files import file_size, open_regular
+from gpu_infer.volume.follower import NO_FOLLOWER, Follower
+from gpu_infer.volume.formats.inflated_boxes import InflatedBoxes
+from gpu_infer.volume.formats.raw_boxes import RawBoxes
 from gpu_infer.volume.formats.spans import Bytes, allocate, check_inflatable, check_span, fill_inflated, fill_span
+from gpu_infer.volume.geometry import Shape3
 
 _CHUNK = 1 << 20  # bytes of text at once
 _REMEDY = "the file is incomplete or damaged: copy or export it again"
@@ -61,20 +67,60 @@ class StoredVoxels:
                 if most < self._part:
                     raise self._short(path, most, "at most ")
 
-    def read(self, notes: list[str]) -> Voxels:
-        """Read a flat, writable array [count]; append warnings to `notes`. Raises `InputError` or `ResourceError`."""
+    def read(self, notes: list[str], follower: Follower = NO_FOLLOWER) -> Voxels:
+        """Read a flat, writable array [count]; append warnings to `notes`. Raises `InputError` or `ResourceError`.
+
+        `follower` learns how far the array is filled, if its values will not be converted afterwards.
+        """
         nbytes = self._part * self.dtype.itemsize
         out = allocate(self.files[0], nbytes * len(self.files))
-        for n, path in enumerate(self.files):
-            self._fill(path, out[n * nbytes : (n + 1) * nbytes], notes)
+        if self._is_final:
+            follower.begin(out)
+        else:
+            follower = NO_FOLLOWER
+        with pages_ahead(out):
+            for n, path in enumerate(self.files):
+                self._fill(path, out[n * nbytes : (n + 1) * nbytes], notes, follower.part(n * nbytes))
         return out.view(self.dtype)
 
-    def _fill(self, path: Path, out: Bytes, notes: list[str]) -> None:
+    @property
+    def _is_final(self) -> bool:
+        """Whether the bytes of the files are those of the voxels in memory."""
+        return self.dtype.name in SUPPORTED_DTYPES and self.dtype.isnative
+
+    @property
+    def boxes_refusal(self) -> str:
+        """Why boxes of the voxels cannot be read without the rest, in words; empty if they can."""
+        if len(self.files) > 1:
+            return "its voxels are in several files"
+        if self.dtype.name not in SUPPORTED_DTYPES:
+            return f"its voxels are {self.dtype.name}, which are converted all together"
+        return "" if self.encoding in ("raw", "gzip") else f"its voxels are stored as {self.encoding}"
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether boxes have to be read in the order of the file."""
+        return self.encoding == "gzip"
+
+    def boxes(self, shape: Shape3, slices: int) -> BoxReader:
+        """A reader of boxes of a volume of `shape` I, J, K with one channel, if there is no `boxes_refusal`.
+
+        slices  most slices of a box
+
+        Raises InputError for a file that cannot be opened.
+        """
+        (path,) = self.files
+        start = self._start(path, self.count * self.dtype.itemsize)
+        if self.is_compressed:
+            return InflatedBoxes(path, start, self.skip, self.dtype, shape, slices)
+        return RawBoxes(path, start + self.skip, self.dtype, shape)
+
+    def _fill(self, path: Path, out: Bytes, notes: list[str], follower: Follower) -> None:
         start = self._start(path, out.size)
         if self.encoding == "raw":
-            fill_span(path, start + self.skip, out)
+            fill_span(path, start + self.skip, out, follower)
         elif self.encoding == "gzip":
-            fill_inflated(path, self.skip, out, start=start, notes=notes)
+            fill_inflated(path, self.skip, out, start=start, notes=notes, follower=follower)
         else:
             with open_regular(path) as file:
                 file.seek(start + self.skip)

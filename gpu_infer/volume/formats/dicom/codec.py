@@ -2,14 +2,17 @@
 
 GDCM reads a file that this module writes, which contains only the stream and the format of its pixels. GDCM then
 returns stored integers (it would otherwise rescale them, and invert MONOCHROME1), and no other part of a foreign header
-reaches it.
+reaches it. Frames are decoded in threads: SimpleITK releases the interpreter lock, and every frame has a reader of its
+own.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +32,7 @@ CODECS = {_RLE, *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 9
 """Transfer syntaxes that GDCM can decode: RLE, JPEG (baseline, extended, lossless), JPEG-LS, JPEG 2000."""
 
 _SLICE = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture: a class without a rescale
+_MOST_THREADS = 4
 _SMALL = 4096  # pixels: GDCM refuses valid RLE streams of a few bytes, and pydicom is slow with large ones
 _DAMAGED = "export the series again, or convert it to .nii.gz"
 
@@ -50,20 +54,43 @@ class Encoded(NamedTuple):
     signed: bool
 
 
-def decode(jobs: Sequence[Encoded]) -> Answer:
-    """Return the stored integers [row, column] of every frame. Raises `InputError` if a stream cannot be decoded."""
-    arrays = []
+def decoding_threads() -> int:
+    """Return the number of frames that `decode` has in work at a time."""
+    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+
+
+def decode(jobs: Sequence[Encoded], threads: int = 1) -> Answer:
+    """Return the stored integers [row, column] of every frame, in order.
+
+    Raises `InputError` for the first frame that cannot be decoded.
+    """
+    arrays: list[Voxels] = []
+    pending: deque[Future[Voxels]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for job, stream in _encoded(jobs, pending):
+                pending.append(pool.submit(_decode, job, stream))
+                # The first frame alone, because GDCM fills its tables with it
+                while pending and len(pending) >= (threads if arrays else 1):
+                    arrays.append(pending.popleft().result())
+            arrays += [frame.result() for frame in pending]
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return {}, arrays
+
+
+def _encoded(jobs: Sequence[Encoded], pending: deque[Future[Voxels]]) -> Iterator[tuple[Encoded, bytes]]:
+    """Yield every frame with its stream. Raises `InputError`, after the errors of `pending` frames before it."""
     path, streams = "", list[bytes]()
     for job in jobs:
         if job.path != path:
-            path, streams = job.path, _streams(job)
-        if len(streams) != job.frames:
-            raise InputError(
-                f"{path}: truncated or damaged slice: found {len(streams)} compressed frames, expected {job.frames}",
-                remedy=_DAMAGED,
-            )
-        arrays.append(_decode(job, streams[job.number]))
-    return {}, arrays
+            try:
+                path, streams = job.path, _streams(job)
+            except InputError:
+                for frame in pending:
+                    frame.result()
+                raise
+        yield job, streams[job.number]
 
 
 def _streams(job: Encoded) -> list[bytes]:
@@ -71,11 +98,17 @@ def _streams(job: Encoded) -> list[bytes]:
         file.seek(job.pixels_at)
         data = file.read(job.size - job.pixels_at)
     try:
-        return list(generate_frames(data, number_of_frames=job.frames))
+        streams = list(generate_frames(data, number_of_frames=job.frames))
     except MemoryError:
         raise
     except Exception:  # pydicom raises many types for damaged items
         raise InputError(f"{job.path}: truncated or damaged slice: broken compressed pixels", remedy=_DAMAGED) from None
+    if len(streams) != job.frames:
+        raise InputError(
+            f"{job.path}: truncated or damaged slice: found {len(streams)} compressed frames, expected {job.frames}",
+            remedy=_DAMAGED,
+        )
+    return streams
 
 
 def _decode(job: Encoded, stream: bytes) -> Voxels:

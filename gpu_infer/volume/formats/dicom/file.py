@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 import re
 import stat
 import struct
@@ -25,6 +26,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from gpu_infer.errors import GpuInferError, InputError, ResourceError
+from gpu_infer.volume.file_state import FileState
 from gpu_infer.volume.formats.dicom.elements import KEYWORDS, SIEMENS_MOSAIC, number, text, uid_name
 
 EXPORT = "export the series again, or convert it to .nii.gz"
@@ -45,6 +47,7 @@ class DicomFile:
     pixels_at      offset of the first byte of its pixels; -1 for a file without pixels.
     pixels_length  bytes of its pixels according to the header.
     size           bytes of the file (of a deflated file: after inflating).
+    state          of the file before its header was read.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class DicomFile:
     pixels_length: int
     pixels_tag: int
     size: int
+    state: FileState
 
     @property
     def name(self) -> str:
@@ -98,13 +102,13 @@ def read_file(path: Path) -> DicomFile | None:
 
     Raises `InputError` if its header is damaged or it cannot be opened, `ResourceError` without descriptors.
     """
-    with _open_file(path) as (file, size):
+    with _open_file(path) as (file, status):
         head = file.read(132)
         at = 132 if head[128:] == b"DICM" else 0 if _starts_like_dataset(head) else None
         if at is None:
             return None
         try:
-            return _parse(path, file, at, size)
+            return _parse(path, file, at, status)
         except (GpuInferError, MemoryError):  # GpuInferError includes interrupts
             raise
         except Exception:  # pydicom raises many types for damaged bytes; its message may quote the patient's data
@@ -131,13 +135,13 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _open_file(path: Path) -> Iterator[tuple[io.BufferedReader, int]]:
+def _open_file(path: Path) -> Iterator[tuple[io.BufferedReader, os.stat_result]]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise InputError(f"{path}: not a regular file, expected a DICOM slice", remedy="give files, not devices")
         with path.open("rb") as file:
-            yield file, status.st_size
+            yield file, status
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise ResourceError(
@@ -159,7 +163,8 @@ def _starts_like_dataset(head: bytes) -> bool:
     return head[4:6].isupper() or int.from_bytes(head[4:8], "little") < 1 << 10
 
 
-def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
+def _parse(path: Path, file: BinaryIO, at: int, status: os.stat_result) -> DicomFile:
+    size = status.st_size
     stream: Any = _Bounded(file, size)
     stream.seek(at)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
@@ -185,7 +190,7 @@ def _parse(path: Path, file: BinaryIO, at: int, size: int) -> DicomFile:
     frames = number(elements, "NumberOfFrames", str(path)) or 1.0
     if not 1 <= frames <= _MAX_FRAMES or frames != int(frames):
         raise InputError(f"{path}: NumberOfFrames {frames:g}, expected 1 to {_MAX_FRAMES}", remedy=EXPORT)
-    return DicomFile(path, elements, syntax, sop_class, int(frames), begin, length, tag, size)
+    return DicomFile(path, elements, syntax, sop_class, int(frames), begin, length, tag, size, FileState.of(status))
 
 
 def _pixel_element(stream: Any, little: bool, implicit: bool) -> tuple[int, int, int]:

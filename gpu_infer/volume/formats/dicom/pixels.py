@@ -9,7 +9,8 @@ import numpy as np
 from gpu_infer.errors import InputError
 from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.child import call_in_child
-from gpu_infer.volume.formats.dicom.codec import CODECS, Encoded, decode
+from gpu_infer.volume.follower import NO_FOLLOWER, Follower
+from gpu_infer.volume.formats.dicom.codec import CODECS, Encoded, decode, decoding_threads
 from gpu_infer.volume.formats.dicom.elements import uid_name
 from gpu_infer.volume.formats.dicom.file import BIG_ENDIAN, DEFLATED, EXPLICIT, EXPORT, IMPLICIT, UNDEFINED_LENGTH
 from gpu_infer.volume.formats.dicom.frames import Frame
@@ -74,15 +75,24 @@ def working_bytes(frames: Sequence[Frame]) -> int:
     return temporary + (2 * min(_BATCH, sum(f.pixels.nbytes for f in compressed)) + _codec_bytes(compressed))
 
 
-def read_pixels(frames: Sequence[Frame], dtype: DType, notes: list[str]) -> Voxels:
-    """Read [frame, row, column] in physical units, in the order of `frames`; `dtype` is that of `value_dtype`."""
+def read_pixels(frames: Sequence[Frame], dtype: DType, notes: list[str], follower: Follower = NO_FOLLOWER) -> Voxels:
+    """Read [frame, row, column] in physical units, in the order of `frames`; `dtype` is that of `value_dtype`.
+
+    `follower` learns of the frames from the first one on up to one that is not read yet.
+    """
     first = frames[0].pixels
     out = np.empty((len(frames), first.rows, first.columns), dtype)
+    follower.begin(out.reshape(-1).view(np.uint8))
+    done, is_read = 0, [False] * len(frames)
     strays = 0
     for n, stored in _stored_frames(frames):
         clean = stored_integers(stored, frames[n].pixels)
         strays += has_strays(stored, clean, frames[n].pixels)
         fill(out[n], clean, frames[n].rescale)
+        is_read[n] = True
+        while done < len(frames) and is_read[done]:
+            done += 1
+        follower.advance(done * out[0].nbytes)
     if strays:
         notes.append(f"bits outside those in use (BitsStored, HighBit) are set in {strays} slices: not part of values")
     return out
@@ -115,7 +125,7 @@ def _decode_frames(frames: Sequence[Frame]) -> list[Voxels]:
         for f in frames
     ]
     memory = sum(f.pixels.nbytes for f in frames) + _codec_bytes(frames)
-    _, arrays = call_in_child(decode, jobs, path=frames[0].file.path.parent, memory=memory)
+    _, arrays = call_in_child(decode, jobs, decoding_threads(), path=frames[0].file.path.parent, memory=memory)
     shapes = [(f.pixels.rows, f.pixels.columns) for f in frames]
     if [a.shape for a in arrays] != shapes or [a.dtype for a in arrays] != [f.pixels.dtype for f in frames]:
         raise InputError(f"{frames[0].file.path.parent}: decoded pixels do not fit the headers", remedy=EXPORT)
@@ -123,8 +133,16 @@ def _decode_frames(frames: Sequence[Frame]) -> list[Voxels]:
 
 
 def _codec_bytes(frames: Sequence[Frame]) -> int:
-    """Return the bytes that a codec takes: some frames, and copies of the largest file."""
-    return 8 * max((f.pixels.nbytes for f in frames), default=0) + 4 * max((f.file.size for f in frames), default=0)
+    """Return the bytes that the codecs take: some frames, and copies of the largest files, for every thread.
+
+    Frames of one file share its bytes, so that fewer files than threads are in memory if there are several in each.
+    """
+    if not frames:
+        return 0
+    threads = min(decoding_threads(), len(frames))
+    least = min(f.file.frames for f in frames)
+    files = threads if least == 1 else min(threads, threads // least + 2, len({f.file.path for f in frames}))
+    return 8 * threads * max(f.pixels.nbytes for f in frames) + 4 * files * max(f.file.size for f in frames)
 
 
 def _syntax_name(syntax: str) -> str:

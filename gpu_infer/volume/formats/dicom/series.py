@@ -14,6 +14,8 @@ from pathlib import Path
 from gpu_infer.choices import Tilt
 from gpu_infer.errors import InputError, ResourceError
 from gpu_infer.volume.checks import DType, Voxels
+from gpu_infer.volume.file_state import FileState
+from gpu_infer.volume.follower import NO_FOLLOWER, Follower
 from gpu_infer.volume.formats.dicom.contrast import check_one_volume
 from gpu_infer.volume.formats.dicom.elements import text
 from gpu_infer.volume.formats.dicom.file import DicomFile, quiet
@@ -52,14 +54,19 @@ class Series:
         return tuple(dict.fromkeys(frame.file.path for frame in self.frames))
 
     @property
+    def states(self) -> dict[Path, FileState]:
+        """Of `files`, when their headers were read."""
+        return {frame.file.path: frame.file.state for frame in self.frames}
+
+    @property
     def extra(self) -> int:
         """Bytes of memory that reading takes temporarily, in addition to the voxels."""
         return working_bytes(self.frames)
 
-    def load(self, remarks: list[str]) -> Voxels:
+    def load(self, remarks: list[str], follower: Follower = NO_FOLLOWER) -> Voxels:
         """Read the voxels [1, I, J, K] and append warnings to `remarks`. Raises `InputError`."""
         with quiet():
-            return read_pixels(self.frames, self.dtype, remarks).transpose(2, 1, 0)[None]
+            return read_pixels(self.frames, self.dtype, remarks, follower).transpose(2, 1, 0)[None]
 
 
 def read_dicom(folder: Path) -> Volume:
