@@ -2,7 +2,7 @@
 //
 //   take      out[i0, i1, ...] = src[t0[i0], t1[i1], ...]   bit by bit; a constant where an index is negative
 //   linear    out[i0, i1, ...] = sum over corners of ((src[corner] * w_0) * w_1) * ...   in float64
-//   divide    out[i0, i1, ...] = sums[i0, i1, ...] / weights[i0, i1, ...]                 in float32
+//   divide    out[i0, i1, ...] = sums[i0, i1, ...] / weights[p0[i0], p1[i1], ...]         in float32
 //
 // The corner sums are SciPy's: the last weighted axis turns fastest, its lower neighbour first. A sample of weight 0 has
 // no part in them, even where it is infinite or NaN. The upper weight is 1 - (1 - w), as in SciPy: the last bit decides
@@ -189,6 +189,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) linear_4(const __grid_const
 
 struct Quotient {
     const float* count;  // factor of the weight per index where there is no array of weights; null: 1
+    const i64* place;    // index in the weights per index; null: the same
     i64 sums_stride, out_stride, weights_stride;
     i64 size;
 };
@@ -217,7 +218,7 @@ extern "C" __global__ void __launch_bounds__(256, 3) divide(const __grid_constan
         const i64 index = taken_off(piece.row, line.size);
         sums += index * line.sums_stride;
         out += index * line.out_stride;
-        weights += index * line.weights_stride;
+        weights += (line.place == nullptr ? index : line.place[index]) * line.weights_stride;
         if (line.count != nullptr) count *= line.count[index];
     }
     if (piece.row > 0) return;
@@ -229,7 +230,10 @@ extern "C" __global__ void __launch_bounds__(256, 3) divide(const __grid_constan
                 const i64 k = begin + n * LANES;
                 Share share = {*reinterpret_cast<const float*>(sums + k * fast.sums_stride), count};
                 if (fast.count != nullptr) share.weight = count * fast.count[k];
-                if (a.weights != nullptr) share.weight = *reinterpret_cast<const float*>(weights + k * fast.weights_stride);
+                if (a.weights != nullptr) {
+                    const i64 place = fast.place == nullptr ? k : fast.place[k];
+                    share.weight = *reinterpret_cast<const float*>(weights + place * fast.weights_stride);
+                }
                 return share;
             },
             [&](int n, const Share& share) {

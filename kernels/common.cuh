@@ -109,8 +109,9 @@ struct Tile {
     unsigned int rest;
     i64 begin, end;
 
-    __device__ __forceinline__ Tile(i64 size, int rows) {
-        const Split split(blockIdx.x, (size + rows - 1) / rows);
+    __device__ __forceinline__ Tile(i64 size, int rows) : Tile(size, rows, blockIdx.x) {}
+    __device__ __forceinline__ Tile(i64 size, int rows, unsigned int block) {
+        const Split split(block, (size + rows - 1) / rows);
         rest = split.rest;
         begin = static_cast<i64>(split.index) * rows;
         end = least(begin + rows, size);
@@ -232,13 +233,13 @@ __device__ __forceinline__ void tally(u64* ties, unsigned int mine) {
     if (threadIdx.x == 0 && threadIdx.y == 0 && found != 0) atomicAdd(ties, static_cast<u64>(found));
 }
 
-// f(x) = min(max(scale * x + shift, low), high), rounded after each operation; comparisons, so that NaN stays NaN.
+// f(x) = min(max((x + lead) * scale + rest, low), high), rounded after each operation; comparisons, so that NaN stays NaN.
 struct Affine {
-    float scale, shift, low, high;
+    float lead, scale, rest, low, high;
 };
 
 __device__ __forceinline__ float apply(const Affine& f, float x) {
-    float y = x * f.scale + f.shift;
+    float y = (x + f.lead) * f.scale + f.rest;
     y = y < f.low ? f.low : y;
     return y > f.high ? f.high : y;
 }
@@ -246,15 +247,15 @@ __device__ __forceinline__ float apply(const Affine& f, float x) {
 // (1 - w) * x + w * y, and x alone where w is 0: a neighbour without weight may be infinite or NaN.
 __device__ __forceinline__ float mix(float x, float y, float w) { return w == 0.0f ? x : (1.0f - w) * x + w * y; }
 
-// Whether f is no more than an addition.
+// Whether f is no more than an addition: `rest` is then -0, which changes no number.
 __device__ __forceinline__ bool is_sum(const Affine& f) {
-    return f.scale == 1.0f && f.low == -infinity() && f.high == infinity();
+    return f.scale == 1.0f && f.rest == 0.0f && f.low == -infinity() && f.high == infinity();
 }
 
 // f of a stored number. SUM: f is an addition and bytes are in the native order, which costs a third of the instructions
 // and gives the same bits; the addition stays where it is of zero, as it makes 0 of -0.
 template <bool SUM, class S> __device__ __forceinline__ float apply(const Affine& f, int swap, const S& sample) {
-    return SUM ? to_float(sample) + f.shift : apply(f, to_float(load(&sample, swap != 0)));
+    return SUM ? to_float(sample) + f.lead : apply(f, to_float(load(&sample, swap != 0)));
 }
 
 // Resampling along one axis: out[i] = mix(in[lower[i]], in[upper[i]], weight[i]).

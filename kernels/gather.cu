@@ -1,6 +1,7 @@
 // Windows of the prepared volume into a slot.
 //
-//   slot[n, c, i, j, k] = volume[c, start_n + (i, j, k)]   inside the volume, `fill` where the window hangs over it
+//   slot[n, c, i, j, k] = volume[c, start_n + (i, j, k)]   inside the volume
+//                       = `fill`, or with `edge` its nearest voxel, outside
 //
 // Axes i, j, k are the spatial ones, ordered so that k is the slot's fastest. Lanes of a warp follow k. A mirrored
 // window is a slot with negative strides.
@@ -17,7 +18,13 @@ struct Gather {
     i64 channels;
     i64 starts[MOST_WINDOWS][3];
     float fill;
+    int edge;
 };
+
+// What takes an index to the nearest one inside the volume.
+__device__ __forceinline__ i64 to_edge(i64 index, i64 size) {
+    return index < 0 ? -index : index < size ? 0 : size - 1 - index;
+}
 
 // The indices of a window along one axis that lie inside the volume.
 struct Inside {
@@ -50,6 +57,17 @@ template <class S, class D> __device__ __forceinline__ void gather(const Gather&
     if (in_plane && in_j.span == a.window_size[1] && in_k.span == a.window_size[2]) {
         walk_rows<float>(
             rows, a.window_size[2], from, to, [](const S* sample, int, int) { return to_float(*sample); }, write);
+        return;
+    }
+    if (a.edge) {
+        const i64 along_i = to_edge(x + rows.i, a.volume_size[0]) * a.volume_strides[1];
+        walk_rows<float>(
+            rows, a.window_size[2], from, to,
+            [&](const S* sample, int row, int k) {
+                const i64 along_j = to_edge(y + rows.first + row * GROUPS, a.volume_size[1]) * a.volume_strides[2];
+                return to_float(sample[along_i + along_j + to_edge(z + k, a.volume_size[2]) * a.volume_strides[3]]);
+            },
+            write);
         return;
     }
     walk_rows<float>(

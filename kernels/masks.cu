@@ -2,7 +2,9 @@
 //
 //   out[c, i, j, k] = source[c, i, j, k] > value ? one : 0                                  (threshold)
 //   out[c, i, j, k] = table[labels[c, i, j, k]]                                             (lookup)
-//   out[i, j, k] = values[c] of the last c with masks[c, i, j, k] != 0, else 0              (merge)
+//   out[c, i, j, k] = table[labels[c, i, j, k]] where that is not 0                         (overlay)
+//   out[i, j, k] = values[c] of the last c with masks[c, i, j, k] != 0, else 0, or as before if `over`      (merge)
+//   labels[i, j, k] = label where mask[i, j, k] != 0 and labels == 0; 0 where mask == 0 and labels == label   (repaint)
 //   held_i[i] = held_j[j] = held_k[k] = 1   where source[c, i, j, k] > value for any c      (extent)
 //
 // `one` is 1 in the bits of the output's dtype. Axes i, j, k are the spatial ones, ordered so that k is the output's (of
@@ -40,6 +42,16 @@ struct Merge {
     i64 out_strides[3];
     i64 size[3];
     i64 channels;
+    int over;  // a voxel without a mask does not change
+};
+
+struct Repaint {
+    const unsigned char* mask;
+    void* labels;
+    i64 mask_strides[3];
+    i64 labels_strides[3];
+    i64 size[3];
+    int label;
 };
 
 struct Extent {
@@ -95,6 +107,21 @@ template <class L, class D> __device__ __forceinline__ void lookup(const Lookup&
         [&](D* out, D x) { *out = x; });
 }
 
+template <class L, class D> __device__ __forceinline__ void overlay(const Lookup& a) {
+    const D* table = static_cast<const D*>(a.table);
+    const Rows rows(a.size[1], a.size[2]);
+    const Lines<const L> from = {
+        static_cast<const L*>(a.labels) + rows.rest * a.labels_strides[0] + rows.i * a.labels_strides[1],
+        a.labels_strides[2], a.labels_strides[3]};
+    const Lines<D> to = {static_cast<D*>(a.out) + rows.rest * a.out_strides[0] + rows.i * a.out_strides[1],
+                         a.out_strides[2], a.out_strides[3]};
+    walk_rows<D>(
+        rows, a.size[3], from, to, [&](const L* label, int, int) { return table[*label]; },
+        [&](D* out, D x) {
+            if (x != 0) *out = x;
+        });
+}
+
 template <class M, class L> __device__ __forceinline__ void merge(const Merge& a) {
     const Rows rows(a.size[0], a.size[1]);
     const i64 last = (a.channels - 1) * a.masks_strides[0];
@@ -103,12 +130,29 @@ template <class M, class L> __device__ __forceinline__ void merge(const Merge& a
     const Lines<L> to = {static_cast<L*>(a.out) + rows.i * a.out_strides[0], a.out_strides[1], a.out_strides[2]};
     walk_rows<L>(
         rows, a.size[2], from, to,
-        [&](const M* mask, int, int) {
+        [&](const M* mask, int n, int k) {
             for (i64 c = a.channels - 1; c >= 0; c--) {
                 if (*mask != 0) return static_cast<L>(a.values[c]);
                 mask -= a.masks_strides[0];
             }
-            return static_cast<L>(0);
+            return a.over != 0 ? to.at[(rows.first + n * GROUPS) * to.j + k * to.k] : static_cast<L>(0);
+        },
+        [&](L* out, L x) { *out = x; });
+}
+
+template <class L> __device__ __forceinline__ void repaint(const Repaint& a) {
+    const Rows rows(a.size[0], a.size[1]);
+    const L label = static_cast<L>(a.label);
+    const Lines<const unsigned char> from = {a.mask + rows.i * a.mask_strides[0], a.mask_strides[1], a.mask_strides[2]};
+    const Lines<L> to = {
+        static_cast<L*>(a.labels) + rows.i * a.labels_strides[0], a.labels_strides[1], a.labels_strides[2]};
+    walk_rows<L>(
+        rows, a.size[2], from, to,
+        [&](const unsigned char* mask, int n, int k) {
+            const L old = to.at[(rows.first + n * GROUPS) * to.j + k * to.k];
+            const bool background = old == 0, own = old == label;
+            if (*mask != 0) return background ? label : old;
+            return own ? static_cast<L>(0) : old;
         },
         [&](L* out, L x) { *out = x; });
 }
@@ -259,6 +303,18 @@ extern "C" __global__ void __launch_bounds__(256, 3) lookup_u1_2(const __grid_co
 extern "C" __global__ void __launch_bounds__(256, 3) lookup_u2_2(const __grid_constant__ Lookup a) {
     lookup<unsigned short, unsigned short>(a);
 }
+extern "C" __global__ void __launch_bounds__(256, 3) overlay_u1_1(const __grid_constant__ Lookup a) {
+    overlay<unsigned char, unsigned char>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) overlay_u1_2(const __grid_constant__ Lookup a) {
+    overlay<unsigned char, unsigned short>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) overlay_u2_1(const __grid_constant__ Lookup a) {
+    overlay<unsigned short, unsigned char>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) overlay_u2_2(const __grid_constant__ Lookup a) {
+    overlay<unsigned short, unsigned short>(a);
+}
 extern "C" __global__ void __launch_bounds__(256, 3) merge_u1_1(const __grid_constant__ Merge a) {
     merge<unsigned char, unsigned char>(a);
 }
@@ -270,4 +326,10 @@ extern "C" __global__ void __launch_bounds__(256, 3) merge_u2_1(const __grid_con
 }
 extern "C" __global__ void __launch_bounds__(256, 3) merge_u2_2(const __grid_constant__ Merge a) {
     merge<unsigned short, unsigned short>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) repaint_u1(const __grid_constant__ Repaint a) {
+    repaint<unsigned char>(a);
+}
+extern "C" __global__ void __launch_bounds__(256, 3) repaint_u2(const __grid_constant__ Repaint a) {
+    repaint<unsigned short>(a);
 }

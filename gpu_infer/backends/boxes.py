@@ -1,4 +1,4 @@
-"""Boxes of a grid: windows clipped to it, the parts of a window outside it, and a box's places in rolling sums."""
+"""Boxes of a grid: windows clipped to it, and a box's places in rolling sums."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ class Clipped:
     window: Box
 
 
-def shifted(box: Box, start: Start) -> Box:
-    """The same voxels as indices of a window that begins at `start`."""
-    x, y, z = (slice(s.start - a, s.stop - a) for s, a in zip(box, start, strict=True))
-    return (x, y, z)
-
-
 def clip(start: Start, roi: Sequence[int], size: Sequence[int]) -> Clipped | None:
     """Window of `roi` voxels from `start` on against a grid of `size`; None if they do not meet."""
     grid, window = [], []
@@ -35,21 +29,6 @@ def clip(start: Start, roi: Sequence[int], size: Sequence[int]) -> Clipped | Non
         grid.append(slice(low, high))
         window.append(slice(low - s, high - s))
     return Clipped((grid[0], grid[1], grid[2]), (window[0], window[1], window[2]))
-
-
-def hanging_parts(inside: Clipped | None, roi: Sequence[int]) -> list[Box]:
-    """Disjoint boxes of the window that together are everything outside the grid."""
-    whole = [slice(0, r) for r in roi]
-    if inside is None:
-        return [(whole[0], whole[1], whole[2])]
-    parts: list[Box] = []
-    for axis, s in enumerate(inside.window):
-        for outside in (slice(0, s.start), slice(s.stop, roi[axis])):
-            if outside.start < outside.stop:
-                # earlier axes: inside only, because an earlier part contains their outside
-                box = [*inside.window[:axis], outside, *whole[axis + 1 :]]
-                parts.append((box[0], box[1], box[2]))
-    return parts
 
 
 def ring_boxes(box: Box, heights: Sequence[int]) -> list[tuple[Box, Box]]:

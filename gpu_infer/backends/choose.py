@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.errors import ConfigError, DeviceError
 from gpu_infer.system.gpu_presence import has_nvidia_gpu
+from gpu_infer.system.preload import preload
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def choose_backend(device: str) -> Backend:
         else:
             log.info("device: %r", backend)
             return backend
+    preload("gpu_infer.backends.cpu.backend")
     from gpu_infer.backends.cpu.backend import CpuBackend
 
     return CpuBackend()

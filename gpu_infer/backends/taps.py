@@ -1,36 +1,17 @@
-"""Resampling by a weighted sum of neighbours along one axis: cubic splines, and other axes of the same pass.
-
-A cubic spline through samples in[i] has the value Σ in[i]·g(t − i) at t. g is the cardinal cubic spline: the
-prefilter, whose response is √3·z^|d| with z = √3 − 2 (Unser, Aldroubi and Eden, 1993), and the four taps of the
-B-spline in one. It falls by |z| ≈ 0.27 per sample, so that 24 taps suffice for float32, and no axis needs a recursion.
-Samples before the first and after the last repeat those, as in `scipy.ndimage.zoom(order=3, mode="nearest")`.
-"""
+"""Resampling by a weighted sum of neighbours along one axis: the table, and the order and the memory of the passes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.resampling import coordinates
-from gpu_infer.backends.tables import AxisTable
-
-CUBIC_TAPS = 24
-"""Samples that a value of a cubic spline depends on; what is left out has 3e-7 of the weight."""
-
-_REACH = CUBIC_TAPS // 2
-
 SLAB_BYTES = 16 << 20
 """Of what lies between the first two axes of a resampling."""
-
-_PIECE = 4096
-"""Entries of a table that are computed at a time: a grid that is too large is refused only after its tables."""
-
-Entries = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
-"""first, count and weights of a part of a `TapTable`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,59 +42,22 @@ class TapTable:
         entries = slice(start, start + size)
         return TapTable(self.first[entries], self.count[entries], self.weights[entries])
 
-    def moved(self, by: int) -> TapTable:
-        """The same for samples whose indices are larger by `by`."""
-        return TapTable(self.first + np.int32(by), self.count, self.weights)
+
+class TablePart(NamedTuple):
+    """`size` entries of a table from `start` on, for an array whose first sample has the index `base` in the table."""
+
+    table: TapTable
+    start: int
+    size: int
+    base: int
+
+    @staticmethod
+    def whole(table: TapTable) -> TablePart:
+        return TablePart(table, 0, len(table), 0)
 
 
 TapTables = tuple[TapTable, TapTable, TapTable]
 """The tables of X, Y and Z."""
-
-
-def cubic_table(n_in: int, n_out: int, align_corners: bool = True, step: float | None = None) -> TapTable:
-    """The cubic spline through the samples; order 3 of `scipy.ndimage.zoom`. Arguments as in `linear_table`.
-
-    Raises ValueError if n_in or n_out is less than 1.
-    """
-    position = coordinates(n_in, n_out, align_corners, step)
-    parts = [_cubic_part(n_in, position[begin : begin + _PIECE]) for begin in range(0, n_out, _PIECE)]
-    first, count, weights = (np.concatenate(entries) for entries in zip(*parts, strict=True))
-    return TapTable(first, count, weights)
-
-
-def _cubic_part(n_in: int, position: NDArray[np.float64]) -> Entries:
-    lower = np.floor(position).astype(np.int64)
-    f = (position - lower)[:, None]
-    spline = np.concatenate([(1 - f) ** 3, 4 - 6 * f**2 + 3 * f**3, 1 + 3 * f + 3 * f**2 - 3 * f**3, f**3], axis=1) / 6
-    distances = np.arange(1 - _REACH, 1 + _REACH)[:, None] - np.arange(-1, 3)
-    cardinal = spline @ (math.sqrt(3) * (math.sqrt(3) - 2) ** np.abs(distances)).T
-    cardinal /= cardinal.sum(axis=1, keepdims=True)
-    cardinal[f[:, 0] == 0.0] = np.arange(1 - _REACH, 1 + _REACH) == 0  # a sample: 1e-17 of others would be a tap each
-    return _clamped(n_in, lower + 1 - _REACH, cardinal)
-
-
-def tap_table(table: AxisTable) -> TapTable:
-    """A table of two neighbours, for an axis of a pass that others need more of."""
-    first = np.minimum(table.lower, table.upper)
-    apart = table.upper != table.lower
-    weights = np.stack([1.0 - table.weight, table.weight], axis=1).astype(np.float32)
-    return TapTable(first, np.where(apart, 2, 1).astype(np.int32), weights[:, : 2 if apart.any() else 1])
-
-
-def _clamped(n_in: int, begin: NDArray[np.int64], weights: NDArray[np.float64]) -> Entries:
-    """The entries of weights [n_out, taps] for samples from `begin` on; those outside count for the nearest inside."""
-    taps = weights.shape[1]
-    most = min(taps, n_in)
-    first = np.clip(begin, 0, n_in - most)
-    places = np.clip(begin[:, None] + np.arange(taps), 0, n_in - 1) - first[:, None]
-    window = np.zeros((len(begin), most))
-    np.add.at(window, (np.arange(len(begin))[:, None], places), weights)
-    used = window.astype(np.float32) != 0
-    low, high = used.argmax(axis=1), most - used[:, ::-1].argmax(axis=1)
-    rolled = np.take_along_axis(window, np.minimum(low[:, None] + np.arange(most), most - 1), axis=1)
-    count = high - low
-    rolled[np.arange(most) >= count[:, None]] = 0.0
-    return (first + low).astype(np.int32), count.astype(np.int32), rolled.astype(np.float32)
 
 
 def pass_order(in_shape: tuple[int, ...], tables: TapTables) -> list[int]:

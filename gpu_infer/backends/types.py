@@ -49,6 +49,10 @@ class Array(Protocol):
     @overload
     def transpose(self, *axes: int) -> Array: ...
 
+    def reshape(self, shape: Sequence[int], /) -> Array:
+        """A view, of a contiguous array."""
+        ...
+
     def __getitem__(self, key: Any, /) -> Array: ...
 
     def __setitem__(self, key: Any, value: Any, /) -> None: ...
@@ -90,6 +94,37 @@ class RollingSums:
     sums: TwinArray
     shape: tuple[int, int, int]
     weights: TwinArray | None = None
+
+
+class SumsPart(NamedTuple):
+    """The sums of neighbouring rows low ≤ row < high along one axis of a grid.
+
+    rolling  its grid has these rows alone along the axis, as 0, 1, …, and is the whole grid along the others
+    """
+
+    low: int
+    high: int
+    rolling: RollingSums
+
+
+class SplitSums(NamedTuple):
+    """Rolling sums of a grid of `shape` (X, Y, Z) whose rows along `axis` are in several parts of one memory.
+
+    sums     float32 [M]; the sums of the parts are views of it
+    weights  float32 [M], of which the weights of the parts are views; None: parts have none
+    parts    in ascending order of their rows, and no row twice. Voxels of other rows have no sums
+    """
+
+    shape: tuple[int, int, int]
+    axis: int
+    sums: TwinArray
+    weights: TwinArray | None
+    parts: Sequence[SumsPart]
+
+    def start_in(self, part: SumsPart, start: Start) -> Start:
+        """`start` of a window in the grid of a part."""
+        x, y, z = (index - part.low * (axis == self.axis) for axis, index in enumerate(start))
+        return (x, y, z)
 
 
 class Extrema(NamedTuple):

@@ -28,9 +28,9 @@ def test_without_cupy_on_a_machine_with_a_gpu(
 ) -> None:
     without_cupy(monkeypatch)
     monkeypatch.setattr("gpu_infer.backends.choose.has_nvidia_gpu", lambda: True)
-    with pytest.raises(ConfigError, match="device gpu: CuPy cannot be imported") as found:
+    with pytest.raises(ConfigError, match="device gpu: CuPy cannot be imported") as caught:
         choose_backend("gpu")
-    assert 'pip install "gpu-infer[cuda13]"' in (found.value.remedy or "")
+    assert 'pip install "gpu-infer[cuda13]"' in (caught.value.remedy or "")
     with caplog.at_level(logging.INFO):
         assert isinstance(choose_backend("auto"), CpuBackend)
     assert "device auto: the CPU, because device gpu: CuPy cannot be imported" in caplog.text
@@ -53,9 +53,9 @@ def test_without_cupy_and_without_a_gpu_nobody_is_advised_to_install_it(
 
 def test_without_a_device(caplog: pytest.LogCaptureFixture) -> None:
     with simulated_cupy(devices=0):
-        with pytest.raises(ConfigError, match="no CUDA device can be used: cudaErrorNoDevice") as found:
+        with pytest.raises(ConfigError, match="no CUDA device can be used: cudaErrorNoDevice") as caught:
             choose_backend("gpu")
-        assert "--gpus all" in (found.value.remedy or "")
+        assert "--gpus all" in (caught.value.remedy or "")
         with caplog.at_level(logging.INFO):
             assert isinstance(choose_backend("auto"), CpuBackend)
         assert "because no CUDA device can be used" in caplog.text
@@ -80,7 +80,9 @@ def test_the_simulator_is_out_of_reach_of_the_package() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert "cudasim" not in path.read_text(encoding="utf-8"), path
     code = "import gpu_infer.cli.main, gpu_infer.app, sys; print([n for n in sys.modules if 'cudasim' in n])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=PACKAGE.parent
+    )
     assert done.stdout.strip() == "[]"
 
 

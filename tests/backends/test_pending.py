@@ -87,12 +87,12 @@ class Chosen:
 
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> Chosen:
-    found = Chosen()
-    monkeypatch.setattr(pending, "choose_backend", found)
+    double = Chosen()
+    monkeypatch.setattr(pending, "choose_backend", double)
     for name in ("cupy", "torch"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(pending, "find_spec", lambda name: importlib.machinery.ModuleSpec(name, None))
-    return found
+    return double
 
 
 @pytest.mark.parametrize("device", ["gpu", "auto"])

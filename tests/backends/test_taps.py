@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gpu_infer.backends.resampling import linear_table, nearest_table
-from gpu_infer.backends.taps import CUBIC_TAPS, TapTable, bands, cubic_table, pass_order, tap_table
+from gpu_infer.backends.resampling import Step, linear_table, nearest_table
+from gpu_infer.backends.tap_tables import CUBIC_TAPS, cubic_table, gaussian_radius, smooth_linear_table, tap_table
+from gpu_infer.backends.taps import TapTable, bands, pass_order
 
 
 def matrix(table: TapTable, n_in: int) -> np.ndarray:
@@ -30,8 +31,34 @@ def test_every_column_is_scipys_spline_of_one_sample(n_in: int, n_out: int, alig
     np.testing.assert_allclose(dense.sum(axis=1), 1.0, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize("sigma", [0.3, 1.75, 9.0])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (5, 5), (7, 2), (100, 33), (300, 7), (30, 41)])
+def test_every_column_is_scipys_gaussian_and_spline_of_one_sample(
+    n_in: int, n_out: int, sigma: float, order: int
+) -> None:
+    smooth = ndimage.gaussian_filter1d(np.eye(n_in), sigma, axis=0, mode="nearest")
+    expected = [ndimage.zoom(column, n_out / n_in, order=order, mode="nearest", grid_mode=True) for column in smooth.T]
+    table = (
+        cubic_table(n_in, n_out, False, None, sigma)
+        if order == 3
+        else smooth_linear_table(n_in, n_out, False, None, sigma)
+    )
+    np.testing.assert_allclose(matrix(table, n_in), np.array(expected).T, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [1e-300, 1e-9, 0.12])
+def test_a_gaussian_that_reads_one_sample_changes_no_weight(sigma: float) -> None:
+    assert gaussian_radius(sigma) == 0
+    smooth, plain = cubic_table(20, 9, sigma=sigma), cubic_table(20, 9)
+    np.testing.assert_array_equal(matrix(smooth, 20), matrix(plain, 20))
+    np.testing.assert_array_equal(
+        matrix(smooth_linear_table(20, 9, True, None, sigma), 20), matrix(tap_table(linear_table(20, 9)), 20)
+    )
+
+
 def test_a_long_table_is_that_of_its_pieces() -> None:
-    table = cubic_table(9000, 9000, step=0.75)
+    table = cubic_table(9000, 9000, step=Step(0.75))
     assert table.weights.shape == (9000, CUBIC_TAPS)
     np.testing.assert_array_equal(table.count[::4], 1)  # every fourth output is a sample
     np.testing.assert_array_equal(table.first[::4], np.arange(0, 6750, 3))

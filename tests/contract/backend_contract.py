@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from affine_contract import AffineContract
+from blend_split_contract import BlendSplitContract
 from filters_contract import FiltersContract
+from finish_contract import FinishContract
 from finish_masks_contract import FinishMasksContract
+from histograms_contract import HistogramsContract
 from label_statistics_contract import LabelStatisticsContract
 from labels_contract import LabelsContract
 from masks_contract import MasksContract
@@ -19,9 +23,13 @@ from windows_contract import WindowsContract
 
 class BackendContract(
     PrepareContract,
+    AffineContract,
     RangesContract,
+    HistogramsContract,
     TapsContract,
     WindowsContract,
+    BlendSplitContract,
+    FinishContract,
     FinishMasksContract,
     FiltersContract,
     RestoreArgmaxContract,

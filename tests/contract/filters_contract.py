@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from prepare_contract import LAYOUTS, laid_out
 from scipy import ndimage
+from skimage import exposure
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.filters import ball
@@ -45,6 +46,20 @@ class FiltersContract:
         wide = np.pad(array, [(0, 0), *((n // 2, n // 2) for n in size)], mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(wide, size, axis=(1, 2, 3))
         assert_array_equal(backend.download(out), np.median(windows, axis=(-3, -2, -1)))
+
+    @pytest.mark.parametrize("layout", LAYOUTS[::7])
+    @pytest.mark.parametrize("shape", [(2, 18, 14, 16), (1, 17, 12, 3), (1, 4, 16, 4)])
+    def test_adaptive_histograms_are_of_volumes(self, backend: Backend, layout: Any, shape: tuple[int, ...]) -> None:
+        """A last axis of 3 or 4 voxels is no colour: the same values as with the axes in another order."""
+        array = np.random.default_rng(9).random(shape, dtype=np.float32) ** 2
+        out = backend.upload(laid_out(np.zeros_like(array), *layout))
+        arguments = {"clip_limit": 0.03, "nbins": 64}
+        source = backend.upload(laid_out(array, *layout))
+        backend.library_filter("equalize_adapthist", source, out, kernel_size=(6, 4, 2), **arguments)
+        for got, channel in zip(backend.download(out), array, strict=True):
+            turned = np.ascontiguousarray(channel.transpose(2, 0, 1))
+            want = exposure.equalize_adapthist(turned, kernel_size=(2, 6, 4), **arguments).transpose(1, 2, 0)
+            assert_allclose(got, want, atol=2e-4)  # 2 of 2¹⁴ levels: sums in another order
 
     def test_filters_refuse_other_arrays(self, backend: Backend) -> None:
         array, out = backend.zeros((1, 4, 4, 4), np.float32), backend.zeros((1, 4, 4, 5), np.float32)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from windows_contract import full_ring, random, unrolled
+from windows_oracle import full_ring, random, unrolled
 
 from gpu_infer.backends.base.backend import Backend, RollingSums
 from gpu_infer.inferers.windows import make_grid
@@ -90,8 +90,8 @@ class FinishMasksContract:
             stored = backend.zeros((2, *(SHAPE[a - 1] for a in axes)), np.uint8)
             masks = stored.transpose(0, *(1 + axes.index(a) for a in (1, 2, 3)))
             backend.finish_masks(ring, (0, 0, 0), SHAPE, ONES, np.zeros(2, np.float32), masks)
-            found = backend.download(stored).transpose(0, *(1 + axes.index(a) for a in (1, 2, 3)))
-            np.testing.assert_array_equal(found, sums > 0)
+            actual = backend.download(stored).transpose(0, *(1 + axes.index(a) for a in (1, 2, 3)))
+            np.testing.assert_array_equal(actual, sums > 0)
 
     def test_what_finish_masks_refuses(self, backend: Backend) -> None:
         ring = full_ring(backend, 2, SHAPE)

@@ -130,8 +130,8 @@ class LabelStatisticsContract:
         labels[0, 0, 0] = labels[0, 0, 1] = labels[2, 3, 4] = labels[2, 3, 3] = 255
         values[1, 2, 3] = 100
         values[0, 0, 0], values[0, 0, 1], values[2, 3, 4], values[2, 3, 3] = 1, 2, 5, 8
-        found = backend.label_statistics(backend.upload(labels), values, [1, 7, 255])
-        assert found == {
+        actual = backend.label_statistics(backend.upload(labels), values, [1, 7, 255])
+        assert actual == {
             7: LabelStatistics(1, 0, 100.0, 0.0, 100.0, 100.0, 100.0, (1, 2, 3), (2, 3, 4), (1.0, 2.0, 3.0)),
             255: LabelStatistics(4, 0, 4.0, math.sqrt(7.5), 3.5, 1.0, 8.0, (0, 0, 0), (3, 4, 5), (1.0, 1.5, 2.0)),
         }
@@ -184,3 +184,25 @@ class LabelStatisticsContract:
                 backend.label_statistics(labels, other, chosen)
         with pytest.raises(ValueError, match="labels must be uint8 or uint16, found int16"):
             backend.label_statistics(backend.upload(np.ones((2, 3, 4), np.int16)), np.zeros((2, 3, 4)), [1])
+
+    @few
+    @given(
+        shape=st.tuples(*[st.integers(1, 40)] * 3),
+        layout=st.sampled_from(LAYOUTS),
+        dtype=st.sampled_from((np.uint8, np.uint16)),
+        seed=st.integers(0, 99),
+    )
+    def test_boxes_are_scipys(self, backend: Backend, shape: Any, layout: Any, dtype: type, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        labels = (rng.integers(1, 9, shape) * (rng.random(shape) < rng.choice([0.0, 0.001, 0.01, 0.5]))).astype(dtype)
+        boxes = ndimage.find_objects(labels, max_label=9)
+        actual = backend.label_boxes(backend.upload(laid_out(labels[None], *layout))[0], [8, 1, 9, 3])
+        assert actual == {label: boxes[label - 1] for label in (8, 1, 9, 3) if boxes[label - 1]}
+
+    def test_boxes_of_other_arrays(self, backend: Backend) -> None:
+        with pytest.raises(ValueError, match="labels must be uint8 or uint16, found int16"):
+            backend.label_boxes(backend.zeros((2, 3, 4), np.int16), [1])
+        with pytest.raises(ValueError, match="labels must have three axes"):
+            backend.label_boxes(backend.zeros((1, 2, 3, 4), np.uint8), [1])
+        assert backend.label_boxes(backend.zeros((0, 3, 4), np.uint8), [1]) == {}
+        assert backend.label_boxes(backend.zeros((2, 3, 4), np.uint8), []) == {}

@@ -62,6 +62,26 @@ class MasksContract:
         backend.lookup(backend.upload(labels), table, out)
         assert_array_equal(backend.download(out), table[labels])
 
+    @pytest.mark.parametrize("wide", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("layout", LAYOUTS[::5])
+    def test_overlay_changes_no_voxel_whose_entry_is_0(
+        self, backend: Backend, dtype: type, wide: type, layout: Any
+    ) -> None:
+        rng, shape = np.random.default_rng(5), (2, 4, 9, 35)
+        labels = rng.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+        table = rng.integers(0, np.iinfo(wide).max + 1, np.iinfo(dtype).max + 1).astype(wide)
+        table[rng.random(table.size) < 0.5] = 0
+        before = rng.integers(0, 200, shape).astype(wide)
+        out = backend.upload(laid_out(before, *layout))
+        backend.overlay(backend.upload(labels), table, out)
+        assert_array_equal(backend.download(out), np.where(table[labels] != 0, table[labels], before))
+
+    def test_overlay_refuses(self, backend: Backend) -> None:
+        labels, table = backend.zeros((1, 3, 4, 5), np.uint8), np.zeros(256, np.uint16)
+        with pytest.raises(ValueError, match="lookup takes"):
+            backend.overlay(labels, table, backend.zeros((1, 3, 4, 5), np.uint8))
+
     @few
     @given(
         shape=st.tuples(st.integers(1, 4), *[st.integers(1, 40)] * 3),
@@ -82,6 +102,12 @@ class MasksContract:
         out = backend.upload(laid_out(np.full((1, *shape[1:]), 7, dtypes[1]), *laid))[0]
         backend.merge_masks(backend.upload(laid_out(masks, *stored)), values, out)
         assert_array_equal(backend.download(out), want)
+        # one after another is the same
+        out = backend.upload(laid_out(np.full((1, *shape[1:]), 7, dtypes[1]), *laid))[0]
+        for channel, value in enumerate(values):
+            one = backend.upload(laid_out(masks[channel : channel + 1], *stored))
+            backend.merge_masks(one, [value], out, over=channel > 0)
+        assert_array_equal(backend.download(out), want)
 
     def test_merge_masks_refuses(self, backend: Backend) -> None:
         masks, out = backend.zeros((2, 3, 4, 5), np.uint8), backend.zeros((3, 4, 5), np.uint8)
@@ -93,6 +119,42 @@ class MasksContract:
         with pytest.raises(ValueError, match="must be uint8 or uint16, found float32"):
             backend.merge_masks(masks, [1, 2], backend.zeros((3, 4, 5), np.float32))
 
+    @few
+    @given(
+        shape=st.tuples(*[st.integers(1, 60)] * 3),
+        stored=st.sampled_from(LAYOUTS),
+        laid=st.sampled_from(LAYOUTS),
+        dtype=st.sampled_from((np.uint8, np.uint16)),
+        seed=st.integers(0, 99),
+    )
+    def test_repaint(self, backend: Backend, shape: Any, stored: Any, laid: Any, dtype: type, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        names = [0, 0, 1, 7, int(np.iinfo(dtype).max)]
+        before = rng.choice(names, (1, *shape)).astype(dtype)
+        mask = rng.integers(0, 3, (1, *shape), np.uint8)
+        label = names[2 + seed % 3]
+        want = before.copy()
+        want[(mask != 0) & (before == 0)] = label
+        want[(mask == 0) & (before == label)] = 0
+        labels = backend.upload(laid_out(before, *laid))
+        backend.repaint(backend.upload(laid_out(mask, *stored))[0], label, labels[0])
+        assert_array_equal(backend.download(labels), want)
+
+    def test_repaint_stays_in_its_box_and_refuses(self, backend: Backend) -> None:
+        labels, box = backend.zeros((6, 7, 8), np.uint8), (slice(1, 4), slice(2, 7, 2), slice(5, None))
+        mask = backend.upload(np.ones((3, 3, 3), np.uint8))
+        backend.repaint(mask, 200, labels[box])
+        want = np.zeros((6, 7, 8), np.uint8)
+        want[box] = 200
+        assert_array_equal(backend.download(labels), want)
+        for label in (0, 256):
+            with pytest.raises(ValueError, match=f"label {label} is none of uint8"):
+                backend.repaint(mask, label, labels[box])
+        with pytest.raises(ValueError, match=r"repaint takes \[X, Y, Z\] twice"):
+            backend.repaint(mask, 1, labels)
+        with pytest.raises(ValueError, match="a mask of uint8 and labels of uint8 or uint16, found uint16 and uint8"):
+            backend.repaint(backend.zeros((6, 7, 8), np.uint16), 1, labels)
+
     def test_views_with_gaps(self, backend: Backend) -> None:
         array = values((3, 9, 10, 11), np.int16)
         whole = backend.upload(array)
@@ -103,8 +165,8 @@ class MasksContract:
         assert not backend.download(out)[:, :, 1::2].any()
         assert not backend.download(out)[0].any()
         held = backend.occupied_planes(whole[cut], 900)
-        for axis, found in enumerate(held, start=1):
-            assert_array_equal(found, (array[cut] > 900).any(axis=tuple({0, 1, 2, 3} - {axis})))
+        for axis, actual in enumerate(held, start=1):
+            assert_array_equal(actual, (array[cut] > 900).any(axis=tuple({0, 1, 2, 3} - {axis})))
 
     @pytest.mark.parametrize("dtype", ALL_DTYPES)
     def test_extent_of_every_dtype(self, backend: Backend, dtype: str) -> None:

@@ -37,10 +37,10 @@ class PacksContract:
                     out = backend.zeros((1, 1, 1, size + 40), np.uint8)
                     source, target = stored[..., read : read + size], out[..., written : written + size]
                     backend.lookup(source, table, target)
-                    found = backend.download(out)[0, 0, 0]
-                    assert_array_equal(found[written : written + size], table[whole[read : read + size]])
-                    assert not found[:written].any()
-                    assert not found[written + size :].any()
+                    actual = backend.download(out)[0, 0, 0]
+                    assert_array_equal(actual[written : written + size], table[whole[read : read + size]])
+                    assert not actual[:written].any()
+                    assert not actual[written + size :].any()
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     @pytest.mark.parametrize("width", [1, 16, 47, 255, 256, 272, 300, 1040, 2049])

@@ -17,8 +17,8 @@ from gpu_infer.backends.tables import AxisTable
 
 def labels(shape: tuple[int, ...], dtype: Any) -> Any:
     kind = np.dtype(dtype)
-    found = np.random.default_rng(0).integers(0, np.iinfo(kind).max, shape, kind.newbyteorder("="), endpoint=True)
-    return found.astype(kind)
+    numbers = np.random.default_rng(0).integers(0, np.iinfo(kind).max, shape, kind.newbyteorder("="), endpoint=True)
+    return numbers.astype(kind)
 
 
 def picked(source: Any, tables: Tables) -> Any:
@@ -59,10 +59,10 @@ class PickContract:
                         assert_array_equal(backend.download(out), want)
                     around = backend.zeros((target[2], target[1], target[0] + 8), written).transpose(2, 1, 0)
                     backend.resample_labels(source, tables, around[start : start + target[0]])
-                    found = backend.download(around)
-                    assert_array_equal(found[start : start + target[0]], want)
-                    assert not found[:start].any()
-                    assert not found[start + target[0] :].any()
+                    actual = backend.download(around)
+                    assert_array_equal(actual[start : start + target[0]], want)
+                    assert not actual[:start].any()
+                    assert not actual[start + target[0] :].any()
 
     @few
     @given(

@@ -62,30 +62,30 @@ class StatisticsContract:
         array = values((2, 5, 6, 7), dtype)
         array[array < array.mean()] = 0
         chosen = array[array != 0].astype(np.float64) if nonzero_only else array.astype(np.float64)
-        found = backend.masked_moments(backend.upload(array), nonzero_only)
-        assert found.voxels == chosen.size
-        assert_allclose([found.mean, found.std], [chosen.mean(), chosen.std()], rtol=1e-12, atol=1e-12)
+        actual = backend.masked_moments(backend.upload(array), nonzero_only)
+        assert actual.voxels == chosen.size
+        assert_allclose([actual.mean, actual.std], [chosen.mean(), chosen.std()], rtol=1e-12, atol=1e-12)
 
     @pytest.mark.parametrize("layout", LAYOUTS[::7])
     def test_moments_of_any_layout(self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
         array = values((3, 4, 5, 6))
-        found = backend.masked_moments(backend.upload(laid_out(array, *layout)), False)
-        assert_allclose([found.mean, found.std], [array.mean(dtype=float), array.std(dtype=float)], rtol=1e-12)
+        actual = backend.masked_moments(backend.upload(laid_out(array, *layout)), False)
+        assert_allclose([actual.mean, actual.std], [array.mean(dtype=float), array.std(dtype=float)], rtol=1e-12)
 
     @pytest.mark.parametrize("layout", LAYOUTS[::11])
     def test_moments_of_a_part(self, backend: Backend, layout: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
         """10 MB with gaps: more than is copied at a time."""
         array = values((2, 120, 110, 104))
         part = np.s_[:, 3:, 1:-1, :-5]
-        found = backend.masked_moments(backend.upload(laid_out(array, *layout))[part], True)
+        actual = backend.masked_moments(backend.upload(laid_out(array, *layout))[part], True)
         chosen = array[part][array[part] != 0].astype(float)
-        assert found.voxels == chosen.size
-        assert_allclose([found.mean, found.std], [chosen.mean(), chosen.std()], rtol=1e-11)
+        assert actual.voxels == chosen.size
+        assert_allclose([actual.mean, actual.std], [chosen.mean(), chosen.std()], rtol=1e-11)
 
     def test_a_large_mean_does_not_cancel_the_deviation(self, backend: Backend) -> None:
         array = (1e6 + values((1, 20, 20, 20), seed=4) / 64).astype(np.float32)
-        found = backend.masked_moments(backend.upload(array), False)
-        assert_allclose(found.std, array.std(dtype=np.longdouble), rtol=1e-10)
+        actual = backend.masked_moments(backend.upload(array), False)
+        assert_allclose(actual.std, array.std(dtype=np.longdouble), rtol=1e-10)
 
     def test_moments_of_nothing_and_of_no_numbers(self, backend: Backend) -> None:
         zeros = backend.upload(np.zeros((1, 2, 3, 4), np.int16))

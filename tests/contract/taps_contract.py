@@ -1,4 +1,4 @@
-"""What `resample_taps` has to do on every backend, against `scipy.ndimage.zoom` of order 3."""
+"""What `resample_taps` has to do on every backend, against `scipy.ndimage.zoom` and `gaussian_filter`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prepare_contract import IDENTITY, LAYOUTS, SOURCE_DTYPES, few, laid_out, values, zoomed
+from scipy import ndimage
 
 from gpu_infer.backends import taps
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.taps import TapTable, TapTables, cubic_table, scratch_bytes, tap_table
+from gpu_infer.backends.tap_tables import cubic_table, smooth_linear_table, tap_table
+from gpu_infer.backends.taps import TapTable, TapTables, scratch_bytes
 
 TOLERANCE = 1e-5
 """Of the range of the input."""
@@ -65,6 +67,24 @@ class TapsContract:
         plain = values((1, *shape), np.int16)
         result = tapped(backend, laid_out(plain, *layout), cubic_tables(shape, target, align_corners))
         assert_close(result, zoomed(plain, target, 3, align_corners), plain)
+
+    @few
+    @given(
+        shape=st.tuples(*[st.integers(1, 40)] * 3),
+        target=st.tuples(*[st.integers(1, 30)] * 3),
+        layout=st.sampled_from(LAYOUTS),
+        order=st.sampled_from([1, 3]),
+    )
+    def test_a_gaussian_before_the_interpolation(
+        self, backend: Backend, shape: Any, target: Any, layout: Any, order: int
+    ) -> None:
+        plain = values((1, *shape), np.int16)
+        sigma = [max(0.0, (a / b - 1) / 2) for a, b in zip(shape, target, strict=True)]
+        table = cubic_table if order == 3 else smooth_linear_table
+        x, y, z = (table(a, b, False, None, s) for a, b, s in zip(shape, target, sigma, strict=True))
+        smooth = ndimage.gaussian_filter(plain.astype(np.float64), [0.0, *sigma], mode="nearest")
+        result = tapped(backend, laid_out(plain, *layout), (x, y, z))
+        assert_close(result, zoomed(smooth, target, order, False), plain)
 
     def test_axes_interpolate_each_in_their_own_order(self, backend: Backend) -> None:
         source = values((1, 14, 9, 6), np.int16)

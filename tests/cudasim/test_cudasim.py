@@ -136,7 +136,7 @@ def test_a_launch_that_cuda_would_refuse_is_refused(kernels: Any) -> None:
 
 def under_asan(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Python in a process with AddressSanitizer on every kernel and device allocation."""
-    library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, encoding="utf-8", check=True)
     environ = {
         **os.environ,
         "CUDASIM_ASAN": "1",
@@ -145,7 +145,7 @@ def under_asan(*arguments: str) -> subprocess.CompletedProcess[str]:
         "PYTHONPATH": str(TESTS / "support"),
     }
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environ, cwd=TESTS.parent
+        [sys.executable, *arguments], capture_output=True, encoding="utf-8", check=False, env=environ, cwd=TESTS.parent
     )
 
 

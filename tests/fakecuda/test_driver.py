@@ -77,13 +77,13 @@ print(waiting, *target.values)
 )
 def test_a_mode_says_when_copies_run_and_whether_large_ones_do(mode: str, printed: str) -> None:
     environ = {**os.environ, "FAKECUDA_MODE": mode, "PYTHONPATH": str(SUPPORT)}
-    done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=True, env=environ)
+    done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, encoding="utf-8", check=True, env=environ)
     assert done.stdout == printed
 
 
 def test_another_mode_is_refused() -> None:
     environ = {**os.environ, "FAKECUDA_MODE": "late", "PYTHONPATH": str(SUPPORT)}
-    done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, text=True, check=False, env=environ)
+    done = subprocess.run([sys.executable, "-c", MODE], capture_output=True, encoding="utf-8", check=False, env=environ)
     assert done.returncode != 0
     assert "FAKECUDA: FAKECUDA_MODE: found late, expected lazy, eager or null\n" in done.stderr
 
@@ -131,7 +131,7 @@ def test_device_memory_is_a_segment_that_its_handle_names() -> None:
 
 def test_memory_of_a_killed_process_ends_with_it() -> None:
     code = "import cupy, os; cupy.cuda.runtime.malloc(1 << 21); print(os.getpid(), flush=True); os.kill(os.getpid(), 9)"
-    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     segment = Path("/dev/shm", f"fakecuda-{int(killed.stdout)}-0")
     assert killed.returncode == -9
     subprocess.run([sys.executable, "-c", "import cupy"], check=True)

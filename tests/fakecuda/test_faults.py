@@ -105,8 +105,20 @@ def check_callers_stream_comes_next(backend: Any, fault: Callable[[], Any]) -> N
     np.testing.assert_array_equal(target.values, host)
 
 
+def check_pinned_half_is_reused_while_a_volume_is_read(backend: Any, fault: Callable[[], Any]) -> None:
+    """As above, chunk by chunk from the thread of an early upload."""
+    host = numbers(6 * CHUNK)
+    with fault(), backend.open_upload() as upload:
+        upload.begin(host)
+        for end in range(CHUNK, host.size + 1, CHUNK):
+            upload.advance(end)
+        array = upload.finish(host)
+    np.testing.assert_array_equal(backend.download(array), host)
+
+
 FAULTS = [
     (check_pinned_half_is_reused, no_wait_for_events),
+    (check_pinned_half_is_reused_while_a_volume_is_read, no_wait_for_events),
     (check_half_of_tables_is_reused, no_wait_for_events),
     (check_pinned_half_is_emptied, no_wait_for_events),
     (check_callers_stream_comes_first, no_join_of_streams),

@@ -23,7 +23,7 @@ def reports(tmp_path: Path) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         env={**os.environ, "FAKECUDA_MODE": "null"},
         timeout=400,

@@ -29,7 +29,7 @@ template <> struct Kind<double> { static const char value = 'f'; };
 template <> struct Kind<Affine> { static const char value = 'f'; };
 template <class T, int n> struct Kind<T[n]> { static const char value = Kind<T>::value; };
 """
-"""NumPy's kind of a C type; a pointer is packed as an unsigned integer, four constants of a function as floats."""
+"""NumPy's kind of a C type; a pointer is packed as an unsigned integer, the constants of a function as floats."""
 
 STRUCTS = {
     name: value

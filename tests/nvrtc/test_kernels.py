@@ -53,13 +53,13 @@ def test_compiles_without_warnings_and_local_memory(
     assert warnings(compiled.log) == []
     assert compiled.kernels
     assert _declared(source) <= compiled.kernels.keys()
-    in_memory = {name: found for name, found in compiled.kernels.items() if found.stack or found.spill_stores}
+    in_memory = {name: kernel for name, kernel in compiled.kernels.items() if kernel.stack or kernel.spill_stores}
     assert in_memory == {}
-    hungry = {name: found.registers for name, found in compiled.kernels.items() if found.registers > MOST_REGISTERS}
+    hungry = {name: kernel.registers for name, kernel in compiled.kernels.items() if kernel.registers > MOST_REGISTERS}
     assert hungry == {}
     if module in TILED:
         assert {
-            n: found.shared for n, found in compiled.kernels.items() if found.shared + SHARED_BYTES > 48 << 10
+            n: kernel.shared for n, kernel in compiled.kernels.items() if kernel.shared + SHARED_BYTES > 48 << 10
         } == {}
 
 
@@ -124,7 +124,7 @@ def test_a_report_is_read() -> None:
         "ptxas         .     16 bytes stack frame, 12 bytes spill stores, 8 bytes spill loads\n"
         "ptxas info    : Used 64 registers, used 1 barriers, 16384 bytes smem, 360 bytes cmem[0]\n"
     )
-    found = report(log)["blend_f4"]
-    assert (found.stack, found.spill_stores, found.spill_loads) == (16, 12, 8)
-    assert (found.registers, found.shared) == (64, 16384)
+    kernel = report(log)["blend_f4"]
+    assert (kernel.stack, kernel.spill_stores, kernel.spill_loads) == (16, 12, 8)
+    assert (kernel.registers, kernel.shared) == (64, 16384)
     assert warnings(log) == []

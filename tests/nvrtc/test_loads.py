@@ -19,7 +19,7 @@ UNDER_WAY = 4  # that of kernels/common.cuh
 COPIES = {
     "gather": "gather_",
     "masked": "masked_|within_",
-    "masks": "threshold_|lookup_",
+    "masks": "threshold_|lookup_|repaint_",
     "restore": "pick_",
     "arrays": "take_",
     "convert": "convert_",
@@ -89,9 +89,9 @@ def kernels(major: int, module: str) -> dict[str, str]:
 @pytest.mark.parametrize("module", COPIES)
 def test_copies_load_several_voxels_before_they_store_the_first(major: int, module: str) -> None:
     bodies = kernels(major, module).items()
-    found = {name: stores_in_a_row(body) for name, body in bodies if re.match(COPIES[module], name)}
-    assert found
-    assert {name: n for name, n in found.items() if n < UNDER_WAY} == {}
+    stores = {name: stores_in_a_row(body) for name, body in bodies if re.match(COPIES[module], name)}
+    assert stores
+    assert {name: n for name, n in stores.items() if n < UNDER_WAY} == {}
 
 
 @pytest.mark.slow
@@ -103,8 +103,8 @@ def test_several_wide_loads_are_under_way(major: int) -> None:
     sides |= {f"histogram_{label}": (16, 0) for label in ("u1", "u2")}
     assert len(sides) == 12
     assert {name: widest_store(bodies[name]) for name in sides} == {name: out for name, (_, out) in sides.items()}
-    found = {name: loads_in_a_row(bodies[name], read) for name, (read, _) in sides.items()}
-    assert {name: n for name, n in found.items() if n < UNDER_WAY} == {}
+    loads = {name: loads_in_a_row(bodies[name], read) for name, (read, _) in sides.items()}
+    assert {name: n for name, n in loads.items() if n < UNDER_WAY} == {}
 
 
 @pytest.mark.slow

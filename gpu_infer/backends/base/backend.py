@@ -1,6 +1,6 @@
 """The base class of both backends: `cpu/` (NumPy and Numba, the definition) and `gpu/` (CuPy, CUDA kernels).
 
-An operation is a public method of one of the nine groups `prepare`, `ranges`, `taps`, `windows`, `labels`,
+An operation is a public method of one of the ten groups `prepare`, `ranges`, `histograms`, `taps`, `windows`, `labels`,
 `label_statistics`, `masks`, `scores` and `filters`. It documents the operation, raises ValueError if shapes and dtypes
 do not agree, handles empty arrays and the other special cases that need no kernel, and calls a method of the same name
 with an underscore, which each backend implements.
@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.filters import FilterOperations
+from gpu_infer.backends.base.histograms import HistogramOperations
 from gpu_infer.backends.base.label_statistics import LabelStatisticsOperations
 from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.base.masks import MaskOperations
@@ -25,6 +27,7 @@ from gpu_infer.backends.base.prepare import PrepareOperations
 from gpu_infer.backends.base.ranges import RangeOperations
 from gpu_infer.backends.base.scores import ScoreOperations
 from gpu_infer.backends.base.taps import TapOperations
+from gpu_infer.backends.base.upload import Upload
 from gpu_infer.backends.base.windows import WindowOperations
 from gpu_infer.backends.types import Array, HostArray, Moments, OccupiedPlanes, RollingSums, Start, Tables
 
@@ -34,6 +37,7 @@ __all__ = ["Array", "Backend", "Moments", "OccupiedPlanes", "RollingSums", "Star
 class Backend(
     PrepareOperations,
     RangeOperations,
+    HistogramOperations,
     TapOperations,
     WindowOperations,
     LabelOperations,
@@ -64,6 +68,10 @@ class Backend(
         memory.
         """
 
+    def open_upload(self) -> Upload:
+        """Return an upload of one array that can begin while a reader fills the array; see `Upload`."""
+        return Upload(self.upload)
+
     @abstractmethod
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """Allocate an array without setting its values. Raises ResourceError if the device has too little memory."""
@@ -83,6 +91,26 @@ class Backend(
     @abstractmethod
     def fence(self) -> None:
         """Return when everything written so far can be read by another process."""
+
+    def warm_up(self) -> None:
+        """Load every kernel, and compile those that no cache holds. Nothing on the CPU: see `cpu.warm_up`."""
+        return
+
+    def load_ahead(self, stored: DTypeLike, model: DTypeLike, window: int) -> AbstractContextManager[object]:
+        """Begin to load, in a thread, kernels that a run will need; the end of the context ends the thread.
+
+        Nothing on a GPU, which loads kernels in less time.
+
+        Args:
+            stored: Of the volume's voxels.
+            model: Of the model's input.
+            window: Voxels of a window.
+        """
+        return nullcontext()
+
+    def bytes_to_load(self) -> int:
+        """Host memory that libraries take when the first operation imports them; 0 if they are imported."""
+        return 0
 
     # -- what only a device has ---------------------------------------------------------------------------------
     def start_run(self) -> None:

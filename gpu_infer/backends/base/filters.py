@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ class FilterOperations(ABC):
             out: The same shape and dtype; another array than `source`.
             arguments: Of the library's function. Host arrays (footprints) are uploaded.
 
+        On a GPU whose library is missing, the host computes it: `filters_on_host`.
+
         Raises:
             ValueError: If shapes or dtypes do not agree.
             ConfigError: If the library is not installed.
@@ -37,6 +40,10 @@ class FilterOperations(ABC):
             return
         for channel in range(source.shape[0]):
             self._library_filter(name, source[channel], out[channel], {**FILTERS[name].constant, **arguments})
+
+    def filters_on_host(self, names: Iterable[FilterName]) -> tuple[tuple[FilterName, str], ...]:
+        """Those of `names` that run on the host because the GPU's library is missing, with the reason. CPU: none."""
+        return ()
 
     @abstractmethod
     def _library_filter(self, name: FilterName, source: TwinArray, out: TwinArray, arguments: dict[str, Any]) -> None:

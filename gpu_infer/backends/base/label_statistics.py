@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpu_infer.backends import dtypes
+from gpu_infer.backends.boxes import Box
 from gpu_infer.backends.label_tables import (
     BIN_BITS,
     DIGITS,
@@ -54,7 +55,31 @@ class LabelledSlabs:
 
 
 class LabelStatisticsOperations(ABC):
-    """The public operation of this group, and what a backend implements for it."""
+    """The public operations of this group, and what a backend implements for them."""
+
+    def label_boxes(self, labels: Array, chosen: Sequence[int]) -> dict[int, Box]:
+        """The box around the voxels of each label of `chosen` that occurs, as slices of X, Y, Z. Not asynchronous.
+
+        Args:
+            labels: [X, Y, Z] uint8 or uint16.
+            chosen: Labels above 0, each once.
+
+        Raises:
+            ValueError: If the dtype or the labels do not fit, or for 2³² voxels or more.
+        """
+        _check_labels(labels, chosen)
+        if not labels.size or not chosen:
+            return {}
+        order = fastest_last(labels)
+        turned = labels.transpose(order)
+        extents = self._label_extents(turned, _row_numbers(labels, chosen), len(chosen))
+        begins, ends = np.array(turned.shape) - 1 - extents[:, 7:], extents[:, 4:7] + 1
+        boxes = {}
+        for n, label in enumerate(chosen):
+            if extents[n, 0]:
+                x, y, z = (slice(int(begins[n, a]), int(ends[n, a])) for a in map(order.index, range(3)))
+                boxes[int(label)] = (x, y, z)
+        return boxes
 
     def label_statistics(self, labels: Array, values: HostArray, chosen: Sequence[int]) -> dict[int, LabelStatistics]:
         """Statistics by label of those of `chosen` that occur; exact, see `LabelStatistics`. Not asynchronous.
@@ -75,9 +100,7 @@ class LabelStatisticsOperations(ABC):
         on_device: Any = self.upload(labels) if isinstance(labels, np.ndarray) else labels
         order = fastest_last(values)
         on_device, turned = on_device.transpose(order), values.transpose(order)
-        numbers = np.zeros(1 << 8 * labels.dtype.itemsize, np.uint16)
-        numbers[list(chosen)] = np.arange(1, len(chosen) + 1)
-        slabs = LabelledSlabs(on_device, turned, numbers, len(chosen))
+        slabs = LabelledSlabs(on_device, turned, _row_numbers(labels, chosen), len(chosen))
         measure = self._narrow if is_narrow(values.dtype, len(chosen)) else self._wide
         extents, of_values = measure(slabs)
         begins, ends = np.array(turned.shape) - 1 - extents[:, 7:], extents[:, 4:7] + 1
@@ -187,12 +210,26 @@ def _check(labels: Array, values: HostArray, chosen: Sequence[int]) -> None:
     """Labels and values [I, J, K] of one shape, and labels that the dtype holds."""
     if labels.ndim != 3 or labels.shape != values.shape:
         raise ValueError(f"statistics take labels and values [I, J, K], found {labels.shape} and {values.shape}")
-    if labels.dtype not in dtypes.LABELS:
-        raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
+    _check_labels(labels, chosen)
     if not dtypes.is_real(values.dtype) or (values.dtype.kind in "iu" and values.dtype.itemsize == 8):
         raise ValueError(f"statistics are taken of integers of up to 4 bytes and of floats, found {values.dtype}")
+
+
+def _check_labels(labels: Array, chosen: Sequence[int]) -> None:
+    """Three axes, and labels that the dtype holds."""
+    if labels.dtype not in dtypes.LABELS:
+        raise ValueError(f"labels must be uint8 or uint16, found {labels.dtype}")
+    if labels.ndim != 3:
+        raise ValueError(f"labels must have three axes, found {labels.shape}")
     if labels.size >= MOST_VOXELS:
         raise ValueError(f"statistics are taken of fewer than 2^32 voxels, found {labels.size}")
     most = np.iinfo(labels.dtype).max
     if len(set(chosen)) != len(chosen) or any(not 1 <= label <= most for label in chosen):
         raise ValueError(f"the chosen labels must be different numbers from 1 to {most}, found {list(chosen)[:10]}")
+
+
+def _row_numbers(labels: Array, chosen: Sequence[int]) -> NDArray[np.uint16]:
+    """By label that the dtype holds: n + 1 if it is the nth chosen one, else 0."""
+    numbers = np.zeros(1 << 8 * labels.dtype.itemsize, np.uint16)
+    numbers[list(chosen)] = np.arange(1, len(chosen) + 1)
+    return numbers

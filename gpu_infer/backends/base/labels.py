@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.base.masks import LabelTable
 from gpu_infer.backends.base.prepare import check_copies, check_resample, check_tables
+from gpu_infer.backends.labels import MOST_VOXELS
 from gpu_infer.backends.types import Array, Tables, TwinArray
-
-MOST_VOXELS = 1 << 32
-"""Components are of fewer voxels: sizes have 32 bits."""
 
 
 class LabelOperations(ABC):
@@ -76,7 +74,7 @@ class LabelOperations(ABC):
         if labels.size and joined:
             self._largest_component(labels, connectivity, _table(labels, only), out)
         elif labels.size:
-            self._largest_components(labels, connectivity, only, out)
+            self._largest_components(labels, connectivity, _table(labels, only), out)
 
     def remove_small_components(
         self,
@@ -157,9 +155,9 @@ class LabelOperations(ABC):
 
     @abstractmethod
     def _largest_components(
-        self, labels: TwinArray, connectivity: int, only: Sequence[int] | None, out: TwinArray
+        self, labels: TwinArray, connectivity: int, treated: NDArray[np.uint8], out: TwinArray
     ) -> None:
-        """`largest_components` of each label, of arrays that are not empty."""
+        """`largest_components` of each label, of arrays that are not empty; `treated` is 1 for the labels to treat."""
 
     @abstractmethod
     def _largest_component(

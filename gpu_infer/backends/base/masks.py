@@ -51,20 +51,53 @@ class MaskOperations(ABC):
         if out.size:
             self._lookup(labels, table, out)
 
-    def merge_masks(self, masks: Array, values: Sequence[int], out: Array) -> None:
+    def overlay(self, labels: Array, table: LabelTable, out: Array) -> None:
+        """out = table[labels] if that is not 0, else out as it is.
+
+        Args:
+            labels: [C, X, Y, Z] uint8 or uint16.
+            table: As for `lookup`.
+            out: The same shape, of the table's dtype.
+
+        Raises:
+            ValueError: If shapes or dtypes do not agree.
+        """
+        _check_lookup(labels, table, out)
+        if out.size:
+            self._overlay(labels, table, out)
+
+    def merge_masks(self, masks: Array, values: Sequence[int], out: Array, *, over: bool = False) -> None:
         """out[x, y, z] = the value of the last channel whose mask is not 0 there, else 0.
 
         Args:
             masks: [C, X, Y, Z] uint8 or uint16, any strides.
             values: One label per channel.
             out: [X, Y, Z] uint8 or uint16, any strides.
+            over: Voxels without a mask do not change.
 
         Raises:
             ValueError: If shapes, dtypes or the number of values do not agree, or a value does not fit `out`.
         """
         _check_merge(masks, values, out)
         if out.size:
-            self._merge_masks(masks, np.array(values, np.uint16), out)
+            self._merge_masks(masks, np.array(values, np.uint16), out, over)
+
+    def repaint(self, mask: Array, label: int, labels: Array) -> None:
+        """Give `label` the voxels of a mask, in place; of the others only background changes.
+
+        labels = label if mask is not 0 and labels is 0; 0 if mask is 0 and labels is label; else labels.
+
+        Args:
+            mask: [X, Y, Z] uint8, any strides; another array than `labels`.
+            label: At least 1.
+            labels: [X, Y, Z] uint8 or uint16, any strides.
+
+        Raises:
+            ValueError: If shapes or dtypes do not agree, or the label does not fit `labels`.
+        """
+        _check_repaint(mask, label, labels)
+        if labels.size:
+            self._repaint(mask, label, labels)
 
     def occupied_planes(self, array: Array, value: float | None) -> OccupiedPlanes:
         """Which indices along X, Y and Z have a voxel > value in any channel; compared as in `threshold`, also None.
@@ -93,8 +126,16 @@ class MaskOperations(ABC):
         """`lookup` of arrays that are not empty."""
 
     @abstractmethod
-    def _merge_masks(self, masks: TwinArray, values: NDArray[np.uint16], out: TwinArray) -> None:
+    def _overlay(self, labels: TwinArray, table: LabelTable, out: TwinArray) -> None:
+        """`overlay` of arrays that are not empty."""
+
+    @abstractmethod
+    def _merge_masks(self, masks: TwinArray, values: NDArray[np.uint16], out: TwinArray, over: bool) -> None:
         """`merge_masks` of arrays that are not empty."""
+
+    @abstractmethod
+    def _repaint(self, mask: TwinArray, label: int, labels: TwinArray) -> None:
+        """`repaint` of arrays that are not empty."""
 
     @abstractmethod
     def _occupied_planes(self, array: TwinArray, value: np.float32 | None) -> OccupiedPlanes:
@@ -134,6 +175,18 @@ def _check_merge(masks: Array, values: Sequence[int], out: Array) -> None:
     most = int(np.iinfo(out.dtype).max)
     if len(values) != masks.shape[0] or not values or not all(0 <= value <= most for value in values):
         raise ValueError(f"expected {masks.shape[0]} values of 0 … {most}, found {list(values)}")
+
+
+def _check_repaint(mask: Array, label: int, labels: Array) -> None:
+    """mask uint8 [X, Y, Z], labels of the same shape, which hold the label."""
+    if mask.ndim != 3 or mask.shape != labels.shape:
+        raise ValueError(f"repaint takes [X, Y, Z] twice, found {mask.shape} and {labels.shape}")
+    if mask.dtype != np.uint8 or labels.dtype not in dtypes.LABELS:
+        raise ValueError(
+            f"repaint takes a mask of uint8 and labels of uint8 or uint16, found {mask.dtype} and {labels.dtype}"
+        )
+    if not 1 <= label <= np.iinfo(labels.dtype).max:
+        raise ValueError(f"label {label} is none of {labels.dtype}")
 
 
 def _check_occupied_planes(array: Array) -> None:

@@ -65,23 +65,23 @@ class RangeOperations(ABC):
 
     def _numbers_of(self, array: Array, ranks: Sequence[int]) -> dict[int, float] | None:
         """The numbers that have these ranks, from 0 on, in the sorted array; None if a voxel is NaN or infinite."""
-        found = {rank: (0, rank) for rank in ranks}  # its key so far, and the rank among the keys that begin so
+        prefixes = {rank: (0, rank) for rank in ranks}  # its key so far, and the rank among the keys that begin so
         for end, shift in pairwise(_DIGITS[array.dtype.itemsize]):
             tables = {
                 prefix: self._count_digits(array, shift, end - shift, prefix)
-                for prefix in {prefix for prefix, _ in found.values()}
+                for prefix in {prefix for prefix, _ in prefixes.values()}
             }
             if end == 8 * array.dtype.itemsize:  # the first digit has the whole exponent
                 low, high = (_key(array, limit) >> shift for limit in (-math.inf, math.inf))
                 counts = tables[0]
                 if counts[: low + 1].any() or counts[high:].any():
                     return None
-            for rank, (prefix, within) in found.items():
+            for rank, (prefix, within) in prefixes.items():
                 upto = np.cumsum(tables[prefix])
                 digit = int(np.searchsorted(upto, within, side="right"))
                 before = int(upto[digit - 1]) if digit else 0
-                found[rank] = (prefix << (end - shift) | digit, within - before)
-        return {rank: _number(array, key) for rank, (key, _) in found.items()}
+                prefixes[rank] = (prefix << (end - shift) | digit, within - before)
+        return {rank: _number(array, key) for rank, (key, _) in prefixes.items()}
 
     @abstractmethod
     def _extrema(self, array: TwinArray) -> Extrema:

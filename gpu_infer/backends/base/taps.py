@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.taps import TapTable, TapTables, band_rows, bands, pass_order, resampled_shape, slab_rows
+from gpu_infer.backends.taps import TablePart, TapTables, band_rows, bands, pass_order, resampled_shape, slab_rows
 from gpu_infer.backends.types import Array, TwinArray
 
 _IDENTITY = ClampedAffine()
+
+
+class _Passes(NamedTuple):
+    """The axes of X, Y, Z to resample, in order, and the functions before the first and after the last of them."""
+
+    tables: TapTables
+    axes: Sequence[int]
+    before: ClampedAffine
+    after: ClampedAffine
 
 
 class TapOperations(ABC):
@@ -45,56 +55,36 @@ class TapOperations(ABC):
             self.resample(source, out, None, before, after)
             return
         for channel in range(source.shape[0]):
-            self._resample_channel(source[channel], out[channel], tables, axes, (before, after))
+            self._resample_axes(source[channel], out[channel], _Passes(tables, axes, before, after))
 
-    def _resample_channel(
-        self,
-        source: Array,
-        out: Array,
-        tables: TapTables,
-        axes: Sequence[int],
-        functions: tuple[ClampedAffine, ClampedAffine],
-    ) -> None:
+    def _resample_axes(self, source: Array, out: Array, passes: _Passes) -> None:
         """No array between two axes exists as a whole: the first two take slabs across, the third rows of these."""
-        before, after = functions
+        tables, axes, before, after = passes
         if len(axes) == 1:
-            self._taps_along(source, out, axes[0], tables[axes[0]], before, after)
+            self._taps_along(source, out, axes[0], TablePart.whole(tables[axes[0]]), before, after)
         elif len(axes) == 2:
-            self._first_two(source, out, tables, axes, functions)
+            self._first_two(source, out, passes)
         else:
-            self._all_three(source, out, tables, axes, functions)
+            self._all_three(source, out, passes)
 
-    def _first_two(
-        self,
-        source: Array,
-        out: Array,
-        tables: TapTables,
-        axes: Sequence[int],
-        functions: tuple[ClampedAffine, ClampedAffine],
-    ) -> None:
+    def _first_two(self, source: Array, out: Array, passes: _Passes) -> None:
         """A slab at a time, so that only a slab of what lies between the two axes exists."""
-        first, second = axes[:2]
+        tables, (first, second), before, after = passes
         across = 3 - first - second
-        between = resampled_shape(source.shape, tables, axes[:1])
+        between = resampled_shape(source.shape, tables, (first,))
         rows = slab_rows(between, across)
         for begin in range(0, between[across], rows):
             slab = _rows(across, begin, min(begin + rows, between[across]))
             part = source[slab]
-            piece = self.empty(resampled_shape(part.shape, tables, axes[:1]), np.float32)
-            self._taps_along(part, piece, first, tables[first], functions[0], _IDENTITY)
-            self._taps_along(piece, out[slab], second, tables[second], _IDENTITY, functions[1])
+            piece = self.empty(resampled_shape(part.shape, tables, (first,)), np.float32)
+            self._taps_along(part, piece, first, TablePart.whole(tables[first]), before, _IDENTITY)
+            self._taps_along(piece, out[slab], second, TablePart.whole(tables[second]), _IDENTITY, after)
             del piece
 
-    def _all_three(
-        self,
-        source: Array,
-        out: Array,
-        tables: TapTables,
-        axes: Sequence[int],
-        functions: tuple[ClampedAffine, ClampedAffine],
-    ) -> None:
+    def _all_three(self, source: Array, out: Array, passes: _Passes) -> None:
         """A band of output rows at a time; the rows that the next band reads, too, stay in the buffer."""
-        before, after = functions
+        tables, axes, before, after = passes
+        first_two = _Passes(tables, axes[:2], before, _IDENTITY)
         across = axes[2]
         table = tables[across]
         shape = list(resampled_shape(source.shape, tables, axes[:2]))
@@ -107,9 +97,9 @@ class TapOperations(ABC):
                 base, end = low, max(end, low)
             if high > end:
                 new = buffer[_rows(across, end - base, high - base)]
-                self._first_two(source[_rows(across, end, high)], new, tables, axes, (before, _IDENTITY))
+                self._first_two(source[_rows(across, end, high)], new, first_two)
                 end = high
-            part = table.part(start, stop - start).moved(-base)
+            part = TablePart(table, start, stop - start, base)
             rows = out[_rows(across, start, stop)]
             self._taps_along(buffer[_rows(across, 0, end - base)], rows, across, part, _IDENTITY, after)
 
@@ -134,7 +124,7 @@ class TapOperations(ABC):
         source: TwinArray,
         out: TwinArray,
         axis: int,
-        table: TapTable,
+        part: TablePart,
         before: ClampedAffine,
         after: ClampedAffine,
     ) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.base.labels import check_labels
 from gpu_infer.backends.boxes import Box, ring_boxes
-from gpu_infer.backends.types import Array, RollingSums, Start, TwinArray
+from gpu_infer.backends.types import Array, RollingSums, SplitSums, Start, TwinArray
 
 Counts = Sequence[NDArray[np.float32]]
 """Per-axis weights of the whole grid, on the host."""
@@ -33,20 +33,20 @@ class FinalBox(NamedTuple):
 class WindowOperations(ABC):
     """The public operations of this group, and what a backend implements for them."""
 
-    def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float) -> None:
-        """slot[n, c] = volume[c] from starts[n] on, and `fill` outside the volume.
+    def gather(self, volume: Array, starts: Sequence[Start], slot: Array, fill: float | None) -> None:
+        """slot[n, c] = volume[c] from starts[n] on, and outside the volume `fill`, or its nearest voxel.
 
         Args:
             volume: [C, X, Y, Z] float32 or float16.
             starts: First index of each window; windows may begin or end outside the volume.
             slot: [N', C, R0, R1, R2] float32 or float16 with N' ≥ len(starts), any strides. Rows from len(starts) on
                 do not change. It may be host memory (a shared segment) on any backend, and is then complete on return.
-            fill: Value outside the volume.
+            fill: Value outside the volume; None: that of the nearest voxel inside.
 
         Raises:
-            ValueError: If shapes or dtypes do not agree.
+            ValueError: If shapes or dtypes do not agree, or there is no nearest voxel in an empty volume.
         """
-        _check_gather(volume, starts, slot)
+        _check_gather(volume, starts, slot, fill)
         used = slot[: len(starts)]
         if used.size:
             self._gather(volume, starts, used, fill)
@@ -78,6 +78,30 @@ class WindowOperations(ABC):
         used = slot[: len(starts)]
         if used.size:
             self._blend(used, starts, repeats, importance, rolling)
+
+    def blend_split(
+        self, slot: Array, starts: Sequence[Start], repeats: Sequence[int], importance: Array | None, split: SplitSums
+    ) -> None:
+        """`blend` into sums that are in parts, in one pass over the slot: every part gets what `blend` would add to it.
+
+        Voxels of windows that are in no part are not added to anything.
+
+        Args:
+            slot: As in `blend`.
+            starts: First index of each window in the whole grid.
+            repeats: As in `blend`.
+            importance: As in `blend`.
+            split: Sums of K channels.
+
+        Raises:
+            ValueError: As `blend` raises it for a part, or if parts overlap or have the wrong rows.
+        """
+        _check_split(split)
+        for part in split.parts:
+            _check_blend(slot, starts, repeats, importance, part.rolling)
+        used = slot[: len(starts)]
+        if used.size and split.parts:
+            self._blend_split(used, starts, repeats, importance, split)
 
     def finish_argmax(self, rolling: RollingSums, low: Start, high: Start, labels: Array) -> None:
         """labels[box] = argmax over channels, the lowest index for equal sums; then the box of the sums becomes zero.
@@ -168,7 +192,7 @@ class WindowOperations(ABC):
             self._argmax(scores, labels)
 
     @abstractmethod
-    def _gather(self, volume: TwinArray, starts: Sequence[Start], slot: TwinArray, fill: float) -> None:
+    def _gather(self, volume: TwinArray, starts: Sequence[Start], slot: TwinArray, fill: float | None) -> None:
         """`gather` into a slot of len(starts) windows, not empty."""
 
     @abstractmethod
@@ -181,6 +205,17 @@ class WindowOperations(ABC):
         rolling: RollingSums,
     ) -> None:
         """`blend` of a slot of len(starts) windows, not empty."""
+
+    @abstractmethod
+    def _blend_split(
+        self,
+        slot: TwinArray,
+        starts: Sequence[Start],
+        repeats: Sequence[int],
+        importance: TwinArray | None,
+        split: SplitSums,
+    ) -> None:
+        """`blend_split` of a slot of len(starts) windows, not empty, and of at least one part."""
 
     @abstractmethod
     def _finish_argmax(self, rolling: RollingSums, box: FinalBox, labels: TwinArray) -> None: ...
@@ -216,12 +251,14 @@ def box_pieces(rolling: RollingSums, low: Start, high: Start) -> list[tuple[Box,
 
 
 # Kernels index without bounds checks: these functions keep a caller's mistake away from foreign memory.
-def _check_gather(volume: Array, starts: Sequence[Start], slot: Array) -> None:
+def _check_gather(volume: Array, starts: Sequence[Start], slot: Array, fill: float | None) -> None:
     """volume [C, X, Y, Z], slot [N', C, R0, R1, R2], both float32 or float16, N' ≥ len(starts)."""
     if volume.ndim != 4 or slot.ndim != 5 or volume.shape[0] != slot.shape[1]:
         raise ValueError(f"gather takes [C, X, Y, Z] and [N, C, R0, R1, R2], found {volume.shape} and {slot.shape}")
     if volume.dtype not in dtypes.MODEL or slot.dtype not in dtypes.MODEL:
         raise ValueError(f"gather copies float32 and float16, found {volume.dtype} and {slot.dtype}")
+    if fill is None and not volume.size:
+        raise ValueError(f"gather repeats the edge of a volume, found an empty one of shape {volume.shape}")
     _check_places(slot, starts)
 
 
@@ -242,6 +279,21 @@ def _check_blend(
         raise ValueError(f"blend takes one repeat per window, found {len(repeats)} for {len(starts)}")
     if importance is not None and (importance.shape != slot.shape[2:] or importance.dtype != np.float32):
         raise ValueError(f"importance must be float32 {slot.shape[2:]}, found {importance.dtype} {importance.shape}")
+
+
+def _check_split(split: SplitSums) -> None:
+    """Parts of ascending rows inside the grid, with weights in all of them or in none."""
+    row = 0
+    for low, high, rolling in split.parts:
+        expected = tuple(high - low if axis == split.axis else n for axis, n in enumerate(split.shape))
+        if not row <= low < high <= split.shape[split.axis] or tuple(rolling.shape) != expected:
+            raise ValueError(
+                f"a part of rows {low} … {high} with a grid {tuple(rolling.shape)} does not follow row {row} "
+                f"on axis {split.axis} of the grid {tuple(split.shape)}"
+            )
+        if (rolling.weights is None) != (split.weights is None):
+            raise ValueError("weights must be in every part or in none")
+        row = high
 
 
 def _check_means(name: str, dtype: np.dtype[Any], rolling: RollingSums, counts: Counts, array: Array) -> None:

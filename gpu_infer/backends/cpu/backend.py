@@ -1,23 +1,28 @@
 """The CPU backend: NumPy arrays, Numba kernels. It is the definition that the GPU backend is compared with.
 
-Kernels are compiled once per pair of dtypes, never per shape or memory layout, because every view reaches them as a
-flat buffer with an offset and strides (`kernels.strided`). Operations may be called from any thread; parallel kernels
-start one at a time (`kernels.jit.LAUNCH`).
+Numba and the module of a kernel are imported by the first operation that starts it, or before by `load_ahead`, so that
+a run begins to read its volume without them. Kernels are compiled once per pair of dtypes, never per shape or memory
+layout, because every view reaches them as a flat buffer with an offset and strides (`kernels.strided`). Operations may
+be called from any thread; parallel kernels start one at a time (`kernels.launch.LAUNCH`).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.cpu.filters import CpuFilterOperations
+from gpu_infer.backends.cpu.histograms import CpuHistogramOperations
 from gpu_infer.backends.cpu.kernels.strided import native
 from gpu_infer.backends.cpu.label_statistics import CpuLabelStatisticsOperations
 from gpu_infer.backends.cpu.labels import CpuLabelOperations
 from gpu_infer.backends.cpu.masks import CpuMaskOperations
+from gpu_infer.backends.cpu.means import CpuMeanOperations
 from gpu_infer.backends.cpu.prepare import CpuPrepareOperations
 from gpu_infer.backends.cpu.ranges import CpuRangeOperations
 from gpu_infer.backends.cpu.scores import CpuScoreOperations
@@ -27,12 +32,17 @@ from gpu_infer.backends.types import HostArray, TwinArray
 from gpu_infer.errors import ResourceError
 from gpu_infer.system.host_memory import free_host_bytes
 
+_NUMBA_BYTES = 64 << 20
+"""Of Numba, llvmlite and the modules of all kernels."""
+
 
 class CpuBackend(
     CpuPrepareOperations,
     CpuRangeOperations,
+    CpuHistogramOperations,
     CpuTapOperations,
     CpuWindowOperations,
+    CpuMeanOperations,
     CpuLabelOperations,
     CpuLabelStatisticsOperations,
     CpuMaskOperations,
@@ -70,6 +80,16 @@ class CpuBackend(
     def free_bytes(self) -> int:
         """Memory that this process can still take, in bytes."""
         return free_host_bytes()
+
+    def load_ahead(self, stored: DTypeLike, model: DTypeLike, window: int) -> AbstractContextManager[object]:
+        """See `Backend.load_ahead`."""
+        from gpu_infer.backends.cpu.load_ahead import load_kernels
+
+        return load_kernels(np.dtype(stored), np.dtype(model), window)
+
+    def bytes_to_load(self) -> int:
+        """See `Backend.bytes_to_load`."""
+        return 0 if "numba" in sys.modules else _NUMBA_BYTES
 
     def fence(self) -> None:
         """Do nothing: host writes are visible to other processes of this machine."""

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpu_infer.backends.base.label_statistics import LabelledSlabs, LabelStatisticsOperations
-from gpu_infer.backends.cpu.kernels.jit import LAUNCH
-from gpu_infer.backends.cpu.kernels.label_statistics import (
-    add_digits,
-    add_sums,
-    add_values,
-    key_bits,
-    label_extents,
-)
-from gpu_infer.backends.cpu.kernels.runs import flat_labels
+from gpu_infer.backends.cpu.kernels.launch import LAUNCH
 from gpu_infer.backends.cpu.kernels.strided import frozen, native, reading
 from gpu_infer.backends.label_tables import EXTENT_FIELDS, SLAB_BYTES, TABLE_BYTES
 from gpu_infer.backends.types import HostArray
@@ -32,6 +23,8 @@ class CpuLabelStatisticsOperations(LabelStatisticsOperations):
 
     def _label_table(self, count: int, width: int, dtype: DTypeLike) -> HostArray:
         """A copy per thread, if there is memory for so many."""
+        import numba
+
         one = count * width * np.dtype(dtype).itemsize
         copies = min(numba.get_num_threads(), max(1, TABLE_BYTES // one))
         return np.zeros((copies, count, width), dtype)
@@ -40,6 +33,11 @@ class CpuLabelStatisticsOperations(LabelStatisticsOperations):
         return table
 
     def _label_extents(self, labels: HostArray, numbers: NDArray[np.uint16], count: int) -> NDArray[np.int64]:
+        import numba
+
+        from gpu_infer.backends.cpu.kernels.label_statistics import label_extents
+        from gpu_infer.backends.cpu.kernels.runs import flat_labels
+
         extents = np.zeros((numba.get_num_threads(), count, EXTENT_FIELDS), np.int64)
         with LAUNCH:
             label_extents(flat_labels(labels), frozen(numbers), labels.shape, extents)
@@ -47,6 +45,9 @@ class CpuLabelStatisticsOperations(LabelStatisticsOperations):
 
     def _narrow_tables(self, slabs: LabelledSlabs) -> tuple[NDArray[np.int64], HostArray]:
         """In one pass: most of the time is that of reading labels and values."""
+        from gpu_infer.backends.cpu.kernels.label_statistics import add_values
+        from gpu_infer.backends.cpu.kernels.runs import flat_labels
+
         dtype, shape = slabs.values.dtype, slabs.values.shape
         flip = 1 << (8 * dtype.itemsize - 1) if dtype.kind == "i" else 0
         table = self._label_table(slabs.count, 1 << 8 * dtype.itemsize, np.uint32)
@@ -62,6 +63,9 @@ class CpuLabelStatisticsOperations(LabelStatisticsOperations):
     def _add_label_sums(
         self, labels: HostArray, values: HostArray, numbers: NDArray[np.uint16], table: HostArray
     ) -> None:
+        from gpu_infer.backends.cpu.kernels.label_statistics import add_sums, key_bits
+        from gpu_infer.backends.cpu.kernels.runs import flat_labels
+
         bits, kind = key_bits(values)
         with LAUNCH:
             add_sums(flat_labels(labels), reading(bits), frozen(numbers), labels.shape, kind, table)
@@ -75,6 +79,9 @@ class CpuLabelStatisticsOperations(LabelStatisticsOperations):
         digit: tuple[int, int],
         table: HostArray,
     ) -> None:
+        from gpu_infer.backends.cpu.kernels.label_statistics import add_digits, key_bits
+        from gpu_infer.backends.cpu.kernels.runs import flat_labels
+
         bits, kind = key_bits(values)
         with LAUNCH:
             add_digits(

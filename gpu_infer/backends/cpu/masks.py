@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base.masks import LabelTable, MaskOperations
-from gpu_infer.backends.cpu.kernels.jit import LAUNCH
-from gpu_infer.backends.cpu.kernels.labels import look_up, merge
+from gpu_infer.backends.cpu.kernels.launch import LAUNCH
 from gpu_infer.backends.cpu.kernels.strided import frozen, reading, writing
 from gpu_infer.backends.layout import fastest_last
 from gpu_infer.backends.types import HostArray, OccupiedPlanes
@@ -21,16 +20,36 @@ class CpuMaskOperations(MaskOperations):
             np.greater(source, value, out=out)
 
     def _lookup(self, labels: HostArray, table: LabelTable, out: HostArray) -> None:
+        from gpu_infer.backends.cpu.kernels.labels import look_up
+
         axes = _slowest_first(out)
         src, dst = labels.transpose(axes), out.transpose(axes)
         with LAUNCH:
             look_up(reading(src), frozen(table), writing(dst), dst.shape)
 
-    def _merge_masks(self, masks: HostArray, values: NDArray[np.uint16], out: HostArray) -> None:
+    def _overlay(self, labels: HostArray, table: LabelTable, out: HostArray) -> None:
+        from gpu_infer.backends.cpu.kernels.labels import overlay
+
+        axes = _slowest_first(out)
+        src, dst = labels.transpose(axes), out.transpose(axes)
+        with LAUNCH:
+            overlay(reading(src), frozen(table), writing(dst), dst.shape)
+
+    def _merge_masks(self, masks: HostArray, values: NDArray[np.uint16], out: HostArray, over: bool) -> None:
+        from gpu_infer.backends.cpu.kernels.labels import merge
+
         axes = _slowest_first(out[np.newaxis])
         src, dst = masks.transpose(axes), out[np.newaxis].transpose(axes)[0]
         with LAUNCH:
-            merge(reading(src), frozen(values), writing(dst), src.shape)
+            merge(reading(src), frozen(values), writing(dst), src.shape, over)
+
+    def _repaint(self, mask: HostArray, label: int, labels: HostArray) -> None:
+        from gpu_infer.backends.cpu.kernels.labels import repaint
+
+        axes = fastest_last(labels)
+        src, dst = mask.transpose(axes), labels.transpose(axes)
+        with LAUNCH:
+            repaint(reading(src), label, writing(dst), dst.shape)
 
     def _occupied_planes(self, array: HostArray, value: np.float32 | None) -> OccupiedPlanes:
         """Plane by plane of the slowest axis."""

@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base.ranges import RangeOperations
-from gpu_infer.backends.cpu.kernels.half import is_half
-from gpu_infer.backends.cpu.kernels.jit import LAUNCH
-from gpu_infer.backends.cpu.kernels.ranges import count_digits, value_range
+from gpu_infer.backends.cpu.kernels.bits import is_half
+from gpu_infer.backends.cpu.kernels.launch import LAUNCH
 from gpu_infer.backends.cpu.kernels.strided import reading
 from gpu_infer.backends.types import Extrema, HostArray
 
 
 class CpuRangeOperations(RangeOperations):
     def _extrema(self, array: HostArray) -> Extrema:
+        from gpu_infer.backends.cpu.kernels.ranges import value_range
+
         if is_half(array.dtype):  # in pieces that NumPy converts: no copy of the array
             low, high = np.fmin.reduce(array, axis=None), np.fmax.reduce(array, axis=None)
             return Extrema(*_numbers(low, high), bool(np.isnan(array.min())))
@@ -24,6 +25,8 @@ class CpuRangeOperations(RangeOperations):
         return Extrema(float(low), float(high), bool(has_nan))
 
     def _count_digits(self, array: HostArray, shift: int, bits: int, prefix: int) -> NDArray[np.int64]:
+        from gpu_infer.backends.cpu.kernels.ranges import count_digits
+
         view = _slowest_first(array).view(f"u{array.dtype.itemsize}")
         with LAUNCH:
             counts: NDArray[np.int64] = count_digits(

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from gpu_infer.backends.base.taps import TapOperations
-from gpu_infer.backends.cpu.kernels.half import as_bits, is_half
-from gpu_infer.backends.cpu.kernels.jit import LAUNCH
+from gpu_infer.backends.cpu.kernels.bits import as_bits, is_half
+from gpu_infer.backends.cpu.kernels.launch import LAUNCH
 from gpu_infer.backends.cpu.kernels.strided import frozen, native, reading, writing
-from gpu_infer.backends.cpu.kernels.taps import taps_along
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.taps import TapTable
+from gpu_infer.backends.taps import TablePart
 from gpu_infer.backends.types import HostArray
 
 _CHUNKS_PER_THREAD = 4
 
 
 class CpuTapOperations(TapOperations):
-    """The kernel reads native integers and float32/64: float16 is converted as a whole first."""
+    """The kernel reads native numbers: a foreign byte order is converted as a whole first."""
 
     def _taps_along(
         self,
         source: HostArray,
         out: HostArray,
         axis: int,
-        table: TapTable,
+        part: TablePart,
         before: ClampedAffine,
         after: ClampedAffine,
     ) -> None:
-        source = native(source.astype(np.float32, order="K") if is_half(source.dtype) else source)
+        import numba
+
+        from gpu_infer.backends.cpu.kernels.taps import taps_along
+
         m, w = _line_axes(source, out, axis)
         axes = (m, w, axis)
-        src, dst = reading(source.transpose(axes)), writing(as_bits(out).transpose(axes))
+        table = part.table.part(part.start, part.size)
+        src, dst = reading(as_bits(native(source)).transpose(axes)), writing(as_bits(out).transpose(axes))
         sizes = (source.shape[m], source.shape[w], table.weights.shape[1], numba.get_num_threads() * _CHUNKS_PER_THREAD)
-        entries = (frozen(table.first), frozen(table.count), frozen(table.weights.reshape(-1)))
+        entries = (frozen(table.first - np.int32(part.base)), frozen(table.count), frozen(table.weights.reshape(-1)))
         with LAUNCH:
-            taps_along(src, dst, sizes, entries, (before.constants(), after.constants()))
+            taps_along(src, dst, sizes, entries, (before.constants(), after.constants()), is_half(source.dtype))
 
 
 def _line_axes(source: HostArray, out: HostArray, axis: int) -> tuple[int, int]:

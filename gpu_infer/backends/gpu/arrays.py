@@ -129,9 +129,17 @@ class ArrayOperations(Operations):
             self._run(kernel, source, out, lines, target + at_out, fields, at_source, read)
 
     def divide(
-        self, sums: DeviceArray, out: DeviceArray, weights: DeviceArray | None, counts: Sequence[NDArray[np.float32]]
+        self,
+        sums: DeviceArray,
+        out: DeviceArray,
+        weights: DeviceArray | None,
+        counts: Sequence[NDArray[np.float32]],
+        places: Sequence[NDArray[np.int64]] = (),
     ) -> None:
-        """out = sums / weights, in float32; without weights [*last axes of sums] by the product of one count per axis.
+        """out = sums / weights, in float32; without weights by the product of one count per axis.
+
+        Weights and counts belong to the last axes of the sums. The weights of an index along an axis are those at its
+        entry of `places`, which the caller has to keep inside the weights; without `places`, at the same index.
 
         sums float32, out the same shape in any float dtype, `sums` itself included.
         """
@@ -139,14 +147,16 @@ class ArrayOperations(Operations):
             return
         with self._device.section("divide"):
             uploaded = [self._device.small_upload(np.ascontiguousarray(c, np.float32)) for c in counts]
+            tables = [self._device.small_upload(np.ascontiguousarray(p, np.int64)) for p in places]
             lead = sums.ndim - (len(counts) if weights is None else weights.ndim)
             rows = []
             for axis, size in enumerate(sums.shape):
                 factor = pointer(uploaded[axis - lead]) if weights is None and axis >= lead else 0
                 step = weights.strides[axis - lead] if weights is not None and axis >= lead else 0
-                rows.append((factor, sums.strides[axis], out.strides[axis], step, size))
+                place = pointer(tables[axis - lead]) if tables and axis >= lead else 0
+                rows.append((factor, place, sums.strides[axis], out.strides[axis], step, size))
             _few(rows)
-            empty = [(0, 0, 0, 0, 1)] * (arguments.MOST_AXES - len(rows))
+            empty = [(0, 0, 0, 0, 0, 1)] * (arguments.MOST_AXES - len(rows))
             packed = arguments.packed(
                 arguments.DIVIDE,
                 sums=pointer(sums),

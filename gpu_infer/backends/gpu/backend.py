@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.base.upload import Upload
 from gpu_infer.backends.gpu.arrays import ArrayOperations
 from gpu_infer.backends.gpu.device.counters import DeviceCounters
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.device.identity import Identity, identity_of
 from gpu_infer.backends.gpu.device.memory import DeviceBlock
+from gpu_infer.backends.gpu.early_upload import EarlyUpload
 from gpu_infer.backends.gpu.filters import GpuFilterOperations
+from gpu_infer.backends.gpu.histograms import GpuHistogramOperations
 from gpu_infer.backends.gpu.label_statistics import GpuLabelStatisticsOperations
 from gpu_infer.backends.gpu.labels import GpuLabelOperations
 from gpu_infer.backends.gpu.masks import GpuMaskOperations
@@ -44,6 +47,7 @@ ran on different devices."""
 class GpuBackend(
     GpuPrepareOperations,
     GpuRangeOperations,
+    GpuHistogramOperations,
     GpuTapOperations,
     GpuWindowOperations,
     GpuLabelOperations,
@@ -115,6 +119,10 @@ class GpuBackend(
         with self._device.section("upload"):
             self._device.counters.bytes_up += host.nbytes
             return self._device.uploaded(host)
+
+    def open_upload(self) -> Upload:
+        """See `Backend.open_upload`."""
+        return EarlyUpload(self.upload, self._device)
 
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """See `Backend.empty`."""

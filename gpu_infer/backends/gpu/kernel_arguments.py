@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 MOST_WINDOWS = 32
 """Windows per launch of gather: they are part of the argument."""
 
+MOST_PARTS = 8
+"""Parts of the sums per launch of blend: they are part of the argument."""
+
 MOST_AXES = 8
 """Most axes of arrays for the kernels of arrays.cu."""
 
@@ -33,20 +36,20 @@ RESAMPLE = _struct(
     ("dst", _POINTER),
     *_AXES,
     *_STRIDES,
-    ("before", _F32, 4),
-    ("after", _F32, 4),
+    ("before", _F32, 5),
+    ("after", _F32, 5),
     ("high", _I32),
     ("tile", _I32),
     ("pitch", _I32),
     ("swap", _I32),
 )
-TURN = _struct(("src", _POINTER), ("dst", _POINTER), *_STRIDES, ("before", _F32, 4), ("after", _F32, 4), ("swap", _I32))
+TURN = _struct(("src", _POINTER), ("dst", _POINTER), *_STRIDES, ("before", _F32, 5), ("after", _F32, 5), ("swap", _I32))
 TAPS = _struct(
     *((name, _POINTER) for name in ("src", "dst", "first", "count", "weights")),
     *_STRIDES,
     ("outputs", _I64),
-    ("before", _F32, 4),
-    ("after", _F32, 4),
+    ("before", _F32, 5),
+    ("after", _F32, 5),
     ("axis", _I32),
     ("swap", _I32),
 )
@@ -58,6 +61,21 @@ DIGITS = _struct(
     ("size", _I64, 4),
     ("prefix", "u4"),
     *((name, _I32) for name in ("shift", "bits", "swap")),
+)
+BINS = _struct(
+    *((name, _POINTER) for name in ("source", "edges", "counts")),
+    ("strides", _I64, 4),
+    ("size", _I64, 4),
+    ("scale", _F64),
+    ("bins", _I32),
+    ("swap", _I32),
+)
+CURVE = _struct(
+    *((name, _POINTER) for name in ("source", "dst", "curve")),
+    *_STRIDES,
+    ("scale", _F64),
+    ("count", _I32),
+    ("swap", _I32),
 )
 PICK = _struct(
     ("src", _POINTER),
@@ -91,6 +109,7 @@ GATHER = _struct(
     ("channels", _I64),
     ("starts", _I64, (MOST_WINDOWS, 3)),
     ("fill", _F32),
+    ("edge", _I32),
 )
 BLEND = _struct(
     ("scores", _POINTER),
@@ -104,6 +123,19 @@ BLEND = _struct(
     ("size", _I64, 3),
     ("origin", _I64, 3),
     ("height", _I64, 3),
+    ("channels", _I64),
+    ("repeats", _F32),
+)
+BLEND_PART = _struct(
+    *((name, _POINTER) for name in ("scores", "sums", "weights", "importance")),
+    ("sums_strides", _I64, 4),
+    *((name, _I64, 3) for name in ("weights_strides", "size", "origin", "height")),
+    ("end", _I64),
+)
+BLEND_PARTS = _struct(
+    ("parts", BLEND_PART, MOST_PARTS),
+    ("scores_strides", _I64, 4),
+    ("importance_strides", _I64, 3),
     ("channels", _I64),
     ("repeats", _F32),
 )
@@ -143,12 +175,12 @@ MASKED = _struct(
     ("source_strides", _I64, 4),
     ("out_strides", _I64, 4),
     ("size", _I64, 4),
-    ("function", _F32, 4),
+    ("function", _F32, 5),
 )
 WITHIN = _struct(
     *((name, _POINTER) for name in ("source", "mask", "out")),
     *((name, _I64, 4) for name in ("source_strides", "mask_strides", "out_strides", "size")),
-    ("function", _F32, 4),
+    ("function", _F32, 5),
 )
 THRESHOLD = _struct(
     ("source", _POINTER),
@@ -175,6 +207,12 @@ MERGE = _struct(
     ("out_strides", _I64, 3),
     ("size", _I64, 3),
     ("channels", _I64),
+    ("over", _I32),
+)
+REPAINT = _struct(
+    *((name, _POINTER) for name in ("mask", "labels")),
+    *((name, _I64, 3) for name in ("mask_strides", "labels_strides", "size")),
+    ("label", _I32),
 )
 EXTENT = _struct(
     ("source", _POINTER),
@@ -239,7 +277,9 @@ ARRAYS = _struct(
     *((name, _I32) for name in ("axes", "from", "to", "swap", "rounds")),
 )
 _QUOTIENT = _struct(
-    ("count", _POINTER), *((name, _I64) for name in ("sums_stride", "out_stride", "weights_stride", "size"))
+    ("count", _POINTER),
+    ("place", _POINTER),
+    *((name, _I64) for name in ("sums_stride", "out_stride", "weights_stride", "size")),
 )
 DIVIDE = _struct(
     ("sums", _POINTER),
@@ -256,7 +296,12 @@ def packed(struct: np.dtype[Any], **fields: Any) -> NDArray[np.void]:
 
     Takes every field; a null pointer is 0. Raises TypeError for fields that are missing or unknown.
     """
+    return np.array(values(struct, fields), struct).view(f"V{struct.itemsize}")
+
+
+def values(struct: np.dtype[Any], fields: dict[str, Any]) -> tuple[Any, ...]:
+    """The values of every field of a struct, in its order. Raises TypeError for fields that are missing or unknown."""
     names = struct.names or ()
     if fields.keys() != set(names):
         raise TypeError(f"fields {sorted(set(names) ^ fields.keys())} are missing or unknown")
-    return np.array(tuple(fields[name] for name in names), struct).view(f"V{struct.itemsize}")
+    return tuple(fields[name] for name in names)

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.labels import MOST_VOXELS, LabelOperations
+from gpu_infer.backends.base.labels import LabelOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
-from gpu_infer.backends.gpu.operations import Operations
+from gpu_infer.backends.gpu.operations import Operations, slabs
 from gpu_infer.backends.gpu.tables import RESTORE_ARGMAX_TILES, interpolated_rows_and_columns, plan_walk
+from gpu_infer.backends.labels import MOST_VOXELS
 from gpu_infer.backends.layout import code, in_memory_order, output, pointer, steps
 from gpu_infer.backends.types import DeviceArray, Tables
 
@@ -67,15 +68,9 @@ class GpuLabelOperations(Operations, LabelOperations):
             self._launch_walk("restore_argmax", kind, walk, out, packed)
 
     def _largest_components(
-        self, labels: DeviceArray, connectivity: int, only: Sequence[int] | None, out: DeviceArray
+        self, labels: DeviceArray, connectivity: int, treated: NDArray[np.uint8], out: DeviceArray
     ) -> None:
-        """Needs 8 bytes per voxel for its work; voxels are counted in 32 bits.
-
-        Raises ValueError for 2³² voxels or more.
-        """
-        classes = 1 << 8 * labels.dtype.itemsize
-        treated = np.full(classes, only is None, np.uint8)
-        treated[[label for label in only or () if 0 <= label < classes]] = 1
+        """Needs 8 bytes per voxel for its work."""
         last = ("rank", labels.dtype), ("choose", labels.dtype)
         self._run_components(Sieve(labels, labels, treated, out), connectivity, last)
 
@@ -157,11 +152,16 @@ class GpuLabelOperations(Operations, LabelOperations):
         classes = 1 << 8 * labels.dtype.itemsize
         with self._device.section("histogram"):
             table = self._device.zeroed((classes,), np.uint64)
-            dense = self._dense(labels)
-            packed = arguments.packed(
-                arguments.HISTOGRAM, labels=pointer(in_memory_order(dense)), counts=pointer(table), size=dense.size
-            )
-            blocks = -(-dense.nbytes // (_THREADS * _BYTES_PER_THREAD))
-            self._device.launch("statistics", f"histogram_{code(labels.dtype)}", blocks, packed, block=(_THREADS,))
+            slowest = max(range(labels.ndim), key=lambda a: (labels.shape[a] > 1, abs(labels.strides[a])), default=0)
+            for slab in slabs(labels, slowest):
+                self._add_histogram(slab, table)
             counts = self._device.small_download(table).astype(np.int64)
         return np.trim_zeros(counts, "b")
+
+    def _add_histogram(self, labels: DeviceArray, table: DeviceArray) -> None:
+        dense = self._dense(labels)
+        packed = arguments.packed(
+            arguments.HISTOGRAM, labels=pointer(in_memory_order(dense)), counts=pointer(table), size=dense.size
+        )
+        blocks = -(-dense.nbytes // (_THREADS * _BYTES_PER_THREAD))
+        self._device.launch("statistics", f"histogram_{code(labels.dtype)}", blocks, packed, block=(_THREADS,))

@@ -50,21 +50,17 @@ class GpuMaskOperations(Operations, MaskOperations):
                 self._device.launch("masks", f"lookup_packs_{kind}", _blocks(lines.size), packed)
             if launches:
                 return
-            order = fastest_last(out)
-            size = reordered(out.shape, order)
-            packed = arguments.packed(
-                arguments.LOOKUP,
-                labels=pointer(labels),
-                table=pointer(uploaded),
-                out=output(out),
-                labels_strides=reordered(steps(labels), order),
-                out_strides=reordered(steps(out), order),
-                size=size,
-            )
+            packed, size = _lookup_arguments(labels, uploaded, out)
             wide = "" if out.dtype.itemsize == 1 else "_2"
             self._device.launch("masks", f"lookup_{kind}{wide}", _blocks(size), packed)
 
-    def _merge_masks(self, masks: DeviceArray, values: NDArray[np.uint16], out: DeviceArray) -> None:
+    def _overlay(self, labels: DeviceArray, table: LabelTable, out: DeviceArray) -> None:
+        with self._device.section("overlay"):
+            uploaded = self._device.small_upload(np.ascontiguousarray(table))
+            packed, size = _lookup_arguments(labels, uploaded, out)
+            self._device.launch("masks", f"overlay_{code(labels.dtype)}_{out.dtype.itemsize}", _blocks(size), packed)
+
+    def _merge_masks(self, masks: DeviceArray, values: NDArray[np.uint16], out: DeviceArray, over: bool) -> None:
         with self._device.section("merge_masks"):
             order = fastest_last(out)
             size = reordered(out.shape, order)
@@ -78,9 +74,25 @@ class GpuMaskOperations(Operations, MaskOperations):
                 out_strides=reordered(steps(out), order),
                 size=size,
                 channels=masks.shape[0],
+                over=over,
             )
             kind = f"merge_{code(masks.dtype)}_{out.dtype.itemsize}"
             self._device.launch("masks", kind, _blocks((1, *size)), packed)
+
+    def _repaint(self, mask: DeviceArray, label: int, labels: DeviceArray) -> None:
+        with self._device.section("repaint"):
+            order = fastest_last(labels)
+            size = reordered(labels.shape, order)
+            packed = arguments.packed(
+                arguments.REPAINT,
+                mask=pointer(mask),
+                labels=output(labels),
+                mask_strides=reordered(steps(mask), order),
+                labels_strides=reordered(steps(labels), order),
+                size=size,
+                label=label,
+            )
+            self._device.launch("masks", f"repaint_{code(labels.dtype)}", _blocks((1, *size)), packed)
 
     def _occupied_planes(self, array: DeviceArray, value: np.float32 | None) -> OccupiedPlanes:
         x, y, z = array.shape[1:]
@@ -101,6 +113,24 @@ class GpuMaskOperations(Operations, MaskOperations):
             self._device.launch("masks", f"extent_{code(array.dtype)}", _blocks(reordered(array.shape, order)), packed)
             occupied = self._device.small_download(flags).astype(np.bool_)
         return occupied[:x], occupied[x : x + y], occupied[x + y :]
+
+
+def _lookup_arguments(
+    labels: DeviceArray, table: DeviceArray, out: DeviceArray
+) -> tuple[NDArray[np.void], tuple[int, ...]]:
+    """Arguments of a kernel that looks each label up, and the size that its threads cover."""
+    order = fastest_last(out)
+    size = reordered(out.shape, order)
+    packed = arguments.packed(
+        arguments.LOOKUP,
+        labels=pointer(labels),
+        table=pointer(table),
+        out=output(out),
+        labels_strides=reordered(steps(labels), order),
+        out_strides=reordered(steps(out), order),
+        size=size,
+    )
+    return packed, size
 
 
 def _blocks(size: tuple[int, ...]) -> int:

@@ -30,6 +30,10 @@ ROWS = {
 """Rows per block: the constants of that name in the kernels."""
 
 
+_SLAB_BYTES = 8 << 20
+"""Of an array with gaps that is copied at a time, to be counted or measured."""
+
+
 class Operations:
     def __init__(self, device: Device, tie_band: float) -> None:
         self._device = device
@@ -96,6 +100,16 @@ class Operations:
         source, target = array[lead].view(bits), out[lead].view(bits)
         x, y, z = (identity_table(n) for n in source.shape[1:])
         self._resample_nearest(source, target, (x, y, z))
+
+
+def slabs(array: DeviceArray, axis: int) -> list[DeviceArray]:
+    """The array itself, or if it has gaps, slabs of it along `axis`, of which the memory plan needs no compact copy."""
+    if memory_order(array) is not None:
+        return [array]
+    planes = array.shape[axis]
+    step = max(1, _SLAB_BYTES * planes // array.nbytes)
+    lead = (slice(None),) * axis
+    return [array[(*lead, slice(first, first + step))] for first in range(0, planes, step)]
 
 
 def pointer_or_null(array: DeviceArray | None) -> int:

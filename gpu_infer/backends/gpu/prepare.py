@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gpu_infer.backends.base.prepare import PrepareOperations
 from gpu_infer.backends.gpu import kernel_arguments as arguments
-from gpu_infer.backends.gpu.operations import ROWS, Operations
+from gpu_infer.backends.gpu.operations import ROWS, Operations, slabs
 from gpu_infer.backends.gpu.tables import (
     PREPARE_TILES,
     copied_view,
@@ -20,7 +20,6 @@ from gpu_infer.backends.layout import (
     fastest_last,
     in_memory_order,
     is_across,
-    memory_order,
     output,
     pointer,
     reordered,
@@ -34,9 +33,6 @@ _SLICES = 4
 
 _TURNED_TILE = 64
 """TILE of turn.cu."""
-
-_SLAB_BYTES = 8 << 20
-"""Of an array with gaps that is copied at a time, to be measured."""
 
 _MOMENT_THREADS = 256
 _MOMENT_BLOCKS = 6
@@ -127,7 +123,7 @@ class GpuPrepareOperations(Operations, PrepareOperations):
 
     def _masked_moments(self, array: DeviceArray, nonzero_only: bool) -> Moments:
         with self._device.section("masked_moments"):
-            parts = [self._block_moments(slab, nonzero_only) for slab in _slabs(array)]
+            parts = [self._block_moments(slab, nonzero_only) for slab in slabs(array, 1 + fastest_last(array)[0])]
             return _merged(np.concatenate(parts))
 
     def _block_moments(self, array: DeviceArray, nonzero_only: bool) -> NDArray[np.float64]:
@@ -147,17 +143,6 @@ class GpuPrepareOperations(Operations, PrepareOperations):
         )
         self._device.launch("statistics", f"moments_{code(array.dtype)}", blocks, packed, block=(_MOMENT_THREADS,))
         return self._device.small_download(partials)
-
-
-def _slabs(array: DeviceArray) -> list[DeviceArray]:
-    """The array itself, or if it has gaps, slabs of it of which the memory plan needs no compact copy."""
-    if memory_order(array) is not None:
-        return [array]
-    axis = 1 + fastest_last(array)[0]
-    planes = array.shape[axis]
-    step = max(1, _SLAB_BYTES * planes // array.nbytes)
-    lead = (slice(None),) * axis
-    return [array[(*lead, slice(first, first + step))] for first in range(0, planes, step)]
 
 
 def _merged(parts: NDArray[np.float64]) -> Moments:

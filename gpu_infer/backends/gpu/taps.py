@@ -12,7 +12,7 @@ from gpu_infer.backends.gpu.device.device import BLOCK, Device
 from gpu_infer.backends.gpu.operations import ROWS, Operations
 from gpu_infer.backends.layout import axis_order, code, output, pointer, steps
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.taps import TapTable
+from gpu_infer.backends.taps import TablePart, TapTable
 from gpu_infer.backends.types import DeviceArray
 
 
@@ -28,22 +28,22 @@ class GpuTapOperations(Operations, TapOperations):
         source: DeviceArray,
         out: DeviceArray,
         axis: int,
-        table: TapTable,
+        part: TablePart,
         before: ClampedAffine,
         after: ClampedAffine,
     ) -> None:
         with self._device.section("resample_taps"):
             o, p, q = axis_order(source[None], out[None])
             read, written = source.transpose(o, p, q)[None], out.transpose(o, p, q)[None]
-            entries = self._entries(table)
-            base, outputs = int(entries.data.ptr), len(table)
+            entries, outputs = self._entries(part.table), len(part.table)
+            first = pointer(entries) + 4 * part.start
             packed = arguments.packed(
                 arguments.TAPS,
-                src=pointer(read),
+                src=pointer(read) - part.base * source.strides[axis],  # of the sample with the index 0
                 dst=output(written),
-                first=base,
-                count=base + 4 * outputs,
-                weights=base + 8 * outputs,
+                first=first,
+                count=first + 4 * outputs,
+                weights=first + 8 * outputs,
                 src_strides=steps(read),
                 dst_strides=steps(written),
                 size=written.shape,

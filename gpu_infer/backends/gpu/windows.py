@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from gpu_infer.backends.gpu import kernel_arguments as arguments
 from gpu_infer.backends.gpu.device.device import Device
 from gpu_infer.backends.gpu.operations import ROWS, Operations, pointer_or_null, steps_or_zero
 from gpu_infer.backends.layout import code, fastest_last, output, pointer, reordered, steps
-from gpu_infer.backends.types import DeviceArray, RollingSums, Start
+from gpu_infer.backends.types import DeviceArray, RollingSums, SplitSums, Start
 
 _MOST_UPLOADED = 64
 """Small arrays of counts and thresholds that stay on the device."""
+
+
+Axes = tuple[int, int, int]
+"""Spatial axes in an order, the fastest one last."""
 
 
 class _Divisors(NamedTuple):
@@ -32,7 +36,7 @@ class GpuWindowOperations(Operations, WindowOperations):
         super().__init__(device, tie_band)
         self._uploaded_numbers: dict[bytes, DeviceArray] = {}
 
-    def _gather(self, volume: DeviceArray, starts: Sequence[Start], slot: DeviceArray, fill: float) -> None:
+    def _gather(self, volume: DeviceArray, starts: Sequence[Start], slot: DeviceArray, fill: float | None) -> None:
         with self._device.section("gather"):
             if not isinstance(slot, np.ndarray):
                 self._gather_on_device(volume, starts, slot, fill)
@@ -42,7 +46,9 @@ class GpuWindowOperations(Operations, WindowOperations):
             self._device.counters.tile_bytes_down += slot.nbytes
             self._device.downloaded(scratch, slot)
 
-    def _gather_on_device(self, volume: DeviceArray, starts: Sequence[Start], slot: DeviceArray, fill: float) -> None:
+    def _gather_on_device(
+        self, volume: DeviceArray, starts: Sequence[Start], slot: DeviceArray, fill: float | None
+    ) -> None:
         order = fastest_last(slot)
         source, target = pointer(volume), output(slot)
         shared = {
@@ -52,7 +58,8 @@ class GpuWindowOperations(Operations, WindowOperations):
             "volume_size": reordered(volume.shape[1:], order),
             "window_size": reordered(slot.shape[2:], order),
             "channels": volume.shape[0],
-            "fill": fill,
+            "fill": fill or 0.0,
+            "edge": fill is None,
         }
         i, j, _ = shared["window_size"]
         kind = f"gather_{code(volume.dtype)}_{code(slot.dtype)}"
@@ -73,44 +80,53 @@ class GpuWindowOperations(Operations, WindowOperations):
         rolling: RollingSums,
     ) -> None:
         with self._device.section("blend"):
-            if isinstance(slot, np.ndarray):
-                self._device.counters.tile_bytes_up += slot.nbytes
-                slot = self._device.uploaded(slot)
-            if isinstance(importance, np.ndarray):
-                importance = self._device.uploaded(importance)
+            slot, importance = self._on_device(slot, importance)
+            order = fastest_last(rolling.sums)
             for n, start in enumerate(starts):
-                self._blend_window(slot[n], start, repeats[n], importance, rolling)
+                if part := _part_fields(slot[n], start, importance, rolling, order):
+                    shared = _window_fields(slot[n], repeats[n], importance, order)
+                    packed = arguments.packed(arguments.BLEND, **shared, **part)
+                    self._device.launch("blend", f"blend_{code(slot.dtype)}", _blend_blocks(part), packed)
 
-    def _blend_window(
-        self, window: DeviceArray, start: Start, repeats: int, importance: DeviceArray | None, rolling: RollingSums
+    def _blend_split(
+        self,
+        slot: DeviceArray,
+        starts: Sequence[Start],
+        repeats: Sequence[int],
+        importance: DeviceArray | None,
+        split: SplitSums,
     ) -> None:
-        inside = clip(start, window.shape[1:], rolling.shape)
-        if inside is None:
-            return
-        heights = rolling.sums.shape[1:]
-        low, high = _corners(inside.grid)
-        box_pieces(rolling, low, high)  # raises ValueError if the window is longer than the sums
-        scores = window[(slice(None), *inside.window)]
-        weights = None if importance is None else importance[inside.window]
-        order = fastest_last(rolling.sums)
-        size = reordered(scores.shape[1:], order)
-        packed = arguments.packed(
-            arguments.BLEND,
-            scores=pointer(scores),
-            sums=output(rolling.sums),
-            weights=pointer_or_null(rolling.weights),
-            importance=pointer_or_null(weights),
-            scores_strides=reordered(steps(scores), order),
-            sums_strides=reordered(steps(rolling.sums), order),
-            weights_strides=steps_or_zero(rolling.weights, order),
-            importance_strides=steps_or_zero(weights, order),
-            size=size,
-            origin=reordered([s.start % h for s, h in zip(inside.grid, heights, strict=True)], order),
-            height=reordered(heights, order),
-            channels=scores.shape[0],
-            repeats=repeats,
-        )
-        self._device.launch("blend", f"blend_{code(scores.dtype)}", size[0] * -(-size[1] // ROWS["blend"]), packed)
+        with self._device.section("blend"):
+            slot, importance = self._on_device(slot, importance)
+            order = fastest_last(max((part.rolling.sums for part in split.parts), key=lambda sums: sums.size))
+            for n, start in enumerate(starts):
+                each = (
+                    _part_fields(slot[n], split.start_in(part, start), importance, part.rolling, order)
+                    for part in split.parts
+                )
+                parts = [fields for fields in each if fields]
+                shared = _window_fields(slot[n], repeats[n], importance, order)
+                for first in range(0, len(parts), arguments.MOST_PARTS):
+                    group = parts[first : first + arguments.MOST_PARTS]
+                    self._blend_parts(f"blend_parts_{code(slot.dtype)}", shared, group)
+
+    def _blend_parts(self, kind: str, shared: dict[str, Any], parts: Sequence[dict[str, Any]]) -> None:
+        """One launch for parts of the sums that have no voxel in common."""
+        table, end = np.zeros(arguments.MOST_PARTS, arguments.BLEND_PART), 0
+        for n, fields in enumerate(parts):
+            end += _blend_blocks(fields)
+            table[n] = arguments.values(arguments.BLEND_PART, {**fields, "end": end})
+        packed = arguments.packed(arguments.BLEND_PARTS, parts=table, **shared)
+        self._device.launch("blend", kind, end, packed)
+
+    def _on_device(self, slot: DeviceArray, importance: DeviceArray | None) -> tuple[DeviceArray, DeviceArray | None]:
+        """A slot and its weights, uploaded if they are on the host."""
+        if isinstance(slot, np.ndarray):
+            self._device.counters.tile_bytes_up += slot.nbytes
+            slot = self._device.uploaded(slot)
+        if isinstance(importance, np.ndarray):
+            importance = self._device.uploaded(importance)
+        return slot, importance
 
     def _finish_argmax(self, rolling: RollingSums, box: FinalBox, labels: DeviceArray) -> None:
         """Ties within `tie_band` are counted."""
@@ -213,6 +229,49 @@ class GpuWindowOperations(Operations, WindowOperations):
                 self._uploaded_numbers.clear()
             self._uploaded_numbers[key] = self._device.small_upload(host)
         return self._uploaded_numbers[key]
+
+
+def _window_fields(window: DeviceArray, repeats: int, importance: DeviceArray | None, order: Axes) -> dict[str, Any]:
+    """The fields of `BLEND` that do not depend on the sums."""
+    return {
+        "scores_strides": reordered(steps(window), order),
+        "importance_strides": steps_or_zero(importance, order),
+        "channels": window.shape[0],
+        "repeats": repeats,
+    }
+
+
+def _part_fields(
+    window: DeviceArray, start: Start, importance: DeviceArray | None, rolling: RollingSums, order: Axes
+) -> dict[str, Any] | None:
+    """The other fields of `BLEND`; None if the window is outside the grid.
+
+    Raises ValueError if the window is longer than the sums.
+    """
+    inside = clip(start, window.shape[1:], rolling.shape)
+    if inside is None:
+        return None
+    heights = rolling.sums.shape[1:]
+    box_pieces(rolling, *_corners(inside.grid))  # raises ValueError
+    scores = window[(slice(None), *inside.window)]
+    weights = None if importance is None else importance[inside.window]
+    return {
+        "scores": pointer(scores),
+        "sums": output(rolling.sums),
+        "weights": pointer_or_null(rolling.weights),
+        "importance": pointer_or_null(weights),
+        "sums_strides": reordered(steps(rolling.sums), order),
+        "weights_strides": steps_or_zero(rolling.weights, order),
+        "size": reordered(scores.shape[1:], order),
+        "origin": reordered([s.start % h for s, h in zip(inside.grid, heights, strict=True)], order),
+        "height": reordered(heights, order),
+    }
+
+
+def _blend_blocks(fields: dict[str, Any]) -> int:
+    """Blocks of a launch of blend."""
+    i, j, _ = fields["size"]
+    return int(i * -(-j // ROWS["blend"]))
 
 
 def _corners(box: Box) -> tuple[Start, Start]:

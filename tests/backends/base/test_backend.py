@@ -69,6 +69,8 @@ def test_empty_arrays_need_no_kernel() -> None:
     assert backend.label_statistics(labels, empty[0], [1]) == {}
     backend.threshold(empty, empty, 0.0)
     backend.lookup(labels[None], np.zeros(256, np.uint8), labels[None])
+    backend.repaint(labels, 1, labels)
+    assert backend.label_boxes(labels, [1]) == {}
     assert [planes.tolist() for planes in backend.occupied_planes(empty, 0.0)] == [[], [False] * 2, [False] * 3]
 
 

@@ -12,26 +12,36 @@ import pytest
 
 from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.backends.cpu.kernels import finish, label_statistics, windows
+from gpu_infer.backends.cpu.kernels import finish, label_statistics, means, windows
 from gpu_infer.backends.cpu.kernels import scores as score_kernels
-from gpu_infer.backends.cpu.kernels.labels import count_labels, look_up
+from gpu_infer.backends.cpu.kernels.components import replace_others
+from gpu_infer.backends.cpu.kernels.joining import find_components
+from gpu_infer.backends.cpu.kernels.labels import count_labels, look_up, repaint
 from gpu_infer.backends.cpu.kernels.pick import pick
 from gpu_infer.backends.cpu.kernels.prepare import resample
 from gpu_infer.backends.cpu.kernels.restore_argmax import restore_argmax
 from gpu_infer.backends.cpu.kernels.strided import frozen, native, reading, writing
+from gpu_infer.backends.cpu.means import CoveredAxis
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.backends.types import SplitSums, SumsPart
 
 _KERNELS = [
     resample,
     pick,
-    windows.copy_box,
-    windows.add_box,
+    windows.gather_windows_serial,
+    windows.add_windows_serial,
+    windows.add_windows_to_parts_serial,
     finish.argmax_box,
     finish.argmax_box_and_clear,
     finish.mean_box_and_clear,
+    means.divide_by_counts,
+    means.divide_by_weights,
     count_labels,
     look_up,
+    repaint,
+    find_components,
+    replace_others,
     label_statistics.label_extents,
     label_statistics.add_values,
     label_statistics.add_sums,
@@ -62,6 +72,10 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     ring = RollingSums(layout(np.zeros((1, *target), np.float32)), target)
     backend.blend(slot, [(-1, 0, 1)], [2], None, ring)
     backend.blend(slot, [(0, 0, 0)], [1], layout(np.ones((2, 3, 4), np.float32)), ring)
+    split = SplitSums(target, 0, np.zeros(ring.sums.size, np.float32), None, [])
+    part = RollingSums(split.sums.reshape(ring.sums.shape), target)
+    for importance in (None, layout(np.ones((2, 3, 4), np.float32))):
+        backend.blend_split(slot, [(-1, 0, 1)], [1], importance, split._replace(parts=[SumsPart(0, target[0], part)]))
     labels = layout(np.zeros(target, np.uint8))
     scores = layout(np.zeros((1, *target), np.float32))
     counts = [np.ones(n, np.float32) for n in target]
@@ -72,6 +86,8 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     backend.resample_labels(labels, back, layout(np.zeros(shape, np.uint8)))
     backend.restore_argmax(scores, linear_back, layout(np.zeros(shape, np.uint8)))
     backend.histogram(labels)
+    backend.count_bins(scores, np.array([0, 1, 3], np.float32))
+    backend.map_values(scores, layout(np.zeros((1, *target), np.float32)), np.arange(3.0), np.ones(3))
     for activation in ("softmax", "sigmoid", "none"):
         backend.probabilities(scores, activation)
     backend.improbable(scores, 1e-3)
@@ -79,7 +95,13 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     labels[...] = 1
     for dtype in (np.int16, np.float32, np.float64):
         backend.label_statistics(labels, layout(np.zeros(target, dtype)), [1])
+    backend.largest_components(labels, 1, None, layout(np.zeros(target, np.uint8)))
+    backend.repaint(layout(np.zeros(target, np.uint8)), 1, labels)
     backend.lookup(labels[None], np.ones(256, np.uint8), layout(np.zeros((1, *target), np.uint8)))
+    sums = np.ones((1, *target), np.float32)
+    backend.divide_by_counts(sums, [2 * count for count in counts])
+    axes = [CoveredAxis(np.zeros(1, np.int64), np.ones(1, np.int64), np.arange(n)) for n in target]
+    backend.divide_by_weights(sums, layout(np.ones(target, np.float32)), axes, (0, 1, 2))
 
 
 def _backwards(array: Any) -> Any:

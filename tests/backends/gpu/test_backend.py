@@ -72,14 +72,14 @@ def test_prepare_rounds_alike(
 def test_numbers_below_the_normal_range_are_kept(gpu: Any) -> None:
     source = np.linspace(-1e-38, 1e-38, 125, dtype=np.float32).reshape(1, 5, 5, 5)
     tables = tuple(linear_table(5, 9) for _ in range(3))
-    found = []
+    results = []
     for backend in (CPU, gpu):
         out = backend.zeros((1, 9, 9, 9), np.float32)
         backend.resample(backend.upload(source), out, tables, ClampedAffine(), ClampedAffine(0.25))
-        found.append(backend.download(out))
-    np.testing.assert_array_equal(found[0], found[1])
-    assert (np.abs(found[1]) < 1.1754944e-38).all()
-    assert np.count_nonzero(found[1]) > 700
+        results.append(backend.download(out))
+    np.testing.assert_array_equal(results[0], results[1])
+    assert (np.abs(results[1]) < 1.1754944e-38).all()
+    assert np.count_nonzero(results[1]) > 700
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_a_sum_alone_before_resampling_rounds_alike(gpu: Any, target: Any, dtype
     source = laid_out(noise((2, 37, 7, 71)).astype(dtype), (2, 1, 0), (1, -1, 1))
     source[:, ::3, :, ::2] = -0.0
     tables = tuple(linear_table(a, b) for a, b in zip(source.shape[1:], target, strict=True))
-    found = []
+    results = []
     for backend in (CPU, gpu):
         Module.launches.clear()
         out = backend.zeros((2, *target), np.float32)
         backend.resample(backend.upload(source), out, tables, ClampedAffine(1.0, shift), ClampedAffine())
-        found.append(backend.download(out).tobytes())
+        results.append(backend.download(out).tobytes())
     kernel = "turn_tile" if target == (37, 7, 71) else "prepare_tile"
     assert Module.launches[-1] == f"{kernel}_{dtype.strip('>')}_f4"
-    assert found[0] == found[1]
+    assert results[0] == results[1]
 
 
 def test_one_fastest_axis_takes_the_direct_kernel(gpu: Any) -> None:
@@ -147,14 +147,14 @@ def test_copies_round_alike(
     gpu: Any, shape: Any, stored: Any, written: Any, dtype: str, half: bool, before: ClampedAffine
 ) -> None:
     source = laid_out((noise((2, *shape)) % 120).astype(dtype), *stored)
-    found = []
+    results = []
     for backend in (CPU, gpu):
         out = backend.upload(laid_out(np.zeros((2, *shape), np.float16 if half else np.float32), *written))
         Module.launches.clear()
         backend.resample(backend.upload(source), out, None, before, ClampedAffine(1 / 3, 0.1, -30.0, 150.0))
-        found.append(backend.download(out))
+        results.append(backend.download(out))
     assert all(name.startswith("turn_") for name in Module.launches)
-    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -174,17 +174,17 @@ def test_tables_of_any_weights_round_alike(gpu: Any, share: float, n: int) -> No
         return AxisTable(lower, rng.integers(np.maximum(lower - 2, 0), lower + 1).astype(np.int32), weight)
 
     tables = (table(90, n), table(6, 9), table(61, n + 40))
-    found = []
+    results = []
     for backend in (CPU, gpu):
         Module.launches.clear()
         out = backend.zeros((2, n, 9, n + 40), np.float32)
         backend.resample(backend.upload(source), out, tables, ClampedAffine(1.0, -0.0), ClampedAffine(1.0, -0.0))
-        found.append(backend.download(out))
+        results.append(backend.download(out))
     assert Module.launches == ["prepare_tile_f4_f4"]
-    np.testing.assert_array_equal(found[0], found[1])
-    signs = [np.signbit(np.where(np.isnan(values), 0.0, values)) for values in found]
+    np.testing.assert_array_equal(results[0], results[1])
+    signs = [np.signbit(np.where(np.isnan(values), 0.0, values)) for values in results]
     np.testing.assert_array_equal(signs[0], signs[1])
-    assert np.isinf(found[1]).any()
+    assert np.isinf(results[1]).any()
 
 
 def test_tables_that_run_backwards(gpu: Any) -> None:
@@ -194,12 +194,12 @@ def test_tables_that_run_backwards(gpu: Any) -> None:
     back = AxisTable(index, np.maximum(index - 1, 0), np.full(n, 0.25, np.float32))
     source = laid_out(noise((1, n, 2, n), np.int16), (2, 1, 0), (1, 1, 1))
     straight = linear_table(2, 2)
-    found = []
+    results = []
     for backend in (CPU, gpu):
         out = backend.zeros((1, n, 2, n), np.float32)
         backend.resample(backend.upload(source), out, (back, straight, back), ClampedAffine(), ClampedAffine())
-        found.append(backend.download(out))
-    np.testing.assert_array_equal(found[0], found[1])
+        results.append(backend.download(out))
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 @pytest.mark.parametrize(
@@ -222,15 +222,15 @@ def test_restore_argmax_rounds_alike(
     shape = tuple(round(n * factor) for n in target)
     scores = laid_out(np.round(noise((3, *shape)) / 700, 1), stored, (1, 1, 1))
     tables = tuple(linear_table(a, b, align_corners) for a, b in zip(shape, target, strict=True))
-    found = []
+    results = []
     for backend in (CPU, gpu):
         labels = backend.zeros(target[::-1], np.uint8).transpose(2, 1, 0)[::-1]
         Module.launches.clear()
         backend.restore_argmax(backend.upload(scores), tables, labels)
-        found.append(backend.download(labels))
+        results.append(backend.download(labels))
     assert Module.launches == [f"restore_argmax_{kernel}_u1"]
-    np.testing.assert_array_equal(found[1], found[0])
-    assert np.unique(found[1]).size == 3
+    np.testing.assert_array_equal(results[1], results[0])
+    assert np.unique(results[1]).size == 3
 
 
 WIDENINGS = [
@@ -263,7 +263,7 @@ def test_blend_and_both_finishes_round_alike(gpu: Any, weighted: bool, dtype: An
     slot = rng.normal(size=(4, 5, *roi)).astype(dtype)
     importance = rng.random(roi, dtype=np.float32)
     counts = [rng.random(n, dtype=np.float32) + 1 for n in shape]
-    found = []
+    results = []
     for backend in (CPU, gpu):
         weights = backend.zeros(heights, np.float32) if weighted else None
         ring = RollingSums(backend.zeros((5, *heights), np.float32), shape, weights)
@@ -278,21 +278,21 @@ def test_blend_and_both_finishes_round_alike(gpu: Any, weighted: bool, dtype: An
             backend.finish_argmax(ring, (low + 5, 0, 0), (low + 8, 17, 35), labels)
             assert not backend.download(ring.sums).any()
             assert weights is None or not backend.download(weights).any()
-        found.append((backend.download(scores), backend.download(labels)))
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    np.testing.assert_array_equal(found[0][1], found[1][1])
+        results.append((backend.download(scores), backend.download(labels)))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
 @pytest.mark.parametrize("count", [1, 32, 33, 70])
 def test_more_windows_than_one_launch_carries(gpu: Any, count: int) -> None:
     volume = noise((2, 12, 11, 10))
     starts = [(n % 9 - 2, n % 7 - 1, n % 5) for n in range(count)]
-    found = []
+    results = []
     for backend in (CPU, gpu):
         slot = backend.zeros((count, 2, 5, 4, 6), np.float16)
         backend.gather(backend.upload(volume), starts, slot, 2.5)
-        found.append(backend.download(slot))
-    np.testing.assert_array_equal(found[0], found[1])
+        results.append(backend.download(slot))
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 @pytest.mark.parametrize(("axes", "steps"), LAYOUTS)
@@ -302,7 +302,7 @@ def test_orientations_there_and_back(gpu: Any, axes: tuple[int, ...], steps: tup
     target = (8, 12, 10)
     there = tuple(linear_table(a, b) for a, b in zip((11, 9, 14), target, strict=True))
     back = tuple(nearest_table(a, b) for a, b in zip(target, (11, 9, 14), strict=True))
-    found = []
+    results = []
     for backend in (CPU, gpu):
         grid = backend.empty((1, *target), np.float32)
         backend.resample(backend.upload(laid_out(stored, axes, steps)), grid, there, ClampedAffine(), ClampedAffine())
@@ -313,6 +313,6 @@ def test_orientations_there_and_back(gpu: Any, axes: tuple[int, ...], steps: tup
         backend.argmax(scores, labels)
         out = backend.upload(laid_out(np.zeros((1, 11, 9, 14), np.uint8), axes, steps))
         backend.resample_labels(labels, back, out[0])
-        found.append(backend.download(out))
-    np.testing.assert_array_equal(found[0], found[1])
-    assert 0 < found[1].mean() < 1
+        results.append(backend.download(out))
+    np.testing.assert_array_equal(results[0], results[1])
+    assert 0 < results[1].mean() < 1

@@ -57,7 +57,7 @@ def computed(backend: Any, module: str) -> Any:
 
 def orders_that_differ(module: str, barrier: int | None) -> list[str]:
     expected = computed(CpuBackend(), module)
-    found = []
+    orders = []
     with simulated_cupy() as gpu, pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         from gpu_infer.backends.gpu.compile import modules as gpu_modules
 
@@ -68,8 +68,8 @@ def orders_that_differ(module: str, barrier: int | None) -> list[str]:
         for order in ORDERS:
             patch.setenv("CUDASIM_ORDER", order)
             if not np.array_equal(computed(backend, module), expected):
-                found.append(order)
-    return found
+                orders.append(order)
+    return orders
 
 
 def test_the_kernels_are_right_with_all_barriers() -> None:
@@ -84,6 +84,6 @@ def test_a_kernel_without_a_barrier_is_wrong_in_some_order(module: str, barrier:
     """In a process of its own, which may crash: a pointer may be read before it is written."""
     code = f"from test_barriers import *; sys.exit(not orders_that_differ({module!r}, {barrier}))"
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TESTS / "support"), str(TESTS / "backends/gpu")))}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False, env=environ)
     assert "Error" not in done.stderr, done.stderr
     assert done.returncode in (0, -11), done.stderr

@@ -57,14 +57,14 @@ def precompiled(folder: Path, modules: tuple[str, ...], patch: pytest.MonkeyPatc
 
 # -- NVRTC ----------------------------------------------------------------------------------------------------------
 def test_without_a_compiler_the_gpu_is_refused(without_nvrtc: Any) -> None:
-    with pytest.raises(ConfigError) as found:
+    with pytest.raises(ConfigError) as caught:
         choose_backend("gpu")
-    assert found.value.message == (
+    assert caught.value.message == (
         'CuPy finds no NVRTC, which compiles the kernels for sm_sim: Failure finding "libnvrtc.so.13": No such file: '
         "libnvrtc.so.13"
     )
-    assert 'pip install "gpu-infer[cuda13]" (or [cuda12]' in str(found.value.remedy)
-    assert "GPU_INFER_KERNELS" in str(found.value.remedy)
+    assert 'pip install "gpu-infer[cuda13]" (or [cuda12]' in str(caught.value.remedy)
+    assert "GPU_INFER_KERNELS" in str(caught.value.remedy)
 
 
 def test_without_a_compiler_auto_takes_the_cpu(without_nvrtc: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -171,7 +171,8 @@ def test_an_extra_brings_cupy_and_the_compiler_that_it_finds(
 
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     wanted = {r.name: r.specifier for r in map(Requirement, table[extra])}
-    assert set(wanted) == {cupy, nvrtc, "tritonclient"}
+    assert set(wanted) == {cupy, nvrtc, "tritonclient", "gpu-infer"}
+    assert f"gpu-infer[{extra.replace('cuda', 'cucim')}]" in table[extra]
     assert not wanted[cupy].contains("13.6.0")  # looks for a toolkit alone, not for NVRTC's wheel
     assert [v for v in ("14.0.0", "14.0.1", "14.1.0", "14.1.1", "14.2.0") if wanted[cupy].contains(v)] == [
         "14.0.1",

@@ -20,8 +20,8 @@ def moments(array: Any, multiprocessors: int, monkeypatch: pytest.MonkeyPatch) -
             runtime, "getDeviceProperties", lambda number: {**properties, "multiProcessorCount": multiprocessors}
         )
         backend = module.GpuBackend()
-        found: Moments = backend.masked_moments(backend.upload(array), True)
-        return found
+        actual: Moments = backend.masked_moments(backend.upload(array), True)
+        return actual
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
@@ -29,9 +29,9 @@ def test_a_card_changes_no_more_than_the_last_float32_bit(dtype: Any, monkeypatc
     array = (np.random.default_rng(0).normal(size=(1, 61, 62, 63)) * 300 + 40).astype(dtype)
     chosen = array[array != 0].astype(np.longdouble)
     for multiprocessors in (1, 10, 58, 132):
-        found = moments(array, multiprocessors, monkeypatch)
-        assert found.voxels == chosen.size
-        for value, exact in ((found.mean, chosen.mean()), (found.std, chosen.std())):
+        actual = moments(array, multiprocessors, monkeypatch)
+        assert actual.voxels == chosen.size
+        for value, exact in ((actual.mean, chosen.mean()), (actual.std, chosen.std())):
             assert abs(value - exact) < 1e-12 * abs(exact)  # far below half a bit of float32, 3e-8
             assert abs(np.float32(value) - np.float32(exact)) <= np.spacing(np.float32(exact))
 

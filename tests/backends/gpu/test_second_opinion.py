@@ -70,12 +70,14 @@ def test_half_pixel_resampling(opinion: Any, target: tuple[int, int, int]) -> No
 def test_largest_components(opinion: Any, connectivity: int) -> None:
     labels = np.random.default_rng(connectivity).choice(4, p=(0.55, 0.15, 0.15, 0.15), size=(19, 24, 31))
     labels = labels.astype(np.uint8)
-    found = opinion.here(opinion.label(opinion.there(labels.astype(np.int32)), background=0, connectivity=connectivity))
+    numbers = opinion.here(
+        opinion.label(opinion.there(labels.astype(np.int32)), background=0, connectivity=connectivity)
+    )
     expected = np.zeros_like(labels)
     for value in (1, 2, 3):
-        sizes = np.bincount(found[labels == value])
+        sizes = np.bincount(numbers[labels == value])
         # numbers rise in the order of the components' first voxels, so that argmax takes the first of equal ones
-        expected[found == sizes.argmax()] = value
+        expected[numbers == sizes.argmax()] = value
     out = opinion.backend.empty(labels.shape, np.uint8)
     opinion.backend.largest_components(opinion.backend.upload(labels), connectivity, None, out)
     np.testing.assert_array_equal(opinion.backend.download(out), expected)

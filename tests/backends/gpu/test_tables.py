@@ -46,9 +46,9 @@ def planned(factor: float, layout: Any, **options: Any) -> Any:
 
 
 def test_a_span_reaches_from_the_least_to_the_greatest_input() -> None:
-    found = spans(copies(9, 4, 5, 6, 2), 2)
-    assert (found.first.tolist(), found.count.tolist()) == ([4, 5, 2], [6, 2, 1])
-    assert found.widest == 6
+    actual = spans(copies(9, 4, 5, 6, 2), 2)
+    assert (actual.first.tolist(), actual.count.tolist()) == ([4, 5, 2], [6, 2, 1])
+    assert actual.widest == 6
 
 
 def test_the_pointers_of_a_table_lead_to_its_parts() -> None:

@@ -35,12 +35,12 @@ def cupy(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def test_it_is_an_error_of_ours(cupy: Any) -> None:
-    with pytest.raises(DeviceError) as found:
+    with pytest.raises(DeviceError) as caught:
         choose_backend("gpu")
-    assert found.value.message == f"a GPU is there and cannot be used: {BUSY}"
-    assert "exclusive-process" in str(found.value.remedy)
-    assert "--device cpu" in str(found.value.remedy)
-    assert found.value.exit_code == 5  # another attempt may succeed
+    assert caught.value.message == f"a GPU is there and cannot be used: {BUSY}"
+    assert "exclusive-process" in str(caught.value.remedy)
+    assert "--device cpu" in str(caught.value.remedy)
+    assert caught.value.exit_code == 5  # another attempt may succeed
 
 
 def test_auto_goes_on_with_the_cpu(cupy: Any, caplog: pytest.LogCaptureFixture) -> None:

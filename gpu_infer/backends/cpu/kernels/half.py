@@ -1,20 +1,18 @@
 """float16 in kernels. Numba has no such type on the CPU: kernels see its bits as uint16, and convert them by LLVM's own
 conversions, which are one instruction if the processor has it (F16C, AVX-512, Arm).
 
-Rounding is to nearest even; what float16 cannot hold becomes infinite, NaN stays NaN. Kernels that use these functions
-take float32 or float16 only, so a uint16 among their operands is always float16.
+Rounding is to nearest even; what float16 cannot hold becomes infinite, NaN stays NaN. Kernels that write with
+`converted` write float32 or float16 only, so a uint16 output is always float16. Kernels that read with `single` or
+`double` take a flag: a uint16 input is float16 or a number of 16 bits.
 """
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-
-from gpu_infer.backends.types import HostArray
 
 Compiler: TypeAlias = Any
 """Types and contexts of Numba and llvmlite, which have no type hints."""
@@ -38,11 +36,24 @@ def _converted(typing_context: Compiler, value: Compiler, like: Compiler) -> tup
 converted = intrinsic(_converted)
 
 
-def is_half(dtype: np.dtype[Any]) -> bool:
-    """float16 of either byte order."""
-    return dtype.kind == "f" and dtype.itemsize == 2
+def _reader(target: Compiler, name: str) -> Compiler:
+    def read(typing_context: Compiler, value: Compiler, half: Compiler) -> tuple[Compiler, Compiler]:
+        def generate(context: Compiler, builder: Compiler, signature: Compiler, arguments: Compiler) -> Compiler:
+            number, flag = arguments
+            plain = context.cast(builder, number, value, target)
+            if value != types.uint16:
+                return plain
+            widened = builder.fpext(builder.bitcast(number, ir.HalfType()), ir.FloatType())
+            return builder.select(flag, context.cast(builder, widened, types.float32, target), plain)
+
+        return target(value, half), generate
+
+    read.__name__ = name
+    return intrinsic(read)
 
 
-def as_bits(array: HostArray) -> HostArray:
-    """float16 seen as uint16, any other dtype unchanged."""
-    return array.view(np.uint16) if array.dtype == np.float16 else array
+single = _reader(types.float32, "single")
+"""In a kernel: `single(value, half)` is float32 of a number of any dtype, or of the bits of a float16."""
+
+double = _reader(types.float64, "double")
+"""The same in float64."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
 from numba.core import event
-from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.kernels.cache import CACHE
+from gpu_infer.backends.cpu.kernels.machine_code import MachineCode
+from gpu_infer.backends.cpu.kernels.strided import Buffer as Buffer
 from gpu_infer.system.notices import NOTICE
 
 log = logging.getLogger(__name__)
@@ -23,16 +25,17 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LAUNCH = threading.Lock()
-"""Held while a parallel kernel runs: not all of Numba's threading layers allow two threads to start one at once."""
-
-Buffer = NDArray[Any]
-"""A flat array of numbers of any dtype."""
-
 
 def compiled(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorator: compile with Numba at the first call, with its options; the machine code goes to the cache folder."""
-    decorator: Callable[[Callable[P, R]], Callable[P, R]] = njit(nogil=True, cache=CACHE, **options)
+
+    def decorator(function: Callable[P, R]) -> Callable[P, R]:
+        dispatcher: Any = njit(nogil=True, **options)(function)
+        if CACHE:
+            dispatcher._cache = MachineCode(function)  # as `enable_caching` does with its class
+        compiles: Callable[P, R] = dispatcher
+        return compiles
+
     return decorator
 
 
@@ -43,20 +46,40 @@ helper = compiled()
 """A function that kernels call."""
 
 
-class _FirstCompilation(event.Listener):  # type: ignore[misc]
-    """Logs once per process that Numba compiles a kernel of this package; kernels from its cache start no event."""
+def serial(threaded: Callable[P, R]) -> Callable[P, R]:
+    """`threaded`, a kernel, compiled for the calling thread alone: for `FEW` voxels, and without `LAUNCH`."""
+    original = threaded.py_func  # type: ignore[attr-defined]
+    named = FunctionType(original.__code__, original.__globals__, f"{original.__name__}_serial")
+    named.__qualname__, named.__module__ = named.__name__, original.__module__  # the cache goes by these
+    return helper(named)
+
+
+class _Compilations(event.Listener):  # type: ignore[misc]
+    """Logs each kernel of this package that Numba compiles; kernels from its cache start no event.
+
+    The functions that a kernel calls are compiled within its own event, and are not logged.
+    """
 
     def __init__(self) -> None:
-        self._logged = False
+        self._open = threading.local()
 
     def on_start(self, event: Any) -> None:
-        module = event.data["dispatcher"].py_func.__module__
-        if not self._logged and module.startswith(__package__):
-            self._logged = True
-            log.info("compiling kernels%s", " (once)" if CACHE else "", extra=NOTICE)
+        function = event.data["dispatcher"].py_func
+        if not _is_kernel(function):
+            return
+        depth = getattr(self._open, "depth", 0)
+        if depth == 0:
+            log.info("compiling kernels%s: %s", " (once)" if CACHE else "", function.__name__, extra=NOTICE)
+        self._open.depth = depth + 1
 
     def on_end(self, event: Any) -> None:
-        """Nothing to do."""
+        if _is_kernel(event.data["dispatcher"].py_func):
+            self._open.depth -= 1
 
 
-event.register("numba:compile", _FirstCompilation())
+def _is_kernel(function: Callable[..., Any]) -> bool:
+    module: str | None = function.__module__  # None: a function of the caller that `exec` made
+    return module is not None and module.startswith(__package__)
+
+
+event.register("numba:compile", _Compilations())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from gpu_infer.backends.cpu.kernels.half import converted, double, single
 from gpu_infer.backends.cpu.kernels.jit import Buffer, compiled, helper, kernel
 from gpu_infer.backends.cpu.kernels.strided import Flat, Shape
 from gpu_infer.backends.tables import Constants
@@ -27,31 +28,33 @@ def _merged(
 
 
 @_any_order
-def _line(src: Buffer, a: int, step: int, n: int, nonzero_only: bool) -> tuple[float, float]:
+def _line(src: Buffer, a: int, step: int, n: int, nonzero_only: bool, half: bool) -> tuple[float, float]:
     """Count and sum of the line that begins at `a`."""
     count = 0.0
     total = 0.0
     for k in range(n):
-        x = np.float64(src[np.uintp(a + k * step)])
+        x = double(src[np.uintp(a + k * step)], half)
         count += 0.0 if nonzero_only and x == 0.0 else 1.0
         total += x
     return count, total
 
 
 @_any_order
-def _squares(src: Buffer, a: int, step: int, n: int, nonzero_only: bool, centre: float) -> float:
+def _squares(src: Buffer, a: int, step: int, n: int, nonzero_only: bool, half: bool, centre: float) -> float:
     """Summed squared distance of the line's values from `centre`."""
     total = 0.0
     for k in range(n):
-        x = np.float64(src[np.uintp(a + k * step)])
+        x = double(src[np.uintp(a + k * step)], half)
         distance = 0.0 if nonzero_only and x == 0.0 else x - centre
         total += distance * distance
     return total
 
 
 @kernel
-def moments(source: Flat, shape: Shape, nonzero_only: bool) -> tuple[float, float, float]:
+def moments(source: Flat, shape: Shape, nonzero_only: bool, half: bool) -> tuple[float, float, float]:
     """(count, mean, summed squared deviation), float64, of src[c, i, j, k] over `shape`, or of those that are not 0.
+
+    `half`: the source has the bits of float16.
 
     Each line is read twice, the second time from the cache: deviations are taken from the line's own mean, so that a
     large mean does not cancel a small deviation.
@@ -67,10 +70,10 @@ def moments(source: Flat, shape: Shape, nonzero_only: bool) -> tuple[float, floa
             i = line // n_j % n_i
             c = line // n_j // n_i
             a = src_offset + c * s_c + i * s_i + j * s_j
-            n, total = _line(src, a, s_k, n_k, nonzero_only)
+            n, total = _line(src, a, s_k, n_k, nonzero_only, half)
             if n > 0.0:
                 centre = total / n
-                squares = _squares(src, a, s_k, n_k, nonzero_only, centre)
+                squares = _squares(src, a, s_k, n_k, nonzero_only, half, centre)
                 count, mean, m2 = _merged(count, mean, m2, n, centre, squares)
         parts[job, 0], parts[job, 1], parts[job, 2] = count, mean, m2
     count, mean, m2 = 0.0, 0.0, 0.0
@@ -81,12 +84,15 @@ def moments(source: Flat, shape: Shape, nonzero_only: bool) -> tuple[float, floa
 
 
 @kernel
-def affine_nonzero(source: Flat, output: Flat, shape: Shape, function: Constants) -> None:
-    """out[c, i, j, k] = min(max(scale·x + shift, low), high) if x = src[c, i, j, k] is not 0, else 0."""
+def affine_nonzero(source: Flat, output: Flat, shape: Shape, function: Constants, half: bool) -> None:
+    """out[c, i, j, k] = min(max((x + lead)·scale + rest, low), high) if x = src[c, i, j, k] is not 0, else 0.
+
+    Both are float32 or the bits of float16; `half`: the source is float16.
+    """
     src, src_offset, (s_c, s_i, s_j, s_k) = source
     out, out_offset, (d_c, d_i, d_j, d_k) = output
     n_c, n_i, n_j, n_k = shape
-    scale, shift, low, high = function
+    lead, scale, rest, low, high = function
     for row in prange(n_c * n_i):
         c = row // n_i
         i = row % n_i
@@ -94,21 +100,21 @@ def affine_nonzero(source: Flat, output: Flat, shape: Shape, function: Constants
             a = src_offset + c * s_c + i * s_i + j * s_j
             at = out_offset + c * d_c + i * d_i + j * d_j
             for k in range(n_k):
-                x = src[np.uintp(a + k * s_k)]
-                y = x * scale + shift
+                x = single(src[np.uintp(a + k * s_k)], half)
+                y = (x + lead) * scale + rest
                 y = low if y < low else y
                 y = high if y > high else y
-                out[np.uintp(at + k * d_k)] = y if x != 0 else np.float32(0.0)
+                out[np.uintp(at + k * d_k)] = converted(y if x != 0 else np.float32(0.0), out)
 
 
 @kernel
-def affine_within(source: Flat, inside: Flat, output: Flat, shape: Shape, function: Constants) -> None:
-    """out[c, i, j, k] = min(max(scale·x + shift, low), high) if the mask is not 0, else 0."""
+def affine_within(source: Flat, inside: Flat, output: Flat, shape: Shape, function: Constants, half: bool) -> None:
+    """out[c, i, j, k] = min(max(scale·x + shift, low), high) if the mask is not 0, else 0; dtypes as above."""
     src, src_offset, (s_c, s_i, s_j, s_k) = source
     mask, mask_offset, (m_c, m_i, m_j, m_k) = inside
     out, out_offset, (d_c, d_i, d_j, d_k) = output
     n_c, n_i, n_j, n_k = shape
-    scale, shift, low, high = function
+    lead, scale, rest, low, high = function
     for row in prange(n_c * n_i):
         c = row // n_i
         i = row % n_i
@@ -117,7 +123,7 @@ def affine_within(source: Flat, inside: Flat, output: Flat, shape: Shape, functi
             m = mask_offset + c * m_c + i * m_i + j * m_j
             at = out_offset + c * d_c + i * d_i + j * d_j
             for k in range(n_k):
-                y = src[np.uintp(a + k * s_k)] * scale + shift
+                y = (single(src[np.uintp(a + k * s_k)], half) + lead) * scale + rest
                 y = low if y < low else y
                 y = high if y > high else y
-                out[np.uintp(at + k * d_k)] = y if mask[np.uintp(m + k * m_k)] != 0 else np.float32(0.0)
+                out[np.uintp(at + k * d_k)] = converted(y if mask[np.uintp(m + k * m_k)] != 0 else np.float32(0.0), out)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
 
-from gpu_infer.backends.cpu.kernels.jit import Buffer
 from gpu_infer.backends.tables import AxisTable
 from gpu_infer.backends.types import HostArray
+
+Buffer = NDArray[Any]
+"""A flat array of numbers of any dtype."""
 
 Shape = tuple[int, ...]
 """Lengths of the axes, of which a kernel takes a fixed number."""
@@ -53,9 +56,11 @@ def native(array: HostArray) -> HostArray:
 
 def reading(view: HostArray) -> Flat:
     """A non-empty view to read; copied only if its elements are not aligned."""
-    view = native(view)
-    if not _aligned(view):
-        view = np.array(view, order="K")
+    flags = view.flags
+    if not (flags.c_contiguous and flags.aligned and view.dtype.isnative):
+        view = native(view)
+        if not _aligned(view):
+            view = np.array(view, order="K")
     flat = _flat(view)
     flat.data.flags.writeable = False
     return flat
@@ -76,13 +81,17 @@ def frozen(array: HostArray) -> HostArray:
 
 
 def _aligned(view: HostArray) -> bool:
-    size = view.dtype.itemsize
-    return bool(view.flags.aligned) and all(step % size == 0 for step in view.strides)
+    size, flags = view.dtype.itemsize, view.flags
+    if flags.c_contiguous:
+        return bool(flags.aligned)
+    return bool(flags.aligned) and all(step % size == 0 for step in view.strides)
 
 
 def _flat(view: HostArray) -> Flat:
-    size = view.dtype.itemsize
-    strides = tuple(step // size for step in view.strides)
+    size = view.itemsize
+    strides = tuple([step // size for step in view.strides])
+    if view.flags.c_contiguous:  # the common case, in a tenth of the time
+        return Flat(view.reshape(-1), 0, strides)
     reach = [(n - 1) * step for n, step in zip(view.shape, strides, strict=True)]
     offset = -sum(r for r in reach if r < 0)
     lowest = view[tuple(slice(None, None, -1) if step < 0 else slice(None) for step in strides)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from gpu_infer.backends.cpu.kernels.half import converted
+from gpu_infer.backends.cpu.kernels.half import converted, single
 from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
 from gpu_infer.backends.cpu.kernels.prepare import clamped
 from gpu_infer.backends.cpu.kernels.strided import Flat
@@ -55,6 +55,7 @@ def taps_along(
     sizes: tuple[int, int, int, int],
     table: tuple[Buffer, Buffer, Buffer],
     functions: tuple[Constants, Constants],
+    half: bool,
 ) -> None:
     """out[m, w, o] = after(Σ weights[o, k] · before(src[m, w, first[o] + k])).
 
@@ -62,6 +63,7 @@ def taps_along(
     sizes           of m and w, taps per output, pieces that threads share
     table           first, count, and the weights [n_out, taps] as one line
     functions       before and after
+    half            True if the source has the bits of float16
     """
     src, src_offset, (s_m, s_w, s_n) = source
     out, out_offset, (d_m, d_w, d_n) = output
@@ -90,13 +92,13 @@ def taps_along(
                 for w in range(lines):
                     for n in range(n_rows):
                         rows[np.uintp(n * WIDTH + w)] = clamped(
-                            np.float32(src[np.uintp(at + w * s_w + n * s_n)]), before
+                            single(src[np.uintp(at + w * s_w + n * s_n)], half), before
                         )
             else:
                 for n in range(n_rows):
                     for w in range(lines):
                         rows[np.uintp(n * WIDTH + w)] = clamped(
-                            np.float32(src[np.uintp(at + w * s_w + n * s_n)]), before
+                            single(src[np.uintp(at + w * s_w + n * s_n)], half), before
                         )
             for o in range(n_out):
                 _sum_rows(rows, (first[o] - low) * WIDTH, weights, o * taps, count[o], sums, o * WIDTH)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +65,8 @@ def plan_axis_walk(
     condense  leave out input indices of q that no output reads, if the source is transposed and lines of q are not read
               in one piece anyway: a thick-sliced target uses two of every few thin slices
     """
+    import numba
+
     o, p, q = axis_order(source, out)
     transpose = is_across(source, p, q)
     used, table_q = np.arange(source.shape[1 + q]), tables[q]

@@ -11,6 +11,7 @@ class DeviceCounters:
 
     bytes_up, bytes_down            voxels of `upload` and `download`: the stored volume, the labels; if memory was so
                                     short that sums are taken on the host, scores down and the result up as well
+    bytes_up_early                  of bytes_up, those that were copied while the volume was read
     tile_bytes_up, tile_bytes_down  windows in slots of host memory, which only exist without CUDA shared memory
     table_bytes                     tables up, counts down: what a kernel needs in addition to voxels
     launches                        kernels started
@@ -22,6 +23,7 @@ class DeviceCounters:
     """
 
     bytes_up: int = 0
+    bytes_up_early: int = 0
     bytes_down: int = 0
     tile_bytes_up: int = 0
     tile_bytes_down: int = 0

@@ -32,13 +32,14 @@ class Staging:
 
     def __init__(self) -> None:
         self._halves: list[Pinned] = []
+        self._used = 0  # halves so far: the next copy takes the other one, so that it need not wait for the last copy
         threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging") if threads > 1 else None
 
     def upload(self, host: Bytes, device: int, stream: Any) -> None:
         """host (flat, contiguous) → device address. On return `host` may change; the copy itself is in the stream."""
-        for number, begin in enumerate(range(0, host.size, CHUNK)):
-            half = self._half(number)
+        for begin in range(0, host.size, CHUNK):
+            half = self._next_half()
             half.event.synchronize()
             part = host[begin : begin + CHUNK]
             self._copy(half.bytes[: part.size], part)
@@ -48,8 +49,8 @@ class Staging:
     def download(self, device: int, host: Bytes, stream: Any) -> None:
         """device address → host (flat, contiguous); returns when the bytes are there."""
         waiting: tuple[Pinned, Bytes] | None = None
-        for number, begin in enumerate(range(0, host.size, CHUNK)):
-            half = self._half(number)
+        for begin in range(0, host.size, CHUNK):
+            half = self._next_half()
             half.event.synchronize()
             part = host[begin : begin + CHUNK]
             cupy.cuda.runtime.memcpyAsync(
@@ -66,10 +67,12 @@ class Staging:
             half.event.synchronize()
             self._copy(part, half.bytes[: part.size])
 
-    def _half(self, number: int) -> Pinned:
-        if len(self._halves) < 2 and number >= len(self._halves):
+    def _next_half(self) -> Pinned:
+        number = self._used % 2
+        if number == len(self._halves):
             self._halves.append(Pinned(CHUNK))
-        return self._halves[number % 2]
+        self._used += 1
+        return self._halves[number]
 
     def _copy(self, to: Bytes, source: Bytes) -> None:
         if self._threads is None or to.size <= _PIECE:

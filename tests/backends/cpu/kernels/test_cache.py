@@ -20,7 +20,7 @@ def _child(**environment: str) -> list[str]:
         [sys.executable, "-c", _SHOW],
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return done.stdout.split()

@@ -28,7 +28,9 @@ def _files(folder: Path) -> dict[str, bytes]:
 def test_an_empty_cache_starts_as_a_copy(compiled: Path, tmp_path: Path) -> None:
     code = "import os, gpu_infer.backends.cpu.kernels.cache; print(os.environ['NUMBA_CACHE_DIR'])"
     environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path), "GPU_INFER_KERNELS": str(compiled)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True
+    )
     folder = Path(done.stdout.strip())
     assert folder == tmp_path / "gpu_infer" / "numba"
     assert _files(folder) == {"finish_0123/a.nbi": b"index"}
@@ -74,7 +76,7 @@ def test_a_user_without_name_and_home() -> None:
         Path(folder).chmod(0o777)
         environment = {"PATH": os.environ["PATH"], "TMPDIR": folder, "NUMBA_CACHE_DIR": "/unset"}
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=False
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [f"{folder}/gpu_infer-numba-54321", f"{folder}/gpu_infer-54321"]

@@ -18,8 +18,8 @@ UNSPECIFIED = "cudaErrorLaunchFailure: unspecified launch failure"
 
 @pytest.fixture
 def module() -> Iterator[Any]:
-    with simulated_cupy() as found:
-        yield found
+    with simulated_cupy() as gpu:
+        yield gpu
 
 
 def fail(*_: object, **__: object) -> None:

@@ -32,20 +32,20 @@ class Late:
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> Late:
-    found = Late()
+    copies = Late()
 
     class Event(stand_in.Event):
         behind = 0
 
         def record(self, stream: Any = None) -> None:
             self.recorded = True
-            self.behind = len(found.queued)
+            self.behind = len(copies.queued)
 
         def synchronize(self) -> None:
-            found.wait_for(self.behind)
+            copies.wait_for(self.behind)
 
     monkeypatch.setattr(stand_in, "Event", Event)
-    return found
+    return copies
 
 
 @pytest.fixture
@@ -92,3 +92,14 @@ def test_tables_of_any_size(device: Any, nbytes: int) -> None:
 def test_a_table_with_gaps(device: Any) -> None:
     table = np.arange(60, dtype=np.float32).reshape(6, 10)[::2, 1::3]
     np.testing.assert_array_equal(device.small_download(device.small_upload(table)), table)
+
+
+def test_a_copy_waits_for_the_last_but_one(device: Any, late: Late) -> None:
+    """Pieces of a volume come one by one while it is read, and each takes the other half of the pinned buffer."""
+    pieces = [np.full(100, n, np.uint8) for n in range(5)]
+    arrays = []
+    for n, piece in enumerate(pieces):
+        arrays.append(device.uploaded(piece))
+        assert late.done == max(0, n - 1)
+    for piece, array in zip(pieces, arrays, strict=True):
+        np.testing.assert_array_equal(device.downloaded(array), piece)

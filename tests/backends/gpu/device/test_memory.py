@@ -142,9 +142,9 @@ def test_out_of_memory_says_how_much(gpu: Any) -> None:
     held = gpu.empty((1, 1 << 20), np.uint8)
     assert gpu.free_bytes() == free - MIB
     for make in (gpu.empty, gpu.zeros):
-        with pytest.raises(ResourceError, match=r"cannot allocate 8192 MiB of GPU memory, \d+ MiB are free") as found:
+        with pytest.raises(ResourceError, match=r"cannot allocate 8192 MiB of GPU memory, \d+ MiB are free") as caught:
             make((8 << 30,), np.uint8)
-        assert "--device cpu" in str(found.value)
+        assert "--device cpu" in str(caught.value)
     with pytest.raises(ResourceError, match="cannot allocate 8192 MiB"):
         gpu.device_arena(8 << 30)
     # what fits exactly is still given, though it is no whole number of granules
@@ -281,9 +281,9 @@ def test_what_the_compiler_refuses_is_one_line() -> None:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(gpu_modules, "kernel_source", lambda module: "this is no C++")
-            with pytest.raises(ConfigError, match=r"masked.cu cannot be compiled for sm_90 by NVRTC .*error") as found:
+            with pytest.raises(ConfigError, match=r"masked.cu cannot be compiled for sm_90 by NVRTC .*error") as caught:
                 gpu_modules.compile_cubin("masked", "90")
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_sources_are_whole() -> None:
