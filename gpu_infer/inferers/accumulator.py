@@ -95,9 +95,9 @@ class MaskFinalizer:
 
 
 def window_counts(grid: WindowGrid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """How often windows cover an index of each axis; a mirrored window counts again."""
+    """How often windows cover an index of each axis; it counts again if mirrored or seen by another model."""
     x, y, z = grid.counts
-    return x * np.float32(len(grid.mirrors)), y, z
+    return x * np.float32(len(grid.mirrors) * grid.models), y, z
 
 
 class Accumulator:
@@ -146,6 +146,11 @@ class Accumulator:
                 self._importance,
                 self._sums,
             )
+
+    def add_group(self, outputs: Sequence[Array], windows: Sequence[Window]) -> None:
+        """`add` the outputs of the only model."""
+        (output,) = outputs
+        self.add(output, windows)
 
     def close(self) -> Array:
         """Finalize the remaining rows and return the finalizer's result."""

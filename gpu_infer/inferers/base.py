@@ -17,7 +17,7 @@ import numpy as np
 
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.labels import label_dtype
-from gpu_infer.transforms.custom.component import CustomComponent
+from gpu_infer.transforms.component import ConfiguredComponent
 from gpu_infer.volume.geometry import Shape3
 
 __all__ = ["Inferer", "Model", "ModelSizes", "is_inferer"]
@@ -74,7 +74,7 @@ class Model(Protocol):
         """
 
 
-class Inferer(CustomComponent):
+class Inferer(ConfiguredComponent):
     """Makes scores or labels of a prepared volume. One instance serves every run of a session, one at a time."""
 
     returns: ClassVar[Literal["scores", "labels"]] = "scores"
@@ -93,6 +93,10 @@ class Inferer(CustomComponent):
         Returns:
             On the backend: scores [K, X, Y, Z] float32 without NaN, or labels [X, Y, Z] of `model.sizes.label_dtype`.
         """
+
+    def infer_volume(self, volume: Array, model: Model, backend: Backend) -> Array:
+        """The call of a run: `infer`, unless a base class gives it other arguments."""
+        return self.infer(volume, model, backend)
 
     def scratch_bytes(self, sizes: ModelSizes) -> int:
         """Bytes of the arrays that `infer` holds at a time, at most, without the volume and the result.

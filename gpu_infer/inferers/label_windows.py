@@ -48,6 +48,11 @@ class LabelWindows:
                 )
             self._labels[inside.grid] = part
 
+    def add_group(self, outputs: Sequence[Array], windows: Sequence[Window]) -> None:
+        """`add` the labels of the only model."""
+        (labels,) = outputs
+        self.add(labels, windows)
+
     def close(self) -> Array:
         """The labels on the backend."""
         return self._backend.upload(self._labels)

@@ -17,13 +17,14 @@ from gpu_infer.inferers.placement import clara_starts, monai_starts, nnunet_star
 from gpu_infer.volume.geometry import Shape3
 
 Blend = Literal["constant", "gaussian"]
+Padding = Literal["constant", "replicate"]
 PerAxis = tuple[float, float, float]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 TAKES: dict[Mode, tuple[str, ...]] = {
     "clara": ("cval",),
-    "monai": ("overlap", "blend", "sigma_scale", "cval"),
+    "monai": ("overlap", "blend", "sigma_scale", "padding_mode", "cval"),
     "nnunet": ("step_size", "blend", "sigma_scale", "mirror_axes", "cval"),
 }
 """Settings that each mode takes. Any other is an error, since it would have no effect."""
@@ -40,6 +41,7 @@ class WindowMode:
     blend        constant: every voxel of a window counts the same; gaussian: its middle counts more
     sigma_scale  σ of the gaussian as part of the roi, per axis
     mirror_axes  axes (0 X, 1 Y, 2 Z) along which windows are mirrored: the prediction is the mean over all combinations
+    padding_mode  constant: `cval` outside the volume; replicate: its nearest voxel (monai)
     cval         value outside the volume
     """
 
@@ -49,6 +51,7 @@ class WindowMode:
     blend: Blend = "constant"
     sigma_scale: PerAxis = (0.125, 0.125, 0.125)
     mirror_axes: tuple[int, ...] = ()
+    padding_mode: Padding = "constant"
     cval: float = 0.0
 
     def starts(self, axis: int, size: int, roi: int) -> list[int]:
@@ -65,6 +68,11 @@ class WindowMode:
             return None
         gaussian = nnunet_gaussian if self.name == "nnunet" else monai_gaussian
         return gaussian(roi, self.sigma_scale)
+
+    @property
+    def fill(self) -> float | None:
+        """Value outside the volume; None: that of the nearest voxel."""
+        return None if self.padding_mode == "replicate" else self.cval
 
     @property
     def mirrors(self) -> tuple[tuple[int, ...], ...]:
@@ -107,6 +115,10 @@ def window_mode(name: str, settings: Mapping[str, Any] | None = None) -> WindowM
         raise ConfigError(
             "sigma_scale changes nothing with blend constant", remedy="set blend to gaussian, or leave it out"
         )
+    if "cval" in settings and result.padding_mode == "replicate":
+        raise ConfigError(
+            "cval changes nothing with padding_mode replicate", remedy="set padding_mode to constant, or leave it out"
+        )
     _check(result)
     return result
 
@@ -114,6 +126,8 @@ def window_mode(name: str, settings: Mapping[str, Any] | None = None) -> WindowM
 def _check(mode: WindowMode) -> None:
     if mode.blend not in get_args(Blend):
         raise ConfigError(f"blend: found {mode.blend!r}", remedy="expected constant or gaussian")
+    if mode.padding_mode not in get_args(Padding):
+        raise ConfigError(f"padding_mode: found {mode.padding_mode!r}", remedy="expected constant or replicate")
     if not all(0 <= part < 1 for part in mode.overlap):
         raise ConfigError(f"overlap: found {list(mode.overlap)}", remedy="expected at least 0 and below 1")
     if not 0 < mode.step_size <= 1:

@@ -52,6 +52,8 @@ class WindowGrid:
     mirrors      combinations of axes along which the model sees every window mirrored; (): not mirrored
     slice_axis   axis across which windows are slices; None: they are no slices
     context      neighbours on each side that are seen with a slice
+    models       models whose scores of a window are averaged
+    order        axes of the visits, the outermost first, which is then the slab axis; None: as `slab_axis` says
     """
 
     shape: Shape3
@@ -61,11 +63,21 @@ class WindowGrid:
     mirrors: tuple[tuple[int, ...], ...] = ((),)
     slice_axis: int | None = None
     context: int = 0
+    models: int = 1
+    order: Shape3 | None = None
 
     @cached_property
     def slab_axis(self) -> int:
         """The axis along which the accumulator finalizes rows."""
-        return choose_slab_axis(self.shape, self.roi)
+        return choose_slab_axis(self.shape, self.roi) if self.order is None else self.order[0]
+
+    @property
+    def visit_order(self) -> Shape3:
+        """The axes of the visits, the outermost first."""
+        if self.order is not None:
+            return self.order
+        second, third = (axis for axis in range(3) if axis != self.slab_axis)
+        return (self.slab_axis, second, third)
 
     @property
     def rolling_shape(self) -> Shape3:
@@ -100,11 +112,11 @@ class WindowGrid:
 
     @cached_property
     def distinct(self) -> list[Window]:
-        """Windows without repeats in the order of the visits: slab axis outermost, then the other axes in order.
+        """Windows without repeats in the order of the visits: slab axis outermost, then the other axes.
 
         Rows along the slab axis thus become final early. The repeats of a window are the product over its axes.
         """
-        order = [self.slab_axis, *(axis for axis in range(3) if axis != self.slab_axis)]
+        order = self.visit_order
         per_axis = [list(Counter(self.axis_starts[axis]).items()) for axis in order]
         windows = []
         for picks in product(*per_axis):
@@ -170,8 +182,9 @@ def make_grid(
     mode: WindowMode = CLARA,
     slice_axis: int | None = None,
     context: int = 0,
+    order: Shape3 | None = None,
 ) -> WindowGrid:
-    """The windows that `mode` places over a volume of `shape` (X, Y, Z).
+    """The windows that `mode` places over a volume of `shape` (X, Y, Z), visited in `order`.
 
     If windows are slices across `slice_axis`, each slice has them once, whatever the mode's overlap, and the model sees
     them with `context` neighbours on each side.
@@ -191,7 +204,7 @@ def make_grid(
         tuple(range(n)) if axis == slice_axis else tuple(mode.starts(axis, n, r))
         for axis, (n, r) in enumerate(zip(shape, roi, strict=True))
     )
-    return WindowGrid(shape, roi, mode.name, (x, y, z), mode.mirrors, slice_axis, context)
+    return WindowGrid(shape, roi, mode.name, (x, y, z), mode.mirrors, slice_axis, context, order=order)
 
 
 def runs(windows: Sequence[Window], key: Callable[[Window], Hashable]) -> Iterator[tuple[int, list[Window]]]:

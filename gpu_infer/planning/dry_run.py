@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from gpu_infer.backends.filters import ON_CPU
 from gpu_infer.config.config import Config
-from gpu_infer.config.load import load_config
-from gpu_infer.errors import ModelError
+from gpu_infer.config.model_entries import ModelEntry, describe_models
+from gpu_infer.errors import ModelError, ResourceError
+from gpu_infer.planning.configuration import load_for_run
 from gpu_infer.planning.fallbacks import GIB
+from gpu_infer.planning.filter_places import host_filter_lines, places_on_gpu
+from gpu_infer.planning.free_memory import FreeMemory, resident_bytes
 from gpu_infer.planning.memory_plan import Placement
-from gpu_infer.planning.run_inputs import RunInputs, input_options
-from gpu_infer.planning.run_plan import make_plan
+from gpu_infer.planning.run_inputs import RunInputs, input_options, model_entries
+from gpu_infer.planning.run_plan import RunPlan, make_plan
+from gpu_infer.planning.strips import strips_refusal, window_refusal
+from gpu_infer.planning.volume_choice import whole_reason
 from gpu_infer.redaction import redact
 from gpu_infer.settings import Settings
 from gpu_infer.settings_sources import no_repository
@@ -40,42 +47,42 @@ def plan(settings: Settings, volume_path: Path | None, models: Path | None = Non
 
 
 def _plan(settings: Settings, volume_path: Path | None, models: Path | None) -> list[str]:
-    config = load_config(settings.config, os.environ, settings.labels, settings.model_name)
-    config.inferer.check_options(
-        mode=settings.mode,
-        roi_size=settings.roi_size,
-        batch_size=settings.batch_size,
-        slots=settings.slots,
-        slab=settings.slab,
-    )
+    config = load_for_run(settings)
     pipeline = config.pipeline()
     warnings = (*settings.warnings, *config.warnings)
-    lines = [*pipeline.describe(), *(f"warning: {message}" for message in warnings)]
-    name = settings.model_name or config.inferer.model_name
-    if name is None:
+    places = places_on_gpu(pipeline) if settings.device == "gpu" else ON_CPU
+    warnings = (*warnings, *host_filter_lines(pipeline, places))
+    several = describe_models(config.inferer.entries, config.inferer.combine)
+    lines = [*pipeline.describe(), *several, *(f"warning: {message}" for message in warnings)]
+    has_name = settings.model_name is not None or bool(config.inferer.entries)
+    if not has_name:
         lines.append(f"warning: {config.path}: inferer.args.model_name is missing: the run needs --model")
-    model = _find_model(config, settings, name, models)
+    if models is not None and not models.is_dir():
+        raise no_repository(models)
+    entries = model_entries(config, settings) if has_name else ()
+    infos = [_find_model(config, settings, entry, models) for entry in entries]
     if volume_path is None:
         return lines
     with open_input(volume_path, input_options(settings, config, pipeline)) as header:
-        inputs = RunInputs(settings, config, pipeline, header)
+        inputs = RunInputs(settings, config, pipeline, header, places=places)
     lines += [f"warning: {message}" for message in header.warnings]
-    lines += _shape_lines(inputs, model)
-    if name is None:
-        return lines
-    if model is None:
-        return [*lines, f"model {name}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
-    return lines + _plan_lines(inputs, model)
+    known = [info for info in infos if info is not None]
+    lines += _shape_lines(inputs, known[0] if known else None)
+    if len(known) == len(entries):
+        return lines + _plan_lines(inputs, known) if known else lines
+    missing = ", ".join(entry.model_name for entry, info in zip(entries, infos, strict=True) if info is None)
+    return [*lines, f"model {missing}: no config.pbtxt at hand (--models), so windows and peak memory are not known"]
 
 
-def _plan_lines(inputs: RunInputs, model: ModelInfo) -> list[str]:
+def _plan_lines(inputs: RunInputs, models: Sequence[ModelInfo]) -> list[str]:
     """Windows and memory, with warnings about a peak beyond this machine and about bounds that only a run narrows."""
-    run_plan = make_plan(inputs, model, placement=_placement(inputs.settings))
-    lines = run_plan.lines()
-    peak, machine = run_plan.memory.host_peak, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    run_plan = _run_plan(inputs, models, machine)
+    lines = [*([] if run_plan.strips is None else run_plan.fallbacks), *run_plan.lines()]
+    peak = run_plan.memory.host_peak
     if peak > machine:
         lines.append(
-            f"warning: the peak is {peak / GIB:.1f} GiB, this machine has {machine / GIB:.1f} GiB: "
+            f"warning: the peak is {peak / GIB:.1f} GiB, this machine has {machine / GIB:.1f} GiB{_reason(run_plan)}: "
             "check the target and the spacing in the file"
         )
     if inputs.pipeline.grid_decided_by_voxels:
@@ -85,6 +92,27 @@ def _plan_lines(inputs: RunInputs, model: ModelInfo) -> list[str]:
     return lines
 
 
+def _reason(plan: RunPlan) -> str:
+    """Why a large volume is not planned strip by strip."""
+    return whole_reason(plan.inputs, strips_refusal(plan.inputs) or window_refusal(plan.grid, plan.fit))
+
+
+def _run_plan(inputs: RunInputs, models: Sequence[ModelInfo], machine: int) -> RunPlan:
+    """The plan without a limit of memory, or that of strips if the volume does not fit into this machine."""
+    placement = _placement(inputs.settings)
+    run_plan = make_plan(inputs, models[0], placement=placement, further=models[1:])
+    if run_plan.memory.host_peak > machine:
+        try:
+            in_strips = make_plan(
+                inputs, models[0], FreeMemory(host=machine - resident_bytes()), placement, further=models[1:]
+            )
+        except ResourceError:
+            return run_plan
+        if in_strips.strips is not None:
+            return in_strips
+    return run_plan
+
+
 def _placement(settings: Settings) -> Placement:
     """Placement of a run's arrays by the options alone; no device is examined."""
     gpu = settings.device == "gpu"
@@ -92,18 +120,15 @@ def _placement(settings: Settings) -> Placement:
     return Placement(gpu=gpu, device_slots=gpu and data in ("auto", "cuda_shm"))
 
 
-def _find_model(config: Config, settings: Settings, name: str | None, models: Path | None) -> ModelInfo | None:
-    """The model as its repository describes it; None if it has no name, or the packaged repository lacks it."""
-    if models is not None and not models.is_dir():
-        raise no_repository(models)
-    if name is None:
-        return None
+def _find_model(config: Config, settings: Settings, entry: ModelEntry, models: Path | None) -> ModelInfo | None:
+    """A model as its repository describes it; None if the packaged repository lacks it."""
+    name = entry.model_name
     model = model_in_repository(
         models or resource_folder("models"),
         name,
-        config.inferer.model_version or "",
-        input_name=config.inferer.input_name,
-        output_name=config.inferer.output_name,
+        entry.model_version or "",
+        input_name=entry.input_name,
+        output_name=entry.output_name,
         batch=settings.batch_size or config.inferer.batch_size,
         slices=config.inferer.takes_slices,
     )

@@ -38,7 +38,7 @@ def fallbacks(plan: MemoryPlan) -> Iterator[tuple[str, Knobs]]:
     inferer has no accumulator.
     """
     knobs, gpu = plan.knobs, plan.placement.gpu
-    slab = [] if knobs.slab else [("slab accumulator switched on", replace(knobs, slab=True))]
+    slab = [] if knobs.slab or knobs.strips else [("slab accumulator switched on", replace(knobs, slab=True))]
     if not gpu:
         yield from slab
     if plan.spare_bytes:
@@ -49,7 +49,7 @@ def fallbacks(plan: MemoryPlan) -> Iterator[tuple[str, Knobs]]:
         yield f"batch {knobs.batch} → {knobs.batch // 2}", replace(knobs, batch=knobs.batch // 2)
     if gpu:
         yield from slab
-        if not knobs.host_sums and plan.sizes.own is None:
+        if not knobs.host_sums and not knobs.strips and plan.sizes.own is None:
             yield "accumulator on the host", replace(knobs, host_sums=True)
     if plan.sizes.scores and not knobs.half:
         yield "probabilities wait in float16, rounded to 11 bits", replace(knobs, half=True)

@@ -46,7 +46,8 @@ def measure_again(backend: Backend, before: FreeMemory | None, most: int | None 
     most    bytes of the host that the process may have in all, None: what is free
     """
     now, resident = free_memory(backend), resident_bytes()
-    base = resident if before is None or before.resident is None else before.resident
+    # libraries that are imported after the plan are a part of the program, too
+    base = resident + backend.bytes_to_load() if before is None or before.resident is None else before.resident
     host = now.host
     if host is not None:
         host = host + resident - base
@@ -67,5 +68,5 @@ def check_stored(nbytes: int, path: Path) -> None:
 
 def resident_bytes() -> int:
     """Memory of this process by now (resident set size)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * resource.getpagesize()

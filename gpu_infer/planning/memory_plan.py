@@ -23,6 +23,17 @@ INLINE_COPIES = {"grpc": 5, "http": 3}
 library's buffers, in both directions. Measured maxima were 4.6 and 2.5."""
 
 
+_IN_STRIPS = {
+    "stored volume": "a strip of the stored volume, and labels to write",
+    "prepared volume": "a strip, stored and prepared",
+    "result on the model grid": "final labels",
+    "labels on the file's grid": "blocks of the label file",
+    "GPU: prepared volume": "GPU: a strip, stored and prepared",
+    "GPU: result on the model grid": "GPU: final labels",
+}
+"""Other names of the parts of a plan, if windows are read strip by strip."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where a run's arrays are.
@@ -66,6 +77,7 @@ class Knobs:
     spare      memory for a second arena after a lost connection; only with shared memory, since the server may still
                write to the first one
     half       maps of probabilities wait in float16 until they are written
+    strips     windows are read from the file, and labels written to it, strip by strip; the sizes are those of strips
     """
 
     slots: int
@@ -74,6 +86,7 @@ class Knobs:
     host_sums: bool = False
     spare: bool = False
     half: bool = False
+    strips: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,11 @@ class MemoryPlan:
         return self.knobs.slots * self.slot_bytes
 
     @property
+    def sent_bytes(self) -> int:
+        """The windows of a slot in all requests that carry them, in and out; each model of an ensemble gets one."""
+        return self._slot_windows * (self.sizes.requests or self.sizes.window)
+
+    @property
     def spare_bytes(self) -> int:
         """A second arena; 0 with inline data, because the server never writes to such slots."""
         return self.arena_bytes if self.knobs.spare and not self.placement.message_copies else 0
@@ -107,7 +125,7 @@ class MemoryPlan:
     @property
     def message_bytes(self) -> int:
         """Copies of the slots inside requests."""
-        return self.placement.message_copies * self.arena_bytes
+        return self.placement.message_copies * self.knobs.slots * self.sent_bytes
 
     @property
     def sums_bytes(self) -> int:
@@ -148,7 +166,14 @@ class MemoryPlan:
         write = sizes.output + sizes.scores_write
         if self.knobs.host_sums:
             write += self.scores_bytes + sizes.scores_restore
-        return self._program_bytes + sizes.stored + lasting + max(infer, restore, write, files)
+        return self._program_bytes + sizes.stored + lasting + max(infer, restore, write, files, sizes.host_filters)
+
+    @property
+    def slots_fit_early(self) -> bool:
+        """Whether the slots can be on the host while the volume is read and prepared, without a higher peak."""
+        sizes = self.sizes
+        early = self._program_bytes + sizes.stored + sizes.transforms + self.arena_bytes
+        return not self.placement.gpu and early <= self.host_peak
 
     @property
     def device_peak(self) -> int:
@@ -161,7 +186,8 @@ class MemoryPlan:
         if not self.knobs.host_sums:
             infer += sizes.importance + self.sums_bytes + self.scores_bytes + sizes.scores_finalize
         scores = 0 if self.knobs.host_sums else self.scores_bytes
-        prepare, restore = sizes.stored + sizes.prepared, sizes.result + sizes.computed
+        uploaded = 0 if self.knobs.strips else sizes.stored  # a strip is part of `prepared`
+        prepare, restore = uploaded + sizes.prepared, sizes.result + sizes.computed
         write = 0 if self.knobs.host_sums else sizes.scores_restore
         statistics = sizes.computed + sizes.statistics
         return TABLES + lasting + max(prepare, infer, scores + max(restore, statistics, sizes.transforms, write))
@@ -178,6 +204,8 @@ class MemoryPlan:
         else:
             host = {**self._host_parts(), "host peak": self.host_peak}
             rows = {**host, **self._device_parts(), "GPU peak": self.device_peak}
+        if self.knobs.strips:
+            rows = {_IN_STRIPS.get(name, name): size for name, size in rows.items()}
         width = max(map(len, rows))
         return [f"{name:<{width}}  {size / 2**20:10.1f} MiB" for name, size in rows.items()]
 
@@ -201,6 +229,7 @@ class MemoryPlan:
             **({"custom writers": sizes.own_files} if sizes.own_files else {}),
             **({"statistics of labels": self._host_statistics} if sizes.statistics else {}),
             **({} if gpu else {"largest transform": sizes.transforms}),
+            **({"filters on the host": sizes.host_filters} if sizes.host_filters else {}),
         }
 
     def _device_parts(self) -> dict[str, int]:
@@ -208,7 +237,7 @@ class MemoryPlan:
         sums_here = not self.knobs.host_sums
         parts = {
             "kernels and tables": TABLES,
-            "uploaded volume": sizes.stored,
+            **({} if self.knobs.strips else {"uploaded volume": sizes.stored}),
             "prepared volume": sizes.prepared,
             (self._slots_label if device_slots else "a slot on its way"): (
                 self.arena_bytes if device_slots else self.slot_bytes
@@ -218,7 +247,7 @@ class MemoryPlan:
             **({"importance map": sizes.importance} if sums_here and sizes.importance else {}),
             "result on the model grid": sizes.result,
             **(self._scores_parts() if sums_here else {}),
-            "labels on the file's grid": sizes.computed,
+            **({} if self.knobs.strips else {"labels on the file's grid": sizes.computed}),
             **({"statistics of labels": sizes.statistics} if sizes.statistics else {}),
             "largest transform": sizes.transforms,
         }
@@ -267,4 +296,6 @@ class MemoryPlan:
     def _sums_label(self) -> str:
         if self.sizes.own is not None:
             return "custom inferer"
+        if self.knobs.strips:
+            return "accumulator (strips)"
         return f"accumulator ({'slab' if self.knobs.slab else 'whole grid'})"

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gpu_infer.backends.filters import ON_CPU, FilterPlaces
 from gpu_infer.config.config import Config
+from gpu_infer.config.model_entries import ModelEntry
 from gpu_infer.errors import ConfigError
 from gpu_infer.settings import Settings
 from gpu_infer.transforms.chain.pipeline import Pipeline
@@ -23,6 +25,7 @@ class RunInputs:
     """Options, configuration, the configuration's chains, and the volume's header.
 
     clients  programs like this one that send requests to the server, this one included
+    places   where filters of libraries are computed
     """
 
     settings: Settings
@@ -30,6 +33,7 @@ class RunInputs:
     pipeline: Pipeline
     header: VolumeHeader
     clients: int = 1
+    places: FilterPlaces = ON_CPU
 
     @property
     def batch_size(self) -> int | None:
@@ -39,7 +43,7 @@ class RunInputs:
     def trace(self, dtype: DTypeLike = np.float32, classes: int | None = None) -> Trace:
         """Dry run of the chains on this volume's shape; see `Pipeline.trace`."""
         header = self.header
-        return self.pipeline.trace(header.channels, header.geometry, header.dtype, dtype, classes)
+        return self.pipeline.trace(header.channels, header.geometry, header.dtype, dtype, classes, self.places)
 
 
 def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> InputOptions:
@@ -57,9 +61,11 @@ def input_options(settings: Settings, config: Config, pipeline: Pipeline) -> Inp
     )
 
 
-def model_name(config: Config, settings: Settings) -> str:
-    """The model's name by option or configuration. Raises ConfigError if neither has one."""
-    name = settings.model_name or config.inferer.model_name
-    if name is None:
+def model_entries(config: Config, settings: Settings) -> tuple[ModelEntry, ...]:
+    """The models by option or configuration, usually one. Raises ConfigError if neither has a name, or both have."""
+    config.inferer.check_name(settings.model_name)
+    if settings.model_name is not None:
+        return (config.inferer.entry(settings.model_name),)
+    if not config.inferer.entries:
         raise ConfigError(f"{config.path}: inferer.args.model_name is missing", remedy="set it, or pass --model")
-    return name
+    return config.inferer.entries

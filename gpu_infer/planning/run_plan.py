@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gpu_infer.backends.base.backend import Backend
-from gpu_infer.backends.filters import library_function
 from gpu_infer.config.config import Config
 from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.inferers.ensemble import Ensemble
 from gpu_infer.inferers.label_windows import check_label_windows
-from gpu_infer.inferers.model_fit import Fit, fit_model
+from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
 from gpu_infer.inferers.score_plan import ScorePlan
-from gpu_infer.inferers.windows import WindowGrid, make_grid
-from gpu_infer.planning.fallbacks import GIB, fit_memory
+from gpu_infer.inferers.windows import WindowGrid
+from gpu_infer.planning.fallbacks import fit_memory
+from gpu_infer.planning.filter_places import host_filter_lines, with_filter_places
 from gpu_infer.planning.free_memory import UNLIMITED, FreeMemory, free_memory
-from gpu_infer.planning.memory_plan import ON_HOST, Knobs, MemoryPlan, Placement, placement_of
-from gpu_infer.planning.run_inputs import RunInputs, model_name
+from gpu_infer.planning.memory_plan import ON_HOST, MemoryPlan, Placement, placement_of
+from gpu_infer.planning.run_inputs import RunInputs, model_entries
 from gpu_infer.planning.score_options import ScoreOptions, score_options
-from gpu_infer.planning.sizes import Windows, measure_sizes
+from gpu_infer.planning.several_models import (
+    Part,
+    check_channels,
+    check_common,
+    make_ensemble,
+    make_parts,
+    most_knobs,
+)
+from gpu_infer.planning.sizes import Windows, largest_sizes, measure_sizes
+from gpu_infer.planning.strips import strips_refusal, window_refusal
+from gpu_infer.planning.volume_choice import StripWindows, check_transforms, fit_volume
+from gpu_infer.planning.window_choice import choose_knobs, fit_window, layout_of, place_windows
 from gpu_infer.settings import Settings
-from gpu_infer.transforms.chain.pipeline import Pipeline
-from gpu_infer.transforms.chain.trace import Trace
+from gpu_infer.transforms.chain.strips import StripChain
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.layout import AXES, TensorLayout
-from gpu_infer.triton.model.queue import slots_within_queue
 from gpu_infer.triton.ring import probe_output_channels
 from gpu_infer.triton.transport import Transport
 from gpu_infer.volume.geometry import Shape3, format_shape
-
-SLOTS = 2
-"""Default number of requests in flight: one is computed while the other is filled and blended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +48,11 @@ class RunPlan:
 
     memory         with batch, slots and slab as the free memory allows
     layout         the order of axes in the model's windows
-    fallbacks      one line for each step by which the memory plan was reduced
+    fallbacks      one line for each filter on a GPU's host, and each step by which the memory plan was reduced
     scores         the maps of --scores and --uncertainty, None: none
+    ensemble       the models whose scores are averaged, None: one model
+    parts          the models of a union; `model`, `fit`, `layout` and `grid` are those of the first one
+    strips         the chain for boxes of the volume, if it does not fit into memory; None: it is whole in memory
     """
 
     inputs: RunInputs
@@ -53,15 +64,56 @@ class RunPlan:
     layout: TensorLayout
     fallbacks: list[str]
     scores: ScorePlan | None = None
+    ensemble: Ensemble | None = None
+    parts: tuple[Part, ...] = ()
+    strips: StripChain | None = None
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """All models of the run, in order."""
+        if self.ensemble is not None:
+            return self.ensemble.models
+        return tuple(part.model for part in self.parts) or (self.model,)
+
+    @property
+    def model_names(self) -> str:
+        """The names of all models, for people."""
+        return ", ".join(dict.fromkeys(model.name for model in self.models))
+
+    @property
+    def model_versions(self) -> str:
+        """The versions of all models in the order of `model_names`."""
+        return ", ".join({model.name: model.version for model in self.models}.values())
+
+    def for_part(self, part: Part) -> RunPlan:
+        """The plan of one pass of a union, without parts."""
+        knobs = self.memory.knobs
+        most = choose_knobs(self.inputs, (part.model,), part.fit, part.grid, self.memory.placement)
+        knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
+        memory = replace(self.memory, knobs=knobs)
+        return replace(
+            self, model=part.model, fit=part.fit, grid=part.grid, memory=memory, layout=part.layout, parts=()
+        )
 
     def lines(self) -> list[str]:
         """The plan for the log: model, windows, and every part of the memory."""
+        if self.parts:
+            passes = [line for part in self.parts for line in self.for_part(part).window_lines()]
+            united = f"labels of {len(self.parts)} models are united, one pass over the volume each"
+            return [united, *passes, *self.memory.lines()]
+        return [*self.window_lines(), *self.memory.lines()]
+
+    def window_lines(self) -> list[str]:
+        """The models and the windows."""
         return [
-            f"model {self.model.name} version {self.model.version}: {self.fit.model_channels} → "
-            f"{'labels' if self.fit.labels else f'{self.fit.channels_out} channels'}, {self.model.input.datatype}",
+            *(
+                f"model {model.name} version {model.version}{self._weight(n)}: {self.fit.model_channels} → "
+                f"{'labels' if self.fit.labels else f'{self.fit.channels_out} channels'}, {model.input.datatype}"
+                for n, model in enumerate(self.models)
+            ),
             f"{self._windows()}, batch {self.memory.knobs.batch}, {self.memory.knobs.slots} slots",
             *self._axes_lines(),
-            *self.memory.lines(),
+            *([] if self.strips is None else ["volume and labels are never whole in memory: strip by strip"]),
         ]
 
     def _windows(self) -> str:
@@ -71,6 +123,13 @@ class RunPlan:
         distinct, windows = self.grid.distinct_count, self.grid.window_count
         repeated = "" if distinct == windows else f" ({windows} with repeats)"
         return f"{distinct} windows{repeated} {over}, mode {self.grid.mode}{self._weights()}"
+
+    def _weight(self, number: int) -> str:
+        """The share of one model of an ensemble."""
+        if self.ensemble is None:
+            return ""
+        weights = self.ensemble.weights
+        return f", weight {1 / len(self.models) if weights is None else weights[number]:.4g}"
 
     def _axes_lines(self) -> list[str]:
         """One line if the model takes slices or permuted axes."""
@@ -92,14 +151,14 @@ class Earlier:
     lasting_slots  the session keeps its slots from run to run
     open_slots     bytes of the slots that are open now
     free           free memory before the first run: a run is planned as if it were alone in the session
-    model          of all runs
+    models         of all runs; empty: not known
     channels_out   classes of a model whose configuration does not say them, by window
     """
 
     lasting_slots: bool = False
     open_slots: int = 0
     free: FreeMemory | None = None
-    model: ModelInfo | None = None
+    models: tuple[ModelInfo, ...] = ()
     channels_out: dict[Shape3, int] = field(default_factory=dict)
 
 
@@ -112,13 +171,13 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
     Raises ModelError, ConfigError or ResourceError.
     """
     earlier = Earlier() if earlier is None else earlier
-    if backend.name == "gpu":
-        check_gpu_filters(inputs.pipeline)
-    model = earlier.model or ask_model(inputs.config, inputs.settings, transport.server)
+    inputs = with_filter_places(inputs, backend)
+    models = earlier.models or ask_models(inputs.config, inputs.settings, transport.server)
+    model, further = models[0], models[1:]
     lasting = earlier.lasting_slots
     placement = placement_of(backend, transport.control, transport.data, lasting_slots=lasting)
     free, channels_out = earlier.free or free_memory(backend), None
-    plan = make_plan(inputs, model, free, placement)
+    plan = make_plan(inputs, model, free, placement, further=further)
     if plan.fit.channels_out == -1:
         channels_out = earlier.channels_out.get(plan.fit.window) or probe_output_channels(
             transport,
@@ -133,16 +192,10 @@ def plan_run(inputs: RunInputs, transport: Transport, backend: Backend, earlier:
     transport.make_room(max(0, plan.memory.arena_bytes - earlier.open_slots))
     new_placement = placement_of(backend, transport.control, transport.data, lasting_slots=lasting)
     if new_placement.message_copies != placement.message_copies:
-        plan = make_plan(inputs, model, earlier.free or free_memory(backend), new_placement, channels_out)
-    earlier.model = model
+        plan = make_plan(inputs, model, earlier.free or free_memory(backend), new_placement, channels_out, further)
+    earlier.models = models
+    plan.fallbacks[:0] = host_filter_lines(inputs.pipeline, inputs.places)
     return plan
-
-
-def check_gpu_filters(pipeline: Pipeline) -> None:
-    """Raise ConfigError, with the command that installs it, if a filter's library for the GPU is missing."""
-    for transform in (*pipeline.pre, *pipeline.post):
-        for name in transform.library_filters:
-            library_function(name, "gpu")
 
 
 def make_plan(
@@ -151,87 +204,66 @@ def make_plan(
     free: FreeMemory = UNLIMITED,
     placement: Placement = ON_HOST,
     channels_out: int | None = None,
+    further: Sequence[ModelInfo] = (),
 ) -> RunPlan:
     """Plan the run of a known model, without reading a voxel or asking a server.
 
     channels_out  classes of the model, if its configuration does not say them
+    further       the other models, if the configuration lists several
 
     Raises ModelError, ConfigError or ResourceError.
     """
     header, trace = inputs.header, inputs.trace()
-    layout = inputs.config.inferer.layout(len(model.input.dims) - 1, "last" if trace.channels_last else "first")
-    fit = fit_window(inputs, model, trace.model_channels, trace.model_shape, layout)
+    models = (model, *further)
+    if further:
+        check_common(models, inputs.config.path)
+    layout = layout_of(inputs, model, trace)
+    fits = [fit_window(inputs, each, trace.model_channels, trace.model_shape, layout) for each in models]
     if channels_out is not None:
-        fit = replace(fit, channels_out=channels_out)
-    _check_transforms(inputs, trace, free, placement)
+        fits[0] = replace(fits[0], channels_out=channels_out)
+    refusal = strips_refusal(inputs)
+    if refusal:
+        check_transforms(inputs, trace, free, placement, refusal)
     mode = inputs.config.inferer.window_mode(inputs.settings.mode)
-    grid = _place_windows(inputs, trace.model_shape, fit, mode, layout)
     options = score_options(inputs.settings, inputs.config, inputs.pipeline)
+    parts: tuple[Part, ...] = ()
+    ensemble = None
+    if further:
+        for n, (each, other) in enumerate(zip(models, fits, strict=True)):
+            check_channels(each, other, inputs.config.path, n)
+        if inputs.config.inferer.unites_labels:
+            parts = make_parts(inputs, models, fits, layout, mode, trace, options)
+        else:
+            ensemble = make_ensemble(inputs, models, fits)
+    fit = replace(fits[0], batch=min(each.batch for each in fits))
+    grid = place_windows(inputs, trace.model_shape, fit, mode, layout, 1 if ensemble is None else len(models))
     if fit.labels:
         _check_labels(inputs, model, grid, options)
-    if fit.classes > 0:
-        trace = inputs.trace(model.input.dtype, fit.classes)
+    united = 1 + max((label for part in parts for label in part.final_labels), default=-1)
+    if united or fit.classes > 0:
+        trace = inputs.trace(model.input.dtype, united or fit.classes)
     scores = None if options is None else options.plan(fit.classes)
-    sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores), trace, free.resident)
+    if parts:
+        sizes = largest_sizes(
+            [
+                measure_sizes(inputs, Windows(p.model, p.fit, mode, p.grid, labels=united), trace, free.resident)
+                for p in parts
+            ]
+        )
+    else:
+        sizes = measure_sizes(inputs, Windows(model, fit, mode, grid, scores, ensemble), trace, free.resident)
+    refusal = refusal or window_refusal(grid, fit)
+    assert refusal or not further
+    plan = MemoryPlan(sizes, placement, most_knobs(inputs, models, fit, grid, placement, parts))
     try:
-        memory = MemoryPlan(sizes, placement, choose_knobs(inputs, model, fit, grid, placement))
-        memory, fallbacks = fit_memory(memory, free.with_resident())
+        memory, fallbacks, strips = fit_volume(inputs, plan, free, StripWindows(grid, fit, model), refusal)
     except ResourceError as error:  # the grid shows whether the file has a wrong spacing
         raise ResourceError(
             f"{header.path}: {format_shape(header.geometry.shape)} becomes {format_shape(grid.shape)} for the model: "
             f"{error.message}",
             remedy=error.remedy,
         ) from None
-    return RunPlan(inputs, model, fit, mode, grid, memory, layout, fallbacks, scores)
-
-
-def fit_window(inputs: RunInputs, model: ModelInfo, channels: int, shape: Shape3, layout: TensorLayout) -> Fit:
-    """Choose window and batch for a prepared volume of `channels` and `shape`.
-
-    Raises ModelError if volume and model do not fit, ConfigError if a roi_size is missing or the batch is too large.
-    """
-    inferer = inputs.config.inferer
-    return fit_model(
-        model,
-        channels=channels,
-        shape=shape,
-        layout=layout,
-        whole_volume=inferer.kind == "simple",
-        roi_size=inputs.settings.roi_size or inferer.roi_size,
-        batch_size=inputs.batch_size,
-        context=inferer.context or 0,
-    )
-
-
-def _place_windows(inputs: RunInputs, shape: Shape3, fit: Fit, mode: WindowMode, layout: TensorLayout) -> WindowGrid:
-    """The windows of a built-in inferer; one window for a custom inferer, which places its own.
-
-    Raises ConfigError for a model that only built-in inferers run.
-    """
-    if (own := inputs.config.own_inferer) is None:
-        return make_grid(shape, fit.window, mode, layout.slice_axis, fit.context)
-    if fit.labels or fit.context or layout.slice_axis is not None:
-        what = "answers labels" if fit.labels else "takes slices"
-        raise ConfigError(
-            f"{own.label}: the model {what}, expected scores of windows with three axes",
-            remedy="use a built-in inferer for this model",
-        )
-    return make_grid(shape, shape, mode)
-
-
-def choose_knobs(inputs: RunInputs, model: ModelInfo, fit: Fit, grid: WindowGrid, placement: Placement) -> Knobs:
-    """The knobs as options and configuration set them, but no larger than windows need and the model's queue takes."""
-    slots = inputs.settings.slots or inputs.config.inferer.slots or SLOTS
-    if (most := slots_within_queue(model, inputs.clients)) is not None:
-        slots = min(slots, most)
-    if inputs.config.own_inferer is not None:
-        return Knobs(slots=slots, batch=fit.batch, slab=inputs.settings.slab, spare=True)
-    visits = grid.distinct_count * len(grid.mirrors)
-    batch = min(fit.batch, visits)
-    host_labels = fit.labels and placement.gpu  # windows of labels come together on the host
-    return Knobs(
-        slots=min(slots, -(-visits // batch)), batch=batch, slab=inputs.settings.slab, host_sums=host_labels, spare=True
-    )
+    return RunPlan(inputs, model, fit, mode, grid, memory, layout, fallbacks, scores, ensemble, parts, strips)
 
 
 def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) -> RunPlan:
@@ -252,29 +284,40 @@ def replan_for_transport(plan: RunPlan, transport: Transport, backend: Backend) 
 
 def replan_for_grid(plan: RunPlan, shape: Shape3) -> RunPlan:
     """`plan` on the model's grid that voxel values decided; it is within the planned grid and needs no more memory."""
+    if plan.parts:
+        parts = tuple(_part_on_grid(plan, part, shape) for part in plan.parts)
+        return replace(plan, parts=parts, fit=parts[0].fit, grid=parts[0].grid)
     inputs = plan.inputs
-    fit = fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.layout)
+    fit = replace(fit_window(inputs, plan.model, plan.fit.channels_in, shape, plan.layout), batch=plan.fit.batch)
     fit = replace(fit, channels_out=plan.fit.channels_out)
-    grid = _place_windows(inputs, shape, fit, plan.mode, plan.layout)
+    grid = place_windows(inputs, shape, fit, plan.mode, plan.layout, plan.grid.models)
     if fit.labels:
         check_label_windows(plan.model, grid)
-    most, knobs = choose_knobs(inputs, plan.model, fit, grid, plan.memory.placement), plan.memory.knobs
+    most, knobs = choose_knobs(inputs, plan.models, fit, grid, plan.memory.placement), plan.memory.knobs
     knobs = replace(knobs, batch=min(knobs.batch, most.batch), slots=min(knobs.slots, most.slots))
     return replace(plan, fit=fit, grid=grid, memory=replace(plan.memory, knobs=knobs))
 
 
-def ask_model(config: Config, settings: Settings, server: Server) -> ModelInfo:
-    """The model of a run, as the server describes it. Raises ModelError, ConfigError."""
+def _part_on_grid(plan: RunPlan, part: Part, shape: Shape3) -> Part:
+    smaller = replan_for_grid(plan.for_part(part), shape)
+    return replace(part, fit=smaller.fit, grid=smaller.grid)
+
+
+def ask_models(config: Config, settings: Settings, server: Server) -> tuple[ModelInfo, ...]:
+    """The models of a run, as the server describes them; usually one. Raises ModelError, ConfigError."""
     inferer = config.inferer
-    return server.model(
-        model_name(config, settings),
-        inferer.model_version or "",
-        input_name=inferer.input_name,
-        output_name=inferer.output_name,
-        batch=settings.batch_size or inferer.batch_size,
-        slices=inferer.takes_slices,
-        wait_s=settings.ready_wait_s,
-        load=settings.load_model,
+    return tuple(
+        server.model(
+            entry.model_name,
+            entry.model_version or "",
+            input_name=entry.input_name,
+            output_name=entry.output_name,
+            batch=settings.batch_size or inferer.batch_size,
+            slices=inferer.takes_slices,
+            wait_s=settings.ready_wait_s,
+            load=settings.load_model,
+        )
+        for entry in model_entries(config, settings)
     )
 
 
@@ -289,16 +332,3 @@ def _check_labels(inputs: RunInputs, model: ModelInfo, grid: WindowGrid, options
     if options is not None:
         raise ConfigError(f"--scores or --uncertainty: {what} and no scores", remedy="leave the option out")
     check_label_windows(model, grid)
-
-
-def _check_transforms(inputs: RunInputs, trace: Trace, free: FreeMemory, placement: Placement) -> None:
-    """Raise ResourceError if the transforms alone need more than is free, before windows are placed on a huge grid."""
-    header = inputs.header
-    limit = free.device if placement.gpu else free.host
-    if limit is not None and trace.peak_bytes > limit:
-        raise ResourceError(
-            f"{header.path}: {format_shape(header.geometry.shape)} becomes {format_shape(trace.model_shape)} for the "
-            f"model: the transforms alone need {trace.peak_bytes / GIB:.1f} GiB of "
-            f"{'the GPU' if placement.gpu else 'memory'}, {limit / GIB:.1f} GiB are free",
-            remedy="check the target and the spacing in the file, or give the run more memory",
-        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.accumulator import accumulator_shape
 from gpu_infer.inferers.base import ModelSizes
 from gpu_infer.inferers.custom.run import scratch_bytes
+from gpu_infer.inferers.ensemble import Ensemble
 from gpu_infer.inferers.model_fit import Fit
 from gpu_infer.inferers.modes import WindowMode
 from gpu_infer.inferers.score_plan import ScorePlan, scratch_shape
@@ -57,6 +59,7 @@ class Sizes:
     own_files         what custom writers take, in addition to the labels
     own               what a custom inferer has in place of the accumulator; None: a built-in inferer
     fixed_batch       windows (no bytes) of every request if the model's batch axis is fixed; else 0
+    host_filters      filters of libraries that a GPU's host computes
     scores            maps of probabilities on the model's grid, in float32
     scores_finalize   scores that become probabilities at a time
     scores_restore    a map's slab on the file's grid and what it is made of, on the backend
@@ -84,16 +87,36 @@ class Sizes:
     table_copies: int = 0
     own_files: int = 0
     own: int | None = None
+    requests: int = 0
+    host_filters: int = 0
 
 
 class Windows(NamedTuple):
-    """A model, its window, the grid of windows over the prepared volume, and the maps of scores."""
+    """A model, its window, the grid of windows over the prepared volume, and the maps of scores.
+
+    ensemble  the models that see each window, if they are several
+    labels    final labels of a union, background included, whose part this is; 0: there is no union
+    """
 
     model: ModelInfo
     fit: Fit
     mode: WindowMode
     grid: WindowGrid
     scores: ScorePlan | None = None
+    ensemble: Ensemble | None = None
+    labels: int = 0
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """All models that see each window."""
+        return (self.model,) if self.ensemble is None else self.ensemble.models
+
+    @property
+    def model_maps(self) -> int:
+        """Importance maps: one of all models, or one of each; 0 if all voxels of a window count the same."""
+        if self.ensemble is not None and self.ensemble.weights is not None:
+            return len(self.models)
+        return int(self.mode.blend != "constant")
 
 
 def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: int | None = None) -> Sizes:
@@ -102,17 +125,18 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: i
     If the number of classes is not known yet, it counts as 1. `resident` is what the process holds without a volume,
     None: what it holds by now.
     """
-    model, fit, mode, grid, scores = windows
+    model, fit, grid, scores = windows.model, windows.fit, windows.grid, windows.scores
     header, outputs = inputs.header, inputs.config.outputs
     classes = max(fit.classes, 1)
-    gaussian = mode.blend != "constant"
+    labels = windows.labels or classes
     weighs = inputs.pipeline.finalizer != "argmax" or scores is not None
-    summed = 0 if fit.labels else classes + (gaussian and weighs)  # the sum of weights is one more channel
+    has_sum = windows.model_maps > 0 and weighs  # the sum of weights, which is one more channel
+    summed = 0 if fit.labels else classes + has_sum
     window_in = _bytes((fit.model_channels, *fit.window), model.input.dtype)
-    window_out = _bytes((max(fit.channels_out, 1), *fit.window), model.output.dtype)
-    widest = np.result_type(label_dtype(classes), *(stage.dtype_out for stage in trace.stages[-len(outputs) :]))
+    window_out = sum(_bytes((max(fit.channels_out, 1), *fit.window), each.output.dtype) for each in windows.models)
+    widest = np.result_type(label_dtype(labels), *(stage.dtype_out for stage in trace.stages[-len(outputs) :]))
     computed = len(outputs) * _bytes(header.geometry.shape, widest)
-    statistics, table_copies = _statistics_bytes(inputs, classes)
+    statistics, table_copies = _statistics_bytes(inputs, labels)
     return Sizes(
         program=(resident_bytes() if resident is None else resident) + KERNELS + grid.list_bytes,
         stored=header.nbytes,
@@ -120,19 +144,28 @@ def measure_sizes(inputs: RunInputs, windows: Windows, trace: Trace, resident: i
         window=window_in + window_out,
         slab_accumulator=_bytes(accumulator_shape(grid, summed, True), np.float32),
         full_accumulator=_bytes(accumulator_shape(grid, summed, False), np.float32),
-        result=_result_bytes(inputs.pipeline, classes, grid),
+        result=_result_bytes(inputs.pipeline, classes, grid)
+        + (_bytes(grid.shape, label_dtype(labels)) if windows.labels else 0),
         computed=computed,
         output=computed + sum(_bytes(header.geometry.shape, output.dtype) for output in outputs),
         transforms=max(trace.peak_bytes, header.extra),  # voxels are read before the first transform
-        importance=_bytes(fit.window, np.float32) if gaussian and not fit.labels else 0,
-        dicom=_dicom_bytes(inputs, classes, widest),
-        fixed_batch=model.max_batch if model.fixed_batch else 0,
+        importance=0 if fit.labels else windows.model_maps * _bytes(fit.window, np.float32),
+        dicom=_dicom_bytes(inputs, labels, widest),
+        fixed_batch=max(each.max_batch if each.fixed_batch else 0 for each in windows.models),
         statistics=statistics,
         table_copies=table_copies,
         own_files=max([writer_bytes(own.writer, header.geometry.shape) for own in inputs.config.own_writers] or [0]),
         own=_own_bytes(inputs, windows),
+        requests=window_in * len(windows.models) + window_out if windows.ensemble is not None else 0,
+        host_filters=trace.host_bytes,
         **({} if scores is None else _score_sizes(scores, classes, grid, trace)),
     )
+
+
+def largest_sizes(parts: Sequence[Sizes]) -> Sizes:
+    """The largest of each size, for passes one after another."""
+    names = [each.name for each in fields(Sizes) if each.name != "own"]
+    return Sizes(**{name: max(getattr(part, name) for part in parts) for name in names})
 
 
 def model_sizes(windows: Windows) -> ModelSizes:
@@ -143,12 +176,13 @@ def model_sizes(windows: Windows) -> ModelSizes:
 
 
 def _own_bytes(inputs: RunInputs, windows: Windows) -> int | None:
-    """What the inferer itself says, and the scores that it returns if labels or masks are made of them."""
+    """What the inferer itself says, and its scores if labels, masks or probabilities are made of them."""
     inferer = inputs.config.own_inferer
     if inferer is None:
         return None
     sizes = model_sizes(windows)
-    has_scores = inferer.returns == "scores" and inputs.pipeline.finalizer != "scores"
+    makes_others = inputs.pipeline.finalizer != "scores" or inputs.pipeline.activation is not None
+    has_scores = inferer.returns == "scores" and makes_others
     return scratch_bytes(inferer, sizes) + (_bytes((sizes.classes, *sizes.grid), np.float32) if has_scores else 0)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
 from gpu_infer.config.config import Config
-from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError
+from gpu_infer.planning.configuration import load_for_run
 from gpu_infer.planning.free_memory import check_stored
-from gpu_infer.planning.run_inputs import input_options
+from gpu_infer.planning.run_inputs import RunInputs, input_options
 from gpu_infer.planning.score_options import score_options
+from gpu_infer.planning.strips import strips_refusal
 from gpu_infer.report import Report, input_section
 from gpu_infer.results.dicom import check_dicom_options
 from gpu_infer.results.index_space import check_index_space
@@ -35,14 +35,7 @@ def configure(settings: Settings) -> tuple[Config, Pipeline]:
 
     Raises ConfigError.
     """
-    config = load_config(settings.config, os.environ, settings.labels, settings.model_name)
-    config.inferer.check_options(
-        mode=settings.mode,
-        roi_size=settings.roi_size,
-        batch_size=settings.batch_size,
-        slots=settings.slots,
-        slab=settings.slab,
-    )
+    config = load_for_run(settings)
     pipeline = config.pipeline()
     check_options(settings, config, pipeline)
     return config, pipeline
@@ -71,15 +64,16 @@ def read_checked_header(
     """The header of the input, without voxels. `stack` closes the input."""
     with report.stage("read"):
         header = stack.enter_context(open_input(settings.input, input_options(settings, config, pipeline)))
-        _check_header(settings, config, header, report)
+        _check_header(settings, config, pipeline, header, report)
     return header
 
 
-def _check_header(settings: Settings, config: Config, header: VolumeHeader, report: Report) -> None:
+def _check_header(settings: Settings, config: Config, pipeline: Pipeline, header: VolumeHeader, report: Report) -> None:
     """Record the input, and refuse it if its voxels do not fit into memory or an output would replace it."""
     report.add(case=output_base(settings, header), input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
-    check_stored(header.nbytes + header.extra, header.path)
+    if strips_refusal(RunInputs(settings, config, pipeline, header)):
+        check_stored(header.nbytes + header.extra, header.path)
     check_index_space(settings, header, len(config.own_writers))
     for message in check_grid(settings, config, header):
         report.warn(message)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from threading import Lock
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.base.upload import Upload
 from gpu_infer.planning.run_inputs import RunInputs
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.report import Report, config_section, gpu_section, triton_section
@@ -26,9 +25,12 @@ from gpu_infer.segment import Segmentation, segment
 from gpu_infer.session.checks import check_paths, read_checked_header
 from gpu_infer.session.result import RunResult
 from gpu_infer.session.shared import Shared
+from gpu_infer.session.strips_case import run_in_strips
+from gpu_infer.session.turns import begin_upload, reserve_memory, take_turn
 from gpu_infer.settings import Settings
 from gpu_infer.system.folder_variables import check_folder_variables
 from gpu_infer.triton.transport import Transport
+from gpu_infer.volume.follower import NO_FOLLOWER
 from gpu_infer.volume.read import read_voxels
 from gpu_infer.volume.volume import Volume
 
@@ -42,45 +44,47 @@ def run_case(shared: Shared, settings: Settings, report: Report, stack: ExitStac
     """All stages of a run in order. `stack` closes the input after the run, also after a failure.
 
     The run takes its turn on the reader, on the backend and on the writer; between two turns, other runs take theirs.
+    On a GPU that is free, its turn there begins before it reads, so that voxels are uploaded while others are read.
     """
     for message in settings.warnings:
         report.warn(message)
-    with _turn(shared.reading, report):
-        inputs, source = _prepare(shared, settings, report, stack)
-        with report.stage("device"):
-            backend = shared.backend()
-            transport = shared.transport()
-        report.add(device=backend.name, triton=triton_section(transport))
-        plan = _plan(shared, inputs, transport, report)
-        stack.enter_context(shared.memory.admit(plan.memory, shared.host_limit))
-        with report.stage("read"):  # the voxels, for which the plan has memory
-            header = inputs.header
-            volume = read_voxels(header, nan=inputs.pipeline.nan)
-            report.hash_files(volume.files or (header.path,))
-        report.add(input={"dtype": str(volume.dtype)})
-        report.add_warnings(volume.warnings[len(header.warnings) :])
-
     with ExitStack() as turn:
-        turn.enter_context(_turn(shared.device, report))
-        segmentation = _segment(shared, plan, volume, transport, backend, report)
+        with take_turn(shared.reading, report):
+            inputs, source = _prepare(shared, settings, report, stack)
+            with report.stage("device"):
+                backend = shared.backend()
+                transport = shared.transport()
+            report.add(device=backend.name, triton=triton_section(transport))
+            plan = _plan(shared, inputs, transport, report)
+            stack.enter_context(shared.memory.admit(plan.memory, shared.host_limit))
+            if plan.strips is not None:
+                result = run_in_strips(shared, plan, transport, backend, report)
+                report.wait_for_hash()
+                return result
+            shared.load_ahead(inputs, plan, turn)
+            upload = begin_upload(shared, plan, backend, turn)
+            volume = _read(inputs, report, upload)
+        if upload is None:
+            turn.enter_context(take_turn(shared.device, report))
+            reserve_memory(shared, plan, backend)
+        segmentation = _segment(shared, plan, volume, transport, backend, report, upload)
         if segmentation.scores is None:
             turn.close()  # maps of scores are on the backend until they are written
-        turn.enter_context(_turn(shared.writing, report))
+        turn.enter_context(take_turn(shared.writing, report))
         result = _write(segmentation, volume, source, backend, report)
     report.wait_for_hash()  # an unpacked archive is removed next
     return result
 
 
-@contextmanager
-def _turn(lock: Lock, report: Report) -> Iterator[None]:
-    """Hold the lock; the time until it is free is the stage "wait", unless it is free at once."""
-    if not lock.acquire(blocking=False):
-        with report.stage("wait"):
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def _read(inputs: RunInputs, report: Report, upload: Upload | None) -> Volume:
+    """The voxels, for which the plan has memory."""
+    with report.stage("read"):
+        header = inputs.header
+        volume = read_voxels(header, nan=inputs.pipeline.nan, follower=upload or NO_FOLLOWER)
+        report.hash_input(header)
+    report.add(input={"dtype": str(volume.dtype)})
+    report.add_warnings(volume.warnings[len(header.warnings) :])
+    return volume
 
 
 def _prepare(shared: Shared, settings: Settings, report: Report, stack: ExitStack) -> tuple[RunInputs, Source | None]:
@@ -116,14 +120,15 @@ def _plan(shared: Shared, inputs: RunInputs, transport: Transport, report: Repor
 
 
 def _segment(
-    shared: Shared, plan: RunPlan, volume: Volume, transport: Transport, backend: Backend, report: Report
+    shared: Shared,
+    plan: RunPlan,
+    volume: Volume,
+    transport: Transport,
+    backend: Backend,
+    report: Report,
+    upload: Upload | None,
 ) -> Segmentation:
-    backend.start_run()  # the GPU's memory and kernels outlive a run, its counters do not
-    memory = plan.memory
-    arena_bytes = memory.device_arena_bytes
-    beside = 0 if shared.rings.serves(plan) else arena_bytes
-    backend.reserve(memory.device_peak - arena_bytes, beside=beside)  # does nothing on the CPU
-    segmentation = segment(plan, volume, transport, backend, report, shared.rings)
+    segmentation = segment(plan, volume, transport, backend, report, shared.rings, upload)
     in_space = plan.inputs.header.index_space is None
     report.add_facts(segmentation.facts if in_space else without_places(segmentation.facts))
     if counters := gpu_section(backend, plan.inputs.pipeline, segmentation.plan.memory):

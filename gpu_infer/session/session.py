@@ -90,7 +90,7 @@ class Session:
             raise refusal from end
         except BaseException as error:
             if isinstance(error, ServerError):
-                self._shared.forget_model()
+                self._shared.forget_models()
             report.finish("failed", str(error) if isinstance(error, GpuInferError) else repr(error))
             _write_report(report, settings.logs)
             raise
@@ -100,10 +100,6 @@ class Session:
     def close(self) -> None:
         """Unregister and free the slots, and stop a local server. Runs must have ended."""
         self._shared.close()
-
-    def end_thread(self) -> None:
-        """Free what the connection needs per thread: the last call of a thread that called `run`."""
-        self._shared.end_thread()
 
     def _check(self, settings: Settings) -> None:
         for each in fields(Settings):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from math import prod
 from typing import TypeVar
 
 from gpu_infer.backends.base.backend import Backend
@@ -13,8 +14,8 @@ from gpu_infer.backends.pending import PendingBackend, begin_backend
 from gpu_infer.config.config import Config
 from gpu_infer.connect import connect
 from gpu_infer.planning.free_memory import measure_again
-from gpu_infer.planning.run_inputs import RunInputs, model_name
-from gpu_infer.planning.run_plan import Earlier, RunPlan, ask_model, plan_run
+from gpu_infer.planning.run_inputs import RunInputs, model_entries
+from gpu_infer.planning.run_plan import Earlier, RunPlan, ask_models, plan_run
 from gpu_infer.session.case_memory import CaseMemory
 from gpu_infer.session.checks import check_options, configure
 from gpu_infer.settings import Settings
@@ -51,7 +52,7 @@ class Shared:
         self._host_bytes = host_bytes
         self._earlier = Earlier(lasting_slots=lasting)
         self._stack = ExitStack()
-        self._closed = False
+        self._closed = self._loads_ahead = False
         self._config: tuple[Config, Pipeline] | None = None
         self._choices: tuple[DataName, ...] = ()
         self._pending: PendingBackend | None = None
@@ -59,11 +60,11 @@ class Shared:
         self._transport: Transport | None = None
 
     def open(self) -> None:
-        """Open all that needs no volume, and ask the server for the model."""
+        """Open all that needs no volume, and ask the server for the models."""
         with self.reading:
             config, _ = self.configuration(self._settings)
             server = self.transport().server
-            self._earlier.model = self._again(lambda: ask_model(config, self._settings, server))
+            self._earlier.models = self._again(lambda: ask_models(config, self._settings, server))
 
     def configuration(self, settings: Settings) -> tuple[Config, Pipeline]:
         """Configuration and pipeline of one run: loaded once, checked against the run's options, and copied.
@@ -109,8 +110,20 @@ class Shared:
         earlier, transport = self._earlier, self.transport()
         if earlier.free is None or not self.memory.in_work:
             earlier.free = measure_again(self.backend(), earlier.free, self._host_bytes)
-        earlier.open_slots = self.rings.nbytes
+        earlier.open_slots = self.rings.nbytes + transport.bytes_ahead
         return self._again(lambda: plan_run(inputs, transport, self.backend(), earlier))
+
+    def load_ahead(self, inputs: RunInputs, plan: RunPlan, turn: ExitStack) -> None:
+        """Begin to load the kernels of the first run of the session, and to reserve its slots if there is memory.
+
+        `turn` ends with the run: slots that nobody has taken by then are not in the plans of later runs.
+        """
+        if not self._loads_ahead:
+            self._loads_ahead = True
+            model, window = plan.model.input.dtype, prod(plan.fit.window)
+            self._stack.enter_context(self.backend().load_ahead(inputs.header.dtype, model, window))
+            if plan.memory.slots_fit_early and not plan.parts:
+                turn.enter_context(self.transport().reserve_ahead(plan.memory.arena_bytes))
 
     @property
     def host_limit(self) -> int | None:
@@ -118,14 +131,9 @@ class Shared:
         free = self._earlier.free
         return None if free is None else free.with_resident().host
 
-    def forget_model(self) -> None:
-        """Ask the server for the model again at the next run: it may have another version by now."""
-        self._earlier.model = None
-
-    def end_thread(self) -> None:
-        """Free what clients of the server need per thread."""
-        if self._server is not None:
-            self._server.end_thread()
+    def forget_models(self) -> None:
+        """Ask the server for the models again at the next run: they may have other versions by now."""
+        self._earlier.models = ()
 
     def close(self, error: BaseException | None = None) -> None:
         """Close the slots, then a local server and the backend's thread. Raises what their ends raise.
@@ -142,6 +150,6 @@ class Shared:
     def _again(self, action: Callable[[], T]) -> T:
         """The result of `action`, which is called again after a lost connection."""
         assert self._config is not None
-        inferer, wait_s = self._config[0].inferer, self._settings.ready_wait_s
-        name = model_name(self._config[0], self._settings)
-        return try_again(action, server=self.server(), model=name, version=inferer.model_version or "", wait_s=wait_s)
+        entries = model_entries(self._config[0], self._settings)
+        models = [(entry.model_name, entry.model_version or "") for entry in entries]
+        return try_again(action, server=self.server(), models=models, wait_s=self._settings.ready_wait_s)

@@ -49,7 +49,8 @@ def test_grids_of_the_modes() -> None:
 def test_settings_for_the_report_are_those_of_the_mode() -> None:
     assert window_mode("clara").settings == {"cval": 0.0}
     assert window_mode("monai").settings == {
-        "overlap": (0.25,) * 3, "blend": "constant", "sigma_scale": (0.125,) * 3, "cval": 0.0,
+        "overlap": (0.25,) * 3, "blend": "constant", "sigma_scale": (0.125,) * 3, "padding_mode": "constant",
+        "cval": 0.0,
     }  # fmt: skip
 
 
@@ -64,6 +65,9 @@ def test_settings_for_the_report_are_those_of_the_mode() -> None:
         ("monai", {"sigma_scale": (0.2,) * 3}, "sigma_scale changes nothing with blend constant"),
         ("nnunet", {"sigma_scale": (0.0, 1.0, 1.0)}, "sigma_scale: found"),
         ("nnunet", {"step_size": 1.5}, r"step_size: found 1.5 \(expected above 0 and at most 1\)"),
+        ("monai", {"padding_mode": "reflect"}, r"padding_mode: found 'reflect' \(expected constant or replicate\)"),
+        ("monai", {"padding_mode": "replicate", "cval": 1.0}, "cval changes nothing with padding_mode replicate"),
+        ("nnunet", {"padding_mode": "replicate"}, "padding_mode belongs to mode monai, not to nnunet"),
         ("nnunet", {"blend": "linear"}, "blend: found 'linear'"),
         ("nnunet", {"mirror_axes": (1, 1)}, r"mirror_axes: found \[1, 1\]"),
     ],

@@ -20,6 +20,7 @@ CASES = [
     ("monai", {"overlap": (0.5, 0.25, 0.6)}),
     ("monai", {"blend": "gaussian", "cval": -1.5}),
     ("monai", {"blend": "gaussian", "overlap": (0.5,) * 3, "sigma_scale": (0.2, 0.3, 0.1)}),
+    ("monai", {"padding_mode": "replicate", "overlap": (0.3,) * 3}),
     ("nnunet", {}),
     ("nnunet", {"blend": "constant", "mirror_axes": (1,)}),
     ("nnunet", {"mirror_axes": (0, 1, 2), "step_size": 0.7}),
@@ -33,8 +34,12 @@ def by_hand(volume: NDArray[np.float32], roi: tuple[int, int, int], mode: Window
     before = [max(r - s, 0) // 2 for s, r in zip(size, roi, strict=True)]
     padded_size = [max(s, r) for s, r in zip(size, roi, strict=True)]
     inside = tuple(slice(b, b + s) for b, s in zip(before, size, strict=True))
-    padded = np.full((1, *padded_size), mode.cval, np.float32)
-    padded[(slice(None), *inside)] = volume
+    after = [n - s - b for n, s, b in zip(padded_size, size, before, strict=True)]
+    around = ((0, 0), *zip(before, after, strict=True))
+    if mode.padding_mode == "replicate":
+        padded = np.pad(volume, around, mode="edge")
+    else:
+        padded = np.pad(volume, around, constant_values=mode.cval)
     importance = mode.importance(roi)
     weights = np.ones(roi) if importance is None else importance.astype(float)
     sums, total = np.zeros((3, *padded_size)), np.zeros(padded_size)
@@ -67,7 +72,7 @@ def scan(
     grid = make_grid(volume.shape[1:], roi, mode, slice_axis)  # type: ignore[arg-type]
     ring = LocalRing(position_dependent_model, slots, batch, 1, roi)
     accumulator = Accumulator(backend, grid, 3, finalizer(backend, grid, 3), slab=slab, importance=mode.importance(roi))
-    result = scan_window(volume, grid, ring, accumulator, backend, batch=batch, fill=mode.cval)  # type: ignore[arg-type]
+    result = scan_window(volume, grid, ring, accumulator, backend, batch=batch, fill=mode.fill)  # type: ignore[arg-type]
     assert ring.requests == -(-len(grid.visits) // batch)
     return result  # type: ignore[no-any-return]
 

@@ -84,3 +84,20 @@ def test_windows_and_memory_of_a_volume(tmp_path: Path) -> None:
     lines = plan(settings(tmp_path), volume(tmp_path), MODELS)
     assert any("1×20×21×22 int16 -> 1×20×21×22 float32" in line for line in lines)
     assert any(line.startswith("peak") and line.endswith("MiB") for line in lines)
+
+
+def test_the_windows_of_several_models(tmp_path: Path) -> None:
+    entries = [{"model_name": "classes5", "offset": 0}, {"model_name": "fixed_roi", "labels": [9]}]
+    args = {"models": entries, "combine": "union", "roi_size": [16, 16, 16]}
+    lines = plan(settings(tmp_path, inferer=args), volume(tmp_path), MODELS)
+    at = lines.index("labels of 2 models are united, one pass over the volume each")
+    assert lines[at + 1] == "model classes5 version 1: 1 → 5 channels, FP32"
+    assert lines[at + 3] == "model fixed_roi version 1: 1 → 2 channels, FP32"
+    assert {"labels of model classes5: n -> n", "labels of model fixed_roi: 1 -> 9"} < set(lines)
+    mean = {"models": ["classes5", {"model_name": "fixed_roi", "weight": 3}], "roi_size": [16, 16, 16]}
+    lines = plan(settings(tmp_path, inferer=mean), None, MODELS)
+    assert lines[-2:] == ["scores of model classes5: weight 0.25", "scores of model fixed_roi: weight 0.75"]
+    with pytest.raises(ModelError, match=r"model nothing: no .*nothing/config.pbtxt"):
+        plan(settings(tmp_path, inferer={"models": ["classes5", "nothing"]}), None, MODELS)
+    with pytest.raises(ConfigError, match="--model classes5: the configuration lists 2 models"):
+        plan(settings(tmp_path, inferer=args, model_name="classes5"), None, MODELS)

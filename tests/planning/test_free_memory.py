@@ -19,6 +19,9 @@ class _Backend:
     def free_bytes(self) -> int:
         return 5 << 30
 
+    def bytes_to_load(self) -> int:
+        return 30
+
 
 def test_a_gpu_has_two_sides_and_a_cpu_one(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu: Any = _Backend("gpu")
@@ -34,8 +37,18 @@ def test_what_the_process_has_already_counts_as_free(monkeypatch: pytest.MonkeyP
     assert UNLIMITED.with_resident() == UNLIMITED
 
 
+def test_libraries_that_are_not_imported_yet_are_a_part_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu: Any = _Backend("cpu")
+    monkeypatch.setattr(free_memory, "resident_bytes", lambda: 40)
+    first = free_memory.measure_again(cpu, None)
+    assert (first.host, first.resident) == ((5 << 30) - 30, 70)
+    monkeypatch.setattr(free_memory, "resident_bytes", lambda: 75)  # imported, and 5 bytes of the first run
+    monkeypatch.setattr(cpu, "bytes_to_load", lambda: 0)
+    assert free_memory.measure_again(cpu, first) == FreeMemory((5 << 30) + 5, None, 70)
+
+
 def test_resident_bytes_are_those_of_the_kernel() -> None:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     expected = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
     assert resident_bytes() == pytest.approx(expected, rel=0.05)
 

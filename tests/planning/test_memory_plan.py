@@ -17,6 +17,13 @@ def test_peak_by_hand() -> None:
     assert changed(HOST_PLAN, output=100_000).host_peak == 100 + 50 + 100_000
 
 
+def test_slots_fit_beside_the_transforms_up_to_the_peak() -> None:
+    most = HOST_PLAN.host_peak - 100 - 3 * 4 * 30  # less the volume and the slots
+    assert changed(HOST_PLAN, transforms=most).slots_fit_early
+    assert not changed(HOST_PLAN, transforms=most + 1).slots_fit_early
+    assert not GPU_PLAN.slots_fit_early
+
+
 def test_the_importance_map_counts_while_windows_are_in_memory() -> None:
     assert changed(HOST_PLAN, importance=77).host_peak == HOST_PLAN.host_peak + 77
 

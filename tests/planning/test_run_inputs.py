@@ -9,7 +9,7 @@ import pytest
 from planned_runs import inputs_of
 
 from gpu_infer.errors import ConfigError
-from gpu_infer.planning.run_inputs import model_name
+from gpu_infer.planning.run_inputs import model_entries
 
 
 def test_options_beat_the_configuration(tmp_path: Path) -> None:
@@ -17,13 +17,13 @@ def test_options_beat_the_configuration(tmp_path: Path) -> None:
     assert inputs_of(tmp_path, (8, 8, 8), batch_size=3).batch_size == 3
     inputs = inputs_of(tmp_path, (8, 8, 8), options={"batch_size": 5, "model_name": "other"}, batch_size=3)
     assert inputs.batch_size == 5
-    assert model_name(inputs.config, inputs.settings) == "other"
+    assert [entry.model_name for entry in model_entries(inputs.config, inputs.settings)] == ["other"]
 
 
 def test_a_run_without_a_models_name_is_refused(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, (8, 8, 8), model_name=None)
     with pytest.raises(ConfigError, match=r"config_inference\.json: inferer\.args\.model_name is missing"):
-        model_name(inputs.config, inputs.settings)
+        model_entries(inputs.config, inputs.settings)
 
 
 def test_the_trace_is_of_the_headers_volume(tmp_path: Path) -> None:

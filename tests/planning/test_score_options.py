@@ -43,9 +43,9 @@ def options_of(folder: Path, *post: dict[str, Any], fields: tuple[str, ...] = ("
 
 
 def plan_of(folder: Path, classes: int, *post: dict[str, Any], **options: Any) -> ScorePlan:
-    found = options_of(folder, *post, **options)
-    assert isinstance(found, ScoreOptions)
-    return found.plan(classes)
+    chosen = options_of(folder, *post, **options)
+    assert isinstance(chosen, ScoreOptions)
+    return chosen.plan(classes)
 
 
 def test_nothing_is_asked_for(tmp_path: Path) -> None:

@@ -76,10 +76,10 @@ def test_labels_are_those_of_single_runs(tmp_path: Path, triton_server: Any, ope
     settings = settings_of(tmp_path, triton_server)
     cases = [case(tmp_path, settings, f"case{n}", voxels(n)) for n in range(4)]
     with Session(settings) as session:
-        found = [session.run(each) for each in cases]
+        results = [session.run(each) for each in cases]
         assert opened == {"connect": 1, "model": 1, "ring": 1}
     assert regions(triton_server) == []
-    for each, result in zip(cases, found, strict=True):
+    for each, result in zip(cases, results, strict=True):
         assert result.output == each.output / f"{each.output_name}.mhd"
         alone = run(replace(each, output=tmp_path / "alone", logs=tmp_path / "alone"))
         np.testing.assert_array_equal(labels_of(result), labels_of(alone))
@@ -93,11 +93,11 @@ def test_a_ring_of_another_size_replaces_the_first(tmp_path: Path, triton_server
     large = case(tmp_path, settings, "large", voxels(1))
     small = case(tmp_path, settings, "small", voxels(2, (10, 10, 10)))  # one window: one slot of batch 1
     with Session(settings) as session:
-        found = [session.run(each) for each in (large, small, replace(large, output=tmp_path / "again"))]
+        results = [session.run(each) for each in (large, small, replace(large, output=tmp_path / "again"))]
         assert opened["ring"] == 3
         assert len(regions(triton_server)) == 1
-    np.testing.assert_array_equal(labels_of(found[2]), labels_of(found[0]))
-    np.testing.assert_array_equal(labels_of(found[1]), labels_of(run(replace(small, output=tmp_path / "alone"))))
+    np.testing.assert_array_equal(labels_of(results[2]), labels_of(results[0]))
+    np.testing.assert_array_equal(labels_of(results[1]), labels_of(run(replace(small, output=tmp_path / "alone"))))
 
 
 @pytest.mark.parametrize("broken", ["missing", "damaged"])
@@ -163,15 +163,12 @@ def test_lanes_overlap_and_change_nothing(tmp_path: Path, triton_server: Any, op
     with Session(settings) as session:
 
         def lane(one: Settings) -> Any:
-            try:
-                return session.run(one, progress(str(one.output_name)))
-            finally:
-                session.end_thread()
+            return session.run(one, progress(str(one.output_name)))
 
         with ThreadPoolExecutor(3) as pool:
-            found = list(pool.map(lane, cases))
+            results = list(pool.map(lane, cases))
     assert opened == {"connect": 1, "model": 1, "ring": 1}
-    for each, result in zip(cases, found, strict=True):
+    for each, result in zip(cases, results, strict=True):
         alone = run(replace(each, output=tmp_path / "alone", logs=tmp_path / "alone"))
         np.testing.assert_array_equal(labels_of(result), labels_of(alone))
         assert result.data["labels"] == alone.data["labels"]
@@ -193,8 +190,8 @@ def test_the_device_allocates_nothing_for_a_shape_that_was_seen(
     shapes = [SHAPE, (40, 30, 20), SHAPE, SHAPE, (40, 30, 20), SHAPE]
     cases = [case(tmp_path, settings, f"case{n}", voxels(n, shape)) for n, shape in enumerate(shapes)]
     with Session(settings) as session:
-        found = [session.run(each) for each in cases]
-    for number, (each, result) in enumerate(zip(cases, found, strict=True)):
+        results = [session.run(each) for each in cases]
+    for number, (each, result) in enumerate(zip(cases, results, strict=True)):
         plain = run(replace(each, device="cpu", require=None, output=tmp_path / "cpu", logs=tmp_path / "cpu"))
         np.testing.assert_array_equal(labels_of(result), labels_of(plain))
         if number > 1:

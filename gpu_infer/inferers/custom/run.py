@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from gpu_infer.backends.base.backend import Array, Backend
-from gpu_infer.backends.tables import float32
+from gpu_infer.backends.tables import ClampedAffine, float32
+from gpu_infer.choices import ScoresActivation
 from gpu_infer.inferers.base import Inferer, ModelSizes
 from gpu_infer.inferers.custom.client import ModelClient
 from gpu_infer.transforms.custom.arrays import is_refused, read_only, writable
@@ -30,6 +31,7 @@ def run_inferer(
     backend: Backend,
     finalizer: Finalizer,
     thresholds: Callable[[int], Sequence[float]],
+    activation: ScoresActivation | None = None,
 ) -> Array:
     """The result of an inferer on `backend`, as `Pipeline.accept` takes it.
 
@@ -40,6 +42,7 @@ def run_inferer(
         backend: Of the volume.
         finalizer: What the post-transforms begin with.
         thresholds: Threshold of each channel by the number of channels, if `finalizer` is "masks".
+        activation: Of the scores, if `finalizer` is "scores"; None: they stay.
 
     Raises:
         ConfigError: The inferer failed, or returned something else than `Inferer.infer` describes; names its place.
@@ -47,7 +50,7 @@ def run_inferer(
     """
     with named(inferer, "infer"):
         try:
-            result: Any = inferer.infer(read_only(volume), client, backend)
+            result: Any = inferer.infer_volume(read_only(volume), client, backend)
         except BaseException:
             if client.failure is None:
                 raise
@@ -56,8 +59,10 @@ def run_inferer(
     if client.failure is not None:  # also if the inferer caught it
         raise client.failure
     scores: Array = writable(result)
-    if inferer.returns == "labels" or finalizer == "scores":
+    if inferer.returns == "labels":
         return scores
+    if finalizer == "scores":
+        return scores if activation is None else _probabilities(scores, activation, backend)
     if finalizer == "argmax":
         labels = backend.empty(client.sizes.grid, client.sizes.label_dtype)
         backend.argmax(scores, labels)
@@ -66,6 +71,14 @@ def run_inferer(
     for channel, threshold in enumerate(thresholds(client.sizes.classes)):
         backend.threshold(scores[channel : channel + 1], masks[channel : channel + 1], float(float32(threshold)))
     return masks
+
+
+def _probabilities(scores: Array, activation: ScoresActivation, backend: Backend) -> Array:
+    """In a new array: the inferer's own can be the volume, repeat voxels by strides of 0, or serve the next run."""
+    out = backend.empty(scores.shape, np.float32)
+    backend.resample(scores, out, None, ClampedAffine(), ClampedAffine())
+    backend.probabilities(out, activation)
+    return out
 
 
 def _check(result: Any, inferer: Inferer, sizes: ModelSizes, volume: Array, backend: Backend) -> None:
@@ -79,5 +92,5 @@ def _check(result: Any, inferer: Inferer, sizes: ModelSizes, volume: Array, back
         raise UnexpectedResultError(f"{inferer.returns} as a {library} array {shape} {dtype}", result)
     if not is_labels and is_refused(result, "scores", backend):
         raise UnexpectedResultError(
-            "scores without NaN", found="NaN", remedy="mend the computation: a division by 0, voxels that nothing sets"
+            "scores without NaN", found="NaN", remedy="fix the computation: a division by 0, voxels that nothing sets"
         )

@@ -60,8 +60,8 @@ class Given(Inferer):
 def run(backend: Backend, function: Any, *, returns: str = "scores", finalizer: Any = "scores") -> Any:
     volume = backend.upload(random(1, *GRID))
     inferer = Given(function, returns)
-    found = run_inferer(inferer, volume, client_of(backend), backend, finalizer, lambda n: (0.2, 0.5, 0.9)[:n])
-    return backend.download(found)
+    actual = run_inferer(inferer, volume, client_of(backend), backend, finalizer, lambda n: (0.2, 0.5, 0.9)[:n])
+    return backend.download(actual)
 
 
 def side_by_side(volume: Any, model: Any, backend: Any) -> Any:
@@ -85,9 +85,9 @@ def expected_scores() -> Any:
 def test_scores_of_any_number_of_windows(backend: Backend, count: int, slots: int, batch: int) -> None:
     windows, events = random(count, 1, *WINDOW), []
     client = client_of(backend, slots=slots, batch=batch, events=events)
-    found = backend.download(client.infer(backend.upload(windows)))
-    np.testing.assert_array_equal(found, position_dependent_model(windows))
-    assert (found.dtype, client.windows) == (np.float32, count)
+    actual = backend.download(client.infer(backend.upload(windows)))
+    np.testing.assert_array_equal(actual, position_dependent_model(windows))
+    assert (actual.dtype, client.windows) == (np.float32, count)
     assert client._ring.most_in_flight == min(slots, -(-count // batch))
     assert [event.done for event in events] == [min(n, count) for n in range(batch, count + batch, batch)]
     assert all(event.total == max(event.done, 2) for event in events)  # two windows cover the grid
@@ -95,14 +95,14 @@ def test_scores_of_any_number_of_windows(backend: Backend, count: int, slots: in
 
 def test_half_precision_windows(backend: Backend) -> None:
     windows = random(3, 1, *WINDOW).astype(np.float16)
-    found = backend.download(client_of(backend).infer(backend.upload(windows)))
-    np.testing.assert_array_equal(found, position_dependent_model(windows.astype(np.float32)))
+    actual = backend.download(client_of(backend).infer(backend.upload(windows)))
+    np.testing.assert_array_equal(actual, position_dependent_model(windows.astype(np.float32)))
 
 
 def test_a_view_that_runs_backwards(backend: Backend) -> None:
     windows = random(3, 1, *WINDOW)
-    found = backend.download(client_of(backend).infer(backend.upload(windows)[:, :, ::-1]))
-    np.testing.assert_array_equal(found, position_dependent_model(windows[:, :, ::-1]))
+    actual = backend.download(client_of(backend).infer(backend.upload(windows)[:, :, ::-1]))
+    np.testing.assert_array_equal(actual, position_dependent_model(windows[:, :, ::-1]))
 
 
 # -- results --------------------------------------------------------------------------------------------------------
@@ -111,21 +111,21 @@ def test_scores(backend: Backend) -> None:
 
 
 def test_labels_of_scores(backend: Backend) -> None:
-    found = run(backend, side_by_side, finalizer="argmax")
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, expected_scores().argmax(0))
+    actual = run(backend, side_by_side, finalizer="argmax")
+    assert actual.dtype == np.uint8
+    np.testing.assert_array_equal(actual, expected_scores().argmax(0))
 
 
 def test_masks_of_scores(backend: Backend) -> None:
-    found = run(backend, side_by_side, finalizer="masks")
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, expected_scores() > np.float32([0.2, 0.5, 0.9]).reshape(3, 1, 1, 1))
+    actual = run(backend, side_by_side, finalizer="masks")
+    assert actual.dtype == np.uint8
+    np.testing.assert_array_equal(actual, expected_scores() > np.float32([0.2, 0.5, 0.9]).reshape(3, 1, 1, 1))
 
 
 def test_labels_as_they_are(backend: Backend) -> None:
     labels = np.random.default_rng(1).integers(0, 3, GRID).astype(np.uint8)
-    found = run(backend, lambda *_: backend.upload(labels), returns="labels", finalizer="argmax")
-    np.testing.assert_array_equal(found, labels)
+    actual = run(backend, lambda *_: backend.upload(labels), returns="labels", finalizer="argmax")
+    np.testing.assert_array_equal(actual, labels)
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def half_nan(volume: Any, model: Any, backend: Any) -> Any:
         (
             broken,
             "scores",
-            "infer failed: KeyError: 'no such thing' (mend the component at test_run.py, line "
+            "infer failed: KeyError: 'no such thing' (fix the component at test_run.py, line "
             f"{broken.__code__.co_firstlineno + 1}; --debug shows the traceback)",
         ),
         (leaves, "scores", "infer failed: it called sys.exit(3) (a component raises an exception to fail)"),
@@ -166,30 +166,30 @@ def half_nan(volume: Any, model: Any, backend: Any) -> Any:
         (
             lambda *_: None,
             "scores",
-            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found None (mend the component)",
+            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found None (fix the component)",
         ),
         (
             lambda *_: np.zeros((3, *GRID)),
             "scores",
-            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (3, 8, 3, 5) float64 (mend "
+            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (3, 8, 3, 5) float64 (fix "
             "the component)",
         ),
         (
             lambda *_: np.zeros((2, *GRID), np.float32),
             "scores",
-            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (2, 8, 3, 5) float32 (mend "
+            "infer: expected scores as a numpy array (3, 8, 3, 5) float32, found ndarray (2, 8, 3, 5) float32 (fix "
             "the component)",
         ),
         (
             half_nan,
             "scores",
-            "infer: expected scores without NaN, found NaN (mend the computation: a division by 0, voxels that nothing "
+            "infer: expected scores without NaN, found NaN (fix the computation: a division by 0, voxels that nothing "
             "sets)",
         ),
         (
             lambda *_: np.zeros(GRID, np.uint16),
             "labels",
-            "infer: expected labels as a numpy array (8, 3, 5) uint8, found ndarray (8, 3, 5) uint16 (mend the "
+            "infer: expected labels as a numpy array (8, 3, 5) uint8, found ndarray (8, 3, 5) uint16 (fix the "
             "component)",
         ),
         (
