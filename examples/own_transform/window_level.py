@@ -16,5 +16,4 @@ class WindowLevel(Pointwise):
 
     def function(self, field):
         """The window as a function of one voxel, which runs in one pass with the neighbouring transforms."""
-        scale = 1 / self.args.width
-        return ClampedAffine(scale=scale, shift=0.5 - self.args.center * scale, low=0, high=1)
+        return ClampedAffine(scale=1 / self.args.width, centre=self.args.center, shift=0.5, low=0, high=1)

@@ -53,6 +53,8 @@ def annotation_inferer(
     roi = arguments.pop("roi", None)
     if scanning:
         arguments["roi_size"] = roi
+    elif roi is not None:
+        log.info("%s: %s: no effect, because scanning_window is false", place.file, (place / "roi").path)
     image = section.get("image")
     if image not in (None, input_field):
         raise (place / "image").error(

@@ -97,7 +97,10 @@ class Config:
         effective: dict[str, object] = {
             "pre": [component(t) for t in self.pre],
             "post": [component(t) for t in self.post],
-            "inferer": self.inferer.model_dump(mode="json"),
+            # without several models the hash is that of older versions
+            "inferer": self.inferer.model_dump(
+                mode="json", exclude={"models", "combine"} if self.inferer.models is None else None
+            ),
             "outputs": [[output.field, str(output.dtype), *output.formats] for output in self.outputs],
         }
         if self.labels.described:  # without names the hash is that of older versions

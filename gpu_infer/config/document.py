@@ -108,7 +108,7 @@ def read_json(path: Path, kind: str) -> JsonValue:
             parse_float=_real_number,
         )
     except json.JSONDecodeError as error:
-        raise place.error(f"line {error.lineno}, column {error.colno}: {error.msg}", "mend the JSON there") from None
+        raise place.error(f"line {error.lineno}, column {error.colno}: {error.msg}", "fix the JSON there") from None
     except _NotStrictError as error:
         raise place.error(str(error)) from None
     except RecursionError:

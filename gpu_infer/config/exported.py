@@ -7,11 +7,9 @@ import logging
 from pydantic import JsonValue
 
 from gpu_infer.config.location import Place, nearest
+from gpu_infer.config.purpose import CHAINS, OWN_KEYS, refuse_training
 
 log = logging.getLogger(__name__)
-
-_CHAINS = ("pre_transforms", "post_transforms")
-_OWN_KEYS = frozenset({*_CHAINS, "inferer", "inference", "writer", "writers"})
 
 
 def choose_model(
@@ -22,7 +20,7 @@ def choose_model(
     A file with one model needs no choice, so that `model` can be another name of it on the server. Among several
     models `model` chooses. Raises ConfigError if `model` is None or unknown then.
     """
-    _refuse_training(document, place)
+    refuse_training(document, place)
     models = _models(document)
     if not models:
         return document, place, None
@@ -42,21 +40,12 @@ def choose_model(
     return models[key], place / key, key
 
 
-def _refuse_training(document: dict[str, JsonValue], place: Place) -> None:
-    train = document.get("train")
-    if isinstance(train, dict) and not _OWN_KEYS & document.keys() and not {"inferer", "inference"} & train.keys():
-        raise place.error(
-            "is a training configuration of Clara Train, expected one for inference",
-            "give the config_validation.json or config_aiaa.json of the model",
-        )
-
-
 def _models(document: dict[str, JsonValue]) -> dict[str, dict[str, JsonValue]]:
     """The configurations by the names of their models; empty if the document is a configuration itself."""
-    if _OWN_KEYS & document.keys():
+    if OWN_KEYS & document.keys():
         return {}
     return {
         key: value
         for key, value in document.items()
-        if isinstance(value, dict) and any(isinstance(value.get(chain), list) for chain in _CHAINS)
+        if isinstance(value, dict) and any(isinstance(value.get(chain), list) for chain in CHAINS)
     }

@@ -11,10 +11,11 @@ from gpu_infer.choices import MOST_SLOTS, Mode
 from gpu_infer.config.arguments import build
 from gpu_infer.config.components import Component
 from gpu_infer.config.location import Place
+from gpu_infer.config.model_entries import Combine, ModelEntry, Version, with_model_entries
 from gpu_infer.config.monai_names import monai_hint
 from gpu_infer.config.tensor_axes import Axes, Context, SliceAxis, check_axes, plane_axes, with_third_size
 from gpu_infer.errors import ConfigError
-from gpu_infer.inferers.modes import TAKES, Blend, WindowMode, window_mode
+from gpu_infer.inferers.modes import TAKES, Blend, Padding, WindowMode, window_mode
 from gpu_infer.transforms.arguments import Arguments, Number, PositiveInteger, Shape, Text
 from gpu_infer.triton.model.layout import ChannelPlace, TensorLayout
 
@@ -30,18 +31,6 @@ _KINDS: dict[str, Kind] = {
 _WINDOW_SETTINGS = sorted({key for keys in TAKES.values() for key in keys})
 
 _DEFAULT_PORTS = {"http": 8000, "grpc": 8001}
-
-
-def _version(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, bool) and isinstance(value, (int, str)) and str(value).strip():
-        text = str(value).strip()
-        if text == "-1":  # "latest", as TensorRT Inference Server clients wrote it
-            return None
-        if text.isascii() and text.isdecimal() and len(text) <= 19:  # Triton's versions have 64 bits
-            return text
-    raise ValueError("expected a version number, or -1 for the latest")
 
 
 def _lower(value: object) -> object:
@@ -71,7 +60,7 @@ class InfererArguments(Arguments):
     """
 
     model_name: Text | None = None
-    model_version: Annotated[str | None, BeforeValidator(_version)] = None
+    model_version: Version = None
     ip: Text | None = None
     port: Port | None = Field(None, description="a port from 1 to 65535")
     protocol: Protocol | None = Field(None, description='"HTTP" or "GRPC"')
@@ -83,6 +72,7 @@ class InfererArguments(Arguments):
     blend: Blend | None = None
     sigma_scale: PerAxis | None = Field(None, description=_PER_AXIS)
     mirror_axes: tuple[StrictInt, ...] | None = Field(None, description="a list of axes, 0 (X), 1 (Y) or 2 (Z)")
+    padding_mode: Padding | None = None
     cval: Number | None = None
     output_type: Literal["RAW"] = Field("RAW", description='"RAW", the only kind of output')
     slots: Slots | None = None
@@ -91,6 +81,8 @@ class InfererArguments(Arguments):
     context: Context | None = Field(None, description="a number of slices, 0 to 64")
     input_name: Text | None = None
     output_name: Text | None = None
+    models: tuple[ModelEntry, ...] | None = Field(None, description="a list of models")
+    combine: Combine | None = Field(None, description='"mean" or "union"')
 
 
 class InfererSpec(InfererArguments):
@@ -103,6 +95,8 @@ class InfererSpec(InfererArguments):
     axes           spatial axes of the model's tensors in order, three or two
     slice_axis     axis across the slices that a 2-D model takes
     context        neighbours on each side of a slice that are further channels
+    models         several models instead of `model_name`
+    combine        "union": labels of `models` become one label map; otherwise their scores are averaged
     """
 
     name: str
@@ -120,6 +114,29 @@ class InfererSpec(InfererArguments):
     def takes_slices(self) -> bool:
         """Whether the configuration says that the model is 2-D; a model with two axes is 2-D in any case."""
         return bool(self.slice_axis or self.context) or (self.axes is not None and len(self.axes) == 2)
+
+    @property
+    def entries(self) -> tuple[ModelEntry, ...]:
+        """The models: those of `models`, or the one of `model_name`; empty if the settings name it."""
+        if self.models is not None:
+            return self.models
+        if self.model_name is None:
+            return ()
+        return (self.entry(self.model_name),)
+
+    def entry(self, model_name: str) -> ModelEntry:
+        """The entry of a single model called `model_name`."""
+        return ModelEntry(
+            model_name=model_name,
+            model_version=self.model_version,
+            input_name=self.input_name,
+            output_name=self.output_name,
+        )
+
+    @property
+    def unites_labels(self) -> bool:
+        """Whether the labels of several models become one label map."""
+        return self.combine == "union"
 
     def layout(self, spatial: int, channels: ChannelPlace) -> TensorLayout:
         """The order of axes in tensors with two or three `spatial` axes."""
@@ -142,6 +159,14 @@ class InfererSpec(InfererArguments):
             self._refuse([*named, *(key for key, value in values.items() if value is not None)])
         return window_mode(override or self.mode, values)
 
+    def check_name(self, name: str | None) -> None:
+        """Raise ConfigError if the option --model has a `name`, and the configuration lists several models."""
+        if self.models is not None and name is not None:
+            raise ConfigError(
+                f"--model {name}: the configuration lists {len(self.models)} models in inferer.args.models",
+                remedy="leave it out",
+            )
+
     def check_options(
         self,
         *,
@@ -150,8 +175,10 @@ class InfererSpec(InfererArguments):
         batch_size: int | None = None,
         slots: int | None = None,
         slab: bool = True,
+        model: str | None = None,
     ) -> None:
         """Raise ConfigError if options of the command line (None: not given) contradict the inferer."""
+        self.check_name(model)
         try:
             self.window_mode(mode)
         except ConfigError as error:
@@ -207,9 +234,10 @@ def make_spec(name: str, kind: Kind, arguments: Mapping[str, object], place: Pla
         if "ip" in arguments:
             raise place.error('"ip" and "server_ip" are the same argument', "keep one")
         arguments = {("ip" if key == "server_ip" else key): value for key, value in arguments.items()}
-    arguments = with_third_size(arguments)
+    arguments = with_model_entries(with_third_size(arguments), place)
     checked = build(InfererArguments, InfererArguments, arguments, place, name)
-    spec = InfererSpec(name=name, kind=kind, **checked.model_dump(exclude_none=True))
+    settings = {key: value for key in InfererArguments.model_fields if (value := getattr(checked, key)) is not None}
+    spec = InfererSpec(name=name, kind=kind, **settings)
     try:
         check_axes(spec.axes, spec.slice_axis)
         spec.window_mode()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,8 +13,10 @@ from pydantic import JsonValue
 
 from gpu_infer.config.document import read_json
 from gpu_infer.config.location import Place
+from gpu_infer.config.model_entries import ModelEntry
 from gpu_infer.label_table.palette import Rgb, palette_colour
 from gpu_infer.label_table.table import BACKGROUND, Code, Label, LabelTable
+from gpu_infer.transforms.arguments import LARGEST_LABEL
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,37 @@ def read_labels(
             log.info("%s: has %r, so %s is not read", config, KEY, beside)
         return _table(document[KEY], (place or Place(str(config))) / KEY)
     return _read_file(beside) if beside.is_file() else LabelTable()
+
+
+def name_union(table: LabelTable, entries: Sequence[ModelEntry], place: Place) -> LabelTable:
+    """`table` with the names that the models of a union give their own labels, by final label; those of `table` win.
+
+    Raises ConfigError for names that are not those of labels of the model, or two names of one final label.
+    """
+    described: dict[int, Label] = {}
+    for n, entry in enumerate(entries):
+        where = place / n / "names"
+        finals = None if entry.labels is None else dict(entry.labels)
+        own = {} if entry.names is None else _table(entry.names, where).described
+        for number, label in own.items():
+            if number == BACKGROUND:
+                continue
+            final = number + (entry.offset or 0) if finals is None else finals.get(number)
+            if final is None or final > LARGEST_LABEL:
+                raise (where / str(number)).error(
+                    "is no label of the model that has a final label", "write it into labels of this model"
+                )
+            if final in described and described[final].name != label.name:
+                raise (where / str(number)).error(
+                    f'final label {final} is "{described[final].name}" already', "give one final label one name"
+                )
+            if final:
+                colour = palette_colour(final) if label.colour == palette_colour(number) else label.colour
+                described.setdefault(final, replace(label, value=final, colour=colour))
+    if not described:
+        return table
+    merged = dict(sorted((described | dict(table.described)).items()))
+    return LabelTable(MappingProxyType(merged), table.source or place.file)
 
 
 def _read_file(path: Path) -> LabelTable:

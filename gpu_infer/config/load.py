@@ -16,12 +16,13 @@ from gpu_infer.config.contradictions import check_batch, check_scanning, unused_
 from gpu_infer.config.document import read_document
 from gpu_infer.config.exported import choose_model
 from gpu_infer.config.flattened import merge_copies
-from gpu_infer.config.foreign import foreign_format
+from gpu_infer.config.foreign import IMPORTERS, foreign_format
 from gpu_infer.config.inferer import InfererSpec
-from gpu_infer.config.labels import KEY, read_labels
+from gpu_infer.config.labels import KEY, name_union, read_labels
 from gpu_infer.config.location import Place
 from gpu_infer.config.outputs import read_outputs
 from gpu_infer.config.own_inferer import check_returns, read_inferer
+from gpu_infer.config.purpose import refuse_other_purposes
 from gpu_infer.config.series import read_series_rules
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.base import Inferer
@@ -67,9 +68,8 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None, model: st
     document, place, exported = choose_model(read_document(path), Place(str(path)), model)
     document = merge_copies(document, place)
     if (kind := foreign_format(document)) is not None:
-        raise place.error(
-            f"looks like {kind}, expected a config_inference.json", "docs/from-monai-deploy.md shows a translation"
-        )
+        raise place.error(f"looks like {kind}, expected a config_inference.json", IMPORTERS[kind])
+    refuse_other_purposes(document, place)
     extra = {key: value for key, value in document.items() if key not in _KNOWN}
     for key in extra:
         log.info("%s: the key %r has no effect in inference", place.file, key)
@@ -87,7 +87,9 @@ def _load(path: Path, environ: Mapping[str, str], labels: Path | None, model: st
     if labels is None and (unused := unused_names(document, place, outputs, names.result)):
         document = {key: value for key, value in document.items() if key != KEY}
         warnings += unused
-    table = read_labels(path, document, labels, place)
+    table = name_union(
+        read_labels(path, document, labels, place), inferer.entries, place / "inferer" / "args" / "models"
+    )
     series = read_series_rules(document, place)
     config = Config(
         path,
@@ -123,9 +125,11 @@ def _checked(place: Place, make: Callable[[], T]) -> T:
 
 
 def own_folders(path: Path) -> tuple[Path, ...]:
-    """Folders with custom components of the configuration `path`: its own and the parent of that."""
+    """Folders with custom components of the configuration `path`: its own, the parent of that, and those of the name
+    "transforms" in them."""
     folder = path.absolute().parent
-    return tuple(dict.fromkeys((folder, folder.parent)))
+    folders = tuple(dict.fromkeys((folder, folder.parent)))
+    return *folders, *(each / "transforms" for each in folders)
 
 
 def _input_field(pre: tuple[Transform, ...]) -> str | None:

@@ -11,7 +11,7 @@ _POINTS = (
 )
 
 _REASONS = (
-    (re.compile(r"(Load|Write)(Png|Jpe?g|Image)s?|Png(Reader|Writer)|ClassificationResultWriter"), _COLOUR),
+    (re.compile(r"(Load|Write)(Png|Jpe?g|Image)s?|(Png|Jpe?g)(Reader|Writer)"), _COLOUR),
     (
         re.compile(
             r"(Add|Crop).*(ExtremePoint|Guidance|Click)\w*|(Add|Resize|Restore).*(Guidance|Deepgrow)\w*|Fetch2DSlice"

@@ -13,6 +13,7 @@ from gpu_infer.choices import Format
 from gpu_infer.config.components import Components, switch
 from gpu_infer.config.config import Output
 from gpu_infer.config.location import Place, nearest, shown
+from gpu_infer.config.missing import missing_reason
 from gpu_infer.config.own_writers import OwnWriter, is_own, make_writers
 from gpu_infer.config.variables import expand
 from gpu_infer.errors import ConfigError
@@ -48,6 +49,7 @@ def read_outputs(
         warnings.append(f"{place.file}: {cause}: the field {shown(names.result)} is written as {dtype} MetaImage")
         return (Output(names.result, dtype),), (), tuple(warnings)
     for where, writer in writers:
+        _check_name(writer, where / "name")
         args = (where / "args").mapping(writer.get("args"))
         for key in sorted(args.keys() - set(_ARGUMENTS)):
             near = nearest(key, _ARGUMENTS)
@@ -107,6 +109,13 @@ def _writers(document: dict[str, JsonValue], place: Place) -> list[tuple[Place, 
     return [
         (where, writer) for where, writer in writers if not switch(writer.get("disabled", False), where / "disabled")
     ]
+
+
+def _check_name(writer: Mapping[str, JsonValue], place: Place) -> None:
+    """Raise ConfigError for a writer of images that are no label maps; any other name is another program's writer."""
+    name = str(writer.get("name", "")).rpartition(".")[2]
+    if (reason := missing_reason(name)) is not None:
+        raise place.error(f"{name}: {reason[0]}", reason[1])
 
 
 def _field(args: Mapping[str, JsonValue], place: Place, environ: Mapping[str, str], names: FieldNames) -> str:

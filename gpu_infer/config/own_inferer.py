@@ -40,7 +40,7 @@ def _checked(cls: type[Inferer], label: str, place: Place) -> type[Inferer]:
             f"{label}: Args declares {', '.join(taken)}, which every inferer has", "give the argument another name"
         )
     if cls.returns not in ("scores", "labels"):
-        raise place.error(f'{label}: returns: expected "scores" or "labels", found {cls.returns!r}', "mend the class")
+        raise place.error(f'{label}: returns: expected "scores" or "labels", found {cls.returns!r}', "fix the class")
     return cls
 
 

@@ -1,4 +1,4 @@
-"""Import the module of a custom component: from the folder of the configuration, its parent folder, or PYTHONPATH."""
+"""Import the module of a custom component: from folders of the configuration, or from PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _failure(error: BaseException, module_name: str, folders: Sequence[Path]) ->
     if isinstance(error, ModuleNotFoundError):
         if _file(module_name, folders)[0] is None and _is_part(error.name, module_name):
             file = f"{module_name.replace('.', '/')}.py"
-            where = " or ".join([*(f"in {folder}" for folder in folders), "on PYTHONPATH"])
+            where = " or ".join([*(f"in {folder}" for folder in folders if folder.is_dir()), "on PYTHONPATH"])
             return f"no {file} {where}", "put it there"
         if error.name is not None and error.name.partition(".")[0] in _CLARA:
             return (
@@ -130,9 +130,9 @@ def _failure(error: BaseException, module_name: str, folders: Sequence[Path]) ->
             )
         return f"{_line(error)}{error}", f"install {error.name}, or put it on PYTHONPATH"
     if isinstance(error, SyntaxError):
-        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}", "mend that line"
+        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}", "fix that line"
     line = _line(error)
-    return f"{line}{type(error).__name__}: {error}", "mend it there" if line else "mend the module"
+    return f"{line}{type(error).__name__}: {error}", "fix it there" if line else "fix the module"
 
 
 def _is_part(missing: str | None, module_name: str) -> bool:

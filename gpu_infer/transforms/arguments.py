@@ -20,6 +20,9 @@ LARGEST = (1 << 31) - 1
 LARGEST_LABEL = (1 << 16) - 1
 """Label maps are uint8 or uint16."""
 
+LARGEST_DEVIATION = 32
+"""Of a Gaussian before a resampling, in samples: a table has 8 times as many weights for each sample of the result."""
+
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -114,6 +117,19 @@ def _factors(value: object) -> tuple[float, float, float]:
     return _triple([value] * 3 if isinstance(value, (int, float, str)) else value, number, expected)
 
 
+def _deviations(value: object) -> tuple[float, float, float]:
+    values = value if isinstance(value, (list, tuple)) else [value] * 3
+    if len(values) == 3:
+        try:
+            x, y, z = (number(v) for v in values)
+        except ValueError:
+            pass
+        else:
+            if min(x, y, z) >= 0 and max(x, y, z) <= LARGEST_DEVIATION:
+                return (x, y, z)
+    raise ValueError(f"expected a number of 0 to {LARGEST_DEVIATION}, or 3 of them")
+
+
 def _margin(value: object) -> int:
     try:
         result = _integer(value)
@@ -197,6 +213,8 @@ Radii = Annotated[tuple[int, int, int], BeforeValidator(_radii)]
 """One whole number of at least 0 for all axes, or 3."""
 Factors = Annotated[tuple[float, float, float], BeforeValidator(_factors)]
 """One positive number for all axes, or 3."""
+Deviations = Annotated[tuple[float, float, float], BeforeValidator(_deviations)]
+"""One number from 0 to `LARGEST_DEVIATION` for all axes, or 3."""
 Margin = Annotated[int, BeforeValidator(_margin)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers)]
 """A number or a list of numbers; a tuple either way."""

@@ -22,10 +22,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gpu_infer.backends.base.backend import Array, Backend, Start, Tables
+from gpu_infer.backends.filters import FilterBytes, FilterPlaces
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.backends.taps import TapTables
 from gpu_infer.choices import ScoresActivation
-from gpu_infer.transforms.field import Fields, FieldState, Position
+from gpu_infer.transforms.field import UNCHANGED, Fields, FieldState, Steps
 from gpu_infer.transforms.recipe import Recipe
 from gpu_infer.transforms.transform import FieldsArguments, Transform
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
@@ -175,9 +176,9 @@ class Regrid(Transform):
     def tables(self, field: FieldState) -> tuple[Shape3, Tables | TapTables]:
         """(X', Y', Z') and a table per axis from `field.shape` to it."""
 
-    def sample_steps(self, field: FieldState) -> Position | None:
-        """Samples of the current grid from one sample of the new grid to the next, per axis, if the first samples
-        coincide and the tables follow these steps; None: `align_corners` decides."""
+    def sample_steps(self, field: FieldState) -> Steps | None:
+        """Where the samples of the new grid are on the current one, per axis, if the tables follow these steps; None:
+        `align_corners` decides."""
         return None
 
     def add_to_pass(self, recipe: Recipe, fields: Fields, field: str, backend: Backend | None) -> None:
@@ -185,7 +186,7 @@ class Regrid(Transform):
         shape, tables = self.tables(state)
         steps = self.sample_steps(state)
         # a grid of the same size is the same grid under either corner convention
-        changes = shape != state.shape or steps not in (None, (1.0, 1.0, 1.0))
+        changes = shape != state.shape or steps not in (None, UNCHANGED)
         recipe.tables, recipe.resampled = tables if changes else None, True
         state.resampled(shape, self.align_corners, steps)
 
@@ -245,6 +246,10 @@ class Barrier(Transform):
     def scratch_bytes(self, field: FieldState) -> int:
         """Bytes that `apply` allocates in addition to its result while it works; for the memory plan."""
         return 0
+
+    def filter_bytes(self, field: FieldState, places: FilterPlaces) -> FilterBytes:
+        """Bytes that the filters of libraries allocate in addition to that, here and on a GPU's host."""
+        return FilterBytes()
 
     @abstractmethod
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:

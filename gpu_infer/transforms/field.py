@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gpu_infer.backends.resampling import Step
 from gpu_infer.backends.types import TwinArray
 from gpu_infer.volume.geometry import Geometry, Orientation, Shape3
 
@@ -18,6 +19,10 @@ ChannelAxis = Literal["none", "first", "last"]
 Spacing = tuple[float, float, float]
 Index3 = tuple[int, int, int]
 Position = tuple[float, float, float]
+Steps = tuple[Step, Step, Step]
+
+UNCHANGED: Steps = (Step(1.0), Step(1.0), Step(1.0))
+"""Samples at the same places."""
 
 PROPERTIES = ("affine", "original_affine", "as_canonical", "spacing", "original_shape", "filename")
 """Names that CopyProperties knows; `Source.properties` gives their values."""
@@ -27,14 +32,13 @@ PROPERTIES = ("affine", "original_affine", "as_canonical", "spacing", "original_
 class Resampled:
     """A change of sampling. Resampling to `before` with the same placement of the samples undoes it.
 
-    steps         per axis, samples of the grid `before` from one sample of the new grid to the next, if the first
-                  samples coincide; None: `align_corners` decides
+    steps         where the samples are on the grid `before`, per axis; None: `align_corners` decides
     nearest_back  axes along which a linear restore takes the nearest sample
     """
 
     before: Shape3
     align_corners: bool = True
-    steps: Position | None = None
+    steps: Steps | None = None
     nearest_back: tuple[bool, bool, bool] = (False, False, False)
 
     def also_undoes(self, later: GridStep) -> bool:
@@ -45,15 +49,15 @@ class Resampled:
             return False
         return later.align_corners == self.align_corners
 
-    def step_back(self, axis: int) -> float | None:
-        """Samples of the new grid from one sample of `before` to the next; None: `align_corners` decides."""
-        return None if self.steps is None else 1.0 / self.steps[axis]
+    def step_back(self, axis: int) -> Step | None:
+        """Where the samples of `before` are on the new grid; None: `align_corners` decides."""
+        return None if self.steps is None else self.steps[axis].back()
 
     def position_before(self, position: Position, shape: Shape3) -> Position:
         """Position on the grid `before` of a position on the grid after it, which has `shape`."""
         ends = zip(position, shape, self.before, strict=True)
         if self.steps is not None:
-            x, y, z = (v * step for v, step in zip(position, self.steps, strict=True))
+            x, y, z = (v * step.size + step.first for v, step in zip(position, self.steps, strict=True))
         elif self.align_corners:
             x, y, z = (v * (m - 1) / (n - 1) if n > 1 else v for v, n, m in ends)
         else:
@@ -149,16 +153,16 @@ class FieldState:
         self,
         shape: Shape3,
         align_corners: bool = True,
-        steps: Position | None = None,
+        steps: Steps | None = None,
         nearest_back: tuple[bool, bool, bool] = (False, False, False),
     ) -> None:
         """Record a change of sampling of the whole extent to `shape` voxels; the others as in `Resampled`."""
-        if shape == self.shape and steps in (None, (1.0, 1.0, 1.0)):
+        if shape == self.shape and steps in (None, UNCHANGED):
             return
         if steps is None:
             x, y, z = (s * n / m for s, n, m in zip(self.spacing, self.shape, shape, strict=True))
         else:
-            x, y, z = (s * step for s, step in zip(self.spacing, steps, strict=True))
+            x, y, z = (s * step.size for s, step in zip(self.spacing, steps, strict=True))
         self.history = (*self.history, Resampled(self.shape, align_corners, steps, nearest_back))
         self.spacing, self.shape = (x, y, z), shape
 

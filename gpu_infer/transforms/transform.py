@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.filters import FilterName
 from gpu_infer.transforms.arguments import Arguments, Names
+from gpu_infer.transforms.component import ConfiguredComponent
 from gpu_infer.transforms.field import Fields, Kind
 from gpu_infer.transforms.recipe import Recipe
 
@@ -18,7 +18,7 @@ class FieldsArguments(Arguments):
     fields: Names
 
 
-class Transform(ABC):
+class Transform(ConfiguredComponent):
     """Base of every kind.
 
     Args:
@@ -28,7 +28,6 @@ class Transform(ABC):
         pydantic.ValidationError: An argument is wrong or unknown.
     """
 
-    name: ClassVar[str]
     Args: ClassVar[type[Arguments]] = FieldsArguments
     makes_labels: ClassVar[bool] = False
     """True if the result is a label map (argmax, masks)."""
@@ -58,21 +57,6 @@ class Transform(ABC):
     """What the accumulator can do in its place, row by row, if it is the first post-transform on the scores."""
     is_fusable: ClassVar[bool] = False
     """True if it can run in one pass over the voxels together with its neighbours, by `add_to_pass`."""
-
-    def __init__(self, **arguments: Any) -> None:
-        self.args: Any = self.Args(**arguments)
-        self.where = ""
-        """The component's key in the configuration ("pre_transforms[2]"), for errors; the builder sets it."""
-
-    @property
-    def label(self) -> str:
-        """Name for plans and messages."""
-        return getattr(self, "name", type(self).__name__)
-
-    @property
-    def place(self) -> str:
-        """Key and name, as errors begin."""
-        return f"{self.where}: {self.label}" if self.where else self.label
 
     @property
     def fields(self) -> tuple[str, ...]:

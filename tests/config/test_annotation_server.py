@@ -67,7 +67,20 @@ def test_what_describes_the_model_to_the_server_is_one_line_of_the_log(
     ) in caplog.text
 
 
-@pytest.mark.parametrize("name", ["TRTISInference", "TFInference", "TritonInference", "aiaa.inference.TFInference"])
+def test_a_window_has_no_effect_on_the_whole_volume(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        spec = inferer(tmp_path, scanning_window=False)
+    assert (spec.kind, spec.roi_size) == ("simple", None)
+    assert "inference.roi: no effect, because scanning_window is false" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("TRTISInference", "TFInference", "PTInference", "TritonInference", "PyTorchInference"),
+        *("aiaa.inference.TFInference", "nvmidl.apps.aas.inference.TRTISInference"),
+    ],
+)
 def test_names_of_built_in_inferences(tmp_path: Path, name: str) -> None:
     assert inferer(tmp_path, name=name).name == name.rpartition(".")[2]
 
@@ -166,3 +179,13 @@ def test_components_that_have_no_counterpart(tmp_path: Path, name: str, reason: 
         load(tmp_path, lung(pre_transforms=[component(name, fields="image")]))
     where = f"{tmp_path}/config_inference.json: pre_transforms[0].name"
     assert str(caught.value).startswith(f"{where}: {name.rpartition('.')[2]}: {reason} (use a configuration for ")
+
+
+@pytest.mark.parametrize("name", ["WritePng", "PngWriter", "ai4med.components.writers.write_jpg.WriteJpg"])
+def test_writers_of_colour_images_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, lung(writers=None, writer=component(name, field="model")))
+    assert str(caught.value) == (
+        f"{tmp_path}/config_inference.json: writer.name: {name.rpartition('.')[2]}: 2-D colour images are not "
+        "supported, volumes are (use a configuration for volumes)"
+    )

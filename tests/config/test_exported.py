@@ -111,11 +111,7 @@ def test_a_key_that_is_no_model_has_no_effect(tmp_path: Path, caplog: pytest.Log
     assert "the configuration of the model 'heart_v1' is used" in caplog.text
 
 
-def test_a_training_configuration_is_named(tmp_path: Path) -> None:
-    chain = [component("LoadNifti", fields=["image", "label"])]
-    document = {"epochs": 9, "train": {"loss": {}, "pre_transforms": chain}, "validate": {"pre_transforms": chain}}
-    with pytest.raises(ConfigError, match="is a training configuration of Clara Train, expected one for inference"):
-        load(tmp_path, document)
+def test_a_model_may_have_the_name_train(tmp_path: Path) -> None:
     assert load(tmp_path, {"train": model()}).inferer.model_name == "train"
 
 

@@ -34,6 +34,10 @@ def test_the_error_of_a_configuration_names_the_counterpart(tmp_path: Path) -> N
         load(tmp_path, lung(pre_transforms=[component("LoadImaged", keys="image")]))
     with pytest.raises(ConfigError, match=r'unknown inferer "SlidingWindowInferer"; MONAI\'s .* with "mode": "monai"'):
         load(tmp_path, lung(inferer=component("SlidingWindowInferer", roi_size=[96, 96, 96])))
+    with pytest.raises(ConfigError, match=r'unknown inferer "SliceInferer"; MONAI\'s .* 2-D model, "slice_axis"'):
+        load(tmp_path, lung(inferer=component("SliceInferer", roi_size=[96, 96])))
+    with pytest.raises(ConfigError, match=r"; MONAI's EnsureType is not needed here"):
+        load(tmp_path, lung(pre_transforms=[component("EnsureTyped", keys="image")]))
 
 
 @pytest.mark.parametrize("key", ["name", "path"])

@@ -113,7 +113,7 @@ def test_a_dotted_name_of_the_original_is_the_built_in_inferer(tmp_path: Path) -
         ({"path": "mine_of_test.Breaks"}, "inferer: Breaks cannot be made: OSError: no licence"),
         (
             {"path": "mine_of_test.Neither"},
-            'inferer: Neither: returns: expected "scores" or "labels", found \'masks\' (mend the class)',
+            'inferer: Neither: returns: expected "scores" or "labels", found \'masks\' (fix the class)',
         ),
         (
             {"path": "mine_of_test.Takes"},
@@ -174,9 +174,9 @@ def test_a_writer_beside_that_of_the_label_map(tmp_path: Path, key: str) -> None
     config = load(tmp_path, writers(component("WriteNifti", field="model", dtype="uint16"), own))
     assert [(output.field, str(output.dtype)) for output in config.outputs] == [("model", "uint16")]
     assert config.warnings == ()
-    (found,) = config.own_writers
-    assert (found.field, found.writer.args.smooth) == ("model", 3)
-    assert found.writer.place == f"{tmp_path}/config_inference.json: writers[1]: Surface"
+    (writer,) = config.own_writers
+    assert (writer.field, writer.writer.args.smooth) == ("model", 3)
+    assert writer.writer.place == f"{tmp_path}/config_inference.json: writers[1]: Surface"
     assert config.hash() != load(tmp_path, writers(component("WriteNifti", field="model", dtype="uint16"))).hash()
 
 

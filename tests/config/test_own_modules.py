@@ -41,7 +41,7 @@ def name() -> str:
 
 def put(file: Path, origin: str = "", code: str = CODE) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(code.format(origin=origin) if code is CODE else code)
+    file.write_text(code.format(origin=origin) if code is CODE else code, encoding="utf-8")
 
 
 def load_in(folder: Path, entry: dict[str, Any]) -> Config:
@@ -71,6 +71,28 @@ def test_a_module_in_a_folder_of_the_parent(tmp_path: Path, name: str) -> None:
     """As in an MMAR: config/config_validation.json, transforms/Thing.py."""
     put(tmp_path / name / "nested.py", "nested")
     assert origin(load_in(tmp_path / "config", {"path": f"{name}.nested.Thing"})) == "nested"
+
+
+@pytest.mark.parametrize("place", ["config/transforms", "transforms"])
+def test_the_folder_transforms_is_searched_without_its_name(tmp_path: Path, name: str, place: str) -> None:
+    """As an annotation server exports it: config/config_aiaa.json names "Thing.Thing" of transforms/Thing.py."""
+    put(tmp_path / place / f"{name}.py", "transforms")
+    assert origin(load_in(tmp_path / "config", {"name": f"{name}.Thing"})) == "transforms"
+
+
+def test_the_folder_itself_counts_before_its_folder_transforms(tmp_path: Path, name: str) -> None:
+    put(tmp_path / "config" / "transforms" / f"{name}.py", "transforms")
+    put(tmp_path / f"{name}.py", "parent")
+    assert origin(load_in(tmp_path / "config", {"path": f"{name}.Thing"})) == "parent"
+
+
+def test_a_missing_module_names_the_folder_transforms_if_it_exists(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "config"
+    (tmp_path / "transforms").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        load_in(folder, {"path": f"{name}.Thing"})
+    where = f"in {folder} or in {tmp_path} or in {tmp_path}/transforms or on PYTHONPATH (put it there)"
+    assert str(caught.value).endswith(f"no {name}.py {where}")
 
 
 def test_the_nearest_folder_counts_before_pythonpath(

@@ -39,13 +39,25 @@ def test_the_inferer() -> None:
         ring: Any = LocalRing(position_dependent_model, 2, 2, 1, sizes.window)
         volume = np.random.default_rng(1).random((1, *grid), dtype=np.float32)
         client = ModelClient(ring, backend, sizes, lambda _: None)
-        found = run_inferer(cls(), volume, client, backend, "scores", lambda _: ())
+        actual = run_inferer(cls(), volume, client, backend, "scores", lambda _: ())
         window = np.zeros((1, 1, *sizes.window), np.float32)
         x, y, z = (min(n, w) for n, w in zip(grid, sizes.window, strict=True))
         window[0, :, :x, :y, :z] = volume[:, :x, :y, :z]
         expected = np.zeros((3, *grid), np.float32)
         expected[:, :x, :y, :z] = position_dependent_model(window)[0, :, :x, :y, :z]
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_the_inferer_with_a_context() -> None:
+    cls = shown("Whole")
+    assert is_inferer(cls)
+    backend, grid = CpuBackend(), (9, 8, 7)
+    sizes = ModelSizes(grid, grid, 2, 1, 3, np.dtype(np.float32))
+    ring: Any = LocalRing(position_dependent_model, 2, 2, 1, grid)
+    volume = np.random.default_rng(1).random((1, *grid), dtype=np.float32)
+    client = ModelClient(ring, backend, sizes, lambda _: None)
+    scores = run_inferer(cls(), volume, client, backend, "scores", lambda _: ())
+    np.testing.assert_array_equal(scores, position_dependent_model(volume[None])[0])
 
 
 def test_the_writer(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def gpu_infer(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     folders = os.pathsep.join(str(path.parent) for path in (OWN, OWN_INFERER, OWN_WRITER))
     environ = os.environ | {"PYTHONPATH": folders}
     command = [str(PROGRAM), *map(str, arguments)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 
 def scaled(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import transforms_checks_filters
 import transforms_checks_intensity
 import transforms_checks_labels
+import transforms_checks_merge
+import transforms_checks_morphology
 import transforms_checks_spatial
 from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
+from skimage.transform import resize
 from transforms_finish import finish
 from transforms_oracle import (
     AFFINE,
@@ -64,6 +68,10 @@ def check_resample(name: str, key: str) -> None:
     ):
         got = prepared(load(), transform(name, fields="image", **{key: target}, **options))
         assert_allclose(got, zoom(STORED[None], shape, order, grid_mode), atol=1e-3, err_msg=str(options))
+    smooth = {"anti_aliasing": True, "align_corners": False}
+    got = prepared(load(), transform(name, fields="image", **{key: target}, **smooth))
+    want = resize(STORED.astype(np.float64), shape, order=1, mode="edge", preserve_range=True, anti_aliasing=True)
+    assert_allclose(got[0], want, atol=1e-3)
 
 
 def check_scale_intensity() -> None:
@@ -125,7 +133,10 @@ VALUES: dict[str, Callable[[], None]] = {
     "RestoreOriginalShape": check_restore,
     **transforms_checks_spatial.VALUES,
     **transforms_checks_intensity.VALUES,
+    **transforms_checks_filters.VALUES,
     **transforms_checks_labels.VALUES,
+    **transforms_checks_merge.VALUES,
+    **transforms_checks_morphology.VALUES,
 }
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
@@ -133,8 +144,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "ConvertToChannelsFirst": ({"fields": []}, "expected a name or a list of names"),
     "ConvertToChannelsLast": ({"fields": ["image", "image"]}, "expected every name once"),
     "ScaleByResolution": (
-        {"fields": "image", "target_resolution": [0.8, 0.0, 5.0]},
-        "expected 3 positive numbers",
+        {"fields": "image", "target_resolution": [0.8, -1, 5.0]},
+        "expected 3 positive numbers, or null for the spacing of the file",
     ),
     "ScaleBySpacing": (
         {"fields": "image", "target_spacing": [1, 1, 1], "interpolation": "quintic"},
@@ -152,7 +163,10 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "RestoreOriginalShape": ({"field": "model", "src_field": ""}, "expected a non-empty string"),
     **transforms_checks_spatial.REFUSALS,
     **transforms_checks_intensity.REFUSALS,
+    **transforms_checks_filters.REFUSALS,
     **transforms_checks_labels.REFUSALS,
+    **transforms_checks_merge.REFUSALS,
+    **transforms_checks_morphology.REFUSALS,
 }
 
 

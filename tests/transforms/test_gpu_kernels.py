@@ -18,6 +18,11 @@ from gpu_infer.transforms.chain.pipeline import Pipeline
 PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "scale": ("ScaleByFactor", {"factor": [0.7, 1.3, 0.9]}),
     "scale back": ("ScaleByFactor", {"factor": 1.2, "align_corners": False}),
+    "smooth": ("ScaleByFactor", {"factor": [0.4, 1.1, 0.6], "anti_aliasing": True}),
+    "smooth, cubic": (
+        "ScaleByFactor",
+        {"factor": [0.5, 0.4, 0.7], "interpolation": "cubic", "anti_aliasing": True, "clip": True},
+    ),
     "crop": ("CropFixedSizeCenter", {"size": [9, 7, 8]}),
     "object": ("CropForegroundObject", {"threshold": 0.5}),
     "pad": ("SymmetricPadderDiv", {"div_int": 8}),
@@ -25,6 +30,7 @@ PRE: dict[str, tuple[str, dict[str, Any]]] = {
     "each zscore": ("NormalizeIntensity", {"nonzero": True, "channel_wise": True}),
     "percentiles": ("ScaleIntensityRangePercentiles", {"lower": 2, "upper": 97.5, "b_min": 0, "b_max": 1}),
     "clip percentiles": ("ClipIntensityPercentiles", {"upper": 90, "channel_wise": True}),
+    "equalise": ("HistogramNormalize", {"num_bins": 40, "min": -1, "max": 1}),
     "holes": ("NormalizeIntensity", {"nonzero": True, "fill_holes": True}),
     "nnunet": ("NormalizeIntensity", {"use_mask_for_norm": True}),
     "channels as nnunet": ("NormalizeAsNnunet", {"schemes": ["ct"], "foreground": [[0.1, 0.8, 0.4, 0.2]]}),
@@ -47,8 +53,11 @@ CHAINS = [
     ["scale", "above", "object", "range"],
     ["nonzero object", "nnunet", "scale", "clip percentiles"],
     ["nonzero object", "nnunet", "as nnunet"],
+    ["above", "equalise", "scale", "equalise", "pad"],
     ["nonzero object", "channels as nnunet", "as nnunet, thick", "clip"],
     ["nonzero object", "masked as nnunet", "scale"],
+    ["smooth", "crop", "zscore"],
+    ["crop", "measured", "smooth, cubic", "range"],
     ["above", "holes", "pad", "percentiles", "nonzero object"],
 ]
 NAMES = ["a", "b", "c"]
@@ -98,7 +107,7 @@ POSTS: dict[str, tuple[int, list[str], list[tuple[str, dict[str, Any]]]]] = {
             LINEAR,
             ("ThresholdAcrossChannels", {"fields": "model", "threshold": 0.6}),
             ("FillHoles", {"fields": "model", "connectivity": 1}),
-            ("MergeMasks", {"fields": "model", "labels": [3, 500]}),
+            ("MergeMasks", {"fields": "model", "labels": [3, 500], "order": [1, 0]}),
         ],
     ),
     "objects": (
@@ -111,6 +120,16 @@ POSTS: dict[str, tuple[int, list[str], list[tuple[str, dict[str, Any]]]]] = {
             ("FillHoles", {"fields": "model"}),
             ("KeepLargestCC", {"fields": "model", "independent": False}),
             ("RelabelValues", {"fields": "model", "orig_labels": [1, 2], "target_labels": [2, 1]}),
+            RESTORE,
+        ],
+    ),
+    "grown and shrunk": (
+        3,
+        ["model"],
+        [
+            ARGMAX,
+            ("BinaryMorphology", {"fields": "model", "operation": "open", "radius": [1, 1, 0]}),
+            ("BinaryMorphology", {"fields": "model", "operation": "dilate", "radius_mm": 3.1, "applied_labels": 2}),
             RESTORE,
         ],
     ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from gpu_infer.transforms.registry import TRANSFORMS, belongs_to_training
@@ -12,6 +15,22 @@ def test_is_documented(name: str) -> None:
     cls = TRANSFORMS[name]
     assert cls.__doc__
     assert cls.name == name
+
+
+def test_a_name_that_is_not_a_transform_is_missing() -> None:
+    assert "Softmaxd" not in TRANSFORMS
+    with pytest.raises(KeyError):
+        TRANSFORMS["Softmaxd"]
+
+
+def test_only_the_transforms_in_use_are_imported() -> None:
+    code = (
+        "from gpu_infer.transforms.registry import TRANSFORMS; TRANSFORMS['Softmax']; import sys; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    names = done.stdout.split()
+    assert "gpu_infer.transforms.labels.softmax" in names
+    assert "gpu_infer.transforms.labels.sigmoid" not in names
 
 
 def test_none_belongs_to_training() -> None:

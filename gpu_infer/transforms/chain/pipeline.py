@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.backends.base.upload import Upload
+from gpu_infer.backends.filters import ON_CPU, FilterName, FilterPlaces
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.choices import ScoresActivation
 from gpu_infer.errors import ModelError
@@ -19,9 +21,10 @@ from gpu_infer.transforms.chain.inference import FLOAT32, FinalizerName, Inferen
 from gpu_infer.transforms.chain.liveness import drop_others, live_after
 from gpu_infer.transforms.chain.outputs import fields_off_grid, is_restored, labels_of_file
 from gpu_infer.transforms.chain.post_chain import PostChain
+from gpu_infer.transforms.chain.strips import StripChain, make_strip_chain
 from gpu_infer.transforms.chain.trace import Trace, Tracer
 from gpu_infer.transforms.field import DType, Fields, FieldState, Source
-from gpu_infer.volume.geometry import Geometry
+from gpu_infer.volume.geometry import Geometry, Orientation
 from gpu_infer.volume.volume import Volume
 
 __all__ = ["Pipeline", "Trace"]
@@ -93,6 +96,15 @@ class Pipeline:
         return self._load.nan
 
     @property
+    def library_filters(self) -> dict[FilterName, list[str]]:
+        """The filters of libraries that it applies, with the names of the transforms that apply them."""
+        names: dict[FilterName, list[str]] = {}
+        for transform in (*self.pre, *self.post):
+            for name in transform.library_filters:
+                names.setdefault(name, []).append(transform.label)
+        return names
+
+    @property
     def counts_ties(self) -> bool:
         """True if an operation that counts ties decides every label: an argmax, or masks by the accumulator.
 
@@ -133,6 +145,7 @@ class Pipeline:
         stored_dtype: DTypeLike,
         dtype: DTypeLike = np.float32,
         classes: int | None = None,
+        places: FilterPlaces = ON_CPU,
     ) -> Trace:
         """Shapes, dtypes and bytes per stage for a volume, without voxels.
 
@@ -144,6 +157,7 @@ class Pipeline:
             stored_dtype: Of the volume's voxels.
             dtype: Of the model's input.
             classes: Output channels of the model; None if unknown: as many as the post-transforms expect, or 2.
+            places: Where filters of libraries are computed.
 
         Raises:
             ConfigError: `check_classes` does not accept `classes`.
@@ -151,7 +165,7 @@ class Pipeline:
         if classes is None:
             classes = self._post_chain.likely_classes()
         self.check_classes(classes)
-        tracer, model_dtype = Tracer(), np.dtype(dtype)
+        tracer, model_dtype = Tracer(places), np.dtype(dtype)
         source = Source(geometry, self._load.orientation(geometry))
         state = self._loaded(volume_channels, np.dtype(stored_dtype), source)
         tracer.upload(state)
@@ -172,18 +186,36 @@ class Pipeline:
             tracer.deliver(fields[output], restored=is_restored(self.post, output))
         return Trace(tuple(tracer.stages), grid, channels, size, last, kept, model_field)
 
+    def orientation(self, geometry: Geometry) -> Orientation:
+        """Orientation in which transforms see a volume of this stored geometry."""
+        return self._load.orientation(geometry)
+
+    def strip_chain(
+        self, geometry: Geometry, stored_dtype: DTypeLike, slope: float = 1.0, inter: float = 0.0
+    ) -> StripChain | str:
+        """The chain for one box of a volume with one channel at a time; or, in words, what needs the whole volume."""
+        if self.outputs != (self.result_field,) or self._post_chain.kept_inputs:
+            return "an output that is not the result of the inference alone needs the whole volume"
+        if self.finalizer == "scores":
+            return "post-transforms on scores need the whole volume"
+        source = Source(geometry, self.orientation(geometry), slope=slope, inter=inter)
+        fields = {self.input_field: self._loaded(1, np.dtype(stored_dtype), source)}
+        return make_strip_chain(self.pre_stages, self.post_stages, fields, self.result_field)
+
     # -- doing it -------------------------------------------------------------------------------------------
-    def prepare(self, volume: Volume, backend: Backend, dtype: DTypeLike = np.float32) -> Fields:
+    def prepare(
+        self, volume: Volume, backend: Backend, dtype: DTypeLike = np.float32, upload: Upload | None = None
+    ) -> Fields:
         """Run the pre-transforms: the fields by name, `fields[input_field].array` [C, X, Y, Z] of `dtype`.
 
-        The voxels are uploaded once, as stored, and strides give them loaded axes. Slope and intercept are the first
-        function of the first pass.
+        The voxels are uploaded once, as stored, and strides give them loaded axes; `upload` has followed their reader,
+        if there is one. Slope and intercept are the first function of the first pass.
         """
         model_dtype = np.dtype(dtype)
         orientation = self._load.orientation(volume.geometry)
         source = Source(volume.geometry, orientation, volume.path, volume.slope, volume.inter)
         state = self._loaded(volume.channels, volume.dtype, source)
-        state.array = orientation.view(backend.upload(volume.data))
+        state.array = orientation.view((upload or backend.open_upload()).finish(volume.data))
         fields: Fields = {self.input_field: state}
         for stage, live in zip(self.pre_stages, self._pre_live, strict=True):
             stage.run(fields, model_dtype if stage is self._last_pass else FLOAT32, backend)

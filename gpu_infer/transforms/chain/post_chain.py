@@ -30,7 +30,7 @@ class PostChain:
         self._inference = inference
         self._inputs = inputs
         self._outputs = outputs
-        self.stages = fold(t for t in transforms if t is not inference.finalized)
+        self.stages = fold(_without_first(transforms, inference.finalized))
         self.live = live_after(self.stages, outputs)
         self.kept_inputs = set(outputs).union(*(stage.reads for stage in self.stages)) & inputs
         """Fields from before the inference whose voxels the post-transforms read."""
@@ -91,3 +91,11 @@ class PostChain:
         fields = {name: origin.copy(name=name) for name in self._inputs}
         fields[self._inference.result_field] = self._inference.result(origin, classes)
         return fields
+
+
+def _without_first(transforms: Sequence[Transform], finalized: Transform | None) -> list[Transform]:
+    """`transforms` without `finalized`, once: a configuration can refer to one transform several times."""
+    others = list(transforms)
+    if finalized is not None:
+        others.remove(finalized)
+    return others

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.filters import FilterBytes, FilterPlaces
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import Barrier, Branch, Metadata, Restore, Transform
 from gpu_infer.transforms.chain.restore import restore, restored_bytes
@@ -109,6 +110,9 @@ class BarrierStage(Single):
 
     def allocated_bytes(self, before: FieldState, new_bytes: int, *, shared: bool) -> int:
         return self.transform.scratch_bytes(before) + new_bytes
+
+    def filter_bytes(self, before: FieldState, places: FilterPlaces) -> FilterBytes:
+        return self.transform.filter_bytes(before, places)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.filters import FilterBytes, FilterPlaces
 from gpu_infer.errors import ConfigError
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.field import DType, Fields, FieldState
@@ -54,6 +55,10 @@ class Stage(ABC):
         shared     True if another field shares the array of `before`, which then stays allocated
         """
         return new_bytes
+
+    def filter_bytes(self, before: FieldState, places: FilterPlaces) -> FilterBytes:
+        """Most bytes that filters of libraries allocate in addition to that, here and on a GPU's host."""
+        return FilterBytes()
 
     def makes_labels_without_ties(self, fields: Fields) -> bool:
         """True if it turns scores into labels by an operation that does not count ties."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from gpu_infer.backends.filters import ON_CPU, FilterPlaces
 from gpu_infer.transforms.chain.restore import restored_bytes
 from gpu_infer.transforms.chain.stage import Stage
 from gpu_infer.transforms.field import DType, Fields, FieldState
@@ -19,6 +20,7 @@ class StageTrace:
 
     bytes     that it allocates on the device
     existing  bytes of the arrays that exist there when it begins
+    host      bytes that it allocates on a GPU's host, for filters that run there
     """
 
     line: str
@@ -29,6 +31,7 @@ class StageTrace:
     dtype_out: DType
     bytes: int
     existing: int
+    host: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Trace:
         inference are not included."""
         return max(s.existing + s.bytes for s in self.stages)
 
+    @property
+    def host_bytes(self) -> int:
+        """Most bytes that a stage allocates on a GPU's host."""
+        return max(s.host for s in self.stages)
+
 
 @dataclass(eq=False)
 class _Buffer:
@@ -73,6 +81,7 @@ class _Buffer:
 class Tracer:
     """Dry run of a chain: records each stage's shapes, and the bytes that exist before it and that it allocates."""
 
+    places: FilterPlaces = ON_CPU
     stages: list[StageTrace] = field(default_factory=list)
     _buffers: dict[str, _Buffer] = field(default_factory=dict)  # by field
 
@@ -102,7 +111,8 @@ class Tracer:
         for name in new:
             self._buffers[name] = _Buffer(fields[name].nbytes)
         size = stage.allocated_bytes(before, sum(fields[name].nbytes for name in new), shared=shared)
-        self._add(stage.line(), state, before, size, existing)
+        filters = stage.filter_bytes(before, self.places)
+        self._add(stage.line(), state, before, size + filters.here, existing, filters.host)
         self.drop_others(live)
 
     def deliver(self, state: FieldState, *, restored: bool) -> None:
@@ -131,6 +141,8 @@ class Tracer:
         self._buffers[state.name] = _Buffer(state.nbytes)
         self._add(line, state, before or state, state.nbytes, existing)
 
-    def _add(self, line: str, state: FieldState, before: FieldState, size: int, existing: int) -> None:
+    def _add(self, line: str, state: FieldState, before: FieldState, size: int, existing: int, host: int = 0) -> None:
         shape_in, shape_out = ((s.channels, *s.shape) for s in (before, state))
-        self.stages.append(StageTrace(line, state.name, shape_in, before.dtype, shape_out, state.dtype, size, existing))
+        self.stages.append(
+            StageTrace(line, state.name, shape_in, before.dtype, shape_out, state.dtype, size, existing, host)
+        )

@@ -110,7 +110,7 @@ def _check_finite(result: Array, source: Array, kind: str, backend: Backend) -> 
         return
     expected, found = ("finite voxels", "NaN or infinite ones") if kind == "image" else ("no NaN", "NaN")
     raise UnexpectedResultError(
-        f"{expected}, as in its input", found=found, remedy="mend the computation: a division by 0, a log of 0"
+        f"{expected}, as in its input", found=found, remedy="fix the computation: a division by 0, a log of 0"
     )
 
 

@@ -41,7 +41,7 @@ class UnexpectedResultError(Exception):
     """
 
     def __init__(
-        self, expected: str, value: object = None, *, found: str | None = None, remedy: str = "mend the component"
+        self, expected: str, value: object = None, *, found: str | None = None, remedy: str = "fix the component"
     ) -> None:
         super().__init__(f"expected {expected}, found {describe(value) if found is None else found}")
         self.remedy = remedy
@@ -115,4 +115,4 @@ def _remedy(error: BaseException, component: Placed) -> str:
         return "a component raises an exception to fail"
     if isinstance(error, (ValueError, TypeError)) and any(part in str(error) for part in _READ_ONLY):
         return "fields can share an array, so write into a copy of it"
-    return f"mend the component{_line(error, component)}; --debug shows the traceback"
+    return f"fix the component{_line(error, component)}; --debug shows the traceback"

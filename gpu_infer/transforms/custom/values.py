@@ -127,9 +127,9 @@ def _thresholds(value: Any, transform: Transform) -> tuple[float, ...]:
 def _function(value: Any, transform: Transform, *arguments: Any) -> ClampedAffine:
     if not isinstance(value, ClampedAffine):
         raise UnexpectedResultError("a ClampedAffine", value)
-    factors, limits = (value.scale, value.shift), (value.low, value.high)
+    factors, limits = (value.scale, value.shift, value.centre), (value.low, value.high)
     if not all(map(_is_finite, factors)):
-        raise UnexpectedResultError("a ClampedAffine with a finite scale and shift", value)
+        raise UnexpectedResultError("a ClampedAffine with a finite scale, shift and centre", value)
     if not all(map(_is_number, limits)) or not value.low <= value.high:
         raise UnexpectedResultError("a ClampedAffine with low ≤ high", value)
     return value

@@ -43,4 +43,4 @@ class CenterData(Measured):
 
 
 def _center(subtrahend: float, divisor: float) -> ClampedAffine:
-    return ClampedAffine(1.0 / divisor, -subtrahend / divisor)
+    return ClampedAffine(1.0 / divisor, centre=subtrahend)

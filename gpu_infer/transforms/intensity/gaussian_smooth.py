@@ -7,17 +7,18 @@ import math
 import numpy as np
 
 from gpu_infer.backends.base.backend import Array, Backend
-from gpu_infer.backends.filters import FILTERS, library_function
-from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.backends.filters import FilterBytes, FilterPlaces, filter_bytes, library_function
 from gpu_infer.transforms.arguments import Factors
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.intensity.finite import check_finite
+from gpu_infer.transforms.intensity.float32 import as_float32, as_float32_bytes
 
 
 class GaussianSmooth(Barrier):
     """scikit-image's `filters.gaussian`: deviations in voxels, cut at 4 deviations, edges repeated.
 
-    Raises ConfigError if scikit-image is not installed.
+    Raises ConfigError if scikit-image is not installed, and InputError for NaN and infinite voxels, which would spread.
     """
 
     name = "GaussianSmooth"
@@ -35,13 +36,15 @@ class GaussianSmooth(Barrier):
         field.dtype = np.dtype(np.float32)
 
     def scratch_bytes(self, field: FieldState) -> int:
-        """A float32 copy of all channels, and what the library takes for one."""
-        voxels = math.prod(field.shape)
-        return (4 * field.channels + 4 + FILTERS["gaussian"].scratch) * voxels
+        """A float32 copy of other numbers."""
+        return as_float32_bytes(field)
+
+    def filter_bytes(self, field: FieldState, places: FilterPlaces) -> FilterBytes:
+        return filter_bytes("gaussian", math.prod(field.shape), places)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        source = backend.empty(array.shape, np.float32)
-        backend.resample(array, source, None, ClampedAffine(), ClampedAffine())
+        check_finite(self, array, field, backend, "Gaussian")
+        source = as_float32(array, backend)
         out = backend.empty(array.shape, np.float32)
         backend.library_filter("gaussian", source, out, sigma=self.args.sigma)
         return out

@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import AfterValidator
 
 from gpu_infer.backends.base.backend import Array, Backend
-from gpu_infer.backends.filters import FILTERS, library_function
-from gpu_infer.backends.tables import ClampedAffine
+from gpu_infer.backends.filters import FilterBytes, FilterPlaces, filter_bytes, library_function
 from gpu_infer.transforms.arguments import Radii
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
-from gpu_infer.transforms.intensity.finite import not_finite
+from gpu_infer.transforms.intensity.finite import check_finite
+from gpu_infer.transforms.intensity.float32 import as_float32, as_float32_bytes
 
 _MOST = 161
 """CuPy holds half of a window up to this size per thread, and sorts larger ones whole, in memory outside the plan."""
@@ -41,6 +41,7 @@ class MedianSmooth(Barrier):
 
     name = "MedianSmooth"
     scales_values = True
+    library_filters = ("median",)
 
     class Args(FieldsArguments):
         radius: Annotated[Radii, AfterValidator(_small)] = (1, 1, 1)
@@ -53,16 +54,15 @@ class MedianSmooth(Barrier):
         field.dtype = np.dtype(np.float32)
 
     def scratch_bytes(self, field: FieldState) -> int:
-        """A float32 copy of all channels, and what the library takes for one."""
-        voxels = math.prod(field.shape)
-        return (4 * field.channels + 4 + FILTERS["median"].scratch) * voxels
+        """A float32 copy of other numbers."""
+        return as_float32_bytes(field)
+
+    def filter_bytes(self, field: FieldState, places: FilterPlaces) -> FilterBytes:
+        return filter_bytes("median", math.prod(field.shape), places)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        low, high, has_nan = backend.extrema(array)
-        if has_nan or not (math.isfinite(low) and math.isfinite(high)):
-            raise not_finite(self, field, "median")
-        source = backend.empty(array.shape, np.float32)
-        backend.resample(array, source, None, ClampedAffine(), ClampedAffine())
+        check_finite(self, array, field, backend, "median")
+        source = as_float32(array, backend)
         out = backend.empty(array.shape, np.float32)
         backend.library_filter("median", source, out, size=_window(self.args.radius))
         return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
+import numpy as np
 from pydantic import field_validator, model_validator
 
 from gpu_infer.backends.base.backend import Array, Backend
@@ -13,6 +14,7 @@ from gpu_infer.errors import InputError
 from gpu_infer.transforms.arguments import number
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.intensity.float32 import as_float32, as_float32_bytes
 from gpu_infer.transforms.intensity.moments import finite_moments
 from gpu_infer.transforms.intensity.nonzero_mask import union_mask, union_mask_bytes
 from gpu_infer.transforms.intensity.normalize_intensity import masked_zscore, zscore
@@ -67,11 +69,16 @@ class NormalizeAsNnunet(Barrier):
     def channels(self) -> int | None:
         return len(self.args.schemes)
 
+    def trace(self, field: FieldState) -> None:
+        field.dtype = np.dtype(np.float32)
+
     def scratch_bytes(self, field: FieldState) -> int:
-        return union_mask_bytes(field) if "masked_zscore" in self.args.schemes else 0
+        """A mask, and a float32 copy of other numbers."""
+        return as_float32_bytes(field) + (union_mask_bytes(field) if "masked_zscore" in self.args.schemes else 0)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
-        out = backend.empty(array.shape, field.dtype)
+        array = as_float32(array, backend)
+        out = backend.empty(array.shape, np.float32)
         mask = union_mask(array, backend) if "masked_zscore" in self.args.schemes else None
         for channel, scheme in enumerate(self.args.schemes):
             part, target = array[channel : channel + 1], out[channel : channel + 1]
@@ -87,8 +94,7 @@ class NormalizeAsNnunet(Barrier):
         scheme = self.args.schemes[channel]
         if scheme == "ct":
             low, high, mean, deviation = self.args.foreground[channel]
-            clip = ClampedAffine(low=low, high=high)
-            return clip.then(ClampedAffine(1.0 / deviation, -mean / deviation))
+            return ClampedAffine(low=low, high=high).then(ClampedAffine(1.0 / deviation, centre=mean))
         if scheme == "zscore":
             return zscore(finite_moments(self, part, field, backend, nonzero_only=False))
         if scheme == "rescale":
@@ -99,7 +105,7 @@ class NormalizeAsNnunet(Barrier):
                     remedy='give LoadNifti "nan": 0, or repair the volume',
                 )
             scale = 1.0 / (high - low) if high > low else 0.0
-            return ClampedAffine(scale, -low * scale, 0.0, 1.0)
+            return ClampedAffine(scale, 0.0, 0.0, 1.0, centre=low)
         return ClampedAffine(1.0 / 255.0) if scheme == "rgb" else ClampedAffine()
 
 

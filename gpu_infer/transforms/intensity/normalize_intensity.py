@@ -13,6 +13,7 @@ from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.arguments import Flag
 from gpu_infer.transforms.base import Transform
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.intensity.float32 import as_float32
 from gpu_infer.transforms.intensity.measured_parts import MeasuredParts, MeasuredPartsArguments
 from gpu_infer.transforms.intensity.moments import finite_moments
 from gpu_infer.transforms.intensity.nonzero_mask import filled_mask, filled_mask_bytes, union_mask, union_mask_bytes
@@ -47,11 +48,12 @@ class NormalizeIntensity(MeasuredParts):
         return bool(self.args.nonzero)
 
     def scratch_bytes(self, field: FieldState) -> int:
+        mask = 0
         if self.args.use_mask_for_norm:
-            return union_mask_bytes(field)
-        if self.args.fill_holes:
-            return filled_mask_bytes(field, 1 if self.args.channel_wise else field.channels)
-        return 0
+            mask = union_mask_bytes(field)
+        elif self.args.fill_holes:
+            mask = filled_mask_bytes(field, 1 if self.args.channel_wise else field.channels)
+        return super().scratch_bytes(field) + mask
 
     def measure(self, part: Array, field: FieldState, backend: Backend) -> ClampedAffine:
         return zscore(finite_moments(self, part, field, backend, nonzero_only=self.nonzero_only))
@@ -59,7 +61,8 @@ class NormalizeIntensity(MeasuredParts):
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         if not (self.args.fill_holes or self.args.use_mask_for_norm):
             return super().apply(array, field, backend)
-        out = backend.empty(array.shape, field.dtype)
+        array = as_float32(array, backend)
+        out = backend.empty(array.shape, np.float32)
         union = union_mask(array, backend) if self.args.use_mask_for_norm else None
         each = self.args.channel_wise or union is not None
         step = 1 if each else max(1, field.channels)
@@ -79,8 +82,7 @@ def masked_zscore(transform: Transform, part: Array, mask: Array, field: FieldSt
 
 
 def zscore(moments: Moments) -> ClampedAffine:
-    divisor = moments.std or 1.0
-    return ClampedAffine(1.0 / divisor, -moments.mean / divisor)
+    return ClampedAffine(1.0 / (moments.std or 1.0), centre=moments.mean)
 
 
 def _with_zeros(nonzero: Moments, voxels: int) -> Moments:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gpu_infer.backends.base.backend import Array, Backend
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.transforms.base import Barrier
 from gpu_infer.transforms.field import FieldState
+from gpu_infer.transforms.intensity.float32 import as_float32, as_float32_bytes
 from gpu_infer.transforms.intensity.moments import finite_moments
 
 
@@ -19,9 +22,16 @@ class NormalizeNonzeroIntensities(Barrier):
     name = "NormalizeNonzeroIntensities"
     scales_values = True
 
+    def trace(self, field: FieldState) -> None:
+        field.dtype = np.dtype(np.float32)
+
+    def scratch_bytes(self, field: FieldState) -> int:
+        """A float32 copy of other numbers."""
+        return as_float32_bytes(field)
+
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
+        array = as_float32(array, backend)
         moments = finite_moments(self, array, field, backend, nonzero_only=True)
-        divisor = moments.std or 1.0
-        out = backend.empty(array.shape, field.dtype)
-        backend.masked_affine(array, out, ClampedAffine(1.0 / divisor, -moments.mean / divisor))
+        out = backend.empty(array.shape, np.float32)
+        backend.masked_affine(array, out, ClampedAffine(1.0 / (moments.std or 1.0), centre=moments.mean))
         return out

@@ -30,4 +30,4 @@ class ScaleIntensity(MeasuredParts):
             raise not_finite(self, field, "range")
         first, last = self.args.minv, self.args.maxv
         scale = (last - first) / (high - low) if high > low else 0.0
-        return ClampedAffine(scale, first - low * scale, min(first, last), max(first, last))
+        return ClampedAffine(scale, first, min(first, last), max(first, last), centre=low)

@@ -32,7 +32,6 @@ class ScaleIntensityRange(Pointwise):
     def function(self, field: FieldState) -> ClampedAffine:
         a = self.args
         scale = (a.b_max - a.b_min) / (a.a_max - a.a_min)
-        shift = a.b_min - a.a_min * scale
         if not a.clip:
-            return ClampedAffine(scale, shift)
-        return ClampedAffine(scale, shift, low=min(a.b_min, a.b_max), high=max(a.b_min, a.b_max))
+            return ClampedAffine(scale, a.b_min, centre=a.a_min)
+        return ClampedAffine(scale, a.b_min, min(a.b_min, a.b_max), max(a.b_min, a.b_max), centre=a.a_min)

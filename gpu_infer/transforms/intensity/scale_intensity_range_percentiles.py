@@ -56,9 +56,8 @@ class ScaleIntensityRangePercentiles(MeasuredParts):
                 field.name,
                 low,
             )
-            return ClampedAffine(1.0, first - low)
+            return ClampedAffine(1.0, first, centre=low)
         scale = (last - first) / (high - low)
-        shift = first - low * scale
         if not a.clip:
-            return ClampedAffine(scale, shift)
-        return ClampedAffine(scale, shift, low=min(first, last), high=max(first, last))
+            return ClampedAffine(scale, first, centre=low)
+        return ClampedAffine(scale, first, min(first, last), max(first, last), centre=low)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.backends.labels import component_bytes
 from gpu_infer.transforms.arguments import Connectivity, LabelIds
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.copying import copy_voxels
@@ -32,8 +33,9 @@ class FillHoles(Barrier):
         connectivity: Connectivity = 3
 
     def scratch_bytes(self, field: FieldState) -> int:
-        """A mask, and parents and sizes of components, 32 bits per voxel each."""
-        return 9 * math.prod(field.shape)
+        """A mask, and parents and sizes of components."""
+        voxels = math.prod(field.shape)
+        return component_bytes(voxels) + voxels
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         check_label_dtype(self, field.name, array)

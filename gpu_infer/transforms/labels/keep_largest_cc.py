@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gpu_infer.backends.base.backend import Array, Backend
+from gpu_infer.backends.labels import component_bytes
 from gpu_infer.transforms.arguments import Connectivity, Flag, LabelIds
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
@@ -31,8 +32,9 @@ class KeepLargestCC(Barrier):
         independent: Flag = True
 
     def scratch_bytes(self, field: FieldState) -> int:
-        """Parents and sizes of components, 32 bits per voxel each, and a mask of joined labels."""
-        return (8 if self.args.independent else 9) * math.prod(field.shape)
+        """Parents and sizes of components, and a mask of joined labels."""
+        voxels = math.prod(field.shape)
+        return component_bytes(voxels) + (0 if self.args.independent else voxels)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         check_label_dtype(self, field.name, array)

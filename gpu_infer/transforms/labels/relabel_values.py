@@ -48,7 +48,7 @@ class RelabelValues(Barrier):
         check_label_dtype(self, field.name, array)
         out = empty_like(array, self._dtype(array.dtype), backend)
         classes = int(np.iinfo(array.dtype).max) + 1
-        table = np.arange(classes).astype(out.dtype)
+        table = np.arange(classes, dtype=out.dtype)
         for label, target in zip(self.args.orig_labels, self.args.target_labels, strict=True):
             if label < classes:
                 table[label] = target

@@ -7,7 +7,7 @@ import math
 from pydantic import ValidationInfo, field_validator
 
 from gpu_infer.backends.base.backend import Array, Backend
-from gpu_infer.backends.base.labels import MOST_VOXELS
+from gpu_infer.backends.labels import MOST_VOXELS, component_bytes
 from gpu_infer.transforms.arguments import Connectivity, Flag, LabelIds, Number
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState
@@ -54,7 +54,8 @@ class RemoveSmallObjects(Barrier):
 
     def scratch_bytes(self, field: FieldState) -> int:
         """Parents and sizes of components, 32 bits per voxel each, and a mask of joined labels."""
-        return (8 if self.args.independent_channels else 9) * math.prod(field.shape)
+        voxels = math.prod(field.shape)
+        return component_bytes(voxels) + (0 if self.args.independent_channels else voxels)
 
     def apply(self, array: Array, field: FieldState, backend: Backend) -> Array:
         check_label_dtype(self, field.name, array)

@@ -12,12 +12,14 @@ from pydantic import field_validator
 from gpu_infer.backends.base.backend import Array, Backend, Tables
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.taps import TapTable, TapTables, cubic_table, scratch_bytes
+from gpu_infer.backends.tap_tables import cubic_table
+from gpu_infer.backends.taps import TapTable, TapTables, scratch_bytes
 from gpu_infer.errors import ConfigError
-from gpu_infer.transforms.arguments import Flag, Number, number
+from gpu_infer.transforms.arguments import Flag, Number
 from gpu_infer.transforms.base import Barrier, FieldsArguments
 from gpu_infer.transforms.field import FieldState, Spacing
 from gpu_infer.transforms.grid_limit import check_grid
+from gpu_infer.transforms.spatial.target_spacing import TargetSpacing, spacing_of
 from gpu_infer.volume.geometry import Shape3
 
 _FLOAT32 = np.dtype(np.float32)
@@ -41,22 +43,11 @@ class ScaleAsNnunet(Barrier):
     scales_values = True
 
     class Args(FieldsArguments):
-        target_spacing: tuple[float | None, float | None, float | None]
+        target_spacing: TargetSpacing
         order: Literal[0, 1, 3] = 3
         force_separate_z: Flag | None = None
         restore_force_separate_z: Flag | None = None
         anisotropy_threshold: Number = 3.0
-
-        @field_validator("target_spacing", mode="before")
-        @classmethod
-        def _spacings(cls, value: object) -> object:
-            expected = "expected 3 positive numbers, or null for the spacing of the file"
-            if not isinstance(value, (list, tuple)) or len(value) != 3:
-                raise ValueError(expected)
-            spacings = tuple(None if entry is None else number(entry) for entry in value)
-            if any(entry is not None and entry <= 0 for entry in spacings):
-                raise ValueError(expected)
-            return spacings
 
         @field_validator("order", mode="before")
         @classmethod
@@ -108,9 +99,7 @@ class ScaleAsNnunet(Barrier):
         field.resampled(shape, align_corners=False, nearest_back=(x, y, z))
 
     def _target(self, field: FieldState) -> Spacing:
-        pairs = zip(self.args.target_spacing, field.spacing, strict=True)
-        x, y, z = (spacing if target is None else target for target, spacing in pairs)
-        return (x, y, z)
+        return spacing_of(self.args.target_spacing, field)
 
     def _shape(self, field: FieldState) -> Shape3:
         ratios = (s / t for s, t in zip(field.spacing, self._target(field), strict=True))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 
 from pydantic import field_validator, model_validator
 
 from gpu_infer.backends.resampling import resampled_size
-from gpu_infer.transforms.arguments import PositiveTriple
-from gpu_infer.transforms.field import FieldState, Position, Spacing
+from gpu_infer.transforms.field import FieldState, Spacing, Steps
+from gpu_infer.transforms.spatial.monai_spacing import monai_samples
 from gpu_infer.transforms.spatial.resample import Resample, ResampleArguments
+from gpu_infer.transforms.spatial.target_spacing import TargetSpacing, spacing_of
 from gpu_infer.volume.geometry import Shape3
 
 
@@ -37,45 +37,35 @@ class _SpacingArguments(ResampleArguments):
 class _ScaleToSpacing(Resample):
     """A resampling to `target` mm. By default size = max(1, round(n · spacing / target)), and the spacing follows.
 
-    With `placement` "monai" the first sample stays, the spacing is the target itself, and
-    size = round((n − 1) · spacing / target + 1), as MONAI's Spacing does.
+    With `placement` "monai", size and samples are those of MONAI's Spacing: see `monai_samples`.
     """
 
-    @property
     @abstractmethod
-    def target(self) -> Spacing:
+    def target(self, field: FieldState) -> Spacing:
         """mm per voxel along X, Y, Z."""
 
     def target_shape(self, field: FieldState) -> Shape3:
-        sizes = zip(field.shape, field.spacing, self.target, strict=True)
         if self.args.placement == "monai":
-            x, y, z = (round((n - 1) * s / t + 1.0) for n, s, t in sizes)  # halves to even, as MONAI rounds
-        else:
-            x, y, z = (resampled_size(n, s, t) for n, s, t in sizes)
+            return monai_samples(field, self.target(field))[0]
+        sizes = zip(field.shape, field.spacing, self.target(field), strict=True)
+        x, y, z = (resampled_size(n, s, t) for n, s, t in sizes)
         return (x, y, z)
 
-    def sample_steps(self, field: FieldState) -> Position | None:
-        if self.args.placement is None:
-            return None
-        x, y, z = (
-            1.0 if math.isclose(t, s, rel_tol=1e-9) else t / s for s, t in zip(field.spacing, self.target, strict=True)
-        )
-        return (x, y, z)
+    def sample_steps(self, field: FieldState) -> Steps | None:
+        return None if self.args.placement is None else monai_samples(field, self.target(field))[1]
 
 
 class ScaleByResolution(_ScaleToSpacing):
     """size = max(1, round(n · spacing / target)) per axis X, Y, Z, `target_resolution` in mm in that
-    order; `placement` "monai" for MONAI's size and positions."""
+    order, null for an axis that stays; `placement` "monai" for MONAI's size and positions."""
 
     name = "ScaleByResolution"
 
     class Args(_SpacingArguments):
-        target_resolution: PositiveTriple
+        target_resolution: TargetSpacing
 
-    @property
-    def target(self) -> Spacing:
-        target: Spacing = self.args.target_resolution
-        return target
+    def target(self, field: FieldState) -> Spacing:
+        return spacing_of(self.args.target_resolution, field)
 
 
 class ScaleBySpacing(_ScaleToSpacing):
@@ -84,9 +74,7 @@ class ScaleBySpacing(_ScaleToSpacing):
     name = "ScaleBySpacing"
 
     class Args(_SpacingArguments):
-        target_spacing: PositiveTriple
+        target_spacing: TargetSpacing
 
-    @property
-    def target(self) -> Spacing:
-        target: Spacing = self.args.target_spacing
-        return target
+    def target(self, field: FieldState) -> Spacing:
+        return spacing_of(self.args.target_spacing, field)

@@ -36,7 +36,7 @@ class SymmetricPadderDiv(Barrier):
         before, shape = self._padding(field.shape)
         if shape == field.shape:
             return array
-        out = backend.zeros((field.channels, *shape), field.dtype)
+        out = backend.zeros((field.channels, *shape), field.dtype.newbyteorder("="))
         window = (slice(None), *(slice(b, b + n) for b, n in zip(before, field.shape, strict=True)))
         copy_voxels(array, out[window], backend)
         self.trace(field)

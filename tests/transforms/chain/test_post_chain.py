@@ -64,3 +64,11 @@ def test_a_split_made_for_other_channels_is_refused_before_the_inference() -> No
     pipeline.check_classes(2)
     with pytest.raises(ConfigError, match="SplitAcrossChannels: is made for 2 channels, 'model' has 3"):
         pipeline.trace(1, VOLUME.geometry, np.int16, classes=3)
+
+
+def test_a_transform_that_occurs_twice_runs_twice() -> None:
+    once_more = transform("ThresholdValues", fields="model", threshold=-1.5)  # two references to one component
+    pipeline = Pipeline([LOAD], [once_more, once_more])
+    fields = pipeline.prepare(VOLUME, BACKEND)
+    masks = np.zeros((1, *fields["image"].shape), np.uint8)  # every score is below −1.5, and every mask above
+    assert (finish(pipeline, masks, fields, BACKEND) == 1).all()

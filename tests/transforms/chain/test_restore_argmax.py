@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from traced_memory import traced
 from transforms_finish import finish
 from transforms_oracle import ORIENTATIONS, affine_of, load, transform, volume_of, zoom
 
@@ -171,11 +171,7 @@ def test_background_mixes_with_scores_below_zero() -> None:
 
 # -- memory -----------------------------------------------------------------------------------------------------
 def _peak(pipeline: Pipeline, fields: Any, scores: np.ndarray) -> int:
-    tracemalloc.start()
-    finish(pipeline, scores, fields, CpuBackend())
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
+    return traced(lambda: finish(pipeline, scores, fields, CpuBackend()))[1]
 
 
 CHAINS = {

@@ -44,7 +44,7 @@ def test_an_undeclared_grid_of_a_barrier(author: Author) -> None:
 def test_scores_can_be_infinite_but_not_nan(author: Author) -> None:
     author.run("Barrier", returning("apply", "np.where(array == 0, -np.inf, array)"), post=True)
     message = author.refusal("Barrier", returning("apply", "np.full_like(array, np.nan)"), post=True)
-    assert message.startswith("apply: expected no NaN, as in its input, found NaN (mend the")
+    assert message.startswith("apply: expected no NaN, as in its input, found NaN (fix the")
 
 
 def test_labels_of_another_dtype(author: Author) -> None:

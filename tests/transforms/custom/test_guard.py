@@ -33,15 +33,15 @@ def test_components_without_mistakes_run(author: Author, hook: str) -> None:
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
-        ("raise KeyError('atlas')", "failed: KeyError: 'atlas' (mend the component at component_of_author.py, line 1"),
+        ("raise KeyError('atlas')", "failed: KeyError: 'atlas' (fix the component at component_of_author.py, line 1"),
         (
             "raise RuntimeError('two\\nlines')",
-            "failed: RuntimeError: two lines (mend the component at component_of_author.py",
+            "failed: RuntimeError: two lines (fix the component at component_of_author.py",
         ),
         ("open('/no/such/atlas')", "failed: FileNotFoundError: [Errno 2] No such file or directory: '/no/such/atlas'"),
-        ("assert False", "failed: AssertionError (mend"),
+        ("assert False", "failed: AssertionError (fix"),
         ("sys.exit(0)", "failed: it called sys.exit(0) (a component raises an exception to fail)"),
-        ("raise GeneratorExit", "failed: GeneratorExit (mend"),
+        ("raise GeneratorExit", "failed: GeneratorExit (fix"),
         ("raise ConfigError('no atlas', remedy='buy one')", "no atlas (buy one)"),
     ],
 )
@@ -55,7 +55,7 @@ def test_an_exception(author: Author, hook: str, code: str, cause: str) -> None:
 def test_nothing_returned(author: Author, kind: str, hook: str) -> None:
     message = author.refusal(kind, EXTRA.get(kind, "") + returning(hook, "None"))
     assert message.startswith(f"{hook}: expected ")
-    assert message.endswith("found None (mend the component)")
+    assert message.endswith("found None (fix the component)")
 
 
 def test_a_lack_of_memory_stays_one(author: Author) -> None:

@@ -15,7 +15,7 @@ from component_author import Author, returning
         ("field.windowed((0.5, 0, 0), (3, 3, 3))", "trace: expected a first index (X, Y, Z) of 'image', found tuple"),
         ("field.windowed((0, 0, 0), (3, 3))", "trace: expected a shape (X, Y, Z) of 'image', found tuple (3, 3)"),
         ("field.spacing = (1, 1, 0)", "trace: expected a spacing of 'image' in mm, found tuple (1, 1, 0)"),
-        ("1 / 0", "trace failed: ZeroDivisionError: division by zero (mend the component"),
+        ("1 / 0", "trace failed: ZeroDivisionError: division by zero (fix the component"),
     ],
 )
 def test_what_a_trace_records(author: Author, statement: str, message: str) -> None:

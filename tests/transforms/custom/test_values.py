@@ -14,9 +14,13 @@ from gpu_infer.errors import ConfigError
     [
         ("Pointwise", returning("function", "0.5"), "function: expected a ClampedAffine, found float 0.5"),
         ("Pointwise", "function = ClampedAffine()", "function failed: TypeError: 'ClampedAffine' object is not callab"),
-        ("Pointwise", returning("function", "ClampedAffine(math.nan)"), "with a finite scale and shift, found Clamped"),
+        (
+            "Pointwise",
+            returning("function", "ClampedAffine(math.nan)"),
+            "a finite scale, shift and centre, found Clamp",
+        ),
         ("Pointwise", returning("function", "ClampedAffine(low=1, high=0)"), "a ClampedAffine with low ≤ high, found"),
-        ("Measured", returning("measure", "ClampedAffine(shift=math.inf)"), "with a finite scale and shift"),
+        ("Measured", returning("measure", "ClampedAffine(shift=math.inf)"), "with a finite scale, shift and centre"),
         ("Crop", returning("box", "(0, 0, 0), (9, 7, 6)"), "expected a box inside the grid (8, 7, 6), found (9, 7, 6)"),
         ("Crop", returning("box", "(-1, 0, 0), (2, 2, 2)"), "expected a box inside the grid (8, 7, 6), found (2, 2, "),
         ("Crop", returning("box", "(0, 0, 0), (2, 2, 0)"), "expected a first index (X, Y, Z) and a shape (X, Y, Z)"),

@@ -26,9 +26,10 @@ def scale(**args: Any) -> Any:
     return transform("ScaleBySpacing", fields="image", **args)
 
 
-def at_steps(array: np.ndarray, shape: Any, steps: Any, order: int) -> np.ndarray:
-    """array [X, Y, Z] read at index · steps, by SciPy."""
-    grid = np.meshgrid(*(np.arange(m) * s for m, s in zip(shape, steps, strict=True)), indexing="ij")
+def at_steps(array: np.ndarray, shape: Any, steps: Any, order: int, first: Any = (0, 0, 0)) -> np.ndarray:
+    """array [X, Y, Z] read at first + index · steps, by SciPy."""
+    axes = (f + np.arange(m) * s for m, s, f in zip(shape, steps, first, strict=True))
+    grid = np.meshgrid(*axes, indexing="ij")
     return ndimage.map_coordinates(array.astype(np.float64), grid, order=order, mode="nearest")
 
 
@@ -82,6 +83,52 @@ def test_monai_placement_keeps_the_first_sample_and_the_spacing(target: Any, int
         assert_allclose(state.array[0], expected, rtol=0, atol=TOLERANCE)
     else:  # halves: the coordinates of map_coordinates round in another order
         assert np.mean(state.array[0] != expected) < 1e-3
+
+
+@pytest.mark.parametrize("placement", ["monai", None])
+def test_an_axis_without_a_target_stays(placement: str | None) -> None:
+    def values(*target: float | None) -> Any:
+        return prepared(load(), scale(target_spacing=list(target), placement=placement), data=CT, affine=AFFINE)
+
+    x, _, z = SPACING
+    assert_array_equal(values(None, 0.8, None), values(x, 0.8, z))
+    assert_array_equal(values(None, None, None), CT[None])
+
+
+def test_monai_placement_keeps_a_spacing_that_is_near_the_target() -> None:
+    def shape_and_spacing(*target: float) -> Any:
+        pipeline = Pipeline([load(), scale(target_spacing=list(target), placement="monai")], ARGMAX)
+        state = pipeline.prepare(volume_of(CT, AFFINE), BACKEND)["image"]
+        return state.shape, state.spacing
+
+    x, y, z = SPACING
+    unchanged = CT.shape, pytest.approx(SPACING, rel=1e-12)
+    assert shape_and_spacing(x + 0.0009, y - 0.0009, z + 0.0009) == unchanged  # within 0.001 mm
+    assert shape_and_spacing(x, y, z * 1.0009) == unchanged  # within a thousandth of each axis, and no size changes
+    _, spacing = shape_and_spacing(2 * x, y + 0.0009, z * 1.0009)
+    assert spacing == pytest.approx((2 * x, y, z * 1.0009), rel=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6])
+def test_monai_placement_of_an_oblique_file_follows_the_rounding_of_its_matrix(noise: float) -> None:
+    turn = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([0.7, 0.9, 2.5]) + noise * np.eye(3)[::-1]
+    target = np.array([1.1, 0.65, 3.2])
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    steps = target / spacing
+    shape = tuple(round((n - 1) / step + 1) for n, step in zip(CT.shape, steps, strict=True))
+    chain = [load(), scale(target_spacing=target.tolist(), placement="monai")]
+    pipeline = Pipeline(chain, [transform("RestoreOriginalShape", field="model", src_field="image"), *ARGMAX])
+    fields = pipeline.prepare(volume_of(CT, affine), BACKEND)
+    # MONAI puts the centres together, which it takes at n / 2, as soon as the axes are not at right angles to 1e-8
+    first = [(n - step * m) / 2 if noise else 0 for n, step, m in zip(CT.shape, steps, shape, strict=True)]
+    assert fields["image"].shape == shape
+    assert_allclose(fields["image"].array[0], at_steps(CT, shape, steps, 1, first), rtol=0, atol=TOLERANCE)
+    labels = RNG.integers(0, 5, shape).astype(np.uint8)
+    result = finish(pipeline, labels, fields, BACKEND)
+    back = at_steps(labels, CT.shape, 1 / steps, 0, [-f / step for f, step in zip(first, steps, strict=True)])
+    assert np.mean(result != back) < 1e-3
 
 
 @pytest.mark.parametrize("is_label", [True, False])

@@ -1,4 +1,4 @@
-"""What the base classes of custom inferers and writers have in common with that of transforms."""
+"""What the base classes of transforms, custom inferers and custom writers have in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from gpu_infer.transforms.arguments import Arguments
 
 
-class CustomComponent(ABC):
+class ConfiguredComponent(ABC):
     """A component with arguments and a place in the configuration.
 
     Args:
@@ -24,7 +24,7 @@ class CustomComponent(ABC):
     def __init__(self, **arguments: Any) -> None:
         self.args: Any = self.Args(**arguments)
         self.where = ""
-        """The component's key in the configuration ("inferer"), for errors; the builder sets it."""
+        """Its key in the configuration ("pre_transforms[2]", "inferer"), for errors; the builder sets it."""
 
     @property
     def label(self) -> str:
