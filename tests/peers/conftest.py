@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 RECORD = Path(__file__).parents[2] / "build" / "equivalence.json"
-PEERS = ("monai", "torch", "torchio", "nnunetv2", "scipy", "numpy")
+PEERS = ("monai", "torch", "torchio", "nnunetv2", "scipy", "scikit-image", "numpy")
 
 if any(find_spec(name) is None for name in ("monai", "torchio", "nnunetv2")):
     collect_ignore_glob = ["test_*.py"]

@@ -6,15 +6,20 @@ import json
 import pickle
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from nnunet_cases import Case
-from nnunet_folders import write_case
+from nnunet_folders import build_network, write_case
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from gpu_infer.cli.main import main
 from gpu_infer.errors import ConfigError
 from gpu_infer.imports.nnunet.import_model import Imported, Options, import_nnunet
 
@@ -70,6 +75,39 @@ def test_objects_in_a_checkpoint_need_trust(trained: Path) -> None:
         imported(trained)
     assert not (trained.parent / "app").exists()
     assert not (trained.parent / "models").exists()
+
+
+def test_trust_is_noted(trained: Path) -> None:
+    change_checkpoint(trained, optimizer_state=Fraction(1, 2))  # a class that the export can import
+    result = imported(trained, trust_checkpoint=True)
+    path = trained / "fold_0" / "checkpoint_final.pth"
+    assert result.notes[1:] == [f"{path} was unpickled: it cannot be read with weights_only=True"]
+
+
+def test_the_command_exports_the_fold_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = replace(SMALL, folds=(0, 1), mirroring=(0, 1))
+    trained, _ = write_case(case, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = f"import-nnunet {trained} --name organ --folds 1 --no-mirroring --output app --models models"
+    monkeypatch.setattr(sys, "argv", ["gpu-infer", *words.split()])
+    assert main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "wrote models/organ"
+    assert lines[-2:] == [
+        "note: 3d_fullres of nnUNetTrainer, fold 1",
+        "gpu-infer run -i SCAN -o out --config app --triton local --models models",
+    ]
+    content = json.loads(Path("app/config_inference.json").read_text(encoding="utf-8"))
+    assert "mirror_axes" not in content["inferer"]["args"]
+    network = build_network(PlansManager(case.plans()).get_configuration(case.configuration), 1, 3).eval()
+    network.load_state_dict(torch.load(trained / "fold_1/checkpoint_final.pth", weights_only=False)["network_weights"])
+    windows = np.random.default_rng(0).standard_normal((1, 1, 16, 16, 16), np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(windows)).numpy()
+    scores = onnxruntime.InferenceSession("models/organ/1/model.onnx").run(None, {"input": windows})[0]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
 def test_a_damaged_checkpoint(trained: Path) -> None:

@@ -1,4 +1,4 @@
-"""`gpu_infer.zoom` in SciPy's own tests of zoom, and against SciPy's zoom on drawn cases."""
+"""`gpu_infer.zoom` in SciPy's own tests of zoom, and against SciPy's zoom on drawn cases; cubic resampling, too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers_ours import prepared
 from peers_suites import run_suite
 from scipy import ndimage
 
@@ -59,3 +60,29 @@ def test_drawn_cases(order: int, mode: str, grid_mode: bool, equivalence: Any) -
             worst = max(worst, float(np.abs(actual - expected).max()))
     assert worst <= TOLERANCE
     equivalence.record(PEER, f"{OURS}, orders 0 and 1", tolerance="1e-5", worst=worst, cases=cases, differs=DIFFERS)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_cubic_resampling(align_corners: bool, clip: bool, equivalence: Any) -> None:
+    rng = np.random.default_rng([7, align_corners, clip])
+    worst, cases = 0.0, 12
+    for _ in range(cases):
+        shape, target = rng.integers(2, 40, 3), [int(n) for n in rng.integers(2, 60, 3)]
+        data = rng.integers(-1200, 1500, shape).astype(np.int16)
+        factors = [m / n for m, n in zip(target, shape, strict=True)]
+        expected = ndimage.zoom(data.astype(np.float64), factors, order=3, mode="nearest", grid_mode=not align_corners)
+        if clip:
+            expected = expected.clip(data.min(), data.max())
+        args = {"target_shape": target, "interpolation": "cubic", "align_corners": align_corners, "clip": clip}
+        difference = np.abs(prepared(data, ("ScaleToShape", args))[0] - expected).max()
+        worst = max(worst, float(difference) / float(np.ptp(data)))
+    assert worst <= TOLERANCE
+    equivalence.record(
+        f"{PEER}(order=3, mode='nearest')",
+        'ScaleToShape and other resamplings, "cubic"',
+        tolerance="1e-5 of the range",
+        worst=worst,
+        cases=cases,
+        differs="grid_mode is align_corners false. SciPy has no clip; the test clips its result to the input's range.",
+    )

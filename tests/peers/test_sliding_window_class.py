@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 
 from monai.inferers import SlidingWindowInferer as MonaiInferer  # noqa: E402
+from page_blocks import ROOT, python_example  # noqa: E402
 
 from gpu_infer import SlidingWindowInferer  # noqa: E402
 
@@ -49,8 +50,8 @@ def test_values_agree_with_monai(settings: dict[str, object]):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = MonaiInferer((6, 8, 4), **settings)(image, _network, 2.0)
-    found = SlidingWindowInferer((6, 8, 4), **settings)(image, _network, 2.0)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    actual = SlidingWindowInferer((6, 8, 4), **settings)(image, _network, 2.0)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
 def test_an_argument_named_grid_is_the_networks():
@@ -62,8 +63,8 @@ def test_an_argument_named_grid_is_the_networks():
 def test_a_call_replaces_buffer_settings():
     image = _image()
     expected = MonaiInferer((6, 7, 4))(image, _network, buffer_steps=1, buffer_dim=0)
-    found = SlidingWindowInferer((6, 7, 4))(image, _network, buffer_steps=1, buffer_dim=0)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    actual = SlidingWindowInferer((6, 7, 4))(image, _network, buffer_steps=1, buffer_dim=0)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
 def test_a_condition_of_another_shape_is_refused():
@@ -74,3 +75,12 @@ def test_a_condition_of_another_shape_is_refused():
 def test_a_cache_for_a_dynamic_roi_warns_as_monai():
     with pytest.warns(UserWarning, match="cache is not created"):
         SlidingWindowInferer((6, -1, 4), cache_roi_weight_map=True)
+
+
+def test_the_example_of_the_page():
+    names = {"network": torch.nn.Conv3d(1, 2, 1), "image": torch.rand(1, 1, 100, 98, 97)}
+    exec(python_example(ROOT / "docs/library.md", "From MONAI"), names)
+    with torch.no_grad():
+        expected = names["network"](names["image"])
+    torch.testing.assert_close(names["scores"], expected)
+    assert torch.equal(names["labels"], names["scores"].argmax(dim=1))

@@ -40,6 +40,15 @@ def test_rescale_intensity(equivalence: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("limits", [(-1000, 400), (None, 250.5), (-17.25, None)])
+def test_clamp(limits: Any, equivalence: Any) -> None:
+    data = ct()
+    expected = tio.Clamp(*limits)(image(data)).numpy()
+    arguments = {name: limit for name, limit in zip(("minv", "maxv"), limits, strict=True) if limit is not None}
+    assert np.array_equal(prepared(data, ("ClipIntensity", arguments)), expected)
+    equivalence.record("torchio.Clamp", "ClipIntensity", tolerance="equal", worst=0.0)
+
+
 def test_z_normalization(equivalence: Any) -> None:
     data = ct()
     data[data < 0] = 0

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.compat.arrays import CallerArray, HostArray, Tensor, refuse_gradients
 from gpu_infer.compat.sliding_window.exchange import Exchange, weight_map_error
+from gpu_infer.compat.sliding_window.host_stitching import HostWindowSums
 from gpu_infer.compat.sliding_window.layout import Layout, Sizes
 from gpu_infer.compat.sliding_window.source import HostWindowSource
-from gpu_infer.compat.sliding_window.stitching import Output, WindowSums, nearest_weights
+from gpu_infer.compat.sliding_window.stitching import Output, nearest_weights
 
 
 class HostExchange(Exchange):
@@ -29,10 +30,10 @@ class HostExchange(Exchange):
         return nullcontext()
 
     def window_source(self, images: HostArray, windows: Layout, mode: str, cval: float) -> HostWindowSource:
-        return HostWindowSource(images, windows, mode, cval)
+        return HostWindowSource(CpuBackend(), images, windows, mode, cval)
 
-    def window_sums(self, windows: Layout, output: Output, weights: NDArray[np.float32] | None) -> WindowSums:
-        return WindowSums(CpuBackend(), windows, output, weights)
+    def window_sums(self, windows: Layout, output: Output, weights: NDArray[np.float32] | None) -> HostWindowSums:
+        return HostWindowSums(CpuBackend(), windows, output, weights)
 
     def scores(self, values: HostArray) -> HostArray:
         return values if values.dtype == np.float16 else values.astype(np.float32, copy=False)

@@ -30,6 +30,7 @@ class Layout:
     repeats  how often each of these windows counts
     axes     window starts per axis, repeats included
     before   padding before the image, per axis
+    order    the axes as windows follow each other: along the last of them first
     """
 
     size: Sizes
@@ -38,6 +39,7 @@ class Layout:
     repeats: list[int]
     axes: tuple[tuple[int, ...], ...]
     before: Sizes
+    order: Sizes
 
     @property
     def padded(self) -> Sizes:
@@ -46,6 +48,12 @@ class Layout:
     @property
     def pads(self) -> bool:
         return self.padded != self.size
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether a window ends past the padded image, as those of the grid clara do."""
+        ends = (starts[-1] + r for starts, r in zip(self.axes, self.roi, strict=True))
+        return any(end > n - b for end, n, b in zip(ends, self.padded, self.before, strict=True))
 
     def coordinates(self, window: int) -> list[slice]:
         """The window as slices of the padded image."""
@@ -101,6 +109,7 @@ def layout(size: Sizes, roi: Sizes, grid: str, overlap: Sequence[float] | float 
         [int(np.prod([times for _, times in window])) for window in windows],
         axes,
         tuple(max(-starts[0], 0) for starts in axes),
+        tuple(range(len(size))),
     )
 
 
@@ -136,6 +145,7 @@ def buffered(windows: Layout, dim: int, steps: int) -> tuple[Layout, list[int]]:
         [windows.repeats[n] for n in order],
         windows.axes,
         windows.before,
+        (dim, *(axis for axis in windows.order if axis != dim)),
     )
     return sorted_windows, bounds[1:]
 

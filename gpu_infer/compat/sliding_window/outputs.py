@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gpu_infer.compat.arrays import CallerArray
 from gpu_infer.compat.sliding_window.exchange import Exchange, Values
@@ -36,6 +36,22 @@ class Outputs:
             self._keys = sorted(prediction)
             return tuple(prediction[key] for key in self._keys)
         return tuple(prediction) if isinstance(prediction, (tuple, list)) else (prediction,)
+
+    def read(self, predicted: Sequence[CallerArray]) -> list[Values]:
+        """The arrays of one call's outputs.
+
+        Raises:
+            ValueError: there is none, or one of them is no array of real numbers.
+        """
+        if not predicted:
+            raise ValueError("the predictor returned no outputs, expected an array")
+        values = []
+        for n, output in enumerate(predicted):
+            try:
+                values.append(self._caller.values(output))
+            except ValueError as error:
+                raise ValueError(f"output {n} of the predictor: {error}") from error
+        return values
 
     def add(self, group: Group, outputs: list[Values], weights: Values | None) -> None:
         """Add one call's outputs, times `weights` [*roi].

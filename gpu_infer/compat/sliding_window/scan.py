@@ -78,7 +78,7 @@ def scan(caller: Exchange, predictor: Predictor, options: Options) -> Prediction
             shown = _shown_map(caller, windows, importance, options)
             predicted, weight_map = options.process_fn(predicted, data, shown)
             weights = caller.weight_map(weight_map, windows.roi)
-        outputs.add(group, [caller.values(output) for output in predicted], weights)
+        outputs.add(group, outputs.read(predicted), weights)
     return outputs.results()
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from gpu_infer.backends.dtypes import MODEL
 from gpu_infer.compat.arrays import HostArray
 from gpu_infer.compat.sliding_window.layout import Group, Layout, Sizes
+
+if TYPE_CHECKING:
+    from gpu_infer.backends.cpu.backend import CpuBackend
 
 PAD_MODES: dict[str, Literal["constant", "reflect", "edge", "wrap"]] = {
     "constant": "constant",
@@ -27,15 +33,23 @@ def check_padding(mode: str, cval: float) -> None:
 
 
 class HostWindowSource:
-    """Windows of images [B, C, *spatial] of any dtype, padded if they exceed the image."""
+    """Windows of images [B, C, *spatial] of any dtype, padded if they exceed the image.
 
-    def __init__(self, images: HostArray, windows: Layout, mode: str, cval: float) -> None:
+    Windows of floats on up to three axes are copied by the backend's kernel, which needs no padded images for the modes
+    constant and replicate.
+    """
+
+    def __init__(self, backend: CpuBackend, images: HostArray, windows: Layout, mode: str, cval: float) -> None:
         check_padding(mode, cval)
+        self._backend = backend
         self._windows = windows
         self._fill = cval
         self._images = images
         self._shift: Sizes = (0,) * len(windows.size)
-        if mode != "constant" and windows.pads:
+        self._edge = mode == "replicate" and windows.pads and not windows.exceeds
+        simple = mode == "constant" or self._edge or not windows.pads
+        self._gathers = simple and images.dtype in MODEL and images.dtype.isnative and len(windows.size) <= 3
+        if mode != "constant" and windows.pads and not self._gathers:
             around = zip(windows.before, windows.padded, windows.size, strict=True)
             widths = [(0, 0), (0, 0), *((b, p - n - b) for b, p, n in around)]
             self._images = np.pad(images, widths, mode=PAD_MODES[mode])
@@ -43,8 +57,27 @@ class HostWindowSource:
 
     def take(self, group: Group) -> HostArray:
         """[N, C, *roi] of (image, window) pairs, in new memory."""
+        out = np.empty((len(group), self._images.shape[1], *self._windows.roi), self._images.dtype)
+        if self._gathers:
+            self._gather(group, out)
+        else:
+            self._copy(group, out)
+        return out
+
+    def _gather(self, group: Group, out: HostArray) -> None:
+        """By the operator's kernel: one call for consecutive windows of the same image."""
+        missing = (np.newaxis,) * (3 - len(self._windows.roi))
+        zeros = (0,) * len(missing)
+        slot, fill = out[(slice(None), slice(None), *missing)], None if self._edge else self._fill
+        first = 0
+        for image, run in groupby(group, key=itemgetter(0)):
+            starts = [(*zeros, *self._windows.starts[window]) for _, window in run]
+            volume, last = self._images[image][(slice(None), *missing)], first + len(starts)
+            self._backend.gather(volume, [(x, y, z) for x, y, z in starts], slot[first:last], fill)
+            first = last
+
+    def _copy(self, group: Group, out: HostArray) -> None:
         roi = self._windows.roi
-        out = np.empty((len(group), self._images.shape[1], *roi), self._images.dtype)
         for n, (image, window) in enumerate(group):
             start = [s + shift for s, shift in zip(self._windows.starts[window], self._shift, strict=True)]
             inside = [
@@ -55,4 +88,3 @@ class HostWindowSource:
             box = (slice(None), *(slice(low, high) for low, high in inside))
             target = (slice(None), *(slice(low - s, high - s) for (low, high), s in zip(inside, start, strict=True)))
             out[n][target] = self._images[image][box]
-        return out

@@ -6,16 +6,21 @@ rounded down to whole voxels. Window starts are scaled and rounded likewise, as 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections import Counter
+from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_infer.backends.base.backend import Backend, RollingSums
+from gpu_infer.backends.base.backend import Backend
+from gpu_infer.backends.types import TwinArray
+from gpu_infer.compat.sliding_window.blending import Blender
 from gpu_infer.compat.sliding_window.layout import Group, Layout, Sizes
-
-_SMALL = 1 << 16
-"""Voxels of a window below which starting the backend's threads takes longer than the sum."""
+from gpu_infer.compat.sliding_window.short_axis import ShortAxis, shorten
 
 
 class Output(NamedTuple):
@@ -26,95 +31,95 @@ class Output(NamedTuple):
     shape: Sizes
 
 
-class WindowSums:
+class PlacedAxis(NamedTuple):
+    """The distinct windows along one axis of the grid of an output.
+
+    keys     their starts in the layout
+    starts   their first voxels in the grid, ascending
+    repeats  how often each counts
+    """
+
+    keys: list[int]
+    starts: list[int]
+    repeats: list[int]
+
+
+class WindowSums(ABC):
     """Sums [B, K, *grid] of windows [N, K, *shape].
 
     weights  float32 [*shape]: importance of a window's voxels in the first call of the predictor, None for 1. `mean`
              divides each sum by the sum of these weights over the windows that cover it
     """
 
-    def __init__(self, backend: Backend, windows: Layout, output: Output, weights: NDArray[np.float32] | None) -> None:
+    def __init__(self, backend: Backend, windows: Layout, output: Output, weights: TwinArray | None) -> None:
         self._backend = backend
         self._windows = windows
         self.output = output
         self._shape = output.shape
         self._low, high = self._image_box()
         self._grid = tuple(b - a for a, b in zip(self._low, high, strict=True))
-        self._starts = [tuple(self._first(axis, s) for axis, s in enumerate(start)) for start in windows.starts]
+        starts = [tuple(self._first(axis, s) for axis, s in enumerate(start)) for start in windows.starts]
+        self._blender = Blender(backend, output.shape, starts, windows.repeats)
         self._weights = weights
         self.sums = self._zeros((output.images, output.channels, *self._grid))
 
-    def add(self, group: Group, values: NDArray[np.float32], weights: NDArray[np.float32] | None) -> None:
-        """Add windows `values` [N, K, *shape] of (image, window) pairs, in order, times `weights` [*shape]."""
-        for n, (image, window) in enumerate(group):
-            self._blend(self.sums[image], values[n], window, weights)
+    def add(self, group: Group, values: TwinArray, weights: TwinArray | None) -> None:
+        """Add windows `values` [N, K, *shape] of (image, window) pairs, times `weights` [*shape].
 
-    def mean(self) -> NDArray[np.float32]:
-        """Sums divided by weights, in the memory of the sums; NaN if the weight is 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self._weights is None:
-                self._divide_by_counts()
-            else:
-                total = self._total(self._weights)
-                for image in self.sums:
-                    image /= total
-        return self.sums
+        The windows of an image are consecutive.
+        """
+        first = 0
+        for image, run in groupby(group, key=itemgetter(0)):
+            windows = list(run)
+            last = first + len(windows)
+            self._blender.add(self.sums[image], values[first:last], windows[0][1], weights)
+            first = last
 
-    def _zeros(self, shape: Sizes) -> NDArray[np.float32]:
-        return np.zeros(shape, np.float32)
+    @abstractmethod
+    def mean(self) -> TwinArray:
+        """Sums divided by weights, in the memory of the sums if possible; NaN if the weight is 0."""
 
-    def _total(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Sums [1, *grid] of the weights of all windows."""
-        total = self._zeros((1, *self._grid))
-        for window in range(len(self._starts)):
-            self._blend(total, weights[np.newaxis], window, None)
-        return total
+    @abstractmethod
+    def _zeros(self, shape: Sizes) -> TwinArray: ...
 
-    def _blend(
-        self, sums: NDArray[np.float32], values: NDArray[np.float32], window: int, weights: NDArray[np.float32] | None
-    ) -> None:
-        """sums [K, *grid] += (repeats · weights) · values [K, *shape], each operation rounded to float32."""
-        start, times = self._starts[window], self._windows.repeats[window]
-        if len(start) > 3 or values.size < _SMALL:
-            ends = zip(start, self._shape, self._grid, strict=True)
-            inside = [(max(s, 0), min(s + r, n)) for s, r, n in ends]
-            box = (slice(None), *(slice(a, b) for a, b in inside))
-            part = tuple(slice(a - s, b - s) for (a, b), s in zip(inside, start, strict=True))
-            factor = np.float32(times) if weights is None else np.float32(times) * weights[part]
-            sums[box] += factor * values[(slice(None), *part)].astype(np.float32, copy=False)
-            return
-        missing = (np.newaxis,) * (3 - len(start))
-        target = sums[(slice(None), *missing)]
-        x, y, z = target.shape[1:]
-        a, b, c = (*(0 for _ in missing), *start)
-        self._backend.blend(
-            values[(np.newaxis, slice(None), *missing)],
-            [(a, b, c)],
-            [times],
-            None if weights is None else weights[missing],
-            RollingSums(target, (x, y, z)),
-        )
+    @cached_property
+    def _axes(self) -> list[PlacedAxis]:
+        axes = []
+        for axis, starts in enumerate(self._windows.axes):
+            counted = Counter(starts)
+            axes.append(PlacedAxis(list(counted), [self._first(axis, s) for s in counted], list(counted.values())))
+        return axes
+
+    @cached_property
+    def _short_axes(self) -> list[ShortAxis]:
+        axes = zip(self._axes, self._shape, self._grid, strict=True)
+        return [shorten(axis.starts, axis.repeats, length, size) for axis, length, size in axes]
+
+    def _short_total(self, weights: TwinArray) -> TwinArray:
+        """Sums of repeats · weights over windows, on the grid of the short axes; the windows in their order."""
+        axes = self._short_axes
+        places = [dict(zip(a.keys, short.starts, strict=True)) for a, short in zip(self._axes, axes, strict=True)]
+        starts, repeats = [], []
+        for start, times in zip(self._windows.starts, self._windows.repeats, strict=True):
+            moved = [place[s] for place, s in zip(places, start, strict=True)]
+            if None not in moved:
+                starts.append(tuple(s for s in moved if s is not None))
+                repeats.append(times)
+        total = self._zeros((1, *(axis.size for axis in axes)))
+        blender = Blender(self._backend, self._shape, starts, repeats)
+        for window in range(len(starts)):
+            blender.add(total, weights[np.newaxis, np.newaxis], window, None)
+        return total[0]
 
     def _counts(self) -> list[NDArray[np.float32]]:
         """Per axis, how many windows cover each index; a voxel is covered by the product of its axes' counts."""
         counts = []
-        for axis, starts in enumerate(self._windows.axes):
-            covered = np.zeros(self._grid[axis], np.float32)
-            for start in starts:
-                first = self._first(axis, start)
-                covered[max(first, 0) : max(first + self._shape[axis], 0)] += 1
+        for axis, n, size in zip(self._axes, self._shape, self._grid, strict=True):
+            covered = np.zeros(size, np.float32)
+            for first, times in zip(axis.starts, axis.repeats, strict=True):
+                covered[max(first, 0) : max(first + n, 0)] += times
             counts.append(covered)
         return counts
-
-    def _divide_by_counts(self) -> None:
-        counts = self._counts()
-        if all((c == 1).all() for c in counts):
-            return
-        rest = np.ones((1,) * (len(counts) - 1), np.float32)
-        for axis, covered in enumerate(counts[1:]):
-            rest = rest * covered.reshape([-1 if a == axis else 1 for a in range(len(counts) - 1)])
-        for row, count in enumerate(counts[0]):
-            self.sums[:, :, row] /= count * rest
 
     def _image_box(self) -> tuple[Sizes, Sizes]:
         """First and last + 1 voxel of the image in the padded output."""

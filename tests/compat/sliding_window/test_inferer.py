@@ -27,21 +27,21 @@ def network(windows: np.ndarray, factor: float = 1.0, *, grid: float = 0.0) -> n
     ],
 )
 def test_values_are_those_of_the_function(settings: dict[str, Any]) -> None:
-    found = SlidingWindowInferer((6, 8, 4), **settings)(IMAGE, network, 2.0)
+    actual = SlidingWindowInferer((6, 8, 4), **settings)(IMAGE, network, 2.0)
     known = {key: value for key, value in settings.items() if key not in ("cpu_thresh", "cache_roi_weight_map")}
     known = {"sw_batch_size": 1, **known}
     expected = sliding_window_inference(IMAGE, (6, 8, 4), predictor=lambda windows: network(windows, 2.0), **known)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_windows_cover_the_image() -> None:
-    found = SlidingWindowInferer((6, 7, 4), overlap=0.5)(IMAGE, network)
-    np.testing.assert_allclose(found[:, :1], IMAGE, atol=1e-6)
+    actual = SlidingWindowInferer((6, 7, 4), overlap=0.5)(IMAGE, network)
+    np.testing.assert_allclose(actual[:, :1], IMAGE, atol=1e-6)
 
 
 def test_an_argument_named_grid_is_the_networks() -> None:
-    found = SlidingWindowInferer((6, 7, 4))(IMAGE, network, grid=5.0)
-    np.testing.assert_allclose(found[:, :1], IMAGE + 5.0, atol=1e-5)
+    actual = SlidingWindowInferer((6, 7, 4))(IMAGE, network, grid=5.0)
+    np.testing.assert_allclose(actual[:, :1], IMAGE + 5.0, atol=1e-5)
 
 
 def test_a_condition_of_another_shape_is_refused() -> None:

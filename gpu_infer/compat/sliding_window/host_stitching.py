@@ -1,0 +1,66 @@
+"""Sums of windows in host memory."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.backends.cpu.means import CoveredAxis
+from gpu_infer.compat.sliding_window.layout import Layout, Sizes
+from gpu_infer.compat.sliding_window.stitching import Output, WindowSums
+
+
+class HostWindowSums(WindowSums):
+    """`WindowSums` by NumPy and the backend's kernels. `mean` has the memory of the sums."""
+
+    def __init__(
+        self, backend: CpuBackend, windows: Layout, output: Output, weights: NDArray[np.float32] | None
+    ) -> None:
+        self._cpu = backend
+        super().__init__(backend, windows, output, weights)
+
+    def mean(self) -> NDArray[np.float32]:
+        """Sums divided by weights; NaN if the weight is 0."""
+        sums: NDArray[np.float32] = self.sums
+        missing = (1,) * (3 - len(self._grid))
+        if not sums.size:
+            return sums
+        if len(self._grid) > 3:
+            self._divide_whole(sums)
+        elif self._weights is None:
+            ones = [np.ones(1, np.float32) for _ in missing]
+            self._cpu.divide_by_counts(sums.reshape(-1, *missing, *self._grid), [*ones, *self._counts()])
+        else:
+            one = CoveredAxis(np.zeros(1, np.int64), np.ones(1, np.int64), np.zeros(1, np.int64))
+            axes = [*(one for _ in missing), *self._covered_axes()]
+            order = [*range(len(missing)), *(len(missing) + axis for axis in self._windows.order)]
+            weights = self._weights.reshape(*missing, *self._weights.shape)
+            self._cpu.divide_by_weights(sums.reshape(-1, *missing, *self._grid), weights, axes, order)
+        return sums
+
+    def _zeros(self, shape: Sizes) -> NDArray[np.float32]:
+        return np.zeros(shape, np.float32)
+
+    def _covered_axes(self) -> list[CoveredAxis]:
+        """All axes but the last are short."""
+        axes = []
+        for axis, short in zip(self._axes[:-1], self._short_axes[:-1], strict=True):
+            pairs = [(s, times) for s, times in zip(short.starts, axis.repeats, strict=True) if s is not None]
+            starts, repeats = np.array(pairs, np.int64).T
+            axes.append(CoveredAxis(starts, repeats, short.places))
+        last = self._axes[-1]
+        table = np.array([last.starts, last.repeats], np.int64)
+        return [*axes, CoveredAxis(table[0], table[1], np.arange(self._grid[-1]))]
+
+    def _divide_whole(self, sums: NDArray[np.float32]) -> None:
+        """Divide by totals of the whole grid, of any number of axes."""
+        if self._weights is None:
+            total = reduce(np.multiply, np.ix_(*self._counts()))
+        else:
+            total = self._short_total(self._weights)[np.ix_(*(axis.places for axis in self._short_axes))]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for image in sums:
+                image /= total
