@@ -25,7 +25,7 @@ import nibabel as nib
 import numpy as np
 
 from bench.sides.nnunet_side import NNUNET, fastest, missing_note, nnunet_command, nnunet_notes
-from bench.support.output import Chart, Result, mebibytes, say, seconds
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, say, seconds
 from bench.support.served import served
 from gpu_infer.backends.cpu.backend import CpuBackend
 
@@ -45,13 +45,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--peer-cases", type=int, default=10, help="volumes of MONAI's and nnU-Net's sides, at most")
+    add_results(parser)
     arguments = parser.parse_args()
     peer_cases = 0 if arguments.no_peers else min(arguments.peer_cases, arguments.cases)
-    run(arguments.cases, arguments.side, arguments.workers, arguments.repeats, peer_cases)
+    run(arguments.cases, arguments.side, arguments.workers, arguments.repeats, peer_cases, arguments.results)
 
 
-def run(cases: int, side: int, workers: Sequence[int], repeats: int, peer_cases: int) -> None:
-    """Measure the sides in turns and publish bench/results/batch.*; the peers' on the first `peer_cases` volumes."""
+def run(cases: int, side: int, workers: Sequence[int], repeats: int, peer_cases: int, results: Path = RESULTS) -> None:
+    """Measure the sides in turns and publish batch.*; the peers' on the first `peer_cases` volumes."""
     peers = peer_cases > 0
     sides = [LOOP, *(_batch_name(n) for n in workers)]
     notes = []
@@ -80,7 +81,7 @@ def run(cases: int, side: int, workers: Sequence[int], repeats: int, peer_cases:
         if NNUNET.keys() <= measured.keys():
             first = {each: root / f"{sides.index(each)}-0" for each in sides}
             notes += nnunet_notes(first[LOOP], [first[each] for each in NNUNET], inputs[:DISTINCT])
-    _publish(measured, cases, side, notes)
+    _publish(measured, cases, side, notes, results)
 
 
 def _batch_name(workers: int) -> str:
@@ -193,7 +194,7 @@ def _labels_agree(root: Path, sides: list[str], inputs: list[Path], repeat: int)
     )
 
 
-def _publish(measured: dict[str, list[dict[str, Any]]], cases: int, side: int, notes: list[str]) -> None:
+def _publish(measured: dict[str, list[dict[str, Any]]], cases: int, side: int, notes: list[str], folder: Path) -> None:
     columns = ["side", "per case", "range", "ratio to the loop", "peak memory", "planned per case"]
     result = Result("batch", f"{cases} volumes of {side}³", columns, notes=notes)
     per_case = {each: [run["seconds"] / run["cases"] for run in runs] for each, runs in measured.items()}
@@ -213,8 +214,8 @@ def _publish(measured: dict[str, list[dict[str, Any]]], cases: int, side: int, n
         )
     result.data["runs"] = measured
     result.data["command"] = " ".join(["python -m bench.batch", *sys.argv[1:]])
-    result.chart = Chart({"one case": medians}, "seconds", logarithmic=False)
-    result.publish()
+    result.chart = Chart({"one case": medians}, "seconds per case, median", logarithmic=False, baseline=LOOP)
+    result.publish(folder)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from bench.support.measure import peak_of
-from bench.support.output import Chart, Result, mebibytes, seconds
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, seconds
 from gpu_infer.app import run as operate
 from gpu_infer.config.load import load_config
 from gpu_infer.planning.run_inputs import RunInputs
@@ -52,11 +52,13 @@ CONFIG: dict[str, Any] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.classes", description=__doc__)
     parser.add_argument("--depth", type=int, default=400)
-    run(parser.parse_args().depth)
+    add_results(parser)
+    arguments = parser.parse_args()
+    run(arguments.depth, arguments.results)
 
 
-def run(depth: int = 400) -> None:
-    """Measure and publish bench/results/classes.json; RuntimeError if labels or memory are not as expected."""
+def run(depth: int = 400, results: Path = RESULTS) -> None:
+    """Measure and publish classes.*; RuntimeError if labels or memory are not as expected."""
     with tempfile.TemporaryDirectory() as scratch, LocalServer([MODELS]) as server:
         folder = Path(scratch)
         config = folder / "config_inference.json"
@@ -72,7 +74,7 @@ def run(depth: int = 400) -> None:
     spent, planned = report["seconds"], report["memory"]["planned_peak_bytes"]
     accumulators = {n: plan.sizes.slab_accumulator for n, plan in plans.items()}
     limit = accumulators[depth]
-    result = Result("classes", f"{CLASSES} classes on 512×512×{depth}, roi 192×192×32", ["what", "found", "allowed"])
+    result = Result("classes", f"{CLASSES} classes on 512×512×{depth}, roi 192×192×32", ["what", "measured", "allowed"])
     result.rows = [
         ["whole run", seconds(spent), ""],
         ["peak memory", mebibytes(peak.peak_bytes), f"{mebibytes(planned)} planned, {mebibytes(LIMIT_BYTES)} in all"],
@@ -88,10 +90,10 @@ def run(depth: int = 400) -> None:
         "planned_accumulator_bytes": {str(n): size for n, size in accumulators.items()},
         "labels_equal": same,
     }
-    groups = {"peak memory": {"found": peak.peak_bytes / 2**20, "planned": planned / 2**20}}
+    groups = {"peak memory": {"measured": peak.peak_bytes / 2**20, "planned": planned / 2**20}}
     groups["accumulator, planned"] = {f"depth {n}": size / 2**20 for n, size in accumulators.items()}
-    result.chart = Chart(groups, "MiB", logarithmic=False)
-    result.publish()
+    result.chart = Chart(groups, "MiB", logarithmic=False, baseline="planned")
+    result.publish(results)
     if not same or len(set(accumulators.values())) > 1 or peak.peak_bytes > min(planned, LIMIT_BYTES):
         raise RuntimeError("labels, accumulator or peak memory are not as promised: see the table")
 

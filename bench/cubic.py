@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from bench.sides import cubic as sides
 from bench.sides.chains import Call, Spacing
 from bench.support.measure import measure, peak_of
-from bench.support.output import Result, mebibytes, say, seconds, times
+from bench.support.output import RESULTS, Result, add_results, mebibytes, say, seconds, times
 
 OURS = "gpu_infer"
 TARGET: Spacing = (1.0, 1.0, 1.0)
@@ -27,13 +28,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cubic", description=__doc__)
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 275))
     parser.add_argument("--repeats", type=int, default=3)
+    add_results(parser)
     arguments = parser.parse_args()
     x, y, z = arguments.shape
-    run((x, y, z), arguments.repeats)
+    run((x, y, z), arguments.repeats, arguments.results)
 
 
-def run(shape: sides.Shape, repeats: int) -> None:
-    """Measure and publish bench/results/cubic.json."""
+def run(shape: sides.Shape, repeats: int, folder: Path = RESULTS) -> None:
+    """Measure and publish cubic.json."""
     size = "×".join(map(str, shape))
     result = Result(
         "cubic",
@@ -65,7 +67,7 @@ def run(shape: sides.Shape, repeats: int) -> None:
     result.data["ratio_least_work_memory"] = round(
         min(peaks[name].work_bytes for name in others) / peaks[OURS].work_bytes, 2
     )
-    result.publish()
+    result.publish(folder)
 
 
 if __name__ == "__main__":

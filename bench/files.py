@@ -1,8 +1,8 @@
 """How long to read a volume and to write labels? `python -m bench.files [--input CT]`.
 
-The same voxels as .nii.gz, .nii, .mhd and .nrrd, read by gpu_infer, nibabel, SimpleITK and MONAI (those that can);
-uint8 labels of that grid written as MetaImage by gpu_infer and SimpleITK and as NIfTI by nibabel. Without SimpleITK
-its rows and the formats that it reads (.mhd, .nrrd) are skipped.
+The same voxels as .nii.gz, .nii, .mhd and .nrrd, and the first slices as DICOM series, read by gpu_infer, nibabel,
+SimpleITK and MONAI (those that can); uint8 labels of that grid written as MetaImage by gpu_infer and SimpleITK and as
+NIfTI by nibabel. Without SimpleITK its rows and the formats that need it (.mhd, .nrrd, DICOM) are skipped.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from bench.sides.dicom_series import SLICES, read_by_itk, write_series
 from bench.support import ct
 from bench.support.measure import measure
-from bench.support.output import RESULTS, Chart, Result, seconds, times
+from bench.support.output import RESULTS, Chart, Result, add_results, seconds, times
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.metaimage import write_metaimage
 from gpu_infer.writers.nifti import write_nifti
 
 OURS = "gpu_infer"
+DICOM = {f"DICOM, {SLICES} slices": None, f"JPEG 2000 DICOM, {SLICES} slices": "JPEG2000"}
+"""Series by the name of their row; the codec of each."""
 HAS_ITK = importlib.util.find_spec("SimpleITK") is not None
 
 
@@ -33,8 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.files", description=__doc__)
     ct.add_input(parser)
     parser.add_argument("--repeats", type=int, default=3)
+    add_results(parser)
     arguments = parser.parse_args()
-    run(arguments.input, arguments.repeats)
+    run(arguments.input, arguments.repeats, folder=arguments.results)
 
 
 def run(path: Path | None, repeats: int, *, with_itk: bool = HAS_ITK, folder: Path = RESULTS) -> None:
@@ -45,10 +49,11 @@ def run(path: Path | None, repeats: int, *, with_itk: bool = HAS_ITK, folder: Pa
         f"Files: {ct.described(volume)}",
         ["what", "side", "median", "low … high", "against ours"],
         notes=["Ours, nibabel and SimpleITK keep the stored dtype; MONAI's loader makes float32 of it."],
+        keys=2,
     )
     if not with_itk:
-        result.notes.append("SimpleITK is not installed: its rows, .mhd and .nrrd are left out.")
-        result.data["skipped"] = ["SimpleITK", "read .mhd", "read .nrrd"]
+        result.notes.append("SimpleITK is not installed: its rows, .mhd, .nrrd and DICOM are left out.")
+        result.data["skipped"] = ["SimpleITK", "read .mhd", "read .nrrd", *(f"read {what}" for what in DICOM)]
     groups: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for what, calls in _questions(volume, Path(scratch), with_itk).items():
@@ -87,6 +92,13 @@ def _questions(volume: Volume, folder: Path, with_itk: bool) -> dict[str, dict[s
             calls["nibabel"] = lambda file=file: touched(np.asanyarray(nib.load(file).dataobj))
             calls |= _monai(file)
         questions["read " + "".join(file.suffixes)] = calls
+    if with_itk:
+        for what, compressor in DICOM.items():
+            series = write_series(volume, folder / what, compressor)
+            questions[f"read {what}"] = {
+                OURS: lambda series=series: touched(read_volume(series).data),
+                "SimpleITK": lambda series=series: read_by_itk(series),
+            }
     return questions | {"write labels": writers}
 
 

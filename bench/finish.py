@@ -14,7 +14,7 @@ from bench.prepare import MONAI, OURS, add_rows
 from bench.sides import chains as sides
 from bench.support import ct
 from bench.support.measure import measure, peak_of
-from bench.support.output import Chart, Result
+from bench.support.output import RESULTS, Chart, Result, add_results
 
 
 def main() -> None:
@@ -22,16 +22,18 @@ def main() -> None:
     ct.add_input(parser)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--classes", type=int, default=2)
+    add_results(parser)
     arguments = parser.parse_args()
-    run(arguments.input, arguments.repeats, arguments.classes)
+    run(arguments.input, arguments.repeats, arguments.classes, folder=arguments.results)
 
 
-def run(path: Path | None, repeats: int, classes: int = 2) -> None:
-    """Measure and publish bench/results/finish.*."""
+def run(path: Path | None, repeats: int, classes: int = 2, *, folder: Path = RESULTS) -> None:
+    """Measure and publish finish.*."""
     result = Result(
         "finish",
         f"Finish: {classes} classes → labels on the grid of {ct.described(sides.volume_of(path))}",
         ["side", "target", "median", "low … high", "against ours", "peak memory", "of it work"],
+        keys=2,
         notes=["Peak memory is the whole process's, the scores in memory included."],
     )
     groups: dict[str, dict[str, float]] = {}
@@ -50,7 +52,7 @@ def run(path: Path | None, repeats: int, classes: int = 2) -> None:
         result.data[target]["labels_equal"] = round(same, 5)
         groups[target] = {name: timing.median for name, timing in timings.items()}
     result.chart = Chart(groups, "seconds, median (logarithmic)")
-    result.publish()
+    result.publish(folder)
 
 
 if __name__ == "__main__":

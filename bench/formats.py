@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.support import ct
 from bench.support.measure import measure, peak_of
-from bench.support.output import RESULTS, Chart, Result, mebibytes, seconds, times
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, seconds, times
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.writers import gzip_member
 from gpu_infer.writers.formats.registry import FORMATS
@@ -38,9 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.formats", description=__doc__)
     parser.add_argument("--input", type=Path, help="a label map; default: two lungs in 512×512×275 voxels")
     parser.add_argument("--repeats", type=int, default=5)
+    add_results(parser)
     arguments = parser.parse_args()
     labels, geometry, title = read(arguments.input)
-    run(labels, geometry, title, arguments.repeats)
+    run(labels, geometry, title, arguments.repeats, folder=arguments.results)
 
 
 def read(path: Path | None, shape: tuple[int, int, int] = (512, 512, 275)) -> tuple[Any, Geometry, str]:
@@ -66,6 +67,7 @@ def run(
         "formats",
         f"Formats of label maps: {title}",
         ["what", "side", "median", "low … high", "against ours", "MB"],
+        keys=2,
         notes=[f"Ours includes the check of an older file, fsync, and the rename. Level {gzip_member.LEVEL} is used."],
     )
     if not with_itk:

@@ -19,7 +19,7 @@ from typing import Any
 from bench.sides.kernel_clock import COPY_BYTES, LEAD_BYTES, RAMP_AGAIN_S, RAMP_S, SWEEP_BYTES, Clock
 from bench.sides.kernel_peers import peers
 from bench.sides.kernel_work import Scene, Shape, Work, scene, works
-from bench.support.output import RESULTS, Chart, Result, mebibytes
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes
 from deploy.gpu_check.card_state import CardState
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--ramp", type=float, default=RAMP_S, help="seconds of work before the first row")
     parser.add_argument("--once", action="store_true", help="every row once, untimed, without a result")
+    add_results(parser)
     arguments = parser.parse_args()
     try:
         backend = choose_backend("gpu")
@@ -83,7 +84,8 @@ def main() -> None:
         if arguments.once:
             run_once(backend, shape, window)
         else:
-            run(backend, shape, window, repeats=arguments.repeats, ramp=arguments.ramp)
+            folder = arguments.results
+            run(backend, shape, window, repeats=arguments.repeats, ramp=arguments.ramp, folder=folder)
     except GpuInferError as error:
         sys.exit(f"bench.kernels needs a GPU: {error}")
 
@@ -129,6 +131,7 @@ def run(
         "kernels",
         f"Kernels on {'×'.join(map(str, shape))} int16, model's grid {'×'.join(map(str, stage.grid))}",
         ["kernel", "side", "time", "moved", "GB/s", "of copy bandwidth"],
+        keys=2,
         notes=[
             f"Copy within the device: {bandwidth / 1e9:.0f} GB/s (read and written).",
             f"Launch floor: {floor * 1e6:.1f} µs for a kernel with one value; per pair of events (event_pairs in the "

@@ -19,7 +19,7 @@ import nibabel as nib
 import numpy as np
 
 from bench.sides.nnunet_volume import write_trained
-from bench.support.output import Result, mebibytes, say, seconds, times
+from bench.support.output import RESULTS, Result, add_results, mebibytes, say, seconds, times
 from bench.support.server_time import server_seconds
 from gpu_infer.demo.volume import demo_input, fetch_demo_ct
 from gpu_infer.imports.nnunet.import_model import Options, import_nnunet
@@ -33,13 +33,14 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.nnunet", description=__doc__)
     parser.add_argument("--input", type=Path, help="a .nii.gz; default: the CT of the demo")
+    add_results(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run(arguments.input or demo_input(fetch_demo_ct(), Path(folder)))
+        run(arguments.input or demo_input(fetch_demo_ct(), Path(folder)), arguments.results)
 
 
-def run(source: Path) -> Result:
-    """Measure and publish bench/results/nnunet.json."""
+def run(source: Path, results: Path = RESULTS) -> Result:
+    """Measure and publish nnunet.json."""
     size = "×".join(map(str, nib.load(source).shape))
     columns = ["side", "whole", "model", "all but model", "ratio", "peak memory", "ratio of memory", "windows"]
     result = Result("nnunet", f"An nnU-Net model from file to file, {size}, CPU", columns)
@@ -73,7 +74,7 @@ def run(source: Path) -> Result:
         "Peak memory of the side's process. gpu_infer's model is in Triton's process, nnU-Net's in the same process.",
         "Seconds are those of predict_from_files_sequential, and of the first run of a process of gpu_infer.",
     ]
-    result.publish()
+    result.publish(results)
     return result
 
 
@@ -100,7 +101,9 @@ def _theirs(trained: Path, source: Path, output: Path) -> dict[str, Any]:
 
 
 def _call(command: list[Any]) -> str:
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         sys.exit(f"bench.nnunet: {' '.join(map(str, command[1:4]))}: {done.stderr.strip()[-400:]}")
     return done.stdout

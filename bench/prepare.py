@@ -13,7 +13,7 @@ from typing import Any
 from bench.sides import chains as sides
 from bench.support import ct
 from bench.support.measure import Timing, measure, peak_of
-from bench.support.output import Chart, Result, mebibytes, seconds, times
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, seconds, times
 
 OURS = "gpu_infer"
 MONAI = "MONAI"
@@ -31,16 +31,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.prepare", description=__doc__)
     ct.add_input(parser)
     parser.add_argument("--repeats", type=int, default=3)
+    add_results(parser)
     arguments = parser.parse_args()
-    run(arguments.input, arguments.repeats)
+    run(arguments.input, arguments.repeats, arguments.results)
 
 
-def run(path: Path | None, repeats: int) -> None:
-    """Measure and publish bench/results/prepare.*."""
+def run(path: Path | None, repeats: int, folder: Path = RESULTS) -> None:
+    """Measure and publish prepare.*."""
     result = Result(
         "prepare",
         f"Prepare: {ct.described(sides.volume_of(path))} → model input",
         ["side", "target", "median", "low … high", "against ours", "peak memory", "of it work"],
+        keys=2,
         notes=[
             "Load excluded: MONAI, SciPy and PyTorch begin with float32 voxels as MONAI's loader leaves them, ours "
             "with the stored ones. Peak memory is the whole process's, the input in memory included.",
@@ -56,7 +58,7 @@ def run(path: Path | None, repeats: int) -> None:
         add_rows(result, target, timings, peaks)
         groups[target] = {name: timing.median for name, timing in timings.items()}
     result.chart = Chart(groups, "seconds, median (logarithmic)")
-    result.publish()
+    result.publish(folder)
 
 
 def add_rows(result: Result, target: str, timings: Mapping[str, Timing], peaks: Mapping[str, Any]) -> None:

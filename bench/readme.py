@@ -1,17 +1,18 @@
-"""The README's section of measurements from bench/results: `python -m bench.readme` (`make bench` ends with it)."""
+"""The README's section of measurements from bench/results: `python -m bench.readme` (bench.publish ends with it)."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import textwrap
 from pathlib import Path
 from typing import Any
 
-from bench.support.output import RESULTS, say
+from bench.support.output import PUBLISHED, say
+from bench.support.readme_tables import machine_of, table_lines, transports_lines, windows_lines, wrapped
 
 README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- measured: written by bench.readme -->", "<!-- /measured -->"
+SHOWN = {"finish", "large", "prepare", "transports", "volume", "whole", "windows"}
+"""Results that the section shows; large and windows if they are there."""
 
 
 def main() -> None:
@@ -21,26 +22,43 @@ def main() -> None:
 
 
 def write() -> None:
-    """Put `section` between the README's two marks; RuntimeError if they are missing."""
+    """Put every section between its two marks in the README; RuntimeError if they are missing."""
     text = README.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise RuntimeError(f"README.md has no lines {BEGIN} and {END}")
-    README.write_text(f"{head}{BEGIN}\n{section()}{END}{tail}", encoding="utf-8")
+    for name, content in sections().items():
+        text = replaced(text, name, content)
+    README.write_text(text, encoding="utf-8")
     say("wrote the measurements into README.md")
 
 
-def section() -> str:
-    """Table of the whole job, and a sentence for each of prepare and finish, a table of volume; needs their results."""
+def replaced(text: str, name: str, content: str) -> str:
+    """The text with `content` between the marks of the section `name`."""
+    begin, end = f"<!-- {name}: written by bench.readme -->", f"<!-- /{name} -->"
+    head, first, rest = text.partition(begin)
+    _, last, tail = rest.partition(end)
+    if not first or not last:
+        raise RuntimeError(f"README.md has no lines {begin} and {end}")
+    return f"{head}{begin}\n{content}{end}{tail}"
+
+
+def sections() -> dict[str, str]:
+    """The text between the README's marks, by the marks' name."""
+    return {"transports": "\n".join(transports_lines(_result("transports"))) + "\n", "measured": _measured()}
+
+
+def _measured() -> str:
+    """Tables of the whole job, volume, windows and large, and sentences for prepare and finish."""
     whole = _result("whole")
-    columns = list(whole["table"][0])
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    lines += ["| " + " | ".join(row.values()) + " |" for row in whole["table"]]
-    machine = whole["machine"]
-    lines += ["", _wrapped(f"{whole['title']}; {machine['cpu']}, {machine['cores']} cores. {' '.join(whole['notes'])}")]
+    lines = table_lines(whole["table"])
+    lines += ["", wrapped(f"{whole['title']}; {machine_of(whole)}. {' '.join(whole['notes'])}")]
     sentences = [_sentence(name) for name in ("prepare", "finish")]
-    lines += ["", _wrapped(" ".join(sentences)), "", *_volumes(_result("volume"))]
+    lines += ["", wrapped(" ".join(sentences)), "", *_volumes(_result("volume"))]
+    if _has("windows"):
+        lines += ["", *windows_lines(_result("windows"))]
+    if _has("large"):
+        large = _result("large")
+        title = f"{large['title']}; {machine_of(large)}"
+        lines += ["", wrapped(f"A volume larger than memory (`python -m bench.large`): {title}."), ""]
+        lines += table_lines(large["table"])
     return "\n".join(lines) + "\n"
 
 
@@ -84,12 +102,12 @@ def _lazily(values: dict[str, Any]) -> str:
 
 
 def _result(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((PUBLISHED / f"{name}.json").read_text(encoding="utf-8"))
     return content
 
 
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+def _has(name: str) -> bool:
+    return (PUBLISHED / f"{name}.json").is_file()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import nibabel as nib
 import numpy as np
 
 from bench.batch import config_of
-from bench.support.output import Result, mebibytes
+from bench.support.output import RESULTS, Result, add_results, mebibytes
 from bench.support.served import served
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.planning.free_memory import resident_bytes
@@ -36,12 +36,13 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=500)
     parser.add_argument("--lanes", type=int, default=3)
     parser.add_argument("--side", type=int, default=64, help="voxels of a volume along each axis")
+    add_results(parser)
     arguments = parser.parse_args()
-    run(arguments.cases, arguments.lanes, arguments.side)
+    run(arguments.cases, arguments.lanes, arguments.side, arguments.results)
 
 
-def run(cases: int, lanes: int, side: int) -> None:
-    """Measure and publish bench/results/session.json."""
+def run(cases: int, lanes: int, side: int, results: Path = RESULTS) -> None:
+    """Measure and publish session.json."""
     columns = ["cases", "seconds", "resident", "threads", "open files", "shared memory"]
     result = Result("session", f"A session of {cases} cases of {side}³, {lanes} lanes", columns)
     with tempfile.TemporaryDirectory() as scratch, served(CpuBackend()) as (server, _):
@@ -58,7 +59,7 @@ def run(cases: int, lanes: int, side: int) -> None:
             for done in _groups(session, settings, cases, lanes):
                 now = [str(done), f"{time.perf_counter() - began:.1f}", mebibytes(resident_bytes())]
                 result.rows.append([*now, str(threading.active_count()), str(_open_files()), mebibytes(_segments())])
-    result.publish()
+    result.publish(results)
 
 
 def _groups(session: Session, settings: Settings, cases: int, lanes: int) -> Iterator[int]:

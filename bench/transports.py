@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.support.output import Chart, Result, mebibytes, seconds
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, seconds
 from bench.support.served import models_device, served
 from gpu_infer.backends.base.backend import Backend, RollingSums
 from gpu_infer.backends.choose import choose_backend
@@ -47,17 +48,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.transports", description=__doc__)
     parser.add_argument("--tiles", type=int, default=12, help="tiles per measurement")
     parser.add_argument("--json-everywhere", action="store_true", help="JSON for the large tiles too")
+    add_results(parser)
     arguments = parser.parse_args()
-    run(arguments.tiles, json_everywhere=arguments.json_everywhere)
+    run(arguments.tiles, json_everywhere=arguments.json_everywhere, folder=arguments.results)
 
 
-def run(tiles: int, *, json_everywhere: bool = False) -> None:
-    """Measure and publish bench/results/transports.*."""
+def run(tiles: int, *, json_everywhere: bool = False, folder: Path = RESULTS) -> None:
+    """Measure and publish transports.*."""
     backend = choose_backend("auto")
     result = Result(
         "transports",
         "Tiles to Triton and back, 1 channel in, 2 out",
         ["tile", "way", "in flight", "latency", "tiles/s", "MiB/s", "copied into messages"],
+        keys=2,
         notes=[
             f"Tiles are gathered and blended on the {backend.name.upper()}.",
             "Latency: median from the request to the answer in the slot. Rates count gathering the tile into the slot "
@@ -100,7 +103,7 @@ def run(tiles: int, *, json_everywhere: bool = False) -> None:
                     groups[name][f"{way}, {slots} in flight"] = 1 / row["tiles_per_s"]
     result.data |= {"device": backend.name, "rows": rows}
     result.chart = Chart(groups, "seconds per tile (logarithmic)")
-    result.publish()
+    result.publish(folder)
 
 
 def _tiles(

@@ -21,7 +21,7 @@ from bench.sides.volume_case import CASES, QUICK, ROI, Case, Shape
 from bench.sides.volume_facts import first_case
 from bench.sides.volume_operator import CaseFailed, operator_side
 from bench.sides.volume_peer import LeftOut, PeerMissing, agreement, monai_side, why_left_out
-from bench.support.output import RESULTS, Chart, Result, mebibytes, say, seconds, times
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, say, seconds, times
 from bench.support.served import models_device, served
 from gpu_infer.backends.choose import choose_backend
 from gpu_infer.errors import GpuInferError
@@ -55,11 +55,12 @@ def main() -> None:
         action=argparse.BooleanOptionalAction,
         help="compare with MONAI; default: if it is installed",
     )
+    add_results(parser)
     arguments = parser.parse_args()
     try:
         device = choose_backend(arguments.device or "auto").name
         cases = (Case(tuple(arguments.shape)),) if arguments.shape else QUICK if arguments.quick else CASES
-        run(device, cases, peers=arguments.peers)
+        run(device, cases, peers=arguments.peers, folder=arguments.results)
     except (GpuInferError, CaseFailed, PeerMissing) as error:
         sys.exit(f"bench.volume: {error}")
 
@@ -78,7 +79,7 @@ def run(
     peers  MONAI's side: True, False, or None: if it is installed
     free   free bytes of the host for MONAI's side; None measures them
     """
-    result = Result("volume", f"Whole runs from file to file, {device}", COLUMNS, notes=list(NOTES))
+    result = Result("volume", f"Whole runs from file to file, {device}", COLUMNS, notes=list(NOTES), keys=2)
     result.data["cases"] = {}
     if (absent := why_left_out(device, peers)) is not None:
         _skip(result, f"{MONAI}: {absent}")
@@ -113,7 +114,7 @@ def run(
             for path in (ours, theirs):
                 shutil.rmtree(path, ignore_errors=True)
             source.unlink()
-    result.chart = Chart(groups, "seconds (logarithmic)")
+    result.chart = Chart(groups, "seconds (logarithmic)", baseline=None)
     result.publish(folder)
     return result
 

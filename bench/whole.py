@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from bench.sides.whole_side import MODEL
-from bench.support.output import Chart, Result, mebibytes, seconds, times
+from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, seconds, times
 from bench.support.server_time import server_seconds
 from gpu_infer.demo.volume import demo_input, fetch_demo_ct
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.triton.local.serve import LocalServer
 
 SIDES = {
-    "operator": "gpu_infer operator (gRPC, shared memory)",
+    "operator": "gpu_infer operator (HTTP, shared memory)",
     "monai-http": "MONAI, Triton's HTTP client as in MONAI Deploy",
     "monai-grpc": "MONAI, Triton's gRPC client",
 }
@@ -47,12 +47,13 @@ def main() -> None:
     parser.add_argument("--input", type=Path, help="a chest CT; default: the demo's, fetched when it is first needed")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--operator", type=Path, help="the gpu-infer to run; default: that of this environment")
+    add_results(parser)
     arguments = parser.parse_args()
-    run(arguments.input, arguments.repeats, arguments.operator)
+    run(arguments.input, arguments.repeats, arguments.operator, arguments.results)
 
 
-def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
-    """Measure and publish bench/results/whole.*; the README shows the table unchanged.
+def run(path: Path | None, repeats: int, operator: Path | None = None, results: Path = RESULTS) -> None:
+    """Measure and publish whole.*; the README shows the table unchanged.
 
     The operator is the command `operator`, by default that of this environment, whose SciPy and pydicom it then
     imports: Numba and nibabel import them if they are installed. Without MONAI, its sides are skipped.
@@ -107,8 +108,8 @@ def run(path: Path | None, repeats: int, operator: Path | None = None) -> None:
         )
         result.data[side] = [{key: r[key] for key in r if key not in ("labels", "versions")} for r in runs[side]]
     groups = {KEYS[key]: {side: middle[side][key] for side in sides} for key in ("whole_s", "rest_s", "own_s")}
-    result.chart = Chart(groups, "seconds (logarithmic)")
-    result.publish()
+    result.chart = Chart(groups, "seconds (logarithmic)", baseline="operator")
+    result.publish(results)
 
 
 def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalServer) -> dict[str, Any]:
@@ -118,13 +119,13 @@ def _run(side: str, operator: list[str], ct: Path, folder: Path, server: LocalSe
     output.mkdir()
     paths = ["--input", str(ct), "--output", str(output)]
     if side == "operator":
-        command = [*operator, "run", *paths, "--logs", str(output), "--publish", "", "--triton", server.grpc]
+        command = [*operator, "run", *paths, "--logs", str(output), "--publish", "", "--triton", server.http]
     else:
         command = [sys.executable, "-W", "ignore", "-m", "bench.sides.whole_side", side, *paths]
         command += ["--http", server.http, "--grpc", server.grpc]
     before = server_seconds(server.grpc, MODEL)
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     whole = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{side} ended with {done.returncode}: {done.stderr[-2000:]}")

@@ -9,8 +9,10 @@ from bench.prediction.cards import CARDS, H200, L4, REACHED_BANDWIDTH, REACHED_I
 from bench.prediction.floors import Prediction, predict
 from bench.prediction.geometry import Geometry
 from bench.prediction.label_rows import ENDS_PER_PACK, label_rows
+from bench.prediction.range_rows import range_rows
 from bench.prediction.rows import Row
 from bench.prediction.score_rows import score_rows
+from bench.prediction.tap_rows import tap_row
 from bench.prediction.voxel_rows import voxel_rows
 from bench.prediction.window_rows import window_rows
 from bench.sass.hot_loops import HotLoop
@@ -48,6 +50,8 @@ def all_rows(shape: Shape, window: Shape, multiprocessors: int) -> list[Row]:
     geometry = Geometry.of(shape, window)
     return [
         *voxel_rows(geometry, multiprocessors),
+        tap_row(geometry),
+        *range_rows(geometry, multiprocessors),
         *window_rows(geometry),
         *label_rows(geometry),
         *score_rows(geometry),

@@ -77,7 +77,9 @@ def disassemble(cubin: bytes) -> dict[str, Code]:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        done = subprocess.run([program, "-c", file.name], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, "-c", file.name], capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     if done.returncode:
         raise RuntimeError(f"nvdisasm failed: {done.stderr.strip()}")
     return parse(done.stdout)

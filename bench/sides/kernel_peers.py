@@ -13,17 +13,18 @@ from bench.sides.kernel_work import WINDOW, Scene, blobs, class_scores
 Peers = dict[str, dict[str, Callable[[], object]]]
 
 PREPARE = "prepare, linear to 1 mm"
+CUBIC = "cubic to 1 mm"
 RESTORE = "restore"
 RESTORE_SCORES = "restore, scores to labels"
 COMPONENTS = "largest components"
 
 
 def peers(s: Scene) -> Peers:
-    """Per row of the table the peers' calls: turned to RAS, linear, scaled and clipped; nearest back to the file;
-    scores linear back to the file, then their argmax; each label's largest component."""
+    """Per row of the table the peers' calls: turned to RAS, linear or cubic, scaled and clipped; nearest back to the
+    file; scores linear back to the file, then their argmax; each label's largest component."""
     from gpu_infer.backends.gpu.device.cupy_import import cupy
 
-    calls: Peers = {PREPARE: {}, RESTORE: {}, RESTORE_SCORES: {}, COMPONENTS: {}}
+    calls: Peers = {PREPARE: {}, CUBIC: {}, RESTORE: {}, RESTORE_SCORES: {}, COMPONENTS: {}}
     labels, scores = s.backend.upload(blobs(s.grid)), s.backend.upload(class_scores(1, s.grid)[0])
 
     def scaled(values: Any) -> Any:
@@ -41,6 +42,7 @@ def peers(s: Scene) -> Peers:
         there = [b / a for a, b in zip(s.shape, s.grid, strict=True)]
         back = [a / b for a, b in zip(s.shape, s.grid, strict=True)]
         calls[PREPARE]["cupyx.scipy.ndimage.zoom"] = lambda: scaled(zoom(turned(), there, order=1))
+        calls[CUBIC]["cupyx.scipy.ndimage.zoom"] = lambda: scaled(zoom(turned(), there, order=3, mode="nearest"))
         calls[RESTORE]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(zoom(labels, back, order=0))
         calls[RESTORE_SCORES]["cupyx.scipy.ndimage.zoom"] = lambda: to_file(
             zoom(scores, (1, *back), order=1).argmax(0).astype(np.uint8)
@@ -62,6 +64,7 @@ def peers(s: Scene) -> Peers:
         calls[COMPONENTS]["cuCIM label"] = largest
         options = {"preserve_range": True, "anti_aliasing": False}
         calls[PREPARE]["cuCIM resize"] = lambda: scaled(resize(turned(), s.grid, order=1, **options))
+        calls[CUBIC]["cuCIM resize"] = lambda: scaled(resize(turned(), s.grid, order=3, mode="edge", **options))
         calls[RESTORE]["cuCIM resize"] = lambda: to_file(resize(labels, s.shape, order=0, **options).astype(np.uint8))
     if find_spec("torch") is not None:
         import torch

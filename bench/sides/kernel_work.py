@@ -17,6 +17,8 @@ from gpu_infer.backends.base.backend import RollingSums, Start
 from gpu_infer.backends.label_tables import BIN_BITS, DIGITS, SUM_WIDTH
 from gpu_infer.backends.resampling import linear_table, nearest_table, resampled_size
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
+from gpu_infer.backends.tap_tables import cubic_table
+from gpu_infer.backends.taps import TapTables
 from gpu_infer.choices import ScoresActivation
 from gpu_infer.inferers.placement import clara_starts
 
@@ -38,6 +40,8 @@ LABELS = 4
 """Labels of `blobs`, the background included."""
 MIDDLE = 600.0
 """Whose bin the digits are counted in: 512 … 1023 have nearly a quarter of the values."""
+FIRST_DIGIT = (21, 11)
+"""Place and bits of the first digit of a float32 that percentiles count."""
 WINDOW = ClampedAffine(scale=1 / 2000, shift=0.75, low=0.0, high=1.0)
 """HU of -1500 … 500 to 0 … 1, as the lung demo has it."""
 
@@ -88,7 +92,7 @@ def scene(backend: Any, shape: Shape, roi: Shape) -> Scene:
 
 def works(s: Scene) -> list[Work]:
     """Every kernel of kernels/*.cu at least once."""
-    return [*_prepare(s), *_windows(s), *_labels(s), *_scores(s)]
+    return [*_prepare(s), _cubic(s), *_ranges(s), *_windows(s), *_labels(s), *_scores(s)]
 
 
 def _prepare(s: Scene) -> list[Work]:
@@ -115,6 +119,29 @@ def _prepare(s: Scene) -> list[Work]:
         Work("extent of a mask", lambda: backend.occupied_planes(turned, 0.0), turned.nbytes),
         Work("take (arrays)", lambda: backend.take(turned, scaled, [None, turned_over, None, None]), 2 * turned.nbytes),
         Work("convert (arrays)", lambda: backend.convert(s.stored, scaled), voxels * (2 + 4)),
+    ]
+
+
+def _cubic(s: Scene) -> Work:
+    """An axis at a time; what lies between axes is not counted. Every sample has a part in an output."""
+    backend, tables = s.backend, cubic_tables(s.shape, s.grid)
+    model = backend.empty((1, *s.grid), np.float32)
+    return Work(
+        "cubic to 1 mm",
+        lambda: backend.resample_taps(s.stored, model, tables, ClampedAffine(), WINDOW),
+        s.stored.nbytes + model.nbytes,
+        together=True,
+    )
+
+
+def _ranges(s: Scene) -> list[Work]:
+    """The range of the stored voxels, and the first of the three passes of a percentile."""
+    backend, same = s.backend, ClampedAffine()
+    turned = backend.empty((1, *s.shape), np.float32)
+    backend.resample(s.stored, turned, None, same, same)
+    return [
+        Work("range, int16", lambda: backend.extrema(s.stored), s.stored.nbytes),
+        Work("digits, float32", lambda: backend._count_digits(turned, *FIRST_DIGIT, 0), turned.nbytes),
     ]
 
 
@@ -295,6 +322,11 @@ def box(start: Start, window: Shape) -> tuple[slice, ...]:
 
 def _tables(make: Callable[[int, int], AxisTable], old: Shape, new: Shape) -> Tables:
     x, y, z = (make(a, b) for a, b in zip(old, new, strict=True))
+    return (x, y, z)
+
+
+def cubic_tables(old: Shape, new: Shape) -> TapTables:
+    x, y, z = (cubic_table(a, b) for a, b in zip(old, new, strict=True))
     return (x, y, z)
 
 

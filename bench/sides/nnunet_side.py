@@ -20,7 +20,13 @@ NNUNET = {"nnU-Net, 3 + 3 processes": 3, "nnU-Net, 1 + 1 processes": 1, "nnU-Net
 def missing_note() -> str | None:
     """One sentence if nnU-Net's predictor cannot be imported."""
     code = "from bench.sides.batch_nnunet import make_predictor; make_predictor([1.0] * 3, [8] * 3)"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if done.returncode == 0:
         return None
     lines = done.stderr.strip().splitlines()

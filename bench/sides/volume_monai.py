@@ -41,7 +41,8 @@ def main() -> None:
     parser.add_argument("--free", type=int, help="free bytes of the host; default: measured")
     arguments = parser.parse_args()
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out in spite of all: this one first
+        # if memory runs out in spite of all: this one first
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     outcome = measured(arguments)
     facts = {"does_not_fit": dataclasses.asdict(outcome)} if isinstance(outcome, DoesNotFit) else outcome
     sys.stdout.write(json.dumps(facts) + "\n")

@@ -39,7 +39,13 @@ def why_left_out(device: str, peers: bool | None) -> str | None:
     why = f"not installed: {', '.join(absent)} (make peers)" if absent else None
     if why is None and device == "gpu":
         code = "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 3)"
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
         if done.returncode:
             why = "this PyTorch finds no CUDA device" if done.returncode == 3 else f"PyTorch: {_last(done.stderr)}"
     if why is not None and peers:
@@ -65,7 +71,13 @@ def monai_side(
         command += ["--free", free]
     try:
         done = subprocess.run(
-            list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False
+            list(map(str, command)),
+            cwd=ROOT,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=LIMIT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise LeftOut(f"not done within {LIMIT_S:.0f} s") from None

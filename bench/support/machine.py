@@ -41,7 +41,7 @@ def facts() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
@@ -50,7 +50,8 @@ def _processor() -> str:
 def _gpu() -> str | None:
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip() or None
+        done = subprocess.run(query, capture_output=True, encoding="utf-8", errors="replace", check=True)
+        return done.stdout.strip() or None
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -49,17 +49,25 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def measure(sides: Mapping[str, Callable[[], object]], *, repeats: int, warmup: int = 1) -> dict[str, Timing]:
-    """Time every side `repeats` times after `warmup` calls that do not count.
+def measure(
+    sides: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int,
+    warmup: int = 1,
+    renew: Callable[[], object] = lambda: None,
+) -> dict[str, Timing]:
+    """Time every side `repeats` times after `warmup` calls that do not count; `renew` is called before each call.
 
     The sides take turns, so that a machine that slows down for a while slows all of them.
     """
     for _ in range(warmup):
         for call in sides.values():
+            renew()
             call()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, call in sides.items():
+            renew()
             seconds[name].append(timed(call))
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
 
@@ -113,14 +121,14 @@ def _child(sender: Any, make: Callable[..., Callable[[], object]], arguments: tu
     call = make(*arguments)
     before = _status("VmRSS")
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew at the present size
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # VmHWM starts anew at the present size
     call()
     sender.send(Peak(max(_status("VmHWM"), before), before))
     sender.close()
 
 
 def _status(name: str) -> int:
-    match = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    match = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:
         raise RuntimeError(f"no {name} in /proc/self/status")
     return int(match[1]) << 10
@@ -128,6 +136,6 @@ def _status(name: str) -> int:
 
 def process_seconds() -> float:
     """Seconds since this process was started, the interpreter's own start included; exact to a clock tick (10 ms)."""
-    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    started = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+    uptime = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
     return uptime - started / os.sysconf("SC_CLK_TCK")

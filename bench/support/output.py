@@ -1,21 +1,26 @@
-"""The three forms of a result: a table on the terminal, JSON and a bar chart in bench/results."""
+"""The forms of a result: a table on the terminal, and JSON and a bar chart in a folder of the caller's."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from bench.support.chart import Chart as Chart
+from bench.support.chart import draw
 from bench.support.machine import facts
+from bench.support.table import WIDTH, render
 
-RESULTS = Path(__file__).parents[1] / "results"
-_CONSOLE = Console() if Console().is_terminal else Console(width=140)
-_TABLES = _CONSOLE if _CONSOLE.is_terminal else Console(width=260)  # in a file long lines do no harm
+RESULTS = Path("bench_results")
+"""Default folder of results, in the working directory; git ignores it."""
+PUBLISHED = Path(__file__).parents[1] / "results"
+"""The committed results, which only bench.publish writes."""
+_CONSOLE = Console(width=WIDTH)
 
 
 def say(text: str) -> None:
@@ -23,18 +28,19 @@ def say(text: str) -> None:
     _CONSOLE.print(text, highlight=False)
 
 
-@dataclass
-class Chart:
-    """Bars: one group per key of `groups`, in it one bar per side; `unit` is the label of the axis."""
-
-    groups: Mapping[str, Mapping[str, float]]
-    unit: str
-    logarithmic: bool = True
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """The option --results."""
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="FOLDER", help=f"for JSON and chart; default: {RESULTS}"
+    )
 
 
 @dataclass
 class Result:
-    """`name` is the files' stem; `data` goes into the JSON unchanged, next to the rows."""
+    """`name` is the files' stem; `data` goes into the JSON unchanged, next to the rows.
+
+    keys  first columns that name a row; a table that is too wide repeats them in every part
+    """
 
     name: str
     title: str
@@ -43,61 +49,22 @@ class Result:
     data: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     chart: Chart | None = None
+    keys: int = 1
 
     def publish(self, folder: Path = RESULTS) -> None:
         """Print the table; write <name>.json, and <name>.png if matplotlib is installed."""
-        table = Table(title=self.title, title_justify="left")
-        for n, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if n == 0 else "right")
-        for row in self.rows:
-            table.add_row(*row)
-        _TABLES.print(table)
+        for part in render(self.title, self.columns, self.rows, self.keys):
+            _CONSOLE.print(part)
         for note in self.notes:
             say(note)
         folder.mkdir(parents=True, exist_ok=True)
         rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
-        content = {"title": self.title, "machine": facts(), "table": rows, "notes": self.notes, **self.data}
+        machine = facts()
+        content = {"title": self.title, "machine": machine, "table": rows, "notes": self.notes, **self.data}
         path = folder / f"{self.name}.json"
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if self.chart is not None:
-            _draw(self.title, self.chart, path.with_suffix(".png"))
-
-
-def _draw(title: str, chart: Chart, path: Path) -> None:
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        say(f"{path.name} left out: matplotlib is not installed (the extra 'bench')")
-        return
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    sides = list(dict.fromkeys(side for bars in chart.groups.values() for side in bars))
-    bars = sum(len(group) for group in chart.groups.values())
-    figure, axes = pyplot.subplots(figsize=(9, 1.4 + 0.26 * (bars + len(chart.groups))), layout="constrained")
-    colours = dict(zip(sides, mpl.colormaps["tab20"].colors * (1 + len(sides) // 20), strict=False))
-    row, ticks = 0, []
-    for values in chart.groups.values():
-        ticks.append(row + (len(values) - 1) / 2)
-        for side, value in values.items():
-            drawn = axes.barh(row, value, 0.9, color=colours[side])
-            axes.bar_label(
-                drawn, [f"{side}  {value:.0f}" if value >= 1000 else f"{side}  {value:.3g}"], padding=3, fontsize=7
-            )
-            row += 1
-        row += 1
-    axes.set_yticks(ticks, list(chart.groups))
-    axes.invert_yaxis()
-    if chart.logarithmic:
-        axes.set_xscale("log")
-        low, high = axes.get_xlim()
-        axes.set_xlim(low, high * (high / low) ** 0.5)  # room for the labels
-    else:
-        axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
-    axes.set_xlabel(chart.unit)
-    axes.set_title(title, fontsize=9, loc="left")
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+        if self.chart is not None and not draw(self.title, self.chart, machine, path.with_suffix(".png")):
+            say(f"{self.name}.png left out: matplotlib is not installed (the extra 'bench')")
 
 
 def seconds(value: float) -> str:

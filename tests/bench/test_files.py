@@ -35,14 +35,14 @@ def test_without_simpleitk_its_rows_are_left_out_and_named(tiny: None, tmp_path:
     assert sides["write labels"] == ["gpu_infer", "nibabel .nii", "nibabel .nii.gz"]
     assert "SimpleITK" not in {side for row in sides.values() for side in row}
     written = json.loads((tmp_path / "files.json").read_text(encoding="utf-8"))
-    assert written["skipped"] == ["SimpleITK", "read .mhd", "read .nrrd"]
+    assert written["skipped"] == ["SimpleITK", "read .mhd", "read .nrrd", *(f"read {what}" for what in files.DICOM)]
     assert any("SimpleITK is not installed" in note for note in written["notes"])
 
 
 def test_with_it_all_formats_are_read(tiny: None, tmp_path: Path) -> None:
     files.run(None, 1, with_itk=True, folder=tmp_path)
     sides = actual(tmp_path)
-    assert list(sides) == [*READ, "read .mhd", "read .nrrd", "write labels"]
+    assert list(sides) == [*READ, "read .mhd", "read .nrrd", *(f"read {what}" for what in files.DICOM), "write labels"]
     assert all("SimpleITK" in row and "gpu_infer" in row for row in sides.values())
 
 

@@ -16,38 +16,68 @@ from bench.prediction.geometry import Geometry
 from bench.prediction.label_rows import ENDS_PER_PACK
 from bench.prediction.rows import Launch, Row
 from bench.prediction.table import BEGIN, END, all_rows, markdown, write_readme
+from bench.prediction.tap_rows import tap_row, taps_of_warps
 from bench.sides.kernel_work import RESTORED, blobs, scene, works
+from gpu_infer.backends import taps
+from gpu_infer.backends.base import taps as base_taps
+from gpu_infer.backends.taps import TablePart, TapTable
 
 SHAPE, WINDOW = (72, 40, 36), (24, 16, 20)
 
 
+def _launched(backend: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, list[Any]]]:
+    """Bytes and launches (kernel, blocks, threads, shared bytes) of each row."""
+    from gpu_infer.backends.gpu.device.device import BLOCK, Device
+
+    launches: list[tuple[str, int, int, int]] = []
+    launch = Device.launch
+
+    def record(self: Any, module: str, kind: str, blocks: int, *arguments: Any, **options: Any) -> None:
+        launches.append((kind, blocks, prod(options.get("block", BLOCK)), options.get("shared", 0)))
+        launch(self, module, kind, blocks, *arguments, **options)
+
+    monkeypatch.setattr(Device, "launch", record)
+    launched = {}
+    for work in works(scene(backend, SHAPE, WINDOW)):
+        if work.renew is not None:
+            work.renew()
+        launches.clear()
+        work.call()
+        launched[work.name] = (work.nbytes, launches[:: RESTORED if work.name == "restore" else 1])
+    return launched
+
+
+def _predicted(row: Row) -> tuple[int, list[Any]]:
+    return row.nbytes, [(each.kernel, each.blocks, each.threads, each.shared) for each in row.launches]
+
+
 @pytest.mark.slow
 def test_rows_are_launched_as_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    launches: list[tuple[str, int, int, int]] = []
-    launched: dict[str, tuple[int, list[tuple[str, int, int, int]]]] = {}
     with simulated_cupy() as gpu:
-        from gpu_infer.backends.gpu.device.device import BLOCK, Device
-
-        launch = Device.launch
-
-        def record(self: Any, module: str, kind: str, blocks: int, *arguments: Any, **options: Any) -> None:
-            launches.append((kind, blocks, prod(options.get("block", BLOCK)), options.get("shared", 0)))
-            launch(self, module, kind, blocks, *arguments, **options)
-
-        monkeypatch.setattr(Device, "launch", record)
         backend = gpu.GpuBackend()
+        launched = _launched(backend, monkeypatch)
         multiprocessors = backend._device.multiprocessors
-        for work in works(scene(backend, SHAPE, WINDOW)):
-            if work.renew is not None:
-                work.renew()
-            launches.clear()
-            work.call()
-            launched[work.name] = (work.nbytes, launches[:: RESTORED if work.name == "restore" else 1])
-    predicted = {
-        row.name: (row.nbytes, [(each.kernel, each.blocks, each.threads, each.shared) for each in row.launches])
-        for row in all_rows(SHAPE, WINDOW, multiprocessors)
-    }
-    assert predicted == launched
+    assert {row.name: _predicted(row) for row in all_rows(SHAPE, WINDOW, multiprocessors)} == launched
+
+
+@pytest.mark.slow
+def test_slabs_and_bands_are_launched_as_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taps, "SLAB_BYTES", 20_000)
+    monkeypatch.setattr(taps, "band_rows", lambda shape, axis, table: 30)  # of 36
+    monkeypatch.setattr(base_taps, "band_rows", taps.band_rows)
+    with simulated_cupy() as gpu:
+        launched = _launched(gpu.GpuBackend(), monkeypatch)
+    row = tap_row(Geometry.of(SHAPE, WINDOW))
+    assert {launch.kernel for launch in row.launches} == {"taps_i2_f4", "taps_f4_f4", "turn_rows_f4_f4"}
+    assert _predicted(row) == launched[row.name]
+
+
+def test_a_warp_takes_as_many_taps_as_its_busiest_lane() -> None:
+    count = np.array([2] * 31 + [5, 1, 3, 1], np.int32)
+    part = TablePart.whole(TapTable(np.zeros(35, np.int32), count, np.ones((35, 5), np.float32)))
+    assert taps_of_warps(part, 2, (2, 3, 35)) == (5 + 3) * 2 * 3
+    assert taps_of_warps(part, 0, (35, 3, 40)) == (62 + 5 + 1 + 3 + 1) * 3 * 2
+    assert taps_of_warps(part, 1, (7, 35, 20)) == (62 + 5 + 1 + 3 + 1) * 7
 
 
 def test_a_warp_meets_as_many_ends_of_runs_as_the_histogram_is_taken_to() -> None:
