@@ -40,9 +40,9 @@ def connect(
     if settings.local_models is not None:
         from gpu_infer.triton.local.serve import LocalServer
 
-        server = LocalServer(settings.local_models)
-        name = settings.model_name or (inferer.model_name if inferer is not None else None)
-        if name is not None:  # before the server is installed and started
+        names = configured_models(settings, inferer)
+        server = LocalServer(settings.local_models, names=names)
+        for name in names:  # before the server is installed and started
             check_repository_model(settings.local_models, name)
         local = stack.enter_context(server)
         endpoints = Endpoints(http=local.http, grpc=local.grpc)
@@ -60,6 +60,13 @@ def connect(
             remedy="use --triton local, start a server with `gpu-infer triton serve`, correct the address "
             "(--triton host:port), or wait longer for a server that starts (--wait SECONDS)",
         ) from error
+
+
+def configured_models(settings: Settings, inferer: InfererSpec | None) -> tuple[str, ...]:
+    """Names of the models by option or configuration, usually one; empty if neither names one."""
+    if settings.model_name is not None:
+        return (settings.model_name,)
+    return () if inferer is None else tuple(dict.fromkeys(entry.model_name for entry in inferer.entries))
 
 
 def check_repository_model(repository: Path, model: str) -> None:

@@ -23,7 +23,7 @@ def escape(text: str) -> str:
 
 
 class GpuInferError(Exception):
-    """Base of every error that a user can cause or mend; as text it is one line, whatever names `message` holds."""
+    """Base of every error that a user can cause or fix; as text it is one line, whatever names `message` holds."""
 
     exit_code = 1
 

@@ -211,11 +211,11 @@ def _load(path: Path) -> dict[str, Any]:
             f"{path} cannot be read: {error.strerror}", remedy="give a file that this user may read"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON: {error}", remedy="mend the file or delete it") from error
+        raise ConfigError(f"{path}: not valid JSON: {error}", remedy="fix the file or delete it") from error
     if not isinstance(settings, dict):
         raise ConfigError(
             f"{path}: found {type(settings).__name__}, expected an object",
-            remedy="mend the file or delete it",
+            remedy="fix the file or delete it",
         )
     # Python's default would silence all existing loggers of this package.
     settings.setdefault("disable_existing_loggers", False)

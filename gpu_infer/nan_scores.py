@@ -19,7 +19,7 @@ def explain_nan_scores(nans: int, plan: RunPlan, volume: Volume) -> str:
     """
     if not volume.not_finite:
         raise ModelError(
-            f"model {plan.model.name} answered NaN: {nans} of the scores, so labels would mean nothing",
+            f"model {plan.model_names} answered NaN: {nans} of the scores, so labels would mean nothing",
             remedy="check the model on this volume (its intensities, its precision: FP16 overflows)",
         )
     own_grid = sorted(plan.grid.shape) == sorted(volume.geometry.shape)

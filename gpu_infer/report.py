@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import platform
 import resource
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +29,7 @@ from gpu_infer.redaction import redact, redact_all
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.transport import Transport
+from gpu_infer.volume.file_hash import FileHash
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.identity import identity
@@ -65,7 +64,7 @@ class Report:
             "warnings": [],
         }
         self._start = time.perf_counter()
-        self._hash: _FileHash | None = None
+        self._hash: FileHash | None = None
         self._fallbacks: list[str] = []
 
     @contextmanager
@@ -107,7 +106,7 @@ class Report:
         self._fallbacks += plan.fallbacks
         self.add(
             plan=plan_section(plan, self._fallbacks),
-            model=model_section(plan.model),
+            model=model_section(plan),
             memory=memory_section(plan.memory),
         )
         for line in plan.lines():
@@ -119,15 +118,15 @@ class Report:
         """Add the windows of a finished inference, and the counters of its requests."""
         self.add(triton=dict(counters), tiles=windows_section(plan))
 
-    def hash_files(self, files: Sequence[Path]) -> None:
-        """Start hashing the input in a thread; `finish` adds the digest."""
-        self._hash = _FileHash(files)
+    def hash_input(self, header: VolumeHeader) -> None:
+        """Start hashing the files of the input in a thread; `finish` adds the digest."""
+        self._hash = FileHash(header.files or (header.path,), header.states)
         self._hash.start()
 
     def wait_for_hash(self) -> None:
-        """Wait until the files of `hash_files` are read."""
-        if self._hash is not None:
-            self._hash.digest(wait=True)
+        """Wait until the files of `hash_input` are read; warn if they are not those that were segmented."""
+        if self._hash is not None and self._hash.digest(wait=True) is None:
+            self.warn("the input changed after it was read: the report has no sha256 of it")
 
     def finish(self, status: str, error: str | None = None) -> None:
         """Add status, error, times and memory, and hide the values of `{VAR}`. The report can be written then."""
@@ -144,31 +143,6 @@ class Report:
     def write(self, folder: Path) -> Path:
         """Write report.json into `folder` as `writers.reports.write_report` does. Raises OSError."""
         return write_report(folder, self.data)
-
-
-class _FileHash(threading.Thread):
-    """sha256 over the bytes of the files in order; hashing releases the interpreter lock, so it costs no wall time."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        super().__init__(daemon=True, name="input-hash")
-        self._files = files
-        self._digest: str | None = None
-
-    def run(self) -> None:
-        digest = hashlib.sha256()
-        try:
-            for path in self._files:
-                with path.open("rb") as stream:
-                    while block := stream.read(1 << 22):
-                        digest.update(block)
-        except OSError:
-            return
-        self._digest = digest.hexdigest()
-
-    def digest(self, *, wait: bool) -> str | None:
-        if wait:
-            self.join()
-        return self._digest
 
 
 # -- the sections, in the order of report.json ------------------------------------------------------------------
@@ -208,12 +182,35 @@ def triton_section(transport: Transport) -> Section:
 
 
 def plan_section(plan: RunPlan, fallbacks: Sequence[str]) -> Section:
-    """`plan`: the stages, every fallback so far, and the parts of the memory plan."""
-    return {"stages": plan.inputs.pipeline.describe(), "steps": list(fallbacks), "memory": plan.memory.lines()}
+    """`plan`: the stages, every fallback so far, whether strips replace whole arrays, and the parts of the memory."""
+    return {
+        "stages": plan.inputs.pipeline.describe(),
+        "steps": list(fallbacks),
+        "strips": plan.strips is not None,
+        "memory": plan.memory.lines(),
+    }
 
 
-def model_section(model: ModelInfo) -> Section:
-    """`model`: which model answered."""
+def model_section(plan: RunPlan) -> Section:
+    """`model`: which model answered; of several, the first one, and all of them in `models`."""
+    first = _model(plan.model)
+    if len(plan.models) == 1:
+        return first
+    return {**first, "combine": "union" if plan.parts else "mean", "models": _several_models(plan)}
+
+
+def _several_models(plan: RunPlan) -> list[Section]:
+    if plan.parts:
+        return [
+            {**_model(part.model), "labels": {str(n): final for n, final in enumerate(part.final_labels) if n}}
+            for part in plan.parts
+        ]
+    assert plan.ensemble is not None
+    weights = plan.ensemble.weights or [1 / len(plan.models)] * len(plan.models)
+    return [{**_model(model), "weight": weight} for model, weight in zip(plan.models, weights, strict=True)]
+
+
+def _model(model: ModelInfo) -> Section:
     return {"name": model.name, "version": model.version, "platform": model.platform}
 
 
@@ -237,9 +234,10 @@ def windows_section(plan: RunPlan) -> Section:
             "batch": knobs.batch,
             "slots": knobs.slots,
         }
+    grids = [part.grid for part in plan.parts] or [plan.grid]
     return {
-        "windows": len(plan.grid.windows),
-        "inferred": len(plan.grid.visits),
+        "windows": sum(len(grid.windows) for grid in grids),
+        "inferred": sum(len(grid.visits) for grid in grids),
         "roi": list(plan.fit.window),
         "grid": list(plan.grid.shape),
         "mode": plan.grid.mode,

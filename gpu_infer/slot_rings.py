@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.planning.run_plan import RunPlan, replan_for_transport
 from gpu_infer.triton.client.reconnect import try_again
+from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.ring import SlotRing
 from gpu_infer.triton.transport import Transport
 
@@ -94,8 +95,7 @@ def _open_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[
     return try_again(
         lambda: open_ring(plan, transport, backend),
         server=transport.server,
-        model=plan.model.name,
-        version=plan.model.version,
+        models=[(model.name, model.version) for model in _models(plan)],
         wait_s=plan.inputs.settings.ready_wait_s,
     )
 
@@ -103,7 +103,7 @@ def _open_again(plan: RunPlan, transport: Transport, backend: Backend) -> tuple[
 def _key(plan: RunPlan) -> RingKey:
     knobs, fit = plan.memory.knobs, plan.fit
     shape = (fit.window, fit.model_channels, fit.channels_out, plan.layout)
-    return (plan.model, *shape, knobs.batch, knobs.slots, knobs.spare)
+    return (*_models(plan), *shape, knobs.batch, knobs.slots, knobs.spare)
 
 
 def _ring(plan: RunPlan, transport: Transport) -> SlotRing:
@@ -120,4 +120,10 @@ def _ring(plan: RunPlan, transport: Transport) -> SlotRing:
         reconnect_s=settings.ready_wait_s,
         spare=knobs.spare,
         layout=plan.layout,
+        further=_models(plan)[1:],
     )
+
+
+def _models(plan: RunPlan) -> tuple[ModelInfo, ...]:
+    """The models of the ring: one, or those of an ensemble; a union has a ring per pass."""
+    return (plan.model,) if plan.ensemble is None else plan.ensemble.models

@@ -77,21 +77,17 @@ class Lanes:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
-        worker: Worker | None = None
         while (item := self._cases.get()) is not None and not self._gives_up.is_set():
             case, attempts = item
             self._count(1)
             try:
-                worker = self._worker()
-                outcome = worker.run(case, attempts, self._steps_of(case))
+                outcome = self._worker().run(case, attempts, self._steps_of(case))
             except BaseException as error:
                 self._stop(error)
                 break
             finally:
                 self._count(-1)
             self._events.outcome(outcome)
-        if worker is not None:
-            worker.end_thread()
 
     def _count(self, change: int) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -125,10 +125,16 @@ def done_record(
         "read": read,
         "bytes": sum(Path(look["path"]).stat().st_size for look in read),
         "sha256": None if changed else section.get("sha256"),
-        "model": {name: report.get("model", {}).get(name) for name in ("name", "version")},
+        "model": _model(report.get("model", {})),
         "labels": outcome.labels,
         "files": sorted(map(str, inside)),
     }
+
+
+def _model(section: Mapping[str, Any]) -> Record:
+    """Name and version of the model; of several, those of the first one, and all in `models`."""
+    several = [{name: each.get(name) for name in ("name", "version")} for each in section.get("models", ())]
+    return {**{name: section.get(name) for name in ("name", "version")}, **({"models": several} if several else {})}
 
 
 def failed_record(case: Case, key: JobKey, outcome: Outcome, inputs: Sequence[Look]) -> Record:

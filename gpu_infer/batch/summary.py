@@ -156,7 +156,8 @@ def _statistics(values: Sequence[float]) -> dict[str, float] | None:
 
 def _model(outcome: Outcome) -> str:
     model = outcome.report.get("model", {})
-    return f"{model.get('name')} version {model.get('version')}"
+    models = model.get("models") or [model]
+    return " + ".join(f"{each.get('name')} version {each.get('version')}" for each in models)
 
 
 def _warnings(models: Sequence[str], versions: Sequence[str]) -> list[str]:

@@ -71,10 +71,6 @@ class Worker:
         """End the session; after an error, a local server is not waited for."""
         self._stack.__exit__(kind, error, trace)
 
-    def end_thread(self) -> None:
-        """The last call of a thread that has called `run`."""
-        self._session.end_thread()
-
     def close(self) -> None:
         """End the session."""
         self._stack.close()

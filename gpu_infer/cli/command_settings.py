@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gpu_infer.settings import Settings
 
-_NO_SETTINGS = ("json", "verbose", "quiet", "debug", "clean")
+_NO_SETTINGS = ("json", "verbose", "quiet", "debug", "clean", "warm_up")
 """Options of commands that are not part of `Settings`."""
 
 

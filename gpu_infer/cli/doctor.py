@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gpu_infer.doctor.check import Check
 
 Clean = Annotated[bool, typer.Option("--clean", help="Remove the shared memory and hidden files of killed runs.")]
+WarmUp = Annotated[
+    bool, typer.Option("--warm-up", help="First compile every kernel that runs on this machine can need (minutes).")
+]
 Wait = Annotated[
     float, typer.Option("--wait", parser=options.seconds, metavar="SECONDS", help="Time to wait for the server.")
 ]
@@ -32,6 +35,7 @@ Wait = Annotated[
 def doctor(
     context: typer.Context,
     clean: Clean = False,
+    warm_up: WarmUp = False,
     wait: Wait = 5.0,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -47,6 +51,8 @@ def doctor(
     # The checks report what a run would log.
     logging_setup.configure(None, debug=debug, console=logging.NOTSET if debug else logging.ERROR)
     settings, refusals = settings_for_checks(context)
+    if warm_up:
+        _warm_up("auto" if settings is None else settings.device)
     named = [] if settings is None else _named_folders(context.params, {check.name for check in refusals})
     checks = [_printable(check) for check in examine(settings, named, clean=clean, refusals=refusals)]
     if json:
@@ -60,6 +66,14 @@ def doctor(
         on_screen = not json and stdout().is_terminal and sys.stderr.isatty()  # with the remedies
         write(sys.stderr, f"gpu-infer: error: doctor: {_failures(checks, short=on_screen)}\n")
         raise typer.Exit(code)
+
+
+def _warm_up(device: str) -> None:
+    from gpu_infer.doctor.host import check_device
+    from gpu_infer.doctor.warm_up import warm_up
+
+    backend, _ = check_device(device)
+    warm_up(backend, lambda line: write(sys.stderr, f"{line}\n"))
 
 
 def _failures(checks: list[Check], *, short: bool) -> str:

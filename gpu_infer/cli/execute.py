@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from gpu_infer.system.preload import preload
+
 if TYPE_CHECKING:
     from gpu_infer.app import RunResult
     from gpu_infer.progress import Progress
@@ -27,6 +29,7 @@ def execute(settings: Settings, *, debug: bool = False, bar: bool = True, consol
         from gpu_infer.system.debugger import wait_for_debugger
 
         wait_for_debugger(settings.debug_port, settings.debug_host, settings.ready_wait_s)
+    preload("gpu_infer.app")
     from gpu_infer.app import run
     from gpu_infer.cli.progress import show_progress
     from gpu_infer.cli.signals import raise_if_interrupted

@@ -41,6 +41,13 @@ Trust = Annotated[
     bool,
     typer.Option("--trust-checkpoint", help="Unpickle a checkpoint that weights_only=True refuses; can run code."),
 ]
+InstanceNorm = Annotated[
+    bool,
+    typer.Option(
+        "--instance-normalization",
+        help="Export instance norms as one operator each: faster with TensorRT, less exact with ONNX Runtime.",
+    ),
+]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace a model that gpu-infer wrote.")]
 
 
@@ -55,6 +62,7 @@ def import_nnunet(
     no_mirroring: NoMirroring = False,
     no_postprocessing: NoPostprocessing = False,
     trust_checkpoint: Trust = False,
+    instance_normalization: InstanceNorm = False,
     replace: Replace = False,
     debug: options.Debug = False,
 ) -> None:
@@ -74,6 +82,7 @@ def import_nnunet(
         mirroring=not no_mirroring,
         postprocessing=not no_postprocessing,
         trust_checkpoint=trust_checkpoint,
+        instance_normalization=instance_normalization,
         replace=replace,
     )
     with show_lines("exporting the network") as on_line:

@@ -20,7 +20,13 @@ Intensities = Annotated[
     typer.Option("--intensities", metavar="LOW,HIGH", help="Values that become 0 and 1, with clipping."),
 ]
 Window = Annotated[
-    str | None, typer.Option("--roi", metavar="X,Y,Z", help="Window in voxels, if the model has dynamic dimensions.")
+    str | None,
+    typer.Option(
+        "--roi", metavar="X,Y,Z", help="Window in voxels, if the model has dynamic dimensions. Two numbers for slices."
+    ),
+]
+SliceAxis = Annotated[
+    str | None, typer.Option("--slice-axis", metavar="AXIS", help="Axis across the slices of a 2-D model: X, Y or Z.")
 ]
 Classes = Annotated[
     int | None,
@@ -38,6 +44,7 @@ def init(
     spacing: Spacing = None,
     intensities: Intensities = None,
     roi: Window = None,
+    slice_axis: SliceAxis = None,
     classes: Classes = None,
     logits: Logits = None,
     debug: options.Debug = False,
@@ -54,10 +61,17 @@ def init(
         roi=None if roi is None else models_options.sizes(roi, "--roi"),
         classes=classes,
         logits=logits,
+        slice_axis=_axis(slice_axis),
     )
     _check(preparation.spacing_mm, preparation.intensities)
     notes = write_app(folder, models, model, preparation)
     say_done(f"wrote {folder}", *(f"note: {note}" for note in notes))
+
+
+def _axis(text: str | None) -> str | None:
+    if text is not None and text.upper() not in ("X", "Y", "Z"):
+        raise ConfigError(f"--slice-axis: found {text!r}, expected X, Y or Z", remedy="name one axis of the volume")
+    return text and text.upper()
 
 
 def _numbers(text: str | None, option: str, count: int) -> tuple[float, ...] | None:

@@ -5,60 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from gpu_infer.cli import (
-    batch,
-    demo,
-    doctor,
-    import_nnunet,
-    init,
-    models,
-    run,
-    series,
-    streams,
-    triton,
-    validate,
-    version,
-    view,
-)
-from gpu_infer.cli.once import OnceCommand, UsageError
+from gpu_infer.cli import streams
+from gpu_infer.cli.commands import make_app
+from gpu_infer.cli.once import UsageError
 from gpu_infer.cli.signals import InterruptSwitch
 from gpu_infer.errors import ConfigError, GpuInferError, Interrupted, ResourceError, escape
 from gpu_infer.redaction import redact
 from gpu_infer.system.shortage import shortage
 
-app = typer.Typer(
-    name="gpu-infer",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-
-@app.callback()
-def _options_of_the_program(
-    version_only: Annotated[
-        bool, typer.Option("--version", callback=version.print_and_exit, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Scanning-window segmentation of medical volumes on NVIDIA Triton."""
-
-
-app.command("run", cls=OnceCommand)(run.run)
-app.command("batch", cls=OnceCommand)(batch.batch)
-app.command("series", cls=OnceCommand)(series.series)
-app.command("demo", cls=OnceCommand)(demo.demo)
-app.command("validate", cls=OnceCommand)(validate.validate)
-app.command("view", cls=OnceCommand)(view.view)
-app.add_typer(triton.app, name="triton")
-app.add_typer(models.app, name="models")
-app.command("init", cls=OnceCommand)(init.init)
-app.command("import-nnunet", cls=OnceCommand)(import_nnunet.import_nnunet)
-app.command("doctor", cls=OnceCommand)(doctor.doctor)
-app.command("version")(version.version)
+def __getattr__(name: str) -> typer.Typer:
+    """`app`, the program with all commands."""
+    if name != "app":
+        raise AttributeError(name)
+    return make_app()
 
 
 def main() -> int:
@@ -86,6 +50,7 @@ _EXAMPLES = {
 
 def _command_line() -> int:
     """Parse and run; a usage error becomes one line like every other error, rather than a box."""
+    app = make_app(sys.argv[1] if len(sys.argv) > 1 else None)
     try:
         code = app(prog_name="gpu-infer", standalone_mode=False)
     except UsageError as error:
@@ -111,6 +76,8 @@ def _command_line() -> int:
 
 def _triton_command(message: str) -> str | None:
     """The command of `gpu-infer triton` that a message about an unknown command names."""
+    from gpu_infer.cli import triton
+
     commands = [command.name for command in triton.app.registered_commands]
     return next((name for name in commands if name and message.startswith(f"No such command '{name}'")), None)
 

@@ -160,7 +160,7 @@ Models = Annotated[
 ]
 Control = Annotated[
     ControlChoice | None,
-    typer.Option("--control", help="Protocol of the requests; default auto: gRPC, then HTTP.", rich_help_panel=_SERVER),
+    typer.Option("--control", help="Protocol of the requests; default auto: HTTP, then gRPC.", rich_help_panel=_SERVER),
 ]
 Data = Annotated[
     DataChoice | None,

@@ -46,7 +46,8 @@ def _load(name: str, environment: Mapping[str, str]) -> Path | None:
             [sys.executable, "-I", "-S", "-c", _LOAD, name],
             env=dict(environment),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_LOAD_S,
             check=False,
         )

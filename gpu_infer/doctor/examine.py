@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gpu_infer.doctor.caches import check_caches
 from gpu_infer.doctor.check import Check, in_group
-from gpu_infer.doctor.configuration import check_config
+from gpu_infer.doctor.configuration import check_config, check_filters
 from gpu_infer.doctor.folders import (
     check_outputs,
     check_unfinished,
@@ -49,6 +49,7 @@ def examine(
         return checks + in_group("run", run) + in_group("server", check_leftovers(None, clean))
     config, config_checks = check_config(settings)
     run += [Check("settings", "warn", message, "keep one of them") for message in settings.warnings] + config_checks
+    run += check_filters(config, backend)
     header, input_checks = check_input(settings, config) if "input" in folders else (None, [])
     folder_checks = _check_folders(settings, folders, clean=clean)
     # A run looks for the input, then it makes the output folder, then it reads the header.

@@ -57,7 +57,8 @@ def check_gpu() -> Check:
         done = subprocess.run(
             [program, "--query-gpu=name,uuid,memory.total,driver_version", "--format=csv,noheader"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=NVIDIA_SMI_SECONDS,
             check=False,
         )

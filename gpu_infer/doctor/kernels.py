@@ -32,17 +32,17 @@ def _check_numba() -> Check:
             "no folder for compiled kernels can be written: every run compiles them again",
             "set NUMBA_CACHE_DIR to a folder that this user can write to",
         )
-    folder = Path(windows.copy_box.stats.cache_path)  # type: ignore[attr-defined]
+    folder = Path(windows.gather_windows.stats.cache_path)  # type: ignore[attr-defined]
     count = count_compiled(folder, Path(windows.__file__).parent)
     if count == 0:
         return Check(NAME, "ok", "not compiled yet: the first run compiles those that it needs, once (about 10 s)")
-    return Check(NAME, "ok", f"{count} compiled; a run compiles others that it needs, once")
+    return Check(NAME, "ok", f"{count} compiled; a run that needs others compiles them, once")
 
 
 def count_compiled(folder: Path, sources: Path) -> int:
     """How many kernels of the modules in `sources` Numba's index files in `folder` have.
 
-    An index, `windows.copy_box-15.py311.nbi`, that is older than its module is out of date.
+    An index, `windows.gather_windows-15.py311.nbi`, that is older than its module is out of date.
     """
     count = 0
     with suppress(OSError):  # the folder does not exist yet, or a run replaces a file

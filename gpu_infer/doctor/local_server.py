@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from gpu_infer.doctor.check import Check, failure
@@ -43,15 +44,15 @@ def check_runtime() -> tuple[bool, list[Check]]:
     return False, [Check(name, "ok", message), *driver]
 
 
-def check_repository(repository: Path, model: str | None) -> Check:
-    """Check that the model repository has models, and the configured one among them; `model` is None if not known."""
+def check_repository(repository: Path, models: Sequence[str]) -> Check:
+    """Check that the model repository has models, the configured `models` among them; empty: they are not known."""
     from gpu_infer.connect import check_repository_model, folders_of_models, list_names
     from gpu_infer.triton.local.server_command import check_repository as check_folder
 
     name = "models"
     try:
         folders = folders_of_models(check_folder(repository))
-        if model is not None:
+        for model in models:
             check_repository_model(repository, model)
             _check_files(repository / model)
     except GpuInferError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpu_infer.doctor.check import Check, failure
@@ -16,20 +17,21 @@ if TYPE_CHECKING:
 
 
 def check_plan(
-    inputs: RunInputs, model: ModelInfo, backend: Backend, data: str | None = None
+    inputs: RunInputs, models: Sequence[ModelInfo], backend: Backend, data: str | None = None
 ) -> tuple[RunPlan | None, Check]:
     """Plan windows and memory as a run does; the plan is None if the run would end there.
 
     data  the data transport; None: not known, so the plan counts no copies of requests
     """
+    from gpu_infer.planning.filter_places import with_filter_places
     from gpu_infer.planning.free_memory import free_memory
     from gpu_infer.planning.memory_plan import placement_of
     from gpu_infer.planning.run_plan import make_plan
     from gpu_infer.results.scores import check_score_places
 
-    free = free_memory(backend)
+    free, inputs = free_memory(backend), with_filter_places(inputs, backend)
     try:
-        plan = make_plan(inputs, model, free, placement_of(backend, data=data))
+        plan = make_plan(inputs, models[0], free, placement_of(backend, data=data), further=models[1:])
         check_score_places(plan)
     except GpuInferError as error:
         return None, failure("plan", error)
@@ -42,7 +44,7 @@ def _check_memory(plan: RunPlan, free: FreeMemory, data: str | None) -> Check:
     from gpu_infer.volume.geometry import format_shape
 
     settings = plan.inputs.settings
-    count = plan.grid.distinct_count
+    count = sum(part.grid.distinct_count for part in plan.parts) or plan.grid.distinct_count
     windows = f"{count} window{'s' if count > 1 else ''} over {format_shape(plan.grid.shape)}"
     description = f"{windows}, peak {_format(plan.memory.host_peak)} of {_format(free.with_resident().host)} free"
     if plan.memory.placement.gpu:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpu_infer.doctor.check import Check, failure
 from gpu_infer.doctor.leftovers import check_leftovers
 from gpu_infer.doctor.local_server import check_repository, check_runtime
-from gpu_infer.doctor.models import check_index, check_model, configured_model
+from gpu_infer.doctor.models import check_index, check_models
 from gpu_infer.doctor.plan import check_plan
 from gpu_infer.doctor.server_memory import check_server_memory
 from gpu_infer.doctor.transports import check_transports
@@ -45,12 +45,13 @@ def check_server(
         backend: of the run.
         clean: remove leftovers of killed runs.
     """
-    from gpu_infer.connect import connect
+    from gpu_infer.connect import configured_models, connect
 
     checks: list[Check] = []
     if settings.local_models is not None:
         is_installed, checks = check_runtime()
-        repository = check_repository(settings.local_models, configured_model(settings, config))
+        names = configured_models(settings, config.inferer if config is not None else None)
+        repository = check_repository(settings.local_models, names)
         if not is_installed or repository.status == "fail":
             plan = _check_local_plan(inputs, backend) if repository.status == "ok" else []
             return [*checks, repository, *plan, *check_leftovers(None, clean)]
@@ -68,43 +69,48 @@ def _check_run(
     settings: Settings, config: Config | None, inputs: RunInputs | None, backend: Backend, server: Server
 ) -> list[Check]:
     """What a run asks of a server that answers."""
-    entries, index = check_index(server, configured_model(settings, config))
-    model, model_checks = check_model(settings, config, server, entries)
+    from gpu_infer.connect import configured_models
+
+    entries, index = check_index(server, configured_models(settings, config.inferer if config is not None else None))
+    models, model_checks = check_models(settings, config, server, entries)
     data, transports = check_transports(settings, server, backend)
     checks = [index, *model_checks, *transports]
     plan = None
-    if inputs is not None and model is not None:
-        plan, check = check_plan(inputs, model, backend, data)
+    if inputs is not None and models:
+        plan, check = check_plan(inputs, models, backend, data)
         checks.append(check)
-    if settings.local_models is not None and model is not None:
-        checks += check_server_memory(settings, config, model, plan, data)
+    if settings.local_models is not None and models:
+        checks += check_server_memory(settings, config, models, plan, data)
     return checks
 
 
 def _check_local_plan(inputs: RunInputs | None, backend: Backend) -> list[Check]:
     """The plan of a run with the model as its repository describes it; no check if that does not suffice."""
-    from gpu_infer.planning.run_inputs import model_name
+    from gpu_infer.planning.run_inputs import model_entries
     from gpu_infer.triton.model.repository import model_in_repository
 
     if inputs is None or inputs.settings.local_models is None:
         return []
-    inferer = inputs.config.inferer
+    slices = inputs.config.inferer.takes_slices
+    models = []
     try:
-        model = model_in_repository(
-            inputs.settings.local_models,
-            model_name(inputs.config, inputs.settings),
-            inferer.model_version or "",
-            input_name=inferer.input_name,
-            output_name=inferer.output_name,
-            batch=inputs.batch_size,
-            slices=inferer.takes_slices,
-        )
+        for entry in model_entries(inputs.config, inputs.settings):
+            model = model_in_repository(
+                inputs.settings.local_models,
+                entry.model_name,
+                entry.model_version or "",
+                input_name=entry.input_name,
+                output_name=entry.output_name,
+                batch=inputs.batch_size,
+                slices=slices,
+            )
+            if model is None:
+                return []
+            models.append(model)
     except GpuInferError as error:
         return [failure("model", error)]
-    if model is None:
-        return []
-    plan, check = check_plan(inputs, model, backend)
-    return [check, *check_server_memory(inputs.settings, inputs.config, model, plan, None)]
+    plan, check = check_plan(inputs, models, backend)
+    return [check, *check_server_memory(inputs.settings, inputs.config, models, plan, None)]
 
 
 def _with_ways(settings: Settings, config: Config | None, error: GpuInferError) -> GpuInferError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpu_infer.doctor.check import Check, failure
@@ -27,7 +28,7 @@ _PYTHON = "python"
 
 
 def check_server_memory(
-    settings: Settings, config: Config | None, model: ModelInfo, plan: RunPlan | None, data: str | None
+    settings: Settings, config: Config | None, models: Sequence[ModelInfo], plan: RunPlan | None, data: str | None
 ) -> list[Check]:
     """A failure if the server would refuse a request of the run for lack of shared memory, a warning if it might.
 
@@ -36,13 +37,14 @@ def check_server_memory(
     Args:
         settings: those of the run.
         config: None if it is not valid.
-        model: of the run.
+        models: of the run. Those of a mean of scores run at the same time.
         plan: None if it is not known: then one window counts, if the sizes of the model and --roi tell its size.
         data: the data transport of the run, None if it is not known.
     """
-    if model.platform != _PYTHON:
+    models = [model for model in models if model.platform == _PYTHON]
+    if not models:
         return []
-    nbytes = plan.memory.slot_bytes if plan is not None else _window_bytes(settings, config, model)
+    nbytes = _request_bytes(settings, config, models, plan)
     if nbytes is None:
         return []
     free = shutil.disk_usage(SHM_FOLDER).free
@@ -58,6 +60,17 @@ def check_server_memory(
     if nbytes + arena <= free:
         return [Check(NAME, "warn", f"{message}, and up to half as much again for itself", SMALL_POOL)]
     return [failure(NAME, ResourceError(message, remedy=SMALL_POOL))]
+
+
+def _request_bytes(
+    settings: Settings, config: Config | None, models: Sequence[ModelInfo], plan: RunPlan | None
+) -> int | None:
+    """Bytes of the windows that the server has copies of at a time; None if the size of a window is not known."""
+    if plan is not None:
+        return plan.memory.sent_bytes
+    windows = [_window_bytes(settings, config, model) for model in models]
+    known = [nbytes for nbytes in windows if nbytes is not None]
+    return sum(known) if len(known) == len(windows) else None
 
 
 def _may_share(settings: Settings, plan: RunPlan, data: str | None) -> bool:

@@ -161,12 +161,12 @@ def write_dicom(segmentation: Segmentation, volume: Volume, source: Source | Non
     from gpu_infer.writers.dicom.document import Algorithm
     from gpu_infer.writers.dicom.series_files import SERIES_STEP, remove_older, write_files
 
-    inputs, model = segmentation.plan.inputs, segmentation.plan.model
+    inputs, plan = segmentation.plan.inputs, segmentation.plan
     settings, config = inputs.settings, inputs.config
     names = label_map_names(
         output_base(settings, segmentation.plan.inputs.header), [output.field for output in config.outputs]
     )
-    algorithm, files, empty = Algorithm(model.name, model.version), list[Path](), list[str]()
+    algorithm, files, empty = Algorithm(plan.model_names, plan.model_versions), list[Path](), list[str]()
     with report.stage("dicom"), still_there(settings.output):
         for number, (field, name) in enumerate(names.items()):
             label_map = _label_map(segmentation, volume, field, name, config)

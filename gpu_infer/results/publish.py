@@ -37,7 +37,7 @@ def publish_results(
         return published
     from gpu_infer.writers.publish import MaskLabels, publish
 
-    header, model = segmentation.plan.inputs.header, segmentation.plan.model.name
+    header, model = segmentation.plan.inputs.header, segmentation.plan.model_names
     names = label_map_names(output_base(settings, header), list(written))
     dtypes = {output.field: output.dtype for output in segmentation.plan.inputs.config.outputs}
     masks = [
@@ -48,8 +48,8 @@ def publish_results(
     ]
     with report.stage("publish"), failure_warns(report, f"publishing to {settings.publish} failed"):
         render = _settings_for(segmentation)
-        dialect, base = settings.publish_dialect, header.case_name
-        published = publish(volume, masks, model, settings.publish, render, dialect=dialect, base=base)
+        dialect, base, states = settings.publish_dialect, header.case_name, header.states
+        published = publish(volume, masks, model, settings.publish, render, dialect=dialect, base=base, states=states)
     report.add(published=[str(path) for path in published])
     return published
 

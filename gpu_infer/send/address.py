@@ -49,14 +49,13 @@ def parse_address(text: str) -> Address:
             is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
         except ValueError:
             is_whole = False
-        if not is_whole or "@" in text:
-            found = "a password or user name" if "@" in text else repr(text)
+        if "@" in text:
             raise ConfigError(
-                f"--send: found {found} in the address, expected http(s)://HOST/PATH"
-                if "@" in text
-                else f"--send: found {found}, expected http(s)://HOST/PATH",
-                remedy="put credentials into GPU_INFER_DICOMWEB_AUTHORIZATION" if "@" in text else "check the address",
+                "--send: found a password or user name in the address, expected http(s)://HOST/PATH",
+                remedy="put credentials into GPU_INFER_DICOMWEB_AUTHORIZATION",
             )
+        if not is_whole:
+            raise ConfigError(f"--send: found {text!r}, expected http(s)://HOST/PATH", remedy="check the address")
         if parts.query or parts.fragment:
             raise ConfigError(
                 f"--send: found {text!r}, expected no ? and # in it", remedy="give the address above /studies"

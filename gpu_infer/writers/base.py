@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gpu_infer.label_table.table import LabelTable
-from gpu_infer.transforms.custom.component import CustomComponent
+from gpu_infer.transforms.component import ConfiguredComponent
 from gpu_infer.volume.geometry import Geometry, Shape3
 
 __all__ = ["LabelResult", "Writer", "is_writer"]
@@ -44,7 +44,7 @@ class LabelResult:
     report: Mapping[str, Any]
 
 
-class Writer(CustomComponent):
+class Writer(ConfiguredComponent):
     """Writes files of a label map. One instance serves every run of a session, one at a time."""
 
     @abstractmethod

@@ -17,12 +17,12 @@ from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.writers.atomic import check_space, open_stage, publish
 from gpu_infer.writers.header_fields import DATA_FILE, check_header
+from gpu_infer.writers.label_file import LabelFile
 from gpu_infer.writers.names import voxel_stem
 from gpu_infer.writers.output_dtype import output_dtype
 from gpu_infer.writers.places import check_places, metaimage_places
 from gpu_infer.writers.recognise import is_voxels
-from gpu_infer.writers.scaled import ScaledVoxels
-from gpu_infer.writers.voxel_blocks import voxel_blocks
+from gpu_infer.writers.voxel_blocks import Slices, voxel_blocks
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ HEADER_BYTES = 4096
 _ORTHOGONAL = 1e-4  # dot product of unit axes; above it readers that assume a rotation misplace voxels
 
 
-def write_metaimage(array: Voxels | ScaledVoxels, geometry: Geometry, folder: Path, name: str) -> tuple[Path, Path]:
+def write_metaimage(array: Voxels | Slices, geometry: Geometry, folder: Path, name: str) -> tuple[Path, Path]:
     """Write `array` as `folder/name.mhd` and its voxels, replacing older ones, and return the two paths.
 
     Args:
@@ -73,7 +73,7 @@ def write_metaimage(array: Voxels | ScaledVoxels, geometry: Geometry, folder: Pa
 
 
 def write_pair(
-    array: Voxels | ScaledVoxels, geometry: Geometry, stage: Path, name: str, *, comment: str | None = None
+    array: Voxels | Slices, geometry: Geometry, stage: Path, name: str, *, comment: str | None = None
 ) -> tuple[Path, Path]:
     """Write `stage/name.mhd` and its voxels into a folder that no other process uses, and return the two paths.
 
@@ -89,8 +89,11 @@ def write_pair(
     if array.shape != geometry.shape:
         raise ValueError(f"array of shape {array.shape} for a grid of shape {geometry.shape}")
     header, voxels = stage / f"{name}.mhd", stage / f"{voxel_stem(name)}.raw"
-    with voxels.open("wb") as file:
-        nbytes = sum(file.write(block) for block in voxel_blocks(array, dtype))
+    if isinstance(array, LabelFile) and array.link(voxels):
+        nbytes = array.nbytes
+    else:
+        with voxels.open("wb") as file:
+            nbytes = sum(file.write(block) for block in voxel_blocks(array, dtype))
     fields = header_fields(geometry, dtype, voxels.name, voxels.name)
     if comment is not None:
         fields = {"ObjectType": fields["ObjectType"], "Comment": comment, **fields}

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 from gpu_infer.errors import ConfigError
 from gpu_infer.volume.checks import Voxels
+from gpu_infer.volume.file_state import FileState, check_unchanged
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.atomic import check_space, make_folder, open_stage
@@ -66,10 +67,12 @@ def publish(
     *,
     dialect: Dialect = "v1",
     base: str | None = None,
+    states: Mapping[Path, FileState] | None = None,
 ) -> list[Path]:
     """Fill `folder`, which is made if it is missing, and return its files, `config.meta` last.
 
-    base  <name> of the files, None: the name of the volume
+    base    <name> of the files, None: the name of the volume
+    states  of the volume's files when they were read: a copy of a file that has another one would be of another volume
 
     <name>.mhd, .raw          the input in physical units: in its stored dtype if slope and inter change nothing, else
                               int16 if all values are whole numbers in its range, else float32; of several channels the
@@ -86,7 +89,7 @@ def publish(
 
     Raises:
         ConfigError: settings, folder, dialect, a label that does not fit its dtype, or a file of another program.
-        InputError: the mask's header, or an input that does not exist any more.
+        InputError: the mask's header, or an input that does not exist any more or was replaced.
         ResourceError: the disk.
     """
     if dialect not in ("v1", "v2", "both"):
@@ -109,6 +112,7 @@ def publish(
         names = [voxels.name, density.name, *(targets[file] for file in copies)]
         for file in missing:
             copy_file(file, stage / targets[file])
+        check_unchanged({file: states[file] for file in copies if file in states} if states else {})
         outs = published_masks(base, mask_names)
         for mask, out in zip(maps, outs, strict=True):
             if isinstance(mask, Path):

@@ -61,7 +61,7 @@ def check_render_settings(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", remedy="make it readable") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not JSON: {error}", remedy="mend the file") from error
+        raise ConfigError(f"{path}: not JSON: {error}", remedy="fix the file") from error
     if not isinstance(content, dict):
         raise _wrong_type(f"{path}", content, "an object")
     for key, value in content.items():
@@ -86,4 +86,4 @@ def _check_list(place: str, value: object) -> None:
 
 def _wrong_type(place: str, value: object, expected: str) -> ConfigError:
     shown = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else json.dumps(value)[:60]
-    return ConfigError(f"{place}: found {shown}, expected {expected}", remedy="mend the value")
+    return ConfigError(f"{place}: found {shown}, expected {expected}", remedy="fix the value")

@@ -1,4 +1,4 @@
-"""`gpu-infer doctor` as a whole: without a server here, with one in the slow test."""
+"""`gpu-infer doctor` as a whole: without a server here, with one in the slow tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import SimpleITK as sitk
 from config_files import lung
+from doctor_checks import NOBODY, run_checks
 from typer.testing import CliRunner
 
 from gpu_infer.cli import container
@@ -17,22 +18,13 @@ from gpu_infer.settings_sources import FOLDER_VARIABLES
 from gpu_infer.triton.shm import host_arenas
 
 MODELS = Path(__file__).parents[1] / "models"
-NOBODY = "127.0.0.1:9"
 
 
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("INPUT", "OUTPUT", "PUBLISHING", "LOGS", "TRTISURI", "CONFIG_INFERENCE"):
-        monkeypatch.delenv(f"NVIDIA_CLARA_{name}", raising=False)
-
-
-def _checks(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    result = CliRunner().invoke(app, ["doctor", "--json", *arguments])
-    return result.exit_code, {check["name"]: check for check in json.loads(result.stdout)}
+pytestmark = pytest.mark.usefixtures("plain_environment")
 
 
 def test_no_server(tmp_path: Path) -> None:
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--output", str(tmp_path))
+    code, checks = run_checks("--triton", NOBODY, "--wait", "0.1", "--output", str(tmp_path))
     assert code == 4
     assert checks["triton"]["status"] == "fail"
     assert NOBODY in checks["triton"]["found"]
@@ -45,12 +37,12 @@ def test_folders_that_nobody_named_are_not_checked(tmp_path: Path, monkeypatch: 
     """`/output` may belong to another host; variables name folders as options do."""
     monkeypatch.setenv("GPU_INFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NVIDIA_CLARA_PUBLISHING", str(tmp_path / "publish"))
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
+    code, checks = run_checks("--triton", NOBODY, "--wait", "0.1")
     assert code == 4
     assert not {"input", "output", "logs"} & set(checks)
     assert checks["publish"]["found"].startswith(f"{tmp_path}/publish (will be created): ")
     assert checks["cache"]["found"].startswith(f"{tmp_path}/cache: ")
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--output", "/proc/none", "--logs", str(tmp_path))
+    code, checks = run_checks("--triton", NOBODY, "--wait", "0.1", "--output", "/proc/none", "--logs", str(tmp_path))
     assert code == 2
     assert checks["output"]["status"] == "fail"
     assert checks["logs"]["status"] == "ok"
@@ -60,7 +52,7 @@ def test_in_a_container_its_folders_are_checked(monkeypatch: pytest.MonkeyPatch,
     """A run in the container uses them without an option."""
     monkeypatch.setattr(container, "CONTAINER_FOLDERS", {name: f"{tmp_path}/{name}" for name in FOLDER_VARIABLES})
     monkeypatch.setenv("GPU_INFER_CONTAINER", "1")
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
+    code, checks = run_checks("--triton", NOBODY, "--wait", "0.1")
     assert code == 3
     assert checks["input"]["status"] == "fail"
     assert checks["input"]["found"].startswith(f"{tmp_path}/input: no such file or folder")
@@ -85,7 +77,7 @@ def _connect_remedy(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
         raise DeadlineError("no Triton server ready within 5 s", remedy="wait")
 
     monkeypatch.setattr(Server, "connect", nobody)
-    code, checks = _checks(*arguments)
+    code, checks = run_checks(*arguments)
     assert code == 4
     return str(checks["triton"]["remedy"])
 
@@ -106,167 +98,6 @@ def test_with_an_address_the_remedy_names_where_it_is_from(monkeypatch: pytest.M
     assert remedy.startswith("start the server, or correct `ip` and `port` of the configuration's inferer")
 
 
-def test_an_output_that_is_the_publish_folder(tmp_path: Path) -> None:
-    folder = str(tmp_path / "out")
-    result = CliRunner().invoke(
-        app, ["doctor", "--triton", NOBODY, "--wait", "0.1", "--output", folder, "--publish", folder]
-    )
-    assert result.exit_code == 2
-    assert f"fail  output: {folder}: output and publish folder are the same" in result.stdout
-
-
-def test_an_input_that_the_output_would_replace(tmp_path: Path) -> None:
-    sitk.WriteImage(sitk.Image([4, 4, 4], sitk.sitkInt16), tmp_path / "scan.mhd")
-    place = str(tmp_path)
-    result = CliRunner().invoke(
-        app, ["doctor", "--triton", NOBODY, "--wait", "0.1", "--input", place, "--output", place]
-    )
-    assert result.exit_code == 2
-    (line,) = (line for line in result.stdout.splitlines() if line.startswith("fail  output: "))
-    assert f"{tmp_path}/scan.mhd" in line
-
-
-def test_every_option_of_run_is_one_of_doctor() -> None:
-    from typer.main import get_command
-
-    commands: Any = get_command(app)
-    options = {name: {o for p in commands.commands[name].params for o in p.opts} for name in ("run", "doctor")}
-    assert options["doctor"] == options["run"] | {"--clean"}
-
-
-def test_a_run_with_options_of_outputs(tmp_path: Path) -> None:
-    """Options that mean nothing for the checks have no effect; the files of the others are checked."""
-    sitk.WriteImage(sitk.Image([4, 4, 4], sitk.sitkInt16), tmp_path / "scan.nii")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/scan.statistics.csv").write_text("of another program")
-    folders = ("--input", str(tmp_path / "scan.nii"), "--output", str(tmp_path / "out"), "--triton", NOBODY)
-    code, checks = _checks(*folders, "--wait", "0.1", "--preview", "-q", "--mode", "monai", "--format", "nii.gz")
-    assert code == 4
-    assert checks["output"]["status"] == "ok"
-    code, checks = _checks(*folders, "--wait", "0.1", "--statistics")
-    assert code == 2
-    assert f"{tmp_path}/out/scan.statistics.csv" in checks["output"]["found"]
-
-
-@pytest.mark.parametrize(
-    ("options", "name", "code", "found"),
-    [
-        (("--scores", "liver"), "config", 2, "--scores: found 'liver', expected the number of a label"),
-        (("--dicom-sr",), "config", 2, "--dicom-sr needs --dicom-seg"),
-        (("--labels", "/none.json"), "config", 2, "/none.json"),
-        (("--dicom-seg", "auto"), "dicom", 3, "DICOM outputs need the headers of a series, found nifti"),
-        (("--page",), "output", 2, "--page: found no publish folder"),
-        (("--slots", "0"), "settings", 2, "--slots: found 0, expected at least 1"),
-    ],
-)
-def test_options_that_a_run_refuses(tmp_path: Path, options: tuple[str, ...], name: str, code: int, found: str) -> None:
-    sitk.WriteImage(sitk.Image([4, 4, 4], sitk.sitkInt16), tmp_path / "scan.nii")
-    folders = ("--input", str(tmp_path / "scan.nii"), "--output", str(tmp_path / "out"))
-    got, checks = _checks("--triton", NOBODY, "--wait", "0.1", *folders, *options)
-    assert got == code
-    assert (checks[name]["status"], checks[name]["exit_code"]) == ("fail", code)
-    assert found in checks[name]["found"]
-
-
-def test_a_device_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpu_infer.backends import choose
-    from gpu_infer.errors import DeviceError
-
-    def gpu() -> None:
-        raise DeviceError("no device", remedy="attach one")
-
-    monkeypatch.setattr(choose, "_gpu", gpu)
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--device", "gpu")
-    assert code == DeviceError.exit_code
-    assert checks["device"]["found"] == "no device"
-
-
-def test_settings_that_a_run_refuses_leave_the_other_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    server = ("--triton", NOBODY, "--wait", "0.1")
-    code, checks = _checks(*server, "--output", str(file), "--slots", "0", "--publish", str(tmp_path))
-    assert code == 2
-    assert checks["output"]["found"].startswith(f"--output: found '{file}', but {file} is a file")
-    assert checks["settings"]["found"].startswith("--slots: found 0")
-    assert (checks["publish"]["status"], checks["config"]["status"]) == ("ok", "ok")
-    assert NOBODY in checks["triton"]["found"]
-
-    monkeypatch.setenv("NVIDIA_CLARA_OUTPUT", str(file))
-    code, checks = _checks(*server)
-    assert code == 2
-    assert checks["output"]["status"] == "fail"
-    assert NOBODY in checks["triton"]["found"]
-
-
-def test_a_contradiction_takes_the_option_that_the_error_names(tmp_path: Path) -> None:
-    _, checks = _checks("--triton", NOBODY, "--wait", "0.1", "--models", str(tmp_path))
-    assert checks["settings"]["found"] == "--models needs --triton local"
-    assert NOBODY in checks["triton"]["found"]
-
-
-def test_settings_with_a_fault_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GPU_INFER_CONTAINER", "perhaps")
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
-    assert code == 2
-    assert "GPU_INFER_CONTAINER" in checks["settings"]["found"]
-    assert checks["memory"]["status"] == "ok"
-    assert "triton" not in checks
-
-
-def test_faults_come_in_the_order_of_a_run(tmp_path: Path) -> None:
-    """An input that is missing, an output that cannot be written, an input that cannot be read."""
-    damaged = tmp_path / "scan.nii"
-    damaged.write_bytes(b"no header")
-    for source, code in ((tmp_path / "none.nii", 3), (damaged, 2)):
-        folders = ("--input", str(source), "--output", "/proc/none")
-        got, checks = _checks("--triton", NOBODY, "--wait", "0.1", *folders)
-        assert got == code
-        assert (checks["input"]["exit_code"], checks["output"]["exit_code"]) == (3, 2)
-        assert CliRunner().invoke(app, ["run", "--triton", NOBODY, *folders]).exception.exit_code == code  # type: ignore[union-attr]
-
-
-def test_too_little_space_for_the_label_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sitk.WriteImage(sitk.Image([40, 30, 20], sitk.sitkInt16), tmp_path / "scan.nii")
-    wanted: list[int] = []
-
-    def full(folder: Path, nbytes: int) -> None:
-        from gpu_infer.errors import ResourceError
-
-        assert folder == tmp_path
-        wanted.append(nbytes)
-        raise ResourceError("full", remedy="free space")
-
-    monkeypatch.setattr("gpu_infer.writers.atomic.check_space", full)
-    folders = ("--input", str(tmp_path / "scan.nii"), "--output", str(tmp_path / "out"))
-    code, _ = _checks("--triton", NOBODY, "--wait", "0.1", *folders)
-    assert code == 5
-    code, _ = _checks("--triton", NOBODY, "--wait", "0.1", *folders, "--format", "mhd", "--format", "nii")
-    assert code == 5
-    voxels = 40 * 30 * 20  # of one byte
-    assert [number // voxels for number in wanted] == [1, 2]
-
-
-def test_variables_that_name_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    monkeypatch.setenv("GPU_INFER_KERNELS", str(tmp_path / "none"))
-    monkeypatch.setenv("CUPY_CACHE_DIR", str(file))
-    result = CliRunner().invoke(app, ["doctor", "--triton", NOBODY, "--wait", "0.1"])
-    assert result.exit_code == 2
-    assert f"fail  folders: GPU_INFER_KERNELS: no folder {tmp_path}/none, expected" in result.stdout
-    assert f"fail  folders: CUPY_CACHE_DIR: {file} cannot be a folder, found a file at {file}" in result.stdout
-    assert "triton: no Triton server ready" in result.stdout
-
-
-def test_addresses_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NVIDIA_CLARA_TRTISURI", NOBODY)
-    monkeypatch.setenv("CLARA_TRITON_URI", "127.0.0.1:2")
-    _, checks = _checks("--wait", "0.1")
-    assert checks["settings"]["status"] == "warn"
-    assert checks["settings"]["found"].startswith(f"NVIDIA_CLARA_TRTISURI={NOBODY} and CLARA_TRITON_URI=127.0.0.1:2")
-
-
 def test_lines_where_there_is_no_terminal() -> None:
     result = CliRunner().invoke(app, ["doctor", "--triton", NOBODY, "--wait", "0.1"])
     assert any(line.startswith("ok    packages: numpy ") for line in result.stdout.splitlines())
@@ -285,14 +116,14 @@ def test_a_failure_is_one_line_on_stderr(tmp_path: Path) -> None:
 
 def test_the_first_failure_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVIDIA_CLARA_OUTPUT", "/proc/none")
-    code, checks = _checks("--triton", NOBODY, "--wait", "0.1")
+    code, checks = run_checks("--triton", NOBODY, "--wait", "0.1")
     assert code == 2
     assert checks["output"]["found"] == "/proc/none cannot be written: No such file or directory"
 
 
 def test_a_bad_config_and_a_bad_input_are_named(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{")
-    code, checks = _checks(
+    code, checks = run_checks(
         *("--triton", NOBODY, "--wait", "0.1", "--config", str(tmp_path / "c.json"), "--input", str(tmp_path / "in"))
     )
     assert code == 2  # a run reads the configuration first
@@ -303,7 +134,7 @@ def test_a_bad_config_and_a_bad_input_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_with_a_server(triton_server: Any) -> None:
-    code, checks = _checks("--triton", triton_server.grpc, "--model", "threshold_half", "--roi", "16,16,16")
+    code, checks = run_checks("--triton", triton_server.grpc, "--model", "threshold_half", "--roi", "16,16,16")
     assert code == 0
     assert checks["triton"]["found"].endswith(f"at {triton_server.grpc} over grpc")
     states = {entry["name"]: entry["state"] for entry in checks["models"]["details"]}
@@ -323,28 +154,28 @@ def test_whether_a_volume_fits(triton_server: Any, tmp_path: Path, monkeypatch: 
     image.SetSpacing((0.8, 0.8, 5.0))
     sitk.WriteImage(image, tmp_path / "scan.mhd")
     arguments = ("--triton", triton_server.grpc, "--roi", "16,16,16", "--input", str(tmp_path))
-    code, checks = _checks(*arguments, "--model", "threshold_half")
+    code, checks = run_checks(*arguments, "--model", "threshold_half")
     assert code == 0
     # Windows of 16 stand 12 apart, the last one moved back: starts 0, 12, 24 | 0, 12, 14 | 0, 4.
     assert checks["plan"]["found"].startswith("18 windows over 40×30×20, peak ")
-    code, checks = _checks(*arguments, "--model", "three_channels")
+    code, checks = run_checks(*arguments, "--model", "three_channels")
     assert code == 4
     assert "channel" in checks["plan"]["found"]
     # Two slots of 4 windows: 16³ voxels in float32, one channel in and two out.
     needed = 2 * 4 * 16**3 * 4 * 3
     monkeypatch.setattr(host_arenas, "_free", lambda _: needed - 1)
     for options, expected in (((), ("warn", 0)), (("--data", "system_shm"), ("fail", 5))):
-        code, checks = _checks(*arguments, "--model", "threshold_half", *options)
+        code, checks = run_checks(*arguments, "--model", "threshold_half", *options)
         assert (checks["plan"]["status"], code) == expected
         assert "the slots need 0.4 MiB of shared memory" in checks["plan"]["found"]
 
 
 @pytest.mark.slow
 def test_an_open_window_and_a_missing_model(triton_server: Any) -> None:
-    code, checks = _checks("--triton", triton_server.http, "--model", "threshold_half")
+    code, checks = run_checks("--triton", triton_server.http, "--model", "threshold_half")
     assert code == 2
     assert "--roi" in checks["model"]["remedy"]
-    code, checks = _checks("--triton", triton_server.http, "--model", "threshold_hal")
+    code, checks = run_checks("--triton", triton_server.http, "--model", "threshold_hal")
     assert code == 4
     assert "threshold_hal is not on the server" in checks["model"]["found"]
     assert checks["model"]["remedy"].endswith('did you mean "threshold_half"?')
@@ -352,7 +183,7 @@ def test_an_open_window_and_a_missing_model(triton_server: Any) -> None:
 
 @pytest.mark.slow
 def test_an_installed_local_server_is_started_and_stopped() -> None:
-    code, checks = _checks("--triton", "local")
+    code, checks = run_checks("--triton", "local")
     assert code == 0
     assert checks["local triton"]["found"].startswith("2.51 in ")
     assert checks["models"]["details"] == [

@@ -38,7 +38,7 @@ def run(end: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(end=end)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         timeout=60,
         env=BUFFERED,
@@ -59,12 +59,12 @@ def test_an_exception_is_reported_by_the_interpreter() -> None:
 
 
 def test_output_that_cannot_be_written_is_reported_by_the_interpreter() -> None:
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM.format(end="return 0")],
             stdout=full,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=60,
             env=BUFFERED,
@@ -88,6 +88,6 @@ sys.exit(7)
 def test_a_host_keeps_its_own_end(tmp_path: Path) -> None:
     script = tmp_path / "host.py"
     script.write_text(HOST)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, env=BUFFERED)
+    done = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", check=False, env=BUFFERED)
     assert done.stdout.endswith("host goes on\n")
     assert done.returncode == 7

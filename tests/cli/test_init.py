@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from onnx_files import threshold_model
+from onnx import TensorProto, helper
+from onnx_files import save_model, threshold_model
 
 from gpu_infer.cli.main import main
-from gpu_infer.repository.add import add_onnx
+from gpu_infer.repository.add import add_onnx, add_torchscript
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -43,6 +44,23 @@ def test_the_folder_is_valid(folder: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_model_that_answers_labels(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensor = helper.make_tensor_value_info
+    save_model(
+        folder / "labels.onnx",
+        [helper.make_node("Cast", ["image"], ["labels"], to=TensorProto.INT64)],
+        [tensor("image", TensorProto.FLOAT, ("N", 1, "X", "Y", "Z"))],
+        [tensor("labels", TensorProto.INT64, ("N", 1, "X", "Y", "Z"))],
+        [],
+    )
+    add_onnx(folder / "models", "labels", folder / "labels.onnx")
+    assert call(monkeypatch, "init", "my_app", "--model", "labels", "--roi", "8,8,8", "--classes", "3") == 0
+    assert call(monkeypatch, "validate", "my_app/config", "--models", "models") == 0
+    assert ": valid" in capsys.readouterr().out
+
+
 def test_what_is_not_prepared_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,9 +70,89 @@ def test_what_is_not_prepared_is_named(
     assert "note: no --intensities" in out
 
 
+@pytest.mark.parametrize(("channels", "dtype"), [(256, "uint8"), (257, "uint16")])
+def test_the_label_map_holds_all_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, dtype: str
+) -> None:
+    (tmp_path / "net.pt").write_bytes(b"network")
+    add_torchscript(
+        tmp_path / "models", "net", tmp_path / "net.pt", input_dims=[1, 8, 8, 8], output_dims=[channels, 8, 8, 8]
+    )
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch, "init", "app", "--model", "net") == 0
+    config = json.loads((tmp_path / "app/config/config_inference.json").read_text())
+    assert config["writers"][0]["args"]["dtype"] == dtype
+
+
+@pytest.mark.parametrize(
+    ("words", "window", "axis"),
+    [
+        (["--roi", "256,192"], [256, 192], "Z"),
+        (["--roi", "256,64", "--slice-axis", "y"], [256, 64], "Y"),
+    ],
+)
+def test_a_model_of_slices(
+    words: list[str],
+    window: list[int],
+    axis: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    add_onnx(folder / "models", "plane", threshold_model(folder / "plane.onnx", ("N", 1, "H", "W")))
+    assert call(monkeypatch, "init", "my_app", "--model", "plane", *words) == 0
+    assert ("note: no --slice-axis: the model gets slices across Z" in capsys.readouterr().out) is (len(words) == 2)
+    config = json.loads((folder / "my_app/config/config_inference.json").read_text())
+    assert config["inferer"]["args"] == {"model_name": "plane", "roi_size": window, "slice_axis": axis}
+    assert call(monkeypatch, "validate", "my_app/config/config_inference.json", "--models", "models") == 0
+    assert ": valid" in capsys.readouterr().out
+
+
+def test_slices_of_a_fixed_size_need_no_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_onnx(folder / "models", "plane", threshold_model(folder / "plane.onnx", ("N", 1, 64, 48)))
+    assert call(monkeypatch, "init", "my_app", "--model", "plane", "--slice-axis", "X") == 0
+    config = json.loads((folder / "my_app/config/config_inference.json").read_text())
+    assert config["inferer"]["args"] == {"model_name": "plane", "slice_axis": "X"}
+
+
+def test_slices_with_a_batch_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four dims of an entry without a batch of the server are [B, C, H, W] if --slice-axis says so."""
+    (folder / "models/plane").mkdir()
+    (folder / "models/plane/config.pbtxt").write_text(
+        """backend: "python" max_batch_size: 0
+        input [{ name: "image" data_type: TYPE_FP32 dims: [ -1, 1, 64, 48 ] }]
+        output [{ name: "scores" data_type: TYPE_FP32 dims: [ -1, 2, 64, 48 ] }]"""
+    )
+    assert call(monkeypatch, "init", "my_app", "--model", "plane", "--slice-axis", "Z") == 0
+    config = json.loads((folder / "my_app/config/config_inference.json").read_text())
+    assert config["inferer"]["args"] == {"model_name": "plane", "slice_axis": "Z"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ([], "model plane has the dynamic dims [1, -1, -1] (give the size of a window: --roi 256,256, inside a slice)"),
+        (["--roi", "8,8,8"], "dims [1, -1, -1] (give the two sizes that the model takes)"),
+        (["--roi", "8,8", "--slice-axis", "A"], "--slice-axis: found 'A', expected X, Y or Z (name one axis"),
+    ],
+)
+def test_refusals_of_slices(
+    words: list[str],
+    message: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    add_onnx(folder / "models", "plane", threshold_model(folder / "plane.onnx", ("N", 1, "H", "W")))
+    assert call(monkeypatch, "init", "my_app", "--model", "plane", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "my_app").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "net", "--roi", "8,8,8", "--slice-axis", "Z"], "--slice-axis Z: model net takes volumes"),
         (["--model", "net"], "give the size of a window: --roi"),
         (["--model", "net", "--roi", "8,8"], "--roi: found 8,8"),
         (["--model", "other", "--roi", "8,8,8"], "gpu-infer models add other"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,14 @@ from onnx_files import threshold_model
 from gpu_infer.cli.main import main
 
 Run = pytest.CaptureFixture[str]
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -36,6 +48,20 @@ def test_add_list_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert net["inputs"] == [{"name": "x=1", "dtype": "FP32", "dims": [1, -1, -1, -1]}]
     assert call(monkeypatch, "models", "remove", "net") == 0
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["empty"]
+
+
+def test_what_a_killed_process_wrote_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Run) -> None:
+    monkeypatch.chdir(tmp_path)
+    threshold_model(tmp_path / "net.onnx")
+    killed = tmp_path / "models/.gpu-infer-abc"
+    killed.mkdir(parents=True)
+    with locked_folder(tmp_path / "models"):  # another process may be writing it
+        assert call(monkeypatch, "models", "list") == 0
+    assert capsys.readouterr().out == "models: no model\n"
+    assert call(monkeypatch, "models", "list") == 0
+    assert capsys.readouterr().out.startswith(".gpu-infer-abc: a `gpu-infer models add` that was killed wrote it")
+    assert call(monkeypatch, "models", "add", "net", "--onnx", "net.onnx") == 0
+    assert not killed.exists()
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def test_every_command_has_a_section() -> None:
         "gpu-infer models check",
         "gpu-infer models remove",
         "gpu-infer init",
+        "gpu-infer import-bundle",
         "gpu-infer import-nnunet",
         "gpu-infer version",
     ]

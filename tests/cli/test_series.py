@@ -102,7 +102,7 @@ def test_no_study(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "chest.nii").touch()
     command = [sys.executable, "-m", "gpu_infer", "series", str(tmp_path / name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(f"gpu-infer: error: {tmp_path / name}: ")
     assert done.stderr.count("\n") == 1

@@ -43,7 +43,7 @@ def command(tmp_path: Path, shell: str, **environ: str) -> subprocess.CompletedP
         ["bash", "-c", shell],
         env={**env, **environ},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=False,
         cwd=Path(__file__).parents[2],
@@ -82,7 +82,7 @@ def gpu_infer(shell: str) -> subprocess.CompletedProcess[str]:
         ["bash", "-c", shell],
         env={"PATH": os.environ["PATH"], "GPU_INFER": f"{sys.executable} -m gpu_infer"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=False,
     )
@@ -118,7 +118,7 @@ def test_a_removed_working_folder(tmp_path: Path, arguments: str, message: str) 
         ["bash", "-c", f"mkdir {gone}; cd {gone}; rmdir {gone}; {sys.executable} -m gpu_infer {arguments}"],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(packages)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=False,
     )

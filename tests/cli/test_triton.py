@@ -21,7 +21,7 @@ def test_serve_until_a_signal(tmp_path: Path, number: signal.Signals, code: int)
     shutil.copytree(MODEL, tmp_path / MODEL.name)
     command = ["triton", "serve", "--models", str(tmp_path), "--http-port", "0", "--grpc-port", "0"]
     with subprocess.Popen(
-        [sys.executable, "-m", "gpu_infer", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "gpu_infer", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
         assert process.stdout is not None
         name, address = process.stdout.readline().split()
@@ -39,7 +39,7 @@ def test_a_folder_that_is_no_repository(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gpu_infer", "triton", "serve", "--models", str(tmp_path / "none")],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=False,
     )

@@ -29,7 +29,7 @@ def _stderr(folder: Path, *options: str, terminal: bool) -> str:
     command = [sys.executable, "-m", "gpu_infer", "run", *files, "--triton", "127.0.0.1:9", "--wait", "0.2", *options]
     environment = {"PATH": "/usr/bin:/bin", "TERM": "dumb"}
     if not terminal:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False)
         assert (done.returncode, done.stdout) == (4, "")
         return done.stderr
     ours, theirs = pty.openpty()

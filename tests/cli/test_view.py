@@ -44,7 +44,7 @@ def output(tmp_path: Path) -> Path:
 def viewing(*arguments: str) -> Iterator[tuple[Any, str]]:
     """The process and the address that it prints."""
     command = [*COMMAND, *arguments, "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as process:
         try:
             assert process.stdout is not None
             first = process.stdout.readline()
@@ -73,7 +73,9 @@ def test_the_page_is_served_until_a_signal(output: Path, number: int, code: int)
 def test_a_port_that_is_in_use_is_refused(output: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        done = subprocess.run([*COMMAND, str(output), "--port", port], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*COMMAND, str(output), "--port", port], capture_output=True, encoding="utf-8", check=False
+        )
     assert done.returncode == 5
     assert done.stderr == (
         f"gpu-infer: error: --port {port}: 127.0.0.1 cannot listen there: Address already in use "
@@ -83,6 +85,6 @@ def test_a_port_that_is_in_use_is_refused(output: Path) -> None:
 
 @needs_viewer
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run([*COMMAND, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*COMMAND, str(tmp_path)], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 3
     assert done.stderr.startswith(f"gpu-infer: error: {tmp_path}: found neither report.json of a finished run nor")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
+from other_user import holds_for_another_user, needs_two_users, open_parents
 
 from gpu_infer.doctor.examine import examine
 from gpu_infer.doctor.folders import check_unfinished, remove_archives
@@ -31,7 +29,7 @@ with open_stage(Path(sys.argv[1]), "ct") as stage:
 
 @pytest.fixture
 def writer(tmp_path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, encoding="utf-8")
 
 
 def test_a_killed_run(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
@@ -94,24 +92,17 @@ def test_an_only_copy_whose_place_is_taken_stays(tmp_path: Path) -> None:
     assert (tmp_path / "ct.mhd").read_text() == "somebody's"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+@needs_two_users
 def test_of_another_user(tmp_path: Path) -> None:
     stage = tmp_path / ".ct.abcdefgh.partial"
     stage.mkdir(mode=0o700)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder == Path(tempfile.gettempdir()):
-            break
-        folder.chmod(0o755)
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            os.setuid(12345)
-            (check,) = check_unfinished("output", tmp_path, clean=True)
-            is_right = check.status == "warn" and "of another user (uid 0)" in check.found
-            code = 0 if is_right else 2
-        os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    open_parents(tmp_path)
+
+    def is_warned() -> bool:
+        (check,) = check_unfinished("output", tmp_path, clean=True)
+        return check.status == "warn" and "of another user (uid 0)" in check.found
+
+    assert holds_for_another_user(is_warned)
     assert stage.exists()
 
 
@@ -130,12 +121,14 @@ def test_what_killed_runs_have_unpacked_is_removed(tmp_path: Path, monkeypatch: 
 def test_the_folder_of_pictures_of_a_killed_run_is_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = tmp_path / "case.sc"
     pictures.mkdir()
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(pictures)], stdout=subprocess.PIPE, text=True) as killed:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(pictures)], stdout=subprocess.PIPE, encoding="utf-8"
+    ) as killed:
         assert killed.stdout is not None
         stage = Path(killed.stdout.readline().strip())
         killed.kill()
     monkeypatch.setattr("gpu_infer.doctor.server.check_server", lambda *_, **__: [])
     settings = Settings.from_environment({}, output=tmp_path, publish="")
-    found = [check.found for check in examine(settings, clean=True) if check.name == "output"]
-    assert f"removed: {stage}" in found
+    texts = [check.found for check in examine(settings, clean=True) if check.name == "output"]
+    assert f"removed: {stage}" in texts
     assert list(pictures.iterdir()) == []

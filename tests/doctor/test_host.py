@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from other_user import holds_for_another_user, needs_two_users, open_parents
 
 from gpu_infer._version import __version__
 from gpu_infer.doctor import host
@@ -70,22 +69,16 @@ def test_names_that_no_folder_can_have(tmp_path: Path) -> None:
     assert check.found.endswith("cannot be written: File name too long")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+@needs_two_users
 def test_a_folder_below_one_of_another_user(tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir(mode=0o700)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder == Path(tempfile.gettempdir()):
-            break
-        folder.chmod(0o755)
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            os.setuid(12345)
-            check = check_writable("output", tmp_path / "secret" / "out")
-            code = 0 if check.found.endswith("/secret/out cannot be written: Permission denied") else 2
-        os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    open_parents(tmp_path)
+
+    def is_refused() -> bool:
+        check = check_writable("output", tmp_path / "secret" / "out")
+        return check.found.endswith("/secret/out cannot be written: Permission denied")
+
+    assert holds_for_another_user(is_refused)
 
 
 def test_a_full_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def test_indexes_of_older_sources_do_not_count(tmp_path: Path) -> None:
         (sources / name).touch()
         os.utime(sources / name, (1000, 1000))
     for name, time_s in (
-        ("windows.copy_box-15.py311.nbi", 1000),
+        ("windows.gather_windows-15.py311.nbi", 1000),
         ("windows.blend-40.py311.nbi", 999),  # compiled before the source was changed
         ("labels.map-7.py311.nbi", 2000),
         ("labels.map-7.py311.1.nbc", 2000),  # the machine code of that index

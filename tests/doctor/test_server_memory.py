@@ -42,7 +42,7 @@ def model() -> ModelInfo:
 def _plan(settings: Settings, model: ModelInfo, data: str | None) -> RunPlan:
     config = load_config(settings.config, {})
     inputs = RunInputs(settings, config, config.pipeline(), read_header([settings.input]))
-    plan, _ = check_plan(inputs, model, CpuBackend(), data)
+    plan, _ = check_plan(inputs, [model], CpuBackend(), data)
     assert plan is not None
     return plan
 
@@ -60,10 +60,10 @@ def test_a_window_that_does_not_fit_fails(
     for free, statuses in expected.items():
         _has(monkeypatch, free)
         for known, data in ((plan, "inline"), (None, None)):
-            checks = check_server_memory(settings, None, model, known, data)
+            checks = check_server_memory(settings, None, [model], known, data)
             assert [check.status for check in checks] == statuses
     _has(monkeypatch, 64 << 20)
-    (check,) = check_server_memory(settings, None, model, plan, "inline")
+    (check,) = check_server_memory(settings, None, [model], plan, "inline")
     assert check.exit_code == 5
     assert check.found == "/dev/shm has 64 MiB free, the local Triton needs 75 MiB for the windows of a request"
     assert check.remedy is not None
@@ -75,4 +75,4 @@ def test_slots_in_shared_memory_count(settings: Settings, model: ModelInfo, monk
     expected = {2 * WINDOW - 1: ["fail"], 2 * WINDOW: ["warn"], WINDOW * 5 // 2: []}
     for free, statuses in expected.items():
         _has(monkeypatch, free)
-        assert [check.status for check in check_server_memory(settings, None, model, plan, "system_shm")] == statuses
+        assert [check.status for check in check_server_memory(settings, None, [model], plan, "system_shm")] == statuses

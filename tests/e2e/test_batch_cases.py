@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from dicom_series import hounsfield, write_series
+from label_files import labels_in
 from operator_helpers import config, write_config, write_nifti
 
 from gpu_infer.app import RunResult, run
@@ -47,10 +47,6 @@ def thresholds(model: str, values: list[float], names: list[str]) -> dict[str, A
     return content
 
 
-def labels_of(path: Path) -> np.ndarray:
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).transpose(2, 1, 0)
-
-
 def test_channels_in_files_of_their_own(tmp_path: Path, triton_server: Any) -> None:
     rng = np.random.default_rng(5)
     cases = {f"p{n}": [rng.random((9, 10, 11), dtype=np.float32) for _ in range(3)] for n in range(2)}
@@ -63,8 +59,8 @@ def test_channels_in_files_of_their_own(tmp_path: Path, triton_server: Any) -> N
         folder = tmp_path / "output" / name
         written = {path.name for path in folder.iterdir()}
         assert written == {f"{name}.{f}.{e}" for f in "ac" for e in ("mhd", "raw")} | {"report.json"}
-        np.testing.assert_array_equal(labels_of(folder / f"{name}.a.mhd"), channels[0] > np.float32(0.2))
-        np.testing.assert_array_equal(labels_of(folder / f"{name}.c.mhd"), channels[2] > np.float32(0.8))
+        np.testing.assert_array_equal(labels_in(folder / f"{name}.a.mhd"), channels[0] > np.float32(0.2))
+        np.testing.assert_array_equal(labels_in(folder / f"{name}.c.mhd"), channels[2] > np.float32(0.8))
         files = [str(tmp_path / f"input/{name}_{number:04d}.nii.gz") for number in range(3)]
         assert results[name].data["input"]["files"] == files
         assert results[name].data["input"]["channels"] == 3
@@ -88,6 +84,6 @@ def test_series_of_one_folder(tmp_path: Path, triton_server: Any) -> None:
     results = run_cases(tmp_path, triton_server, content, name="s{SeriesNumber}", series="slices>2")
     for name, numbers in slices.items():
         expected = hounsfield(numbers)[0] > 0.5
-        np.testing.assert_array_equal(labels_of(tmp_path / "output" / name / f"{name}.mhd"), expected)
+        np.testing.assert_array_equal(labels_in(tmp_path / "output" / name / f"{name}.mhd"), expected)
         assert len(results[name].data["input"]["files"]) == len(numbers)
         assert "1.2." not in (tmp_path / "output" / name / "report.json").read_text().split('"versions"')[0]

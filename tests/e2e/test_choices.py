@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from label_files import labels_of
 from operator_helpers import config, operate, write_nifti
 from scipy.ndimage import zoom
 
 pytestmark = pytest.mark.slow
 
 AFFINE = np.diag([-0.8, -0.9, 2.0, 1.0])
-
-
-def labels_of(result: Any) -> np.ndarray:
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(result.output))).transpose(2, 1, 0)
 
 
 @pytest.fixture

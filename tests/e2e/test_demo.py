@@ -35,7 +35,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         [sys.executable, "-m", "gpu_infer", "demo", "--output", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     stdout, stderr = process.communicate(timeout=1100)
     assert process.returncode == 0, stderr
@@ -44,9 +44,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def find(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.rglob(pattern))
-    assert found, f"{pattern} not below {folder}: {sorted(folder.rglob('*'))}"
-    return found[0]
+    files = sorted(folder.rglob(pattern))
+    assert files, f"{pattern} not below {folder}: {sorted(folder.rglob('*'))}"
+    return files[0]
 
 
 def test_dice_and_geometry(demo: tuple[Path, str]) -> None:

@@ -30,7 +30,7 @@ def run(root: Path, *options: str, address: str = "127.0.0.1:9") -> subprocess.C
     command += ["-o", str(out / "labels"), "--publish", str(out / "publish"), "--logs", str(out / "logs"), "--preview"]
     command += ["--config", str(write_config(root / "config", CONTENT)), *options]
     environment = {**os.environ, "TMPDIR": str(root / "tmp")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=200, env=environment)
     assert list((root / "tmp").glob("gpu_infer*")) == []
     return done
 

@@ -46,7 +46,7 @@ def started(root: Path, *options: str) -> subprocess.Popen[str]:
     arguments = ["run", "--input", root / "input", "--output", root / "output", "--logs", root / "logs"]
     arguments += ["--config", path, "--wait", "10", *options]
     command = [sys.executable, "-m", "gpu_infer", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8")
 
 
 def until_it_sleeps(root: Path) -> None:
@@ -82,7 +82,11 @@ def test_a_signal_ends_it_within_seconds(tmp_path: Path, sleeping: Any, control:
     else:
         arguments = ["doctor", "--clean", "--triton", address, "--output", str(tmp_path)]
         busy = subprocess.run(
-            [sys.executable, "-m", "gpu_infer", *arguments], capture_output=True, text=True, check=False, timeout=60
+            [sys.executable, "-m", "gpu_infer", *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=60,
         )
         assert "come again" in busy.stdout, busy.stdout
         assert busy.returncode == 4
@@ -114,7 +118,7 @@ def test_a_clean_up_waits_for_the_own_server_of_a_killed_run(tmp_path: Path, tri
     (segment,) = Path("/dev/shm").glob(f"gpu_infer-{process.pid}-*")
     arguments = ["doctor", "--clean", "--triton", triton_server.http, "--output", str(tmp_path)]
     doctor = [sys.executable, "-m", "gpu_infer", *arguments]
-    cleaned = subprocess.run(doctor, capture_output=True, text=True, check=False, timeout=60)
+    cleaned = subprocess.run(doctor, capture_output=True, encoding="utf-8", check=False, timeout=60)
     assert "ends by itself" not in cleaned.stdout, cleaned.stdout
     assert not segment.exists(), cleaned.stdout
 

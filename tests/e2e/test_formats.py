@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from label_files import labels_in
 from operator_helpers import config, operate, write_nifti
 
 from gpu_infer.errors import ConfigError
@@ -19,10 +20,6 @@ pytestmark = pytest.mark.slow
 
 AFFINE = np.array([[-0.9, 0.1, 0, 12.5], [0.09, 1.3, 0, -7.25], [0, 0, 2.5, 3], [0, 0, 0, 1.0]])
 LPS = np.diag([-1.0, -1.0, 1.0])
-
-
-def labels_of(path: Path) -> np.ndarray:
-    return sitk.GetArrayFromImage(sitk.ReadImage(path)).transpose(2, 1, 0)
 
 
 @pytest.fixture
@@ -44,19 +41,19 @@ def chosen(**writer: Any) -> dict[str, Any]:
 def test_every_format_has_the_same_labels_on_the_grid_of_the_input(root: Path, triton_server: Any) -> None:
     result = operate(root, triton_server, chosen(), formats=list(FORMATS), publish=root / "publish", preview=True)
     original = nib.load(root / "input/case.nii.gz")
-    expected = labels_of(result.output)
+    expected = labels_in(result.output)
     assert len(np.unique(expected)) > 2
     files = {entry["format"]: Path(entry["path"]) for entry in result.data["outputs"][0]["files"]}
     assert list(files) == list(FORMATS)
     assert list(files.values()) == result.label_maps
     for each, path in files.items():
         assert path == root / f"output/case.{each}"
-        np.testing.assert_array_equal(labels_of(path), expected)
+        np.testing.assert_array_equal(labels_in(path), expected)
         np.testing.assert_allclose(sitk.ReadImage(path).GetOrigin(), LPS @ original.affine[:3, 3], atol=1e-5)
     np.testing.assert_array_equal(nib.load(files["nii.gz"]).affine, original.affine)
     assert b">one<" in nib.load(files["nii"]).header.extensions[0].get_content()
     assert sitk.ReadImage(files["seg.nrrd"]).GetMetaData("Segment1_Name") == "two"
-    np.testing.assert_array_equal(labels_of(root / "publish/case.out.mhd"), expected)
+    np.testing.assert_array_equal(labels_in(root / "publish/case.out.mhd"), expected)
     again = operate(root, triton_server, chosen(), formats=list(FORMATS), publish=root / "publish", preview=True)
     assert again.data["warnings"] == []
 
@@ -67,7 +64,7 @@ def test_the_configuration_chooses_and_publishing_needs_no_mhd(root: Path, trito
     assert sorted(path.name for path in (root / "output").iterdir()) == ["case.nrrd", "case.seg.nrrd"]
     assert (result.output, result.raw) == (root / "output/case.nrrd", None)
     assert "mhd" not in result.data["output"]
-    np.testing.assert_array_equal(labels_of(root / "publish/case.out.mhd"), labels_of(result.output))
+    np.testing.assert_array_equal(labels_in(root / "publish/case.out.mhd"), labels_in(result.output))
     result = operate(root, triton_server, content, formats=["mha"])
     assert result.output == root / "output/case.mha"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+from label_files import labels_of
 from numpy.typing import NDArray
 from operator_helpers import config, operate, write_nifti
 from toy_scores import places
@@ -24,11 +24,6 @@ def case(tmp_path: Path) -> NDArray[np.float32]:
     data = np.random.default_rng(5).random(SHAPE, dtype=np.float32)
     write_nifti(tmp_path / "input/case.nii.gz", data, np.diag([0.8, 0.9, 2.0, 1.0]))
     return data
-
-
-def labels_of(result: Any) -> NDArray[Any]:
-    labels: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(result.output))).transpose(2, 1, 0)
-    return labels
 
 
 def simple(model: str, **arguments: Any) -> dict[str, Any]:
@@ -51,8 +46,9 @@ def test_int64_labels_without_channels_of_a_model_with_an_optional_input(
     ]
 
 
-def test_windows_that_do_not_overlap(tmp_path: Path, triton_server: Any, case: NDArray[np.float32]) -> None:
-    content = config("labels3d", roi_size=[7, 6, 8], mode="monai", overlap=0)
+@pytest.mark.parametrize("model", ["labels3d", "labels3d_int32"])
+def test_windows_that_do_not_overlap(tmp_path: Path, triton_server: Any, case: NDArray[np.float32], model: str) -> None:
+    content = config(model, roi_size=[7, 6, 8], mode="monai", overlap=0)
     expected = np.zeros(SHAPE, np.intp)
     for x, y, z in np.ndindex(3, 2, 2):
         box = (slice(7 * x, 7 * x + 7), slice(6 * y, 6 * y + 6), slice(8 * z, 8 * z + 8))

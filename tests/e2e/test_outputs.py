@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from label_files import labels_in
 from operator_helpers import config, operate, write_nifti
 from scipy import special
 
@@ -18,10 +19,6 @@ from gpu_infer.errors import ConfigError, InputError
 pytestmark = pytest.mark.slow
 
 AFFINE = np.diag([-0.9, 1.3, 2.5, 1.0])
-
-
-def labels_of(path: Path) -> np.ndarray:
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).transpose(2, 1, 0)
 
 
 def chain(model: str, pre: list[Any], post: list[Any], writers: list[tuple[str, str]]) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def test_one_channel_cropped_to_its_object(tmp_path: Path, triton_server: Any, s
     )
     result = operate(tmp_path, triton_server, content, slab=slab)
     assert result.output.name == "case.mhd"
-    np.testing.assert_array_equal(labels_of(result.output), data > 0.5)
+    np.testing.assert_array_equal(labels_in(result.output), data > 0.5)
     assert result.data["tiles"]["grid"] == [20, 16, 12]  # 18, 14, 12 with the pad of 1
     ends = {p["end"]: p["index"] for p in result.data["points"]["points"]}
     assert (ends["x_max"][0], ends["x_min"][0]) == (3, 12)  # the file's first axis runs to the left
@@ -76,15 +73,15 @@ def test_three_files_in_two_label_maps_out(tmp_path: Path, triton_server: Any) -
     result = operate(tmp_path, triton_server, content, publish=tmp_path / "publish")
     written = sorted(p.name for p in (tmp_path / "output").iterdir())
     assert written == [f"case_t1.{f}.{e}" for f in "ac" for e in ("mhd", "raw")]
-    np.testing.assert_array_equal(labels_of(tmp_path / "output/case_t1.c.mhd"), channels["t2"] > 0.8)
-    np.testing.assert_array_equal(labels_of(tmp_path / "output/case_t1.a.mhd"), channels["t1"] > 0.2)
+    np.testing.assert_array_equal(labels_in(tmp_path / "output/case_t1.c.mhd"), channels["t2"] > 0.8)
+    np.testing.assert_array_equal(labels_in(tmp_path / "output/case_t1.a.mhd"), channels["t1"] > 0.2)
     assert sitk.ReadImage(str(tmp_path / "output/case_t1.a.mhd")).GetPixelID() == sitk.sitkInt16
     assert result.data["output"]["mhd"].endswith("case_t1.c.mhd")
     assert [(o["field"], o["dtype"]) for o in result.data["outputs"]] == [("c", "uint8"), ("a", "int16")]
     assert result.data["outputs"][1]["labels"]["1"]["voxels"] == int((channels["t1"] > np.float32(0.2)).sum())
     meta = json.loads((tmp_path / "publish/config.meta").read_text())
     assert meta["seg_masks"] == ["case_t1.c.out.mhd", "case_t1.a.out.mhd"]
-    np.testing.assert_array_equal(labels_of(tmp_path / "publish/case_t1.a.out.mhd"), channels["t1"] > 0.2)
+    np.testing.assert_array_equal(labels_in(tmp_path / "publish/case_t1.a.out.mhd"), channels["t1"] > 0.2)
 
 
 def test_logits_of_one_channel(tmp_path: Path, triton_server: Any) -> None:
@@ -92,7 +89,7 @@ def test_logits_of_one_channel(tmp_path: Path, triton_server: Any) -> None:
     write_nifti(tmp_path / "input/case.nii.gz", logits, AFFINE)
     sigmoid = ("ThresholdValues", {"fields": "model", "threshold": 0.7, "sigmoid": True})
     result = operate(tmp_path, triton_server, chain("one_channel", [], [sigmoid], [("model", "uint8")]))
-    np.testing.assert_array_equal(labels_of(result.output), special.expit(logits.astype(np.float64)) > 0.7)
+    np.testing.assert_array_equal(labels_in(result.output), special.expit(logits.astype(np.float64)) > 0.7)
     plan = [line for line in result.data["plan"]["stages"] if "inference" in line]
     assert plan == [
         "2. inference: image -> model, ThresholdValues(sigmoid=true, threshold=0.7) by the accumulator, row by row"
@@ -133,10 +130,10 @@ def test_probabilities_leave_labels_as_they_are(tmp_path: Path, triton_server: A
         [argmax, restore] if is_label else [restore, argmax],
         [("model", "uint8")],
     )
-    without = labels_of(operate(tmp_path, triton_server, content, mode=mode).output)
+    without = labels_in(operate(tmp_path, triton_server, content, mode=mode).output)
     options = {"scores": "all", "uncertainty": True, "scores_activation": "softmax", "scores_dtype": "float32"}
     result = operate(tmp_path, triton_server, content, mode=mode, **options)
-    np.testing.assert_array_equal(labels_of(result.output), without)
+    np.testing.assert_array_equal(labels_in(result.output), without)
     names = [*(f"case.{n}.score.nii.gz" for n in range(5)), "case.uncertainty.nii.gz"]
     assert [path.name for path in result.scores] == names
     *classes, uncertainty = (nib.load(path).get_fdata() for path in result.scores)
@@ -153,7 +150,7 @@ def test_the_probability_of_a_mask(tmp_path: Path, triton_server: Any) -> None:
     content = chain("one_channel", [], [threshold], [("model", "uint8")])
     result = operate(tmp_path, triton_server, content, scores="1", scores_dtype="float32", uncertainty=True)
     p = special.expit(data.astype(np.float64))
-    np.testing.assert_array_equal(labels_of(result.output), p > 0.25)
+    np.testing.assert_array_equal(labels_in(result.output), p > 0.25)
     probability, uncertainty = (nib.load(path).get_fdata() for path in result.scores)
     np.testing.assert_allclose(probability, p, atol=1e-6)
     np.testing.assert_allclose(uncertainty, special.entr(p) / np.log(2) + special.entr(1 - p) / np.log(2), atol=2e-6)
@@ -165,7 +162,7 @@ def test_a_label_map_stays_if_its_scores_are_no_probabilities(tmp_path: Path, tr
     with pytest.raises(ConfigError, match="found scores below 0 or above 1 at 504 of 504 voxels"):
         operate(tmp_path, triton_server, config("classes5", roi_size=[8, 8, 8]), scores="2")
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == ["case.mhd", "case.raw"]
-    np.testing.assert_array_equal(labels_of(tmp_path / "output/case.mhd"), data)
+    np.testing.assert_array_equal(labels_in(tmp_path / "output/case.mhd"), data)
     report = json.loads((tmp_path / "logs/report.json").read_text())
     assert report["status"] == "failed"
     assert "scores" not in report

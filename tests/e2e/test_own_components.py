@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -15,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
-from cudasim.simulated import open_segments_as_cuda, simulated_cupy
+from gpu_runs import module_of
+from label_files import labels_of
 from local_ring import LocalRing
 from operator_helpers import config, operate, write_config, write_nifti
-from real_device import real_gpu
+from traced_memory import traced
 
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.config.load import load_config
@@ -79,21 +78,10 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "own_of_test", raising=False)
 
 
-@pytest.fixture
-def simulated() -> Iterator[Any]:
-    """A simulated device with CUDA IPC."""
-    with simulated_cupy() as module, pytest.MonkeyPatch.context() as patch:
-        open_segments_as_cuda(patch)
-        yield module
-
-
 @pytest.fixture(params=["simulated", pytest.param("device", marks=pytest.mark.gpu)])
 def gpu(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if request.param == "simulated":
-        yield request.getfixturevalue("simulated")
-        return
-    with real_gpu() as module:
-        yield module
+    """The GPU backend's module on simulated CUDA, or on the device with nothing patched."""
+    yield from module_of(request)
 
 
 def voxels(seed: int = 3) -> Any:
@@ -105,10 +93,6 @@ def centre(model: str = "classes5", **inferer: Any) -> dict[str, Any]:
     args = {"model_name": model, "roi_size": [12, 10, 8], "margin": 2, **inferer}
     chosen["inferer"] = {"path": "centre_windows.CentreWindows", "args": args}
     return chosen
-
-
-def labels_of(result: Any) -> Any:
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(result.output))).transpose(2, 1, 0)
 
 
 def expected(data: Any) -> Any:
@@ -190,12 +174,7 @@ def test_the_example_has_no_more_memory_than_it_says(tmp_path: Path) -> None:
     client = ModelClient(ring, CpuBackend(), sizes, lambda _: None)
     volume = np.ones((1, *sizes.grid), np.float32)
     inferer.infer(volume, client, CpuBackend())  # kernels are compiled
-    tracemalloc.start()
-    try:
-        labels: Any = inferer.infer(volume, client, CpuBackend())
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    labels, peak = traced(lambda: inferer.infer(volume, client, CpuBackend()))
     answers = sizes.request_bytes(2) * 2  # the answers of this ring are arrays of their own, unlike slots
     assert peak <= inferer.scratch_bytes(sizes) + labels.nbytes + answers + (64 << 10)
 
@@ -236,7 +215,7 @@ def test_what_a_failing_writer_leaves(tmp_path: Path, triton_server: Any) -> Non
         operate(tmp_path, triton_server, content, device="cpu")
     line = MODULE.splitlines().index('        raise ValueError("no")') + 1
     assert str(caught.value) == (
-        f"{tmp_path}/config/config_inference.json: writers[1]: Fails: write failed: ValueError: no (mend the "
+        f"{tmp_path}/config/config_inference.json: writers[1]: Fails: write failed: ValueError: no (fix the "
         f"component at own_of_test.py, line {line}; --debug shows the traceback)"
     )
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == ["case.mhd", "case.raw"]
@@ -261,11 +240,11 @@ def test_a_wrong_result_names_the_inferer(tmp_path: Path, triton_server: Any) ->
     options = ["--config", path, "--triton", triton_server.grpc, "--device", "cpu", "--wait", "30"]
     command = [sys.executable, "-m", "gpu_infer", "run", "--input", case, *folders, *options]
     environ = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False, timeout=120)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2,
         f"gpu-infer: error: {path}: inferer: Bad: infer: expected scores as a numpy array (5, 23, 21, 18) float32, "
-        "found ndarray (1, 5, 23, 21, 18) float32 (mend the component)",
+        "found ndarray (1, 5, 23, 21, 18) float32 (fix the component)",
     )
 
 

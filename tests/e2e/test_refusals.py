@@ -60,7 +60,7 @@ class Case:
 
     def refuse(self, code: int, *words: str, extra: tuple[str, ...] = (), triton: str | None = None) -> str:
         process = subprocess.Popen(
-            self.command(*extra, triton=triton), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(*extra, triton=triton), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
         )
         _, stderr = process.communicate(timeout=120)
         self.check(process, stderr, code, words)
@@ -267,10 +267,10 @@ def wait_for_tile(stderr: Path, process: subprocess.Popen[str], seconds: float =
     """Return when the run's log shows that inference has begun."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
-        if "infer" in stderr.read_text():
+        if "infer" in stderr.read_text(encoding="utf-8"):
             return
         time.sleep(0.05)
-    raise AssertionError(stderr.read_text())
+    raise AssertionError(stderr.read_text(encoding="utf-8"))
 
 
 @contextlib.contextmanager
@@ -280,7 +280,7 @@ def in_the_middle(case: Case) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     case.content["inferer"]["args"]["model_name"] = "slow"
     log = case.root / "stderr.txt"
     with log.open("w") as stream:
-        process = subprocess.Popen(case.command(), stderr=stream, stdout=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(case.command(), stderr=stream, stdout=subprocess.DEVNULL, encoding="utf-8")
         wait_for_tile(log, process)
         time.sleep(0.3)
         yield process, log
@@ -326,9 +326,9 @@ def test_config_that_is_missing_or_broken(case: Case) -> None:
     case.volume()
     command = case.command()
     shutil.rmtree(case.root / "config")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
     case.check(process, process.communicate(timeout=60)[1], 2, ("config_inference.json",))
     (case.root / "config").mkdir()
     (case.root / "config/config_inference.json").write_text('{"batch_size": 1,}')
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
     case.check(process, process.communicate(timeout=60)[1], 2, ("config_inference.json", "line 1"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
-from cudasim.simulated import open_segments_as_cuda, simulated_cupy
+from label_files import labels_of
 from numpy.typing import NDArray
 from operator_helpers import config, operate, write_nifti
 from toy_scores import places
@@ -26,11 +24,6 @@ def case(tmp_path: Path) -> NDArray[np.float32]:
     data = np.random.default_rng(5).random(SHAPE, dtype=np.float32)
     write_nifti(tmp_path / "input/case.nii.gz", data, np.diag([0.8, 0.9, 2.0, 1.0]))
     return data
-
-
-def labels_of(result: Any) -> NDArray[Any]:
-    labels: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(result.output))).transpose(2, 1, 0)
-    return labels
 
 
 def slice_by_slice(data: NDArray[np.float32], across: int, transpose: bool = False) -> NDArray[np.intp]:
@@ -127,13 +120,6 @@ def test_permuted_axes_of_a_3d_model(tmp_path: Path, triton_server: Any, case: N
     order = tuple("XYZ".index(axis) for axis in axes)
     labels = places(np.ascontiguousarray(case.transpose(order))[None, None])[0].argmax(0)
     np.testing.assert_array_equal(labels_of(result), labels.transpose(np.argsort(order)))
-
-
-@pytest.fixture
-def simulated() -> Iterator[Any]:
-    with simulated_cupy() as module, pytest.MonkeyPatch.context() as patch:
-        open_segments_as_cuda(patch)
-        yield module
 
 
 @pytest.mark.parametrize("data", ["cuda_shm", "system_shm"])

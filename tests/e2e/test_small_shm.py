@@ -13,7 +13,7 @@ import pytest
 from operator_helpers import config, operate, write_nifti
 
 from gpu_infer.errors import ResourceError
-from gpu_infer.planning import run_plan
+from gpu_infer.planning import volume_choice
 from gpu_infer.planning.free_memory import FreeMemory
 from gpu_infer.planning.memory_plan import INLINE_COPIES
 from gpu_infer.triton.shm import host_arenas as regions
@@ -89,14 +89,14 @@ def test_memory_that_does_not_suffice_for_requests_means_fewer_slots(
 ) -> None:
     content = config("threshold_half", roi_size=[32, 32, 32])
     roomy = operate(root, triton_server, content, batch_size=1, data="inline")
-    fit_memory = run_plan.fit_memory
+    fit_memory = volume_choice.fit_memory
     free = roomy.data["memory"]["planned_peak_bytes"]
 
     def tight(plan: Any, _free: Any) -> Any:
         # what the plan without copies needs, and half of what the requests of two slots hold
         return fit_memory(plan, FreeMemory(host=plan.host_peak - plan.message_bytes // 2))
 
-    monkeypatch.setattr(run_plan, "fit_memory", tight)
+    monkeypatch.setattr(volume_choice, "fit_memory", tight)
     monkeypatch.setattr(regions, "_free", lambda _folder: PROBE)
     result = operate(root, triton_server, content, batch_size=1)
     assert result.data["tiles"]["slots"] == 1

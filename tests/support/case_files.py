@@ -71,4 +71,6 @@ def write_labels(folder: Path, name: str, *formats: Format) -> list[Path]:
 
 def write_report(place: Path, label_map: Path) -> None:
     """Write what report.json says about a label map."""
-    place.write_text(json.dumps({"versions": {"gpu_infer": "1"}, "outputs": [{"mhd": str(label_map)}]}))
+    place.write_text(
+        json.dumps({"versions": {"gpu_infer": "1"}, "outputs": [{"mhd": str(label_map)}]}), encoding="utf-8"
+    )

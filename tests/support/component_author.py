@@ -43,7 +43,7 @@ class Author:
 
     def load(self, kind: str, body: str, *, post: bool = False, argmax: bool = True, loads: bool = False) -> Config:
         code = "".join(f"    {line}\n" for line in body.splitlines())
-        (self.folder / "component_of_author.py").write_text(HEAD.format(kind=kind) + code)
+        (self.folder / "component_of_author.py").write_text(HEAD.format(kind=kind) + code, encoding="utf-8")
         sys.modules.pop("component_of_author", None)
         entry = {"path": "component_of_author.Mine", "args": {"fields": "model" if post else "image"}}
         to_labels = [component("ArgmaxAcrossChannels", fields="model")] if argmax else []

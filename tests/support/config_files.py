@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gpu_infer.config.config import Config
 from gpu_infer.config.load import load_config
+from gpu_infer.errors import ConfigError
 from gpu_infer.system.resources import resource_folder
 
 PACKAGED = resource_folder("config") / "config_inference.json"
-LUNG: dict[str, Any] = json.loads(PACKAGED.read_text())
+LUNG: dict[str, Any] = json.loads(PACKAGED.read_text(encoding="utf-8"))
 
 
 def lung(**changes: Any) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def lung(**changes: Any) -> dict[str, Any]:
 
 def load(folder: Path, document: dict[str, Any] | str, environ: Mapping[str, str] | None = None) -> Config:
     path = folder / "config_inference.json"
-    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
     return load_config(path, environ or {})
 
 
@@ -35,3 +38,12 @@ def component(name: str, **args: Any) -> dict[str, Any]:
 def pre(*components: Any) -> list[Any]:
     """LoadNifti, then `components`."""
     return [component("LoadNifti", fields="image"), *components]
+
+
+def assert_refused(folder: Path, document: dict[str, Any] | str, message: str) -> None:
+    """Loading the configuration in `folder` fails with this one line; {folder} and {parent} in it are filled in."""
+    with pytest.raises(ConfigError) as caught:
+        load(folder, document)
+    expected = message.replace("{folder}", str(folder)).replace("{parent}", str(folder.parent))
+    assert str(caught.value) == f"{folder}/config_inference.json: {expected}"
+    assert "\n" not in str(caught.value)

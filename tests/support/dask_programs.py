@@ -64,7 +64,9 @@ class DaskPrograms:
 
     def log(self) -> str:
         """What all programs have written."""
-        return "".join(path.read_text(errors="replace") for path in sorted(self._folder.glob("*.log")))
+        return "".join(
+            path.read_text(errors="replace", encoding="utf-8") for path in sorted(self._folder.glob("*.log"))
+        )
 
     def _start(self, program: str, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", program, *_LOOPBACK, *options]
@@ -73,7 +75,7 @@ class DaskPrograms:
 
     def _is_listening(self) -> bool:
         try:
-            return "address" in json.loads(self.scheduler.read_text())
+            return "address" in json.loads(self.scheduler.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
 

@@ -37,14 +37,11 @@ class StandIn:
         with (self._job.output / "closed").open("a") as log:
             log.write(f"{os.getpid()}\n")
 
-    def end_thread(self) -> None:
-        pass
-
     def run(self, case: Case, attempts: int = 1, progress: ProgressCallback | None = None) -> Outcome:
         log = self._job.case_folder(case) / "log"
         log.parent.mkdir(exist_ok=True)
         note(log, "begin", attempts)
-        what, *values = case.inputs[0].read_text().split()
+        what, *values = case.inputs[0].read_text(encoding="utf-8").split()
         logging.getLogger("gpu_infer.stand_in").info("%s: %s", case.id, what)
         if what == "die" and (attempts == 1 or not values):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -78,7 +75,7 @@ class StandIn:
 
 
 def note(log: Path, what: str, attempts: int) -> None:
-    with log.open("a") as stream:
+    with log.open("a", encoding="utf-8") as stream:
         stream.write(f"{what} {os.getpid()} {attempts}\n")
 
 

@@ -85,6 +85,8 @@ CASES: list[tuple[tuple[int, ...], Any, str, dict[str, Any], Any]] = [
     ((1, 1, 12, 12), (6, 6), "f4", {"buffer_steps": 2, "buffer_dim": 0, "mode": "gaussian"}, ramp),
     ((1, 1, 12, 12), (6, 6), "f4", {"roi_weight_map": place((6, 6)) + 1}, ramp),
     ((1, 1, 40, 70, 60), (24, 64, 50), "f4", {"mode": "gaussian"}, ramp),
+    ((1, 1, 30, 26, 9), (8, 6, 9), "f4", {"overlap": 0.5, "mode": "gaussian"}, ramp),
+    ((1, 1, 30, 41), (8, 6), "f2", {"grid": "nnunet", "mode": "gaussian", "buffer_steps": 2}, ramp),
 ]
 
 FACTORS: list[Any] = [0.4, 1.7, 3]

@@ -201,7 +201,7 @@ def write(folder: Path, voxels: NDArray[Any], labels: list[Label], output: Path,
 
 def complaints(path: Path) -> list[str]:
     """Lines in which dciodvfy reports an error."""
-    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, encoding="utf-8", errors="replace", check=False)
     return [line for line in done.stderr.splitlines() if line.startswith("Error") or "rror -" in line]
 
 

@@ -69,7 +69,7 @@ class Run:
     def check_cleaned(self, older: set[str]) -> list[str]:
         """What is wrong after `doctor --clean`: nothing but complete sets of files, and no fewer than before."""
         command = (sys.executable, "-m", "gpu_infer", "doctor", "--clean", *self.folders)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_S)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=RUN_S)
         wrong = self.check()
         if done.returncode != 0:
             wrong.append(f"doctor: {done.stdout[-500:]} {done.stderr[-500:]}")

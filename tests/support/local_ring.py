@@ -28,6 +28,9 @@ class LocalRing:
     def acquire(self) -> LocalSlot:
         return self._free.pop(0)
 
+    def acquire_group(self) -> list[LocalSlot]:
+        return [self.acquire()]
+
     def submit(self, slot: LocalSlot, n: int) -> None:
         self._in_flight.append((slot, n))
         self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
@@ -48,3 +51,36 @@ def position_dependent_model(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
     i, j, k = np.meshgrid(np.arange(r0), np.arange(r1), np.arange(r2), indexing="ij")
     x = tiles[:, 0]
     return np.stack([x, 0.5 + 0.01 * (i - j) * np.ones((n, 1, 1, 1)), 1 - x + 0.02 * k], axis=1).astype(np.float32)
+
+
+class LocalGroups:
+    """A ring of several models that run in `wait`, each on the input of its group."""
+
+    def __init__(self, models: list[Any], slots: int, batch: int, channels: int, roi: tuple[int, int, int]) -> None:
+        self.slots = slots
+        self._free: list[list[LocalSlot]] = []
+        self._busy: list[list[LocalSlot]] = []
+        self._models: dict[int, Any] = {}
+        self._sent: dict[int, int] = {}
+        for _ in range(slots):
+            group = [LocalSlot((batch, channels, *roi)) for _ in models]
+            for slot, model in zip(group, models, strict=True):
+                slot.input = group[0].input
+                self._models[id(slot)] = model
+            self._free.append(group)
+
+    def acquire_group(self) -> list[LocalSlot]:
+        self._busy.append(self._free.pop(0))
+        return self._busy[-1]
+
+    def submit(self, slot: LocalSlot, n: int) -> None:
+        self._sent[id(slot)] = n
+
+    def wait(self, slot: LocalSlot) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self._models[id(slot)](slot.input[: self._sent[id(slot)]])
+        return scores
+
+    def release(self, slot: LocalSlot) -> None:
+        del self._sent[id(slot)]
+        if not any(id(other) in self._sent for other in self._busy[0]):
+            self._free.append(self._busy.pop(0))

@@ -21,7 +21,9 @@ RESAMPLING: dict[str, Any] = {
 class Case:
     """A trained model and a volume. `shape` and `file_spacing` are X, Y, Z; `spacing` and `patch` as in plans.
 
-    components  labels of each rule of postprocessing.json
+    components    labels of each rule of postprocessing.json
+    region_order  regions_class_order, if there are regions
+    old_plans     plans without `architecture`, as the first versions of nnU-Net 2 wrote them
     """
 
     name: str
@@ -34,8 +36,11 @@ class Case:
     masked: Sequence[bool] = (False,)
     transpose: tuple[int, int, int] = (0, 1, 2)
     mirroring: tuple[int, ...] | None = None
-    folds: Sequence[int] = (0,)
+    folds: Sequence[int | str] = (0,)
     regions: bool = False
+    region_order: Sequence[int] = (1, 2, 3)
+    network: str = "PlainConvUNet"
+    old_plans: bool = False
     reader: str = "SimpleITKIO"
     direction: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1)
     components: Sequence[Sequence[int]] = ()
@@ -60,21 +65,24 @@ class Case:
         }
         if self.regions:
             result["labels"] = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": [3]}
-            result["regions_class_order"] = [1, 2, 3]
+            result["regions_class_order"] = list(self.region_order)
+        if self.old_plans:
+            result["modality"] = result.pop("channel_names")
         return result
 
     def plans(self) -> dict[str, Any]:
         dims = len(self.patch)
+        residual = self.network == "ResidualEncoderUNet"
         norm, conv = f"torch.nn.modules.instancenorm.InstanceNorm{dims}d", f"torch.nn.modules.conv.Conv{dims}d"
         architecture = {
-            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+            "network_class_name": f"dynamic_network_architectures.architectures.unet.{self.network}",
             "arch_kwargs": {
                 "n_stages": 2,
                 "features_per_stage": [6, 8],
                 "conv_op": conv,
                 "kernel_sizes": [[3] * dims] * 2,
                 "strides": [[1] * dims, [2] * dims],
-                "n_conv_per_stage": [1, 1],
+                "n_blocks_per_stage" if residual else "n_conv_per_stage": [1, 1],
                 "n_conv_per_stage_decoder": [1],
                 "conv_bias": True,
                 "norm_op": norm,
@@ -100,6 +108,19 @@ class Case:
             "batch_dice": False,
             **self.extra_configuration,
         }
+        if self.old_plans:
+            del configuration["architecture"]
+            configuration |= {
+                "UNet_class_name": self.network,
+                "UNet_base_num_features": 6,
+                "unet_max_num_features": 8,
+                "n_conv_per_stage_encoder": [1, 1],
+                "n_conv_per_stage_decoder": [1],
+                "conv_kernel_sizes": [[3] * dims] * 2,
+                "num_pool_per_axis": [1] * dims,
+                "pool_op_kernel_sizes": [[1] * dims, [2] * dims],
+            }
+        properties = f"foreground_intensity_properties_{'by_modality' if self.old_plans else 'per_channel'}"
         return {
             "dataset_name": f"Dataset001_{self.name}",
             "plans_name": "nnUNetPlans",
@@ -111,6 +132,6 @@ class Case:
             "configurations": {self.configuration: configuration},
             "experiment_planner_used": "ExperimentPlanner",
             "label_manager": "LabelManager",
-            "foreground_intensity_properties_per_channel": {str(n): dict(CT_PROPERTIES) for n in range(self.channels)},
+            properties: {str(n): dict(CT_PROPERTIES) for n in range(self.channels)},
             **self.extra_plans,
         }

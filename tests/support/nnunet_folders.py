@@ -31,8 +31,8 @@ def write_case(case: Case, place: Path) -> tuple[Path, list[Path]]:
             "postprocessing_kwargs": [{"labels_or_regions": list(labels)} for labels in case.components],
         }
         (place_of_rules / "postprocessing.json").write_text(json.dumps(rules), encoding="utf-8")
-    for fold in case.folds:
-        weights = _weights(case, seed=fold)
+    for seed, fold in enumerate(case.folds):
+        weights = _weights(case, seed=seed)
         (trained / f"fold_{fold}").mkdir()
         checkpoint = {
             "network_weights": weights,
@@ -60,6 +60,8 @@ def write_volume(case: Case, folder: Path) -> list[Path]:
         voxels = 40 + 90 * smooth * (1 + channel / 2) + 6 * rng.normal(size=smooth.shape)
         if any(case.masked):
             voxels = _masked(voxels + 500)
+        if "RGBTo01Normalization" in case.schemes:
+            voxels = voxels.clip(0, 255)
         image = sitk.GetImageFromArray(voxels.round().astype(np.int16))
         image.SetSpacing(case.file_spacing)
         image.SetOrigin((10.0, -20.0, 30.0))

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from acvl_utils.morphology.morphology_helper import remove_all_but_largest_component
 from nnunet_cases import Case
 from nnunet_folders import build_network
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+from nnunetv2.postprocessing.remove_connected_components import remove_all_but_largest_component_from_segmentation
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
@@ -96,10 +96,9 @@ def on_file_grid(case: Case, values: NDArray[np.float32], prediction: Prediction
 
 
 def with_rules(case: Case, labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels after remove_all_but_largest_component_from_segmentation for each rule of the case."""
+    """Labels after nnU-Net's function for each rule of the case."""
     for applied in case.components:
-        mask = np.isin(labels, applied)
-        labels = np.where(mask & ~remove_all_but_largest_component(mask), 0, labels)
+        labels = remove_all_but_largest_component_from_segmentation(labels, list(applied))
     return labels
 
 

@@ -51,3 +51,16 @@ def save_model(
     onnx.checker.check_model(model)
     onnx.save(model, str(path), **save)
     return path
+
+
+def channels_model(path: Path, inputs: int, outputs: int, spatial: int) -> Path:
+    """scores [N, outputs, …]: each the mean of all channels, by a convolution with a kernel of one voxel."""
+    sizes = ("X", "Y", "Z")[:spatial]
+    weight = np.full((outputs, inputs, *(1,) * spatial), 1 / inputs, np.float32)
+    return save_model(
+        path,
+        [helper.make_node("Conv", ["image", "weight"], ["scores"])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("N", inputs, *sizes))],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", outputs, *sizes))],
+        [numpy_helper.from_array(weight, "weight")],
+    )

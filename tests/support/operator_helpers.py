@@ -45,7 +45,7 @@ def config(model: str, *, resolution: tuple[float, ...] | None = None, **inferer
 def write_config(folder: Path, content: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config_inference.json"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

@@ -27,7 +27,20 @@ def run_blocks(page: Path, folder: Path, timeout_s: float = 300) -> subprocess.C
         (folder / name).symlink_to(ROOT / name)
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+    environ["PYTHONUTF8"] = "1"  # texts are compared, whatever the locale is
     script = "set -euo pipefail\n" + "\n".join(marked_blocks(page))
     return subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=timeout_s
+        ["bash", "-c", script],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=timeout_s,
     )
+
+
+def python_example(page: Path, heading: str) -> str:
+    """The first block of Python below a heading of the second level."""
+    section = page.read_text(encoding="utf-8").split(f"## {heading}\n")[1]
+    return section.split("```python\n")[1].split("```")[0]

@@ -34,7 +34,7 @@ def run_suite(plugin: str, arguments: list[str], scratch: Path, cwd: Path) -> Su
         cwd=cwd,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     output = done.stdout + done.stderr

@@ -37,7 +37,7 @@ def inputs_of(
         "writers": [{"name": "WriteNifti", "args": {"field": "model", "dtype": "uint8"}}],
         "inferer": {"name": "TRTISScanWindowInferer", "args": {"model_name": "many", **inferer}},
     }
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     config = load_config(path, {})
     data = np.broadcast_to(dtype(0), (1, *shape))
     file = Path("volume.nii")

@@ -84,7 +84,6 @@ def in_flight(transport: Transport, request: InferRequest) -> Iterator[list[Infe
         client = transport.client()
         replies.append(client.infer(request, 10))
         client.close()
-        transport.server.end_thread()
 
     thread = threading.Thread(target=send)
     thread.start()

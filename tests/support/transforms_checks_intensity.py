@@ -203,33 +203,6 @@ def check_clip_percentiles() -> None:
             transform("ClipIntensityPercentiles", fields="image", **args)
 
 
-def check_gaussian_smooth() -> None:
-    for sigma in (1.5, [0.5, 1.0, 2.5]):
-        smooth = transform("GaussianSmooth", fields="image", sigma=sigma)
-        want = ndimage.gaussian_filter(STORED.astype(np.float64), sigma, mode="nearest", truncate=4.0)
-        assert_allclose(prepared(load(), smooth)[0], want, atol=1e-6 * np.ptp(STORED) + 1e-3)
-
-
-def check_median_smooth() -> None:
-    data = np.stack([STORED, STORED[::-1] // 3])
-    for radius, window in ((1, (3, 3, 3)), ([2, 0, 1], (5, 1, 3)), (0, (1, 1, 1))):
-        smooth = transform("MedianSmooth", fields="image", radius=radius)
-        want = [ndimage.median_filter(channel, footprint=np.ones(window), mode="nearest") for channel in data]
-        assert_allclose(prepared(load(), smooth, data=data), np.stack(want), atol=0)
-    for wrong in (np.nan, np.inf):
-        holed = data.astype(np.float32)
-        holed[1, 2, 3, 1] = wrong
-        with pytest.raises(InputError, match="MedianSmooth: 'image' has voxels that are NaN or infinite"):
-            prepared(load(), smooth, data=holed)
-    for radius, message in (
-        (1.5, "expected a whole number of at least 0, or 3 of them"),
-        ([1, 2], "expected a whole number of at least 0, or 3 of them"),
-        ([5, 2, 1], "at most 161 voxels, found 11×5×3 = 165"),
-    ):
-        with pytest.raises(ValidationError, match=message):
-            transform("MedianSmooth", fields="image", radius=radius)
-
-
 def check_normalize_as_nnunet() -> None:
     data = np.abs(np.concatenate([TWO, TWO, TWO[:1]])).astype(np.float32)
     data[:, :2], data[:, 5, 3, 2], data[1, 4, 4, 1] = 0, 0, 0  # outside, a hole, and a voxel that other channels have
@@ -261,8 +234,6 @@ VALUES: dict[str, Callable[[], None]] = {
     "ClipIntensityPercentiles": check_clip_percentiles,
     "ScaleIntensity": check_scale_intensity_measured,
     "ClipIntensity": check_clip_intensity,
-    "GaussianSmooth": check_gaussian_smooth,
-    "MedianSmooth": check_median_smooth,
 }
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
@@ -270,8 +241,6 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"fields": "image", "schemes": ["ct"], "foreground": [[5, 1, 0, 1]]},
         "expected low, high, mean and deviation of a channel, low below high and the deviation above 0",
     ),
-    "GaussianSmooth": ({"fields": "image", "sigma": [1, 2]}, "expected a positive number, or 3 of them"),
-    "MedianSmooth": ({"fields": "image", "radius": -1}, "expected a whole number of at least 0, or 3 of them"),
     "NormalizeNonzeroIntensities": ({"fields": ""}, "expected a name or a list of names"),
     "CenterData": ({"fields": "image", "divisor": 0}, "expected a number other than 0"),
     "NormalizeIntensity": ({"fields": "image", "nonzero": 1}, "expected true or false"),

@@ -285,20 +285,6 @@ def check_relabel_values() -> None:
             transform("RelabelValues", fields="model", orig_labels=wrong, target_labels=[3])
 
 
-def check_merge_masks() -> None:
-    scores = RNG.random((3, *STORED.shape), dtype=np.float32)
-    above = transform("ThresholdAcrossChannels", fields="model", threshold=0.6)
-    for labels in ([1, 2, 3], [3, 1, 2], [1, 400, 0]):
-        want = np.zeros(STORED.shape, int)
-        for mask, label in zip(scores > np.float32(0.6), labels, strict=True):
-            want[mask] = label
-        got = finished([above, transform("MergeMasks", fields="model", labels=labels)], scores)["model"]
-        assert got.dtype == (np.uint16 if 400 in labels else np.uint8)
-        assert_array_equal(got, want)
-    with pytest.raises(ConfigError, match="MergeMasks: is made for 2 channels, 'model' has 3"):
-        finished([above, transform("MergeMasks", fields="model", labels=[1, 2])], scores)
-
-
 def check_fetch_extreme_points() -> None:
     labels = np.zeros_like(LABELS)
     labels[2, 3, 1], labels[5, 1, 4], labels[5, 6, 2] = 1, 2, 1
@@ -337,7 +323,6 @@ VALUES: dict[str, Callable[[], None]] = {
     "RemoveSmallObjects": check_remove_small_objects,
     "FillHoles": check_fill_holes,
     "RelabelValues": check_relabel_values,
-    "MergeMasks": check_merge_masks,
     "FetchExtremePoints": check_fetch_extreme_points,
 }
 
@@ -359,6 +344,5 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "FillHoles": ({"fields": "model", "applied_labels": [0]}, "expected label ids of at least 1, every one once"),
     "RelabelValues": ({"fields": "model", "orig_labels": [1, 1], "target_labels": [2, 3]}, "expected every label once"),
-    "MergeMasks": ({"fields": "model", "labels": [70000]}, "expected labels of 0 to 65535"),
     "FetchExtremePoints": ({"image_field": "image", "label_field": ""}, "expected a non-empty string"),
 }

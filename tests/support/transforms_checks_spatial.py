@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
+from skimage.transform import resize
 from transforms_finish import finish
 from transforms_oracle import ARGMAX, BACKEND, STORED, load, prepared, transform, volume_of, zoom
 
@@ -25,6 +26,9 @@ def check_scaled(name: str, args: dict[str, Any], shape: tuple[int, ...]) -> Non
         want = zoom(STORED[None], shape, order, grid_mode)
         for chain in ([load(), scale], [load(), first, scale], [load(), last, scale], [load(), scale, first]):
             assert_allclose(prepared(*chain), want, atol=1e-3, err_msg=str(options))
+    smooth = transform(name, fields="image", **args, anti_aliasing=True, align_corners=False)
+    want = resize(STORED.astype(np.float64), shape, order=1, mode="edge", preserve_range=True, anti_aliasing=True)
+    assert_allclose(prepared(load(), smooth)[0], want, atol=1e-3)
 
 
 def check_scale_by_factor() -> None:

@@ -53,8 +53,8 @@ class FakeServer:
     def client(self) -> FakeClient:
         return FakeClient(self)
 
-    def end_thread(self) -> None:
-        self.log.append("thread ended")
+    def for_inline(self) -> FakeServer:
+        return self
 
     def late_scores(self, value: float) -> Callable[[], None]:
         """Lose the connection of the next inference; the returned function writes its scores, all `value`."""

@@ -30,7 +30,9 @@ def visible_gpus(environ: Mapping[str, str]) -> list[str]:
         return names[:valid]
     program = shutil.which("nvidia-smi", path=environ.get("PATH"))
     if program is not None:
-        done = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            [program, "-L"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=30
+        )
         if done.returncode == 0:
             return gpus_of_listing(done.stdout)
     return [str(number) for number in range(len(list(_DRIVER_GPUS.glob("*"))))]

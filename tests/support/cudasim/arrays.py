@@ -68,6 +68,10 @@ class ndarray:  # noqa: N801 - CuPy's name
     def transpose(self, *axes: Any) -> ndarray:
         return self._like(self._host.transpose(*axes))
 
+    def reshape(self, shape: Any) -> ndarray:
+        assert self._host.flags.c_contiguous, "a view, not a copy"
+        return self._like(self._host.reshape(shape))
+
     def view(self, dtype: Any) -> ndarray:
         return self._like(self._host.view(dtype))
 
@@ -91,10 +95,10 @@ def from_dlpack(array: Any) -> ndarray:
     """`cupy.from_dlpack`."""
     if array.__dlpack_device__()[0] != 2:
         raise RuntimeError("CPU arrays cannot be directly imported to CuPy.")
-    found: ndarray = array.__dlpack__()
-    if found.dtype.kind == "V" or not found.dtype.isnative:
-        raise BufferError(f"{found.dtype} has no DLPack type")
-    return found
+    imported: ndarray = array.__dlpack__()
+    if imported.dtype.kind == "V" or not imported.dtype.isnative:
+        raise BufferError(f"{imported.dtype} has no DLPack type")
+    return imported
 
 
 def asarray(array: Any) -> ndarray:

@@ -57,17 +57,17 @@ def compile_program(program: Program, options: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernels.cpp"
         text = f'#include "{SHIM}"\n{program.source}\n'
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         listed = _compiler(program, ["-DCUDASIM_LIST", "-E", "-P", str(path)])
         names = re.findall(r"CUDASIM_GLOBAL\s+void\s+(\w+)\s*\(", listed)
-        path.write_text(text + "\n".join(f"CUDASIM_EXPORT({name})" for name in names) + "\n")
+        path.write_text(text + "\n".join(f"CUDASIM_EXPORT({name})" for name in names) + "\n", encoding="utf-8")
         library = Path(folder) / "kernels.so"
         _compiler(program, ["-shared", str(path), "-o", str(library)])
         program.library = library.read_bytes()
 
 
 def _compiler(program: Program, arguments: list[str]) -> str:
-    done = subprocess.run(["g++", *FLAGS, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(["g++", *FLAGS, *arguments], capture_output=True, encoding="utf-8", check=False)
     program.log += done.stderr
     if done.returncode:
         raise NVRTCError(done.stderr)

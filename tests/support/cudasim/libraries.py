@@ -36,15 +36,27 @@ def _on_device(function: Callable[..., Any]) -> Callable[..., ndarray]:
     return call
 
 
+def undecorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that may only be called without its decorator."""
+
+    def decorated(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a last axis of 3 or 4 would be taken for colours")
+
+    decorated.__wrapped__ = function  # type: ignore[attr-defined]
+    return decorated
+
+
 def modules() -> dict[str, Any]:
     """The modules by name."""
     from scipy import ndimage
-    from skimage import filters
+    from skimage import exposure, filters
 
     cucim: Any = ModuleType("cucim.skimage.filters")
     cucim.gaussian = _on_device(filters.gaussian)
+    exposures: Any = ModuleType("cucim.skimage.exposure")
+    exposures.equalize_adapthist = undecorated(_on_device(exposure.equalize_adapthist.__wrapped__))
     cupyx: Any = ModuleType("cupyx.scipy.ndimage")
     cupyx.median_filter = _on_device(ndimage.median_filter)
     cupyx.binary_dilation = _on_device(ndimage.binary_dilation)
     cupyx.binary_erosion = _on_device(ndimage.binary_erosion)
-    return {"cucim.skimage.filters": cucim, "cupyx.scipy.ndimage": cupyx}
+    return {"cucim.skimage.filters": cucim, "cucim.skimage.exposure": exposures, "cupyx.scipy.ndimage": cupyx}

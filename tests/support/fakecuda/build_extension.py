@@ -75,7 +75,7 @@ def _translate(source: Path) -> Path:
     options = [f"--directive={name}={value}" for name, value in DIRECTIVES.items()]
     options += [option for name, value in CONSTANTS.items() for option in ("-E", f"{name}={value}")]
     command = [sys.executable, "-m", "cython", "-3", "--cplus", *options, str(path.with_suffix(".pyx"))]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=source, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RuntimeError(f"Cython failed on {path}.pyx:\n{done.stdout}{done.stderr}")
     return source / path.with_suffix(".cpp")

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from cudasim.libraries import undecorated
 
 
 def _on_device(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,11 +28,13 @@ def _on_device(function: Callable[..., Any]) -> Callable[..., Any]:
 def modules() -> dict[str, ModuleType]:
     """The modules by name."""
     from scipy import ndimage
-    from skimage import filters
+    from skimage import exposure, filters
 
     cucim: Any = ModuleType("cucim.skimage.filters")
     cucim.gaussian = _on_device(filters.gaussian)
+    exposures: Any = ModuleType("cucim.skimage.exposure")
+    exposures.equalize_adapthist = undecorated(_on_device(exposure.equalize_adapthist.__wrapped__))
     cupyx: Any = ModuleType("cupyx.scipy.ndimage")
     for name in ("median_filter", "binary_dilation", "binary_erosion"):
         setattr(cupyx, name, _on_device(getattr(ndimage, name)))
-    return {"cucim.skimage.filters": cucim, "cupyx.scipy.ndimage": cupyx}
+    return {"cucim.skimage.filters": cucim, "cucim.skimage.exposure": exposures, "cupyx.scipy.ndimage": cupyx}

@@ -20,6 +20,6 @@ def cuda_headers() -> Path:
 
 def run_compiler(*arguments: str | Path) -> None:
     """Run g++ (gcc for C files). RuntimeError with its output if it fails."""
-    done = subprocess.run(["g++", *FLAGS, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(["g++", *FLAGS, *map(str, arguments)], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RuntimeError(f"g++ failed on {arguments[-1]}:\n{done.stdout}{done.stderr}")
