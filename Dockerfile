@@ -27,7 +27,7 @@ RUN apt-get update \
 FROM base AS build
 ARG VARIANT
 ARG CUDA=12
-# Optional features, with commas between them: dicom, dask, metrics.
+# Optional features, with commas between them: dicom, dask, metrics, filters (the GPU variant has these).
 ARG EXTRAS
 WORKDIR /src
 RUN python3 -m venv /opt/gpu_infer
@@ -44,8 +44,8 @@ RUN case "${VARIANT}" in \
     esac \
     && (IFS=,; for extra in ${EXTRAS}; do \
         case "${extra}" in \
-            dicom | dask | metrics) ;; \
-            *) echo "EXTRAS=${EXTRAS}: found ${extra}, expected dicom, dask or metrics" >&2; exit 2 ;; \
+            dicom | dask | metrics | filters) ;; \
+            *) echo "EXTRAS=${EXTRAS}: found ${extra}, expected dicom, dask, metrics or filters" >&2; exit 2 ;; \
         esac; \
     done) \
     && /opt/gpu_infer/bin/pip install --no-cache-dir ".${extras:+[${extras}]}"

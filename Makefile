@@ -14,12 +14,15 @@ PYTEST_ARGS ?=
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
 # What gpu_infer is compared with, in an environment of its own. TORCH=... names another build of PyTorch (a CPU
-# build will do), CT=... the volume that the benches run on, MONAI_SOURCE=... a checkout of MONAI with its tests.
+# build will do), CT=... the volume that the benches run on, RESULTS=... the folder of their results, MONAI_SOURCE=... a
+# checkout of MONAI with its tests.
 PEERS := .venv-peers
 PEERS_BIN := $(PEERS)/bin
 PEERS_STAMP := $(PEERS)/.peers-done
 TORCH ?= torch==2.13.0
 CT ?=
+RESULTS ?= bench_results
+BENCH ?=
 MONAI_SOURCE ?=
 export MONAI_SOURCE
 
@@ -31,7 +34,7 @@ FAKE_STAMP := $(FAKE)/.fake-cuda-done
 FAKE_PYTHON ?= $(shell for p in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) python3.11; do \
 	$$p -c '' 2>/dev/null && { echo $$p; exit; }; done)
 
-.PHONY: help setup page-asset test fuzz fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench \
+.PHONY: help setup page-asset test fuzz fake-cuda test-fake-cuda demo lint format wheel clean peers test-peers equivalence bench bench-publish \
 	gpu-bundle gpu-bundle-simpleitk prove-container rehearse-gpu-check
 
 help:
@@ -43,6 +46,7 @@ help:
 	@echo "make peers   MONAI, PyTorch and others in $(PEERS)      make test-peers  values against them"
 	@echo "make test-fake-cuda  tests of a GPU with the real CuPy, on a CUDA driver without a device, in $(FAKE)"
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
+	@echo "make bench-publish BENCH=cubic  results of benches (or all) in $(RESULTS) to bench/results and the README"
 	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run deploy/gpu_check/gpu_check.sh"
 	@echo "make prove-container  the Dockerfile and the old operator's guide in Debian roots (as root, with debootstrap)"
 	@echo "make page-asset  the viewer of the page in the publish folder, with npm; setup and wheel do it if they can"
@@ -61,6 +65,9 @@ $(STAMP): pyproject.toml
 SECONDS ?= 60
 SEED ?= 1
 FUZZ_KINDS ?=
+# Tests write text of every script, and a library may set the locale C in their process.
+test fuzz test-peers test-fake-cuda: export PYTHONUTF8 := 1
+
 fuzz: setup
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --seed $(SEED) $(FUZZ_KINDS)
 
@@ -144,8 +151,13 @@ bench: peers
 	@test -x build/operator/bin/python || $(PYTHON) -m venv build/operator
 	build/operator/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --force-reinstall --no-deps .
 	build/operator/bin/python -m pip install --quiet --disable-pip-version-check .
-	$(PEERS_BIN)/python -m bench.quick --operator build/operator/bin/gpu-infer $(if $(CT),--input '$(CT)')
+	$(PEERS_BIN)/python -m bench.quick --operator build/operator/bin/gpu-infer $(if $(CT),--input '$(CT)') --results '$(RESULTS)'
+
+# Measured before, on a quiet machine: nothing else changes the committed figures.
+bench-publish: setup
+	@test -n "$(BENCH)" || { echo "make bench-publish BENCH=cubic publishes one result, BENCH=\"files whole\" two, BENCH=all every one in $(RESULTS)"; exit 1; }
+	$(BIN)/python -m bench.publish $(BENCH) --results '$(RESULTS)'
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(FAKE) dist build demo_output .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(FAKE) dist build demo_output bench_results .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find gpu_infer tests models bench -name __pycache__ -type d -prune -exec rm -rf {} +

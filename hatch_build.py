@@ -55,7 +55,9 @@ def fetch(target: Path = TARGET) -> str:
     with tempfile.TemporaryDirectory() as folder:
         command = [npm, "pack", "--json", "--ignore-scripts", "--fetch-retries=1", PACKAGE]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, encoding="utf-8", timeout=TIMEOUT_S, check=True
+            )
             archive = Path(folder) / Path(json.loads(done.stdout)[0]["filename"]).name
             return _unpack(archive, target)
         except subprocess.CalledProcessError as error:

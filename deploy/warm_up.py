@@ -7,68 +7,23 @@ kernels by NVRTC for every supported GPU, if CuPy is installed.
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import logging
 import os
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 log = logging.getLogger("warm_up")
 
 ARCHITECTURES = ("80", "86", "89", "90", "100", "120")
 """GPUs from the A100 on; kernels for another one are compiled at its first use."""
 
-N = 4
-SHAPE = (N, N, N)
-ORIGIN = (0, 0, 0)
-
 
 def warm_cpu() -> None:
     """Every operation of the CPU backend, on arrays of a few voxels, for every dtype pair of a run."""
-    from gpu_infer.backends import dtypes
-    from gpu_infer.backends.cpu.backend import CpuBackend
-    from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
-    from gpu_infer.backends.tables import ClampedAffine
-    from gpu_infer.backends.types import RollingSums
+    from gpu_infer.backends.cpu.warm_up import warm_up
 
-    cpu = CpuBackend()
-    same = ClampedAffine()
-    linear = (linear_table(N, N + 1),) * 3
-    nearest = (nearest_table(N, N + 1),) * 3
-    larger = (N + 1,) * 3
-    for stored, model in itertools.product(dtypes.STORED, dtypes.MODEL):
-        source = np.zeros((1, *SHAPE), stored)
-        turned = source.transpose(0, 3, 2, 1)[:, ::-1]
-        for view in (source, turned):
-            cpu.resample(view, np.zeros((1, *SHAPE), model), None, same, same)
-            cpu.resample(view, np.zeros((1, *larger), model), linear, same, same)
-            cpu.resample(view, np.zeros((1, *larger), model), nearest, same, same)
-    for model in dtypes.MODEL:
-        volume = np.zeros((1, *SHAPE), model)
-        slot = np.zeros((1, 1, *SHAPE), model)
-        cpu.gather(volume, [ORIGIN], slot, 0.0)
-        for importance, weights in itertools.product((None, np.ones(SHAPE, np.float32)), repeat=2):
-            rolling = RollingSums(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
-            cpu.blend(slot, [ORIGIN], [1], importance, rolling)
-            counts, threshold = [np.ones(N, np.float32)] * 3, np.zeros(1, np.float32)
-            cpu.finish_scores(rolling, ORIGIN, SHAPE, counts, np.zeros((1, *SHAPE), np.float32))
-            cpu.finish_masks(rolling, ORIGIN, SHAPE, counts, threshold, np.zeros((1, *SHAPE), np.uint8))
-    for label in dtypes.LABELS:
-        labels = np.zeros(SHAPE, label)
-        rolling = RollingSums(np.zeros((2, *SHAPE), np.float32), SHAPE)
-        cpu.finish_argmax(rolling, ORIGIN, SHAPE, labels)
-        cpu.argmax(rolling.sums, labels)
-        cpu.restore_argmax(rolling.sums, linear, np.zeros(larger, label))
-        cpu.histogram(labels)
-        cpu.lookup(labels[None], np.zeros(np.iinfo(label).max + 1, np.uint8), np.zeros((1, *SHAPE), np.uint8))
-        for out in dtypes.LABELS[dtypes.LABELS.index(label) :]:
-            cpu.resample_labels(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
-            cpu.resample_labels(labels, nearest, np.zeros(larger, out))
-        for stored in dtypes.STORED:
-            cpu.label_statistics(np.ones(SHAPE, label), np.zeros(SHAPE, stored), [1])
+    warm_up(lambda name, number, total: log.info("CPU kernels, %d of %d: %s", number, total, name))
 
 
 def numba_folder(folder: Path) -> Path:

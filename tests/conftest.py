@@ -90,6 +90,18 @@ def filters_of_the_fake(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
             monkeypatch.setitem(sys.modules, name, module)
 
 
+@pytest.fixture(autouse=True)
+def no_modules_of_tests() -> Iterator[None]:
+    """Forget modules that a test imported from a folder of its own: later tests would get them by the same name."""
+    modules, folders = set(sys.modules), list(sys.path)
+    yield
+    sys.path[:] = folders
+    for name in sys.modules.keys() - modules:
+        places = getattr(sys.modules[name], "__path__", None) or [getattr(sys.modules[name], "__file__", None)]
+        if any("pytest-of-" in str(place) for place in places):
+            del sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def triton_server() -> Iterator[LocalServer]:
     """A real Triton over tests/models for the whole session; leave it running. Installed on first use."""

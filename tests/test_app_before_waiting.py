@@ -146,7 +146,7 @@ def test_code_that_exits_while_the_run_is_on_is_an_error(tmp_path: Path, monkeyp
     def ends(*_: object) -> None:
         sys.exit(0)
 
-    monkeypatch.setattr("gpu_infer.session.checks.load_config", ends)
+    monkeypatch.setattr("gpu_infer.planning.configuration.load_config", ends)
     settings = Settings.from_environment(
         {}, input=tmp_path, output=tmp_path / "out", logs=tmp_path / "logs", publish="", config=tmp_path / "c.json"
     )

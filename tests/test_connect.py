@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,11 @@ def test_every_address_carries_what_connections_need() -> None:
 class _LocalServer:
     http, grpc = "127.0.0.1:1", "127.0.0.1:2"
     running = starts = 0
+    names: Sequence[str] = ()
 
-    def __init__(self, models: Path) -> None:
+    def __init__(self, models: Path, *, names: Sequence[str]) -> None:
         self.models = models
+        _LocalServer.names = names
 
     def __enter__(self) -> _LocalServer:
         _LocalServer.running += 1
@@ -93,6 +95,14 @@ def test_a_server_at_an_address(calls: list[tuple[Any, ...]]) -> None:
         assert not server.stops_with_run
         assert _LocalServer.running == 0
     assert calls == [(Endpoints(either="far:9000"), "http", 7.0, print)]
+
+
+def test_a_local_server_loads_the_configured_model_alone(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    for name in ("ct_lung_v1", "other"):
+        (tmp_path / name).mkdir()
+    with ExitStack() as stack:
+        connect(_settings(triton="local", models=tmp_path), LUNG, stack)
+    assert list(_LocalServer.names) == ["ct_lung_v1"]
 
 
 def test_a_wait_that_is_not_set_is_short_for_an_address_alone(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def gpu_infer(*arguments: str, **environment: str) -> subprocess.CompletedProces
         [sys.executable, "-m", "gpu_infer", *arguments],
         env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )
@@ -79,7 +79,7 @@ def test_log_lines(tmp_path: Path) -> None:
     code = "import logging\nfrom gpu_infer import logs\nfrom pathlib import Path\nimport sys\n"
     code += "logs.configure(Path(sys.argv[1]))\nlogging.getLogger('gpu_infer.x').warning('%s: odd', 'a\\nb\\udcff')\n"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, encoding="utf-8", timeout=60, check=True
     )
     assert done.stderr.count("\n") == 1
     assert r"gpu_infer.x: a\nb\udcff: odd" in (tmp_path / "gpu_infer.log").read_text(encoding="utf-8")

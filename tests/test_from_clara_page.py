@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from gpu_infer.config.inferer import InfererArguments
 from gpu_infer.inferers.modes import window_mode
-from gpu_infer.planning.run_plan import SLOTS
+from gpu_infer.planning.window_choice import SLOTS
 from gpu_infer.settings import Settings
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.transforms.registry import TRANSFORMS
@@ -26,6 +26,7 @@ ENVIRONMENT = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
 OWN_DEFAULTS = {
     "interpolation": '`"nearest"` for labels, else `"linear"`',
     "placement": "none",
+    "anti_aliasing_sigma": "from the sizes",
     "subtrahend": "mean",
     "divisor": "deviation",
     "label_field": "the first of `fields`",
@@ -107,6 +108,7 @@ def test_defaults_of_windows_are_those_of_the_modes() -> None:
     assert default["blend"] == f"{monai.blend}; {nnunet.blend} in mode `nnunet`"
     assert (float(default["sigma_scale"]),) * 3 == monai.sigma_scale == nnunet.sigma_scale
     assert (default["mirror_axes"], nnunet.mirror_axes) == ("none", ())
+    assert default["padding_mode"] == monai.padding_mode
     assert float(default["cval"]) == monai.cval
     assert int(default["slots"]) == SLOTS
 

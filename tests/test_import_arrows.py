@@ -37,6 +37,10 @@ LAYERS: dict[str, int] = {
     "report": 3,
     "nan_scores": 3,
     "segment": 3,
+    "segment_strips": 3,
+    "infer_windows": 3,
+    "union": 3,
+    "observer": 3,
     "slot_rings": 3,
     "results": 3,
     "connect": 3,
@@ -163,5 +167,5 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     """`--help` must be quick: nothing that takes long to import is loaded before a command runs."""
     heavy = {"numpy", "numba", "SimpleITK", "nibabel", "tritonclient", "pydantic", "scipy", "unearth", "pydicom"}
     code = "import sys, gpu_infer.cli.main; print(*{name.split('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert not heavy & set(done.stdout.split())

@@ -17,7 +17,7 @@ from gpu_infer.volume.volume import Volume
 
 def plan(shape: tuple[int, int, int], classes: int = 2) -> Any:
     return SimpleNamespace(
-        model=SimpleNamespace(name="lung"), grid=SimpleNamespace(shape=shape), fit=SimpleNamespace(channels_out=classes)
+        model_names="lung", grid=SimpleNamespace(shape=shape), fit=SimpleNamespace(channels_out=classes)
     )
 
 

@@ -35,7 +35,7 @@ def test_every_page_with_marked_commands_is_run_here() -> None:
     }
 
 
-@pytest.mark.parametrize(("page", "count"), [(EXAMPLES, 6), (FROM_CLARA, 1)], ids=["examples", "from-clara"])
+@pytest.mark.parametrize(("page", "count"), [(EXAMPLES, 8), (FROM_CLARA, 1)], ids=["examples", "from-clara"])
 def test_configurations_of_a_page_are_valid(page: Path, count: int, tmp_path: Path) -> None:
     done = run_blocks(page, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def test_quick_start(tmp_path: Path) -> None:
     (tmp_path / "my_model.onnx").symlink_to(ROOT / "models/segmentation_ct_lung_v1/1/lung_ct_demo.onnx")
     done = run_blocks(QUICK_START, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "my_config/config_inference.json: valid" in done.stdout
+    assert "my_app/config/config_inference.json: valid" in done.stdout
     for folder in ("out", "my_out"):
         labels = sitk.ReadImage(str(tmp_path / folder / "scan.mhd"))
         assert labels.GetSize() == voxels.shape

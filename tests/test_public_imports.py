@@ -36,6 +36,7 @@ NAMES = [
     ("gpu_infer.transforms.arguments", "Names"),
     ("gpu_infer.transforms.field", "FieldState"),
     ("gpu_infer.inferers.base", "Inferer"),
+    ("gpu_infer.inferers.context", "ContextInferer"),
     ("gpu_infer.inferers.base", "Model"),
     ("gpu_infer.inferers.base", "ModelSizes"),
     ("gpu_infer.writers.base", "Writer"),

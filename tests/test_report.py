@@ -11,6 +11,7 @@ import dicom_source
 import nibabel as nib
 import numpy as np
 import pytest
+import several_models
 from cudasim.simulated import simulated_cupy
 from dicom_source import AXIAL
 from dicom_study import write_study
@@ -31,12 +32,19 @@ NAMES = {
     "stages": "<stage>",
     "labels": "<label>",
     "outputs[].labels": "<label>",
+    "model.models[].labels": "<label>",
     "outputs[].statistics": "<label>",
     "points": "<name>",
     "tiles.mode_settings": "<setting>",
     "input.identity": "<keyword>",
 }
 """Objects whose keys differ from run to run, and how the page writes these."""
+
+SEVERAL: dict[str, Any] = {
+    "mean": ["places3d", "classes3"],
+    "union": [{"model_name": "classes5", "offset": 0}, {"model_name": "places3d", "offset": 4}],
+}
+"""Models of the reports of these names."""
 
 TYPES: dict[str, Any] = {
     "string": str,
@@ -94,7 +102,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
     """Reports of runs that differ in what they record: on the CPU, on simulated CUDA, failed late and failed early."""
     root = tmp_path_factory.mktemp("reports")
     voxels = np.random.default_rng(3).integers(-1, 6, (23, 21, 18)).astype(np.int16)
-    for name in ("cpu", "gpu", "late", "early", "unsent", "own"):
+    for name in ("cpu", "gpu", "late", "early", "unsent", "own", "mean", "union"):
         write_nifti(root / name / "input/case.nii", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
     (root / "niivue.umd.js").write_bytes(asset.VIEWER_MARK)  # a checkout without npm has none
     (root / "niivue.licence.txt").write_text("")
@@ -108,6 +116,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory, triton_server: Any) -> dic
         with pytest.raises(ServerError, match="--send"):
             operate(root / "unsent", triton_server, content(), device="cpu", send="NOBODY@127.0.0.1:1", **dicom)
         contents = {"cpu": cpu.data, "own": _run_of_own(root / "own", triton_server, patch)}
+    for name, entries in SEVERAL.items():
+        several = several_models.content(entries, combine=name)
+        contents[name] = operate(root / name, triton_server, several, device="cpu").data
     with simulated_cupy():
         contents["gpu"] = operate(
             root / "gpu", triton_server, content(), device="gpu", preview=True, statistics=True, **scores
@@ -187,6 +198,8 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
     label_maps = {key for key in rows if "files[]." in key and key.startswith("output")}
     assert keys["tilted"] >= of("always", "done", "--tilt index", "FetchExtremePoints") - label_maps
     assert keys["gpu"] >= of("always", "done", "GPU")
+    for name in SEVERAL:
+        assert keys[name] >= of("always", "done", "several models", f"combine {name}")
     assert not of("failed") & (keys["cpu"] | keys["gpu"])
     assert not of("GPU") & (keys["cpu"] | keys["late"])
     assert of("always") | of("failed") <= keys["late"]
@@ -195,6 +208,7 @@ def test_keys_are_there_when_the_page_says_so(reports: dict[str, dict[str, Any]]
         *scores,
         *("--tilt index", "DICOM study", "--with-identity", "--statistics", "a DICOM output", "mhd"),
         *("a better transport did not work", "built-in inferer", "custom inferer", "custom writer"),
+        *("several models", "combine mean", "combine union"),
     }
 
 

@@ -48,7 +48,7 @@ def _run(program: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProce
         cwd=cwd,
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )
@@ -61,7 +61,7 @@ def test_contents(wheel: Path) -> None:
     data = "gpu_infer/_data/"
     packaged = {name.removeprefix(data) for name in names if name.startswith(data)}
     tracked = subprocess.run(
-        ["git", "ls-files", "config", "models"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files", "config", "models"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     ).stdout.split()
     assert set(tracked) <= packaged
     for file in ("config_inference.json", "config_render.json", "logging_config.json"):

@@ -47,8 +47,8 @@ CLIENT = "tritonclient[grpc,http]==2.68.0"
 """Its generated code accepts the host's gRPC from 1.67.1 on; the newest clients refuse all before 1.81. No version that
 gpu_infer accepts requires less than 1.67; from 2.67 on they accept the bundled protobuf 6."""
 
-LARGE = frozenset({"simpleitk", "pydicom", "connected-components-3d", "isal"})
-"""In the second bundle only: DICOM, connected components on the CPU, and compressed label maps."""
+LARGE = frozenset({"simpleitk", "pydicom", "isal"})
+"""In the second bundle only: DICOM and compressed label maps."""
 
 TRITON = REQUIREMENTS[0]
 CUCIM = "cucim-cu13>=25.10"
@@ -111,7 +111,7 @@ def checkout_bytes(checkout: Path) -> int:
 def listed(checkout: Path, *paths: str) -> list[str]:
     """Names of the files, below `paths` alone if there are any, that git tracks or does not ignore."""
     command = ["git", "ls-files", "-co", "--exclude-standard", "-z", *paths]
-    answer = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
+    answer = subprocess.run(command, cwd=checkout, capture_output=True, encoding="utf-8", errors="replace", check=True)
     return list(filter(None, answer.stdout.split("\0")))
 
 
@@ -126,7 +126,7 @@ def add_wheels(folder: Path, downloads: Path, *, simpleitk: bool) -> None:
     _run("-m", "pip", *resolve, *target, ours, CLIENT)
     excluded = EXPECTED | NOT_USED | (set() if simpleitk else LARGE)
     pinned = []
-    for item in json.loads(report.read_text())["install"]:
+    for item in json.loads(report.read_text(encoding="utf-8"))["install"]:
         name, version = item["metadata"]["name"].lower().replace("_", "-"), item["metadata"]["version"]
         if name not in excluded | {"gpu-infer"}:
             pinned.append(f"{name}=={version}")
@@ -212,7 +212,13 @@ def add_ct(folder: Path) -> None:
 
 
 def write_manifest(root: Path) -> None:
-    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, capture_output=True, text=True)
+    revision = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     files = {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
@@ -226,7 +232,7 @@ def write_manifest(root: Path) -> None:
         "expected": sorted(EXPECTED),
         "files": files,
     }
-    (root / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    (root / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def pack(root: Path, archive: Path, *, with_python: bool) -> Path:

@@ -46,7 +46,9 @@ def find_python(environment: Mapping[str, str] | None = None) -> SharedPython:
     for program in _candidates(environment):
         # A version manager has stand-ins for Pythons that are not installed, so each candidate is run.
         try:
-            answer = subprocess.run([program, "-c", _ASK], capture_output=True, text=True, timeout=60, check=False)
+            answer = subprocess.run(
+                [program, "-c", _ASK], capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             reasons.append(f"{program}: {error}")
             continue

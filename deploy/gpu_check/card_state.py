@@ -35,7 +35,11 @@ class CardState:
             return None
         fields = ["--query-gpu=" + ",".join(QUERY), "--format=csv,noheader,nounits"]
         process = subprocess.Popen(
-            [self._program, *self._card, *fields], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [self._program, *self._card, *fields],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
         )
         try:
             while process.poll() is None:

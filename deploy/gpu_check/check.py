@@ -30,6 +30,8 @@ REHEARSED = frozenset({"device", "tests"})
 REHEARSED_GIB = 1
 MODELS_ON_DEVICE = ("transports", "volume")
 """Benches whose models must compute on the GPU of a GPU host."""
+NEED_DEVICE = ("kernels", "uploads")
+"""Benches without rows for a host without a GPU."""
 _NO_DEVICE = "a rehearsal without a GPU"
 _COUNTERS_FORBIDDEN = "ERR_NVGPUCTRPERM"
 
@@ -89,7 +91,7 @@ class Check(Runner):
 
     def packages(self) -> Outcome:
         """Every package that the bundle expects on the host is installed, new enough, and can be imported."""
-        expected = set(json.loads((ROOT / "manifest.json").read_text())["expected"])
+        expected = set(json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))["expected"])
         if not self.on_device:
             expected.discard("cupy")
         lines = gpu_host.shortcomings(expected, gpu_host.installed(), gpu_host.least_versions())
@@ -124,7 +126,7 @@ class Check(Runner):
         done = self.call("-c", SERVER, ROOT / "tests" / "models")
         if done.returncode:
             raise Failed(last_line(done))
-        libraries = json.loads((folder / "complete.json").read_text())["libraries"]
+        libraries = json.loads((folder / "complete.json").read_text(encoding="utf-8"))["libraries"]
         return {"libraries": libraries, "nvrtc": self._server_nvrtc(folder, libraries), **json.loads(last_line(done))}
 
     def _server_nvrtc(self, folder: Path, libraries: list[str]) -> list[int] | None:
@@ -139,7 +141,11 @@ class Check(Runner):
 
     def tests(self) -> Outcome:
         """`pytest -m gpu` over the test files that have such tests."""
-        files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.gpu" in path.read_text()]
+        files = [
+            path
+            for path in sorted((ROOT / "tests").rglob("test_*.py"))
+            if "mark.gpu" in path.read_text(encoding="utf-8")
+        ]
         if not files:
             raise Failed("the bundle has no tests marked gpu")
         xml = self.work / "tests.xml"
@@ -203,7 +209,7 @@ class Check(Runner):
         done = self.call("-m", "gpu_infer", "run", *options, *folders)
         if done.returncode:
             raise Failed(f"exit code {done.returncode}: {last_line(done)}")
-        report = json.loads((folder / "logs" / "report.json").read_text())
+        report = json.loads((folder / "logs" / "report.json").read_text(encoding="utf-8"))
         run: Outcome = {"folder": str(folder), "device": device, "report": report}
         self.measured[name] = run
         return run
@@ -212,17 +218,17 @@ class Check(Runner):
         """One bench; its own JSON is the result."""
         if importlib.util.find_spec(f"bench.{name}") is None:
             raise Skipped("the bundle has no such bench")
-        if name == "kernels" and not self.on_device:
+        if name in NEED_DEVICE and not self.on_device:
             raise Skipped(_NO_DEVICE)
         if not options:
             options = self._bench_options(name)
-        path = ROOT / "bench" / "results" / f"{name}.json"
+        path = self.work / "bench" / f"{name}.json"
         path.unlink(missing_ok=True)
         try:
-            done = self.call("-m", f"bench.{name}", *options)
+            done = self.call("-m", f"bench.{name}", *options, "--results", path.parent)
         finally:
             with contextlib.suppress(OSError, ValueError):  # some benches write intermediate results
-                self.measured["result"] = json.loads(path.read_text())
+                self.measured["result"] = json.loads(path.read_text(encoding="utf-8"))
         if done.returncode:
             if "No module named" in done.stderr:
                 raise Skipped(last_line(done))
@@ -236,6 +242,8 @@ class Check(Runner):
     def _bench_options(self, name: str) -> tuple[object, ...]:
         if name == "kernels" and self.rehearse:
             return ("--quick", "--repeats", "1", "--ramp", "0")
+        if name == "uploads":
+            return ("--quick", "--repeats", "1") if self.rehearse else ("--repeats", "5")
         if name == "volume":
             return ("--device", "gpu" if self.on_device else "cpu", *(() if self.full else ("--quick",)))
         return ("--input", ROOT / "input") if name == "whole" else ()
@@ -252,7 +260,9 @@ class Check(Runner):
                 done = self.run(command, limit_s=share * self.seconds_left())
             except Failed:
                 done = None
-            findings = gpu_profilers.sanitizer_findings(log.read_text(errors="replace") if log.exists() else "")
+            findings = gpu_profilers.sanitizer_findings(
+                log.read_text(errors="replace", encoding="utf-8") if log.exists() else ""
+            )
             self.measured[check] = findings
             if findings["errors"]:
                 first = findings["first"][0] if findings["first"] else f"in {log.name}"
@@ -272,7 +282,7 @@ class Check(Runner):
             done = self.run(gpu_profilers.counters_command(tool, sys.executable, log), limit_s=self.seconds_left() - 4)
         except Failed:
             done = None
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        lines = log.read_text(errors="replace", encoding="utf-8").splitlines() if log.exists() else []
         if any(_COUNTERS_FORBIDDEN in line for line in [*lines, *self.printed()]):
             raise Skipped(f"the driver forbids the counters ({_COUNTERS_FORBIDDEN})")
         self.measured["kernels"] = kernels = gpu_profilers.read_counters(lines)

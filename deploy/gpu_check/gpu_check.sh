@@ -8,7 +8,7 @@
 #                      Default: with --part a fixed one in TMPDIR, else a new one, removed if all passed
 #   --part 1|2|3       the steps of one call on a host that is lent for minutes; each part adds its number to the results'
 #                      names. 1: memory, packages, device, triton, job, bench.kernels   2: tests, bench.volume,
-#                      bench.transports   3: sanitizer, counters, bench.whole, bench.files
+#                      bench.transports   3: sanitizer, counters, bench.uploads, bench.whole, bench.files
 #   --seconds N        end after N seconds, this script's start included; default with --part 410
 #   --steps A,B        these steps and those that they need; default all, in the order above
 #   --patience N       limits of the steps' time times N, for a slow host

@@ -73,7 +73,8 @@ def generated_for() -> str | None:
     spec = importlib.util.find_spec("tritonclient")
     for folder in spec.submodule_search_locations or () if spec else ():
         stub = Path(folder, "grpc", "service_pb2_grpc.py")
-        if stub.is_file() and (line := re.search(r"GRPC_GENERATED_VERSION = '([^']+)'", stub.read_text())):
+        text = stub.read_text(encoding="utf-8") if stub.is_file() else ""
+        if line := re.search(r"GRPC_GENERATED_VERSION = '([^']+)'", text):
             return line[1]
     return None
 
@@ -117,7 +118,9 @@ def count_devices(timeout_s: float = 60.0) -> int:
     """CUDA devices that the driver counts, in a separate process; 0 without a driver."""
     command = [sys.executable, "-c", COUNT_DEVICES]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        answer = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s, check=False
+        )
     except subprocess.TimeoutExpired:
         return 0
     return int(answer.stdout) if answer.returncode == 0 else 0
@@ -128,7 +131,12 @@ def facts() -> dict[str, Any]:
     query = "name,uuid,driver_version,memory.total,mig.mode.current,persistence_mode,clocks.max.mem,power.limit"
     gpu = None
     if smi := shutil.which("nvidia-smi"):
-        done = subprocess.run([smi, f"--query-gpu={query}", "--format=csv,noheader"], capture_output=True, text=True)
+        done = subprocess.run(
+            [smi, f"--query-gpu={query}", "--format=csv,noheader"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+        )
         rows = [line.split(", ") for line in done.stdout.splitlines() if line]
         gpu = [dict(zip(query.split(","), row, strict=False)) for row in rows]
     versions = installed()

@@ -44,7 +44,7 @@ def main() -> int:
     facts = {
         "rehearsal": arguments.rehearse,
         "part": arguments.part,
-        "revision": json.loads((ROOT / "manifest.json").read_text())["revision"],
+        "revision": json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))["revision"],
         "devices": devices,
         **gpu_host.facts(),
     }

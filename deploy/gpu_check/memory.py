@@ -27,7 +27,7 @@ GROWTH_S = 3.0
 
 def memory_facts(meminfo: Path = Path("/proc/meminfo")) -> dict[str, Any]:
     """Bytes: MemTotal and MemAvailable, size and free space of /dev/shm and /tmp; None for what does not exist."""
-    values = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    values = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines() if ":" in line)
     facts: dict[str, Any] = {
         name: int(values[name].split()[0]) * 1024 if name in values else None for name in ("MemTotal", "MemAvailable")
     }

@@ -53,7 +53,7 @@ def pack_logs(work: Path, bundle: Path, archive: Path, *, limit: int = ARCHIVE_B
 
 def _files(work: Path, bundle: Path) -> Iterator[tuple[Path, str]]:
     unpacked = (bundle / "manifest.json").stat().st_ctime  # older results are the bundle's own
-    patterns = ((work, "logs/*"), (work, "tests.xml"), (work, "job/*/logs/*"), (bundle, "bench/results/*"))
+    patterns = ((work, "logs/*"), (work, "tests.xml"), (work, "job/*/logs/*"), (work, "bench/*"))
     for folder, pattern in patterns:
         for path in sorted(folder.glob(pattern)):
             if path.is_file() and path.stat().st_mtime >= unpacked:

@@ -127,7 +127,7 @@ class Runner:
         stem = f"{next(reversed(self.steps), 'call')}-{self._calls}"
         self._last = [self._logs / f"{stem}.out", self._logs / f"{stem}.err"]
         limit = min(self.seconds_left(), limit_s if limit_s is not None else float("inf"))
-        with self._last[0].open("w") as out, self._last[1].open("w") as err:
+        with self._last[0].open("w", encoding="utf-8") as out, self._last[1].open("w", encoding="utf-8") as err:
             try:
                 status = run_group(
                     command,
@@ -139,7 +139,7 @@ class Runner:
                 )
             except subprocess.TimeoutExpired:
                 raise Failed("not done within the step's time; --patience 2 doubles it") from None
-        texts = [path.read_text(errors="replace") for path in self._last]
+        texts = [path.read_text(errors="replace", encoding="utf-8") for path in self._last]
         return subprocess.CompletedProcess(command, status, *texts)
 
     def seconds_left(self) -> float:
@@ -148,7 +148,12 @@ class Runner:
 
     def printed(self) -> list[str]:
         """Lines of the last command's output, then of its errors."""
-        return [line for path in self._last if path.exists() for line in path.read_text(errors="replace").splitlines()]
+        return [
+            line
+            for path in self._last
+            if path.exists()
+            for line in path.read_text(errors="replace", encoding="utf-8").splitlines()
+        ]
 
     def _tail(self) -> list[str]:
         return self.printed()[-TAIL:]

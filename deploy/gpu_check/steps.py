@@ -43,6 +43,7 @@ STEPS = {
     "bench.transports": Step(70, 90, 2, ("triton",)),
     "sanitizer": Step(60, 60, 3, ("device",)),
     "counters": Step(40, 60, 3, ("device",)),
+    "bench.uploads": Step(15, 50, 3, ("device",)),
     "bench.whole": Step(60, 150, 3, ("triton",)),
     "bench.files": Step(20, 60, 3),
 }

@@ -51,13 +51,13 @@ def install_triton(folder: Path, bundle: Path) -> None:
     own = folder / "libraries"
     if link_driver(own, os.environ) is not None:
         libraries = [*libraries, own]
-    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     marker = {
         "requirements": manifest["requirements"],
         "site_packages": str(packages),
         "libraries": [str(path) for path in libraries],
     }
-    (folder / "complete.json").write_text(json.dumps(marker, indent=2))
+    (folder / "complete.json").write_text(json.dumps(marker, indent=2), encoding="utf-8")
 
 
 def add_host_packages(packages: Path, host: Sequence[Path]) -> None:
@@ -66,7 +66,7 @@ def add_host_packages(packages: Path, host: Sequence[Path]) -> None:
     A .pth file appends the folders to the path, but .pth files in them are not read. CuPy searches NVRTC only in the
     environment's own site-packages, in the folder `nvidia`, which therefore is a link.
     """
-    (packages / "host.pth").write_text("".join(f"{path}\n" for path in host))
+    (packages / "host.pth").write_text("".join(f"{path}\n" for path in host), encoding="utf-8")
     first = next((path / "nvidia" for path in host if (path / "nvidia").is_dir()), None)
     if first is not None:
         (packages / "nvidia").symlink_to(first, target_is_directory=True)
@@ -92,7 +92,9 @@ def link_driver(folder: Path, environment: Mapping[str, str]) -> Path | None:
 def _loaded_from(name: str, environment: Mapping[str, str]) -> Path | None:
     """The file that the loader uses for a library, without PYTHONPATH and site, which the server lacks, too."""
     command = [sys.executable, "-I", "-S", "-c", _LOAD, name]
-    answer = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        command, env=dict(environment), capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     return Path(answer.stdout.strip()) if answer.returncode == 0 and answer.stdout.strip() else None
 
 
@@ -104,7 +106,7 @@ def _python_for_the_stub(bundle: Path) -> tuple[Path | None, list[Path]]:
             return None, [Path(place)]
     with contextlib.suppress(OSError):
         ctypes.CDLL(LIBPYTHON)  # wherever the loader finds it, possibly only by the run path of this Python
-        maps = Path("/proc/self/maps").read_text().splitlines()
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
         return None, [Path(next(line for line in maps if line.endswith(LIBPYTHON)).split()[-1]).parent]
     own = bundle / "python"
     if not (own / "lib" / LIBPYTHON).is_file():

@@ -55,7 +55,7 @@ class BatchRun:
             self.command(*options),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env={**os.environ, _MARK: str(self.root)},
         )
 

@@ -27,10 +27,10 @@ def test_messages_arrive_in_order_until_the_pipe_ends(tmp_path: Path) -> None:
 
 def test_an_error_keeps_its_words_and_code() -> None:
     stream = io.BytesIO()
-    Sender(stream).send(Stopped(InputError("a.nii: broken", remedy="mend it"), "text"))
+    Sender(stream).send(Stopped(InputError("a.nii: broken", remedy="fix it"), "text"))
     stream.seek(0)
     error = receive(stream).error
-    assert (type(error), str(error), error.exit_code) == (InputError, "a.nii: broken (mend it)", 3)
+    assert (type(error), str(error), error.exit_code) == (InputError, "a.nii: broken (fix it)", 3)
 
 
 def test_half_a_message_is_the_end() -> None:

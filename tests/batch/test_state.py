@@ -149,7 +149,7 @@ def test_a_failure_stays_unless_the_server_or_the_machine_was_to_blame(
     record = read_record(job.case_folder(case))
     assert record is not None
     assert replace(outcome_of(record), report={}) == replace(outcome, skipped=True)
-    case.inputs[0].write_bytes(b"mended")
+    case.inputs[0].write_bytes(b"corrected")
     assert state(job, case) == "todo"
 
 

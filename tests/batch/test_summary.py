@@ -108,3 +108,14 @@ def test_a_file_of_another_program_is_not_replaced(tmp_path: Path, name: str) ->
     (job.output / name).write_text("id,input\n1,scan.nii\n")
     with pytest.raises(ConfigError, match=f"{name}: found a file of another program"):
         check_summary_places(job)
+
+
+def test_a_new_version_of_one_of_several_models_is_a_warning() -> None:
+    def outcome(name: str, version: str) -> Outcome:
+        models = [{"name": "organs", "version": "1"}, {"name": "vessels", "version": version}]
+        report = {"model": {**models[0], "models": models}, "versions": {"gpu_infer": "0.1.0"}}
+        return Outcome(name, "done", seconds=1.0, report=report)
+
+    summary = make_summary(CASES[:2], [outcome("a", "1"), outcome("b", "2")], 1.0, "c.json")
+    (warning,) = summary["warnings"]
+    assert "organs version 1 + vessels version 1, organs version 1 + vessels version 2" in warning

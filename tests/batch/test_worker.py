@@ -95,7 +95,7 @@ def test_a_done_case(tmp_path: Path, make_worker: Make) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "code"),
     [
-        (InputError("broken", remedy="mend it"), "input", 3),
+        (InputError("broken", remedy="fix it"), "input", 3),
         (ConfigError("taken"), "config", 2),
         (ModelError("one channel"), "model", 4),
         (ModelNotReady("not loaded"), "server", 4),
@@ -228,3 +228,21 @@ def test_a_worker_without_its_model_touches_no_case(
 def test_files_of_custom_writers_belong_to_the_state(tmp_path: Path) -> None:
     output, own = tmp_path / "a.mhd", tmp_path / "a.boxes.csv"
     assert worker_module._files(RunResult(output, None, None, {}, label_maps=[output], own=[own])) == [output, own]
+
+
+def test_the_record_has_each_of_several_models(
+    tmp_path: Path, make_worker: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [{"name": name, "version": "1", "platform": "p", "weight": 0.5} for name in ("m", "n")]
+    run = StandIn.run
+
+    def with_models(self: StandIn, settings: Settings, progress: ProgressCallback | None) -> RunResult:
+        result = run(self, settings, progress)
+        result.data["model"] = {**models[0], "combine": "mean", "models": models}
+        return result
+
+    monkeypatch.setattr(StandIn, "run", with_models)
+    case = make_case(tmp_path)
+    assert make_worker().run(case).status == "done"
+    both = [{"name": "m", "version": "1"}, {"name": "n", "version": "1"}]
+    assert record(tmp_path, case)["model"] == {**both[0], "models": both}

@@ -30,7 +30,7 @@ def why_no_root() -> str | None:
             f"mount -t overlay -o lowerdir={name}/l,upperdir={name}/u,workdir={name}/w overlay {name}/r",
         ]
         command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "sh", "-ec", "\n".join(steps)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     return f"this host cannot mount as a container engine does: {done.stderr.strip()}" if done.returncode else None
 
 
@@ -45,7 +45,7 @@ def debian_root(folder: Path) -> Path:
         return root
     subprocess.run(["rm", "-rf", root], check=True)
     command = ["debootstrap", "--variant=minbase", RELEASE, str(root), MIRROR]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RuntimeError(f"debootstrap: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
     complete.touch()
@@ -63,7 +63,9 @@ def take_along(root: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(name, target)
     if shutil.which("apt-config"):
-        dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
+        dump = subprocess.run(
+            ["apt-config", "dump", "Acquire"], capture_output=True, encoding="utf-8", check=True
+        ).stdout
         (root / "etc/apt/apt.conf.d/99host").write_text(dump)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def record(*line: str) -> None:
-    with Path(os.environ["STAND_IN_CALLS"]).open("a") as file:
+    with Path(os.environ["STAND_IN_CALLS"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 

@@ -141,7 +141,7 @@ class Builder:
         command, env = ["/bin/sh", "-c", step.text], download_variables() | step.env
         with tempfile.TemporaryDirectory(dir=self.folder) as mount:
             entry = Entry(str(root), mount, command, env, step.workdir, step.user, keep=True, shared=True)
-            done = subprocess.run(command_line(entry), capture_output=True, text=True, check=False)
+            done = subprocess.run(command_line(entry), capture_output=True, encoding="utf-8", check=False)
         self.report(f"{'FAIL' if done.returncode else 'ok  '} {stage}:{step.line} RUN {step.text[:70]}")
         if done.returncode:
             raise BuildError(f"{stage}:{step.line} RUN {step.text}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")

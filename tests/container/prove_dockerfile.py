@@ -57,7 +57,7 @@ class Check:
             memory=["/tmp", "/output", "/logs", "/publish"],
             read_only=True,
         )
-        done = subprocess.run(command_line(entry), capture_output=True, text=True, check=False)
+        done = subprocess.run(command_line(entry), capture_output=True, encoding="utf-8", check=False)
         text = done.stdout + done.stderr
         good = done.returncode == code and all(part in text for part in said)
         say(f"{'ok  ' if good else 'FAIL'} {what}")

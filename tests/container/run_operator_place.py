@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -11,13 +12,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "deploy" / "run_operator.sh"
 STAND_IN = Path(__file__).with_name("engine_stand_in.py")
 SYSTEM_PATH = "/usr/bin:/bin"
 ENDS_WITHIN_S = 60
+WHOLE = ["network create", "run --detach", "run --rm", "stop", "rm", "network rm"]
+"""The steps of a run in which nothing fails."""
 
 Calls = list[list[str]]
+
+needs_curl = pytest.mark.skipif(shutil.which("curl", path=SYSTEM_PATH) is None, reason="curl is not installed")
 
 
 class Health(ThreadingHTTPServer):
@@ -73,7 +80,7 @@ class Place:
             cwd=self.root,
             stdout=pipe,
             stderr=pipe,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
 

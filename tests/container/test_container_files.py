@@ -78,7 +78,7 @@ def _filled(text: str, environ: dict[str, str]) -> str:
 
 
 def _job(path: Path) -> dict[str, Any]:
-    (job,) = [d for d in yaml.safe_load_all(path.read_text()) if d["kind"] == "Job"]
+    (job,) = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d["kind"] == "Job"]
     return dict(job)
 
 
@@ -176,7 +176,7 @@ def test_hadolint(path: Path) -> None:
     program = shutil.which("hadolint", path=str(Path(sys.executable).parent))
     if program is None:
         pytest.skip("hadolint (extra `lint`) is not installed")
-    done = subprocess.run([program, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, str(path)], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -235,7 +235,10 @@ def test_variables_of_compose_are_those_of_the_page() -> None:
 
 # -- every file that starts a stock Triton --------------------------------------------------------------------------
 def _starts() -> dict[str, str]:
-    """Arguments of tritonserver, by file or command of a page. test_run_operator checks those of the start script."""
+    """Arguments of tritonserver, by file or command of a page.
+
+    test_run_operator_arguments checks those of the start script.
+    """
     starts = {}
     for path in [*ROOT.glob("*.yaml"), *(ROOT / "deploy").rglob("*.yaml")]:
         for number, listed in enumerate(re.findall(r"- tritonserver\n((?: +- --.*\n)+)", path.read_text())):
@@ -276,7 +279,7 @@ def test_the_other_configurations_of_the_demo_model_are_the_same_model(path: Pat
     assert ours is not None
     for attribute in ("input", "output", "max_batch", "batch_axis"):
         assert getattr(theirs, attribute) == getattr(ours, attribute)
-    (file,) = re.findall(r'default_model_filename: "(.+)"', path.read_text())
+    (file,) = re.findall(r'default_model_filename: "(.+)"', path.read_text(encoding="utf-8"))
     assert (models / name / "1" / file).is_file()
 
 

@@ -26,7 +26,7 @@ def docker(engine: Engine, *arguments: str) -> tuple[int, str]:
     """Exit code and stderr."""
     command = [sys.executable, str(CLIENT), *arguments]
     done = subprocess.run(
-        command, env={"ENGINE_SOCKET": engine.socket_path}, capture_output=True, text=True, check=False
+        command, env={"ENGINE_SOCKET": engine.socket_path}, capture_output=True, encoding="utf-8", check=False
     )
     return done.returncode, done.stderr
 

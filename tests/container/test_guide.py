@@ -158,7 +158,7 @@ class Place:
             cwd=folder or self.folder,
             env=environ | env,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
 

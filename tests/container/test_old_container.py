@@ -194,7 +194,7 @@ def start_as(uid: int, folders: Path, *arguments: str) -> subprocess.CompletedPr
     if shutil.which("setpriv") is None or subprocess.run([*change, "-c", "import gpu_infer"], check=False).returncode:
         pytest.skip("only root can run as another user, with setpriv and an interpreter that this user can start")
     command = [*change, str(ROOT / "deploy" / "main.py"), *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(command, env=env, capture_output=True, encoding="utf-8", check=False, timeout=100)
 
 
 def test_the_default_user_is_refused_at_once_in_folders_of_the_caller(folders: Path) -> None:

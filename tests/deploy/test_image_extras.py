@@ -18,7 +18,7 @@ def _installed(**arguments: str) -> subprocess.CompletedProcess[str]:
     (line,) = [item.text for item in stage.instructions if item.name == "RUN" and "pip install" in item.text]
     line = line.replace("/opt/gpu_infer/bin/pip install --no-cache-dir", "echo")
     env = {"PATH": os.environ["PATH"], "CUDA": "12", **arguments}
-    return subprocess.run(["sh", "-c", line], env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(["sh", "-c", line], env=env, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ def _installed(**arguments: str) -> subprocess.CompletedProcess[str]:
         ("cpu", "dicom,dask", ".[dicom,dask]"),
         ("gpu", "", ".[cuda12]"),
         ("gpu", "dask,metrics", ".[cuda12,dask,metrics]"),
+        ("cpu", "filters", ".[filters]"),
     ],
 )
 def test_extras_are_installed_with_those_of_the_variant(variant: str, extras: str, package: str) -> None:
@@ -40,4 +41,4 @@ def test_another_word_ends_the_build() -> None:
     """pip installs a package without an extra that it does not have, with a warning alone."""
     done = _installed(VARIANT="cpu", EXTRAS="dicom,desk")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "EXTRAS=dicom,desk: found desk, expected dicom, dask or metrics\n"
+    assert done.stderr == "EXTRAS=dicom,desk: found desk, expected dicom, dask, metrics or filters\n"

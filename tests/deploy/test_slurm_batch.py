@@ -104,7 +104,7 @@ class Task:
             env=self.env | env,
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
 
@@ -117,7 +117,9 @@ class Task:
         return self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
 
     def children(self, parent: int) -> list[int]:
-        return [int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+        return [
+            int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split()
+        ]
 
     def wait_until_begun(self) -> None:
         deadline = time.monotonic() + 30
@@ -344,5 +346,5 @@ def test_shellcheck() -> None:
     program = shutil.which("shellcheck", path=str(Path(sys.executable).parent))
     if program is None:
         pytest.skip("shellcheck (extra `lint`) is not installed")
-    done = subprocess.run([program, str(SCRIPT)], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, str(SCRIPT)], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout

@@ -69,14 +69,14 @@ def _empty(folder: Path) -> None:
 
 def _reset_peak() -> int:
     """Resident bytes now; resets the peak to them if the kernel allows it."""
-    with contextlib.suppress(OSError), Path("/proc/self/clear_refs").open("w") as stream:
+    with contextlib.suppress(OSError), Path("/proc/self/clear_refs").open("w", encoding="utf-8") as stream:
         stream.write("5")
         return _status("VmRSS")
     return _status("VmHWM")
 
 
 def _status(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0

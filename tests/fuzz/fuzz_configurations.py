@@ -97,6 +97,8 @@ ARGUMENTS = (
     *("fields", "field", "target_resolution", "target_spacing", "target_shape", "factor", "is_label", "interpolation"),
     *(
         "align_corners",
+        "anti_aliasing",
+        "anti_aliasing_sigma",
         "a_min",
         "a_max",
         "b_min",
@@ -120,6 +122,7 @@ ARGUMENTS = (
         "dtype",
     ),
     *("roi_size", "roi", "mode", "overlap", "step_size", "blend", "sigma_scale", "mirror_axes", "cval", "batch_size"),
+    "padding_mode",
     *(
         "slots",
         "model_name",

@@ -22,7 +22,7 @@ from tritonclient.grpc import service_pb2
 from gpu_infer.errors import ConfigError, ServerError
 from gpu_infer.triton.client.grpc_client import GrpcClient
 from gpu_infer.triton.client.http_client import HttpClient
-from gpu_infer.triton.client.protocol import InferReply, InferRequest, TritonClient
+from gpu_infer.triton.client.protocol import InferReply, InferRequest, RegionSlice, TritonClient
 from gpu_infer.triton.model.metadata import model_info
 
 TIMEOUT_S = 0.3
@@ -30,6 +30,9 @@ SLOW_S = 5.0
 SHAPE = (1, 1, 2, 3, 4)
 VALUES = np.arange(24, dtype=np.float32).reshape(SHAPE)
 REQUEST = InferRequest("m", "1", "IN", "FP32", SHAPE, VALUES, "OUT")
+SLOT = InferRequest(
+    "slot", "1", "IN", "FP32", SHAPE, RegionSlice("r", 0, VALUES.nbytes), "OUT", RegionSlice("r", 4096, VALUES.nbytes)
+)
 TENSOR = {"datatype": "FP32", "shape": list(SHAPE)}
 
 
@@ -49,6 +52,7 @@ CALLS: list[Callable[[TritonClient], object]] = [
     lambda client: client.unregister_region("r", "system", TIMEOUT_S),
     lambda client: client.registered_regions(TIMEOUT_S),
     lambda client: client.infer(REQUEST, TIMEOUT_S),
+    lambda client: client.infer(SLOT, TIMEOUT_S),
 ]
 
 HTTP_DOCUMENTS: dict[bytes, Any] = {
@@ -96,12 +100,17 @@ GRPC_MESSAGES: dict[str, Any] = {
         model_name="m", outputs=[{"name": "OUT", **TENSOR}], raw_output_contents=[VALUES.tobytes()]
     ),
 }
+SLOT_MESSAGE = service_pb2.ModelInferResponse(
+    model_name="slot", outputs=[{"name": "OUT", **TENSOR}], raw_output_contents=[b""]
+)
 ODD_VALUES = [None, True, -1, 2**31, 2**63, 1e308, "", "x", "\x1b[2J", "\ud800", [], {}, [[[]]], "9" * 30, -0.5]
 
 
 def http_answer(head: bytes) -> bytes:
     """Triton's sound answer to a request."""
     path = head.split(b" ", 2)[1]
+    if path == b"/v2/models/slot/versions/1/infer":
+        return response(json.dumps({"model_name": "slot", "outputs": [TENSOR | {"name": "OUT"}]}).encode())
     if path.endswith(b"/infer"):
         output = TENSOR | {"name": "OUT", "parameters": {"binary_data_size": VALUES.nbytes}}
         text = json.dumps({"model_name": "m", "outputs": [output]}).encode()
@@ -172,8 +181,10 @@ def http_server(rng: random.Random) -> Iterator[TritonClient]:
     """A client of a server that mangles its answers, and delays or ends some of them."""
 
     def answer(connection: Any, head: bytes) -> None:
-        connection.sendall(mangled_http(http_answer(head), rng))
-        if rng.random() < 0.97:
+        sound = http_answer(head)
+        is_sound = rng.random() < 0.2  # requests of a slot are compared with their last answer
+        connection.sendall(sound if is_sound else mangled_http(sound, rng))
+        if not is_sound and rng.random() < 0.97:
             connection.close()
 
     with canned(answer) as address:
@@ -186,8 +197,13 @@ def http_server(rng: random.Random) -> Iterator[TritonClient]:
 def grpc_server(rng: random.Random) -> Iterator[TritonClient]:
     class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, details: Any) -> Any:
-            message = GRPC_MESSAGES[details.method.rpartition("/")[2]]
-            return grpc.unary_unary_rpc_method_handler(lambda request, context: self._answer(message, context))
+            method = details.method.rpartition("/")[2]
+
+            def answer(request: bytes, context: Any) -> bytes:
+                of_slot = method == "ModelInfer" and b"slot" in request
+                return self._answer(SLOT_MESSAGE if of_slot else GRPC_MESSAGES[method], context)
+
+            return grpc.unary_unary_rpc_method_handler(answer)
 
         def _answer(self, message: Any, context: Any) -> bytes:
             if rng.random() < 0.1:

@@ -46,7 +46,7 @@ def run(kind: str, seconds: float, seed: int) -> bool:
             command,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
             timeout=seconds + GRACE_S,

@@ -49,14 +49,14 @@ EXPECTED = {
 
 
 def samples(text: str) -> dict[tuple[str, str | None], float]:
-    found = {}
+    values = {}
     for family in text_string_to_metric_families(text):
         assert family.documentation
         assert family.type == ("gauge" if family.name == "gpu_infer_cases_in_work" else "counter")
         for sample in family.samples:
             assert len(sample.labels) <= 1
-            found[sample.name, next(iter(sample.labels.values()), None)] = sample.value
-    return found
+            values[sample.name, next(iter(sample.labels.values()), None)] = sample.value
+    return values
 
 
 def scrape(port: int, host: str = "127.0.0.1") -> str:

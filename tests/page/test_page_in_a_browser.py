@@ -58,7 +58,7 @@ def browser() -> tuple[str, str, str]:
     package = folder / "node_modules" / "playwright-core"
     if not (package / "package.json").is_file():
         command = [npm, "install", "--prefix", str(folder), "--ignore-scripts", "--no-save", PLAYWRIGHT]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
         if done.returncode:
             pytest.skip(f"npm cannot install {PLAYWRIGHT}: {done.stderr.splitlines()[:1]}")
     return node, str(package), chromium
@@ -72,7 +72,7 @@ def visit(browser: tuple[str, str, str], tmp_path: Path) -> Any:
 
     def open_page(url: str, *steps: list[Any]) -> dict[str, Any]:
         command = [node, script, package, chromium, url, str(tmp_path), json.dumps(steps)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=500, check=False)
         assert done.returncode == 0, done.stderr
         seen: dict[str, Any] = json.loads(done.stdout)
         return seen

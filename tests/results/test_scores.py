@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from local_ring import LocalRing
 from numpy.typing import NDArray
 from planned_runs import inputs_of, model_of
 from scipy.ndimage import zoom
+from traced_memory import traced
 
 from gpu_infer import slot_rings
 from gpu_infer.backends.base.backend import Backend
@@ -307,12 +307,7 @@ def test_no_more_memory_than_planned(
     plan = replace(plan, memory=replace(plan.memory, knobs=replace(plan.memory.knobs, half=half)))
     voxels = voxels_of()
     write(segmented(plan, voxels=voxels))  # compiles and imports
-    tracemalloc.start()
-    try:
-        write(segmented(plan, voxels=voxels))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    _, peak = traced(lambda: write(segmented(plan, voxels=voxels)))
     sizes = plan.memory.sizes
     planned = plan.memory.host_peak - sizes.program - sizes.stored
     overhead = 1 << 20  # zlib, windows and other objects

@@ -60,8 +60,8 @@ def test_a_label_by_hand() -> None:
 
 
 def test_a_negative_slope_exchanges_the_ends() -> None:
-    found = statistics_section({3: ROW}, volume_of(-2.0, 100.0), NO_NAMES)["3"]
-    values = {name: found[name] for name in ("mean", "std", "median", "min", "max")}
+    row = statistics_section({3: ROW}, volume_of(-2.0, 100.0), NO_NAMES)["3"]
+    values = {name: row[name] for name in ("mean", "std", "median", "min", "max")}
     assert values == {"mean": 80.0, "std": 4.0, "median": 82.0, "min": 74.0, "max": 86.0}
 
 
@@ -84,14 +84,14 @@ def test_unknown_values_are_null_and_described_labels_have_a_row() -> None:
         ROW, not_finite=5, mean=math.nan, std=math.nan, median=math.nan, minimum=math.nan, maximum=math.nan
     )
     table = LabelTable({n: Label(n, name, (1, 2, 3)) for n, name in ((0, "air"), (2, "lung"), (9, "liver"))})
-    found = statistics_section({2: nothing}, volume_of(), table)
-    assert [(label, row["name"], row["voxels"]) for label, row in found.items()] == [
+    actual = statistics_section({2: nothing}, volume_of(), table)
+    assert [(label, row["name"], row["voxels"]) for label, row in actual.items()] == [
         ("2", "lung", 5),
         ("9", "liver", 0),
     ]
-    assert [found["2"][name] for name in ("mean", "std", "median", "min", "max")] == [None] * 5
-    assert (found["9"]["ml"], found["9"]["box_begin"], found["9"]["centroid_ras_mm"]) == (0.0, None, None)
-    assert not found["9"]["touches_border"]
+    assert [actual["2"][name] for name in ("mean", "std", "median", "min", "max")] == [None] * 5
+    assert (actual["9"]["ml"], actual["9"]["box_begin"], actual["9"]["centroid_ras_mm"]) == (0.0, None, None)
+    assert not actual["9"]["touches_border"]
 
 
 def run_of(folder: Path, **options: Any) -> tuple[Segmentation, Volume, Report]:

@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[1] / "support" / "killed_writers.py"
 
 def killed(folder: Path, *options: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, SCRIPT, folder, *options], capture_output=True, text=True, check=False, timeout=550
+        [sys.executable, SCRIPT, folder, *options], capture_output=True, encoding="utf-8", check=False, timeout=550
     )
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)

@@ -101,7 +101,7 @@ def test_header_says_what_itk_would_say(tmp_path: Path, turn: tuple[float, ...])
 
 
 def fields(path: Path) -> dict[str, list[str]]:
-    pairs = (line.split(" = ") for line in path.read_text().splitlines())
+    pairs = (line.split(" = ") for line in path.read_text(encoding="utf-8").splitlines())
     return {key: value.split() for key, value in pairs}
 
 

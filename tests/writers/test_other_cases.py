@@ -61,7 +61,7 @@ def render(number: int) -> str:
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("dialect", ["v1", "v2", "both"])

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from gpu_infer.errors import ConfigError, InputError
 from gpu_infer.system.resources import resource_folder
+from gpu_infer.volume.file_state import file_states
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
@@ -77,6 +78,22 @@ def test_nifti_input_v1(tmp_path: Path, image: Any, mask: Path, labels: Any) -> 
     assert_same_grid(seg, density)
     # The mask in the output folder still points at its own voxels.
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(mask))).T, labels)
+
+
+@pytest.mark.parametrize("change", ["replaced", "written to"])
+def test_an_input_that_changed_since_it_was_read_is_not_copied(
+    tmp_path: Path, image: Any, mask: Path, change: str
+) -> None:
+    source = write_nifti(volume(tmp_path, image), tmp_path / "input", "case.nii.gz")
+    case, states = read_volume(source), file_states([source])
+    if change == "replaced":
+        write_nifti(volume(tmp_path, image + 1), tmp_path / "other", "case.nii.gz").replace(source)
+    else:
+        with source.open("ab") as file:
+            file.write(b"\0")
+    with pytest.raises(InputError, match=r"case\.nii\.gz: changed since its header was read"):
+        publish(case, mask, "m", tmp_path / "pub", SETTINGS, states=states)
+    assert list((tmp_path / "pub").iterdir()) == []
 
 
 def test_later_dialects(tmp_path: Path, image: Any, mask: Path) -> None:

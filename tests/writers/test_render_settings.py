@@ -53,7 +53,7 @@ def test_one_or_many_under_either_name(tmp_path: Path, key: str) -> None:
 def test_sections_with_one_object(tmp_path: Path, key: str) -> None:
     for value in ({}, None, {"enable": "SWITCH_ENABLE"}):
         check(tmp_path, {key: value})
-    with pytest.raises(ConfigError, match=rf"{key}: found a list, expected an object \(mend the value"):
+    with pytest.raises(ConfigError, match=rf"{key}: found a list, expected an object \(fix the value"):
         check(tmp_path, {key: []})
 
 

@@ -24,7 +24,9 @@ SCRIPT = Path(__file__).parents[1] / "support" / "rival_writers.py"
 )
 def test_rounds_of_rival_writers(tmp_path: Path, writers: int, rounds: int, fields: int) -> None:
     command = [sys.executable, SCRIPT, tmp_path, f"--writers={writers}", f"--rounds={rounds}", f"--fields={fields}"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=500)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, encoding="utf-8", check=False, timeout=500
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "rounds": rounds,

@@ -267,7 +267,7 @@ def test_the_order_does_not_depend_on_that_of_the_folder(
 ) -> None:
     files = [f"p{n}/ct.nii" for n in range(5)] + [f"c{n}.nii" for n in range(5)]
     root = touch(tmp_path / "in", *files)
-    scan, found = os.scandir, []
+    scan, listings = os.scandir, []
     for seed in range(4):
         random = Random(seed)
 
@@ -276,9 +276,9 @@ def test_the_order_does_not_depend_on_that_of_the_folder(
                 return Shuffled(random.sample(listed := list(entries), len(listed)))
 
         monkeypatch.setattr(os, "scandir", shuffled)
-        found.append(find(f"{root}{pattern}", options(root)))
-    assert found == [found[0]] * 4
-    assert len(found[0]) == 10
+        listings.append(find(f"{root}{pattern}", options(root)))
+    assert listings == [listings[0]] * 4
+    assert len(listings[0]) == 10
 
 
 def test_series_are_in_the_order_of_their_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

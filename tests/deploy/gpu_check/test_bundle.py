@@ -81,7 +81,7 @@ def test_the_command_ends_with_one_line_if_there_is_no_python(tmp_path: Path) ->
         cwd=ROOT,
         env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

@@ -97,6 +97,7 @@ def test_what_needs_a_failed_step_is_skipped(runner: Callable[..., Runner]) -> N
         "bench.volume",
         "sanitizer",
         "counters",
+        "bench.uploads",
     ]
     assert check.failed() == ["device", "job", "tests"]
     assert "skipped: job (needs the step device), bench.kernels (needs the step device)" in check.summary()
@@ -117,7 +118,7 @@ def test_a_rehearsal_skips_the_device_and_passes(runner: Callable[..., Runner]) 
 
 def test_a_bench_that_is_ended_leaves_what_it_has_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
-    results = tmp_path / "bench" / "results"
+    results = tmp_path / "work" / "bench"
     results.mkdir(parents=True)
     commands: list[tuple[object, ...]] = []
 
@@ -132,7 +133,7 @@ def test_a_bench_that_is_ended_leaves_what_it_has_measured(tmp_path: Path, monke
     check.steps |= {name: {"outcome": "passed"} for name in ("device", "triton")}
     check.step("bench.volume", lambda: check.bench("volume"))
     step = written(check)["steps"]["bench.volume"]
-    assert commands == [("-m", "bench.volume", "--device", "cpu", "--quick")]
+    assert commands == [("-m", "bench.volume", "--device", "cpu", "--quick", "--results", results)]
     assert (step["outcome"], step["result"]) == ("failed", {"unfinished": True, "cases": {}})
 
 
@@ -206,9 +207,11 @@ def test_a_rehearsal_uses_a_device_that_is_there(tmp_path: Path, devices: int, e
     assert ("device" in check.waived) is not expected
     assert check._bench_options("kernels") == ("--quick", "--repeats", "1", "--ramp", "0")
     assert check._bench_options("volume") == ("--device", "gpu" if expected else "cpu", "--quick")
+    assert check._bench_options("uploads") == ("--quick", "--repeats", "1")
     if not expected:
-        with pytest.raises(Skipped, match="a rehearsal without a GPU"):
-            check.bench("kernels")
+        for name in ("kernels", "uploads"):
+            with pytest.raises(Skipped, match="a rehearsal without a GPU"):
+                check.bench(name)
 
 
 def test_facts_hold_the_hosts_memory() -> None:
@@ -265,6 +268,9 @@ def test_least_versions_are_the_projects_and_the_clients() -> None:
 
 def test_imports_are_tried() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", gpu_host.IMPORTS, "numba", "no_such_package"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", gpu_host.IMPORTS, "numba", "no_such_package"],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     assert json.loads(done.stdout) == {"no_such_package": "ModuleNotFoundError: No module named 'no_such_package'"}

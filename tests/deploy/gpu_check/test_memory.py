@@ -54,7 +54,7 @@ def test_a_host_that_grows_when_asked_is_waited_for() -> None:
 
 def test_the_program_prints_what_was_before_and_after() -> None:
     command = [sys.executable, "-m", "deploy.gpu_check.memory", "--gib", "0.125", "--seconds", "20"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     printed = json.loads(done.stdout)
     assert printed["touched_bytes"] <= 1 << 27
     assert printed["touched_bytes"] % gpu_memory.CHUNK == 0

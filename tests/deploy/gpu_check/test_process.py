@@ -25,7 +25,7 @@ time.sleep(float(sys.argv[2]))
 
 def alive(pid: int) -> bool:
     try:
-        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path("/proc", str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -103,7 +103,7 @@ def test_one_idle_process_holds_a_context_until_it_is_closed(cupy_stand_in: dict
     pid = context.pid
     assert pid is not None
     assert alive(pid)
-    assert Path(cupy_stand_in["USED"]).read_text() == "x"
+    assert Path(cupy_stand_in["USED"]).read_text(encoding="utf-8") == "x"
     context.close()
     assert ends(pid)
     context.close()

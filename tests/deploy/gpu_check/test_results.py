@@ -38,9 +38,7 @@ def test_a_part_has_names_of_its_own(tmp_path: Path) -> None:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     folder = tmp_path / "bundle"
-    (folder / "bench" / "results").mkdir(parents=True)
-    (folder / "bench" / "results" / "old.json").write_text("{}")
-    os.utime(folder / "bench" / "results" / "old.json", (1, 1))
+    folder.mkdir()
     (folder / "manifest.json").write_text("{}")
     return folder
 
@@ -57,13 +55,15 @@ def test_logs_hold_the_output_the_reports_and_the_new_results(bundle: Path, tmp_
         "job/first/logs/report.json",
         "job/first/lung.raw",
         "cache/kernels.bin",
+        "bench/kernels.json",
+        "bench/old.json",
         "tests.xml",
     ):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text(name)
-    (bundle / "bench" / "results" / "kernels.json").write_text("{}")
+    os.utime(work / "bench/old.json", (1, 1))
     archive = pack_logs(work, bundle, tmp_path / "out" / "logs.tgz")
-    assert names(archive) == ["bench/results/kernels.json", "job/first/logs/report.json", "logs/job-1.out", "tests.xml"]
+    assert names(archive) == ["bench/kernels.json", "job/first/logs/report.json", "logs/job-1.out", "tests.xml"]
 
 
 def test_logs_stay_below_their_limit(bundle: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ class Script:
         command = ["bash", ROOT / "deploy" / "gpu_check" / "gpu_check.sh", self.archive, *places, *options]
         environment = dict(os.environ) | {"PYTHON": str(self.python), "PYTHONPATH": "/host/own"}
         return subprocess.Popen(
-            list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
         )
 
     def run(self, *options: object) -> int:

@@ -39,7 +39,7 @@ def test_models_find_the_hosts_packages_and_its_nvrtc(tmp_path: Path) -> None:
     (first / "host_package.py").touch()
     add_host_packages(environment / LIBRARY, [first, second])
     python = environment / "bin" / "python3"
-    done = subprocess.run([python, "-I", "-c", FIND], capture_output=True, text=True, check=True)
+    done = subprocess.run([python, "-I", "-c", FIND], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == f'["{environment / LIBRARY}/nvidia/cu13/lib/libnvrtc.so.13"]'
 
 

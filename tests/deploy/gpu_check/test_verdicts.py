@@ -103,13 +103,12 @@ def test_models_on_the_cpu_are_noticed(result: dict[str, Any], reason: str | Non
 def test_a_bench_with_models_on_the_cpu_fails_on_a_gpu_host(
     rehearse: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
-    (tmp_path / "bench" / "results").mkdir(parents=True)
     check = make_check(tmp_path, rehearse=rehearse)
+    (check.work / "bench").mkdir(parents=True)
     content = '{"models_device": "cpu", "notes": ["The models compute on the CPU, …: no NVRTC"]}'
 
     def call(*_command: object, **_environment: str) -> Any:
-        (tmp_path / "bench" / "results" / "transports.json").write_text(content)
+        (check.work / "bench" / "transports.json").write_text(content)
         return gpu_check.Runner.call(check, "-c", "")
 
     monkeypatch.setattr(check, "call", call)

@@ -47,7 +47,7 @@ def test_the_name_of_a_second_job_is_chosen_by_kubernetes() -> None:
     """The page's `sed … | kubectl create`."""
     page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     ((program, file),) = re.findall(r"^sed '(.+)' (\S+) \| kubectl create -f -$", page, re.MULTILINE)
-    done = subprocess.run(["sed", program, file], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(["sed", program, file], cwd=ROOT, check=True, capture_output=True, encoding="utf-8")
     original, changed = (list(yaml.safe_load_all(text)) for text in ((ROOT / file).read_text(), done.stdout))
     (job,) = original
     job["metadata"]["generateName"] = job["metadata"].pop("name") + "-"

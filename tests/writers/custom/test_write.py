@@ -105,7 +105,7 @@ OURS = "files in `folder` with names of `file_names`, each once: case.a.csv, cas
     [
         (
             fails_half_way,
-            "write failed: ZeroDivisionError: division by zero (mend the component at test_write.py, line",
+            "write failed: ZeroDivisionError: division by zero (fix the component at test_write.py, line",
         ),
         (forgets, "write: expected only the files that are returned: case.a.csv, found case.b.csv (return every file"),
         (elsewhere, f"write: expected {OURS}, found "),
@@ -169,7 +169,7 @@ def test_a_name_of_another_output_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_the_writer_does_not_recognise_is_refused(tmp_path: Path) -> None:
     class Careful(Given):
         def is_older_output(self, path: Path) -> bool:
-            return path.read_text() == "mine"
+            return path.read_text(encoding="utf-8") == "mine"
 
     places = writer_places(Careful(both), tmp_path, "case")
     (tmp_path / "case.a.csv").write_text("mine")

@@ -57,7 +57,7 @@ def test_a_single_value_and_none_have_a_window_with_a_width(data: Any, settings:
 def test_ranges_of_a_renderer_are_parts_of_the_range_of_values(settings: Path) -> None:
     ranges = [(0.25, 0.5), (0, 1), (0.25, 0.5), (-1, 2), (0.5, 0.5)]
     components = [{"range": {"min": low, "max": high}} for low, high in ranges]
-    settings.write_text(json.dumps({"TransferFunction": {"components": components}}))
+    settings.write_text(json.dumps({"TransferFunction": {"components": components}}), encoding="utf-8")
     *_, last = windows = offered_windows(measure_values(volume(PERCENT)), settings, 0.0)
     assert len(windows) == 3
     assert last.name == "renderer 25–50 %"
@@ -66,5 +66,5 @@ def test_ranges_of_a_renderer_are_parts_of_the_range_of_values(settings: Path) -
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"TransferFunction": {"components": [{"range": 3}]}}'])
 def test_settings_without_ranges_add_no_window(text: str, settings: Path) -> None:
-    settings.write_text(text)
+    settings.write_text(text, encoding="utf-8")
     assert names(PERCENT, settings) == ["1–99 %", "whole range"]
