@@ -28,7 +28,8 @@ def store(files: Sequence[Path], entity: Entity) -> Outcome:
 
 
 def _store(files: Sequence[Path], entity: Entity) -> Outcome:
-    from pynetdicom import AE
+    from pynetdicom import AE, evt
+    from pynetdicom.pdu import A_ASSOCIATE_RJ
     from pynetdicom.presentation import build_context
 
     outcome = Outcome()
@@ -41,11 +42,18 @@ def _store(files: Sequence[Path], entity: Entity) -> Outcome:
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = WAIT_S
     kinds = {file: _kind(file) for file in files}
     contexts = [build_context(*kind) for kind in dict.fromkeys(kinds.values())]
-    association = ae.associate(entity.host, entity.port, contexts=contexts, ae_title=entity.title)
+    received: list[Any] = []  # pynetdicom's `is_rejected` is not set if the archive closes the connection at once
+    association = ae.associate(
+        entity.host,
+        entity.port,
+        contexts=contexts,
+        ae_title=entity.title,
+        evt_handlers=[(evt.EVT_PDU_RECV, lambda event: received.append(type(event.pdu)))],
+    )
     if not association.is_established:
         if (connection := association.dul.socket) is not None and connection.socket is not None:
             connection.socket.close()  # pynetdicom leaves it open
-        if association.is_rejected:
+        if association.is_rejected or A_ASSOCIATE_RJ in received:
             reason = "the archive rejects the association: check both AE titles"
         else:
             reason = "no association: the server there does not answer as an archive"

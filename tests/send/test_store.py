@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from dicom_source import LUNG, blobs, write, write_study
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from pynetdicom import AE, evt
+from pynetdicom.transport import AssociationSocket
 
 from gpu_infer.send.address import Entity
 from gpu_infer.send.store import store
@@ -101,6 +103,31 @@ def test_another_title_is_rejected(files: list[Path]) -> None:
     with archive({}, CLASSES, title="OTHER") as (port, _):
         outcome = store(files, Entity("ARCHIVE", "127.0.0.1", port))
     assert outcome.stored == []
+    assert {reason for _, reason in outcome.refused} == {"the archive rejects the association: check both AE titles"}
+    assert [file for file, _ in outcome.refused] == files
+
+
+def test_a_rejection_that_arrives_before_the_association_looks(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pynetdicom takes the connection that a rejection has closed for one that was never made."""
+
+    class LateEvent(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            is_set = super().wait(timeout)
+            time.sleep(0.5)
+            return is_set
+
+    init = AssociationSocket.__init__
+
+    def late_init(self: AssociationSocket, *args: Any, **options: Any) -> None:
+        init(self, *args, **options)
+        if not self._ready.is_set():  # the socket that connects, not the one of the archive
+            self._ready = LateEvent()
+
+    with archive({}, CLASSES, title="OTHER") as (port, _):
+        monkeypatch.setattr(AssociationSocket, "__init__", late_init)
+        outcome = store(files, Entity("ARCHIVE", "127.0.0.1", port))
     assert {reason for _, reason in outcome.refused} == {"the archive rejects the association: check both AE titles"}
     assert [file for file, _ in outcome.refused] == files
 
