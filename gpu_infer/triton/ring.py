@@ -15,6 +15,7 @@ from gpu_infer.errors import ModelError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost
 from gpu_infer.triton.client.protocol import LONGEST_S, InferReply
 from gpu_infer.triton.client.reconnect import await_server
+from gpu_infer.triton.direct_sender import DirectSender
 from gpu_infer.triton.model.fit import check_fit
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.layout import CHANNELS_FIRST, TensorLayout
@@ -24,8 +25,9 @@ from gpu_infer.triton.slot import Slot, SlotState
 from gpu_infer.triton.slot_group import GroupLayout, WindowSizes
 from gpu_infer.triton.slot_layout import ALIGNMENT
 from gpu_infer.triton.slot_memory import SlotArenas
+from gpu_infer.triton.slot_requests import RequestCounters
 from gpu_infer.triton.transport import Transport
-from gpu_infer.triton.worker import RequestCounters, SlotWorker
+from gpu_infer.triton.worker import SlotWorker
 
 log = logging.getLogger(__name__)
 
@@ -111,14 +113,13 @@ class SlotRing:
         self._closed = False
         self._arenas = SlotArenas(transport, slots * self._layout.group_bytes, spare=spare)
         self._groups: list[list[Slot]] = []
-        self._workers: list[SlotWorker] = []
+        self._workers: list[SlotWorker | DirectSender] = []
         try:
             self._groups = [self._layout.slots(n) for n in range(slots)]
+            sender = DirectSender if self._sends_directly else SlotWorker
             for slot in self._slots:
                 self._place(slot)
-                worker = SlotWorker(
-                    slot.number, transport.server, self._counters, deadline_s=min(deadline_s, LONGEST_S)
-                )
+                worker = sender(slot.number, transport.server, self._counters, deadline_s=min(deadline_s, LONGEST_S))
                 worker.start()
                 self._workers.append(worker)
         except BaseException:
@@ -268,6 +269,11 @@ class SlotRing:
         return self._arenas.current.arena
 
     @property
+    def _sends_directly(self) -> bool:
+        """Whether sending needs no thread: over HTTP, if requests only name memory."""
+        return self._transport.server.control == "http" and self._arenas.current.registration is not None
+
+    @property
     def _slots(self) -> list[Slot]:
         return [slot for group in self._groups for slot in group]
 
@@ -301,7 +307,13 @@ class SlotRing:
             else:
                 self._counters.shm_bytes += nbytes
         request = layout.request(slot, slot.memory)
-        slot.future = self._workers[slot.number].send(request, slot.memory.registration)
+        try:
+            slot.future = self._workers[slot.number].send(request, slot.memory.registration)
+        except BaseException:  # interrupted, perhaps after the request was sent
+            slot.lost = True
+            if slot.memory.registration is not None:
+                slot.memory.registration.lost = True
+            raise
 
     def _reply(self, slot: Slot, *, last_try: bool) -> InferReply | None:
         """Wait for the reply; None after a lost connection, if the request may be sent again."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from gpu_infer.triton.client.protocol import InferReply
+from gpu_infer.triton.direct_sender import DirectReply
 from gpu_infer.triton.shm.arena import ArenaArray
 from gpu_infer.triton.slot_memory import SlotMemory
 
@@ -40,7 +41,7 @@ class Slot:
         self.lost = False
         self.n = 0
         self.state = SlotState.FREE
-        self.future: Future[InferReply] | None = None
+        self.future: Future[InferReply] | DirectReply | None = None
         self.refill: Callable[[Slot], None] | None = None
 
     def check(self, expected: SlotState) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,9 @@ class FakeClient:
             raise ModelError("shared memory size specified with the request for output is too small")
         self._memory(request.sink)[: out.nbytes] = np.ascontiguousarray(out).view(np.uint8).reshape(-1)
         return InferReply(out.shape, "FP32", None)
+
+    def begin_infer(self, request: InferRequest, timeout: float) -> Callable[[], InferReply]:
+        return partial(self.infer, request, timeout)
 
     def _read(self, request: InferRequest) -> Any:
         if isinstance(request.source, RegionSlice):

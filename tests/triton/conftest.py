@@ -8,9 +8,9 @@ import pytest
 from triton_fakes import FakeServer
 
 
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    """A server in this process, which knows no region after the test."""
-    fake = FakeServer()
+@pytest.fixture(params=["grpc", "http"])
+def server(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
+    """A server in this process, which knows no region after the test; a ring sends to the second without threads."""
+    fake = FakeServer(control=request.param)
     yield fake
     assert not fake.regions

@@ -18,11 +18,13 @@ LEVELS = {
     "shm": 3,
     "local": 4,
     "transport": 4,
+    "direct_sender": 5,
     "probe": 5,
     "slot": 5,
     "slot_group": 5,
     "slot_layout": 5,
     "slot_memory": 5,
+    "slot_requests": 5,
     "worker": 5,
     "ring": 6,
 }

@@ -11,7 +11,7 @@ import pytest
 from ring_on_fakes import ring_of
 from triton_fakes import FakeServer
 
-from gpu_infer.errors import DeadlineError, ModelError, ServerError
+from gpu_infer.errors import DeadlineError, Interrupted, ModelError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy
 from gpu_infer.triton.ring import SlotRing, SlotState
 from gpu_infer.triton.shm import registration as module
@@ -189,20 +189,32 @@ def test_gpu_memory_of_a_lost_request_is_not_used_for_the_next_case(
     server.regions.clear()
 
 
-def test_an_interrupted_wait_leaves_the_slots_memory_alone(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("interrupted by SIGINT")])
+def test_an_interrupted_wait_leaves_the_slots_memory_alone(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     """A caller that continues after Ctrl-C gets other memory, since the server still works on the request."""
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise error
+
     with ring_of(server, "system_shm", slots=1) as ring:
+        if server.control == "http":  # the thread that waits reads the answer
+            server.script = [interrupted]
         slot = send(ring, 1.0)
-        before = slot.memory
-        pending = slot.future
-        slot.future = Future()  # never done
-
-        def interrupted(*_: Any, **__: Any) -> Any:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(slot.future, "result", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        before, pending = slot.memory, slot.future
+        if server.control == "grpc":
+            slot.future = Future()  # never done
+            monkeypatch.setattr(slot.future, "result", interrupted)
+        with pytest.raises(type(error)):
             ring.wait(slot)
-        monkeypatch.undo()
-        pending.result(10)
-        assert ring.acquire().memory is not before
+        assert before is not None
+        assert before.registration is not None
+        if isinstance(pending, Future):
+            monkeypatch.undo()
+            pending.result(10)
+        else:
+            assert not pending.done()
+        again = send(ring, 2.0)
+        assert again.memory is not before
+        assert value_of(ring, again) == 2.0

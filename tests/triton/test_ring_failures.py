@@ -15,7 +15,9 @@ from triton_fakes import FakeServer
 
 from gpu_infer.errors import DeadlineError, ModelError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy, RegionUnknown
+from gpu_infer.triton.direct_sender import DirectSender
 from gpu_infer.triton.ring import SlotRing
+from gpu_infer.triton.worker import SlotWorker
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -80,9 +82,13 @@ def test_lost_connection_is_retried_once(server: FakeServer) -> None:
 
 
 def test_restarted_server_is_registered_with_again_once_for_all_slots(server: FakeServer) -> None:
-    together = threading.Barrier(3, server.restart)
+    # Over HTTP, one thread reads the answers in turn; the requests are on their way together, too.
+    together = threading.Barrier(3 if server.control == "grpc" else 1)
+    restart = iter([server.restart])
 
     def forget() -> None:
+        if together.wait(5) == 0:
+            next(restart, lambda: None)()
         together.wait(5)
         raise RegionUnknown("Unable to find shared memory region")
 
@@ -170,12 +176,10 @@ def test_close_waits_for_a_server_that_is_still_busy(server: FakeServer) -> None
 
 
 def test_a_failing_construction_leaves_nothing(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpu_infer.triton.worker import SlotWorker
-
-    def no_thread(self: SlotWorker) -> None:
+    def no_thread(self: SlotWorker | DirectSender) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(SlotWorker, "start", no_thread)
+    monkeypatch.setattr(SlotWorker if server.control == "grpc" else DirectSender, "start", no_thread)
     with pytest.raises(RuntimeError, match="new thread"):
         ring_of(server)
     assert not server.regions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -101,10 +102,23 @@ class BaseClient(TritonClient, Generic[A]):
         check_message_size(request)
         return self._call(f"inference of model {request.model}", "model", timeout, self._infer(request))
 
-    def _call(self, what: str, subject: Subject, timeout: float, exchange: Exchange[A, T]) -> T:
-        """The result of an exchange; `what` and `subject` are for messages, see `failures.refusal`."""
+    def begin_infer(self, request: InferRequest, timeout: float) -> Callable[[], InferReply]:
+        return partial(self.infer, request, timeout)
+
+    def _call(
+        self,
+        what: str,
+        subject: Subject,
+        timeout: float,
+        exchange: Exchange[A, T],
+        send: Callable[[str, Subject, float, Callable[..., A]], A] | None = None,
+    ) -> T:
+        """The result of an exchange; `what` and `subject` are for messages, see `failures.refusal`.
+
+        send  in place of `_send`
+        """
         try:
-            answer = self._send(what, subject, timeout, exchange.send)
+            answer = (send or self._send)(what, subject, timeout, exchange.send)
             try:
                 return exchange.read(answer)
             except Refused as error:

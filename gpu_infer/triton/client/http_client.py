@@ -7,12 +7,13 @@ import http.client
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 import tritonclient.http as triton
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
+from gpu_infer.errors import Interrupted
 from gpu_infer.triton.client import answers
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.base import BaseClient, Exchange, Refused, fill_tensors
@@ -28,7 +29,7 @@ from gpu_infer.triton.client.failures import (
     malformed,
     other_port,
 )
-from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection
+from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection, HttpRequest
 from gpu_infer.triton.client.http_socket import DeadlineReached
 from gpu_infer.triton.client.protocol import (
     MESSAGE_LIMIT,
@@ -36,6 +37,7 @@ from gpu_infer.triton.client.protocol import (
     InferRequest,
     RegionInfo,
     RegionKind,
+    check_message_size,
 )
 from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
@@ -49,6 +51,14 @@ _JSON_BYTES = 1 << 20  # of an answer's JSON, or of an error's text in place of 
 _Send = Callable[[HttpConnection], HttpAnswer]
 
 
+class _Prepared(NamedTuple):
+    """The message of an inference, and how its answer is read; `limit` bytes of a body at most."""
+
+    message: HttpRequest
+    limit: int
+    read: Callable[[HttpAnswer], InferReply]
+
+
 class HttpClient(BaseClient[HttpAnswer]):
     """One connection; see `protocol.TritonClient`."""
 
@@ -59,7 +69,7 @@ class HttpClient(BaseClient[HttpAnswer]):
         self._access = access or Access()
         self._connection = HttpConnection(url, self._access)
         self._repeated: InferRequest | None = None
-        self._exchange: Exchange[HttpAnswer, InferReply]
+        self._prepared: _Prepared
 
     def abort(self) -> None:
         self._connection.wire.abort()
@@ -68,8 +78,11 @@ class HttpClient(BaseClient[HttpAnswer]):
         self._drop()
 
     def _send(self, what: str, subject: Subject, timeout: float, send: _Send) -> HttpAnswer:
-        wire = self._connection.wire
-        wire.begin(timeout)
+        self._connection.wire.begin(timeout)
+        return self._go_on(what, subject, timeout, send)
+
+    def _go_on(self, what: str, subject: Subject, timeout: float, send: _Send) -> HttpAnswer:
+        """`_send` within a call that has begun."""
         try:
             return send(self._connection)
         except BaseException as error:  # also an interrupt in the middle of an answer
@@ -84,7 +97,7 @@ class HttpClient(BaseClient[HttpAnswer]):
                 raise connection_lost(what, self.url, error) from None
             raise
         finally:
-            wire.end()
+            self._connection.wire.end()
 
     def _drop(self) -> None:
         self._connection.wire.close()
@@ -145,21 +158,47 @@ class HttpClient(BaseClient[HttpAnswer]):
         return Exchange(_get(f"v2/{kind}sharedmemory/status"), read)
 
     def _infer(self, request: InferRequest) -> Exchange[HttpAnswer, InferReply]:
+        prepared = self._prepare(request)
+        return Exchange(lambda connection: connection.post(prepared.message, prepared.limit), prepared.read)
+
+    def begin_infer(self, request: InferRequest, timeout: float) -> Callable[[], InferReply]:
+        check_message_size(request)
+        prepared, failure = self._prepare(request), None
+        self._connection.wire.begin(timeout)
+        try:
+            self._connection.begin_post(prepared.message)
+        except BaseException as error:
+            if isinstance(error, Interrupted) or not isinstance(error, Exception):
+                self._drop()
+                self._connection.wire.end()
+                raise
+            failure = error
+
+        def answer(connection: HttpConnection) -> HttpAnswer:
+            nonlocal failure
+            if failure is not None:
+                error, failure = failure, None  # the error's traceback has the frame with this variable
+                raise error
+            connection.wire.resume()
+            return connection.read_answer(prepared.message, prepared.limit)
+
+        exchange = Exchange(answer, prepared.read)
+        return lambda: self._call(f"inference of model {request.model}", "model", timeout, exchange, self._go_on)
+
+    def _prepare(self, request: InferRequest) -> _Prepared:
         if request is self._repeated:  # a slot's request: the same for every window
-            return self._exchange
+            return self._prepared
         source = triton.InferInput(request.input_name, list(request.shape), request.datatype)
         sink = triton.InferRequestedOutput(request.output_name)
         fill_tensors(request, source, sink)
         body, header_length = triton.InferenceServerClient.generate_request_body([source], outputs=[sink])
         path = f"{_path(request.model, request.version)}/infer"
-        message, limit = self._connection.inference(path, body, header_length), _answer_limit(request)
-        exchange = Exchange(
-            lambda connection: connection.post(message, limit),
-            _reply_reader(request.output_name, request.sink is None),
-        )
+        message = self._connection.inference(path, body, header_length)
+        read = _reply_reader(request.output_name, request.sink is None)
+        prepared = _Prepared(message, _answer_limit(request), read)
         if request.names_memory:
-            self._repeated, self._exchange = request, exchange
-        return exchange
+            self._repeated, self._prepared = request, prepared
+        return prepared
 
 
 def _answer_limit(request: InferRequest) -> int:

@@ -72,6 +72,7 @@ class HttpConnection:
             **dict(access.headers),
         }
         self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._unsent: OSError | None = None  # why a request was not sent completely
 
     def get(self, path: str, limit: int) -> HttpAnswer:
         """The answer to a GET, with a body of at most `limit` bytes; Malformed for a larger one."""
@@ -103,19 +104,35 @@ class HttpConnection:
 
         An answer with the bytes of the last one is the same object.
         """
+        self.begin_post(request)
+        return self.read_answer(request, limit)
+
+    def begin_post(self, request: HttpRequest) -> None:
+        """Send a POST, whose answer `read_answer` reads. No other request may come between them."""
         self.wire.open()
-        return self._exchange(request, limit)
+        self._send(request)
 
     def _head(self, method: str, path: str, fields: str) -> bytes:
         return f"{method} /{path} HTTP/1.1\r\n{self._fields}{fields}\r\n".encode("latin-1")
 
     def _exchange(self, request: HttpRequest, limit: int) -> HttpAnswer:
         """Send a request over the open connection, and read its answer."""
+        self._send(request)
+        return self.read_answer(request, limit)
+
+    def _send(self, request: HttpRequest) -> None:
+        self._unsent = None
         try:
             for piece in request.pieces:
                 self.wire.send(piece)
         except OSError as error:
+            self._unsent = error
+
+    def read_answer(self, request: HttpRequest, limit: int) -> HttpAnswer:
+        """The answer to the request that was sent just now; see `post`."""
+        if (error := self._unsent) is not None:
             # A server that refuses a request may answer and close the connection before it has received all of it.
+            self._unsent = None
             try:
                 return self._read(self._first_piece(), limit)[0]
             except (OSError, HTTPParseError):

@@ -25,6 +25,7 @@ _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, LOST_S // PING_S),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_S * 1000),  # also of data that nobody confirms
 )
+REST_S = 1.0  # for the rest of an answer that began to arrive before the deadline
 LONGEST_WAIT_S = 1e6  # of one operation; the system takes milliseconds in an int
 
 
@@ -51,6 +52,11 @@ class HttpSocket:
         self._until = time.monotonic() + timeout
         with self._lock:
             self._in_call, self._aborted = True, False
+
+    def resume(self) -> None:
+        """Go on with a call: an answer that has arrived by now is in time, however late it is read."""
+        if self._poll is not None and self._poll.poll(0):
+            self._until = max(self._until, time.monotonic() + REST_S)
 
     def end(self) -> None:
         """End the call: it can no longer be aborted."""

@@ -6,6 +6,7 @@ classes in `failures.py`. A client belongs to the thread that made it; every slo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -120,6 +121,13 @@ class TritonClient(Protocol):
     def registered_regions(self, timeout: float = CALL_TIMEOUT_S) -> dict[str, RegionInfo]: ...
 
     def infer(self, request: InferRequest, timeout: float) -> InferReply: ...
+
+    def begin_infer(self, request: InferRequest, timeout: float) -> Callable[[], InferReply]:
+        """Send a request over HTTP, and return the function that reads its reply and raises what `infer` raises.
+
+        Until it has returned, the client takes no other call but `abort` and `close`. Over gRPC, the function does all.
+        """
+        ...
 
     def abort(self) -> None:
         """End the call in progress with ConnectionLost. Callable from any thread; does not wait."""
