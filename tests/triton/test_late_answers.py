@@ -100,7 +100,6 @@ def run_and_cut(client: Client, ring: SlotRing, windows: Any, *, cuts: int = 1, 
         ring.release(slot)
 
     timer = threading.Timer(0.7, client.proxy.cut)
-    timer.start()
     for window in windows:
         if len(waiting) == ring.slots:
             take()
@@ -109,6 +108,8 @@ def run_and_cut(client: Client, ring: SlotRing, windows: Any, *, cuts: int = 1, 
         slot.refill = partial(client.fill, window=window) if refill else None
         ring.submit(slot, 1)
         waiting.append(slot)
+        if timer.ident is None:
+            timer.start()
     while waiting:
         take()
     timer.join()

@@ -177,8 +177,11 @@ class HttpClient(BaseClient[HttpAnswer]):
         def answer(connection: HttpConnection) -> HttpAnswer:
             nonlocal failure
             if failure is not None:
-                error, failure = failure, None  # the error's traceback has the frame with this variable
-                raise error
+                error, failure = failure, None
+                try:
+                    raise error
+                finally:
+                    del error  # or the error's traceback would have the error
             connection.wire.resume()
             return connection.read_answer(prepared.message, prepared.limit)
 

@@ -96,7 +96,10 @@ class HttpSocket:
                     failure = error
             else:
                 return False
-        raise failure or OSError(f"{self.host} has no address")
+        try:
+            raise failure or OSError(f"{self.host} has no address")
+        finally:
+            del failure  # or its traceback would have it, and so hold what the callers have
 
     def send(self, data: bytes) -> None:
         """Send all of `data`; see `receive` for the errors."""
