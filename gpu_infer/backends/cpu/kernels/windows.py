@@ -98,6 +98,7 @@ def add_windows(
     for row in prange(n_c * (end - first)):
         c = row // (end - first)
         x = first + row % (end - first)
+        plane, total_plane = sums_offset + c * d_c + (x % h_i) * d_i, total_offset + (x % h_i) * t_i
         for n in range(n_n):
             i = x - starts[n, 0]
             if i < 0 or i >= n_i:
@@ -105,15 +106,14 @@ def add_windows(
             times = repeats[n]
             j_low, j_high = _inside(starts[n, 1], n_j, size[1])
             k_low, k_high = _inside(starts[n, 2], n_k, size[2])
+            # divisions cost as much as a row of voxels
+            y_place, z_place = (starts[n, 1] + j_low) % h_j, (starts[n, 2] + k_low) % h_k
             for j in range(j_low, j_high):
-                y = (starts[n, 1] + j) % h_j
                 a = src_offset + n * s_n + c * s_c + i * s_i + j * s_j
                 w = weights_offset + i * w_i + j * w_j
-                at = sums_offset + c * d_c + (x % h_i) * d_i + y * d_j
-                t = total_offset + (x % h_i) * t_i + y * t_j
-                k = k_low
+                at, t = plane + y_place * d_j, total_plane + y_place * t_j
+                k, z = k_low, z_place
                 while k < k_high:  # twice at most: the sums are a ring
-                    z = (starts[n, 2] + k) % h_k
                     stop = min(k_high, k + h_k - z)
                     to_sums, to_total = at + (z - k) * d_k, t + (z - k) * t_k
                     for q in range(k, k + reach(stop - k), STEP):
@@ -131,7 +131,8 @@ def add_windows(
                     elif totalled and c == 0:
                         for q in range(k, stop):
                             total[np.uintp(to_total + q * t_k)] += times
-                    k = stop
+                    k, z = stop, 0
+                y_place = y_place + 1 if y_place + 1 < h_j else 0
 
 
 @kernel
