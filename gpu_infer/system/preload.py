@@ -10,9 +10,10 @@ import atexit
 import gc
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 _ALLOCATIONS = 100_000
 """New objects after which a command collects: with Python's default of some hundreds, a run does so a hundred times."""
@@ -34,34 +35,45 @@ def begin_command() -> None:
     atexit.register(gc.freeze)
 
 
-def preload(name: str, *, without: str | None = None) -> None:
+def preload(name: str, *, without: Collection[str] = ()) -> None:
     """Import a module and what it imports, in a command without collections; all objects so far stay exempt from them.
 
     Args:
         name: of the module.
-        without: a module that `name` would import for something that no command uses; it is imported later if somebody
-            needs it. While there are other threads, which may need it now, it is imported as always.
+        without: modules that `name` would import for something that no command uses; they are imported later if
+            somebody needs them. Other threads can import them meanwhile.
     """
     if not _Process.is_command or name in sys.modules or not gc.isenabled():
         import_module(name)
         return
     gc.disable()
     try:
-        with _hidden(without):
+        with _Hidden(without):
             import_module(name)
     finally:
         gc.freeze()
         gc.enable()
 
 
-@contextmanager
-def _hidden(name: str | None) -> Iterator[None]:
-    """Let `import name` fail, if it was not imported before."""
-    if name is None or name in sys.modules or threading.active_count() > 1:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # documented: such an import raises ModuleNotFoundError
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+class _Hidden:
+    """Lets this thread's imports of some modules fail, unless they have been imported before.
+
+    A finder of `sys.meta_path`; its abstract class would import half of the standard library.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+        self._thread = threading.get_ident()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname in self._names and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None  # another finder looks for it
+
+    def __enter__(self) -> None:
+        sys.meta_path.insert(0, self)
+
+    def __exit__(self, *_: object) -> None:
+        sys.meta_path.remove(self)

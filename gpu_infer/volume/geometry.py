@@ -91,7 +91,7 @@ class Geometry:
     @cached_property
     def orientation(self) -> Orientation:
         """Permutation and flips from the stored axes to the closest canonical ones (nibabel's `io_orientation`)."""
-        preload("nibabel", without="pydicom")
+        preload("nibabel", without=["pydicom"])
         from nibabel.orientations import io_orientation
 
         orientation = io_orientation(self.affine)

@@ -144,7 +144,7 @@ def _file_header(path: Path, kind: str, allow_foreign: bool) -> VolumeHeader:
         from gpu_infer.volume.formats.nrrd import nrrd_header
 
         return nrrd_header(path, allow_foreign=allow_foreign)
-    preload("nibabel", without="pydicom")
+    preload("nibabel", without=["pydicom"])
     from gpu_infer.volume.formats.nifti import nifti_header
 
     return nifti_header(path, allow_foreign=allow_foreign)

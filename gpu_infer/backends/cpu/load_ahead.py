@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -25,6 +26,9 @@ from gpu_infer.backends.types import RollingSums
 from gpu_infer.system.preload import preload
 
 log = logging.getLogger(__name__)
+
+_NUMBA_FILE = ".numba_config.yaml"
+"""Numba's own settings, looked for in the current folder."""
 
 _KERNELS = "gpu_infer.backends.cpu.kernels"
 _N = 2
@@ -70,11 +74,19 @@ def load_kernels(stored: np.dtype[np.generic], model: np.dtype[np.generic], wind
     """
     steps: list[Callable[[], object]] = [
         # the modules at once, and with them Numba: as an operation would, but without collections
-        *(partial(preload, f"{_KERNELS}.{name}") for name in ("jit", "prepare", "pick", "windows", "finish", "labels"))
+        *(partial(_import, f"{_KERNELS}.{name}") for name in ("jit", "prepare", "pick", "windows", "finish", "labels"))
     ]
     if CACHE:  # otherwise every kernel is compiled
         steps += [partial(_cached, partial(step, CpuBackend())) for step in _operations(stored, model, window)]
     return KernelLoader(steps)
+
+
+def _import(name: str) -> None:
+    """Import a module of kernels, and with the first one Numba, without what Numba imports if it is installed.
+
+    `coverage` counts only if it runs already, and PyYAML reads a file that is hardly ever there.
+    """
+    preload(name, without=["coverage"] if Path(_NUMBA_FILE).exists() else ["coverage", "yaml"])
 
 
 def _cached(step: Callable[[], object]) -> None:

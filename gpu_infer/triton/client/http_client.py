@@ -10,13 +10,10 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-import tritonclient.http as triton
-from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
-
 from gpu_infer.errors import Interrupted
 from gpu_infer.triton.client import answers
 from gpu_infer.triton.client.access import Access
-from gpu_infer.triton.client.base import BaseClient, Exchange, Refused, fill_tensors
+from gpu_infer.triton.client.base import BaseClient, Exchange, Refused
 from gpu_infer.triton.client.endpoints import ControlName
 from gpu_infer.triton.client.failures import (
     DENIED,
@@ -30,6 +27,8 @@ from gpu_infer.triton.client.failures import (
     other_port,
 )
 from gpu_infer.triton.client.http_connection import HttpAnswer, HttpConnection, HttpRequest
+from gpu_infer.triton.client.http_inference import inference_body
+from gpu_infer.triton.client.http_parser import HTTPConnectionClosed, HTTPParseError
 from gpu_infer.triton.client.http_socket import DeadlineReached
 from gpu_infer.triton.client.protocol import (
     MESSAGE_LIMIT,
@@ -191,10 +190,7 @@ class HttpClient(BaseClient[HttpAnswer]):
     def _prepare(self, request: InferRequest) -> _Prepared:
         if request is self._repeated:  # a slot's request: the same for every window
             return self._prepared
-        source = triton.InferInput(request.input_name, list(request.shape), request.datatype)
-        sink = triton.InferRequestedOutput(request.output_name)
-        fill_tensors(request, source, sink)
-        body, header_length = triton.InferenceServerClient.generate_request_body([source], outputs=[sink])
+        body, header_length = inference_body(request)
         path = f"{_path(request.model, request.version)}/infer"
         message = self._connection.inference(path, body, header_length)
         read = _reply_reader(request.output_name, request.sink is None)

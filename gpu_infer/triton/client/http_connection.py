@@ -7,16 +7,14 @@ is sent again and again is prepared once, and an answer with the same bytes as i
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 from dataclasses import dataclass
-
-from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTPResponse
 
 from gpu_infer._version import __version__
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.answers import Malformed
 from gpu_infer.triton.client.failures import one_line
+from gpu_infer.triton.client.http_parser import AnswerParser, HTTPConnectionClosed, HTTPParseError
 from gpu_infer.triton.client.http_socket import HttpSocket
 
 FIRST_BYTES = 16 << 10  # of the first piece of an answer: most are smaller, and the memory of larger pieces costs more
@@ -161,12 +159,12 @@ class HttpConnection:
 
     def _read(self, first: bytes, limit: int) -> tuple[HttpAnswer, bool]:
         """The answer that begins with `first`; whether these bytes are all of it, and the connection stays open."""
-        parser, budget = _Parser(), _Budget(HEADER_LIMIT + RECEIVE_BYTES)
+        parser, budget = AnswerParser(), _Budget(HEADER_LIMIT + RECEIVE_BYTES)
         parser.feed(first)
         in_one_piece = parser.is_complete
         while not parser.has_headers:
             self._feed(parser, budget)
-        coding = parser.get("Content-Encoding", "identity")
+        coding = parser.get("Content-Encoding") or "identity"
         if coding != "identity":
             # No compression was requested, and a small answer could inflate to any size.
             raise Malformed(f"it is compressed ({one_line(coding, 40)}), expected it as it is")
@@ -174,13 +172,13 @@ class HttpConnection:
         budget.check(parser.content_length or 0)  # before the wait for bytes that may never come
         while not parser.is_complete:
             self._feed(parser, budget)
-        is_open = not parser.should_close()
+        is_open = not parser.closes_connection()
         if not is_open:
             self.wire.close()
-        answer = HttpAnswer(parser.status_code, parser.body(), parser.get("Inference-Header-Content-Length"))
+        answer = HttpAnswer(parser.status, parser.body(), parser.get("Inference-Header-Content-Length"))
         return answer, in_one_piece and is_open
 
-    def _feed(self, parser: _Parser, budget: _Budget) -> None:
+    def _feed(self, parser: AnswerParser, budget: _Budget) -> None:
         """Give the next bytes to the parser."""
         piece = self.wire.receive(RECEIVE_BYTES)
         budget.take(len(piece))
@@ -195,34 +193,6 @@ def _host_field(wire: HttpSocket) -> str:
     if ":" in host:
         host = f"[{host.partition('%')[0]}]"
     return host if wire.port == wire.default_port else f"{host}:{wire.port}"
-
-
-class _Parser(HTTPResponse):
-    """Parser of the answer to one request; interim answers (1xx) may precede it, and nothing may follow it."""
-
-    def __init__(self) -> None:
-        super().__init__("POST")
-        self.is_complete = False
-        self._pieces: list[bytearray] = []
-
-    @property
-    def has_headers(self) -> bool:
-        return self.headers_complete and self.status_code >= http.client.OK
-
-    def body(self) -> bytes:
-        return b"".join(self._pieces)
-
-    def _on_message_begin(self) -> None:
-        if self.is_complete:
-            raise HTTPParseError("more than one answer to a request")
-        super()._on_message_begin()
-
-    def _on_body(self, buf: bytearray) -> None:
-        self._pieces.append(buf)
-
-    def _on_message_complete(self) -> None:
-        super()._on_message_complete()
-        self.is_complete = self.status_code >= http.client.OK
 
 
 class _Budget:

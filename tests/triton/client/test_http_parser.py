@@ -1,0 +1,89 @@
+"""The parser of HTTP answers, compared with geventhttpclient's response and with http.client."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from gpu_infer.triton.client.http_parser import AnswerParser, HTTPParseError
+
+PLAIN = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nX-Empty:\r\nx-two: a\r\nX-Two: b\r\n\r\nhello"
+)
+CHUNKED = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n"
+INTERIM = b"HTTP/1.1 100 Continue\r\nX-Interim: 1\r\n\r\n" + PLAIN
+CLOSING = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+OLD = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def _parsed(pieces: list[bytes]) -> AnswerParser:
+    parser = AnswerParser()
+    for piece in pieces:
+        parser.feed(piece)
+    return parser
+
+
+class _Socket:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, *_: Any) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+def _standard(data: bytes) -> tuple[int, bytes, bool, str | None]:
+    response = http.client.HTTPResponse(_Socket(data), method="POST")  # type: ignore[arg-type]
+    response.begin()
+    return response.status, response.read(), response.will_close, response.getheader("X-Two")
+
+
+@pytest.mark.parametrize("data", [PLAIN, CHUNKED, INTERIM, CLOSING, OLD])
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_an_answer_is_read_as_by_the_standard_library_however_it_is_cut(data: bytes, size: int) -> None:
+    parser = _parsed([data[start : start + size] for start in range(0, len(data), size)])
+    assert parser.has_headers
+    assert parser.is_complete
+    found = (parser.status, parser.body(), parser.closes_connection(), parser.get("x-TWO"))
+    assert found == _standard(data)
+
+
+def test_headers_of_an_interim_answer_do_not_count() -> None:
+    parser = _parsed([INTERIM[: INTERIM.index(b"\r\n\r\n") + 4]])
+    assert not parser.has_headers
+    assert not parser.is_complete
+    parser.feed(PLAIN)
+    assert parser.get("X-Interim") is None
+    assert parser.content_length == 5
+    assert parser.get("X-Empty") == ""
+
+
+def test_an_answer_without_a_length_ends_with_the_connection() -> None:
+    parser = _parsed([b"HTTP/1.1 200 OK\r\n\r\nabc"])
+    assert not parser.is_complete
+    parser.feed(b"")
+    assert parser.is_complete
+    assert parser.body() == b"abc"
+    assert parser.closes_connection()
+
+
+@pytest.mark.parametrize(
+    "data", [PLAIN + b"x", PLAIN + PLAIN, b"\x00\x00\x06\x04", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"]
+)
+def test_what_is_no_single_answer_is_refused(data: bytes) -> None:
+    with pytest.raises(HTTPParseError):
+        _parsed([data])
+
+
+def test_the_parser_needs_no_gevent_and_shares_its_errors_with_the_package() -> None:
+    code = (
+        "import sys\nfrom gpu_infer.triton.client import http_client, http_parser\n"
+        "print('gevent' in sys.modules, 'tritonclient.http' in sys.modules)\n"
+        "import geventhttpclient\nprint(geventhttpclient.HTTPParseError is http_parser.HTTPParseError)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.split() == ["False", "False", "True"]
