@@ -20,7 +20,10 @@ class _EntryPoint(CompileResultCacheImpl):  # type: ignore[misc]
     """What is stored of one compiled function: the names that it defines, and Numba's own tuple."""
 
     def reduce(self, cres: Any) -> Any:
-        (name, kind, (machine_code, bitcode)), *rest = super().reduce(cres)
+        result = super().reduce(cres)
+        if not hasattr(cres.codegen._engine, "_defined_symbols"):  # in another version of Numba
+            return set(), result
+        (name, kind, (machine_code, bitcode)), *rest = result
         module = binding.parse_bitcode(bitcode)
         symbols = {
             symbol.name
@@ -33,7 +36,8 @@ class _EntryPoint(CompileResultCacheImpl):  # type: ignore[misc]
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
         symbols, result = payload
-        target_context.codegen()._engine._defined_symbols |= symbols  # else Numba does not look for them
+        if symbols:
+            target_context.codegen()._engine._defined_symbols |= symbols  # else Numba does not look for them
         return super().rebuild(target_context, result)
 
 
