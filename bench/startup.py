@@ -19,6 +19,7 @@ import nibabel as nib
 import numpy as np
 
 from bench.batch import config_of
+from bench.support.bytecode import compile_package
 from bench.support.measure import Timing, measure, timed
 from bench.support.output import RESULTS, Chart, Result, add_results, seconds
 from bench.support.served import served
@@ -53,6 +54,7 @@ def run(repeats: int, folder: Path = RESULTS, *, runs: int = 3) -> None:
     def call(command: list[str]) -> None:
         subprocess.run(command, check=True, capture_output=True)
 
+    compile_package()
     timings = measure({name: lambda c=command: call(c) for name, command in COMMANDS.items()}, repeats=repeats)
     result = Result("startup", "Start of a process, and of a run", ["command", "median", "low … high"])
     if runs:

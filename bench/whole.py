@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.sides.whole_side import MODEL
+from bench.support.bytecode import compile_package
 from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, seconds, times
 from bench.support.server_time import server_seconds
 from gpu_infer.demo.volume import demo_input, fetch_demo_ct
@@ -61,6 +62,7 @@ def run(path: Path | None, repeats: int, operator: Path | None = None, results: 
     sides = {side: title for side, title in SIDES.items() if side == "operator" or find_spec("monai") is not None}
     command = [str(operator)] if operator is not None else [sys.executable, "-m", "gpu_infer"]
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    compile_package()
     with tempfile.TemporaryDirectory() as scratch, LocalServer([resource_folder("models")]) as server:
         folder = Path(scratch)
         ct = path or demo_input(fetch_demo_ct(), folder)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import resource
 import time
@@ -150,13 +151,21 @@ class Report:
 
 def versions() -> dict[str, str]:
     """`versions`: this package, Python, the platform and the packages that shape the result."""
-    section = {"gpu_infer": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    section = {"gpu_infer": __version__, "python": platform.python_version(), "platform": _platform()}
     for name in PACKAGES:
         try:
             section[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             section[name] = "not installed"
     return section
+
+
+def _platform() -> str:
+    """What `platform.platform()` returns, which on Linux would start a program to ask for the processor's name."""
+    if platform.system() != "Linux":
+        return platform.platform()
+    name = os.uname()
+    return "-".join(filter(None, (name.sysname, name.release, name.machine, "with", "".join(platform.libc_ver()))))
 
 
 def config_section(config: Config, path: Path) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from gpu_infer.config.config import Output
 from gpu_infer.errors import ConfigError, ModelError, ServerError
 from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.progress import Progress
-from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections
+from gpu_infer.report import PACKAGES, Report, label_volumes, output_sections, versions
 from gpu_infer.volume.geometry import Geometry
 from gpu_infer.writers.label_maps import Files
 from gpu_infer.writers.page import asset
@@ -292,3 +293,7 @@ def test_spacing_of_a_file_in_the_report(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.diag([0.5, 2.0, 3.0, 1.0])), tmp_path / "a.nii")
     section = input_section(read_header([tmp_path / "a.nii"]))
     assert (section["shape"], section["spacing_mm"], section["format"]) == ([4, 5, 6], [0.5, 2.0, 3.0], "nifti")
+
+
+def test_the_platform_is_that_of_python() -> None:
+    assert versions()["platform"] == platform.platform()

@@ -7,8 +7,6 @@ import stat
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
 from gpu_infer.errors import ConfigError
 
 CACHE_VARIABLE = "GPU_INFER_CACHE"
@@ -70,6 +68,8 @@ def is_private(status: os.stat_result) -> bool:
 
 def _home() -> Path | None:
     """The user's cache folder; None for a uid without HOME and without a passwd entry."""
+    import platformdirs
+
     try:
         home = Path(platformdirs.user_cache_dir("gpu_infer", appauthor=False))
     except RuntimeError:  # newer versions raise; older ones return a path that begins with "~"

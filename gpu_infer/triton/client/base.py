@@ -6,10 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Generic, TypeVar
 
 from gpu_infer.errors import ServerError
 from gpu_infer.triton.client.access import Access
@@ -20,7 +17,6 @@ from gpu_infer.triton.client.protocol import (
     InferRequest,
     RegionInfo,
     RegionKind,
-    RegionSlice,
     TritonClient,
     check_message_size,
     checked_region_name,
@@ -176,27 +172,3 @@ class BaseClient(TritonClient, Generic[A]):
 
     @abstractmethod
     def _infer(self, request: InferRequest) -> Exchange[A, InferReply]: ...
-
-
-class InferInput(Protocol):
-    """The part of tritonclient's class, the same in `tritonclient.grpc` and `tritonclient.http`, that is used here."""
-
-    def set_shared_memory(self, region_name: str, byte_size: int, offset: int) -> object: ...
-
-    def set_data_from_numpy(self, input_tensor: NDArray[np.generic]) -> object: ...
-
-
-class RequestedOutput(Protocol):
-    """The part of tritonclient's InferRequestedOutput, the same in both modules, that is used here."""
-
-    def set_shared_memory(self, region_name: str, byte_size: int, offset: int) -> object: ...
-
-
-def fill_tensors(request: InferRequest, source: InferInput, sink: RequestedOutput) -> None:
-    """Put the request's input into `source`, and the place of the output into `sink`, unless the reply carries it."""
-    if isinstance(request.source, RegionSlice):
-        source.set_shared_memory(request.source.name, request.source.nbytes, request.source.offset)
-    else:
-        source.set_data_from_numpy(np.ascontiguousarray(request.source))
-    if request.sink is not None:
-        sink.set_shared_memory(request.sink.name, request.sink.nbytes, request.sink.offset)

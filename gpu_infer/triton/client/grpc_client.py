@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 import grpc
+import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from gpu_infer.triton.client import answers, grpc_messages
 from gpu_infer.triton.client.access import Access
-from gpu_infer.triton.client.base import BaseClient, Exchange, fill_tensors
+from gpu_infer.triton.client.base import BaseClient, Exchange
 from gpu_infer.triton.client.descriptors import check_descriptors
 from gpu_infer.triton.client.endpoints import ControlName, tls_protocol, without_scheme
 from gpu_infer.triton.client.failures import Subject, connection_lost, deadline, malformed, not_triton, refusal
@@ -26,6 +27,7 @@ from gpu_infer.triton.client.protocol import (
     InferRequest,
     RegionInfo,
     RegionKind,
+    RegionSlice,
 )
 from gpu_infer.triton.model.info import ModelConfig, ModelEntry, ModelMetadata
 
@@ -155,7 +157,12 @@ class GrpcClient(BaseClient[Message]):
             return self._exchange
         source = triton.InferInput(request.input_name, list(request.shape), request.datatype)
         sink = triton.InferRequestedOutput(request.output_name)
-        fill_tensors(request, source, sink)
+        if isinstance(request.source, RegionSlice):
+            source.set_shared_memory(request.source.name, request.source.nbytes, request.source.offset)
+        else:
+            source.set_data_from_numpy(np.ascontiguousarray(request.source))
+        if request.sink is not None:
+            sink.set_shared_memory(request.sink.name, request.sink.nbytes, request.sink.offset)
         read = grpc_messages.ReplyReader(request.output_name, request.sink is None)
         exchange: Exchange[Message, InferReply] = Exchange(
             partial(self._client.infer, request.model, [source], request.version, outputs=[sink]),

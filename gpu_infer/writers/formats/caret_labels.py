@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
 from gpu_infer.label_table.table import BACKGROUND, Label
@@ -17,6 +16,8 @@ _MULTIPLE = 16
 
 def caret_labels(labels: Iterable[Label]) -> bytes:
     """The XML for `labels`, with blanks at the end up to the size of an extension: parsers do not expect NUL."""
+    import xml.etree.ElementTree as ET
+
     root = ET.Element("CaretExtension")
     volume = ET.SubElement(root, "VolumeInformation", Index="0")
     table = ET.SubElement(volume, "LabelTable")

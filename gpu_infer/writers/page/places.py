@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,11 @@ def case_of_page(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     title = re.search(rb"<title>(.*?)</title>", head, re.DOTALL)
-    name = None if title is None else html.unescape(title[1].decode("utf-8", "replace"))
+    if title is None:
+        return None
+    from html import unescape
+
+    name = unescape(title[1].decode("utf-8", "replace"))
     return name if name and Path(name).name == name and "\0" not in name else None
 
 

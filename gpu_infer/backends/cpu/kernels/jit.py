@@ -16,6 +16,7 @@ from numba import njit
 from numba.core import event
 
 from gpu_infer.backends.cpu.kernels.cache import CACHE
+from gpu_infer.backends.cpu.kernels.entry_code import EntryCode
 from gpu_infer.backends.cpu.kernels.machine_code import MachineCode
 from gpu_infer.backends.cpu.kernels.strided import Buffer as Buffer
 from gpu_infer.system.notices import NOTICE
@@ -27,12 +28,18 @@ R = TypeVar("R")
 
 
 def compiled(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator: compile with Numba at the first call, with its options; the machine code goes to the cache folder."""
+    """Decorator: compile with Numba at the first call, with its options; the machine code goes to the cache folder.
 
+    No kernel calls a parallel one.
+    """
+    return _compiled(EntryCode if options.get("parallel") else MachineCode, options)
+
+
+def _compiled(cache: type[MachineCode], options: dict[str, Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorator(function: Callable[P, R]) -> Callable[P, R]:
         dispatcher: Any = njit(nogil=True, **options)(function)
         if CACHE:
-            dispatcher._cache = MachineCode(function)  # as `enable_caching` does with its class
+            dispatcher._cache = cache(function)  # as `enable_caching` does with its class
         compiles: Callable[P, R] = dispatcher
         return compiles
 
@@ -51,7 +58,7 @@ def serial(threaded: Callable[P, R]) -> Callable[P, R]:
     original = threaded.py_func  # type: ignore[attr-defined]
     named = FunctionType(original.__code__, original.__globals__, f"{original.__name__}_serial")
     named.__qualname__, named.__module__ = named.__name__, original.__module__  # the cache goes by these
-    return helper(named)
+    return _compiled(EntryCode, {})(named)
 
 
 class _Compilations(event.Listener):  # type: ignore[misc]
