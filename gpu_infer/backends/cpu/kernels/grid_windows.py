@@ -13,8 +13,8 @@ from gpu_infer.backends.cpu.kernels.half import converted
 from gpu_infer.backends.cpu.kernels.jit import Buffer, kernel, serial
 from gpu_infer.backends.cpu.kernels.prefetch import STEP, prefetch, reach
 
-_PLANES = 2
-"""Planes of a window by which rows are prefetched: a window of few rows has none 8 rows ahead (`prefetch.AHEAD`)."""
+_PLANES = 1
+"""Planes of a window by which rows are prefetched: a small window has no row 8 rows ahead (`prefetch.AHEAD`)."""
 
 
 @kernel
