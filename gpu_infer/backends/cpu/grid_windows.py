@@ -26,6 +26,9 @@ class GridReader:
     """
 
     def __init__(self, images: HostArray, starts: NDArray[np.int64], roi: tuple[int, ...]) -> None:
+        from gpu_infer.backends.cpu.kernels import grid_windows
+
+        self._kernels = grid_windows
         bits = images.view(_BITS[images.itemsize])
         flats = [reading(image) for image in bits]
         self._sources = [flat.data for flat in flats]
@@ -41,15 +44,13 @@ class GridReader:
 
     def read(self, image: int, first: int, out: HostArray) -> None:
         """out [N, C, R0, R1, R2], contiguous and of the images' dtype, = the windows first, …, first + N − 1."""
-        from gpu_infer.backends.cpu.kernels import grid_windows
-
         flat = out.reshape(-1).view(_BITS[out.itemsize])
         arguments = (self._sources[image], self._sizes[image], self._starts, first, flat)
         if flat.size <= FEW:
-            grid_windows.read_windows_serial(*arguments)
+            self._kernels.read_windows_serial(*arguments)
             return
         with LAUNCH:
-            grid_windows.read_windows(*arguments)
+            self._kernels.read_windows(*arguments)
 
 
 class GridAdder:
@@ -63,6 +64,9 @@ class GridAdder:
     def __init__(
         self, sums: NDArray[np.float32], starts: NDArray[np.int64], repeats: HostArray, roi: tuple[int, ...]
     ) -> None:
+        from gpu_infer.backends.cpu.kernels import grid_windows
+
+        self._kernels = grid_windows
         self._sums = [image.reshape(-1) for image in sums]
         self._sizes = frozen(np.array([sums.shape[1], *roi, *sums.shape[2:]], np.int64))
         self._starts = frozen(starts)
@@ -80,8 +84,6 @@ class GridAdder:
 
     def add(self, image: int, first: int, values: HostArray, importance: HostArray | None) -> None:
         """sums[image] += (repeats · importance) · values [N, K, R0, R1, R2] of the windows first, …, first + N − 1."""
-        from gpu_infer.backends.cpu.kernels import grid_windows
-
         if importance is not self._importance:
             self._flat = _NO_IMPORTANCE if importance is None else frozen(importance.reshape(-1))
             self._importance = importance
@@ -98,7 +100,7 @@ class GridAdder:
             importance is not None,
         )
         if flat.size <= FEW:
-            grid_windows.add_to_grid_serial(*arguments)
+            self._kernels.add_to_grid_serial(*arguments)
             return
         with LAUNCH:
-            grid_windows.add_to_grid(*arguments)
+            self._kernels.add_to_grid(*arguments)

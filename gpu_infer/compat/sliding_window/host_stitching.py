@@ -52,10 +52,15 @@ class HostWindowSums(WindowSums):
             self._cpu.divide_by_counts(sums.reshape(-1, *missing, *self._grid), [*ones, *self._counts()])
         else:
             one = CoveredAxis(np.zeros(1, np.int64), np.ones(1, np.int64), np.zeros(1, np.int64))
-            axes = [*(one for _ in missing), *self._covered_axes()]
-            order = [*range(len(missing)), *(len(missing) + axis for axis in self._windows.order)]
-            weights = self._weights.reshape(*missing, *self._weights.shape)
-            self._cpu.divide_by_weights(sums.reshape(-1, *missing, *self._grid), weights, axes, order)
+            *lead, last = self._covered_axes()
+            *roi, length = self._weights.shape
+            *grid, size = self._grid
+            # missing axes before the last: threads share the first one
+            places = [*range(len(lead)), 2]
+            order = [*range(len(lead), 2), *(places[axis] for axis in self._windows.order)]
+            weights = self._weights.reshape(*roi, *missing, length)
+            axes = [*lead, *(one for _ in missing), last]
+            self._cpu.divide_by_weights(sums.reshape(-1, *grid, *missing, size), weights, axes, order)
         return sums
 
     def _zeros(self, shape: Sizes) -> NDArray[np.float32]:

@@ -190,6 +190,9 @@ def batches(images: int, windows: int, batch: int, ends: Sequence[int] | None = 
 
 def _group(first: int, end: int, windows: int) -> Group:
     """The windows first, …, end − 1 of images with `windows` each, counted through all images."""
+    image, window = divmod(first, windows)
+    if window + end - first <= windows:  # almost always
+        return Group(end - first, (Run(image, window, end - first),))
     runs = []
     at = first
     while at < end:
