@@ -81,5 +81,6 @@ def _rounded_product(profiles: Sequence[NDArray[np.float64]], least: float) -> N
     out = np.empty((len(lines), len(last)), np.float32)
     step = max(_BLOCK // len(last), 1)
     for first in range(0, len(lines), step):
-        np.maximum(lines[first : first + step] * last, least, out=out[first : first + step], casting="same_kind")
+        block = lines[first : first + step] * last
+        out[first : first + step] = np.maximum(block, least, out=block)
     return out.reshape([len(p) for p in profiles])

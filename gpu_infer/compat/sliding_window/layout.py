@@ -125,13 +125,12 @@ def layout(size: Sizes, roi: Sizes, grid: str, overlap: Sequence[float] | float 
     axes = tuple(
         tuple(starts(n, r)) for starts, n, r in zip(_placing(grid, overlap, len(size)), size, roi, strict=True)
     )
-    counted = [list(Counter(starts).items()) for starts in axes]
-    windows = list(product(*counted))
+    counted = [Counter(starts) for starts in axes]
     return Layout(
         size,
         roi,
-        [tuple(start for start, _ in window) for window in windows],
-        [math.prod(times for _, times in window) for window in windows],
+        list(product(*counted)),
+        [math.prod(times) for times in product(*(axis.values() for axis in counted))],
         axes,
         tuple(max(-starts[0], 0) for starts in axes),
         tuple(range(len(size))),
