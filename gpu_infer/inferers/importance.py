@@ -18,6 +18,10 @@ _TRUNCATE = 4.0
 """Standard deviations at which a filtered delta ends (`scipy.ndimage.gaussian_filter`'s default)."""
 
 
+_BLOCK = 1 << 12
+"""Products that are calculated at once: they stay in the nearest cache."""
+
+
 def monai_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray[np.float32]:
     """Π exp(−x² / 2σ²) with x from the window's middle and σ = sigma_scale·roi, at least max(its minimum, 1e-3).
 
@@ -29,8 +33,9 @@ def monai_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray[
         bell: NDArray[np.float64] = np.exp(-0.5 * (x / sigma) ** 2)
         return bell
 
-    product = _product(roi, sigma_scale, profile)
-    return np.maximum(product, max(float(product.min()), LEAST)).astype(np.float32)
+    profiles = _profiles(roi, sigma_scale, profile)
+    least = float(_product([p.min(keepdims=True) for p in profiles]).item())  # rounding keeps the order of products
+    return _rounded_product(profiles, max(least, LEAST))
 
 
 def nnunet_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray[np.float32]:
@@ -45,17 +50,37 @@ def nnunet_gaussian(roi: Sequence[int], sigma_scale: Sequence[float]) -> NDArray
         bell = np.exp(-0.5 * (x / sigma) ** 2)
         return np.where(np.abs(x) <= int(_TRUNCATE * sigma + 0.5), bell, 0.0)
 
-    product = _product(roi, sigma_scale, profile).astype(np.float32)
-    product[product == 0] = product[product > 0].min()
+    product = _rounded_product(_profiles(roi, sigma_scale, profile), 0.0)
+    is_zero = product == 0
+    if is_zero.any():
+        product[is_zero] = product[~is_zero].min()
     return product
 
 
-def _product(
+def _profiles(
     roi: Sequence[int], sigma_scale: Sequence[float], profile: Callable[[int, float], NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    product = np.ones((1,) * len(roi))
-    for axis, (n, scale) in enumerate(zip(roi, sigma_scale, strict=True)):
-        shape = [1] * len(roi)
-        shape[axis] = n
-        product = product * profile(n, scale * n).reshape(shape)
+) -> list[NDArray[np.float64]]:
+    return [profile(n, scale * n) for n, scale in zip(roi, sigma_scale, strict=True)]
+
+
+def _product(profiles: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Of one value per axis, [R0, R1, …]."""
+    product = np.ones((1,) * len(profiles))
+    for factor in np.ix_(*profiles):
+        product = product * factor
     return product
+
+
+def _rounded_product(profiles: Sequence[NDArray[np.float64]], least: float) -> NDArray[np.float32]:
+    """float32 of the products, those below `least` raised to it.
+
+    Line by line: float64 of a whole window takes six times as long.
+    """
+    *lead, last = profiles
+    lines = _product(lead).reshape(-1, 1)
+    out = np.empty((len(lines), len(last)), np.float32)
+    step = max(_BLOCK // len(last), 1)
+    for first in range(0, len(lines), step):
+        block = lines[first : first + step] * last
+        out[first : first + step] = np.maximum(block, least, out=block)
+    return out.reshape([len(p) for p in profiles])

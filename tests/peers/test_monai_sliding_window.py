@@ -202,3 +202,54 @@ def test_gradients_are_refused() -> None:
         gpu_infer.sliding_window_inference(inputs, 4, 1, lambda window: window)
     with torch.no_grad():
         gpu_infer.sliding_window_inference(inputs, 4, 1, lambda window: window)
+
+
+def _one_buffer() -> Any:
+    buffers: list[Any] = []
+
+    def predict(window: Any) -> Any:
+        buffers.append(buffers[-1] if buffers else window * 0)
+        buffers[0][...] = window * len(buffers)
+        return buffers[0]
+
+    return predict
+
+
+def _earlier_windows() -> Any:
+    kept: list[Any] = []
+
+    def predict(window: Any) -> Any:
+        for earlier in kept:
+            earlier += 5
+        kept.append(window)
+        return window, window[:, :1]
+
+    return predict
+
+
+def _in_place() -> Any:
+    def predict(window: Any) -> Any:
+        window *= 3
+        return {"b": window, "a": window[..., 1:-1]}
+
+    return predict
+
+
+def _with_gradients() -> Any:
+    factor = torch.tensor(1.5, requires_grad=True)
+    return lambda window: window * (factor if isinstance(window, torch.Tensor) else np.float32(1.5))
+
+
+@pytest.mark.parametrize("make", [_one_buffer, _earlier_windows, _in_place, _with_gradients])
+@pytest.mark.parametrize("sw_device", [None, "cpu", torch.device("cpu", 0)])
+@pytest.mark.parametrize("roi", [6, 44])
+def test_tensors_have_the_bits_of_arrays(make: Any, sw_device: Any, roi: int) -> None:
+    """tests/compat compares arrays with a plain loop."""
+    image = np.random.default_rng(0).normal(size=(1, 2, *(roi + 4,) * 3)).astype(np.float32)
+    expected = gpu_infer.sliding_window_inference(image, roi, 1, make(), 0.5, "gaussian")
+    tensors = gpu_infer.sliding_window_inference(
+        torch.from_numpy(image), roi, 1, make(), 0.5, "gaussian", sw_device=sw_device
+    )
+    values = (tensors, expected) if not isinstance(tensors, dict) else (tensors.values(), expected.values())
+    for tensor, array in zip(*values, strict=True):
+        np.testing.assert_array_equal(tensor.numpy(), array)

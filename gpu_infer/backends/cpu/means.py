@@ -65,13 +65,14 @@ class CpuMeanOperations:
         Raises:
             ValueError: The sums are not contiguous float32 with four axes.
         """
+        import numba
+
         from gpu_infer.backends.cpu.kernels import means
 
         _check(sums)
         slow, middle, fast = order
         i, j, k = axes
-        lines_i, bounds_i = _lines(i.places)
-        lines_j, bounds_j = _lines(j.places)
+        planes = np.argsort(i.places, kind="stable")
         with LAUNCH:
             means.divide_by_weights(
                 writing(sums).data,
@@ -81,17 +82,12 @@ class CpuMeanOperations:
                 (slow, middle, fast),
                 reading(weights),
                 weights.shape,
-                (lines_i, lines_j),
-                (bounds_i, bounds_j),
+                (frozen(i.places), frozen(j.places)),
+                frozen(planes),
+                numba.get_num_threads(),
             )
 
 
 def _check(sums: HostArray) -> None:
     if sums.ndim != 4 or sums.dtype != np.float32 or not sums.flags.c_contiguous:
         raise ValueError(f"sums must be contiguous float32 [R, X, Y, Z], found {sums.dtype} {sums.shape}")
-
-
-def _lines(places: NDArray[np.int64]) -> tuple[HostArray, HostArray]:
-    """The indices sorted by their places, and the bounds of those of each place."""
-    lines = np.argsort(places, kind="stable")
-    return frozen(lines), frozen(np.searchsorted(places[lines], np.arange(places.max() + 2)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.backends.cpu.grid_windows import GridAdder, GridReader
 from gpu_infer.backends.cpu.kernels.launch import FEW
 from gpu_infer.backends.cpu.means import CoveredAxis
 from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
@@ -41,6 +42,7 @@ def steps() -> Iterator[Step]:
     pairs: list[tuple[np.dtype[Any], str]] = list(itertools.product(dtypes.MODEL, common_first))
     for dtype, stored in pairs:
         yield f"{np.dtype(stored)} volumes for {dtype} models", partial(_prepare, stored=stored, model=dtype)
+    yield "windows of sliding_window_inference", _grid_windows
     yield "means of sliding_window_inference", _means
 
 
@@ -77,6 +79,15 @@ def _windows(cpu: CpuBackend, model: np.dtype[Any]) -> None:
         counts, threshold = [np.ones(N, np.float32)] * 3, np.zeros(1, np.float32)
         cpu.finish_scores(rolling, ORIGIN, SHAPE, counts, np.zeros((1, *SHAPE), np.float32))
         cpu.finish_masks(rolling, ORIGIN, SHAPE, counts, threshold, np.zeros((1, *SHAPE), np.uint8))
+
+
+def _grid_windows(cpu: CpuBackend) -> None:
+    start = np.zeros((1, 3), np.int64)
+    for shape in (SHAPE, MANY):
+        for dtype in dtypes.MODEL:
+            window, sums = np.zeros((1, 1, *shape), dtype), np.zeros((1, 1, *shape), np.float32)
+            GridReader(window, start, shape).read(0, 0, window.copy())
+            GridAdder(sums, start, np.ones(1), shape).add(0, 0, window, None)
 
 
 def _means(cpu: CpuBackend) -> None:

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_infer.backends.base.backend import Array, Backend, RollingSums
-from gpu_infer.backends.types import Start
 from gpu_infer.compat.sliding_window.layout import Sizes
 
 
 class Blender:
     """Adds windows of `shape` at their `starts` on a grid, each as often as it repeats.
 
-    starts  first voxels, one per window; negative if the window begins outside the grid
+    starts  int64 [W, axes]: first voxels, negative if the window begins outside the grid
     """
 
-    def __init__(self, backend: Backend, shape: Sizes, starts: Sequence[Sizes], repeats: Sequence[int]) -> None:
+    def __init__(self, backend: Backend, shape: Sizes, starts: NDArray[np.int64], repeats: Sequence[int]) -> None:
         self._backend = backend
         self._looped = shape[: max(len(shape) - 3, 0)]
         self._missing = (np.newaxis,) * (3 - len(shape))
         self._starts = starts
-        zeros = (0,) * len(self._missing)
-        self._last: list[Start] = [(x, y, z) for x, y, z in ((*zeros, *start)[-3:] for start in starts)]
+        self._last = np.pad(starts, ((0, 0), (len(self._missing), 0)))[:, -3:]
         self._repeats = repeats
 
     def add(self, sums: Array, values: Array, first: int, weights: Array | None) -> None:
@@ -38,7 +37,7 @@ class Blender:
         for n in range(first, last):
             start = self._starts[n]
             for index in np.ndindex(*self._looped):
-                place = tuple(s + i for s, i in zip(start, index, strict=False))
+                place = tuple(int(s) + i for s, i in zip(start, index, strict=False))
                 if all(0 <= p < length for p, length in zip(place, sums.shape[1:], strict=False)):
                     part = values[(slice(n - first, n - first + 1), slice(None), *index)]
                     part_weights = None if weights is None else weights[index]
@@ -53,4 +52,5 @@ class Blender:
             weights = None if weights is None else weights[(*missing, ...)]
         x, y, z = sums.shape[1:]
         rolling = RollingSums(sums, (x, y, z))
-        self._backend.blend(values, self._last[windows], self._repeats[windows], weights, rolling)
+        starts = [(a, b, c) for a, b, c in self._last[windows].tolist()]
+        self._backend.blend(values, starts, self._repeats[windows], weights, rolling)

@@ -32,13 +32,13 @@ class DeviceWindowSource:
         self._tables = [] if self._gathers else [self._axis_table(axis, mode) for axis in range(len(windows.size))]
 
     def take(self, group: Group) -> DeviceArray:
-        """[N, C, *roi] of (image, window) pairs, in new memory on the device."""
+        """[N, C, *roi] of the group's windows, in new memory on the device."""
         roi = self._windows.roi
-        out = self._backend.empty((len(group), self._images.shape[1], *roi), self._images.dtype)
+        out = self._backend.empty((group.windows, self._images.shape[1], *roi), self._images.dtype)
         if self._gathers:
             self._gather(group, out)
             return out
-        for n, (image, window) in enumerate(group):
+        for n, (image, window) in enumerate(group.each()):
             starts = zip(self._tables, self._windows.starts[window], self._windows.before, roi, strict=True)
             tables = [table.window(start + before, r) for table, start, before, r in starts]
             self._backend.take(self._images[image], out[n], [None, *tables], self._fill)
@@ -48,18 +48,15 @@ class DeviceWindowSource:
         """By the operator's kernel: one launch for consecutive windows of the same image."""
         missing = (None,) * (3 - len(self._windows.roi))
         slot = out[(slice(None), slice(None), *missing)]
-        first = 0
-        while first < len(group):
-            image = group[first][0]
-            last = first + 1
-            while last < len(group) and group[last][0] == image:
-                last += 1
+        at = 0
+        for image, first, windows in group.runs:
             starts = []
-            for _, window in group[first:last]:
-                x, y, z = (*(0 for _ in missing), *self._windows.starts[window])
+            for start in self._windows.starts[first : first + windows]:
+                x, y, z = (*(0 for _ in missing), *start)
                 starts.append((x, y, z))
-            self._backend.gather(self._images[image][(slice(None), *missing)], starts, slot[first:last], self._fill)
-            first = last
+            volume = self._images[image][(slice(None), *missing)]
+            self._backend.gather(volume, starts, slot[at : at + windows], self._fill)
+            at += windows
 
     def _axis_table(self, axis: int, mode: str) -> IndexLine:
         """The image's index of each voxel of the padded axis, −1 in constant padding."""

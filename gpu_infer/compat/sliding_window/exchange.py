@@ -25,7 +25,7 @@ class WindowSource(Protocol):
     """Cuts windows out of images."""
 
     def take(self, group: Group) -> Values:
-        """[N, C, *roi] of (image, window) pairs, in new memory."""
+        """[N, C, *roi] of the group's windows, in new memory."""
         ...
 
 

@@ -91,12 +91,16 @@ class TorchExchange(HostExchange):
         self._sw_device = sw_device or inputs.device
         self._device = device or inputs.device
         self.images = self.values(inputs)
+        self._converts = self._torch.device(self._sw_device) != self._torch.device("cpu")
+        self._converts |= inputs.dtype == self._torch.bfloat16
 
     def values(self, array: CallerArray) -> HostArray:
         """In host memory; bfloat16 as float32."""
         if not isinstance(array, self._torch.Tensor):
             return np.asarray(array)
-        plain = array.detach().cpu()
+        plain = array.detach() if array.requires_grad else array
+        if not plain.is_cpu:
+            plain = plain.cpu()
         if plain.dtype == self._torch.bfloat16:
             plain = plain.float()
         values: HostArray = plain.numpy()
@@ -104,6 +108,8 @@ class TorchExchange(HostExchange):
 
     def predictor_input(self, window: HostArray) -> Tensor:
         tensor = self._torch.from_numpy(window)
+        if not self._converts:
+            return tensor
         dtype = self._inputs.dtype if self._inputs.dtype == self._torch.bfloat16 else tensor.dtype
         return tensor.to(device=self._sw_device, dtype=dtype)
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.backends.cpu.grid_windows import GridAdder
 from gpu_infer.backends.cpu.means import CoveredAxis
-from gpu_infer.compat.sliding_window.layout import Layout, Sizes
+from gpu_infer.backends.types import HostArray
+from gpu_infer.compat.sliding_window.layout import Layout, Run, Sizes
 from gpu_infer.compat.sliding_window.stitching import Output, WindowSums
 
 
@@ -21,6 +23,21 @@ class HostWindowSums(WindowSums):
     ) -> None:
         self._cpu = backend
         super().__init__(backend, windows, output, weights)
+        self._adder = self._grid_adder()
+
+    def _grid_adder(self) -> GridAdder | None:
+        missing = (1,) * (3 - len(self._grid))
+        if len(self._grid) > 3 or not self.sums.size:
+            return None
+        sums = self.sums.reshape(*self.sums.shape[:2], *missing, *self._grid)
+        starts = np.pad(self._starts, ((0, 0), (len(missing), 0)))
+        return GridAdder(sums, starts, np.array(self._windows.repeats), (*missing, *self._shape))
+
+    def _add_run(self, run: Run, values: HostArray, weights: HostArray | None) -> None:
+        if self._adder is not None and GridAdder.takes(values, weights):
+            self._adder.add(run.image, run.first, values, weights)
+        else:
+            super()._add_run(run, values, weights)
 
     def mean(self) -> NDArray[np.float32]:
         """Sums divided by weights; NaN if the weight is 0."""
@@ -35,10 +52,15 @@ class HostWindowSums(WindowSums):
             self._cpu.divide_by_counts(sums.reshape(-1, *missing, *self._grid), [*ones, *self._counts()])
         else:
             one = CoveredAxis(np.zeros(1, np.int64), np.ones(1, np.int64), np.zeros(1, np.int64))
-            axes = [*(one for _ in missing), *self._covered_axes()]
-            order = [*range(len(missing)), *(len(missing) + axis for axis in self._windows.order)]
-            weights = self._weights.reshape(*missing, *self._weights.shape)
-            self._cpu.divide_by_weights(sums.reshape(-1, *missing, *self._grid), weights, axes, order)
+            *lead, last = self._covered_axes()
+            *roi, length = self._weights.shape
+            *grid, size = self._grid
+            # missing axes before the last: threads share the first one
+            places = [*range(len(lead)), 2]
+            order = [*range(len(lead), 2), *(places[axis] for axis in self._windows.order)]
+            weights = self._weights.reshape(*roi, *missing, length)
+            axes = [*lead, *(one for _ in missing), last]
+            self._cpu.divide_by_weights(sums.reshape(-1, *grid, *missing, size), weights, axes, order)
         return sums
 
     def _zeros(self, shape: Sizes) -> NDArray[np.float32]:

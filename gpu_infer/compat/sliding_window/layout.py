@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_infer.inferers.placement import clara_starts, monai_starts, nnunet_starts
 
 Sizes = tuple[int, ...]
 
-Group = Sequence[tuple[int, int]]
-"""(image, window) pairs of one call of the predictor."""
+
+class Run(NamedTuple):
+    """The windows first, …, first + windows − 1 of an image."""
+
+    image: int
+    first: int
+    windows: int
+
+
+class Group(NamedTuple):
+    """The windows of one call of the predictor, in the order of `runs`, and how many they are."""
+
+    windows: int
+    runs: tuple[Run, ...]
+
+    def each(self) -> Iterator[tuple[int, int]]:
+        """(image, window) of every window."""
+        return ((image, window) for image, first, windows in self.runs for window in range(first, first + windows))
+
 
 _NNUNET_STEP = 0.5
 
@@ -40,6 +60,11 @@ class Layout:
     axes: tuple[tuple[int, ...], ...]
     before: Sizes
     order: Sizes
+
+    @cached_property
+    def table(self) -> NDArray[np.int64]:
+        """[W, axes]: the starts."""
+        return np.array(self.starts, np.int64)
 
     @property
     def padded(self) -> Sizes:
@@ -100,13 +125,12 @@ def layout(size: Sizes, roi: Sizes, grid: str, overlap: Sequence[float] | float 
     axes = tuple(
         tuple(starts(n, r)) for starts, n, r in zip(_placing(grid, overlap, len(size)), size, roi, strict=True)
     )
-    counted = [list(Counter(starts).items()) for starts in axes]
-    windows = list(product(*counted))
+    counted = [Counter(starts) for starts in axes]
     return Layout(
         size,
         roi,
-        [tuple(start for start, _ in window) for window in windows],
-        [int(np.prod([times for _, times in window])) for window in windows],
+        list(product(*counted)),
+        [math.prod(times) for times in product(*(axis.values() for axis in counted))],
         axes,
         tuple(max(-starts[0], 0) for starts in axes),
         tuple(range(len(size))),
@@ -150,17 +174,28 @@ def buffered(windows: Layout, dim: int, steps: int) -> tuple[Layout, list[int]]:
     return sorted_windows, bounds[1:]
 
 
-def batches(
-    images: int, windows: int, batch: int, ends: Sequence[int] | None = None
-) -> Iterator[list[tuple[int, int]]]:
+def batches(images: int, windows: int, batch: int, ends: Sequence[int] | None = None) -> Iterator[Group]:
     """Groups of up to `batch` windows.
 
     Windows of neighbouring images share a batch; with `ends`, a batch stays within one image and one buffer.
     """
-    every = [(image, window) for image in range(images) for window in range(windows)]
-    stops = [image * windows + end for image in range(images) for end in ends] if ends else [len(every)]
+    stops = [image * windows + end for image in range(images) for end in ends] if ends else [images * windows]
     first = 0
     for stop in stops:
         for at in range(first, stop, batch):
-            yield every[at : min(at + batch, stop)]
+            yield _group(at, min(at + batch, stop), windows)
         first = stop
+
+
+def _group(first: int, end: int, windows: int) -> Group:
+    """The windows first, …, end − 1 of images with `windows` each, counted through all images."""
+    image, window = divmod(first, windows)
+    if window + end - first <= windows:  # almost always
+        return Group(end - first, (Run(image, window, end - first),))
+    runs = []
+    at = first
+    while at < end:
+        image, window = divmod(at, windows)
+        runs.append(Run(image, window, min(end - at, windows - window)))
+        at += runs[-1].windows
+    return Group(end - first, tuple(runs))

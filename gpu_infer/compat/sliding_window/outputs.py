@@ -67,7 +67,7 @@ class Outputs:
             raise ValueError(f"the predictor gave {len(outputs)} outputs, and {len(self._sums)} before")
         resized = weights
         for n, values in enumerate(outputs):
-            shape = self._spatial_shape(n, values, len(group))
+            shape = self._spatial_shape(n, values, group.windows)
             if shape == self._windows.roi:
                 resized = weights
             elif resized is not None:
@@ -77,7 +77,7 @@ class Outputs:
                 self._sums.append(self._caller.window_sums(self._windows, output, resized))
             sums = self._sums[n]
             if sums.output != output:
-                expected = (len(group), sums.output.channels, *sums.output.shape)
+                expected = (group.windows, sums.output.channels, *sums.output.shape)
                 raise ValueError(f"output {n} has shape {values.shape}, earlier ones fit {expected}")
             sums.add(group, self._caller.scores(values), resized)
 

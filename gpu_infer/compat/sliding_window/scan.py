@@ -127,7 +127,7 @@ def _condition(caller: Exchange, condition: CallerArray, images: Values) -> Valu
 
 def _coordinates(windows: Layout, group: Group) -> list[list[slice]]:
     """Per window: slice of the batch, slice(None), slices of the padded image."""
-    return [[slice(image, image + 1), slice(None), *windows.coordinates(window)] for image, window in group]
+    return [[slice(image, image + 1), slice(None), *windows.coordinates(window)] for image, window in group.each()]
 
 
 def _shown_map(caller: Exchange, windows: Layout, importance: Values | None, options: Options) -> CallerArray:

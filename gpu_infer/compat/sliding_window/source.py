@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from gpu_infer.backends.cpu.grid_windows import GridReader
 from gpu_infer.backends.dtypes import MODEL
 from gpu_infer.compat.arrays import HostArray
-from gpu_infer.compat.sliding_window.layout import Group, Layout, Sizes
+from gpu_infer.compat.sliding_window.layout import Group, Layout, Run, Sizes
 
 if TYPE_CHECKING:
     from gpu_infer.backends.cpu.backend import CpuBackend
@@ -35,8 +34,8 @@ def check_padding(mode: str, cval: float) -> None:
 class HostWindowSource:
     """Windows of images [B, C, *spatial] of any dtype, padded if they exceed the image.
 
-    Windows of floats on up to three axes are copied by the backend's kernel, which needs no padded images for the modes
-    constant and replicate.
+    Windows inside images of up to three axes are copied by a `GridReader`. Other windows of floats are copied by the
+    backend's kernel, which needs no padded images for the modes constant and replicate.
     """
 
     def __init__(self, backend: CpuBackend, images: HostArray, windows: Layout, mode: str, cval: float) -> None:
@@ -48,6 +47,7 @@ class HostWindowSource:
         self._shift: Sizes = (0,) * len(windows.size)
         self._edge = mode == "replicate" and windows.pads and not windows.exceeds
         simple = mode == "constant" or self._edge or not windows.pads
+        self._reader = self._grid_reader()
         self._gathers = simple and images.dtype in MODEL and images.dtype.isnative and len(windows.size) <= 3
         if mode != "constant" and windows.pads and not self._gathers:
             around = zip(windows.before, windows.padded, windows.size, strict=True)
@@ -55,30 +55,43 @@ class HostWindowSource:
             self._images = np.pad(images, widths, mode=PAD_MODES[mode])
             self._shift = windows.before
 
+    def _grid_reader(self) -> GridReader | None:
+        """For windows inside images of up to three axes."""
+        windows = self._windows
+        if windows.pads or windows.exceeds or len(windows.size) > 3 or not GridReader.takes(self._images):
+            return None
+        missing = 3 - len(windows.size)
+        images = self._images[(slice(None), slice(None), *(np.newaxis,) * missing)]
+        return GridReader(images, np.pad(windows.table, ((0, 0), (missing, 0))), (*(1,) * missing, *windows.roi))
+
     def take(self, group: Group) -> HostArray:
-        """[N, C, *roi] of (image, window) pairs, in new memory."""
-        out = np.empty((len(group), self._images.shape[1], *self._windows.roi), self._images.dtype)
-        if self._gathers:
-            self._gather(group, out)
-        else:
+        """[N, C, *roi] of the group's windows, in new memory."""
+        out = np.empty((group.windows, self._images.shape[1], *self._windows.roi), self._images.dtype)
+        if self._reader is None and not self._gathers:
             self._copy(group, out)
+            return out
+        at = 0
+        for run in group.runs:
+            part = out[at : at + run.windows]
+            if self._reader is not None:
+                self._reader.read(run.image, run.first, part)
+            else:
+                self._gather(run, part)
+            at += run.windows
         return out
 
-    def _gather(self, group: Group, out: HostArray) -> None:
-        """By the operator's kernel: one call for consecutive windows of the same image."""
+    def _gather(self, run: Run, out: HostArray) -> None:
+        """By the operator's kernel."""
         missing = (np.newaxis,) * (3 - len(self._windows.roi))
         zeros = (0,) * len(missing)
+        starts = [(*zeros, *start) for start in self._windows.starts[run.first : run.first + run.windows]]
+        volume = self._images[run.image][(slice(None), *missing)]
         slot, fill = out[(slice(None), slice(None), *missing)], None if self._edge else self._fill
-        first = 0
-        for image, run in groupby(group, key=itemgetter(0)):
-            starts = [(*zeros, *self._windows.starts[window]) for _, window in run]
-            volume, last = self._images[image][(slice(None), *missing)], first + len(starts)
-            self._backend.gather(volume, [(x, y, z) for x, y, z in starts], slot[first:last], fill)
-            first = last
+        self._backend.gather(volume, [(x, y, z) for x, y, z in starts], slot, fill)
 
     def _copy(self, group: Group, out: HostArray) -> None:
         roi = self._windows.roi
-        for n, (image, window) in enumerate(group):
+        for n, (image, window) in enumerate(group.each()):
             start = [s + shift for s, shift in zip(self._windows.starts[window], self._shift, strict=True)]
             inside = [
                 (max(s, 0), min(s + r, size)) for s, r, size in zip(start, roi, self._images.shape[2:], strict=True)

@@ -9,9 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from functools import cached_property
-from itertools import groupby
-from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from gpu_infer.backends.base.backend import Backend
 from gpu_infer.backends.types import TwinArray
 from gpu_infer.compat.sliding_window.blending import Blender
-from gpu_infer.compat.sliding_window.layout import Group, Layout, Sizes
+from gpu_infer.compat.sliding_window.layout import Group, Layout, Run, Sizes
 from gpu_infer.compat.sliding_window.short_axis import ShortAxis, shorten
 
 
@@ -58,26 +56,24 @@ class WindowSums(ABC):
         self._shape = output.shape
         self._low, high = self._image_box()
         self._grid = tuple(b - a for a, b in zip(self._low, high, strict=True))
-        starts = [tuple(self._first(axis, s) for axis, s in enumerate(start)) for start in windows.starts]
-        self._blender = Blender(backend, output.shape, starts, windows.repeats)
+        self._starts = np.column_stack([self._first(axis, column) for axis, column in enumerate(windows.table.T)])
+        self._blender = Blender(backend, output.shape, self._starts, windows.repeats)
         self._weights = weights
         self.sums = self._zeros((output.images, output.channels, *self._grid))
 
     def add(self, group: Group, values: TwinArray, weights: TwinArray | None) -> None:
-        """Add windows `values` [N, K, *shape] of (image, window) pairs, times `weights` [*shape].
-
-        The windows of an image are consecutive.
-        """
-        first = 0
-        for image, run in groupby(group, key=itemgetter(0)):
-            windows = list(run)
-            last = first + len(windows)
-            self._blender.add(self.sums[image], values[first:last], windows[0][1], weights)
-            first = last
+        """Add the group's windows `values` [N, K, *shape], times `weights` [*shape]."""
+        at = 0
+        for run in group.runs:
+            self._add_run(run, values[at : at + run.windows], weights)
+            at += run.windows
 
     @abstractmethod
     def mean(self) -> TwinArray:
         """Sums divided by weights, in the memory of the sums if possible; NaN if the weight is 0."""
+
+    def _add_run(self, run: Run, values: TwinArray, weights: TwinArray | None) -> None:
+        self._blender.add(self.sums[run.image], values, run.first, weights)
 
     @abstractmethod
     def _zeros(self, shape: Sizes) -> TwinArray: ...
@@ -103,10 +99,10 @@ class WindowSums(ABC):
         for start, times in zip(self._windows.starts, self._windows.repeats, strict=True):
             moved = [place[s] for place, s in zip(places, start, strict=True)]
             if None not in moved:
-                starts.append(tuple(s for s in moved if s is not None))
+                starts.append(moved)
                 repeats.append(times)
         total = self._zeros((1, *(axis.size for axis in axes)))
-        blender = Blender(self._backend, self._shape, starts, repeats)
+        blender = Blender(self._backend, self._shape, np.array(starts, np.int64), repeats)
         for window in range(len(starts)):
             blender.add(total, weights[np.newaxis, np.newaxis], window, None)
         return total[0]
@@ -133,12 +129,12 @@ class WindowSums(ABC):
             high.append(min(round((before + size) * (n / r)), n))
         return tuple(low), tuple(high)
 
-    def _scaled(self, axis: int, voxel: int) -> int:
+    def _scaled(self, axis: int, voxel: Any) -> Any:
         """floor(voxel · output / window) in integers, so that every scaled window has the size of the output."""
         return voxel * self._shape[axis] // self._windows.roi[axis]
 
-    def _first(self, axis: int, start: int) -> int:
-        """A window's first voxel in the output grid."""
+    def _first(self, axis: int, start: Any) -> Any:
+        """A window's first voxel in the output grid, or those of an array of starts."""
         return self._scaled(axis, start + self._windows.before[axis]) - self._low[axis]
 
 

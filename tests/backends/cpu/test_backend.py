@@ -12,7 +12,8 @@ import pytest
 
 from gpu_infer.backends.base.backend import RollingSums
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.backends.cpu.kernels import finish, label_statistics, means, windows
+from gpu_infer.backends.cpu.grid_windows import GridAdder, GridReader
+from gpu_infer.backends.cpu.kernels import finish, grid_windows, label_statistics, means, windows
 from gpu_infer.backends.cpu.kernels import scores as score_kernels
 from gpu_infer.backends.cpu.kernels.components import replace_others
 from gpu_infer.backends.cpu.kernels.joining import find_components
@@ -32,6 +33,8 @@ _KERNELS = [
     windows.gather_windows_serial,
     windows.add_windows_serial,
     windows.add_windows_to_parts_serial,
+    grid_windows.read_windows_serial,
+    grid_windows.add_to_grid_serial,
     finish.argmax_box,
     finish.argmax_box_and_clear,
     finish.mean_box_and_clear,
@@ -76,6 +79,12 @@ def _every_operation(backend: CpuBackend, shape: tuple[int, int, int], layout: A
     part = RollingSums(split.sums.reshape(ring.sums.shape), target)
     for importance in (None, layout(np.ones((2, 3, 4), np.float32))):
         backend.blend_split(slot, [(-1, 0, 1)], [1], importance, split._replace(parts=[SumsPart(0, target[0], part)]))
+    start = np.zeros((1, 3), np.int64)
+    GridReader(volume[None], start, (1, 1, 1)).read(0, 0, np.empty((1, 1, 1, 1, 1), np.float32))
+    for weights in (None, np.ones((2, 3, 4), np.float32)):
+        GridAdder(np.zeros((1, 1, *target), np.float32), start, np.ones(1), (2, 3, 4)).add(
+            0, 0, np.ones((1, 1, 2, 3, 4), np.float32), weights
+        )
     labels = layout(np.zeros(target, np.uint8))
     scores = layout(np.zeros((1, *target), np.float32))
     counts = [np.ones(n, np.float32) for n in target]

@@ -8,9 +8,6 @@ from numba import prange
 from gpu_infer.backends.cpu.kernels.jit import Buffer, compiled, helper
 from gpu_infer.backends.cpu.kernels.strided import Flat, Shape
 
-_JOBS = 64
-"""Pieces that threads share."""
-
 Three = tuple[Buffer, Buffer, Buffer]
 """One table per axis."""
 
@@ -49,9 +46,18 @@ def _covering(starts: Buffer, length: int, voxel: int) -> tuple[int, int]:
 
 @helper
 def _total_line(
-    total: Buffer, i: int, j: int, starts: Three, repeats: Three, order: Shape, importance: Flat, roi: Shape
+    total: Buffer,
+    at: int,
+    length: int,
+    i: int,
+    j: int,
+    starts: Three,
+    repeats: Three,
+    order: Shape,
+    importance: Flat,
+    roi: Shape,
 ) -> None:
-    """total[k] = Σ repeats · weights over the windows that cover (i, j, k), the last axis of `order` fastest."""
+    """total[at + k] = Σ repeats · weights over the windows that cover (i, j, k), the last axis of `order` fastest."""
     weights, weights_offset, (w_i, w_j, w_k) = importance
     starts_i, starts_j, starts_k = starts
     repeats_i, repeats_j, repeats_k = repeats
@@ -59,18 +65,18 @@ def _total_line(
     b_first, b_end = _covering(starts_j, roi[1], j)
     first, end = (a_first, b_first, 0), (a_end, b_end, len(starts_k))
     slow, middle, fast = order
-    at = np.empty(3, np.int64)
-    total[:] = 0
+    total[at : at + length] = 0
     for u in range(first[slow], end[slow]):
         for v in range(first[middle], end[middle]):
             for w in range(first[fast], end[fast]):
-                at[slow], at[middle], at[fast] = u, v, w
-                a, b, c = at[0], at[1], at[2]
+                a = u if slow == 0 else v if middle == 0 else w
+                b = u if slow == 1 else v if middle == 1 else w
+                c = u if slow == 2 else v if middle == 2 else w
                 times = np.float32(repeats_i[a] * repeats_j[b] * repeats_k[c])
                 z = starts_k[c]
                 line = weights_offset + (i - starts_i[a]) * w_i + (j - starts_j[b]) * w_j - z * w_k
-                for k in range(max(z, 0), min(z + roi[2], len(total))):
-                    total[np.uintp(k)] += times * weights[np.uintp(line + k * w_k)]
+                for k in range(max(z, 0), min(z + roi[2], length)):
+                    total[np.uintp(at + k)] += times * weights[np.uintp(line + k * w_k)]
 
 
 @compiled(parallel=True, error_model="numpy")
@@ -82,32 +88,38 @@ def divide_by_weights(
     order: Shape,
     importance: Flat,
     roi: Shape,
-    lines: tuple[Buffer, Buffer],
-    bounds: tuple[Buffer, Buffer],
+    places: tuple[Buffer, Buffer],
+    planes: Buffer,
+    jobs: int,
 ) -> None:
     """sums[r, i, j, k] /= the sum of repeats · weights over the windows that cover (i, j, k), of contiguous sums.
 
     Each product and sum of weights is rounded to float32, in the order of windows.
 
-    starts, repeats  of the windows along each axis; the first two axes may be short (`lines`)
+    starts, repeats  of the windows along each axis; the first two axes may be short (`places`)
     order            axes, that along which windows follow each other fastest last
-    lines, bounds    for the first two axes: the indices that have the total of index n of a short axis are
-                     lines[bounds[n]:bounds[n + 1]]
+    places           for each index of the first two axes, the index of its short axis that has its total
+    planes           indices of the first axis, in the order of their places: planes that follow each other share totals
+    jobs             pieces that threads share
     """
     n_r, n_i, n_j, n_k = shape
-    lines_i, lines_j = lines
-    bounds_i, bounds_j = bounds
+    places_i, places_j = places
     weights, weights_offset, weights_strides = importance
-    short_j = len(bounds_j) - 1
-    count = (len(bounds_i) - 1) * short_j
-    for job in prange(_JOBS):
-        total = np.empty(n_k, np.float32)
-        for line in range(job * count // _JOBS, (job + 1) * count // _JOBS):
-            i, j = line // short_j, line % short_j
-            _total_line(total, i, j, starts, repeats, order, Flat(weights, weights_offset, weights_strides), roi)
-            for p in range(bounds_i[i], bounds_i[i + 1]):
-                for q in range(bounds_j[j], bounds_j[j + 1]):
-                    for r in range(n_r):
-                        at = ((r * n_i + lines_i[p]) * n_j + lines_j[q]) * n_k
-                        for k in range(n_k):
-                            sums[np.uintp(at + k)] /= total[np.uintp(k)]
+    short_j = places_j.max() + 1
+    for job in prange(jobs):
+        total = np.empty(short_j * n_k, np.float32)
+        last = -1
+        for p in range(job * n_i // jobs, (job + 1) * n_i // jobs):
+            plane = planes[p]
+            i = places_i[plane]
+            if i != last:
+                flat = Flat(weights, weights_offset, weights_strides)
+                for j in range(short_j):
+                    _total_line(total, j * n_k, n_k, i, j, starts, repeats, order, flat, roi)
+                last = i
+            for r in range(n_r):
+                for j in range(n_j):
+                    at = ((r * n_i + plane) * n_j + j) * n_k
+                    t = places_j[j] * n_k
+                    for k in range(n_k):
+                        sums[np.uintp(at + k)] /= total[np.uintp(t + k)]
