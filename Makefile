@@ -48,6 +48,7 @@ help:
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
 	@echo "make bench-publish BENCH=cubic  results of benches (or all) in $(RESULTS) to bench/results and the README"
 	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run deploy/gpu_check/gpu_check.sh"
+	@echo "make rehearse-gpu-check  the same check from the bundle on the fake CUDA driver, results in dist/rehearsal"
 	@echo "make prove-container  the Dockerfile and the old operator's guide in Debian roots (as root, with debootstrap)"
 	@echo "make page-asset  the viewer of the page in the publish folder, with npm; setup and wheel do it if they can"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
