@@ -138,6 +138,8 @@ test-fake-cuda: fake-cuda
 	FAKECUDA_MODE=lazy $(FAKE_BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m gpu $(PYTEST_ARGS)
 
 # All of gpu_check.sh from the bundle, as on a lent GPU host, on the fake driver; results and pictures in dist/rehearsal.
+# The fake card is as large as an H200: one process runs all tests, and a pool of CuPy that is dropped keeps its memory.
+rehearse-gpu-check: export FAKECUDA_BYTES := 150323855360
 rehearse-gpu-check: gpu-bundle fake-cuda
 	$(FAKE_BIN)/python -m pip install --quiet --disable-pip-version-check onnxruntime matplotlib
 	failed=; for part in 1 2 3; do PYTHON='$(abspath $(FAKE_BIN))/python' bash deploy/gpu_check/gpu_check.sh dist/gpu-bundle.tar.xz \
