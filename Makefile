@@ -48,6 +48,7 @@ help:
 	@echo "make bench   speed and memory against them           make equivalence docs/equivalence.md anew"
 	@echo "make bench-publish BENCH=cubic  results of benches (or all) in $(RESULTS) to bench/results and the README"
 	@echo "make gpu-bundle  dist/gpu-bundle.tar.xz: everything that a GPU host without network needs to run deploy/gpu_check/gpu_check.sh"
+	@echo "make rehearse-gpu-check  the same check from the bundle on the fake CUDA driver, results in dist/rehearsal"
 	@echo "make prove-container  the Dockerfile and the old operator's guide in Debian roots (as root, with debootstrap)"
 	@echo "make page-asset  the viewer of the page in the publish folder, with npm; setup and wheel do it if they can"
 	@echo "make wheel   dist/*.whl           make clean   build outputs, caches and $(VENV) away"
@@ -137,6 +138,8 @@ test-fake-cuda: fake-cuda
 	FAKECUDA_MODE=lazy $(FAKE_BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m gpu $(PYTEST_ARGS)
 
 # All of gpu_check.sh from the bundle, as on a lent GPU host, on the fake driver; results and pictures in dist/rehearsal.
+# The fake card is as large as an H200: one process runs all tests, and a pool of CuPy that is dropped keeps its memory.
+rehearse-gpu-check: export FAKECUDA_BYTES := 150323855360
 rehearse-gpu-check: gpu-bundle fake-cuda
 	$(FAKE_BIN)/python -m pip install --quiet --disable-pip-version-check onnxruntime matplotlib
 	failed=; for part in 1 2 3; do PYTHON='$(abspath $(FAKE_BIN))/python' bash deploy/gpu_check/gpu_check.sh dist/gpu-bundle.tar.xz \

@@ -25,6 +25,7 @@ import nibabel as nib
 import numpy as np
 
 from bench.sides.nnunet_side import NNUNET, fastest, missing_note, nnunet_command, nnunet_notes
+from bench.support.addresses import Addresses
 from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, say, seconds
 from bench.support.served import served
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -64,7 +65,7 @@ def run(cases: int, side: int, workers: Sequence[int], repeats: int, peer_cases:
         notes.append(missing)
     measured: dict[str, list[dict[str, Any]]] = {each: [] for each in sides}
     with tempfile.TemporaryDirectory() as scratch, served(CpuBackend()) as (server, note):
-        root = Path(scratch)
+        root, addresses = Path(scratch), Addresses.of(server)
         inputs = _write_volumes(root / "in", cases, side)
         config = root / "config_inference.json"
         config.write_text(json.dumps(config_of(MODEL, ROI)), encoding="utf-8")
@@ -74,7 +75,7 @@ def run(cases: int, side: int, workers: Sequence[int], repeats: int, peer_cases:
                     continue
                 output = root / f"{sides.index(each)}-{repeat}"
                 own = inputs[:peer_cases] if each == MONAI or each in NNUNET else inputs
-                measured[each].append(_measure(each, own, output, config, server.grpc) | {"cases": len(own)})
+                measured[each].append(_measure(each, own, output, config, addresses) | {"cases": len(own)})
                 say(f"{each}: {measured[each][-1]['seconds'] / len(own):.3f} s per case")
         labels = _labels_agree(root, sides, inputs, repeats - 1)
         notes = [note, f"Labels of the sides of gpu_infer are equal byte by byte: {labels}.", *notes]
@@ -88,16 +89,16 @@ def _batch_name(workers: int) -> str:
     return f"gpu-infer batch --workers {workers}"
 
 
-def _measure(side: str, inputs: list[Path], output: Path, config: Path, url: str) -> dict[str, Any]:
+def _measure(side: str, inputs: list[Path], output: Path, config: Path, server: Addresses) -> dict[str, Any]:
     """Seconds of all cases, and the largest sum of what the side's processes held at a time."""
     output.mkdir()
     program = [sys.executable, "-m", "gpu_infer"]
-    common = ["--config", str(config), "--triton", url, "--control", "grpc", "--quiet"]
+    common = ["--config", str(config), "--triton", server.http, "--quiet"]
     if side == LOOP:
         commands = [[*program, "run", "-i", str(p), "-o", str(output / p.stem), *common] for p in inputs]
     elif side == MONAI:
-        files = [*map(str, inputs), "--output", str(output), "--grpc", url, "--model", MODEL, "--roi", *map(str, ROI)]
-        commands = [[sys.executable, "-m", "bench.sides.batch_monai", *files]]
+        options = ["--output", str(output), "--grpc", server.grpc, "--model", MODEL, "--roi", *map(str, ROI)]
+        commands = [[sys.executable, "-m", "bench.sides.batch_monai", *map(str, inputs), *options]]
     elif side in NNUNET:
         commands = [nnunet_command(side, inputs, output, ROI)]
     else:

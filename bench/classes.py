@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from bench.support.addresses import Addresses
 from bench.support.measure import peak_of
 from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, seconds
 from gpu_infer.app import run as operate
@@ -68,7 +69,7 @@ def run(depth: int = 400, results: Path = RESULTS) -> None:
         labels = _labels(depth)
         image = sitk.GetImageFromArray(labels)
         sitk.WriteImage(image, source)
-        peak = peak_of(_operator_of, source, folder / "out", config, server.grpc)
+        peak = peak_of(_operator_of, source, folder / "out", config, Addresses.of(server))
         report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
         same = bool(np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(report["output"]["mhd"])), labels))
     spent, planned = report["seconds"], report["memory"]["planned_peak_bytes"]
@@ -98,10 +99,16 @@ def run(depth: int = 400, results: Path = RESULTS) -> None:
         raise RuntimeError("labels, accumulator or peak memory are not as promised: see the table")
 
 
-def _operator_of(source: Path, output: Path, config: Path, url: str) -> Any:
-    environment = {"NVIDIA_TRITON_GRPCURI": url}
+def _operator_of(source: Path, output: Path, config: Path, server: Addresses) -> Any:
     settings = Settings.from_environment(
-        environment, input=source, output=output, logs=output, config=config, publish="", deadline_s=120.0
+        {},
+        **server.settings(),
+        input=source,
+        output=output,
+        logs=output,
+        config=config,
+        publish="",
+        deadline_s=120.0,
     )
     return lambda: operate(settings)
 

@@ -24,6 +24,7 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
+from bench.support.addresses import Addresses
 from bench.support.output import RESULTS, Result, add_results, mebibytes, seconds
 from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.volume.geometry import Geometry
@@ -62,13 +63,13 @@ def run(
     with LocalServer(MODELS) as server:
         for each in formats:
             volume = make_phantom(folder / f"case.{each}", shape)
-            report = run_side(volume, folder / f"{each}-strips", config, server.grpc, each, gib)
+            report = run_side(volume, folder / f"{each}-strips", config, Addresses.of(server), each, gib)
             labels = Path(report["outputs"][0]["files"][0]["path"])
             wrong = compare(volume, labels, shape)
             assert not wrong, f"{wrong} labels are wrong"
             rows.append([f"{volume.name}, strip by strip", *_facts(report)])
             if both:
-                whole = run_side(volume, folder / f"{each}-whole", config, server.grpc, each, None)
+                whole = run_side(volume, folder / f"{each}-whole", config, Addresses.of(server), each, None)
                 other = Path(whole["outputs"][0]["files"][0]["path"])
                 assert filecmp.cmp(data_file(labels), data_file(other), shallow=False), "the label maps differ"
                 rows.append([f"{volume.name}, whole", *_facts(whole)])
@@ -182,10 +183,12 @@ def write_configuration(folder: Path, window: int) -> Path:
     return path
 
 
-def run_side(volume: Path, output: Path, config: Path, grpc: str, form: str, gib: float | None) -> dict[str, Any]:
+def run_side(
+    volume: Path, output: Path, config: Path, server: Addresses, form: str, gib: float | None
+) -> dict[str, Any]:
     """The report of one run in a process of its own."""
     command = [sys.executable, "-m", "bench.sides.large_side", "--input", str(volume), "--output", str(output)]
-    command += ["--config", str(config), "--grpc", grpc, "--format", form]
+    command += ["--config", str(config), "--http", server.http, "--grpc", server.grpc, "--format", form]
     command += [] if gib is None else ["--gib", str(gib)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -19,6 +19,7 @@ import nibabel as nib
 import numpy as np
 
 from bench.sides.nnunet_volume import write_trained
+from bench.support.addresses import Addresses
 from bench.support.output import RESULTS, Result, add_results, mebibytes, say, seconds, times
 from bench.support.server_time import server_seconds
 from gpu_infer.demo.volume import demo_input, fetch_demo_ct
@@ -50,7 +51,7 @@ def run(source: Path, results: Path = RESULTS) -> Result:
         write_trained(trained)
         app = import_nnunet(trained, place / "models", place / "app", Options(Path(sys.executable), MODEL)).folder
         with LocalServer(place / "models") as server:
-            ours = _ours(source, app, place / "ours", server.grpc)
+            ours = _ours(source, app, place / "ours", Addresses.of(server))
         say(f"{OURS}: {seconds(ours['seconds'])}")
         theirs = _theirs(trained, source, place / "nnunet.nii.gz")
         say(f"{NNUNET}: {seconds(theirs['seconds'])}")
@@ -78,11 +79,11 @@ def run(source: Path, results: Path = RESULTS) -> Result:
     return result
 
 
-def _ours(source: Path, app: Path, output: Path, grpc: str) -> dict[str, Any]:
-    before = server_seconds(grpc, MODEL)
+def _ours(source: Path, app: Path, output: Path, server: Addresses) -> dict[str, Any]:
+    before = server_seconds(server.grpc, MODEL)
     command = [sys.executable, "-m", "gpu_infer", "run", "-i", source, "-o", output, "--config", app]
-    _call([*command, "--triton", grpc, "--device", "cpu"])
-    spent = server_seconds(grpc, MODEL) - before
+    _call([*command, "--triton", server.http, "--device", "cpu"])
+    spent = server_seconds(server.grpc, MODEL) - before
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     return {
         "seconds": report["seconds"],

@@ -21,6 +21,7 @@ import nibabel as nib
 import numpy as np
 
 from bench.batch import config_of
+from bench.support.addresses import Addresses
 from bench.support.output import RESULTS, Result, add_results, mebibytes
 from bench.support.served import served
 from gpu_infer.backends.cpu.backend import CpuBackend
@@ -50,9 +51,13 @@ def run(cases: int, lanes: int, side: int, results: Path = RESULTS) -> None:
         voxels = np.random.default_rng(1).integers(-1, 3, (side, side, side)).astype(np.int16)
         nib.save(nib.Nifti1Image(voxels, np.eye(4)), root / "case.nii")
         (root / "config_inference.json").write_text(json.dumps(config_of("half", (32, 32, 32))), encoding="utf-8")
-        environ = {"NVIDIA_TRITON_GRPCURI": server.grpc}
         settings = Settings.from_environment(
-            environ, input=root / "case.nii", output=root / "out", config=root, device="cpu", control="grpc"
+            {},
+            **Addresses.of(server).settings(),
+            input=root / "case.nii",
+            output=root / "out",
+            config=root,
+            device="cpu",
         )
         began = time.perf_counter()
         with Session(settings) as session:

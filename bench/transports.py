@@ -36,6 +36,7 @@ TRANSPORTS = (
     ("grpc", "inline"),
     ("http", "system_shm"),
     ("grpc", "system_shm"),
+    ("http", "cuda_shm"),
     ("grpc", "cuda_shm"),
 )
 IN_FLIGHT = (1, 2, 4)

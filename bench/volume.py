@@ -21,6 +21,7 @@ from bench.sides.volume_case import CASES, QUICK, ROI, Case, Shape
 from bench.sides.volume_facts import first_case
 from bench.sides.volume_operator import CaseFailed, operator_side
 from bench.sides.volume_peer import LeftOut, PeerMissing, agreement, monai_side, why_left_out
+from bench.support.addresses import Addresses
 from bench.support.output import RESULTS, Chart, Result, add_results, mebibytes, say, seconds, times
 from bench.support.served import models_device, served
 from gpu_infer.backends.choose import choose_backend
@@ -91,7 +92,7 @@ def run(
             say(f"{case.name} …")
             source, ours, theirs = (Path(scratch, name) for name in ("phantom.nii", "ours", "monai"))
             case.write(source)
-            facts, labels = operator_side(case, source, ours, device, server.grpc, roi)
+            facts, labels = operator_side(case, source, ours, device, Addresses.of(server), roi)
             sides = result.data["cases"][case.name] = {OURS: facts}
             start = first_case(facts)
             result.rows += [_row(case, OURS, facts, facts), _row(case, OURS, start, start)]

@@ -39,8 +39,10 @@ def window_rows(g: Geometry) -> list[Row]:
             8 * CLASSES * inside,
             CLASSES * inside,
             16,
-            tuple(_blend(size) for size in sizes),
+            tuple(_blend("blend_f4", size) for size in sizes),
         ),
+        _blend_parts("float32", "blend_parts_f4", 4, sizes),
+        _blend_parts("float16", "blend_parts_f2", 2, sizes),
         _finish(g, "finish, argmax", "finish_argmax_u1", r"STG\.8", 8 * CLASSES + 1, voxels, together=2),
         _finish(g, "finish, scores", "finish_scores", r"STG\.32", 12 * CLASSES, CLASSES * voxels, item_bytes=8),
         _finish(g, "finish, masks", "finish_masks", r"STG\.8", 9 * CLASSES, CLASSES * voxels),
@@ -52,11 +54,27 @@ def _inside(start: tuple[int, ...], g: Geometry) -> tuple[int, ...]:
     return tuple(min(a + w, n) - a for a, w, n in zip(start, g.window, g.grid, strict=True))
 
 
-def _blend(size: tuple[int, ...]) -> Launch:
+def _blend_parts(kind: str, kernel: str, nbytes: int, sizes: list[tuple[int, ...]]) -> Row:
+    """nbytes of a score. One launch per window has the blocks of all parts, which are cut along X, the blocks' slowest
+    axis: as many as without parts. The few turns of a block in search of its part are not counted."""
+    scores = CLASSES * sum(prod(size) for size in sizes)
+    launches = tuple(_blend(kernel, size) for size in sizes)
+    read, together = nbytes + 4, 2
+    return Row(
+        f"blend {BLENDED} windows in parts, {kind}",
+        (read + 4) * scores,
+        read * scores,
+        scores,
+        together * read,
+        launches,
+    )
+
+
+def _blend(kernel: str, size: tuple[int, ...]) -> Launch:
     i, j, k = size
     rows, warps = i * j, i * j * lanes(k)
-    part = Part(HotLoop("blend_f4", r"STG\.32", 4), warps * CLASSES, (rows, rows, warps))
-    return Launch("blend_f4", i * -(-j // ROWS), (part,))
+    part = Part(HotLoop(kernel, r"STG\.32", 4), warps * CLASSES, (rows, rows, warps))
+    return Launch(kernel, i * -(-j // ROWS), (part,))
 
 
 def _finish(

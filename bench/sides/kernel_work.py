@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from gpu_infer.backends.resampling import linear_table, nearest_table, resampled
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
 from gpu_infer.backends.tap_tables import cubic_table
 from gpu_infer.backends.taps import TapTables
+from gpu_infer.backends.types import SplitSums, SumsPart
 from gpu_infer.choices import ScoresActivation
 from gpu_infer.inferers.placement import clara_starts
 
@@ -154,6 +155,7 @@ def _windows(s: Scene) -> list[Work]:
     answers = backend.upload(class_scores(SLOT_WINDOWS, s.window))
     filled = backend.upload(class_scores(1, s.grid)[0])
     ring = RollingSums(backend.zeros((CLASSES, *s.grid), np.float32), s.grid)
+    split = split_sums(backend, s.grid, s.window)
     labels, scores = backend.empty(s.grid, np.uint8), backend.empty((CLASSES, *s.grid), np.float32)
     masks, cuts = backend.empty(scores.shape, np.uint8), np.full(CLASSES, 0.5, np.float32)
     counts = [np.ones(n, np.float32) for n in s.grid]
@@ -162,10 +164,14 @@ def _windows(s: Scene) -> list[Work]:
         covered[box(start, s.window)] = True
     inside = sum(covered[box(start, s.window)].size for start in blended)
 
-    def blend() -> None:
+    def in_slots(blend: Callable[..., None], answers: Any, sums: RollingSums | SplitSums) -> None:
         for first in range(0, BLENDED, SLOT_WINDOWS):
-            group = blended[first : first + SLOT_WINDOWS]
-            backend.blend(answers, group, [1] * SLOT_WINDOWS, None, ring)
+            blend(answers, blended[first : first + SLOT_WINDOWS], [1] * SLOT_WINDOWS, None, sums)
+
+    def blend_parts(kind: str, answers: Any) -> Work:
+        moved = inside * CLASSES * (answers.itemsize + 2 * 4)
+        name = f"blend {BLENDED} windows in parts, {kind}"
+        return Work(name, lambda: in_slots(backend.blend_split, answers, split), moved, together=True)
 
     def renew() -> None:
         ring.sums[...] = filled  # finished sums are zero, and zeros are ties
@@ -177,7 +183,14 @@ def _windows(s: Scene) -> list[Work]:
             lambda: backend.gather(volume, gathered, slot, 0.0),
             int(covered.sum()) * 4 + slot.nbytes,
         ),
-        Work(f"blend {BLENDED} windows", blend, inside * CLASSES * 4 * 3, together=True),
+        Work(
+            f"blend {BLENDED} windows",
+            lambda: in_slots(backend.blend, answers, ring),
+            inside * CLASSES * 4 * 3,
+            together=True,
+        ),
+        blend_parts("float32", answers),
+        blend_parts("float16", backend.upload(class_scores(SLOT_WINDOWS, s.window).astype(np.float16))),
         Work(
             "finish, argmax",
             lambda: backend.finish_argmax(ring, low, s.grid, labels),
@@ -314,6 +327,22 @@ def starts(grid: Shape, window: Shape, count: int) -> list[Start]:
     per_axis = [clara_starts(n, w) for n, w in zip(grid, window, strict=True)]
     x, y, z = (list(dict.fromkeys(axis)) for axis in per_axis)
     return list(islice(cycle([(a, b, c) for a in x for b in y for c in z]), count))
+
+
+def part_edges(size: int, window: int) -> list[int]:
+    """Rows along an axis at which the number of windows over them changes: there, strips begin another part of sums."""
+    return sorted({edge for start in clara_starts(size, window) for edge in (start, min(start + window, size))})
+
+
+def split_sums(backend: Any, grid: Shape, window: Shape) -> SplitSums:
+    """Sums of the whole grid, in parts along X."""
+    x, y, z = grid
+    memory, edges = backend.zeros((CLASSES * x * y * z,), np.float32), part_edges(x, window[0])
+    parts = []
+    for low, high in pairwise(edges):
+        sums = memory[CLASSES * low * y * z : CLASSES * high * y * z].reshape((CLASSES, high - low, y, z))
+        parts.append(SumsPart(low, high, RollingSums(sums, (high - low, y, z))))
+    return SplitSums(grid, 0, memory, None, parts)
 
 
 def box(start: Start, window: Shape) -> tuple[slice, ...]:

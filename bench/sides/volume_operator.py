@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.sides.volume_case import Case, Shape
 from bench.sides.volume_facts import timed_run
+from bench.support.addresses import Addresses
 from bench.support.measure import process_seconds
 from bench.support.server_time import ServerSeconds, server_seconds
 from gpu_infer.errors import GpuInferError
@@ -20,7 +21,7 @@ class CaseFailed(Exception):
 
 
 def operator_side(
-    case: Case, source: Path, output: Path, device: str, url: str, roi: Shape
+    case: Case, source: Path, output: Path, device: str, server: Addresses, roi: Shape
 ) -> tuple[dict[str, Any], Path]:
     """The figures of a run, with those of the one before as `first_run`, and the .mhd of its labels in `output`.
 
@@ -31,7 +32,7 @@ def operator_side(
     config.write_text(json.dumps(case.config(roi)), encoding="utf-8")
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, device, source, config, output, url, case.model))
+    process = context.Process(target=_child, args=(sender, device, source, config, output, server, case.model))
     process.start()
     sender.close()
     try:
@@ -45,18 +46,19 @@ def operator_side(
     return facts, Path(facts.pop("labels"))
 
 
-def _child(sender: Any, device: str, source: Path, config: Path, output: Path, url: str, model: str) -> None:
+def _child(sender: Any, device: str, source: Path, config: Path, output: Path, server: Addresses, model: str) -> None:
     try:
-        sender.send(_twice(device, source, config, output, url, model))
+        sender.send(_twice(device, source, config, output, server, model))
     except GpuInferError as error:
         sender.send(str(error))
 
 
-def _twice(device: str, source: Path, config: Path, output: Path, url: str, model: str) -> dict[str, Any]:
+def _twice(device: str, source: Path, config: Path, output: Path, server: Addresses, model: str) -> dict[str, Any]:
     from gpu_infer.app import run as operate
 
     settings = Settings.from_environment(
-        {"NVIDIA_TRITON_GRPCURI": url},
+        {},
+        **server.settings(),
         input=source,
         output=output,
         logs=output,
@@ -66,9 +68,9 @@ def _twice(device: str, source: Path, config: Path, output: Path, url: str, mode
     )
     runs = []
     for _ in range(2):
-        before = server_seconds(url, model)
+        before = server_seconds(server.grpc, model)
         operate(settings)
-        spent = server_seconds(url, model) - before
+        spent = server_seconds(server.grpc, model) - before
         report = json.loads((output / "report.json").read_text(encoding="utf-8"))
         runs.append(summary(report, spent))
         runs[0].setdefault("process_s", round(process_seconds(), 4))
@@ -79,6 +81,7 @@ def summary(report: dict[str, Any], spent: ServerSeconds) -> dict[str, Any]:
     """What the table takes from a report.json; peak_device_bytes is None on the CPU."""
     return {
         "device": report["device"],
+        "control": report["triton"]["control"],
         "data": report["triton"]["data"],
         **timed_run(report["seconds"], report["stages"], spent),
         "windows": report["tiles"]["windows"],

@@ -15,6 +15,7 @@ TRANSPORTS = {
     "grpc, inline": "gRPC",
     "http, system_shm": "HTTP, system shared memory",
     "grpc, system_shm": "gRPC, system shared memory",
+    "http, cuda_shm": "HTTP, CUDA shared memory",
     "grpc, cuda_shm": "gRPC, CUDA shared memory",
 }
 

@@ -53,7 +53,9 @@ LARGE = frozenset({"simpleitk", "pydicom", "isal"})
 TRITON = REQUIREMENTS[0]
 CUCIM = "cucim-cu13>=25.10"
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
-_TRACKED = ("tests", "bench", "deploy/gpu_check", "pyproject.toml", "kernels/common.cuh")
+_EXAMPLES = ("examples/own_inferer", "examples/own_writer")
+"""Those that a test marked gpu imports."""
+_TRACKED = ("tests", "bench", "deploy/gpu_check", *_EXAMPLES, "pyproject.toml", "kernels/common.cuh")
 
 
 def main() -> int:

@@ -18,7 +18,7 @@
 #
 # The JSON is written again after every step, and the output of every command is in WORK/logs: a check that is ended from
 # outside loses only the running step. The logs are packed next to the JSON however the check ends.
-# Needs Linux on x86-64 and a Python 3.12 with CuPy (PYTHON names it, default python3). Exit code 0: everything passed.
+# Needs Linux on x86-64 and a Python 3.12 with CuPy (PYTHON names it, default python3). Exit code 0: no step failed.
 set -euo pipefail
 
 die() { echo "gpu_check: $*" >&2; exit 2; }

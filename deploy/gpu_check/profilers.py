@@ -19,7 +19,7 @@ METRICS = (
     "launch__occupancy_limit_registers",
 )
 KERNELS = "regex:prepare|taps|restore|blend|finish|gather|pick|argmax|threshold|masked|moments|extr?e|histogram|lookup"
-LAUNCHES = 160
+LAUNCHES = 240
 """More than one pass over the rows of bench.kernels needs; a limit for a bench that never ends."""
 SANITIZED = "prepare or restore or finish or components or extent"
 """The contract's tests of kernels with shared memory or with atomic operations."""

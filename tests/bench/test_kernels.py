@@ -13,6 +13,9 @@ import pytest
 from cudasim.simulated import simulated_cupy
 
 from bench import kernels
+from bench.sides.kernel_work import CLASSES, part_edges, split_sums
+from deploy.gpu_check.profilers import LAUNCHES
+from gpu_infer.backends.cpu.backend import CpuBackend
 
 SHAPE, WINDOW = (24, 20, 16), (8, 8, 8)
 NOTHING = {"moved": "", "GB/s": "", "of copy bandwidth": ""}
@@ -64,7 +67,8 @@ def test_the_table_has_every_kernel_with_its_bytes(tmp_path: Path, monkeypatch: 
     assert moved["cubic to 1 mm"] == 2 * voxels + 4 * grid
     assert (moved["range, int16"], moved["digits, float32"]) == (2 * voxels, 4 * voxels)
     assert 16 * 8**3 * 4 < moved["gather 16 windows"] <= 16 * 8**3 * (4 + 4)
-    assert moved["blend 32 windows"] == 32 * 2 * 8**3 * 3 * 4
+    assert moved["blend 32 windows"] == moved["blend 32 windows in parts, float32"] == 32 * 2 * 8**3 * 3 * 4
+    assert moved["blend 32 windows in parts, float16"] == 32 * 2 * 8**3 * (2 + 4 + 4)
     assert moved["finish, argmax"] == 2 * (2 * grid * 4) + grid
     assert moved["finish, scores"] == 3 * (2 * grid * 4)
     assert moved["values under labels, int16"] == 3 * grid
@@ -113,4 +117,15 @@ def test_once_launches_every_row_and_nothing_else(monkeypatch: pytest.MonkeyPatc
         rows = kernels.run_once(backend, SHAPE, WINDOW)
     assert rows > 15
     assert set(launched) == set(MODULES)
-    assert len(launched) < 160
+    assert len(launched) < LAUNCHES
+
+
+def test_parts_of_sums_begin_where_the_number_of_windows_changes() -> None:
+    """Windows of 8 at 0, 6 and 10 of 18 rows: one covers 0 … 5, two 6 and 7, one 8 and 9, two 10 … 13, one the rest."""
+    assert part_edges(18, 8) == [0, 6, 8, 10, 14, 18]
+    split = split_sums(CpuBackend(), (18, 15, 20), WINDOW)
+    assert [(part.low, part.high) for part in split.parts] == [(0, 6), (6, 8), (8, 10), (10, 14), (14, 18)]
+    for part in split.parts:
+        part.rolling.sums[...] += 1
+    assert split.sums.shape == (CLASSES * 18 * 15 * 20,)
+    assert (split.sums == 1).all()  # every voxel has one place

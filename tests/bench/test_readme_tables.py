@@ -15,6 +15,7 @@ def test_transports_are_compared_with_binary_http() -> None:
             ("http, inline", 1, 0.004),
             ("http, inline", 2, 0.009),
             ("grpc, system_shm", 1, 0.001),
+            ("http, cuda_shm", 1, 0.002),
             ("grpc, cuda_shm", 1, 0.0039),
         )
     ]
@@ -25,6 +26,7 @@ def test_transports_are_compared_with_binary_http() -> None:
         "| HTTP, JSON | 80.0 ms (20.0× slower) |  |",
         "| HTTP, binary | 4.0 ms | 2.00 s |",
         "| gRPC, system shared memory | 1.0 ms (4.0× faster) |  |",
+        "| HTTP, CUDA shared memory | 2.0 ms (2.0× faster) |  |",
         "| gRPC, CUDA shared memory | 3.9 ms |  |",
     ]
 

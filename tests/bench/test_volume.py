@@ -36,6 +36,7 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     ]
     assert facts["first_run"]["process_s"] > facts["first_run"]["seconds"]
     assert (facts["device"], facts["peak_device_bytes"]) == ("cpu", None)
+    assert (facts["control"], facts["data"]) == ("http", "system_shm")
     assert {"read", "prepare", "infer", "restore", "write"} <= facts["stages"].keys()
     assert facts["windows"] > 1
     assert facts["model_s"] > 0
@@ -53,7 +54,7 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
 def test_shares_come_from_the_report() -> None:
     report = {
         "device": "gpu",
-        "triton": {"data": "cuda_shm"},
+        "triton": {"control": "http", "data": "cuda_shm"},
         "seconds": 2.0,
         "stages": {"read": 0.5, "prepare": 0.01, "infer": 1.2, "restore": 0.02, "write": 0.1},
         "tiles": {"windows": 4},
@@ -96,7 +97,7 @@ def two_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The table of two cases with invented runs of the operator and the answers of MONAI's side."""
 
     class Server:
-        grpc = "nowhere"
+        http = grpc = "nowhere"
         models = (MODELS_GPU,)
 
         def __enter__(self) -> tuple[Server, str]:

@@ -15,6 +15,7 @@ from cudasim.simulated import open_segments_as_cuda, simulated_cupy
 from operator_helpers import config, operate
 
 from bench.large import compare, make_phantom, run_side, write_configuration
+from bench.support.addresses import Addresses
 from gpu_infer.errors import ConfigError, ModelError, ResourceError
 from gpu_infer.planning import strips, volume_choice
 from gpu_infer.session import strips_case
@@ -107,7 +108,8 @@ def test_a_large_volume_stays_below_the_planned_memory(
     shape = (512, 512, 512)
     path = make_phantom(tmp_path / "case.mhd", shape)
     settings = write_configuration(tmp_path, 128)
-    report = run_side(path, tmp_path / "out", settings, triton_server.grpc, "mhd", 0.8)
+    report = run_side(path, tmp_path / "out", settings, Addresses.of(triton_server), "mhd", 0.8)
+    assert (report["triton"]["control"], report["triton"]["data"]) == ("http", "system_shm")
     assert report["plan"]["strips"]
     assert compare(path, tmp_path / "out" / "case.mhd", shape) == 0
     assert report["peak_rss_bytes"] <= report["memory"]["planned_peak_bytes"] < 0.7 * 2**30

@@ -141,6 +141,7 @@ def test_of_the_tests_only_those_of_a_gpu_go_along(gpu_bundle: Any, tmp_path: Pa
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {"tests/contract/test_contract_gpu.py", "tests/contract/windows_contract.py", "tests/conftest.py"} <= names
     assert {"tests/support/fakecuda/exceptions.py", "tests/models/slow/1/model.py", "bench/kernels.py"} <= names
+    assert {"examples/own_inferer/centre_windows.py", "examples/own_writer/box_table.py"} <= names
     assert "tests/contract/test_contract_cpu.py" not in names
     assert not [name for name in names if name.endswith(".png")]
 
