@@ -45,38 +45,49 @@ def _covering(starts: Buffer, length: int, voxel: int) -> tuple[int, int]:
 
 
 @helper
-def _total_line(
+def _of_axis(axis: int, i: int, j: int, k: int) -> int:
+    return i if axis == 0 else j if axis == 1 else k
+
+
+@helper
+def _add_totals(
     total: Buffer,
-    at: int,
     length: int,
     i: int,
-    j: int,
     starts: Three,
     repeats: Three,
     order: Shape,
     importance: Flat,
     roi: Shape,
 ) -> None:
-    """total[at + k] = Σ repeats · weights over the windows that cover (i, j, k), the last axis of `order` fastest."""
+    """total[j · length + k] = Σ repeats · weights of the windows that cover (i, j, k), last of `order` fastest.
+
+    All lines of a plane in one call: it counts references to its arrays, which takes longer than a line.
+    """
     weights, weights_offset, (w_i, w_j, w_k) = importance
     starts_i, starts_j, starts_k = starts
     repeats_i, repeats_j, repeats_k = repeats
-    a_first, a_end = _covering(starts_i, roi[0], i)
-    b_first, b_end = _covering(starts_j, roi[1], j)
-    first, end = (a_first, b_first, 0), (a_end, b_end, len(starts_k))
     slow, middle, fast = order
-    total[at : at + length] = 0
-    for u in range(first[slow], end[slow]):
-        for v in range(first[middle], end[middle]):
-            for w in range(first[fast], end[fast]):
-                a = u if slow == 0 else v if middle == 0 else w
-                b = u if slow == 1 else v if middle == 1 else w
-                c = u if slow == 2 else v if middle == 2 else w
-                times = np.float32(repeats_i[a] * repeats_j[b] * repeats_k[c])
-                z = starts_k[c]
-                line = weights_offset + (i - starts_i[a]) * w_i + (j - starts_j[b]) * w_j - z * w_k
-                for k in range(max(z, 0), min(z + roi[2], length)):
-                    total[np.uintp(at + k)] += times * weights[np.uintp(line + k * w_k)]
+    a_first, a_end = _covering(starts_i, roi[0], i)
+    b_first, b_end, c_end = 0, 0, len(starts_k)
+    total[:] = 0
+    for j in range(len(total) // length):
+        while b_first < len(starts_j) and starts_j[b_first] <= j - roi[1]:
+            b_first += 1
+        while b_end < len(starts_j) and starts_j[b_end] <= j:
+            b_end += 1
+        at = j * length
+        for u in range(_of_axis(slow, a_first, b_first, 0), _of_axis(slow, a_end, b_end, c_end)):
+            for v in range(_of_axis(middle, a_first, b_first, 0), _of_axis(middle, a_end, b_end, c_end)):
+                for w in range(_of_axis(fast, a_first, b_first, 0), _of_axis(fast, a_end, b_end, c_end)):
+                    a = u if slow == 0 else v if middle == 0 else w
+                    b = u if slow == 1 else v if middle == 1 else w
+                    c = u if slow == 2 else v if middle == 2 else w
+                    times = np.float32(repeats_i[a] * repeats_j[b] * repeats_k[c])
+                    z = starts_k[c]
+                    line = weights_offset + (i - starts_i[a]) * w_i + (j - starts_j[b]) * w_j - z * w_k
+                    for k in range(max(z, 0), min(z + roi[2], length)):
+                        total[np.uintp(at + k)] += times * weights[np.uintp(line + k * w_k)]
 
 
 @compiled(parallel=True, error_model="numpy")
@@ -114,8 +125,7 @@ def divide_by_weights(
             i = places_i[plane]
             if i != last:
                 flat = Flat(weights, weights_offset, weights_strides)
-                for j in range(short_j):
-                    _total_line(total, j * n_k, n_k, i, j, starts, repeats, order, flat, roi)
+                _add_totals(total, n_k, i, starts, repeats, order, flat, roi)
                 last = i
             for r in range(n_r):
                 for j in range(n_j):
