@@ -7,6 +7,7 @@ and reduced to labels, as in a run. Over HTTP and gRPC; alone, and while two oth
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -27,6 +28,7 @@ from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.inferers.accumulator import Accumulator, ArgmaxFinalizer
 from gpu_infer.inferers.scan_window import scan_window
 from gpu_infer.inferers.windows import WindowGrid, make_grid
+from gpu_infer.system.waiting_threads import wait_asleep
 from gpu_infer.triton.client.endpoints import Endpoints
 from gpu_infer.triton.local.serve import LocalServer
 from gpu_infer.triton.ring import SlotRing
@@ -46,6 +48,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     add_results(parser)
     arguments = parser.parse_args()
+    environ = dict(os.environ)
+    wait_asleep(environ)  # as in a command; read when NumPy and Numba are imported
+    if environ != os.environ:
+        os.execve(sys.executable, [sys.executable, "-m", "bench.window_time", *sys.argv[1:]], environ)
     run(arguments.side, repeats=arguments.repeats, folder=arguments.results)
 
 

@@ -15,6 +15,8 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from gpu_infer.system.waiting_threads import wait_asleep
+
 _ALLOCATIONS = 100_000
 """New objects after which a command collects: with Python's default of some hundreds, a run does so a hundred times."""
 
@@ -28,6 +30,7 @@ class _Process:
 def begin_command() -> None:
     """Say that this process runs a command of this package and nothing else."""
     _Process.is_command = True
+    wait_asleep()
     gc.set_threshold(_ALLOCATIONS)  # between calls of `preload`, too
     # Once Numba is loaded, the collection with which the interpreter ends takes more than 0.3 s, longer than reading a
     # CT, and the operating system frees the memory anyway. Threads are still joined, and exit handlers of Python and of

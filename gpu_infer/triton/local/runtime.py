@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpu_infer.system.waiting_threads import without_settings
+
 TRITON_VERSION = "2.51"
 MARKER = "complete.json"
 
@@ -46,7 +48,7 @@ class Runtime:
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Environment variables for tritonserver; its stub imports packages of the first `python3` on PATH."""
-        env = dict(os.environ if base is None else base)
+        env = without_settings(os.environ if base is None else base)
         for name in ("PYTHONHOME", "PYTHONPATH"):
             env.pop(name, None)
         env["PATH"] = f"{self.folder / 'bin'}:{env.get('PATH', os.defpath)}"
