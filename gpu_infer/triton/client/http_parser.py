@@ -84,6 +84,8 @@ class AnswerParser(_llhttp.HTTPResponseParser):  # type: ignore[misc,name-define
         """Ignore the words after the status."""
 
     def _on_header_field(self, piece: str) -> None:
+        if self._has_headers:
+            return  # a trailer, behind a chunked body
         if self._in_value or not self._fields:
             self._fields.append([piece, ""])
         else:
@@ -91,6 +93,8 @@ class AnswerParser(_llhttp.HTTPResponseParser):  # type: ignore[misc,name-define
         self._in_value = False
 
     def _on_header_value(self, piece: str) -> None:
+        if self._has_headers:
+            return
         self._fields[-1][1] += piece
         self._in_value = True
 

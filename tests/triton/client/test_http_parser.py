@@ -62,6 +62,15 @@ def test_headers_of_an_interim_answer_do_not_count() -> None:
     assert parser.get("X-Empty") == ""
 
 
+@pytest.mark.parametrize("size", [1, 4096])
+def test_fields_behind_the_body_do_not_count(size: int) -> None:
+    """Whether they have been received when the headers are read depends on the network."""
+    head = b"HTTP/1.1 200 OK\r\nX-Two: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = head + b"2\r\nok\r\n0\r\nContent-Encoding: gzip\r\nX-Two: b\r\n\r\n"
+    parser = _parsed([data[start : start + size] for start in range(0, len(data), size)])
+    assert (parser.body(), parser.get("Content-Encoding"), parser.get("X-Two")) == (b"ok", None, "a")
+
+
 def test_an_answer_without_a_length_ends_with_the_connection() -> None:
     parser = _parsed([b"HTTP/1.1 200 OK\r\n\r\nabc"])
     assert not parser.is_complete
