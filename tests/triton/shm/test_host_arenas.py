@@ -118,7 +118,7 @@ def test_an_interrupted_close_does_not_close_the_file_of_another(monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         arena.close()
     monkeypatch.undo()
-    with open(os.devnull) as other:
+    with Path(os.devnull).open("rb") as other:
         arena.close()
         os.fstat(other.fileno())
     assert not arena.path.exists()
