@@ -151,6 +151,7 @@ class SlotRing:
         self._check_open()
         if not 1 <= n <= self.batch:
             raise ValueError(f"n must be 1 to {self.batch}, not {n}")
+        slot.check(SlotState.FILLING)
         slot.future = None  # of the request before
         slot.move(SlotState.FILLING, SlotState.IN_FLIGHT)
         slot.n = n
