@@ -99,7 +99,10 @@ class DirectSender:
         if self._reply is not None and self._reply.is_open:
             timer = threading.Timer(timeout, self.abort)
             timer.daemon = True
-            timer.start()
+            try:
+                timer.start()
+            except RuntimeError:  # the process cannot have another thread
+                self.abort()
             try:
                 self._reply.settle()
             finally:

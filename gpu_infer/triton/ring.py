@@ -151,6 +151,8 @@ class SlotRing:
         self._check_open()
         if not 1 <= n <= self.batch:
             raise ValueError(f"n must be 1 to {self.batch}, not {n}")
+        slot.check(SlotState.FILLING)
+        slot.future = None  # of the request before
         slot.move(SlotState.FILLING, SlotState.IN_FLIGHT)
         slot.n = n
         self._send(slot)
@@ -279,9 +281,10 @@ class SlotRing:
 
     def _place(self, slot: Slot) -> None:
         """Set the slot's areas to those in the current arena."""
-        slot.memory = memory = self._arenas.current
+        memory = self._arenas.current
         slot.input, slot.output = self._layout.of(slot).views(slot, memory.arena)
         slot.lost = False
+        slot.memory = memory  # last: an interrupted call is repeated by the next `acquire`
 
     def _leave_lost_areas(self, slots: Sequence[Slot]) -> None:
         """Move slots from areas that the server may write to, and from an arena that is not the current one.

@@ -218,3 +218,37 @@ def test_an_interrupted_wait_leaves_the_slots_memory_alone(
         again = send(ring, 2.0)
         assert again.memory is not before
         assert value_of(ring, again) == 2.0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("interrupted by SIGINT")])
+def test_an_interrupted_acquire_leaves_no_slot_between_two_arenas(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise error
+
+    with ring_of(server, "system_shm", slots=2) as ring:
+        server.script = [ConnectionLost("lost")]
+        slot = send(ring, 1.0)
+        assert value_of(ring, slot) == 1.0  # from another arena, to which the other slot has to move, too
+        monkeypatch.setattr(type(ring._layout.of(slot)), "views", interrupted)
+        with pytest.raises(type(error)):
+            ring.acquire()
+        monkeypatch.undo()
+        assert value_of(ring, send(ring, 2.0)) == 2.0
+
+
+def test_an_interrupted_submit_is_not_answered_by_the_reply_before(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(slot: Any) -> None:
+        raise KeyboardInterrupt
+
+    with ring_of(server, "system_shm", slots=1) as ring:
+        assert value_of(ring, send(ring, 1.0)) == 1.0
+        monkeypatch.setattr(ring, "_send", interrupted)
+        slot = ring.acquire()
+        with pytest.raises(KeyboardInterrupt):
+            ring.submit(slot, 2)
+        with pytest.raises(RuntimeError, match="slot 0"):
+            ring.wait(slot)

@@ -206,3 +206,20 @@ print(ring._arena.path)
     path, told = done.stdout.splitlines()
     assert told == "regions 0 unregister system"
     assert not Path(path).exists()
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_end_of_a_ring_needs_no_further_thread(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, failed: bool
+) -> None:
+    """A process that can have no other thread still shows the error that ended the run."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ring = ring_of(server, "system_shm")
+    ring.submit(ring.acquire(), 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        ring.close(failed=failed)
+    assert not server.regions

@@ -70,16 +70,17 @@ class HttpConnection:
             **dict(access.headers),
         }
         self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._is_answer_due = False  # from before a request is sent until its answer has been read
         self._unsent: OSError | None = None  # why a request was not sent completely
 
     def get(self, path: str, limit: int) -> HttpAnswer:
         """The answer to a GET, with a body of at most `limit` bytes; Malformed for a larger one."""
         request = HttpRequest(self._head("GET", path, ""), b"")
-        if self.wire.open():
+        if self._open():
             # The server may have closed a connection that was silent just now. A GET may be sent twice.
             with contextlib.suppress(HTTPConnectionClosed):
                 return self._exchange(request, limit)
-            self.wire.open()
+            self._open()
         return self._exchange(request, limit)
 
     def post_document(self, path: str, document: dict[str, object], limit: int) -> HttpAnswer:
@@ -107,8 +108,18 @@ class HttpConnection:
 
     def begin_post(self, request: HttpRequest) -> None:
         """Send a POST, whose answer `read_answer` reads. No other request may come between them."""
-        self.wire.open()
+        self._open()
         self._send(request)
+
+    def _open(self) -> bool:
+        """See `HttpSocket.open`.
+
+        After an interrupt, the connection may have an unread answer, which would be taken for that of the next request.
+        """
+        if self._is_answer_due:
+            self.wire.close()
+            self._is_answer_due = False
+        return self.wire.open()
 
     def _head(self, method: str, path: str, fields: str) -> bytes:
         return f"{method} /{path} HTTP/1.1\r\n{self._fields}{fields}\r\n".encode("latin-1")
@@ -119,7 +130,7 @@ class HttpConnection:
         return self.read_answer(request, limit)
 
     def _send(self, request: HttpRequest) -> None:
-        self._unsent = None
+        self._unsent, self._is_answer_due = None, True
         try:
             for piece in request.pieces:
                 self.wire.send(piece)
@@ -141,8 +152,10 @@ class HttpConnection:
                 self.wire.close()  # which has a part of the request
         first = self._first_piece()
         if request.last is not None and first == request.last[0]:
+            self._is_answer_due = False
             return request.last[1]
         answer, repeatable = self._read(first, limit)
+        self._is_answer_due = False
         request.last = (first, answer) if repeatable else None
         return answer
 

@@ -29,6 +29,10 @@ _llhttp = _load()
 HTTPParseError: type[http.client.HTTPException] = _llhttp.HTTPParseError
 
 
+_ASCII = bytes(range(128)).ljust(256, b"?")
+"""What each byte is translated to."""
+
+
 class HTTPConnectionClosed(HTTPParseError):  # type: ignore[misc,valid-type]
     """The connection ended before the first byte of an answer."""
 
@@ -46,6 +50,22 @@ class AnswerParser(_llhttp.HTTPResponseParser):  # type: ignore[misc,name-define
         self._fields: list[list[str]] = []  # name, value
         self._in_value = False
         self._pieces: list[bytes | bytearray] = []
+
+    def feed(self, data: bytes) -> None:
+        """Parse the next bytes of the answer; none: the end of the connection. HTTPParseError if they are no HTTP.
+
+        Before geventhttpclient 2.5, text that is not UTF-8 ends the process, so headers are read as ASCII.
+        """
+        start = 0
+        if not data.isascii():
+            while start < len(data) and not self.has_headers:  # line by line: what follows the headers is no text
+                end = data.find(b"\n", start) + 1 or len(data)
+                super().feed(data[start:end].translate(_ASCII))
+                start = end
+                if self._pieces:
+                    raise HTTPParseError("a body that begins within a line of the headers")
+        if start < len(data) or not data:
+            super().feed(data[start:])
 
     @property
     def status(self) -> int:
@@ -84,6 +104,8 @@ class AnswerParser(_llhttp.HTTPResponseParser):  # type: ignore[misc,name-define
         """Ignore the words after the status."""
 
     def _on_header_field(self, piece: str) -> None:
+        if self._has_headers:
+            return  # a trailer, behind a chunked body
         if self._in_value or not self._fields:
             self._fields.append([piece, ""])
         else:
@@ -91,6 +113,8 @@ class AnswerParser(_llhttp.HTTPResponseParser):  # type: ignore[misc,name-define
         self._in_value = False
 
     def _on_header_value(self, piece: str) -> None:
+        if self._has_headers:
+            return
         self._fields[-1][1] += piece
         self._in_value = True
 

@@ -131,9 +131,9 @@ class HttpSocket:
 
     def close(self) -> None:
         """Close the connection, if there is one; the next call opens another one."""
+        self._poll = None  # first: without it, an interrupted call leaves no connection that seems open
         with self._lock:
             old, self._socket = self._socket, None
-        self._poll = None
         if old is not None:
             old.close()
 

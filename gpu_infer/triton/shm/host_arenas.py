@@ -99,8 +99,8 @@ class SystemArena:
                 self._file_stays = self.in_use_by_server
                 if not self._file_stays:
                     self.path.unlink(missing_ok=True)
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1  # first: after an interrupt, its number may be that of another file
+            os.close(fd)
         _live.discard(self)
 
     def remove_file(self) -> None:

@@ -151,6 +151,22 @@ def test_an_interrupt_while_a_request_is_sent(monkeypatch: pytest.MonkeyPatch, e
         client.close()
 
 
+def test_a_reply_that_nobody_read_is_not_taken_for_that_of_the_next_request() -> None:
+    """An interrupt may come when the request has been sent, before the caller has the function that reads."""
+    server = Answering(lambda head: reply([int(head.split(b"/models/")[1][:1]), 2]))
+    server.allowed.set()
+    with canned(server) as address:
+        client = HttpClient(address)
+        client.begin_infer(request("1"), 10.0)()
+        server.allowed.clear()
+        client.begin_infer(request("2"), 10.0)
+        threading.Timer(0.2, server.allowed.set).start()
+        assert client.begin_infer(request("3"), 10.0)().shape == (3, 2)
+        client.begin_infer(request("4"), 10.0)
+        assert client.infer(request("5"), 10.0).shape == (5, 2)
+        client.close()
+
+
 def test_an_error_does_not_hold_what_its_caller_has() -> None:
     class Volume:
         pass

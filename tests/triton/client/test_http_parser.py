@@ -62,6 +62,26 @@ def test_headers_of_an_interim_answer_do_not_count() -> None:
     assert parser.get("X-Empty") == ""
 
 
+@pytest.mark.parametrize("size", [1, 4096])
+def test_fields_behind_the_body_do_not_count(size: int) -> None:
+    """Whether they have been received when the headers are read depends on the network."""
+    head = b"HTTP/1.1 200 OK\r\nX-Two: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = head + b"2\r\nok\r\n0\r\nContent-Encoding: gzip\r\nX-Two: b\r\n\r\n"
+    parser = _parsed([data[start : start + size] for start in range(0, len(data), size)])
+    assert (parser.body(), parser.get("Content-Encoding"), parser.get("X-Two")) == (b"ok", None, "a")
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+@pytest.mark.parametrize("head", [b"200 \xe9t\xe9\r\nX-Two: a", b"200 OK\r\nX-Bytes: \xff\r\nX-Two: a"])
+def test_headers_of_any_bytes_change_neither_other_headers_nor_the_body(head: bytes, size: int) -> None:
+    """Releases of geventhttpclient before 2.5 end the process at a header that is not UTF-8."""
+    body = bytes(range(256)) + b"\r\n\r\n\xff"
+    data = INTERIM[: INTERIM.index(b"HTTP/1.1 200")] + b"HTTP/1.1 " + head
+    data += f"\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    parser = _parsed([data[start : start + size] for start in range(0, len(data), size)])
+    assert (parser.status, parser.get("X-Two"), parser.body()) == (200, "a", body)
+
+
 def test_an_answer_without_a_length_ends_with_the_connection() -> None:
     parser = _parsed([b"HTTP/1.1 200 OK\r\n\r\nabc"])
     assert not parser.is_complete
@@ -72,7 +92,14 @@ def test_an_answer_without_a_length_ends_with_the_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [PLAIN + b"x", PLAIN + PLAIN, b"\x00\x00\x06\x04", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"]
+    "data",
+    [
+        PLAIN + b"x",
+        PLAIN + PLAIN,
+        b"\x00\x00\x06\x04",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\xff\xfe\xff\n",
+    ],
 )
 def test_what_is_no_single_answer_is_refused(data: bytes) -> None:
     with pytest.raises(HTTPParseError):
@@ -83,7 +110,7 @@ def test_the_parser_needs_no_gevent_and_shares_its_errors_with_the_package() -> 
     code = (
         "import sys\nfrom gpu_infer.triton.client import http_client, http_parser\n"
         "print('gevent' in sys.modules, 'tritonclient.http' in sys.modules)\n"
-        "import geventhttpclient\nprint(geventhttpclient.HTTPParseError is http_parser.HTTPParseError)"
+        "from geventhttpclient.response import HTTPParseError\nprint(HTTPParseError is http_parser.HTTPParseError)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split() == ["False", "False", "True"]

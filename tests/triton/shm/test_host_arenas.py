@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,22 @@ def test_a_forked_child_removes_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "True"
     arena.close()
+
+
+def test_an_interrupted_close_does_not_close_the_file_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of a closed file is soon that of another one."""
+    arena = SystemArena(4096)
+    close = os.close
+
+    def interrupted(fd: int) -> None:
+        close(fd)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        arena.close()
+    monkeypatch.undo()
+    with Path(os.devnull).open("rb") as other:
+        arena.close()
+        os.fstat(other.fileno())
+    assert not arena.path.exists()
