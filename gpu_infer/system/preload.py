@@ -31,6 +31,8 @@ def begin_command() -> None:
     """Say that this process runs a command of this package and nothing else."""
     _Process.is_command = True
     wait_asleep()
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
     gc.set_threshold(_ALLOCATIONS)  # between calls of `preload`, too
     # Once Numba is loaded, the collection with which the interpreter ends takes more than 0.3 s, longer than reading a
     # CT, and the operating system frees the memory anyway. Threads are still joined, and exit handlers of Python and of
@@ -51,32 +53,34 @@ def preload(name: str, *, without: Collection[str] = ()) -> None:
         return
     gc.disable()
     try:
-        with _Hidden(without):
-            import_module(name)
+        _FINDER.hide(without)
+        import_module(name)
     finally:
+        _FINDER.hide(())
         gc.freeze()
         gc.enable()
 
 
-class _Hidden:
-    """Lets this thread's imports of some modules fail, unless they have been imported before.
+class _Finder:
+    """Lets a thread's imports of the modules that it hides fail, unless they have been imported before.
 
-    A finder of `sys.meta_path`; its abstract class would import half of the standard library.
+    A finder of `sys.meta_path`, which stays there: a thread that looks for a module while another one shortens the list
+    would miss a finder. Its abstract class would import half of the standard library.
     """
 
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = names
-        self._thread = threading.get_ident()
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname in self._names and threading.get_ident() == self._thread:
+        if fullname in getattr(self._of_thread, "names", ()):
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         return None  # another finder looks for it
 
-    def __enter__(self) -> None:
-        sys.meta_path.insert(0, self)
+    def hide(self, names: Collection[str]) -> None:
+        """Hide these modules, and no others, from this thread."""
+        self._of_thread.names = names
 
-    def __exit__(self, *_: object) -> None:
-        sys.meta_path.remove(self)
+
+_FINDER = _Finder()

@@ -104,6 +104,12 @@ class WindowsContract:
         # a backend may fuse multiply and add, which rounds once less; the CPU's error is 0
         np.testing.assert_allclose(backend.download(ring.sums), expected, rtol=0, atol=4e-6)
 
+    @pytest.mark.parametrize("shape", [(0, 4, 4), (4, 0, 4), (4, 4, 0)])
+    def test_blend_into_an_empty_grid(self, backend: Backend, shape: Any) -> None:
+        ring = full_ring(backend, 1, shape)
+        backend.blend(backend.upload(random((1, 1, 2, 2, 2))), [(-1, -1, -1)], [1], None, ring)
+        assert ring.sums.shape == (1, *shape)
+
     @few
     @given(
         starts=st.lists(st.tuples(*[st.integers(-4, 9)] * 3), min_size=1, max_size=6),

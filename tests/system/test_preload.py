@@ -89,3 +89,12 @@ def test_other_threads_find_every_module(tmp_path: Path) -> None:
     )
     code = f"sys.path.insert(0, {str(tmp_path)!r})\npreload('importer', without=['other'])\nimport importer\n"
     assert _output(COMMAND + code + "print(importer.found)") == "[False, True]"
+
+
+def test_a_search_that_has_begun_meets_every_finder(tmp_path: Path) -> None:
+    """That of another thread may go on after the import."""
+    (tmp_path / "searcher.py").write_text(
+        "import sys\nsearch = iter(sys.meta_path)\nfor _ in sys.meta_path[:-1]:\n    next(search)\n", encoding="utf-8"
+    )
+    code = f"sys.path.insert(0, {str(tmp_path)!r})\npreload('searcher', without=['other'])\nimport searcher\n"
+    assert _output(COMMAND + code + "print(next(searcher.search) is sys.meta_path[-1])") == "True"

@@ -76,7 +76,7 @@ class WindowOperations(ABC):
         """
         _check_blend(slot, starts, repeats, importance, rolling)
         used = slot[: len(starts)]
-        if used.size:
+        if used.size and rolling.sums.size:
             self._blend(used, starts, repeats, importance, rolling)
 
     def blend_split(

@@ -82,6 +82,15 @@ def test_padding_is_cut_from_outputs_of_another_resolution() -> None:
     np.testing.assert_allclose(actual, inputs[:, :, ::2, ::2], rtol=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["constant", "gaussian"])
+@pytest.mark.parametrize(("size", "roi"), [((2,), (6,)), ((20, 2), (1, 6)), ((5, 20, 2), (3, 1, 6))])
+def test_an_image_smaller_than_a_voxel_of_the_output(size: tuple[int, ...], roi: tuple[int, ...], mode: str) -> None:
+    """Its result is empty, as MONAI's is."""
+    inputs = np.ones((2, 1, *size), np.float32)
+    actual = sliding_window_inference(inputs, roi, 4, lambda window: window[..., ::3], 0, mode)
+    assert actual.shape == (2, 1, *size[:-1], 0)
+
+
 def test_outputs_larger_than_the_window() -> None:
     inputs = np.random.default_rng(0).random((1, 1, 20, 12), np.float32)
     actual = sliding_window_inference(inputs, (8, 8), 3, lambda w: w.repeat(2, 2).repeat(2, 3), 0.5, "gaussian")
