@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 __all__ = ["ALIGNMENT", "Slot", "SlotRing", "SlotState", "probe_output_channels"]
 
-
 FAILED_DRAIN_S = 3.0
 """Seconds that the end of a failed run waits for requests in flight. The whole end takes less than 8 s; Docker kills a
 container after 10 s."""
@@ -245,17 +244,8 @@ class SlotRing:
 
     def counters(self) -> dict[str, Any]:
         """For the report: the data transport and those skipped, requests, retries, bytes, seconds in flight."""
-        counters = self._counters
-        with counters.lock:
-            return {
-                **self._transport.chosen(),
-                "requests": counters.requests,
-                "retries": counters.retries,
-                "reregistrations": self._arenas.renewals() - self._renewals_before,
-                "bytes_shm": counters.shm_bytes,
-                "bytes_inline": counters.inline_bytes,
-                "seconds_in_flight": round(counters.in_flight_s, 6),
-            }
+        renewals = self._arenas.renewals() - self._renewals_before
+        return {**self._transport.chosen(), **self._counters.report(renewals)}
 
     def __enter__(self) -> SlotRing:
         return self

@@ -32,6 +32,18 @@ class RequestCounters:
             self.requests = self.retries = self.shm_bytes = self.inline_bytes = 0
             self.in_flight_s = 0.0
 
+    def report(self, renewals: int) -> dict[str, float]:
+        """The counts for the report, with the `renewals` of registrations."""
+        with self.lock:
+            return {
+                "requests": self.requests,
+                "retries": self.retries,
+                "reregistrations": renewals,
+                "bytes_shm": self.shm_bytes,
+                "bytes_inline": self.inline_bytes,
+                "seconds_in_flight": round(self.in_flight_s, 6),
+            }
+
 
 class Begun(NamedTuple):
     """A request that is on its way.
