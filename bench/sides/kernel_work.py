@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle, islice, pairwise
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
 
+from bench.sides.kernel_parts import split_sums
 from gpu_infer.backends.base.backend import RollingSums, Start
 from gpu_infer.backends.label_tables import BIN_BITS, DIGITS, SUM_WIDTH
 from gpu_infer.backends.resampling import linear_table, nearest_table, resampled_size
 from gpu_infer.backends.tables import AxisTable, ClampedAffine
 from gpu_infer.backends.tap_tables import cubic_table
 from gpu_infer.backends.taps import TapTables
-from gpu_infer.backends.types import SplitSums, SumsPart
+from gpu_infer.backends.types import SplitSums
 from gpu_infer.choices import ScoresActivation
 from gpu_infer.inferers.placement import clara_starts
 
@@ -155,7 +156,7 @@ def _windows(s: Scene) -> list[Work]:
     answers = backend.upload(class_scores(SLOT_WINDOWS, s.window))
     filled = backend.upload(class_scores(1, s.grid)[0])
     ring = RollingSums(backend.zeros((CLASSES, *s.grid), np.float32), s.grid)
-    split = split_sums(backend, s.grid, s.window)
+    split = split_sums(backend, CLASSES, s.grid, s.window)
     labels, scores = backend.empty(s.grid, np.uint8), backend.empty((CLASSES, *s.grid), np.float32)
     masks, cuts = backend.empty(scores.shape, np.uint8), np.full(CLASSES, 0.5, np.float32)
     counts = [np.ones(n, np.float32) for n in s.grid]
@@ -327,22 +328,6 @@ def starts(grid: Shape, window: Shape, count: int) -> list[Start]:
     per_axis = [clara_starts(n, w) for n, w in zip(grid, window, strict=True)]
     x, y, z = (list(dict.fromkeys(axis)) for axis in per_axis)
     return list(islice(cycle([(a, b, c) for a in x for b in y for c in z]), count))
-
-
-def part_edges(size: int, window: int) -> list[int]:
-    """Rows along an axis at which the number of windows over them changes: there, strips begin another part of sums."""
-    return sorted({edge for start in clara_starts(size, window) for edge in (start, min(start + window, size))})
-
-
-def split_sums(backend: Any, grid: Shape, window: Shape) -> SplitSums:
-    """Sums of the whole grid, in parts along X."""
-    x, y, z = grid
-    memory, edges = backend.zeros((CLASSES * x * y * z,), np.float32), part_edges(x, window[0])
-    parts = []
-    for low, high in pairwise(edges):
-        sums = memory[CLASSES * low * y * z : CLASSES * high * y * z].reshape((CLASSES, high - low, y, z))
-        parts.append(SumsPart(low, high, RollingSums(sums, (high - low, y, z))))
-    return SplitSums(grid, 0, memory, None, parts)
 
 
 def box(start: Start, window: Shape) -> tuple[slice, ...]:

@@ -13,7 +13,8 @@ import pytest
 from cudasim.simulated import simulated_cupy
 
 from bench import kernels
-from bench.sides.kernel_work import CLASSES, part_edges, split_sums
+from bench.sides.kernel_parts import part_edges, split_sums
+from bench.sides.kernel_work import CLASSES
 from deploy.gpu_check.profilers import LAUNCHES
 from gpu_infer.backends.cpu.backend import CpuBackend
 
@@ -123,7 +124,7 @@ def test_once_launches_every_row_and_nothing_else(monkeypatch: pytest.MonkeyPatc
 def test_parts_of_sums_begin_where_the_number_of_windows_changes() -> None:
     """Windows of 8 at 0, 6 and 10 of 18 rows: one covers 0 … 5, two 6 and 7, one 8 and 9, two 10 … 13, one the rest."""
     assert part_edges(18, 8) == [0, 6, 8, 10, 14, 18]
-    split = split_sums(CpuBackend(), (18, 15, 20), WINDOW)
+    split = split_sums(CpuBackend(), CLASSES, (18, 15, 20), WINDOW)
     assert [(part.low, part.high) for part in split.parts] == [(0, 6), (6, 8), (8, 10), (10, 14), (14, 18)]
     for part in split.parts:
         part.rolling.sums[...] += 1
