@@ -1,4 +1,4 @@
-"""The phantom of bench.large: a plain volume that other readers read, and a comparison that finds one wrong label."""
+"""The phantoms of bench.large: plain volumes that other readers read, and a comparison that finds one wrong label."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.large import compare, data_file, make_phantom
+from bench.sides.large_phantom import compare, data_file, make_phantom
 from gpu_infer.volume.read import read_volume
 from gpu_infer.writers.metaimage import write_metaimage
 
