@@ -72,7 +72,7 @@ def strips_refusal(inputs: RunInputs) -> str:
     if header.stored.is_compressed and _descends(inputs):
         return "its slices run against the loaded axis, and a compressed file is read forwards"
     options = {
-        "--publish": settings.publish,
+        "--publish (in a container NVIDIA_CLARA_PUBLISHING, empty to publish nothing)": settings.publish,
         "--preview": settings.preview or settings.plain_preview,
         "--statistics": settings.statistics,
         "--scores or --uncertainty": settings.scores is not None or settings.uncertainty,

@@ -103,7 +103,10 @@ LINEAR = {"name": "RestoreOriginalShape", "args": {"field": "model", "src_field"
         ),
         ({"post": [ARGMAX, KEEP]}, "needs the whole volume"),
         ({"post": [LINEAR, ARGMAX]}, "post-transforms on scores need the whole volume"),
-        ({"options": {"publish": "published"}}, "the whole volume is needed for --publish"),
+        (
+            {"options": {"publish": "published"}},
+            "needed for --publish (in a container NVIDIA_CLARA_PUBLISHING, empty to publish nothing)",
+        ),
         ({"options": {"statistics": True}}, "the whole volume is needed for --statistics"),
         ({"options": {"formats": ("nii.gz", "seg.nrrd")}}, "label maps as .seg.nrrd are made of the whole volume"),
     ],
