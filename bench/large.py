@@ -53,7 +53,7 @@ def run(
     config = write_configuration(folder, window)
     columns = ["volume", "voxels", "free", "whole run", "planned", "peak", "MONAI needs"]
     notes = [
-        "free: memory of the host that the run finds. A run that needs more works strip by strip. All labels are "
+        "Free: memory of the host that the run finds; a run that needs more works strip by strip. All labels are "
         "right, and those of both ways the same, byte by byte.",
         "MONAI needs: volume, scores and labels of its job with the same model, without Python; computed.",
     ]

@@ -57,8 +57,8 @@ def _measured() -> str:
     if _has("large"):
         large = _result("large")
         title = f"{large['title']}; {machine_of(large)}"
-        lines += ["", wrapped(f"A volume larger than memory (`python -m bench.large`): {title}."), ""]
-        lines += table_lines(large["table"])
+        text = f"Volumes larger than memory (`python -m bench.large`): {title}. {' '.join(large['notes'])}"
+        lines += ["", wrapped(text), "", *table_lines(large["table"])]
     return "\n".join(lines) + "\n"
 
 

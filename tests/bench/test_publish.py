@@ -90,10 +90,10 @@ def test_windows_and_large_have_tables_once_they_are_published(tmp_path: Path, m
     rows = [{"window": 40, **sides}]
     write(tmp_path / "new", "windows", rows=rows, side=80)
     large = [{"volume": "case.nii", "whole run": "9.00 s", "planned": "2 MiB", "peak": "1 MiB"}]
-    write(tmp_path / "new", "large", table=large, title="A phantom")
+    write(tmp_path / "new", "large", table=large, title="A phantom", notes=["free: memory."])
     publish.publish(["windows", "large"], tmp_path / "new", tmp_path / "results")
     after = readme.sections()["measured"]
     assert before != after
     assert "| 40×40×40 | 500.0 ms … 500.0 ms |" in after
-    assert "(`python -m bench.large`): A phantom; Epyc, 2 cores." in after
+    assert "(`python -m bench.large`): A phantom; Epyc, 2 cores. free: memory." in after
     assert "| case.nii | 9.00 s | 2 MiB | 1 MiB |" in after
