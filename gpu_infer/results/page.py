@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
 from gpu_infer.results.publish import render_settings
@@ -49,7 +50,7 @@ def write_page(segmentation: Segmentation, volume: Volume, report: Report) -> Pa
         ]
         render = render_settings(settings.config) or resource_folder("config") / FILE_NAME
         page = write_page(volume, maps, name, folder, render)
-        report.add(page=str(page))
+        report.add(page=reported_path(page))
         return page
     return None
 
