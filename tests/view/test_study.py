@@ -26,6 +26,7 @@ from gpu_infer.writers.page import asset
 from gpu_infer.writers.page.case import make_legend
 from gpu_infer.writers.page.write import LabelMap, write_page
 from gpu_infer.writers.publish import publish
+from gpu_infer.writers.reports import write_report
 
 SETTINGS = resource_folder("config") / "config_render.json"
 SHAPE = (6, 5, 4)
@@ -156,9 +157,43 @@ def test_folders_without_a_run_are_refused(case: Run) -> None:
         open_study(case.root / "none")
     with pytest.raises(InputError, match=r"found neither report\.json of a finished run nor config\.meta"):
         open_study(case.output)
-    case.report["status"] = "failed"
+
+
+@pytest.mark.parametrize("place", ["output", "output/logs", "logs"])
+def test_a_failed_run_hides_no_earlier_one(case: Run, place: str, caplog: pytest.LogCaptureFixture) -> None:
+    """write_report leaves the report of the label maps under the name of the case."""
+    write_report(case.root / place, case.report)
+    write_report(case.root / place, case.report | {"status": "failed", "error": "no server", "outputs": []})
+    study = open_study(case.output)
+    assert rows(study) == case.expected()
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith(f"{case.root / place / 'report.json'}: the last run failed: no server (this is the result")
+    assert "case.report.json" in line
+
+
+def test_a_run_that_failed_early_names_no_case(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """The newest result is shown."""
+    case.report["case"] = "case"
+    other = case.report | {"case": "other", "started": "2026-01-01", "outputs": [{"mhd": "else/other.mhd"}]}
+    older = case.report | {"case": "older", "started": "2025-01-01", "input": {"path": "gone.nii"}}
+    for content in (older, case.report | {"started": "2025-01-02"}, other, {"status": "failed", "error": "bad key"}):
+        write_report(case.output, content)
+    assert rows(open_study(case.output)) == case.expected()
+    assert "the last run failed: bad key" in caplog.text
+
+
+def test_a_run_that_failed_after_its_label_maps_is_shown(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    case.report |= {"status": "failed", "error": "1 of 1 DICOM files not stored"}
     case.write_report(case.output)
-    with pytest.raises(InputError, match=r"found neither report\.json of a finished run"):
+    assert rows(open_study(case.output)) == case.expected()
+    assert "the run failed after it wrote the label maps: 1 of 1 DICOM files not stored" in caplog.text
+
+
+def test_failed_runs_alone_are_refused_with_the_cause(case: Run) -> None:
+    case.report = {"status": "failed", "error": "no server"}
+    case.write_report(case.output)
+    cause = r"output/report\.json: the last run failed, and no report names label maps of an earlier one: no server"
+    with pytest.raises(InputError, match=rf"{cause} \(run the segmentation again, or give the publish folder"):
         open_study(case.output)
 
 
