@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.report import label_volumes
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.view.find_report import RunReport, find_report, read_object
+from gpu_infer.view.recorded_input import RecordedInput
 from gpu_infer.volume.geometry import Geometry, format_shape
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.read import read_volume
@@ -23,6 +25,8 @@ from gpu_infer.writers.page.windows import measure_values, offered_windows
 from gpu_infer.writers.page.write import LabelMap
 from gpu_infer.writers.places import META_NAME, RENDER_NAME
 from gpu_infer.writers.reports import REPORT_NAME
+
+log = logging.getLogger(__name__)
 
 _SAME_GRID_MM = 1e-2  # at the corners; a MetaImage header has fewer digits than an affine
 _FULL = (1, 1, 1)
@@ -41,7 +45,7 @@ def open_study(folder: Path) -> Study:
     """Read what the output folder or the publish folder of a run has to show.
 
     Raises `InputError` if the folder is neither, if only failed runs wrote into it, or if a file that it names cannot
-    be read or has another grid.
+    be read or has another grid. A warning says if the input is another one than that of the run.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", remedy="give the output or the publish folder of a run")
@@ -59,7 +63,7 @@ def open_study(folder: Path) -> Study:
 def _from_report(run: RunReport) -> Study:
     report, place = run
     try:
-        source, sections = Path(report["input"]["path"]), report["outputs"]
+        source, sections = RecordedInput(report["input"]), report["outputs"]
         if "index_space" in report["input"]:
             raise InputError(
                 f"{place}: of a run in index space, which has no label map",
@@ -71,12 +75,15 @@ def _from_report(run: RunReport) -> Study:
         raise InputError(
             f"{place}: not a report of this version: {error!r}", remedy="run the segmentation again"
         ) from error
-    if not source.exists():
-        raise InputError(
-            f"{source}: the input of the run in {place} is not there any more",
-            remedy="give the publish folder, which has a copy",
+    source.check_exists(place)
+    volume = read_volume(source.path)
+    if (change := source.change(volume)) is not None:
+        log.warning(
+            "%s: %s, and the labels may not belong to it (run the segmentation again, or give the publish folder, "
+            "which has a copy of that time)",
+            *(source.path, change),
         )
-    return _study(source, [path for _, path, _ in described], legends, base_name(source), None)
+    return _study(volume, [path for _, path, _ in described], legends, base_name(source.path), None)
 
 
 def _from_publish(folder: Path) -> Study:
@@ -92,11 +99,10 @@ def _from_publish(folder: Path) -> Study:
         raise InputError(
             f"{folder / META_NAME}: names no volume with label maps", remedy="give the publish folder of a run"
         ) from error
-    return _study(paths[0], paths[1:], None, base_name(paths[0]), folder)
+    return _study(read_volume(paths[0]), paths[1:], None, base_name(paths[0]), folder)
 
 
-def _study(source: Path, masks: list[Path], legends: list[Legend] | None, name: str, published: Path | None) -> Study:
-    volume = read_volume(source)
+def _study(volume: Volume, masks: list[Path], legends: list[Legend] | None, name: str, published: Path | None) -> Study:
     maps = []
     for number, mask in enumerate(masks):
         labels = read_volume(mask)
