@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from gpu_infer.errors import escape
@@ -60,6 +61,11 @@ def shown_path(text: str) -> str:
     for path, replacement in _stand_ins.items():
         text = text.replace(path, replacement)
     return text
+
+
+def reported_path(path: Path) -> str:
+    """`path` for a report: absolute, because whoever reads the report may be in another folder; as `shown_path`."""
+    return str(Path(shown_path(str(path))).absolute())
 
 
 def template(value: Any) -> Any:

@@ -26,7 +26,7 @@ from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.planning.memory_plan import MemoryPlan
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.progress import Progress, ProgressCallback, silent
-from gpu_infer.redaction import redact, redact_all
+from gpu_infer.redaction import redact, redact_all, reported_path
 from gpu_infer.transforms.chain.pipeline import Pipeline
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.transport import Transport
@@ -170,7 +170,7 @@ def _platform() -> str:
 
 def config_section(config: Config, path: Path) -> Section:
     """`config`: the file, a hash of what has an effect in it, and the keys that have none."""
-    return {"path": str(path), "sha256": config.hash(), "ignored": sorted(config.extra)}
+    return {"path": reported_path(path), "sha256": config.hash(), "ignored": sorted(config.extra)}
 
 
 def input_section(header: VolumeHeader, *, with_identity: bool = False) -> Section:
@@ -279,8 +279,8 @@ def output_sections(
         described.append(
             {
                 "field": output.field,
-                **dict(zip(("mhd", "raw"), map(str, by_format.get("mhd", ())), strict=False)),
-                "files": [{"format": each, "path": str(paths[0])} for each, paths in by_format.items()],
+                **dict(zip(("mhd", "raw"), map(reported_path, by_format.get("mhd", ())), strict=False)),
+                "files": [{"format": each, "path": reported_path(paths[0])} for each, paths in by_format.items()],
                 "dtype": str(output.dtype),
                 "labels": label_volumes(counts[output.field], voxel_ml, table),
             }

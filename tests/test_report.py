@@ -273,13 +273,14 @@ def test_volumes_of_labels_by_hand() -> None:
 def test_outputs_by_hand() -> None:
     """Voxels of 2×3×4 mm, one axis reversed: 0.024 ml; a determinant has a sign, a volume none."""
     outputs = [Output("a", np.dtype(np.uint8)), Output("b", np.dtype(np.int16))]
-    files: dict[str, Files] = {"a": {"mhd": [Path("a.mhd"), Path("a.raw")], "nii.gz": [Path("a.nii.gz")]}}
+    out = Path("/out")
+    files: dict[str, Files] = {"a": {"mhd": [out / "a.mhd", out / "a.raw"], "nii.gz": [out / "a.nii.gz"]}}
     files["b"] = {"nrrd": [Path("b.nrrd")]}
     geometry = Geometry((10, 10, 10), np.diag([-2.0, 3.0, 4.0, 1.0]))
     sections = output_sections(outputs, files, {"a": [900, 100], "b": [0, 1000]}, geometry, LabelTable())
-    both = [{"format": "mhd", "path": "a.mhd"}, {"format": "nii.gz", "path": "a.nii.gz"}]
-    assert sections["output"] == {"mhd": "a.mhd", "raw": "a.raw", "files": both, "dtype": "uint8"}
-    assert sections["outputs"][1]["files"] == [{"format": "nrrd", "path": "b.nrrd"}]
+    both = [{"format": "mhd", "path": "/out/a.mhd"}, {"format": "nii.gz", "path": "/out/a.nii.gz"}]
+    assert sections["output"] == {"mhd": "/out/a.mhd", "raw": "/out/a.raw", "files": both, "dtype": "uint8"}
+    assert sections["outputs"][1]["files"] == [{"format": "nrrd", "path": f"{Path.cwd()}/b.nrrd"}]
     assert not {"mhd", "raw"} & sections["outputs"][1].keys()
     assert sections["labels"] == {"0": {"voxels": 900, "ml": 21.6}, "1": {"voxels": 100, "ml": 2.4}}
     assert [entry["field"] for entry in sections["outputs"]] == ["a", "b"]
@@ -293,6 +294,17 @@ def test_spacing_of_a_file_in_the_report(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.diag([0.5, 2.0, 3.0, 1.0])), tmp_path / "a.nii")
     section = input_section(read_header([tmp_path / "a.nii"]))
     assert (section["shape"], section["spacing_mm"], section["format"]) == ([4, 5, 6], [0.5, 2.0, 3.0], "nifti")
+
+
+def test_relative_paths_begin_at_the_folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpu_infer.report import input_section
+    from gpu_infer.volume.read import read_header
+
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4)), tmp_path / "a.nii")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    section = input_section(read_header([Path("../a.nii")]))
+    assert (section["path"], section["files"]) == (f"{tmp_path}/below/../a.nii", [f"{tmp_path}/below/../a.nii"])
 
 
 def test_the_platform_is_that_of_python() -> None:

@@ -119,7 +119,9 @@ def done_record(
     changed = begun_ns is not None and any(begun_ns <= look.get("mtime_ns", 0) <= time.time_ns() for look in read)
     if changed:
         read = [{**look, "mtime_ns": 0} for look in read]
-    inside = [file.relative_to(folder) if file.is_relative_to(folder) else file.absolute() for file in files]
+    home = folder.absolute()
+    written = {file.absolute() for file in files}
+    inside = [file.relative_to(home) if file.is_relative_to(home) else file for file in written]
     return {
         **_head(case, key, outcome, inputs),
         "read": read,

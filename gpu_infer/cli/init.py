@@ -64,8 +64,9 @@ def init(
         slice_axis=_axis(slice_axis),
     )
     _check(preparation.spacing_mm, preparation.intensities)
-    notes = write_app(folder, models, model, preparation)
-    say_done(f"wrote {folder}", *(f"note: {note}" for note in notes))
+    app = write_app(folder, models, model, preparation)
+    notes = (f"note: {note}" for note in app.notes)
+    say_done(f"wrote {folder}", *notes, *(f"next     {command}" for command in app.commands))
 
 
 def _axis(text: str | None) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.triton.model.info import ModelInfo
@@ -15,6 +16,8 @@ from gpu_infer.triton.model.repository import model_in_repository
 
 _SLICE_DIMS = 3  # channels and two spatial axes
 _UINT8_LABELS = 256
+_LOCAL = ("python", "onnxruntime", "onnxruntime_onnx", "ensemble")
+"""Platforms of models that the local Triton serves."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,15 @@ class Preparation:
     slice_axis: str | None = None
 
 
-def write_app(folder: Path, repository: Path, name: str, preparation: Preparation) -> list[str]:
-    """Write the folder, complete or not at all; return notes about what the configuration does not do.
+class NewApp(NamedTuple):
+    """What a user needs to know about a new folder: what the configuration does not do, and the next commands."""
+
+    notes: list[str]
+    commands: list[str]
+
+
+def write_app(folder: Path, repository: Path, name: str, preparation: Preparation) -> NewApp:
+    """Write the folder, complete or not at all.
 
     Raises ConfigError for a folder that exists, a model that is not in the repository, and options that are missing or
     do not fit; ModelError for a model that the operator cannot use; ResourceError if the folder cannot be written.
@@ -65,7 +75,8 @@ def write_app(folder: Path, repository: Path, name: str, preparation: Preparatio
         "Dockerfile": f"# docker build -t {_image(folder)} {folder.name}\nFROM gpu_infer\nCOPY config/* /app/config/\n",
     }
     notes = _notes(model, preparation)
-    files["README.md"] = _readme(folder, repository, name, notes)
+    files["README.md"] = _readme(folder, repository, model, notes)
+    commands = _commands(folder, repository, model)
     folder = folder.absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +88,7 @@ def write_app(folder: Path, repository: Path, name: str, preparation: Preparatio
             new.rename(folder)
     except OSError as error:
         raise ResourceError(f"{folder} cannot be written: {error.strerror or error}", remedy="give another") from error
-    return notes
+    return NewApp(notes, commands)
 
 
 def _class_count(model: ModelInfo, preparation: Preparation) -> int:
@@ -169,16 +180,26 @@ def _notes(model: ModelInfo, preparation: Preparation) -> list[str]:
     return notes
 
 
-def _readme(folder: Path, repository: Path, name: str, notes: list[str]) -> str:
+def _commands(folder: Path, repository: Path, model: ModelInfo) -> list[str]:
+    """Check the configuration, then segment a volume: with the local Triton, if it can serve the model."""
+    config, models = folder / "config", shlex.quote(str(repository))
+    server = f"local --models {models}" if model.platform in _LOCAL else "HOST:PORT"
+    return [
+        f"gpu-infer validate {shlex.quote(str(config / 'config_inference.json'))} --models {models}",
+        f"gpu-infer run -i SCAN -o out --config {shlex.quote(str(config))} --triton {server}",
+    ]
+
+
+def _readme(folder: Path, repository: Path, model: ModelInfo, notes: list[str]) -> str:
     lines = [
         f"# {folder.name}",
         "",
-        f"Segments volumes with the model `{name}`. `config/config_inference.json` says how a volume is prepared:",
-        "spacing and intensities must be those of the training. `config/labels.json` has the names of the labels.",
+        f"Segments volumes with the model `{model.name}`.",
+        "`config/config_inference.json` prepares it: spacing and intensities must be those of the training.",
+        "`config/labels.json` has the names of the labels.",
         *(f"Check this: {note}." for note in notes),
         "",
-        f"    gpu-infer validate {folder.name}/config/config_inference.json --models {repository}",
-        f"    gpu-infer run -i SCAN -o out --config {folder.name}/config --triton local --models {repository}",
+        *(f"    {command}" for command in _commands(Path(folder.name), repository, model)),
     ]
     return "\n".join(lines) + "\n"
 

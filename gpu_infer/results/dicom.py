@@ -14,6 +14,7 @@ import numpy as np
 from gpu_infer.config.config import Config
 from gpu_infer.environment import environment_value
 from gpu_infer.errors import ConfigError, InputError, ServerError
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report
 from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
@@ -177,7 +178,7 @@ def write_dicom(segmentation: Segmentation, volume: Volume, source: Source | Non
                 remove_older(settings.output, name, settings)
     for field in empty:
         log.info("no label in %r: no DICOM files, which cannot be empty", field)
-    report.add(dicom={"files": [str(path) for path in files], "empty": empty})
+    report.add(dicom={"files": [reported_path(path) for path in files], "empty": empty})
     if settings.send is not None:
         _send(files, settings.send, report)
     return files
@@ -215,8 +216,8 @@ def _send(files: list[Path], text: str, report: Report) -> None:
         dicom={
             "sent": {
                 "address": str(address),
-                "stored": [str(file) for file in outcome.stored],
-                "refused": [str(file) for file, _ in outcome.refused],
+                "stored": [reported_path(file) for file in outcome.stored],
+                "refused": [reported_path(file) for file, _ in outcome.refused],
             }
         }
     )

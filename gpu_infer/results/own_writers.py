@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpu_infer.config.config import Config
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report
 from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
@@ -61,7 +62,8 @@ def write_own(segmentation: Segmentation, volume: Volume, report: Report) -> lis
             files = write_files(own.writer, result, folder)
         for path in files:
             log.info("wrote %s", path)
-        sections.append({"writer": own.writer.label, "field": own.field, "files": [str(path) for path in files]})
+        names = [reported_path(path) for path in files]
+        sections.append({"writer": own.writer.label, "field": own.field, "files": names})
         written += files
     if sections:
         report.add(own_writers=sections)

@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from gpu_infer.errors import ConfigError
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
 from gpu_infer.results.publish import render_settings
 from gpu_infer.segment import Segmentation
 from gpu_infer.settings import Settings
+from gpu_infer.system.notices import NOTICE
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.names import published_name
@@ -21,6 +23,9 @@ from gpu_infer.writers.places import Place
 from gpu_infer.writers.render_settings import FILE_NAME
 
 log = logging.getLogger(__name__)
+
+_extras = iter([NOTICE])
+"""Of the log lines about a missing viewer: a terminal shows the first one, and not one for each case of a batch."""
 
 
 def write_page(segmentation: Segmentation, volume: Volume, report: Report) -> Path | None:
@@ -49,7 +54,7 @@ def write_page(segmentation: Segmentation, volume: Volume, report: Report) -> Pa
         ]
         render = render_settings(settings.config) or resource_folder("config") / FILE_NAME
         page = write_page(volume, maps, name, folder, render)
-        report.add(page=str(page))
+        report.add(page=reported_path(page))
         return page
     return None
 
@@ -67,7 +72,12 @@ def has_page(settings: Settings) -> bool:
     if settings.publish is None or settings.page is False:
         return False
     if not has_viewer():
-        log.info("no page in the publish folder: this installation was built without npm, which brings its viewer")
+        # No warning, because images are built without it on purpose, but a person at a terminal expects the page.
+        log.info(
+            "no page in the publish folder: this package was built without npm, which fetches the viewer (install npm "
+            "and then the package again, or run `make page-asset` in a checkout; --no-page: without this line)",
+            extra=next(_extras, None),
+        )
     return has_viewer()
 
 

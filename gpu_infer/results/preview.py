@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
 from gpu_infer.results.label_maps import output_base
@@ -38,7 +39,7 @@ def write_previews(segmentation: Segmentation, volume: Volume, report: Report) -
                     volume, labels, path, title=base, table=inputs.config.labels, counts=counts, contours=contours
                 )
     written = [path for path in paths if path.is_file()]
-    report.add(previews=[str(path) for path in written])
+    report.add(previews=[reported_path(path) for path in written])
     return written
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpu_infer.config.config import Config
 from gpu_infer.label_table.table import BACKGROUND
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report
 from gpu_infer.results.failures import failure_warns
 from gpu_infer.results.label_maps import output_base
@@ -50,7 +51,7 @@ def publish_results(
         render = _settings_for(segmentation)
         dialect, base, states = settings.publish_dialect, header.case_name, header.states
         published = publish(volume, masks, model, settings.publish, render, dialect=dialect, base=base, states=states)
-    report.add(published=[str(path) for path in published])
+    report.add(published=[reported_path(path) for path in published])
     return published
 
 

@@ -17,6 +17,7 @@ from gpu_infer.inferers.score_maps import ScoreMaps
 from gpu_infer.inferers.score_plan import TOLERANCE, ScorePlan
 from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.planning.score_options import score_dtype, score_format, score_options
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report
 from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
@@ -71,7 +72,7 @@ def write_scores(segmentation: Segmentation, geometry: Geometry, report: Report)
         kind = {"uncertainty": True} if label is None else {"label": label}
         named = {"name": table[label].name} if label is not None and table.is_described(label) else {}
         values = {"min": round(extent.low, 6), "max": round(extent.high, 6)}
-        described.append({**kind, **named, "path": str(path), **values})
+        described.append({**kind, **named, "path": reported_path(path), **values})
     section = {
         "activation": maps.plan.activation,
         "dtype": dtype,

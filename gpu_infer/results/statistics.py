@@ -11,6 +11,7 @@ import numpy as np
 
 from gpu_infer.backends.label_tables import LabelStatistics
 from gpu_infer.label_table.table import LabelTable
+from gpu_infer.redaction import reported_path
 from gpu_infer.report import Report, Section
 from gpu_infer.results.label_maps import output_base
 from gpu_infer.segment import Segmentation
@@ -37,7 +38,7 @@ def write_label_statistics(segmentation: Segmentation, volume: Volume, report: R
         tables = {field: [_row(label, entry) for label, entry in rows.items()] for field, rows in sections.items()}
         paths = write_statistics(tables, folder, output_base(inputs.settings, inputs.header))
     for entry in report.data["outputs"]:
-        entry.update(statistics_csv=str(paths[entry["field"]]), statistics=sections[entry["field"]])
+        entry.update(statistics_csv=reported_path(paths[entry["field"]]), statistics=sections[entry["field"]])
     for path in paths.values():
         log.info("wrote %s", path)
     return list(paths.values())

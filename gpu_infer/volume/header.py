@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpu_infer.redaction import shown_path
+from gpu_infer.redaction import reported_path
 from gpu_infer.volume.checks import DType, Voxels
 from gpu_infer.volume.file_state import FileState, check_unchanged
 from gpu_infer.volume.follower import Follower
@@ -83,8 +83,8 @@ class VolumeHeader:
         if self.index_space is not None:
             series["index_space"] = self.index_space.reason
         return {
-            "path": shown_path(str(self.path)),
-            "files": [shown_path(str(file)) for file in self.files],
+            "path": reported_path(self.path),
+            "files": [reported_path(file) for file in self.files],
             "format": self.format,
             "shape": list(self.geometry.shape),
             "channels": self.channels,

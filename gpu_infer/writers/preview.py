@@ -71,8 +71,9 @@ def write_preview(
 ) -> Path:
     """Write an RGB PNG of three planes side by side, in true proportions, and return its path.
 
-    Planes go through the labels' centre of mass, or through the slice with the most labels if the centre shows less
-    than half as many (between two lungs, for example); without labels through the middle. Of several channels the first
+    Planes go through the labels' centre of mass. If the centre shows less than half as many labels as another slice
+    (between two lungs, for example), they go through the slice with the most, of those in the middle half of the labels
+    along the axis; without labels through the middle. Of several channels the first
     one is shown. If the values look like CT, `CT_LIMITS` are black and white, else the 1st and the 99th percentile.
     Below each plane stands its position, as the RAS+ coordinate of its centre along the axis across it; below all of
     them colour, name and volume of every label that occurs.
@@ -147,7 +148,10 @@ def _centre(mask: Voxels) -> tuple[int, ...]:
         counts = inside.sum(axis=tuple(a for a in range(3) if a != axis), dtype=np.int64)
         total = counts.sum()
         at = round(float((counts * np.arange(size)).sum() / total)) if total else size // 2
-        centre.append(at if 2 * counts[at] >= counts.max() else int(counts.argmax()))
+        # Between the quartiles: false labels outside the body are at the ends, and often fill a slice there.
+        first, last = np.searchsorted(counts.cumsum(), (total / 4, 3 * total / 4))
+        middle = counts[first : last + 1]
+        centre.append(at if 2 * counts[at] >= middle.max() else int(first + middle.argmax()))
     return tuple(centre)
 
 

@@ -178,6 +178,17 @@ def test_outputs_are_recorded_relative_to_the_case(tmp_path: Path) -> None:
     assert state(moved, case) == "done"
 
 
+def test_outputs_with_and_without_the_current_folder_are_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job, case = done_case(tmp_path)
+    folder = Path("out/a")
+    files = [folder / "a.mhd", folder / "a.raw", tmp_path / folder / "a.raw", Path("pub/a.nii")]
+    record = done_record(case, job_key(job), Outcome("a", "done"), [], files, folder)
+    assert record["files"] == [f"{tmp_path}/pub/a.nii", "a.mhd", "a.raw"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\0\0\0", b'{\n "format": "gpu_infer case 1",\n "id"'])
 def test_a_damaged_file_is_replaced(tmp_path: Path, content: bytes) -> None:
     job, case = done_case(tmp_path)

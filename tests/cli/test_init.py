@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_folder_is_valid(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--roi", "32,32,16", "--spacing", "1,1,2.5", "--intensities=-1000,400"]
     assert call(monkeypatch, "init", "my_app", "--model", "net", *words) == 0
-    assert capsys.readouterr().out == "wrote my_app\n"
+    assert capsys.readouterr().out == (
+        "wrote my_app\n"
+        "next     gpu-infer validate my_app/config/config_inference.json --models models\n"
+        "next     gpu-infer run -i SCAN -o out --config my_app/config --triton local --models models\n"
+    )
     config = json.loads((folder / "my_app/config/config_inference.json").read_text())
     scale = config["pre_transforms"][2]["args"], config["pre_transforms"][3]["args"]
     assert scale[0]["target_resolution"] == [1, 1, 2.5]
@@ -68,6 +73,32 @@ def test_what_is_not_prepared_is_named(
     out = capsys.readouterr().out
     assert "note: no --spacing" in out
     assert "note: no --intensities" in out
+
+
+def test_the_next_commands_can_be_pasted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their paths begin at the current folder, also if they contain blanks."""
+    (folder / "models").rename(folder / "my models")
+    words = ["--model", "net", "--models", "my models", "--roi", "8,8,8"]
+    assert call(monkeypatch, "init", f"{folder}/new apps/lung", *words) == 0
+    commands = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("next ")]
+    run = f"gpu-infer run -i SCAN -o out --config '{folder}/new apps/lung/config' --triton local --models 'my models'"
+    assert commands[1] == shlex.split(run)
+    assert commands[0][:2] == ["gpu-infer", "validate"]
+    assert call(monkeypatch, *commands[0][1:]) == 0
+    assert ": valid" in capsys.readouterr().out
+
+
+def test_a_model_that_the_local_triton_does_not_serve_runs_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "net.pt").write_bytes(b"network")
+    add_torchscript(folder / "models", "script", folder / "net.pt", input_dims=[1, 8, 8, 8], output_dims=[2, 8, 8, 8])
+    assert call(monkeypatch, "init", "my_app", "--model", "script") == 0
+    command = "gpu-infer run -i SCAN -o out --config my_app/config --triton HOST:PORT\n"
+    assert capsys.readouterr().out.endswith(f"next     {command}")
+    assert (folder / "my_app/README.md").read_text().endswith(f"    {command}")
 
 
 @pytest.mark.parametrize(("channels", "dtype"), [(256, "uint8"), (257, "uint16")])

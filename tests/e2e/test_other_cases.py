@@ -54,7 +54,8 @@ def test_two_cases_in_the_same_folders(tmp_path: Path, triton_server: Any) -> No
         "a",
     )
     assert read(tmp_path / "logs/b.report.json")["status"] == "done"
-    assert files(tmp_path / "logs") == {"report.json", "b.report.json"}
+    assert files(tmp_path / "logs") == {"report.json", "a.report.json", "b.report.json"}
+    assert read(tmp_path / "logs/a.report.json")["status"] == "done", "its label map is still there"
 
 
 def test_a_folder_with_several_volumes(tmp_path: Path, triton_server: Any) -> None:

@@ -13,9 +13,11 @@ from planned_runs import inputs_of, model_of
 from gpu_infer.errors import ConfigError
 from gpu_infer.planning.run_plan import make_plan
 from gpu_infer.report import Report
+from gpu_infer.results import page
 from gpu_infer.results.label_maps import write_labels
 from gpu_infer.results.page import required_page_places, write_page
 from gpu_infer.segment import Segmentation
+from gpu_infer.system.notices import NOTICE
 from gpu_infer.volume.volume import Volume
 from gpu_infer.writers.page import asset
 from gpu_infer.writers.page.case import read_labels
@@ -81,12 +83,18 @@ def test_nothing_is_written_if_it_is_excluded_or_nothing_is_published(tmp_path: 
     assert required_page_places(case.settings) == []
 
 
-def test_without_the_viewer_a_line_says_so(tmp_path: Path, viewer: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_viewer_a_terminal_shows_one_line_with_the_remedy(
+    tmp_path: Path, viewer: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_extras", iter([NOTICE]))
     viewer.unlink()
     case = Case(tmp_path)
     with caplog.at_level(logging.INFO):
         assert case.write() is None
-    assert "no page in the publish folder: this installation was built without npm" in caplog.text
+        assert case.write() is None
+    records = [each for each in caplog.records if each.getMessage().startswith("no page in the publish folder: ")]
+    assert [getattr(record, "notice", False) for record in records] == [True, False]
+    assert "(install npm and then the package again, or run `make page-asset`" in records[0].getMessage()
     assert case.report.data["warnings"] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from gpu_infer.writers.page import asset
 from gpu_infer.writers.page.case import make_legend
 from gpu_infer.writers.page.write import LabelMap, write_page
 from gpu_infer.writers.publish import publish
+from gpu_infer.writers.reports import write_report
 
 SETTINGS = resource_folder("config") / "config_render.json"
 SHAPE = (6, 5, 4)
@@ -156,9 +158,91 @@ def test_folders_without_a_run_are_refused(case: Run) -> None:
         open_study(case.root / "none")
     with pytest.raises(InputError, match=r"found neither report\.json of a finished run nor config\.meta"):
         open_study(case.output)
-    case.report["status"] = "failed"
+
+
+@pytest.mark.parametrize("place", ["output", "output/logs", "logs"])
+def test_a_failed_run_hides_no_earlier_one(case: Run, place: str, caplog: pytest.LogCaptureFixture) -> None:
+    """write_report leaves the report of the label maps under the name of the case."""
+    write_report(case.root / place, case.report)
+    write_report(case.root / place, case.report | {"status": "failed", "error": "no server", "outputs": []})
+    study = open_study(case.output)
+    assert rows(study) == case.expected()
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith(f"{case.root / place / 'report.json'}: the last run failed: no server (this is the result")
+    assert "case.report.json" in line
+
+
+def test_a_run_that_failed_early_names_no_case(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """The newest result is shown."""
+    case.report["case"] = "case"
+    other = case.report | {"case": "other", "started": "2026-01-01", "outputs": [{"mhd": "else/other.mhd"}]}
+    older = case.report | {"case": "older", "started": "2025-01-01", "input": {"path": "gone.nii"}}
+    for content in (older, case.report | {"started": "2025-01-02"}, other, {"status": "failed", "error": "bad key"}):
+        write_report(case.output, content)
+    assert rows(open_study(case.output)) == case.expected()
+    assert "the last run failed: bad key" in caplog.text
+
+
+def test_a_run_that_failed_after_its_label_maps_is_shown(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    case.report |= {"status": "failed", "error": "1 of 1 DICOM files not stored"}
     case.write_report(case.output)
-    with pytest.raises(InputError, match=r"found neither report\.json of a finished run"):
+    assert rows(open_study(case.output)) == case.expected()
+    assert "the run failed after it wrote the label maps: 1 of 1 DICOM files not stored" in caplog.text
+
+
+def test_failed_runs_alone_are_refused_with_the_cause(case: Run) -> None:
+    case.report = {"status": "failed", "error": "no server"}
+    case.write_report(case.output)
+    cause = r"output/report\.json: the last run failed, and no report names label maps of an earlier one: no server"
+    with pytest.raises(InputError, match=rf"{cause} \(run the segmentation again, or give the publish folder"):
+        open_study(case.output)
+
+
+def record_input(case: Run) -> None:
+    """Add to the report what a run knows about its input."""
+    digest = hashlib.sha256(case.source.read_bytes()).hexdigest()
+    case.report["input"] |= {"files": [str(case.source)], "sha256": digest}
+    case.write_report(case.output)
+
+
+def test_the_same_input_is_shown_without_a_word(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    record_input(case)
+    content = case.source.read_bytes()
+    case.source.unlink()
+    case.source.write_bytes(content)  # another time
+    open_study(case.output)
+    assert caplog.messages == []
+
+
+def test_an_input_that_has_changed_is_named(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    record_input(case)
+    write_nifti(Volume(case.image[None] + 1, GEOMETRY, case.root, "nifti"), case.source.parent, case.source.name)
+    open_study(case.output)
+    (line,) = caplog.messages
+    assert line.startswith(f"{case.source}: changed since the run, and the labels may not belong to it (run the")
+
+
+def test_an_input_that_changed_during_the_run_is_named(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    case.report["input"] |= {"files": [str(case.source)], "sha256": None}
+    case.write_report(case.output)
+    open_study(case.output)
+    assert f"{case.source}: changed during the run, so that the report has no sha256 of it" in caplog.text
+
+
+def test_a_file_that_the_run_did_not_read_is_named(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    record_input(case)
+    case.report["input"]["files"] = [str(case.source.with_name("slice_1.dcm"))]
+    case.write_report(case.output)
+    open_study(case.output)
+    assert f"{case.source}: has a file that the run did not read: case.nii.gz" in caplog.text
+
+
+@pytest.mark.parametrize("below", ["", "/st0/se1"])
+def test_an_input_in_an_archive_is_named(case: Run, below: str) -> None:
+    (case.root / "exam.zip").write_bytes(b"PK\x03\x04")
+    case.report["input"]["path"] = f"{case.root}/exam.zip{below}"
+    case.write_report(case.output)
+    with pytest.raises(InputError, match=r"exam\.zip: found an archive as the input of the run in .*publish folder"):
         open_study(case.output)
 
 

@@ -119,6 +119,17 @@ def test_between_two_lungs_the_fuller_slice_is_shown(tmp_path: Path) -> None:
     assert panels(page, [(480, 480)] * 3)[2][40, 60, 0] == round(3 / 21 * 255)
 
 
+def test_false_labels_at_the_rim_are_not_the_fullest_slice(tmp_path: Path) -> None:
+    labels = np.zeros((21, 21, 21), np.uint8)
+    labels[2:6, 5:15, 5:15] = 1
+    labels[16:20, 5:15, 5:15] = 1
+    labels[3, 4, 5] = 1
+    labels[0, :16, :16] = 1  # 256 of 1057 voxels, more than twice those of any slice of a lung
+    grey = hounsfield(np.indices(labels.shape)[0] / 21)
+    page = read(write_preview(volume(grey), labels, tmp_path / "p.png"))
+    assert panels(page, [(480, 480)] * 3)[2][40, 60, 0] == round(3 / 21 * 255)
+
+
 def test_outlines_have_the_labels_colours(tmp_path: Path) -> None:
     labels = np.zeros((32, 32, 32), np.uint16)
     labels[8:16, 8:24, 8:24] = 1

@@ -62,6 +62,60 @@ def test_one_input_with_two_names(tmp_path: Path) -> None:
     assert cases(tmp_path) == {"a.report.json": 1, "report.json": 2}
 
 
+def with_map(folder: Path, case: str, **others: Any) -> dict[str, Any]:
+    """Content of a report whose label map exists."""
+    (folder / "out").mkdir(exist_ok=True)
+    path = folder / "out" / f"{case}.nrrd"
+    path.touch()
+    return content(case, outputs=[{"field": "model", "files": [{"format": "nrrd", "path": str(path)}]}], **others)
+
+
+def failed(case: str) -> dict[str, Any]:
+    return content(case) | {"status": "failed"}
+
+
+def test_a_failed_run_does_not_replace_the_report_of_a_label_map(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    write(logs, with_map(tmp_path, "a"), failed("a"), failed("a"))
+    assert cases(logs) == {"a.report.json": 1, "report.json": 3}
+    write_report(logs, content("b", run=4))
+    assert cases(logs) == {"a.report.json": 1, "report.json": 4}
+    write_report(logs, failed("a") | {"run": 5})
+    assert cases(logs) == {"a.report.json": 1, "b.report.json": 4, "report.json": 5}
+    write_report(logs, with_map(tmp_path, "a", run=6))
+    assert cases(logs) == {"b.report.json": 4, "report.json": 6}
+
+
+def test_a_failed_run_that_wrote_its_label_map_replaces_the_report(tmp_path: Path) -> None:
+    write(tmp_path / "logs", with_map(tmp_path, "a"), with_map(tmp_path, "a") | {"status": "failed"})
+    assert cases(tmp_path / "logs") == {"report.json": 2}
+
+
+def test_a_report_whose_label_map_is_gone_is_replaced(tmp_path: Path) -> None:
+    first = with_map(tmp_path, "a")
+    (tmp_path / "out/a.nrrd").unlink()
+    write(tmp_path / "logs", first, failed("a"))
+    assert cases(tmp_path / "logs") == {"report.json": 2}
+    (tmp_path / "logs/a.nrrd").touch()  # of a folder that was moved
+    write(tmp_path / "logs", first, failed("a"))
+    assert json.loads((tmp_path / "logs/a.report.json").read_text())["run"] == 1
+
+
+def test_dicom_files_of_index_space_count_as_label_maps(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").touch()
+    first = content("a", outputs=[{"field": "model", "files": []}], dicom={"files": [str(tmp_path / "a.dcm")]})
+    write(tmp_path / "logs", first, failed("a"))
+    assert cases(tmp_path / "logs") == {"a.report.json": 1, "report.json": 2}
+
+
+@pytest.mark.parametrize(
+    "odd", [{"outputs": 3}, {"outputs": [3, {"files": 3}, {"files": [3]}]}, {"dicom": {"files": 3}}]
+)
+def test_odd_reports_have_no_label_maps(tmp_path: Path, odd: dict[str, Any]) -> None:
+    write(tmp_path, content("a", **odd), failed("a"))
+    assert cases(tmp_path) == {"report.json": 2}
+
+
 def test_a_file_of_another_program_stays(tmp_path: Path) -> None:
     (tmp_path / "a.report.json").write_text('{"run": "mine"}')
     (tmp_path / "a-2.report.json").mkdir()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gpu_infer.errors import ConfigError, ResourceError, ServerError
 from gpu_infer.system.cache import cache_folder
+from gpu_infer.system.notices import NOTICE
 from gpu_infer.triton.client.failures import one_line
 from gpu_infer.triton.local.follow import OnLine, follow
 from gpu_infer.triton.local.runtime import MARKER, TRITON_VERSION, Runtime, server_folder
@@ -75,7 +76,7 @@ def install(cache: Path | None = None, on_line: OnLine | None = None) -> Path:
             return folder
         # An environment's scripts contain its absolute path, so it is built in place. The marker is written last: a
         # folder without it is incomplete.
-        log.info("installing a local Triton into %s", folder)
+        log.info("installing a local Triton (once, 450 MB from PyPI, a minute or more) into %s", folder, extra=NOTICE)
         try:
             if folder.exists():
                 shutil.rmtree(folder)
@@ -124,7 +125,11 @@ def check_platform() -> None:
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     with path.open("w", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another process that installs the local Triton", extra=NOTICE)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +122,29 @@ def test_a_venv_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     spoken(monkeypatch, tmp_path, "echo zero; echo one; echo; echo two; echo No module named ensurepip; exit 1")
     with pytest.raises(ConfigError, match=r": one \| two \| No module named ensurepip \(install .*python3-venv"):
         install(tmp_path / "cache")
+
+
+def test_a_terminal_shows_what_takes_so_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also during a run, which shows nothing of pip."""
+    spoken(monkeypatch, tmp_path, "exit 1")
+    folder = environment_folder(tmp_path / "cache")
+    with folder.with_suffix(folder.suffix + ".lock").open("w") as handle, caplog.at_level(logging.INFO):
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(install, tmp_path / "cache")
+            limit = time.monotonic() + 60
+            while not caplog.records and time.monotonic() < limit:
+                time.sleep(0.01)
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            with pytest.raises(ConfigError):
+                work.result()
+    notices = [record.getMessage() for record in caplog.records if getattr(record, "notice", False)]
+    assert notices == [
+        "waiting for another process that installs the local Triton",
+        f"installing a local Triton (once, 450 MB from PyPI, a minute or more) into {folder}",
+    ]
 
 
 def test_a_full_disk_is_no_missing_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
