@@ -17,6 +17,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -33,7 +34,10 @@ def _is_private(folder: Path) -> bool:
 
 
 _NEEDED = 8 << 20
-"""Bytes that must be free: Numba raises if a compiled kernel does not fit."""
+"""Bytes that must be free: with less, it is not worth while to begin."""
+
+
+_OLD_S = 24 * 3600
 
 
 def _usable(folder: Path) -> bool:
@@ -83,11 +87,13 @@ def choose_cache_folder() -> Path | None:
 
 
 def seed(folder: Path, compiled: Path) -> bool:
-    """Make the empty `folder` a copy of `compiled`, whole or not at all. Returns whether it now is one."""
-    partial = folder.with_name(f"{folder.name}.part-{os.getpid()}")
+    """Make the empty `folder` a copy of `compiled`, whole or not at all. Returns whether this call made it one."""
+    # random, not the process id: ids repeat across containers that share the folder
+    partial = folder.with_name(f"{folder.name}.part-{os.urandom(8).hex()}")
     try:
         if not compiled.is_dir() or any(folder.iterdir()):
             return False
+        _remove_old_copies(folder)
         shutil.copytree(compiled, partial, copy_function=shutil.copyfile)
         for copied in (partial, *partial.glob("*/")):  # copytree copies a folder's mode, perhaps without write
             copied.chmod(0o700)
@@ -100,6 +106,14 @@ def seed(folder: Path, compiled: Path) -> bool:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return True
+
+
+def _remove_old_copies(folder: Path) -> None:
+    """Remove what processes that were killed as they copied have left, after a day."""
+    for partial in folder.parent.glob(f"{folder.name}.part-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > _OLD_S:
+                shutil.rmtree(partial)
 
 
 def _configure() -> bool:
@@ -121,4 +135,4 @@ def _configure() -> bool:
 
 
 CACHE = _configure()
-"""Whether Numba stores compiled kernels for other processes (`njit(cache=CACHE)`)."""
+"""Whether compiled kernels are stored for other processes."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,39 @@ def test_a_cache_with_something_in_it_is_left_alone(compiled: Path, tmp_path: Pa
     (target / "own").write_text("mine")
     assert not seed(target, compiled / "numba")
     assert _files(target) == {"own": b"mine"}
+
+
+def test_containers_with_one_process_id_do_not_remove_each_other_s_copy(
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both copy to one cache folder at once; the second one begins and ends while the first one copies."""
+    target = tmp_path / "target"
+    target.mkdir()
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    copy, outcomes = shutil.copyfile, []
+
+    def copy_slowly(source: str, place: str, **options: Any) -> Any:
+        done = copy(source, place, **options)
+        if not outcomes:
+            outcomes.append(None)
+            outcomes[0] = seed(target, compiled / "numba")
+        return done
+
+    monkeypatch.setattr(shutil, "copyfile", copy_slowly)
+    first = seed(target, compiled / "numba")
+    assert (outcomes, first) == ([True], False)
+    assert _files(target) == {"finish_0123/a.nbi": b"index"}
+    assert not list(tmp_path.glob("*.part-*"))
+
+
+def test_copies_of_killed_processes_are_removed_after_a_day(compiled: Path, tmp_path: Path) -> None:
+    target, old, new = (tmp_path / name for name in ("target", "target.part-1", "target.part-2"))
+    for folder in (target, old, new):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    assert seed(target, compiled / "numba")
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_nothing_to_copy(tmp_path: Path) -> None:
