@@ -1,7 +1,8 @@
 """Do 105 classes over 512×512×400 voxels fit? `python -m bench.classes`.
 
 A label volume goes through the operator and a Triton model whose argmax is its input (bench/models/classes105): the
-labels must come out as they went in, memory as planned, and the accumulator no larger at depth 800.
+labels must come out as they went in, memory as planned, and the accumulator no larger than the slices of one window,
+also at twice the depth. Of shallow volumes it is smaller: it then has the rows of one window along another axis.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ MODELS = Path(__file__).parent / "models"
 MODEL = "classes105"
 CLASSES = 105
 PLANE = (512, 512)
+SLICES = 32  # of a window
 LIMIT_BYTES = 12 << 30
+ACCUMULATOR_BYTES = 4 * CLASSES * PLANE[0] * PLANE[1] * SLICES  # float32 sums
 
 CONFIG: dict[str, Any] = {
     "batch_size": 1,
@@ -74,12 +77,16 @@ def run(depth: int = 400, results: Path = RESULTS) -> None:
         same = bool(np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(report["output"]["mhd"])), labels))
     spent, planned = report["seconds"], report["memory"]["planned_peak_bytes"]
     accumulators = {n: plan.sizes.slab_accumulator for n, plan in plans.items()}
-    limit = accumulators[depth]
-    result = Result("classes", f"{CLASSES} classes on 512×512×{depth}, roi 192×192×32", ["what", "measured", "allowed"])
+    result = Result(
+        "classes", f"{CLASSES} classes on 512×512×{depth}, roi 192×192×{SLICES}", ["what", "measured", "allowed"]
+    )
     result.rows = [
         ["whole run", seconds(spent), ""],
         ["peak memory", mebibytes(peak.peak_bytes), f"{mebibytes(planned)} planned, {mebibytes(LIMIT_BYTES)} in all"],
-        *([f"accumulator, depth {n}, planned", mebibytes(size), mebibytes(limit)] for n, size in accumulators.items()),
+        *(
+            [f"accumulator, depth {n}, planned", mebibytes(size), mebibytes(ACCUMULATOR_BYTES)]
+            for n, size in accumulators.items()
+        ),
         ["labels come out as they went in", str(same), "True"],
     ]
     result.data = {
@@ -95,7 +102,7 @@ def run(depth: int = 400, results: Path = RESULTS) -> None:
     groups["accumulator, planned"] = {f"depth {n}": size / 2**20 for n, size in accumulators.items()}
     result.chart = Chart(groups, "MiB", logarithmic=False, baseline="planned")
     result.publish(results)
-    if not same or len(set(accumulators.values())) > 1 or peak.peak_bytes > min(planned, LIMIT_BYTES):
+    if not same or max(accumulators.values()) > ACCUMULATOR_BYTES or peak.peak_bytes > min(planned, LIMIT_BYTES):
         raise RuntimeError("labels, accumulator or peak memory are not as promised: see the table")
 
 

@@ -1,4 +1,4 @@
-"""Values of single environment variables: text, switches, the debugger's port, settings of Numba."""
+"""Values of single environment variables: text, switches, the debugger's port."""
 
 from __future__ import annotations
 
@@ -19,33 +19,6 @@ DEBUG_VARIABLES = {"debug_port": "DEBUG_VSCODE_PORT", "debug_host": "DEBUG_VSCOD
 def environment_value(environ: Mapping[str, str], name: str) -> str | None:
     """The value without blanks at its ends; None if the variable is unset or empty."""
     return environ.get(name, "").strip() or None
-
-
-_LAYERS = ("default", "forksafe", "omp", "safe", "tbb", "threadsafe", "workqueue")
-
-
-def check_compiler(environ: Mapping[str, str]) -> None:
-    """Raise ConfigError for settings of Numba with which no kernel can run; Numba's own errors would come later."""
-    if (text := environment_value(environ, "NUMBA_DISABLE_JIT")) is not None and text != "0":
-        raise ConfigError(
-            f"NUMBA_DISABLE_JIT: found {text!r}, expected 0: kernels are not compiled, and none runs without",
-            remedy="leave it unset",
-        )
-    layer = environment_value(environ, "NUMBA_THREADING_LAYER")
-    if layer is not None and layer not in _LAYERS:
-        raise ConfigError(
-            f"NUMBA_THREADING_LAYER: found {layer!r}, expected one of {', '.join(_LAYERS)}", remedy="leave it unset"
-        )
-
-
-def check_threads(environ: Mapping[str, str]) -> None:
-    """Raise ConfigError for a number of threads that Numba refuses when it is imported."""
-    text = environment_value(environ, "NUMBA_NUM_THREADS")
-    if text is not None and not re.fullmatch("0*[1-9][0-9]{0,4}", text):
-        raise ConfigError(
-            f"NUMBA_NUM_THREADS: found {text!r}, expected a whole number from 1 to 99999",
-            remedy="leave it unset to use every CPU",
-        )
 
 
 def environment_flag(environ: Mapping[str, str], name: str, *, remedy: str) -> bool:

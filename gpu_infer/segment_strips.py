@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_infer.backends.base.backend import Backend
+from gpu_infer.errors import InputError
 from gpu_infer.inferers.scan_window import visit_windows
 from gpu_infer.inferers.strip_accumulator import StripAccumulator
 from gpu_infer.inferers.strip_source import LabelsToFile, StripSource
@@ -18,6 +19,7 @@ from gpu_infer.planning.run_plan import RunPlan
 from gpu_infer.planning.strips import checked_slices, most_slices
 from gpu_infer.slot_rings import SlotRings
 from gpu_infer.triton.transport import Transport
+from gpu_infer.volume.boxes import BoxReader
 from gpu_infer.volume.checks import finite_warnings
 from gpu_infer.volume.header import VolumeHeader
 from gpu_infer.volume.volume import Volume
@@ -42,7 +44,7 @@ def segment_strips(
 
     Raises:
         ModelError: The model answers NaN.
-        InputError: The file is shorter than its header says, or damaged, or its NaN spread over the scores.
+        InputError: The file has changed, is too short or damaged, or its NaN spread over the scores.
         ConfigError: A label does not fit the dtype of `labels`.
         ServerError, DeadlineError: The server failed.
         ResourceError: Memory is short on the host or on the GPU.
@@ -50,7 +52,6 @@ def segment_strips(
     """
     header = plan.inputs.header
     assert plan.strips is not None
-    assert header.stored is not None
     if plan.strips.warning:
         log.warning("%s", plan.strips.warning)
 
@@ -61,7 +62,7 @@ def segment_strips(
     to_file = LabelsToFile(backend, plan.strips, header.geometry.shape, write)
     with (
         observer.stage("infer"),
-        header.stored.boxes(header.geometry.shape, slices) as reader,
+        _open_boxes(header, slices) as reader,
         rings.ring(plan, transport, backend) as (ring, new_plan),
     ):
         header.check_unchanged()  # after it is open: a file that changes later is refused by the reader
@@ -102,6 +103,15 @@ def segment_strips(
                 explain_nan_scores(nans, plan, volume_without_voxels(header, 0 if nan is not None else not_finite))
             )
     return to_file.counts, plan
+
+
+def _open_boxes(header: VolumeHeader, slices: int) -> BoxReader:
+    assert header.stored is not None
+    try:
+        return header.stored.boxes(header.geometry.shape, slices)
+    except InputError:
+        header.check_unchanged()  # rather than damage, which a change looks like
+        raise
 
 
 def volume_without_voxels(header: VolumeHeader, not_finite: int = 0) -> Volume:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationE
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
+from gpu_infer.backends.cpu.numba_variables import check_numba_variables
 from gpu_infer.choices import (
     MOST_SLOTS,
     Control,
@@ -35,7 +36,7 @@ from gpu_infer.choices import (
 )
 from gpu_infer.config.document import in_folder
 from gpu_infer.config.expected import expectation
-from gpu_infer.environment import DEFAULT_DEBUG_HOST, check_compiler, check_threads
+from gpu_infer.environment import DEFAULT_DEBUG_HOST
 from gpu_infer.errors import ConfigError
 from gpu_infer.settings_sources import environment_values, option_name, packaged_config, read_roi_size, server_values
 from gpu_infer.triton.client.access import Access
@@ -276,8 +277,7 @@ class Settings:
         if unknown:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
         values = environment_values(environ)
-        check_threads(environ)
-        check_compiler(environ)
+        check_numba_variables(environ)
         for name in ("input", "output", "logs", "config", "labels", "dicom_reference", "send"):
             if name in options and not str(options[name]).strip():
                 raise ConfigError(f"{option_name(name)}: found an empty path", remedy="give a path, or leave it out")

@@ -69,9 +69,11 @@ def doctor(
 
 
 def _warm_up(device: str) -> None:
+    from gpu_infer.backends.cpu.numba_variables import check_numba_variables
     from gpu_infer.doctor.host import check_device
     from gpu_infer.doctor.warm_up import warm_up
 
+    check_numba_variables(os.environ)
     backend, _ = check_device(device)
     warm_up(backend, lambda line: write(sys.stderr, f"{line}\n"))
 

@@ -20,8 +20,9 @@ def settings_for_checks(context: typer.Context) -> tuple[Settings | None, list[C
     """The settings of the run without those that a run refuses, and a failed check for each of them.
 
     The check has the name of the folder, or is called "settings". The settings are None if an error has another cause
-    than one option or one variable of a folder.
+    than one option or one variable. Variables of Numba have no check here: that of the kernels reports them.
     """
+    from gpu_infer.backends.cpu.numba_variables import NUMBA_VARIABLES
     from gpu_infer.doctor.check import failure
     from gpu_infer.settings_sources import FOLDER_VARIABLES
 
@@ -32,7 +33,8 @@ def settings_for_checks(context: typer.Context) -> tuple[Settings | None, list[C
         for name, fewer, rest in _with_one_less(context, without, environ, error):
             if str(_error(context, fewer, rest)) != str(error):
                 without, environ = fewer, rest
-                refusals.append(failure(name if name in FOLDER_VARIABLES else "settings", error))
+                if name not in NUMBA_VARIABLES:
+                    refusals.append(failure(name if name in FOLDER_VARIABLES else "settings", error))
                 break
         else:
             return None, [*refusals, failure("settings", error)]
@@ -42,17 +44,18 @@ def settings_for_checks(context: typer.Context) -> tuple[Settings | None, list[C
 def _with_one_less(
     context: typer.Context, without: Collection[str], environ: Mapping[str, str], error: ConfigError
 ) -> Iterator[tuple[str, Collection[str], Mapping[str, str]]]:
-    """Name, options that do not count, and environment: without each option, and without each folder variable.
+    """Name, options that do not count, and environment: without each option, and without each variable.
 
     The option with which the error's message begins comes first.
     """
+    from gpu_infer.backends.cpu.numba_variables import NUMBA_VARIABLES
     from gpu_infer.settings_sources import FOLDER_VARIABLES
 
     words = str(error).replace(":", " ").split()
     given = [name for name, value in context.params.items() if value is not None and name not in without]
     for name in sorted(given, key=lambda name: words[0] != f"--{name.replace('_', '-')}"):
         yield name, {*without, name}, environ
-    for name, variable in FOLDER_VARIABLES.items():
+    for name, variable in (FOLDER_VARIABLES | {name: name for name in NUMBA_VARIABLES}).items():
         yield name, without, {key: value for key, value in environ.items() if key != variable}
 
 

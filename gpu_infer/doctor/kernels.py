@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
 from gpu_infer.backends.base.backend import Backend
-from gpu_infer.doctor.check import Check
+from gpu_infer.backends.cpu.numba_variables import check_numba_variables
+from gpu_infer.doctor.check import Check, failure
+from gpu_infer.errors import ConfigError
 
 NAME = "kernels"
 
 
 def check_kernels(backend: Backend) -> Check:
     """Count the compiled kernels that a run on `backend` would load."""
-    if backend.name == "cpu":
-        return _check_numba()
+    try:
+        check_numba_variables(os.environ)
+        if backend.name == "cpu":
+            return _check_numba()
+    except ConfigError as error:
+        return failure(NAME, error)
     missing = backend.missing_kernels()
     if missing:
         return Check(NAME, "ok", f"the first run compiles {len(missing)} CUDA modules, once: {', '.join(missing)}")

@@ -14,6 +14,7 @@ from gpu_infer.choices import Mode
 from gpu_infer.errors import ConfigError
 from gpu_infer.inferers.importance import monai_gaussian, nnunet_gaussian
 from gpu_infer.inferers.placement import clara_starts, monai_starts, nnunet_starts
+from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.volume.geometry import Shape3
 
 Blend = Literal["constant", "gaussian"]
@@ -121,6 +122,18 @@ def window_mode(name: str, settings: Mapping[str, Any] | None = None) -> WindowM
         )
     _check(result)
     return result
+
+
+def check_fill(mode: WindowMode, model: ModelInfo) -> None:
+    """Raise ConfigError if the dtype of the model's input cannot hold the value outside the volume."""
+    dtype: np.dtype[Any] = model.input.dtype
+    high = float(np.finfo(dtype).max)
+    if mode.fill is not None and not abs(mode.fill) <= high:
+        raise ConfigError(
+            f"cval: found {mode.fill:g}, expected a number from {-high:g} to {high:g}: model {model.name} takes "
+            f"{model.input.datatype}",
+            remedy="correct cval in inferer.args",
+        )
 
 
 def _check(mode: WindowMode) -> None:

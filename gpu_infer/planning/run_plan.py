@@ -11,7 +11,7 @@ from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.inferers.ensemble import Ensemble
 from gpu_infer.inferers.label_windows import check_label_windows
 from gpu_infer.inferers.model_fit import Fit
-from gpu_infer.inferers.modes import WindowMode
+from gpu_infer.inferers.modes import WindowMode, check_fill
 from gpu_infer.inferers.score_plan import ScorePlan
 from gpu_infer.inferers.windows import WindowGrid
 from gpu_infer.planning.fallbacks import fit_memory
@@ -225,6 +225,8 @@ def make_plan(
     if refusal:
         check_transforms(inputs, trace, free, placement, refusal)
     mode = inputs.config.inferer.window_mode(inputs.settings.mode)
+    for each in models:
+        check_fill(mode, each)
     options = score_options(inputs.settings, inputs.config, inputs.pipeline)
     parts: tuple[Part, ...] = ()
     ensemble = None

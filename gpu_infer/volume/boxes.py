@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,9 +38,10 @@ class BoxReader(ABC):
     def read(self, j: slice, k: slice) -> Voxels:
         """The voxels [1, I, j, k] of the rows `j` of the slices `k`, first axis fastest in memory.
 
-        Raises InputError if the file is shorter than its header says, or damaged.
+        Raises InputError for a file that has changed, is shorter than its header says, or damaged.
         """
-        voxels = self._read(j, k)
+        with self._changes_first():
+            voxels = self._read(j, k)
         return np.ascontiguousarray(voxels, self.dtype).transpose(2, 1, 0)[None]
 
     @abstractmethod
@@ -49,7 +52,8 @@ class BoxReader(ABC):
         """Number of voxels that are NaN or infinite: a pass over the file, `slices` at a time; 0 for integers."""
         count, (_, j, k) = 0, self.shape
         for first in range(0, k if self.dtype.kind == "f" else 0, slices):
-            is_finite = np.isfinite(self._read(slice(0, j), slice(first, min(first + slices, k))))
+            with self._changes_first():
+                is_finite = np.isfinite(self._read(slice(0, j), slice(first, min(first + slices, k))))
             count += is_finite.size - int(np.count_nonzero(is_finite))
         return count
 
@@ -58,12 +62,28 @@ class BoxReader(ABC):
 
         Raises InputError for damage, and for a file that has changed.
         """
+        with self._changes_first():
+            notes = self._finish()
         self._check_state(os.fstat(self._file.fileno()))
+        return notes
+
+    def _finish(self) -> list[str]:
+        """Read what follows the voxels, if there is something to check; warnings about it."""
         return []
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    @contextmanager
+    def _changes_first(self) -> Iterator[None]:
+        """Raise InputError for a change of the file instead of the damage that the change looks like."""
+        try:
+            yield
+        except InputError:
+            with suppress(OSError):  # of a file that can no longer be read at all
+                self._check_state(os.fstat(self._file.fileno()))
+            raise
 
     def _check_state(self, status: os.stat_result) -> None:
         if FileState.of(status) != self._state:

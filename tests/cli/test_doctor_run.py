@@ -11,6 +11,7 @@ from doctor_checks import NOBODY, run_checks
 from typer.testing import CliRunner
 
 from gpu_infer.cli.main import app
+from gpu_infer.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
@@ -174,3 +175,21 @@ def test_addresses_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     _, checks = run_checks("--wait", "0.1")
     assert checks["settings"]["status"] == "warn"
     assert checks["settings"]["found"].startswith(f"NVIDIA_CLARA_TRTISURI={NOBODY} and CLARA_TRITON_URI=127.0.0.1:2")
+
+
+@pytest.mark.parametrize(("name", "value"), [("NUMBA_NUM_THREADS", "0"), ("NUMBA_THREADING_LAYER", "opnemp")])
+def test_settings_of_numba_with_which_no_kernel_runs(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of the kernels reports them, and everything else is checked as well."""
+    monkeypatch.setenv(name, value)
+    code, checks = run_checks("--triton", NOBODY, "--wait", "0.1", "--output", str(tmp_path))
+    assert code == 2
+    assert checks["kernels"]["status"] == "fail"
+    assert checks["kernels"]["found"].startswith(f"{name}: found '{value}', expected ")
+    assert checks["kernels"]["exit_code"] == 2
+    assert checks["output"]["status"] == "ok"
+    assert checks["triton"]["status"] == "fail"
+    result = CliRunner().invoke(app, ["doctor", "--warm-up", "--triton", NOBODY, "--wait", "0.1"])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith(f"{name}: found")

@@ -253,3 +253,30 @@ def test_tensors_have_the_bits_of_arrays(make: Any, sw_device: Any, roi: int) ->
     values = (tensors, expected) if not isinstance(tensors, dict) else (tensors.values(), expected.values())
     for tensor, array in zip(*values, strict=True):
         np.testing.assert_array_equal(tensor.numpy(), array)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "bool", "float16", "float32"])
+@pytest.mark.parametrize("cval", [-32769, -1, -0.5, 1.5, 255, 255.5, 65505, 1e39, float("nan"), float("inf"), 2.0**64])
+def test_constants_that_a_dtype_holds_or_not(dtype: str, cval: float) -> None:
+    """The windows are MONAI's. What it refuses, without the name of the argument, is refused."""
+    image = torch.ones((1, 1, 5), dtype=getattr(torch, dtype))
+    expected: list[Any] = []
+    seen: list[Any] = []
+
+    def run(inference: Any, windows: list[Any]) -> None:
+        def predictor(window: Any) -> Any:
+            windows.append(window.clone())
+            return window.float()
+
+        inference(image, 8, 1, predictor, cval=cval)
+
+    try:
+        run(monai_inferers.sliding_window_inference, expected)
+    except RuntimeError as error:  # its sums of integer images fail, too, after the windows
+        assert expected or "without overflow" in str(error)
+    if expected:
+        run(gpu_infer.sliding_window_inference, seen)
+        np.testing.assert_array_equal(seen[0].numpy(), expected[0].numpy())
+    else:
+        with pytest.raises(ValueError, match=r"cval: found .*, expected a number from"):
+            run(gpu_infer.sliding_window_inference, seen)

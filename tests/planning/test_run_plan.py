@@ -64,6 +64,19 @@ def test_an_option_against_the_configuration(planned: Any) -> None:
         planned("monai", mode="nnunet", step_size=0.25)
 
 
+@pytest.mark.parametrize("mode", ["clara", "monai", "nnunet"])
+def test_a_constant_that_the_dtype_of_the_model_cannot_hold(tmp_path: Path, mode: str) -> None:
+    """As float16 it would be infinite."""
+    model = model_of(2, (32, 32, 32))
+    half = replace(model, input=replace(model.input, dtype=np.dtype(np.float16), datatype="FP16"))
+    inputs = inputs_of(tmp_path, (40, 40, 40), mode=mode, cval=-65505)
+    assert make_plan(inputs, model).mode.cval == -65505
+    words = r"cval: found -65505, expected a number from -65504 to 65504: model many takes FP16 \(correct cval in"
+    with pytest.raises(ConfigError, match=words):
+        make_plan(inputs, half)
+    assert make_plan(inputs_of(tmp_path, (40, 40, 40), mode=mode, cval=-65504), half).mode.cval == -65504
+
+
 class _Transport:
     control, data = "grpc", "system_shm"
 

@@ -176,13 +176,20 @@ class DeviceCases:
             ({"device": "cuda:7"}, "device: found cuda:7"),
             ({"roi_weight_map": np.ones((3, 3), "f4")}, r"a weight map of shape \(1, 1, 3, 3\) does not fit"),
             ({"padding_mode": "mirrored"}, "padding_mode: found 'mirrored'"),
+            ({"roi_size": 9, "cval": 1e39}, "cval: found 1e\\+39, expected a number from -3.4.* for float32 images"),
         ],
     )
     def test_what_a_device_does_not_do_is_refused(self, backend: Any, arguments: Any, message: str) -> None:
         image = backend.upload(noise((1, 1, 8, 8), "f4"))
-        merged = {"predictor": lambda window: window, **arguments}
+        merged = {"predictor": lambda window: window, "roi_size": 4, "sw_batch_size": 1, **arguments}
         with pytest.raises(ValueError, match=message):
-            sliding_window_inference(image, 4, 1, **merged)
+            sliding_window_inference(image, **merged)
+
+    @pytest.mark.parametrize("cval", [300, -1, 255.5, np.nan])
+    def test_constants_that_integers_cannot_hold(self, backend: Any, cval: float) -> None:
+        image = backend.upload(noise((1, 1, 8, 8), "u1"))
+        with pytest.raises(ValueError, match=f"cval: found {cval}, expected a number from 0 to 255 for uint8 images"):
+            sliding_window_inference(image, 9, 1, lambda window: window, cval=cval)
 
     def test_a_stream_made_current_by_use_stays_current(self, backend: Any) -> None:
         """Also one that a with statement makes current; after it the previous stream is current again."""

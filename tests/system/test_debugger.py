@@ -82,19 +82,3 @@ def test_digits_that_are_none(roi: str) -> None:
 def test_more_slots_than_threads_make_sense() -> None:
     with pytest.raises(ConfigError, match="--slots: found 257, expected at most 256"):
         Settings.from_environment({}, config="c", slots=257)
-
-
-@pytest.mark.parametrize("threads", ["0", "-1", "many", "1.5"])
-def test_threads_that_numba_refuses(threads: str) -> None:
-    with pytest.raises(ConfigError, match="NUMBA_NUM_THREADS: found"):
-        Settings.from_environment({"NUMBA_NUM_THREADS": threads}, config="c")
-    assert Settings.from_environment({"NUMBA_NUM_THREADS": "2"}, config="c")
-
-
-@pytest.mark.parametrize(("name", "value"), [("NUMBA_DISABLE_JIT", "1"), ("NUMBA_THREADING_LAYER", "opnemp")])
-def test_settings_of_numba_with_which_no_kernel_runs(name: str, value: str) -> None:
-    """Numba itself fails when the first kernel starts, after the volume was read."""
-    with pytest.raises(ConfigError, match=f"{name}: found '{value}', expected"):
-        Settings.from_environment({name: value}, config="c")
-    usual = {"NUMBA_DISABLE_JIT": "0", "NUMBA_THREADING_LAYER": "omp"}
-    assert Settings.from_environment(usual, config="c")

@@ -20,15 +20,13 @@ import numpy as np
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.cpu.kernels.cache import CACHE
 from gpu_infer.backends.cpu.kernels.launch import FEW
+from gpu_infer.backends.cpu.numba_variables import NUMBA_FILE
 from gpu_infer.backends.resampling import linear_table, nearest_table
 from gpu_infer.backends.tables import ClampedAffine
 from gpu_infer.backends.types import RollingSums
 from gpu_infer.system.preload import preload
 
 log = logging.getLogger(__name__)
-
-_NUMBA_FILE = ".numba_config.yaml"
-"""Numba's own settings, looked for in the current folder."""
 
 _KERNELS = "gpu_infer.backends.cpu.kernels"
 _N = 2
@@ -86,7 +84,7 @@ def _import(name: str) -> None:
 
     `coverage` counts only if it runs already, and PyYAML reads a file that is hardly ever there.
     """
-    preload(name, without=["coverage"] if Path(_NUMBA_FILE).exists() else ["coverage", "yaml"])
+    preload(name, without=["coverage"] if Path(NUMBA_FILE).exists() else ["coverage", "yaml"])
 
 
 def _cached(step: Callable[[], object]) -> None:

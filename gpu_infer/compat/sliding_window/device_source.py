@@ -8,7 +8,7 @@ import numpy as np
 
 from gpu_infer.compat.arrays import DeviceArray
 from gpu_infer.compat.sliding_window.layout import Group, Layout
-from gpu_infer.compat.sliding_window.source import PAD_MODES, check_padding
+from gpu_infer.compat.sliding_window.source import PAD_MODES, padding_constant
 
 if TYPE_CHECKING:
     from gpu_infer.backends.gpu.arrays import IndexLine
@@ -22,11 +22,10 @@ class DeviceWindowSource:
     """
 
     def __init__(self, backend: GpuBackend, images: DeviceArray, windows: Layout, mode: str, cval: float) -> None:
-        check_padding(mode, cval)
         self._backend = backend
         self._images = images
         self._windows = windows
-        self._fill = cval
+        self._fill = padding_constant(windows, images.dtype, mode, cval)
         floats = images.dtype in (np.float32, np.float16) and images.dtype.isnative
         self._gathers = floats and len(windows.size) <= 3 and (mode == "constant" or not windows.pads)
         self._tables = [] if self._gathers else [self._axis_table(axis, mode) for axis in range(len(windows.size))]

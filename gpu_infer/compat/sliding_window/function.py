@@ -46,7 +46,7 @@ def sliding_window_inference(
         mode: constant: each voxel of a window counts 1; gaussian: MONAI's map, in the grid nnunet nnU-Net's.
         sigma_scale: σ of the gaussian as part of the roi.
         padding_mode: constant (with `cval`), reflect, replicate, circular: voxels around images smaller than the roi.
-        cval: The constant of padding_mode constant.
+        cval: The constant of padding_mode constant; of integer images its whole part.
         sw_device: For torch tensors: device of the predictor's windows.
         device: For torch tensors: device of the results. "cpu" moves windows and sums of GPU tensors to host memory.
         progress: Show a tqdm bar; without tqdm, log lines.

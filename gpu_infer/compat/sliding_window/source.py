@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import math
+from contextlib import suppress
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,12 +26,39 @@ PAD_MODES: dict[str, Literal["constant", "reflect", "edge", "wrap"]] = {
 """NumPy's names of `torch.nn.functional.pad`'s modes."""
 
 
-def check_padding(mode: str, cval: float) -> None:
-    """ValueError for an unknown mode, and for a constant with a mode that has none."""
+def padding_constant(windows: Layout, dtype: np.dtype[Any], mode: str, cval: float) -> float:
+    """The constant around images of `dtype`, 0 if nothing is padded.
+
+    As in MONAI, integer images take the whole part of `cval`, and a constant that pads nothing can have any value.
+
+    Raises:
+        ValueError: An unknown mode, a constant with a mode that has none, or one that `dtype` cannot hold.
+    """
     if mode not in PAD_MODES:
         raise ValueError(f"padding_mode: found {mode!r}, expected one of {', '.join(PAD_MODES)}")
-    if mode != "constant" and cval != 0:
-        raise ValueError(f"cval {cval:g} belongs to padding_mode constant, found {mode}")
+    number = _number(cval)
+    if mode != "constant" and number != 0:
+        raise ValueError(f"cval {number} belongs to padding_mode constant, found {mode}")
+    if not windows.pads and not windows.exceeds:
+        return 0
+    if dtype.kind == "b":
+        return number != 0
+    is_float = dtype.kind == "f"
+    high = float(np.finfo(dtype).max) if is_float else np.iinfo(dtype).max
+    low = -high if is_float else np.iinfo(dtype).min
+    if not (low <= number <= high or (is_float and (number != number or abs(number) == math.inf))):
+        raise ValueError(f"cval: found {number}, expected a number from {low} to {high} for {dtype} images")
+    return float(number) if is_float else int(number)
+
+
+def _number(cval: object) -> float:
+    """An int of a whole number of any library, so that all digits of 64-bit integers count, else a float."""
+    with suppress(TypeError):
+        return index(cval)  # type: ignore[arg-type]
+    with suppress(TypeError, ValueError):
+        if not isinstance(cval, (str, bytes)):
+            return float(cval)  # type: ignore[arg-type]
+    raise ValueError(f"cval: found {cval!r}, expected a number")
 
 
 class HostWindowSource:
@@ -39,10 +69,9 @@ class HostWindowSource:
     """
 
     def __init__(self, backend: CpuBackend, images: HostArray, windows: Layout, mode: str, cval: float) -> None:
-        check_padding(mode, cval)
         self._backend = backend
         self._windows = windows
-        self._fill = cval
+        self._fill = padding_constant(windows, images.dtype, mode, cval)
         self._images = images
         self._shift: Sizes = (0,) * len(windows.size)
         self._edge = mode == "replicate" and windows.pads and not windows.exceeds

@@ -5,23 +5,49 @@ from __future__ import annotations
 import http.client
 import sys
 from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
+from gpu_infer.errors import ConfigError
+
+RELEASES = "geventhttpclient>=2.0.2,<2.7"
+"""Releases that have the parser, as pyproject.toml requires them. It is no public part of them."""
+
 
 def _load() -> Any:
-    """The module `geventhttpclient._parser` alone: its package imports gevent, which takes longer than all requests."""
+    """The module `geventhttpclient._parser` alone: its package imports gevent, which takes longer than all requests.
+
+    Raises ConfigError for a release without it.
+    """
     name = "geventhttpclient._parser"
-    if (loaded := sys.modules.get(name)) is not None:
-        return loaded
-    package = find_spec("geventhttpclient")
-    spec = None if package is None else PathFinder.find_spec(name, package.submodule_search_locations)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    # a later import of the package takes this one, so that there is one class of errors
-    return sys.modules.setdefault(name, module)
+    module = sys.modules.get(name)
+    if module is None:
+        package = find_spec("geventhttpclient")
+        spec = None if package is None else PathFinder.find_spec(name, package.submodule_search_locations)
+        if spec is None or spec.loader is None:
+            raise _no_parser()
+        module = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except ImportError as error:
+            raise _no_parser() from error
+        # a later import of the package takes this one, so that there is one class of errors
+        module = sys.modules.setdefault(name, module)
+    if not hasattr(module, "HTTPResponseParser") or not hasattr(module, "HTTPParseError"):
+        raise _no_parser()
+    return module
+
+
+def _no_parser() -> ConfigError:
+    try:
+        found = f"release {version('geventhttpclient')}"
+    except PackageNotFoundError:
+        found = "no such package"
+    return ConfigError(
+        f"geventhttpclient: found {found}, which cannot parse answers over HTTP, expected {RELEASES}",
+        remedy=f"pip install '{RELEASES}', or use gRPC (--control grpc)",
+    )
 
 
 _llhttp = _load()

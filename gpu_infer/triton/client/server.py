@@ -26,6 +26,7 @@ from gpu_infer.triton.model.name import check_model_name
 log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 5.0  # of one readiness call; it is repeated until the wait ends
+FIRST_TIMEOUT_S = 1.5  # of the first one if another address follows: a port that a firewall drops never answers
 LEAST_TIMEOUT_S = 0.5  # of a readiness call at the end of the wait
 LOG_EVERY_S = 10.0
 
@@ -99,7 +100,8 @@ class Server:
         next_log = LOG_EVERY_S
         while True:
             check()
-            if (server := _try_all(candidates, access, started + wait_s, answers)) is not None:
+            limit_s = PROBE_TIMEOUT_S if rounds else FIRST_TIMEOUT_S
+            if (server := _try_all(candidates, access, started + wait_s, answers, limit_s)) is not None:
                 if rounds > 0 and (refused := _refused_before(server, candidates, answers)):
                     time.sleep(interval_s)  # a server that starts takes requests over gRPC a moment before HTTP
                     server = _try_all(refused, access, time.monotonic(), answers) or server
@@ -231,14 +233,18 @@ def _try_all(
     access: Access,
     until: float,
     answers: Answers,
+    limit_s: float = PROBE_TIMEOUT_S,
 ) -> Server | None:
     """The first live server, or None; adds why each address before it cannot be used now to `answers`.
+
+    limit_s  of a call to an address that others follow
 
     Raises AccessDenied if every address denies access.
     """
     denials: list[AccessDenied] = []
     for name, url in candidates:
-        answer = _try_address(name, url, access, until)
+        is_last = (name, url) == candidates[-1]
+        answer = _try_address(name, url, access, until if is_last else min(until, time.monotonic() + limit_s))
         if isinstance(answer, Server):
             return answer
         if isinstance(answer, AccessDenied):

@@ -57,9 +57,9 @@ class InflatedBoxes(BoxReader):
         """Raise `InputError` if another file has the name now."""
         self._check_state(file_status(self._path))
 
-    def finish(self) -> list[str]:
+    def _finish(self) -> list[str]:
         """Inflate what follows, so that the check sum is verified; warnings about ignored bytes."""
-        return [*self._stream.finish(), *super().finish()]
+        return self._stream.finish()
 
     def close(self) -> None:
         self._stream.close()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import http.client
 import io
+import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpu_infer.triton.client.http_parser import AnswerParser, HTTPParseError
+from gpu_infer.triton.client.http_parser import RELEASES, AnswerParser, HTTPParseError
 
 PLAIN = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nX-Empty:\r\nx-two: a\r\nX-Two: b\r\n\r\nhello"
@@ -104,6 +107,33 @@ def test_an_answer_without_a_length_ends_with_the_connection() -> None:
 def test_what_is_no_single_answer_is_refused(data: bytes) -> None:
     with pytest.raises(HTTPParseError):
         _parsed([data])
+
+
+@pytest.mark.parametrize("content", [None, "", "HTTPParseError = ValueError", "import a_library_that_is_not_there"])
+def test_a_release_without_the_parser_is_named_with_a_remedy(tmp_path: Path, content: str | None) -> None:
+    (tmp_path / "geventhttpclient").mkdir()
+    (tmp_path / "geventhttpclient/__init__.py").touch()
+    if content is not None:
+        (tmp_path / "geventhttpclient/_parser.py").write_text(content)
+    (tmp_path / "geventhttpclient-9.0.dist-info").mkdir()
+    (tmp_path / "geventhttpclient-9.0.dist-info/METADATA").write_text("Name: geventhttpclient\nVersion: 9.0\n")
+    code = (
+        "from gpu_infer.errors import ConfigError\nfrom gpu_infer.triton.client.server import make_client\n"
+        "try:\n    make_client('http', 'h:8000')\nexcept ConfigError as error:\n    print(error)\n"
+        "make_client('grpc', 'h:8001').close()"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        "geventhttpclient: found release 9.0, which cannot parse answers over HTTP, expected "
+        "geventhttpclient>=2.0.2,<2.7 (pip install 'geventhttpclient>=2.0.2,<2.7', or use gRPC (--control grpc))\n"
+    )
+
+
+def test_the_package_requires_the_releases_that_have_the_parser() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert RELEASES in project["dependencies"]
 
 
 def test_the_parser_needs_no_gevent_and_shares_its_errors_with_the_package() -> None:

@@ -65,6 +65,30 @@ def test_a_server_that_starts_answers_over_grpc_first(monkeypatch: pytest.Monkey
     assert connected(monkeypatch, grpc=2, http=3).url == "h:8000"
 
 
+def test_a_port_that_never_answers_is_left_soon_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first round alone: a server that is slow for some seconds is found in the next one."""
+    calls: list[tuple[str, float]] = []
+    live = PortClient.server_live
+
+    def timed(client: PortClient, timeout: float) -> bool:
+        calls.append((client.name, timeout))
+        return live(client, timeout)
+
+    monkeypatch.setattr(PortClient, "server_live", timed)
+    assert connected(monkeypatch, grpc=1).url == "h:8001"
+    (first, short_s), second = calls
+    assert (first, second) == ("http", ("grpc", 5.0))
+    assert short_s <= 1.5
+    calls.clear()
+    assert connected(monkeypatch, http=2).url == "h:8000"
+    (first, short_s), _, (last, long_s) = calls
+    assert first == last == "http"
+    assert short_s <= 1.5 < long_s <= 5
+    calls.clear()
+    assert connected(monkeypatch, "http", http=1).url == "h:8000"
+    assert calls == [("http", 5.0)]
+
+
 def test_inline_data_take_grpc_if_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     server = connected(monkeypatch, http=1, grpc=1)
     server.stops_with_run = True

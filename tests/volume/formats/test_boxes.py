@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 from pathlib import Path
@@ -52,11 +53,61 @@ def test_boxes_are_those_of_the_array_in_any_order(
         assert reader.finish() == []
 
 
-def test_a_file_that_became_shorter_is_refused(tmp_path: Path) -> None:
+CHANGED = r"file: changed while it was read, expected the file .* at the start \(wait until the file is complete"
+
+
+def test_a_file_that_is_too_short_is_truncated(tmp_path: Path) -> None:
     stored = stored_at(tmp_path / "file", random_voxels("<i2"), packed=False)
-    with stored.boxes(SHAPE, 3) as reader, (tmp_path / "file").open("r+b") as file:
-        file.truncate(200)
-        with pytest.raises(InputError, match=r"truncated: found \d+ bytes of voxels, expected 756"):
+    os.truncate(tmp_path / "file", 200)
+    with (
+        stored.boxes(SHAPE, 3) as reader,
+        pytest.raises(InputError, match=r"truncated: found \d+ bytes of voxels, expected 756"),
+    ):
+        reader.read(slice(0, 6), slice(0, 9))
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<f4"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("nbytes", [0, 60])
+def test_a_file_that_becomes_shorter_has_changed(tmp_path: Path, packed: bool, nbytes: int, dtype: str) -> None:
+    """Neither reading, nor counting, nor the end calls it truncated."""
+    path = tmp_path / "file"
+    stored = stored_at(path, random_voxels(dtype), packed=packed)
+    is_read_ahead = packed  # the compressed file is so short that the thread has read all of it
+    with stored.boxes(SHAPE, 3) as reader:
+        reader.read(slice(0, 6), slice(0, 9))
+        os.truncate(path, nbytes)
+        with pytest.raises(InputError, match=CHANGED):
+            reader.finish()
+        if not is_read_ahead or dtype == "<f4":  # counting inflates the file again
+            with pytest.raises(InputError, match=CHANGED):
+                reader.count_not_finite(3) if dtype == "<f4" else reader.read(slice(0, 6), slice(0, 9))
+
+
+def test_a_compressed_file_that_is_written_again_while_it_is_inflated_has_changed(
+    tmp_path: Path,
+) -> None:
+    """In the midst of the old stream there are bytes of the new one."""
+    path, voxels = tmp_path / "file", np.random.default_rng(1).integers(0, 255, (40, 1024, 1024)).astype(np.uint8)
+    stored = stored_at(path, voxels, packed=True)
+    with stored.boxes((1024, 1024, 40), 1) as reader:
+        reader.read(slice(0, 1), slice(0, 1))
+        stored_at(path, voxels[:30] // 2, packed=True)
+        with pytest.raises(InputError, match=CHANGED):
+            reader.read(slice(0, 1), slice(1, 40))
+
+
+def test_a_file_that_can_no_longer_be_read_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network file systems answer so when a file was deleted."""
+
+    def stale(*_: Any) -> Any:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    stored = stored_at(tmp_path / "file", random_voxels("<i2"), packed=False)
+    with stored.boxes(SHAPE, 3) as reader, monkeypatch.context() as patch:
+        patch.setattr(os, "preadv", stale)
+        patch.setattr(os, "fstat", stale)
+        with pytest.raises(InputError, match="file: cannot be read: Stale file handle"):
             reader.read(slice(0, 6), slice(0, 9))
 
 

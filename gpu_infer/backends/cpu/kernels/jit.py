@@ -19,6 +19,7 @@ from gpu_infer.backends.cpu.kernels.cache import CACHE
 from gpu_infer.backends.cpu.kernels.entry_code import EntryCode
 from gpu_infer.backends.cpu.kernels.machine_code import MachineCode
 from gpu_infer.backends.cpu.kernels.strided import Buffer as Buffer
+from gpu_infer.errors import ConfigError
 from gpu_infer.system.notices import NOTICE
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,21 @@ def _compiled(cache: type[MachineCode], options: dict[str, Any]) -> Callable[[Ca
     def decorator(function: Callable[P, R]) -> Callable[P, R]:
         dispatcher: Any = njit(nogil=True, **options)(function)
         if CACHE:
-            dispatcher._cache = cache(function)  # as `enable_caching` does with its class
+            dispatcher._cache = _files_of(function, cache)  # as `enable_caching` does with its class
         compiles: Callable[P, R] = dispatcher
         return compiles
 
     return decorator
+
+
+def _files_of(function: Callable[..., Any], cache: type[MachineCode]) -> MachineCode:
+    try:
+        return cache(function)
+    except RuntimeError as error:  # Numba finds no place for the files
+        raise ConfigError(
+            f"no place for compiled kernels: {' '.join(str(error).split())}",
+            remedy="leave NUMBA_CACHE_LOCATOR_CLASSES unset, and set NUMBA_CACHE_DIR to a folder that can be written",
+        ) from error
 
 
 kernel = compiled(parallel=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from llvmlite import binding
-from numba.core import environment
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import FunctionCache
 from numba.core.runtime import _nrt_python
 
+from gpu_infer.backends.cpu.kernels.kernel_files import KernelFiles
 from gpu_infer.errors import GpuInferError
 
 log = logging.getLogger(__name__)
@@ -48,13 +46,13 @@ class MachineCode(FunctionCache):  # type: ignore[misc]
     still loads the rest when there is something to compile.
 
     Numba's own class also fails for good at a file that a full disk or a lost power supply has cut; here the function
-    is compiled again, and the file replaced.
+    is compiled again, and the file replaced. If it cannot be, the function is compiled in each process.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         stamp = (self._impl.locator.get_source_stamp(), _sources())
-        self._cache_file = _Files(self.cache_path, self._impl.filename_base, stamp)
+        self._cache_file = KernelFiles(self.cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The function compiled for a signature, or None. Raises NotCached instead of None within `cached_only`."""
@@ -62,6 +60,15 @@ class MachineCode(FunctionCache):  # type: ignore[misc]
         if loaded is None and getattr(_of_thread, "cached_only", False):
             raise NotCached(self._name)
         return loaded
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the function compiled for a signature, with a warning if that is impossible."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            log.warning("%s: cannot be written (%s): its kernel is not kept", self._cache_file._index_path, reason)
+            self.disable()
 
     def _load_or_flush(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -86,53 +93,6 @@ class MachineCode(FunctionCache):  # type: ignore[misc]
             return super().load_overload(sig, target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
-
-
-class _Files(IndexDataCacheFile):  # type: ignore[misc]
-    """The files of one function: an index, and one file of machine code per signature.
-
-    Numba numbers the latter, so that processes that compile different signatures at once may write one file, and a
-    process that ends between its two writes leaves an index that names the code of an earlier version. Here a file's
-    name follows from the sources and the signature, and the index is written last.
-    """
-
-    def save(self, key: Any, data: Any) -> None:
-        name = self._data_name_of(key)
-        self._save_data(name, data)
-        self._save_index({**self._load_index(), key: name})
-
-    def _load_data(self, name: str) -> Any:
-        with Path(self._data_path(name)).open("rb") as file:
-            return _Unpickler(file).load()
-
-    def _data_name_of(self, key: Any) -> str:
-        digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).hexdigest()
-        return f"{self._index_name.removesuffix('.nbi')}.{digest[:16]}.nbc"
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads a kernel without importing the modules of the functions of Numba that it contains, a part of its compiler.
-
-    An environment has the globals of a function's module, but only code in Numba's object mode reads them.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == (environment.__name__, "_rebuild_env") and hasattr(environment.Environment, "_memo"):
-            return _environment
-        return super().find_class(module, name)
-
-
-def _environment(module: str, constants: list[Any], name: str) -> Any:
-    """What `_rebuild_env` of Numba returns, with no globals but the name of a module that is not imported."""
-    known = environment.Environment._memo.get(name)
-    if known is not None:
-        return known
-    imported = sys.modules.get(module)
-    made = environment.Environment({"__name__": module} if imported is None else imported.__dict__)
-    made.consts[:] = constants
-    made.env_name = name
-    environment.Environment._memo[name] = made
-    return made
 
 
 @cache
