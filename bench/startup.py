@@ -26,12 +26,14 @@ from bench.support.served import served
 from gpu_infer.backends.cpu.backend import CpuBackend
 
 COMMAND = str(Path(sys.executable).with_name("gpu-infer"))
+ALONE = "python alone"
 COMMANDS = {
     "gpu-infer --help": [COMMAND, "--help"],
     "import gpu_infer": [sys.executable, "-c", "import gpu_infer"],
-    "python alone": [sys.executable, "-c", "pass"],
+    ALONE: [sys.executable, "-c", "pass"],
 }
 FIRST, SECOND = "first gpu-infer run, kernels compiled", "second gpu-infer run"
+PARTS = ("until the first request", "whole")
 SIDE, WINDOW = 64, 32
 FROM_REQUEST_ON = ("infer", "restore", "statistics", "write", "publish", "page", "preview", "scores", "dicom", "send")
 """Stages of a report from the first request on."""
@@ -66,15 +68,24 @@ def run(repeats: int, folder: Path = RESULTS, *, runs: int = 3) -> None:
     for name, timing in timings.items():
         result.rows.append([name, seconds(timing.median), f"{seconds(timing.low)} … {seconds(timing.high)}"])
     result.data["timings"] = {name: timing.data() for name, timing in timings.items()}
-    result.chart = Chart(
-        {"start": {name: t.median for name, t in timings.items()}}, "seconds, median (logarithmic)", baseline=None
-    )
+    medians = {name: timing.median for name, timing in timings.items()}
+    result.chart = Chart(chart_groups(medians), "seconds, median (logarithmic)", baseline=ALONE)
     result.publish(folder)
+
+
+def chart_groups(medians: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Commands compared with Python alone, and first runs with second ones."""
+    groups = {"start": {name: medians[name] for name in COMMANDS}}
+    for part in PARTS:
+        bars = {run: medians[f"{run}, {part}"] for run in (SECOND, FIRST) if f"{run}, {part}" in medians}
+        if bars:
+            groups[part] = bars
+    return groups
 
 
 def whole_runs(pairs: int) -> Spent:
     """Seconds of first and second runs: whole, and until the first request."""
-    spent: Spent = {f"{run}, {part}": [] for run in (FIRST, SECOND) for part in ("until the first request", "whole")}
+    spent: Spent = {f"{run}, {part}": [] for run in (FIRST, SECOND) for part in PARTS}
     with tempfile.TemporaryDirectory() as scratch, served(CpuBackend()) as (server, _):
         root = Path(scratch)
         voxels = np.random.default_rng(1).integers(-1, 3, (SIDE, SIDE, SIDE)).astype(np.int16)

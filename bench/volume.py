@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from gpu_infer.errors import GpuInferError
 
 OURS, MONAI = "gpu_infer", "MONAI"
 STAGES = ("read", "prepare", "infer", "restore", "write")
+DRAWN_STAGES = ("prepare", "infer", "restore")
 COLUMNS = [
     *("case", "side", "whole", *STAGES, "model", "server's input", "server's output"),
     *("all but model", "all but model and files", "all but model, files, server's input and output"),
@@ -111,11 +113,11 @@ def run(
                         _row(case, MONAI, first_case(sides[MONAI]), start),
                     ]
                 _keep(result, folder)
-            groups |= {f"{case.name}\n{side}": _bars(run) for side, run in sides.items() if "stages" in run}
+            groups |= chart_groups(case.name, sides)
             for path in (ours, theirs):
                 shutil.rmtree(path, ignore_errors=True)
             source.unlink()
-    result.chart = Chart(groups, "seconds (logarithmic)", baseline=None)
+    result.chart = Chart(groups, "seconds (logarithmic)", baseline=OURS)
     result.publish(folder)
     return result
 
@@ -139,11 +141,17 @@ def _row(case: Case, side: str, facts: dict[str, Any], ours: dict[str, Any]) -> 
     ]
 
 
-def _bars(facts: dict[str, Any]) -> dict[str, float]:
-    """Seconds of the stages, of the model and of all but it; without zeros, which a logarithmic axis cannot show."""
-    drawn = {name: facts["stages"][name] for name in STAGES}
-    drawn |= {"model": facts["model_s"], "all but model": facts["rest_s"]}
-    return {name: value for name, value in drawn.items() if value > 0}
+def chart_groups(case: str, sides: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """By what is measured, the seconds of the sides that ran; without zeros, which a logarithmic axis cannot show."""
+    groups: dict[str, dict[str, float]] = {}
+    for side, facts in sides.items():
+        if "stages" not in facts:
+            continue
+        stages = {name: facts["stages"][name] for name in DRAWN_STAGES}
+        for name, value in {"whole": facts["seconds"], **stages, "all but model": facts["rest_s"]}.items():
+            if value > 0:
+                groups.setdefault(f"{case}, {name}", {})[side] = value
+    return groups
 
 
 def _skip(result: Result, what: str) -> None:

@@ -1,6 +1,6 @@
 """Compile every kernel into a folder, for GPU_INFER_KERNELS: `warm_up.py FOLDER`, run when an image is built.
 
-Needs no GPU. The CPU kernels are compiled by calling each operation once per dtype pair that a run can meet, the CUDA
+Needs no GPU. The CPU kernels are compiled by calling each operation once per dtype pair that runs meet, the CUDA
 kernels by NVRTC for every supported GPU, if CuPy is installed.
 """
 
@@ -20,10 +20,10 @@ ARCHITECTURES = ("80", "86", "89", "90", "100", "120")
 
 
 def warm_cpu() -> None:
-    """Every operation of the CPU backend, on arrays of a few voxels, for every dtype pair of a run."""
-    from gpu_infer.backends.cpu.warm_up import warm_up
+    """Every operation of the CPU backend, on arrays of a few voxels, for the dtype pairs that runs meet."""
+    from gpu_infer.backends.cpu.warm_up import all_steps, warm_up
 
-    warm_up(lambda name, number, total: log.info("CPU kernels, %d of %d: %s", number, total, name))
+    warm_up(lambda name, number, total: log.info("CPU kernels, %d of %d: %s", number, total, name), all_steps())
 
 
 def numba_folder(folder: Path) -> Path:

@@ -1,9 +1,8 @@
-"""Series of one CT: a file per slice, written and read by SimpleITK."""
+"""Series of one CT: a file per slice, written by SimpleITK."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -38,12 +37,3 @@ def write_series(volume: Volume, folder: Path, compressor: str | None) -> Path:
             writer.SetCompressor(compressor)
         writer.Execute(image)
     return folder
-
-
-def read_by_itk(folder: Path) -> Any:
-    """The series as SimpleITK reads it."""
-    import SimpleITK as sitk
-
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    return reader.Execute()

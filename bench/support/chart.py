@@ -15,14 +15,13 @@ class Chart:
     """Bars: one group per key of `groups`, in it one bar per side.
 
     unit      label of the axis
-    baseline  side that the others of its group are compared with; a group without it is compared with its first
-              side, and none is if this is None
+    baseline  side that the others of its group are compared with; a group without it is compared with its first side
     """
 
     groups: Mapping[str, Mapping[str, float]]
     unit: str
     logarithmic: bool = True
-    baseline: str | None = BASELINE
+    baseline: str = BASELINE
 
 
 def machine_name(machine: Mapping[str, Any]) -> str:
@@ -31,7 +30,7 @@ def machine_name(machine: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part) + f"; {machine['taken'][:10]}"
 
 
-def bar_labels(group: Mapping[str, float], baseline: str | None) -> list[str]:
+def bar_labels(group: Mapping[str, float], baseline: str) -> list[str]:
     """Side, value, and ratio to the baseline's value, for every bar."""
     reference = baseline_of(group, baseline)
     labels = []
@@ -42,9 +41,9 @@ def bar_labels(group: Mapping[str, float], baseline: str | None) -> list[str]:
     return labels
 
 
-def baseline_of(group: Mapping[str, float], baseline: str | None) -> float | None:
-    """The value that a group's bars are compared with."""
-    if baseline is None or not group:
+def baseline_of(group: Mapping[str, float], baseline: str) -> float | None:
+    """The value that a group's bars are compared with; None if there is none, or if it is 0."""
+    if not group:
         return None
     return group.get(baseline, next(iter(group.values()))) or None
 

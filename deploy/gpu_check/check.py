@@ -242,6 +242,8 @@ class Check(Runner):
     def _bench_options(self, name: str) -> tuple[object, ...]:
         if name == "kernels" and self.rehearse:
             return ("--quick", "--repeats", "1", "--ramp", "0")
+        if name == "files":
+            return ("--no-memory",)  # it takes a process for each reader, and is no question to a GPU host
         if name == "uploads":
             return ("--quick", "--repeats", "1") if self.rehearse else ("--repeats", "5")
         if name == "volume":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Clean = Annotated[bool, typer.Option("--clean", help="Remove the shared memory and hidden files of killed runs.")]
 WarmUp = Annotated[
-    bool, typer.Option("--warm-up", help="First compile every kernel that runs on this machine can need (minutes).")
+    bool, typer.Option("--warm-up", help="First compile the kernels of every operation (a minute or two).")
 ]
 Wait = Annotated[
     float, typer.Option("--wait", parser=options.seconds, metavar="SECONDS", help="Time to wait for the server.")

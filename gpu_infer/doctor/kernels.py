@@ -42,7 +42,12 @@ def _check_numba() -> Check:
     folder = Path(windows.gather_windows.stats.cache_path)  # type: ignore[attr-defined]
     count = count_compiled(folder, Path(windows.__file__).parent)
     if count == 0:
-        return Check(NAME, "ok", "not compiled yet: the first run compiles those that it needs, once (about 10 s)")
+        return Check(
+            NAME,
+            "ok",
+            "not compiled yet: the first run compiles those that it needs, once (about 10 s); "
+            "--warm-up compiles those of all operations (a minute or two)",
+        )
     return Check(NAME, "ok", f"{count} compiled; a run that needs others compiles them, once")
 
 

@@ -8,7 +8,7 @@ from gpu_infer.backends.base.backend import Backend
 
 
 def warm_up(backend: Backend, progress: Callable[[str], object]) -> None:
-    """Compile the kernels of `backend` into its cache folder.
+    """Compile the kernels of `backend` into its cache folder; of a GPU, also those that a run may start on the host.
 
     Args:
         backend: That of the runs.
@@ -18,10 +18,18 @@ def warm_up(backend: Backend, progress: Callable[[str], object]) -> None:
         ConfigError: The compiler of CUDA refuses.
         DeviceError: The device fails.
     """
-    if backend.name == "cpu":
-        from gpu_infer.backends.cpu.warm_up import warm_up as warm_up_cpu
+    from gpu_infer.backends.cpu.warm_up import common_steps, sums_steps
+    from gpu_infer.backends.cpu.warm_up import warm_up as warm_up_cpu
 
-        warm_up_cpu(lambda name, number, total: progress(f"compiling kernels, {number} of {total}: {name}"))
-    elif missing := backend.missing_kernels():
-        progress(f"compiling CUDA kernels: {', '.join(missing)}")
+    if backend.name == "cpu":
+        warm_up_cpu(
+            lambda name, number, total: progress(f"compiling kernels, {number} of {total}: {name}"), common_steps()
+        )
+        return
+    if missing := backend.missing_kernels():
+        progress(f"compiling {len(missing)} CUDA modules: {', '.join(missing)}")
         backend.warm_up()
+    warm_up_cpu(
+        lambda name, number, total: progress(f"compiling kernels of the host, {number} of {total}: {name}"),
+        sums_steps(),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -36,7 +37,9 @@ def main() -> None:
     os.dup2(null, 2)
     arrays: list[Voxels] = []
     try:
+        gc.disable()  # imports make many objects and hardly any garbage
         function = attrgetter(name)(importlib.import_module(module))
+        gc.enable()
         _limit(memory)
         values, arrays = function(*args)
         arrays = [np.ascontiguousarray(array) for array in arrays]

@@ -62,7 +62,6 @@ def test_the_default_folder_is_ignored_by_git() -> None:
 def test_bars_name_value_and_ratio_to_the_baseline() -> None:
     group = {"MONAI": 3.0, "gpu_infer": 1.5}
     assert bar_labels(group, "gpu_infer") == ["MONAI  3  (2×)", "gpu_infer  1.5  (1×)"]
-    assert bar_labels(group, None) == ["MONAI  3", "gpu_infer  1.5"]
     assert bar_labels({"JSON": 2.0, "gRPC": 1.0}, "gpu_infer") == ["JSON  2  (1×)", "gRPC  1  (0.5×)"]
     assert bar_labels({"one": 1234.5}, "gpu_infer") == ["one  1234"]
 

@@ -51,6 +51,20 @@ def test_cases_keep_what_the_operator_reports(tmp_path: Path) -> None:
     assert written["skipped"] == ["MONAI: --no-peers"]
 
 
+def test_bars_compare_the_sides_of_a_case() -> None:
+    stages = {"read": 0.5, "prepare": 0.0, "infer": 1.2, "restore": 0.02, "write": 0.1}
+    ours, monai = ({"seconds": n * 2.0, "rest_s": n * 1.0, "stages": stages} for n in (1, 3))
+    sides = {"gpu_infer": ours, "MONAI": monai}
+    assert volume.chart_groups("256³", sides) == {
+        "256³, whole": {"gpu_infer": 2.0, "MONAI": 6.0},
+        "256³, infer": {"gpu_infer": 1.2, "MONAI": 1.2},
+        "256³, restore": {"gpu_infer": 0.02, "MONAI": 0.02},
+        "256³, all but model": {"gpu_infer": 1.0, "MONAI": 3.0},
+    }
+    sides["MONAI"] = {"left_out": "does not fit"}
+    assert volume.chart_groups("256³", sides)["256³, whole"] == {"gpu_infer": 2.0}
+
+
 def test_shares_come_from_the_report() -> None:
     report = {
         "device": "gpu",

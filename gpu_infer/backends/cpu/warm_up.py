@@ -1,112 +1,139 @@
-"""Compiles the CPU kernels into Numba's cache ahead of a run: each operation once per dtype pair that runs meet."""
+"""Compiles the CPU kernels into Numba's cache ahead of a run.
+
+Kernels are compiled once per pair of dtypes, and take every shape and memory layout: one call on a few voxels compiles
+all that a pair needs. What a run computes between its volume and its labels is float32, so that the pairs are few.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import os
+import signal
+from collections.abc import Callable, Sequence
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
 
 from gpu_infer.backends import dtypes
+from gpu_infer.backends.cpu import warm_up_calls as calls
 from gpu_infer.backends.cpu.backend import CpuBackend
-from gpu_infer.backends.cpu.grid_windows import GridAdder, GridReader
-from gpu_infer.backends.cpu.kernels.launch import FEW
-from gpu_infer.backends.cpu.means import CoveredAxis
-from gpu_infer.backends.resampling import identity_table, linear_table, nearest_table
-from gpu_infer.backends.tables import ClampedAffine
-from gpu_infer.backends.types import RollingSums, SplitSums, SumsPart
-
-N = 4
-SHAPE = (N, N, N)
-MANY = (1, 1, FEW + 1)
-"""Voxels of a window that threads share."""
-
-LARGER = (N + 1,) * 3
-ORIGIN = (0, 0, 0)
-LINEAR = (linear_table(N, N + 1),) * 3
-NEAREST = (nearest_table(N, N + 1),) * 3
 
 Step = tuple[str, Callable[[CpuBackend], None]]
 """What the operations read, for messages, and a function that calls them on arrays of a few voxels."""
 
+Parts = tuple[list[Step], list[Step]]
+"""Steps that two processes may take at once: they start no kernel in common, whose files in the cache they share."""
 
-def steps() -> Iterator[Step]:
-    """All steps; the first ones suffice for a CT of 16-bit voxels and an FP32 model."""
-    for model in dtypes.MODEL:
-        yield f"{model} windows", partial(_windows, model=model)
-    for label in dtypes.LABELS:
-        yield f"{label} labels", partial(_labels, label=label)
-    common_first = sorted(dtypes.STORED, key=lambda stored: stored not in ("i2", "f4"))
-    pairs: list[tuple[np.dtype[Any], str]] = list(itertools.product(dtypes.MODEL, common_first))
-    for dtype, stored in pairs:
-        yield f"{np.dtype(stored)} volumes for {dtype} models", partial(_prepare, stored=stored, model=dtype)
-    yield "windows of sliding_window_inference", _grid_windows
-    yield "means of sliding_window_inference", _means
+COMMON_STORED = ("i2", "f4", "u2", "u1", "f8")
+"""Voxels of most files: CT, what programs write, MR, masks, and NIfTI files by nibabel."""
+
+COMMON_LABELS = dtypes.LABELS[:1]
+"""Of models with up to 256 classes."""
 
 
-def warm_up(progress: Callable[[str, int, int], object]) -> None:
-    """Carry out all steps. `progress` receives each step's name, its number from 1 and how many there are, before it.
+def all_steps() -> Parts:
+    """Every operation with every dtype that a run takes."""
+    rare = [stored for stored in dtypes.STORED if stored not in COMMON_STORED]
+    return _of_sums(dtypes.LABELS), _of_volumes((*COMMON_STORED, *rare), dtypes.MODEL)
 
-    Kernels that the cache holds are loaded, the others take about a second each.
+
+def common_steps() -> Parts:
+    """Every operation with the dtypes that runs commonly meet, in two thirds of the time of all."""
+    return _of_sums(COMMON_LABELS), _of_volumes(COMMON_STORED, dtypes.MODEL[:1])
+
+
+def sums_steps() -> Parts:
+    """Windows, and what a run makes of their sums: a run on a GPU may keep its sums on the host."""
+    return _of_sums(COMMON_LABELS), [_volumes(str(kept), model) for kept in dtypes.MODEL for model in dtypes.MODEL]
+
+
+def warm_up(progress: Callable[[str, int, int], object], parts: Parts) -> None:
+    """Carry out the steps, those of the second part in another process if there are two processors.
+
+    Kernels that the cache holds are loaded, the others take one to three seconds each.
+
+    Args:
+        progress: Receives each step's name, its number from 1 and how many there are, before it. From any thread.
+        parts: From a function of this module.
     """
-    cpu, all_steps = CpuBackend(), list(steps())
-    for number, (name, step) in enumerate(all_steps, 1):
-        progress(name, number, len(all_steps))
+    numbers, lock, count = itertools.count(1), Lock(), sum(map(len, parts))
+
+    def begin(name: str) -> None:
+        with lock:
+            progress(name, next(numbers), count)
+
+    here, there = parts
+    if len(os.sched_getaffinity(0)) < 2 or not there:
+        carry_out([*here, *there], begin)
+        return
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    other = context.Process(target=_other_process, args=(there, sender), daemon=True)
+    other.start()
+    sender.close()
+    relay = Thread(target=_relay, args=(receiver, begin), daemon=True)
+    relay.start()
+    carry_out(here, begin)
+    other.join()
+    relay.join()
+    if other.exitcode:  # this raises what went wrong there
+        carry_out(there, lambda name: None)
+
+
+def carry_out(steps: Sequence[Step], begin: Callable[[str], object]) -> None:
+    """Carry out `steps` in this thread; `begin` receives each step's name before it."""
+    cpu = CpuBackend()
+    for name, step in steps:
+        begin(name)
         step(cpu)
 
 
-def _prepare(cpu: CpuBackend, stored: str, model: np.dtype[Any]) -> None:
-    source, same = np.zeros((1, *SHAPE), stored), ClampedAffine()
-    turned = source.transpose(0, 3, 2, 1)[:, ::-1]
-    for view in (source, turned):
-        cpu.resample(view, np.zeros((1, *SHAPE), model), None, same, same)
-        cpu.resample(view, np.zeros((1, *LARGER), model), LINEAR, same, same)
-        cpu.resample(view, np.zeros((1, *LARGER), model), NEAREST, same, same)
+def _other_process(steps: Sequence[Step], sender: Connection) -> None:
+    """In a process of its own, which ends with the first step after the end of the process that began it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that began this one
+    carry_out(steps, sender.send)
 
 
-def _windows(cpu: CpuBackend, model: np.dtype[Any]) -> None:
-    for shape in (SHAPE, MANY):
-        volume, slot = np.zeros((1, *shape), model), np.zeros((1, 1, *shape), model)
-        cpu.gather(volume, [ORIGIN], slot, 0.0)
-        rolling = RollingSums(np.zeros((1, *shape), np.float32), shape)
-        cpu.blend(slot, [ORIGIN], [1], None, rolling)
-        split = SplitSums(shape, 0, rolling.sums.reshape(-1), None, [SumsPart(0, shape[0], rolling)])
-        cpu.blend_split(slot, [ORIGIN], [1], None, split)
-    for weights in (None, np.ones(SHAPE, np.float32)):
-        rolling = RollingSums(np.zeros((1, *SHAPE), np.float32), SHAPE, weights)
-        counts, threshold = [np.ones(N, np.float32)] * 3, np.zeros(1, np.float32)
-        cpu.finish_scores(rolling, ORIGIN, SHAPE, counts, np.zeros((1, *SHAPE), np.float32))
-        cpu.finish_masks(rolling, ORIGIN, SHAPE, counts, threshold, np.zeros((1, *SHAPE), np.uint8))
+def _relay(receiver: Connection, begin: Callable[[str], object]) -> None:
+    try:
+        while True:
+            begin(receiver.recv())
+    except EOFError:
+        return
 
 
-def _grid_windows(cpu: CpuBackend) -> None:
-    start = np.zeros((1, 3), np.int64)
-    for shape in (SHAPE, MANY):
-        for dtype in dtypes.MODEL:
-            window, sums = np.zeros((1, 1, *shape), dtype), np.zeros((1, 1, *shape), np.float32)
-            GridReader(window, start, shape).read(0, 0, window.copy())
-            GridAdder(sums, start, np.ones(1), shape).add(0, 0, window, None)
+def _of_sums(labels: Sequence[np.dtype[Any]]) -> list[Step]:
+    """Of windows, scores and label maps; and those of the library."""
+    steps: list[Step] = [(f"{model} windows", partial(calls.windows, model=model)) for model in dtypes.MODEL]
+    for label in labels:
+        steps += [
+            (f"{label} labels", partial(calls.labels, label=label)),
+            (f"components of {label} labels", partial(calls.components, label=label)),
+            (f"statistics of {label} labels", partial(calls.label_statistics, label=label)),
+        ]
+    return [
+        *steps,
+        ("probabilities", calls.probabilities),
+        ("windows of sliding_window_inference", calls.grid_windows),
+        ("means of sliding_window_inference", calls.means),
+        ("zoom", calls.zoom),
+    ]
 
 
-def _means(cpu: CpuBackend) -> None:
-    sums = np.ones((1, *SHAPE), np.float32)
-    cpu.divide_by_counts(sums, [np.full(N, 2, np.float32)] * 3)
-    axis = CoveredAxis(np.zeros(1, np.int64), np.ones(1, np.int64), np.arange(N))
-    cpu.divide_by_weights(sums, np.ones(SHAPE, np.float32), [axis] * 3, (0, 1, 2))
+def _of_volumes(stored_dtypes: Sequence[str], cubic_models: Sequence[np.dtype[Any]]) -> list[Step]:
+    """Of voxels on their way to the model; scores are resampled as float32 volumes are."""
+    steps = [_volumes(stored, model) for model in dtypes.MODEL for stored in stored_dtypes]
+    steps.append(("intensities", calls.intensities))
+    for stored in stored_dtypes:
+        models = dtypes.MODEL if stored == "f4" else cubic_models  # the passes after the first one read float32
+        name = f"cubic resampling of {np.dtype(stored)} volumes"
+        steps.append((name, partial(calls.resample_cubic, stored=stored, models=models)))
+    return steps
 
 
-def _labels(cpu: CpuBackend, label: np.dtype[Any]) -> None:
-    labels = np.zeros(SHAPE, label)
-    rolling = RollingSums(np.zeros((2, *SHAPE), np.float32), SHAPE)
-    cpu.finish_argmax(rolling, ORIGIN, SHAPE, labels)
-    cpu.argmax(rolling.sums, labels)
-    cpu.restore_argmax(rolling.sums, LINEAR, np.zeros(LARGER, label))
-    cpu.histogram(labels)
-    cpu.lookup(labels[None], np.zeros(np.iinfo(label).max + 1, np.uint8), np.zeros((1, *SHAPE), np.uint8))
-    for out in dtypes.LABELS[dtypes.LABELS.index(label) :]:
-        cpu.resample_labels(labels, (identity_table(N),) * 3, np.zeros(SHAPE, out))
-        cpu.resample_labels(labels, NEAREST, np.zeros(LARGER, out))
-    for stored in dtypes.STORED:
-        cpu.label_statistics(np.ones(SHAPE, label), np.zeros(SHAPE, stored), [1])
+def _volumes(stored: str, model: np.dtype[Any]) -> Step:
+    return f"{np.dtype(stored)} volumes for {model} models", partial(calls.prepare, stored=stored, model=model)

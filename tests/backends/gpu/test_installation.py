@@ -109,18 +109,23 @@ def test_kernels_of_an_image_need_no_compiler(
     assert backend.counters()["kernels_compiled"] == 0
 
 
-def test_compilation_is_a_notice_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_module_that_is_compiled_is_a_notice_once(caplog: pytest.LogCaptureFixture) -> None:
     def notices() -> list[str]:
         return [record.getMessage() for record in caplog.records if getattr(record, "notice", False)]
 
+    names = ("statistics", "masks")
     with simulated_cupy(), caplog.at_level(logging.INFO, "gpu_infer"):
-        from gpu_infer.backends.gpu.compile.modules import Kernels
+        from gpu_infer.backends.gpu.compile.modules import MODULES, Kernels
 
-        for modules in (("statistics", "masks"), ("statistics",)):  # the second object reads from the cache
+        expected = [
+            f"compiling CUDA module {number} of up to {len(MODULES)} (once): {name}.cu for sm_sim"
+            for number, name in enumerate(names, 1)
+        ]
+        for modules in (names, names[:1]):  # the second object reads from the cache
             kernels = Kernels("sim")
             for module in modules:
                 kernels._load(module)
-            assert notices() == ["compiling CUDA kernels (once)"]
+            assert notices() == expected
     assert kernels.compiled == 0
 
 

@@ -208,6 +208,7 @@ def test_a_rehearsal_uses_a_device_that_is_there(tmp_path: Path, devices: int, e
     assert check._bench_options("kernels") == ("--quick", "--repeats", "1", "--ramp", "0")
     assert check._bench_options("volume") == ("--device", "gpu" if expected else "cpu", "--quick")
     assert check._bench_options("uploads") == ("--quick", "--repeats", "1")
+    assert check._bench_options("files") == ("--no-memory",)
     if not expected:
         for name in ("kernels", "uploads"):
             with pytest.raises(Skipped, match="a rehearsal without a GPU"):

@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
+from gpu_infer.backends.cpu.kernels.jit import Buffer, kernel, sequential
 from gpu_infer.backends.cpu.kernels.joining import ROOT, SIZE, TIED, find_components, join_slabs, root_of
 from gpu_infer.backends.cpu.kernels.runs import FlatLabels, flat_labels, run_end
 from gpu_infer.backends.cpu.kernels.strided import Flat, Shape, frozen, reading, writing
@@ -22,7 +22,7 @@ _ROW_BYTES = 1 << 22
 """Of the largest components, for all slabs together."""
 
 
-@helper
+@sequential
 def choose_largest(
     source: FlatLabels,
     shape: Shape,
@@ -72,7 +72,7 @@ def choose_largest(
             sizes[np.uintp(best[label, ROOT])] = chosen
 
 
-@helper
+@sequential
 def choose_on_border(source: FlatLabels, shape: Shape, parents: Buffer, sizes: Buffer, chosen: int) -> None:
     """Choose the components with a voxel on a face of the volume."""
     labels, offset, (s_i, s_j, s_k), _, _ = source

@@ -6,6 +6,7 @@ Kernels take arrays and tables as named tuples (`strided.Flat`, `strided.FlatTab
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -60,6 +61,9 @@ def _files_of(function: Callable[..., Any], cache: type[MachineCode]) -> Machine
 kernel = compiled(parallel=True)
 """A kernel that a backend starts: threads share the passes of its `prange` loop."""
 
+sequential = _compiled(EntryCode, {})
+"""A kernel that a backend starts on the calling thread alone."""
+
 helper = compiled()
 """A function that kernels call."""
 
@@ -69,17 +73,18 @@ def serial(threaded: Callable[P, R]) -> Callable[P, R]:
     original = threaded.py_func  # type: ignore[attr-defined]
     named = FunctionType(original.__code__, original.__globals__, f"{original.__name__}_serial")
     named.__qualname__, named.__module__ = named.__name__, original.__module__  # the cache goes by these
-    return _compiled(EntryCode, {})(named)
+    return sequential(named)
 
 
 class _Compilations(event.Listener):  # type: ignore[misc]
-    """Logs each kernel of this package that Numba compiles; kernels from its cache start no event.
+    """Logs each kernel of this package that Numba compiles, with its number; kernels from its cache start no event.
 
     The functions that a kernel calls are compiled within its own event, and are not logged.
     """
 
     def __init__(self) -> None:
         self._open = threading.local()
+        self._numbers = itertools.count(1)
 
     def on_start(self, event: Any) -> None:
         function = event.data["dispatcher"].py_func
@@ -87,7 +92,8 @@ class _Compilations(event.Listener):  # type: ignore[misc]
             return
         depth = getattr(self._open, "depth", 0)
         if depth == 0:
-            log.info("compiling kernels%s: %s", " (once)" if CACHE else "", function.__name__, extra=NOTICE)
+            once = " (once)" if CACHE else ""
+            log.info("compiling kernel %d%s: %s", next(self._numbers), once, function.__name__, extra=NOTICE)
         self._open.depth = depth + 1
 
     def on_end(self, event: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel
+from gpu_infer.backends.cpu.kernels.jit import Buffer, helper, kernel, sequential
 from gpu_infer.backends.cpu.kernels.runs import FlatLabels, run_end
 from gpu_infer.backends.cpu.kernels.strided import Shape
 
@@ -173,7 +173,7 @@ def _find_in_slab(
                 k = after
 
 
-@helper
+@sequential
 def join_slabs(
     source: FlatLabels, shape: Shape, connectivity: int, parents: Buffer, sizes: Buffer, largest: Buffer
 ) -> None:

@@ -45,6 +45,7 @@ class Kernels:
         self.architecture = architecture
         self.compiled = 0
         self.loaded = 0
+        self._most = 0  # modules to compile, if all are needed
         self._modules: dict[str, Any] = {}
         self._functions: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
@@ -91,8 +92,12 @@ class Kernels:
         cubin = next((data for folder in folders if folder is not None and (data := _read(folder / name))), None)
         if cubin is None:
             if self.compiled == 0:
-                log.info("compiling CUDA kernels%s", "" if folders[1] is None else " (once)", extra=NOTICE)
-            log.info("compiling %s.cu for sm_%s", module, self.architecture)
+                self._most = len(self.missing())
+            once = "" if folders[1] is None else " (once)"
+            number = f"{self.compiled + 1} of up to {self._most}"
+            log.info(
+                "compiling CUDA module %s%s: %s.cu for sm_%s", number, once, module, self.architecture, extra=NOTICE
+            )
             cubin = compile_cubin(module, self.architecture)
             self.compiled += 1
             if folders[1] is None or not _write(folders[1] / name, cubin):

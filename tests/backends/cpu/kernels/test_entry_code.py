@@ -61,7 +61,7 @@ def test_no_kernel_calls_another() -> None:
         function.name
         for function in compiled
         for decorator in map(ast.unparse, function.decorator_list)
-        if decorator == "kernel" or "parallel=True" in decorator
+        if decorator in ("kernel", "sequential") or "parallel=True" in decorator
     }
     called = {
         call.func.id
@@ -69,5 +69,5 @@ def test_no_kernel_calls_another() -> None:
         for call in ast.walk(function)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
     }
-    assert {"resample", "weighted_mean_box_and_clear"} <= names
+    assert {"resample", "weighted_mean_box_and_clear", "join_slabs"} <= names
     assert not names & called

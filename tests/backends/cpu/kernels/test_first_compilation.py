@@ -1,4 +1,4 @@
-"""The first process that compiles a kernel logs it once; a process that reads it from the cache does not."""
+"""The first process that compiles kernels logs and counts them; a process that reads it from the cache does not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 import numpy as np
 from gpu_infer import zoom
 zoom(np.zeros((4, 4, 4), np.float32), 2, order=1, mode="nearest")
+zoom(np.zeros((4, 4, 4), np.float64), 2, order=1, mode="nearest")
 """
 
 
@@ -24,5 +25,5 @@ def _log(cache: Path) -> list[str]:
 
 
 def test_compilation_is_logged_once(tmp_path: Path) -> None:
-    assert _log(tmp_path) == ["compiling kernels (once): resample"]
+    assert _log(tmp_path) == ["compiling kernel 1 (once): resample", "compiling kernel 2 (once): interpolate"]
     assert _log(tmp_path) == []
