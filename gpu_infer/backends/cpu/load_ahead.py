@@ -37,12 +37,19 @@ _ORIGIN = (0, 0, 0)
 
 
 class KernelLoader:
-    """A thread that takes steps; a context manager that ends it after the step in work."""
+    """A thread that takes steps; a context manager that ends it after the step in work.
+
+    If the system allows no further thread, it takes none.
+    """
 
     def __init__(self, steps: Sequence[Callable[[], object]]) -> None:
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(steps,), name="kernels")
-        self._thread.start()
+        self._thread: threading.Thread | None = threading.Thread(target=self._run, args=(steps,), name="kernels")
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            log.debug("kernels are not loaded ahead: %s", error)
+            self._thread = None
 
     def _run(self, steps: Sequence[Callable[[], object]]) -> None:
         for step in steps:
@@ -61,7 +68,12 @@ class KernelLoader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ends.set()
-        self._thread.join()
+        self.join()
+
+    def join(self) -> None:
+        """Wait for the end of the thread, if there is one."""
+        if self._thread is not None:
+            self._thread.join()
 
 
 def load_kernels(stored: np.dtype[np.generic], model: np.dtype[np.generic], window: int) -> KernelLoader:

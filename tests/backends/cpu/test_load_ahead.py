@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from no_threads import refuse_thread
 
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.backends.cpu.kernels.machine_code import NotCached, cached_only
@@ -39,7 +40,7 @@ print(json.dumps([without, unloaded > 0, cpu.bytes_to_load(), result]))
 
 AHEAD = """
 with cpu.load_ahead(np.int16, np.float32, 8) as loader:
-    loader._thread.join()
+    loader.join()
 from gpu_infer.backends.cpu.kernels.prepare import resample
 loaded = len(resample.overloads)
 """
@@ -78,7 +79,7 @@ def test_without_a_cache_nothing_is_compiled_ahead(tmp_path: Path) -> None:
 BROKEN = """
 sys.modules["numba"] = None
 with cpu.load_ahead(np.int16, np.float32, 8) as loader:
-    loader._thread.join()
+    loader.join()
 
 def attempt():
     try:
@@ -142,8 +143,16 @@ def test_errors_stay_in_the_thread(error: BaseException) -> None:
         raise error
 
     with KernelLoader([fail, lambda: done.append("further")]) as loader:
-        loader._thread.join()
+        loader.join()
     assert done == ["failed"]
+
+
+def test_without_another_thread_nothing_is_loaded_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(threading.Thread, "start", refuse_thread)
+    with KernelLoader([lambda: done.append("step")]) as loader:
+        loader.join()
+    assert done == []
 
 
 @pytest.mark.parametrize("window", [8, 1 << 20])
@@ -151,5 +160,5 @@ def test_errors_stay_in_the_thread(error: BaseException) -> None:
 def test_the_thread_leaves_nothing_behind(model: type[np.generic], window: int) -> None:
     before = threading.active_count()
     with load_kernels(np.dtype(np.int16), np.dtype(model), window) as loader:
-        loader._thread.join()
+        loader.join()
     assert threading.active_count() == before
