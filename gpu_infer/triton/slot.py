@@ -12,7 +12,6 @@ from gpu_infer.triton.direct_sender import DirectReply
 from gpu_infer.triton.shm.arena import ArenaArray
 from gpu_infer.triton.slot_memory import SlotMemory
 
-
 NEVER_SENT = (ConfigError, ResourceError)
 """Errors in place of a reply if there was no connection to send the request over."""
 
