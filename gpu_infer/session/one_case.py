@@ -61,9 +61,9 @@ def run_case(shared: Shared, settings: Settings, report: Report, stack: ExitStac
                 result = run_in_strips(shared, plan, transport, backend, report)
                 report.wait_for_hash()
                 return result
-            shared.load_ahead(inputs, plan, turn)
-            upload = begin_upload(shared, plan, backend, turn)
-            volume = _read(inputs, report, upload)
+            with shared.load_ahead(inputs, plan, turn):
+                upload = begin_upload(shared, plan, backend, turn)
+                volume = _read(inputs, report, upload)
         if upload is None:
             turn.enter_context(take_turn(shared.device, report))
             reserve_memory(shared, plan, backend)

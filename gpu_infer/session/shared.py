@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from math import prod
 from typing import TypeVar
@@ -113,17 +113,23 @@ class Shared:
         earlier.open_slots = self.rings.nbytes + transport.bytes_ahead
         return self._again(lambda: plan_run(inputs, transport, self.backend(), earlier))
 
-    def load_ahead(self, inputs: RunInputs, plan: RunPlan, turn: ExitStack) -> None:
+    def load_ahead(self, inputs: RunInputs, plan: RunPlan, turn: ExitStack) -> AbstractContextManager[object]:
         """Begin to load the kernels of the first run of the session, and to reserve its slots if there is memory.
 
-        `turn` ends with the run: slots that nobody has taken by then are not in the plans of later runs.
+        The end of the context, which is that of reading, ends the first: a custom transform may start kernels, too, and
+        not every threading layer of Numba lets two threads do so. `turn` ends with the run: slots that nobody has taken
+        by then are not in the plans of later runs.
         """
-        if not self._loads_ahead:
-            self._loads_ahead = True
-            model, window = plan.model.input.dtype, prod(plan.fit.window)
-            self._stack.enter_context(self.backend().load_ahead(inputs.header.dtype, model, window))
-            if plan.memory.slots_fit_early and not plan.parts:
-                turn.enter_context(self.transport().reserve_ahead(plan.memory.arena_bytes))
+        if self._loads_ahead:
+            return nullcontext()
+        self._loads_ahead = True
+        if plan.memory.slots_fit_early and not plan.parts:
+            turn.enter_context(self.transport().reserve_ahead(plan.memory.arena_bytes))
+        fit = plan.fit
+        voxels = min(plan.memory.knobs.batch, plan.grid.distinct_count) * prod(fit.window)
+        return self.backend().load_ahead(
+            inputs.header.dtype, plan.model.input.dtype, voxels * fit.model_channels, voxels * fit.channels_out
+        )
 
     @property
     def host_limit(self) -> int | None:

@@ -26,7 +26,7 @@ _TEXTS = {
 
 
 def shortage(error: BaseException) -> GpuInferError | None:
-    """The error for a lack of descriptors, space, memory or working folder that caused `error`, None if none did."""
+    """The error for a lack of files, space, memory, processes or working folder that caused `error`; None: none did."""
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return ConfigError("the working folder was removed", remedy="change to a folder that exists")
     for cause in _chain(error):
@@ -35,10 +35,22 @@ def shortage(error: BaseException) -> GpuInferError | None:
         else:
             text = str(cause)
             number = getattr(cause, "errno", None) or next((n for part, n in _TEXTS.items() if part in text), 0)
-        if number in _REMEDIES and not isinstance(cause, BlockingIOError):
+        if isinstance(cause, BlockingIOError):  # EAGAIN: of a file that is not ready, or of a fork
+            if _is_of_start(cause):
+                return ResourceError(f"no process can be started: {cause}", remedy=_REMEDIES[errno.EAGAIN])
+            continue
+        if number in _REMEDIES:
             message = str(cause) or "out of memory"
             return ResourceError(message, remedy=_REMEDIES[number])
     return None
+
+
+def _is_of_start(error: BaseException) -> bool:
+    """Whether one of Python's modules that start processes raised an error."""
+    trace, module = error.__traceback__, ""
+    while trace is not None:
+        module, trace = trace.tb_frame.f_globals.get("__name__", ""), trace.tb_next
+    return module == "subprocess" or module.startswith("multiprocessing.popen_")
 
 
 def _has_working_folder() -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from gpu_infer.errors import Interrupted, ServerError
+from gpu_infer.errors import GpuInferError, Interrupted
 from gpu_infer.triton.client.protocol import InferReply, InferRequest
 from gpu_infer.triton.client.server import Server
 from gpu_infer.triton.shm.registration import Registration
@@ -28,8 +28,12 @@ class DirectReply:
         self.is_open = True
 
     def done(self) -> bool:
-        """Whether there is a reply, or a ServerError in its place; not if the wait was interrupted."""
+        """Whether there is a reply, or a GpuInferError in its place; not if the wait was interrupted."""
         return self._is_done
+
+    def exception(self) -> Exception | None:
+        """The error in place of the reply, if there is one; does not wait."""
+        return self._error
 
     def settle(self) -> None:
         """Wait for the reply, or for the error that `result` raises; nothing if that has ended or was interrupted."""
@@ -42,7 +46,7 @@ class DirectReply:
             raise
         except Exception as error:
             self._error = error
-            self._is_done = isinstance(error, ServerError)
+            self._is_done = isinstance(error, GpuInferError)
         finally:
             self.is_open = False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any
 
@@ -21,7 +20,7 @@ from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.layout import CHANNELS_FIRST, TensorLayout
 from gpu_infer.triton.probe import probe_output_channels
 from gpu_infer.triton.shm.arena import Arena, ArenaArray
-from gpu_infer.triton.slot import Slot, SlotState
+from gpu_infer.triton.slot import NEVER_SENT, Slot, SlotState
 from gpu_infer.triton.slot_group import GroupLayout, WindowSizes
 from gpu_infer.triton.slot_layout import ALIGNMENT
 from gpu_infer.triton.slot_memory import SlotArenas
@@ -169,12 +168,9 @@ class SlotRing:
                 retries -= 1
                 self._send_again(slot)
             self._layout.of(slot).check_reply(reply, slot.n)
-        except CancelledError:
-            slot.state = SlotState.FREE
-            raise ServerError("the ring was closed while a request was in flight") from None
         except BaseException:
-            if not slot.future.done():  # interrupted: the server may still write the scores
-                slot.lost = True
+            if not slot.future.done():  # interrupted
+                slot.mark_lost()
             slot.state = SlotState.FREE
             # The future has the error, whose traceback has the frames of the run: the cycle would hold its volume.
             slot.future = None
@@ -221,6 +217,8 @@ class SlotRing:
                 worker.join(max(0.0, until - time.monotonic()))
         finally:
             for slot in self._slots:
+                if slot.state is SlotState.IN_FLIGHT and not slot.is_answered:  # its request was cut off
+                    slot.mark_lost()
                 slot.input = slot.output = slot.refill = None  # the last views of the arena, unless the caller has some
             self._arenas.close(until, FAILED_CALL_S if failed else CALL_S)
 
@@ -303,9 +301,7 @@ class SlotRing:
         try:
             slot.future = self._workers[slot.number].send(request, slot.memory.registration)
         except BaseException:  # interrupted, perhaps after the request was sent
-            slot.lost = True
-            if slot.memory.registration is not None:
-                slot.memory.registration.lost = True
+            slot.mark_lost()
             raise
 
     def _reply(self, slot: Slot, *, last_try: bool) -> InferReply | None:
@@ -316,8 +312,8 @@ class SlotRing:
             return slot.future.result()
         except Exception as error:
             # Also after errors that look like the model's: their cause may be a gateway or a reset stream.
-            if slot.memory.registration is not None:
-                slot.lost = slot.memory.registration.lost = True
+            if slot.memory.registration is not None and not isinstance(error, NEVER_SENT):
+                slot.mark_lost()
             if not isinstance(error, ConnectionLost) or last_try:
                 raise
             if self._closed:

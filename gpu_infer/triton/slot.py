@@ -6,10 +6,14 @@ import enum
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from gpu_infer.errors import ConfigError, ResourceError
 from gpu_infer.triton.client.protocol import InferReply
 from gpu_infer.triton.direct_sender import DirectReply
 from gpu_infer.triton.shm.arena import ArenaArray
 from gpu_infer.triton.slot_memory import SlotMemory
+
+NEVER_SENT = (ConfigError, ResourceError)
+"""Errors in place of a reply if there was no connection to send the request over."""
 
 
 class SlotState(enum.Enum):
@@ -43,6 +47,20 @@ class Slot:
         self.state = SlotState.FREE
         self.future: Future[InferReply] | DirectReply | None = None
         self.refill: Callable[[Slot], None] | None = None
+
+    def mark_lost(self) -> None:
+        """Note that the server may write to the areas at any time, and so to their region."""
+        self.lost = True
+        if self.memory is not None and self.memory.registration is not None:
+            self.memory.registration.lost = True
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the server no longer works on the slot's request, or never got it."""
+        if self.future is None or not self.future.done():
+            return False
+        error = self.future.exception()
+        return error is None or isinstance(error, NEVER_SENT)
 
     def check(self, expected: SlotState) -> None:
         """RuntimeError if the slot is not in the expected state."""

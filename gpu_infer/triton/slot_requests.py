@@ -69,7 +69,7 @@ class SlotRequests:
         self._counters = counters
         self._deadline_s = deadline_s
         self._client: TritonClient | None = None
-        self._is_stopping = False
+        self._stops = threading.Event()
         self.in_flight = False
 
     def begin(self, request: InferRequest, registration: Registration | None) -> Begun:
@@ -101,8 +101,8 @@ class SlotRequests:
             raise
 
     def stop(self) -> None:
-        """Make the request in flight the last try."""
-        self._is_stopping = True
+        """Make the request in flight the last try, and end a pause before the next one."""
+        self._stops.set()
 
     def abort(self) -> None:
         """Cut the connection of the request in flight. Callable from any thread; does not wait."""
@@ -121,26 +121,36 @@ class SlotRequests:
         full = _Pauses(self._deadline_s)
         while True:
             try:
-                return begun.read()
+                return self._read(begun)
             except DeadlineError as error:
                 raise with_option(error, RAISE_DEADLINE) from error
             except QueueFull as error:  # refused: the server does not use the memory
-                if self._is_stopping or not full.pause():
+                if not full.pause(self._stops):
                     raise ServerError(error.message, remedy=error.remedy) from error
             except RegionUnknown as error:
-                if registration is None or renewals_left == 0 or self._is_stopping:
+                if registration is None or renewals_left == 0 or not self._renew(registration, begun.seen):
                     raise ServerError(error.message, remedy=error.remedy) from error
                 renewals_left -= 1
-                assert self._client is not None
-                registration.renew(self._client, begun.seen)
-            finally:
-                self.in_flight = False
-                with self._counters.lock:
-                    self._counters.requests += 1
-                    self._counters.in_flight_s += time.monotonic() - begun.started
             with self._counters.lock:
                 self._counters.retries += 1
             begun = self.begin(request, registration)
+
+    def _read(self, begun: Begun) -> InferReply:
+        """The reply to a request, which then is in flight no more; counts it."""
+        try:
+            return begun.read()
+        finally:
+            self.in_flight = False
+            with self._counters.lock:
+                self._counters.requests += 1
+                self._counters.in_flight_s += time.monotonic() - begun.started
+
+    def _renew(self, registration: Registration, seen: int) -> bool:
+        """Register the region again; False if no further request may be sent."""
+        assert self._client is not None
+        if not self._stops.is_set():
+            registration.renew(self._client, seen)
+        return not self._stops.is_set()
 
 
 class _Pauses:
@@ -150,10 +160,9 @@ class _Pauses:
         self._until = time.monotonic() + seconds
         self._next = 0.02
 
-    def pause(self) -> bool:
-        """Sleep; False if the time is over."""
-        if time.monotonic() + self._next > self._until:
+    def pause(self, stops: threading.Event) -> bool:
+        """Sleep; False if the time is over, or at once when `stops` is set."""
+        if time.monotonic() + self._next > self._until or stops.wait(self._next):
             return False
-        time.sleep(self._next)
         self._next = min(2 * self._next, 0.5)
         return True

@@ -158,3 +158,42 @@ def test_lacks_end_with_5(error: Exception, words: str, capfd: pytest.CaptureFix
 
     assert guarded(body) == 5
     assert words in capfd.readouterr().err
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user, whose processes are counted")
+@pytest.mark.parametrize(
+    "start",
+    [
+        "subprocess.run(['true'])",
+        "multiprocessing.get_context('fork').Process(target=print).start()",
+    ],
+)
+def test_a_process_that_cannot_be_started_is_a_lack(start: str) -> None:
+    code = f"""
+import multiprocessing.popen_fork, os, resource, subprocess
+from gpu_infer import logs  # while its files can be read
+from gpu_infer.cli import main
+
+def body():
+    {start}
+
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+os.setuid(65534)
+raise SystemExit(main.guarded(body))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 5, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "no process can be started" in line
+    assert "pids limit" in line
+
+
+def test_a_file_that_is_not_ready_is_no_lack() -> None:
+    from gpu_infer.system.shortage import shortage
+
+    def read() -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with pytest.raises(BlockingIOError) as caught:
+        read()
+    assert shortage(caught.value) is None

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -20,6 +21,7 @@ from local_ring import LocalRing
 from operator_helpers import config, operate, write_config, write_nifti
 from traced_memory import traced
 
+from gpu_infer.backends.cpu import load_ahead
 from gpu_infer.backends.cpu.backend import CpuBackend
 from gpu_infer.config.load import load_config
 from gpu_infer.errors import ConfigError
@@ -34,6 +36,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 AFFINE = np.diag([-1.0, 1.0, 1.0, 1.0])
 SHAPE = (23, 21, 18)
 MODULE = """
+import threading
 import numpy as np
 from gpu_infer.inferers.base import Inferer
 from gpu_infer.writers.base import Writer
@@ -43,6 +46,13 @@ class Whole(Inferer):
     def infer(self, volume, model, backend):
         # one window is as large as the volume
         return model.infer(volume[None])[0]
+
+class Alone(Whole):
+    name = "Alone"
+    def infer(self, volume, model, backend):
+        if "kernels" in [thread.name for thread in threading.enumerate()]:
+            raise RuntimeError("kernels are loaded meanwhile")
+        return super().infer(volume, model, backend)
 
 class Bad(Inferer):
     name = "Bad"
@@ -111,6 +121,20 @@ def test_labels_on_the_cpu(tmp_path: Path, triton_server: Any, control: str, dat
     calls = [min(2 * batch, windows - first) for first in range(0, windows, 2 * batch)]
     assert result.data["triton"]["requests"] == sum(-(-count // batch) for count in calls)
     assert result.data["tiles"]["inferer"] == "CentreWindows"
+
+
+def test_no_kernels_are_loaded_ahead_while_a_component_runs(
+    tmp_path: Path, triton_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may start parallel code of its own, and not every threading layer of Numba lets two threads do so."""
+    steps = [lambda cpu: time.sleep(0.02)] * 500
+    monkeypatch.setattr(load_ahead, "_operations", lambda *arguments: steps)
+    write_nifti(tmp_path / "input/case.nii", voxels(), AFFINE)
+    content = centre()
+    content["inferer"] = {"path": "own_of_test.Alone", "args": {"model_name": "classes5", "roi_size": list(SHAPE)}}
+    np.testing.assert_array_equal(
+        labels_of(operate(tmp_path, triton_server, content, device="cpu")), expected(voxels())
+    )
 
 
 @pytest.mark.parametrize("data", ["cuda_shm", "system_shm", "inline"])

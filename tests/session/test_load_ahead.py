@@ -21,8 +21,8 @@ class _Backend:
         self.events: list[Any] = []
 
     @contextmanager
-    def load_ahead(self, stored: Any, model: Any, window: int) -> Iterator[None]:
-        self.events.append((np.dtype(stored), np.dtype(model), window))
+    def load_ahead(self, stored: Any, model: Any, gathered: int, blended: int) -> Iterator[None]:
+        self.events.append((np.dtype(stored), np.dtype(model), gathered, blended))
         yield
         self.events.append("end")
 
@@ -38,22 +38,25 @@ def _load_twice(backend: _Backend, folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Shared, "transport", lambda shared: backend)
     inputs: Any = SimpleNamespace(header=SimpleNamespace(dtype=np.dtype(np.int16)))
     model = SimpleNamespace(input=SimpleNamespace(dtype=np.dtype(np.float32)))
-    fit = SimpleNamespace(window=(4, 5, 6))
-    plan: Any = SimpleNamespace(model=model, fit=fit, parts=(), memory=SimpleNamespace(arena_bytes=7, **memory))
+    fit = SimpleNamespace(window=(4, 5, 6), model_channels=3, channels_out=5)
+    of_plan = SimpleNamespace(arena_bytes=7, knobs=SimpleNamespace(batch=4), **memory)
+    grid = SimpleNamespace(distinct_count=2)
+    plan: Any = SimpleNamespace(model=model, fit=fit, parts=(), memory=of_plan, grid=grid)
     shared = Shared(Settings(input=folder, output=folder), lasting=True)
     with ExitStack() as turn:
-        shared.load_ahead(inputs, plan, turn)
-        shared.load_ahead(inputs, plan, turn)
-        backend.events.append("run")
+        for _ in range(2):
+            with shared.load_ahead(inputs, plan, turn):
+                backend.events.append("read")
+            backend.events.append("run")
     return shared
 
 
 def test_the_first_run_of_a_session_loads_ahead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     backend = _Backend()
     shared = _load_twice(backend, tmp_path, monkeypatch, slots_fit_early=True)
-    assert backend.events == [(np.int16, np.float32, 120), 7, "run", "removed"]
     shared.close()
-    assert backend.events[4:] == ["end"]
+    loaded = (np.int16, np.float32, 2 * 3 * 120, 2 * 5 * 120)  # two windows are fewer than a batch
+    assert backend.events == [7, loaded, "read", "end", "run", "read", "run", "removed"]
 
 
 def test_slots_are_not_reserved_ahead_if_they_would_raise_the_peak(
@@ -61,7 +64,7 @@ def test_slots_are_not_reserved_ahead_if_they_would_raise_the_peak(
 ) -> None:
     backend = _Backend()
     _load_twice(backend, tmp_path, monkeypatch, slots_fit_early=False).close()
-    assert backend.events == [(np.int16, np.float32, 120), "run", "end"]
+    assert 7 not in backend.events
 
 
 def test_slots_that_another_run_has_reserved_count_as_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

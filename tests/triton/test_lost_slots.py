@@ -11,7 +11,7 @@ import pytest
 from ring_on_fakes import ring_of
 from triton_fakes import FakeServer
 
-from gpu_infer.errors import DeadlineError, Interrupted, ModelError, ServerError
+from gpu_infer.errors import ConfigError, DeadlineError, Interrupted, ModelError, ResourceError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy
 from gpu_infer.triton.ring import SlotRing, SlotState
 from gpu_infer.triton.shm import registration as module
@@ -187,6 +187,57 @@ def test_gpu_memory_of_a_lost_request_is_not_used_for_the_next_case(
     assert arena.in_use_by_server == (lost and data == "cuda_shm")
     module._close_all()
     server.regions.clear()
+
+
+@pytest.mark.parametrize("data", SHARED)
+@pytest.mark.parametrize("how", ["interrupted", "cut off"])
+def test_gpu_memory_of_a_request_without_an_answer_is_not_used_for_the_next_case(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, data: DataName, how: str
+) -> None:
+    """As that of a lost request."""
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server.url = f"127.0.0.1:{listener.getsockname()[1]}"
+    ring = ring_of(server, data, slots=1)
+    if how == "cut off":
+        server.script = [ConnectionLost("the request was cut off")]
+        send(ring, 1.0)
+    else:
+        if server.control == "http":  # the thread that waits reads the answer
+            server.script = [interrupted]
+        slot = send(ring, 1.0)
+        if server.control == "grpc":
+            slot.future.result(10)
+            slot.future = Future()  # never done
+            monkeypatch.setattr(slot.future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ring.wait(slot)
+    arena: Any = ring._arena
+    server.unregister_errors = [ConnectionLost("connection refused") for _ in range(2)]
+    ring.close()
+    assert arena.in_use_by_server == (data == "cuda_shm")
+    module._close_all()
+    server.regions.clear()
+
+
+@pytest.mark.parametrize("data", SHARED)
+@pytest.mark.parametrize("error", [ConfigError("--tls-ca: no such file"), ResourceError("0 more files may be opened")])
+def test_a_request_that_was_never_sent_is_not_lost(
+    server: FakeServer, caplog: pytest.LogCaptureFixture, data: DataName, error: Exception
+) -> None:
+    ring = ring_of(server, data, slots=1)
+    server.script = [error]
+    slot = send(ring, 1.0)
+    with pytest.raises(type(error)):
+        ring.wait(slot)
+    assert not slot.lost
+    assert not slot.memory.registration.lost
+    assert not ring._workers[0].in_flight
+    ring.close(failed=True)
+    assert "in flight" not in caplog.text
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("interrupted by SIGINT")])

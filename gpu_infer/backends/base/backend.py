@@ -96,7 +96,9 @@ class Backend(
         """Load every kernel, and compile those that no cache holds. Nothing on the CPU: see `cpu.warm_up`."""
         return
 
-    def load_ahead(self, stored: DTypeLike, model: DTypeLike, window: int) -> AbstractContextManager[object]:
+    def load_ahead(
+        self, stored: DTypeLike, model: DTypeLike, gathered: int, blended: int
+    ) -> AbstractContextManager[object]:
         """Begin to load, in a thread, kernels that a run will need; the end of the context ends the thread.
 
         Nothing on a GPU, which loads kernels in less time.
@@ -104,7 +106,8 @@ class Backend(
         Args:
             stored: Of the volume's voxels.
             model: Of the model's input.
-            window: Voxels of a window.
+            gathered: Voxels in the input of a request, of all its windows and channels.
+            blended: Voxels in its output.
         """
         return nullcontext()
 

@@ -81,11 +81,13 @@ class CpuBackend(
         """Memory that this process can still take, in bytes."""
         return free_host_bytes()
 
-    def load_ahead(self, stored: DTypeLike, model: DTypeLike, window: int) -> AbstractContextManager[object]:
+    def load_ahead(
+        self, stored: DTypeLike, model: DTypeLike, gathered: int, blended: int
+    ) -> AbstractContextManager[object]:
         """See `Backend.load_ahead`."""
         from gpu_infer.backends.cpu.load_ahead import load_kernels
 
-        return load_kernels(np.dtype(stored), np.dtype(model), window)
+        return load_kernels(np.dtype(stored), np.dtype(model), gathered, blended)
 
     def bytes_to_load(self) -> int:
         """See `Backend.bytes_to_load`."""

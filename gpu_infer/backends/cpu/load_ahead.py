@@ -35,12 +35,19 @@ _ORIGIN = (0, 0, 0)
 
 
 class KernelLoader:
-    """A thread that takes steps; a context manager that ends it after the step in work."""
+    """A thread that takes steps; a context manager that ends it after the step in work.
+
+    If the system allows no further thread, it takes none.
+    """
 
     def __init__(self, steps: Sequence[Callable[[], object]]) -> None:
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(steps,), name="kernels")
-        self._thread.start()
+        self._thread: threading.Thread | None = threading.Thread(target=self._run, args=(steps,), name="kernels")
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            log.debug("kernels are not loaded ahead: %s", error)
+            self._thread = None
 
     def _run(self, steps: Sequence[Callable[[], object]]) -> None:
         for step in steps:
@@ -59,23 +66,33 @@ class KernelLoader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ends.set()
-        self._thread.join()
+        self.join()
+
+    def join(self) -> None:
+        """Wait for the end of the thread, if there is one."""
+        if self._thread is not None:
+            self._thread.join()
 
 
-def load_kernels(stored: np.dtype[np.generic], model: np.dtype[np.generic], window: int) -> KernelLoader:
+def load_kernels(
+    stored: np.dtype[np.generic], model: np.dtype[np.generic], gathered: int, blended: int
+) -> KernelLoader:
     """Begin to load the kernels of a plain run: resampling, windows, argmax and labels of 8 bits.
 
     Args:
         stored: Of the volume.
         model: Of the model's input and output.
-        window: Voxels of a window.
+        gathered: Voxels in the input of a request, of all its windows and channels.
+        blended: Voxels in its output.
     """
     steps: list[Callable[[], object]] = [
         # the modules at once, and with them Numba: as an operation would, but without collections
         *(partial(_import, f"{_KERNELS}.{name}") for name in ("jit", "prepare", "pick", "windows", "finish", "labels"))
     ]
     if CACHE:  # otherwise every kernel is compiled
-        steps += [partial(_cached, partial(step, CpuBackend())) for step in _operations(stored, model, window)]
+        steps += [
+            partial(_cached, partial(step, CpuBackend())) for step in _operations(stored, model, gathered, blended)
+        ]
     return KernelLoader(steps)
 
 
@@ -99,19 +116,19 @@ def _cached(step: Callable[[], object]) -> None:
 
 
 def _operations(
-    stored: np.dtype[np.generic], model: np.dtype[np.generic], window: int
+    stored: np.dtype[np.generic], model: np.dtype[np.generic], gathered: int, blended: int
 ) -> list[Callable[[CpuBackend], None]]:
     """The operations of a run, in its order."""
-    shape = (1, 1, FEW + 1) if window > FEW else _SHAPE
 
     def resample(cpu: CpuBackend) -> None:
         same, tables = ClampedAffine(), (linear_table(_N, _N),) * 3
         cpu.resample(np.zeros((1, *_SHAPE), stored), np.zeros((1, *_SHAPE), model), tables, same, same)
 
     def gather(cpu: CpuBackend) -> None:
-        cpu.gather(np.zeros((1, *_SHAPE), model), [_ORIGIN], np.empty((1, 1, *shape), model), 0.0)
+        cpu.gather(np.zeros((1, *_SHAPE), model), [_ORIGIN], np.empty((1, 1, *_like(gathered)), model), 0.0)
 
     def blend(cpu: CpuBackend) -> None:
+        shape = _like(blended)
         rolling = RollingSums(np.zeros((1, *shape), np.float32), shape)
         cpu.blend(np.zeros((1, 1, *shape), model), [_ORIGIN], [1], None, rolling)
 
@@ -127,3 +144,8 @@ def _operations(
         cpu.histogram(np.zeros(_SHAPE, np.uint8))
 
     return [resample, gather, blend, finish, restore, count]
+
+
+def _like(voxels: int) -> tuple[int, int, int]:
+    """A small shape for which the same kernel is started, on one thread or several, as for so many voxels."""
+    return (1, 1, FEW + 1) if voxels > FEW else _SHAPE

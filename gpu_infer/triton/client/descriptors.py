@@ -1,4 +1,4 @@
-"""Check for free file descriptors before a connection: gRPC aborts the process if it gets none."""
+"""Connections need file descriptors. gRPC aborts the process if it gets none, so they are counted before."""
 
 from __future__ import annotations
 
@@ -17,10 +17,26 @@ def check_descriptors() -> None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     free = max(limit - _in_use(limit), 0)
     if limit != resource.RLIM_INFINITY and free < NEEDED:
-        raise ResourceError(
-            f"{free} more files may be opened (of {limit}), expected at least {NEEDED} for a connection to Triton",
-            remedy="raise the limit of open files (ulimit -n), at least 256 are needed",
+        raise _too_few(free, limit)
+
+
+def no_descriptor(error: OSError) -> ResourceError | None:
+    """The error for a connection that failed because no more files can be opened; None if it failed otherwise."""
+    if error.errno == errno.EMFILE:
+        return _too_few(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    if error.errno == errno.ENFILE:
+        return ResourceError(
+            f"all programs together may open no more files, expected at least {NEEDED} for a connection to Triton",
+            remedy="close other programs, or raise fs.file-max",
         )
+    return None
+
+
+def _too_few(free: int, limit: int) -> ResourceError:
+    return ResourceError(
+        f"{free} more files may be opened (of {limit}), expected at least {NEEDED} for a connection to Triton",
+        remedy="raise the limit of open files (ulimit -n), at least 256 are needed",
+    )
 
 
 def _in_use(limit: int) -> int:

@@ -14,6 +14,7 @@ from gpu_infer.errors import Interrupted
 from gpu_infer.triton.client import answers
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.base import BaseClient, Exchange, Refused
+from gpu_infer.triton.client.descriptors import no_descriptor
 from gpu_infer.triton.client.endpoints import ControlName
 from gpu_infer.triton.client.failures import (
     DENIED,
@@ -92,6 +93,8 @@ class HttpClient(BaseClient[HttpAnswer]):
                 raise malformed(what, self.url, error) from None
             if isinstance(error, ssl.SSLCertVerificationError):
                 raise access_denied(what, self.url, error) from None
+            if isinstance(error, OSError) and (shortage := no_descriptor(error)) is not None:
+                raise shortage from None
             if isinstance(error, OSError | http.client.HTTPException):
                 raise connection_lost(what, self.url, error) from None
             raise

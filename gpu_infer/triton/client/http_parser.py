@@ -86,12 +86,20 @@ class AnswerParser(_llhttp.HTTPResponseParser):  # type: ignore[misc,name-define
         if not data.isascii():
             while start < len(data) and not self.has_headers:  # line by line: what follows the headers is no text
                 end = data.find(b"\n", start) + 1 or len(data)
-                super().feed(data[start:end].translate(_ASCII))
+                self._parse(data[start:end].translate(_ASCII))
                 start = end
                 if self._pieces:
                     raise HTTPParseError("a body that begins within a line of the headers")
         if start < len(data) or not data:
-            super().feed(data[start:])
+            self._parse(data[start:])
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            super().feed(data)
+        except HTTPParseError as error:
+            if len(error.args) > 1:  # llhttp's reason and its number
+                raise HTTPParseError(f"the answer is not valid HTTP: {error.args[0]}") from None
+            raise
 
     @property
     def status(self) -> int:

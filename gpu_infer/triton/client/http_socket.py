@@ -23,8 +23,10 @@ _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PING_S),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PING_S),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, LOST_S // PING_S),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_S * 1000),  # also of data that nobody confirms
 )
+_KERNEL_BYTES = 64 << 10
+"""Bytes that the kernel of the server's host takes from one request although the server reads nothing."""
+
 REST_S = 1.0  # for the rest of an answer that began to arrive before the deadline
 LONGEST_WAIT_S = 1e6  # of one operation; the system takes milliseconds in an int
 
@@ -105,6 +107,10 @@ class HttpSocket:
         """Send all of `data`; see `receive` for the errors."""
         assert self._socket is not None
         self._socket.settimeout(self._remaining())
+        # The system gives a connection up after so long without a confirmation of data (0: no limit). That would end
+        # also the connection to a busy server whose host takes no more of a large body until some of it has been read.
+        confirmed_s = LOST_S if len(data) <= _KERNEL_BYTES else 0
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * confirmed_s)
         try:
             self._socket.sendall(data)
         except TimeoutError:

@@ -160,21 +160,21 @@ class LocalServer:
         if self._log is None:
             self._log = create_log()
         start_of_log = self._log.stat().st_size if self._log.exists() else 0
-        with self._open_log() as stream:
-            if self._own_log:
-                mark_in_use(stream)
-            command = [str(server), *server_options(self.models, backends, *ports, names=self._names)]
-            temporary = str(self._log) if self._own_log else ""
-            arguments = ["server", str(SHM_FOLDER), str(_GRACE_S), temporary, *command]
-            self._supervisor = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervisor.__file__, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stream,
-                start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which ends the server
-                env=env,
-            )
         try:
+            with self._open_log() as stream:
+                if self._own_log:
+                    mark_in_use(stream)
+                command = [str(server), *server_options(self.models, backends, *ports, names=self._names)]
+                temporary = str(self._log) if self._own_log else ""
+                arguments = ["server", str(SHM_FOLDER), str(_GRACE_S), temporary, *command]
+                self._supervisor = subprocess.Popen(
+                    [sys.executable, "-I", "-S", supervisor.__file__, *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stream,
+                    start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which ends the server
+                    env=env,
+                )
             assert self._supervisor.stdout is not None
             self.pid = int(self._supervisor.stdout.readline() or 0) or None
             if self._wait_ready(ports[0]):

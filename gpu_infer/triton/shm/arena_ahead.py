@@ -14,16 +14,20 @@ log = logging.getLogger(__name__)
 class ArenaAhead:
     """An arena of `nbytes` that a thread makes; a context manager that removes it at the end if nobody took it.
 
-    The system clears the pages, some 40 ms for 150 MB, without the interpreter lock. A failure is not reported: whoever
-    needs the arena makes one then.
+    The system clears the pages, some 40 ms for 150 MB, without the interpreter lock. A failure is not reported, nor
+    that the system allows no further thread: whoever needs the arena makes one then.
     """
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = nbytes
         self._arena: SystemArena | None = None
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="arena")
-        self._thread.start()
+        self._thread: threading.Thread | None = threading.Thread(target=self._run, name="arena")
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            log.debug("the arena is not made ahead: %s", error)
+            self._thread = None
 
     def _run(self) -> None:
         try:
@@ -34,19 +38,23 @@ class ArenaAhead:
     @property
     def nbytes(self) -> int:
         """Wait for the arena, and return its bytes; 0 if it was taken or could not be made."""
-        self._thread.join()
+        self._wait()
         with self._lock:
             return 0 if self._arena is None else self._arena.nbytes
 
     def take(self, nbytes: int) -> SystemArena | None:
         """Wait for the arena and return it, once and if it has `nbytes`; otherwise remove it and return None."""
-        self._thread.join()
+        self._wait()
         with self._lock:
             arena, self._arena = self._arena, None
         if arena is not None and arena.nbytes != nbytes:
             arena.close()
             return None
         return arena
+
+    def _wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
 
     def __enter__(self) -> ArenaAhead:
         return self

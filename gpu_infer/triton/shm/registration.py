@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection
 
 from gpu_infer.backends.base.device import DeviceArena
-from gpu_infer.errors import DeadlineError, ServerError
+from gpu_infer.errors import DeadlineError, GpuInferError, ResourceError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy, RegionExists, SharedMemoryOff
 from gpu_infer.triton.client.listening import nobody_listens
 from gpu_infer.triton.client.protocol import RegionKind, TritonClient
@@ -60,7 +60,8 @@ class Registration:
             self._register(client)
         except BaseException as error:
             # If the call was cut off, not refused, the server may know the region now or in a moment.
-            cut_off = isinstance(error, ConnectionLost | DeadlineError) or not isinstance(error, ServerError)
+            refused = isinstance(error, ServerError | ResourceError)
+            cut_off = isinstance(error, ConnectionLost | DeadlineError) or not refused
             self.closed = True
             self._end(not cut_off or self._unregister(0.0, EXIT_TIMEOUT_S))
             raise
@@ -83,7 +84,7 @@ class Registration:
         """Unregister by name, waiting up to `drain_s` for requests that still use the region.
 
         False if the server may still know the region: then a later call tries again, the last one when the interpreter
-        ends. Never raises a ServerError.
+        ends. Never raises a ServerError or ResourceError.
         """
         with self._lock:
             self.closed = True
@@ -96,16 +97,13 @@ class Registration:
         """Unregister if no request uses the region; whether the server confirms it.
 
         A refused connection is no confirmation: a proxy in front of the server may have ended. Never raises a
-        ServerError.
+        ServerError or ResourceError.
         """
-        client = self._server.client()
         try:
-            client.unregister_region(self.name, self.kind, timeout)
-        except ServerError as error:
+            self._drain(time.monotonic(), timeout)
+        except (ServerError, ResourceError) as error:
             log.debug("region %s stays: %s", self.name, error.message)
             return False
-        finally:
-            client.close()
         with self._lock:
             self.closed = True
         self._end(True)
@@ -142,9 +140,8 @@ class Registration:
         level = logging.DEBUG if self.reported or self._server.stops_with_run else logging.WARNING
         until = time.monotonic() + drain_s
         for _ in range(2):  # twice: a connection may break while its server lives
-            client = self._server.client()
             try:
-                self._drain(client, until, timeout)
+                self._drain(until, timeout)
                 return True
             except RegionBusy:
                 log.log(
@@ -159,12 +156,10 @@ class Registration:
             except SharedMemoryOff:
                 return True  # it never knew the region, or has been restarted
             except ConnectionLost as error:
-                failure: ServerError = error
-            except ServerError as error:
+                failure: GpuInferError = error
+            except (ServerError, ResourceError) as error:
                 failure = error
                 break
-            finally:
-                client.close()
         # GPU memory is reused, and a refused connection may be that of a proxy whose server still writes to the memory.
         in_doubt = self.lost and self.kind == "cuda"
         if isinstance(failure, ConnectionLost) and not in_doubt and nobody_listens(self._server.url, timeout):
@@ -181,15 +176,19 @@ class Registration:
         self.reported = not self._server.stops_with_run
         return False
 
-    def _drain(self, client: TritonClient, until: float, timeout: float) -> None:
+    def _drain(self, until: float, timeout: float) -> None:
         """Unregister when the requests that use the region have ended; RegionBusy if they last longer than `until`."""
-        while True:
-            try:
-                return client.unregister_region(self.name, self.kind, timeout)
-            except RegionBusy:
-                if time.monotonic() >= until:
-                    raise
-                time.sleep(0.05)
+        client = self._server.client()
+        try:
+            while True:
+                try:
+                    return client.unregister_region(self.name, self.kind, timeout)
+                except RegionBusy:
+                    if time.monotonic() >= until:
+                        raise
+                    time.sleep(0.05)
+        finally:
+            client.close()
 
     def _mark(self) -> str:
         """Make a locked, empty file, since a CUDA region has none, that shows that the owner lives; return its name."""

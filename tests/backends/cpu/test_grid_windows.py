@@ -51,6 +51,12 @@ def test_what_a_reader_does_not_take() -> None:
     packed = np.zeros((1, 1, *GRID), np.dtype([("flag", "u1"), ("value", "f4")]))["value"]
     assert not GridReader.takes(packed)
     assert not GridReader.takes(np.zeros((1, 1, *GRID), np.longdouble))
+    halves = np.zeros(2 * 704 + 2, np.float32)
+    first = halves.ctypes.data // 4 % 2  # the place of a multiple of 8 bytes
+    assert GridReader.takes(halves[first : first + 1408].view(np.complex64).reshape(1, 1, *GRID))
+    odd = halves[1 - first : 1409 - first].view(np.complex64).reshape(1, 1, *GRID)
+    assert odd.flags.aligned
+    assert not GridReader.takes(odd)
     assert GridReader.takes(np.broadcast_to(np.float32(1), (1, 1, *GRID)))
 
 

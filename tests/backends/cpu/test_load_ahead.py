@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from no_threads import refuse_thread
 
 from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.backends.cpu.kernels.launch import FEW
 from gpu_infer.backends.cpu.kernels.machine_code import NotCached, cached_only
 from gpu_infer.backends.cpu.load_ahead import KernelLoader, load_kernels
 
@@ -38,8 +40,8 @@ print(json.dumps([without, unloaded > 0, cpu.bytes_to_load(), result]))
 """
 
 AHEAD = """
-with cpu.load_ahead(np.int16, np.float32, 8) as loader:
-    loader._thread.join()
+with cpu.load_ahead(np.int16, np.float32, 8, 8) as loader:
+    loader.join()
 from gpu_infer.backends.cpu.kernels.prepare import resample
 loaded = len(resample.overloads)
 """
@@ -77,8 +79,8 @@ def test_without_a_cache_nothing_is_compiled_ahead(tmp_path: Path) -> None:
 
 BROKEN = """
 sys.modules["numba"] = None
-with cpu.load_ahead(np.int16, np.float32, 8) as loader:
-    loader._thread.join()
+with cpu.load_ahead(np.int16, np.float32, 8, 8) as loader:
+    loader.join()
 
 def attempt():
     try:
@@ -142,14 +144,33 @@ def test_errors_stay_in_the_thread(error: BaseException) -> None:
         raise error
 
     with KernelLoader([fail, lambda: done.append("further")]) as loader:
-        loader._thread.join()
+        loader.join()
     assert done == ["failed"]
 
 
-@pytest.mark.parametrize("window", [8, 1 << 20])
+def test_without_another_thread_nothing_is_loaded_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(threading.Thread, "start", refuse_thread)
+    with KernelLoader([lambda: done.append("step")]) as loader:
+        loader.join()
+    assert done == []
+
+
+@pytest.mark.parametrize(("gathered", "blended"), [(FEW, FEW + 1), (FEW + 1, FEW)])
+def test_the_kernels_are_those_for_as_many_voxels(monkeypatch: pytest.MonkeyPatch, gathered: int, blended: int) -> None:
+    """On one thread or on several."""
+    sizes: list[int] = []
+    monkeypatch.setattr(CpuBackend, "gather", lambda cpu, volume, starts, slot, fill: sizes.append(slot.size))
+    monkeypatch.setattr(CpuBackend, "blend", lambda cpu, slot, *arguments: sizes.append(slot.size))
+    with load_kernels(np.dtype(np.int16), np.dtype(np.float32), gathered, blended) as loader:
+        loader.join()
+    assert [size > FEW for size in sizes] == [gathered > FEW, blended > FEW]
+
+
+@pytest.mark.parametrize("voxels", [8, 1 << 20])
 @pytest.mark.parametrize("model", [np.float32, np.float16])
-def test_the_thread_leaves_nothing_behind(model: type[np.generic], window: int) -> None:
+def test_the_thread_leaves_nothing_behind(model: type[np.generic], voxels: int) -> None:
     before = threading.active_count()
-    with load_kernels(np.dtype(np.int16), np.dtype(model), window) as loader:
-        loader._thread.join()
+    with load_kernels(np.dtype(np.int16), np.dtype(model), voxels, voxels) as loader:
+        loader.join()
     assert threading.active_count() == before

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from canned_http import canned, response
 from tls_proxy import Certificates, tls_proxy
 
+from gpu_infer.triton.client import http_socket
 from gpu_infer.triton.client import resolve as module
 from gpu_infer.triton.client.access import Access
 from gpu_infer.triton.client.failures import AccessDenied
@@ -85,6 +88,29 @@ def test_a_connection_ends_if_its_host_vanishes() -> None:
             socket.IPPROTO_TCP, socket.TCP_KEEPCNT
         )
         assert seconds < 120
-        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) < 120_000
+        wire.send(b"GET /v2 HTTP/1.1\r\n\r\n")
+        assert 0 < connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) < 120_000
         wire.end()
         wire.close()
+
+
+def test_a_busy_server_may_read_a_large_body_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the deadline: the server's host takes no more of the body, but it has not vanished."""
+    monkeypatch.setattr(http_socket, "LOST_S", 1)
+    body = b"x" * (32 << 20)
+
+    def read_late(listener: socket.socket) -> int:
+        connection, _ = listener.accept()
+        with connection:
+            time.sleep(4)
+            return sum(iter(lambda: len(connection.recv(1 << 20)), 0))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        received = threads.submit(read_late, listener)
+        wire = HttpSocket(f"127.0.0.1:{listener.getsockname()[1]}", Access())
+        wire.begin(60.0)
+        wire.open()
+        wire.send(body)
+        wire.end()
+        wire.close()
+        assert received.result() == len(body)

@@ -115,7 +115,8 @@ def test_a_truncated_answer_is_a_lost_connection(end: int) -> None:
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * (2 << 20), ServerError, "more than|connection failed"),
         (response(BODY) + b"more", ConnectionLost, "connection failed"),
         (response(BODY) * 2, ConnectionLost, "more than one answer"),
-        (b"\x00\x00\x06\x04\x00\x00\x00\x00\x00", ConnectionLost, "connection failed"),
+        (b"\x00\x00\x06\x04\x00\x00\x00\x00\x00", ConnectionLost, r"failed: the answer is not valid HTTP: [^(]+ \("),
+        (b"HTTP/1.1 200 OK\nX: 1\r\n\r\n", ConnectionLost, "failed: the answer is not valid HTTP: Missing expected CR"),
         (response(b'{"error": "no luck\\u001b[2J"}', status="400 Bad Request"), ModelError, "no luck"),
         (response(b'{"error": "Exceeds maximum queue size"}', status="503 Unavailable"), QueueFull, "queue size"),
         (

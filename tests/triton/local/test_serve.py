@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import shutil
@@ -169,6 +170,21 @@ def test_the_server_ends_with_its_owner(repository: Path, body: str) -> None:
     assert eventually(lambda: not alive(int(server)) and not alive(int(supervisor)))
     assert not regions(int(supervisor))
     assert not Path(log).exists()
+
+
+def test_a_process_that_cannot_be_started_leaves_no_log(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, logs = LocalServer(repository), []
+
+    def refuse(*_: object, **__: object) -> None:
+        logs.append(server.log_file)
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(BlockingIOError):
+        server.start()
+    (log,) = logs
+    assert log is not None
+    assert not log.exists()
 
 
 def test_a_finished_thread_does_not_end_the_server(repository: Path) -> None:

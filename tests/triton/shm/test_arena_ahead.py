@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from no_threads import refuse_thread
 
 from gpu_infer.errors import ResourceError
 from gpu_infer.triton.shm import arena_ahead
@@ -27,7 +30,7 @@ def test_the_arena_is_taken_once_and_outlives_the_context() -> None:
 def test_an_arena_of_another_size_is_removed() -> None:
     made: list[SystemArena] = []
     with ArenaAhead(NBYTES) as ahead:
-        ahead._thread.join()
+        ahead._wait()
         assert ahead._arena is not None
         made.append(ahead._arena)
         assert ahead.take(2 * NBYTES) is None
@@ -36,7 +39,7 @@ def test_an_arena_of_another_size_is_removed() -> None:
 
 def test_an_arena_that_nobody_takes_is_removed_at_the_end() -> None:
     with ArenaAhead(NBYTES) as ahead:
-        ahead._thread.join()
+        ahead._wait()
         arena = ahead._arena
         assert arena is not None
         assert arena.path.exists()
@@ -48,6 +51,13 @@ def test_a_failure_is_left_to_the_one_who_needs_the_arena(monkeypatch: pytest.Mo
         raise ResourceError(f"no {nbytes} bytes")
 
     monkeypatch.setattr(arena_ahead, "SystemArena", refuse)
+    with ArenaAhead(NBYTES) as ahead:
+        assert ahead.nbytes == 0
+        assert ahead.take(NBYTES) is None
+
+
+def test_without_another_thread_no_arena_is_made_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", refuse_thread)
     with ArenaAhead(NBYTES) as ahead:
         assert ahead.nbytes == 0
         assert ahead.take(NBYTES) is None

@@ -10,7 +10,7 @@ import pytest
 from cudasim.simulated import simulated_cupy
 from triton_fakes import DeviceBackend, FakeClient, FakeServer, HostBackend
 
-from gpu_infer.errors import DeadlineError, ServerError
+from gpu_infer.errors import DeadlineError, ResourceError, ServerError
 from gpu_infer.triton.client.failures import ConnectionLost, RegionBusy
 from gpu_infer.triton.client.listening import nobody_listens
 from gpu_infer.triton.shm.host_arenas import SystemArena
@@ -134,6 +134,19 @@ def segment(server: FakeServer) -> tuple[SystemArena, Any]:
     arena, registration = Transport(server, HostBackend(), ("system_shm",)).arena(BLOCK)  # type: ignore[arg-type]
     assert isinstance(arena, SystemArena)
     return arena, registration
+
+
+def test_without_a_free_descriptor_the_end_is_left_to_a_later_call(address: str) -> None:
+    """The end of a run must release what else it has."""
+    server = LateServer(url=address)
+    arena, registration = segment(server)
+    server.unregister_errors = [ResourceError("0 more files may be opened") for _ in range(2)]
+    assert not registration.try_close()
+    assert not registration.close()
+    assert arena.path.exists()
+    release(arena, registration)
+    assert not arena.path.exists()
+    assert not server.regions
 
 
 def test_a_lost_connection_is_tried_once_more(address: str) -> None:

@@ -32,7 +32,7 @@ R = TypeVar("R")
 def compiled(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorator: compile with Numba at the first call, with its options; the machine code goes to the cache folder.
 
-    No kernel calls a parallel one.
+    No compiled function calls one that is parallel, or that `serial` makes.
     """
     return _compiled(EntryCode if options.get("parallel") else MachineCode, options)
 
@@ -69,7 +69,7 @@ helper = compiled()
 
 
 def serial(threaded: Callable[P, R]) -> Callable[P, R]:
-    """`threaded`, a kernel, compiled for the calling thread alone: for `FEW` voxels, and without `LAUNCH`."""
+    """`threaded`, a kernel, compiled for the calling thread alone: for at most `FEW` voxels, and without `LAUNCH`."""
     original = threaded.py_func  # type: ignore[attr-defined]
     named = FunctionType(original.__code__, original.__globals__, f"{original.__name__}_serial")
     named.__qualname__, named.__module__ = named.__name__, original.__module__  # the cache goes by these

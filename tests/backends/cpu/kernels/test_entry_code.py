@@ -63,11 +63,19 @@ def test_no_kernel_calls_another() -> None:
         for decorator in map(ast.unparse, function.decorator_list)
         if decorator in ("kernel", "sequential") or "parallel=True" in decorator
     }
+    names |= {
+        target.id
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("serial(")
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     called = {
         call.func.id
         for function in compiled
         for call in ast.walk(function)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
     }
-    assert {"resample", "weighted_mean_box_and_clear", "join_slabs"} <= names
+    assert {"resample", "weighted_mean_box_and_clear", "join_slabs", "read_windows_serial"} <= names
     assert not names & called
