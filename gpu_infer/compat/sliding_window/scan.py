@@ -67,18 +67,24 @@ def scan(caller: Exchange, predictor: Predictor, options: Options) -> Prediction
 
     outputs = Outputs(caller, windows, len(images), only_first=ends is not None)
     groups = list(batches(len(images), len(windows.starts), options.batch, ends))
-    for group in _with_progress(groups) if options.progress else groups:
+
+    def infer(group: Group) -> None:
+        """One call of the predictor. No reference to its windows is left, so that their memory can be used again."""
         data = caller.predictor_input(source.take(group))
         if conditions is not None:
             kwargs["condition"] = caller.predictor_input(conditions.take(group))
         coordinates = [_coordinates(windows, group)] if options.with_coord else []
         predicted = outputs.flatten(predictor.function(data, *coordinates, *predictor.args, **kwargs))
+        kwargs.pop("condition", None)
         weights = importance
         if options.process_fn is not None:
             shown = _shown_map(caller, windows, importance, options)
             predicted, weight_map = options.process_fn(predicted, data, shown)
             weights = caller.weight_map(weight_map, windows.roi)
         outputs.add(group, outputs.read(predicted), weights)
+
+    for group in _with_progress(groups) if options.progress else groups:
+        infer(group)
     return outputs.results()
 
 

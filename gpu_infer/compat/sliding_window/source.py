@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from operator import index
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -77,6 +78,8 @@ class HostWindowSource:
         self._edge = mode == "replicate" and windows.pads and not windows.exceeds
         simple = mode == "constant" or self._edge or not windows.pads
         self._reader = self._grid_reader()
+        self._last: HostArray | None = None
+        self._alone = 0  # references to `_last` without those of other arrays
         self._gathers = simple and images.dtype in MODEL and images.dtype.isnative and len(windows.size) <= 3
         if mode != "constant" and windows.pads and not self._gathers:
             around = zip(windows.before, windows.padded, windows.size, strict=True)
@@ -94,8 +97,8 @@ class HostWindowSource:
         return GridReader(images, np.pad(windows.table, ((0, 0), (missing, 0))), (*(1,) * missing, *windows.roi))
 
     def take(self, group: Group) -> HostArray:
-        """[N, C, *roi] of the group's windows, in new memory."""
-        out = np.empty((group.windows, self._images.shape[1], *self._windows.roi), self._images.dtype)
+        """[N, C, *roi] of the group's windows, in memory that no other array refers to."""
+        out = self._unshared(group.windows)
         if self._reader is None and not self._gathers:
             self._copy(group, out)
             return out
@@ -108,6 +111,18 @@ class HostWindowSource:
                 self._gather(run, part)
             at += run.windows
         return out
+
+    def _unshared(self, windows: int) -> HostArray:
+        """Memory for windows: that of the last ones if nothing refers to it any more, else new memory.
+
+        The system clears the pages of new memory, which can take longer than the windows. A view of an array refers to
+        the array that owns the memory, and so does a tensor, so that the count of references shows whether the caller
+        still has any of the last windows.
+        """
+        if self._last is None or len(self._last) < windows or getrefcount(self._last) != self._alone:
+            self._last = np.empty((windows, self._images.shape[1], *self._windows.roi), self._images.dtype)
+            self._alone = getrefcount(self._last)
+        return self._last[:windows]
 
     def _gather(self, run: Run, out: HostArray) -> None:
         """By the operator's kernel."""
