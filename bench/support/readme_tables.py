@@ -44,7 +44,7 @@ def transports_lines(result: dict[str, Any]) -> list[str]:
 
 def _against(own: float | None, http: float) -> str:
     if own is None:
-        return ""
+        return "not measured"
     ratio = max(http / own, own / http)
     words = "" if ratio < SAME else f" ({ratio:.1f}× {'faster' if own < http else 'slower'})"
     return f"{seconds(own)}{words}"

@@ -23,11 +23,11 @@ def test_transports_are_compared_with_binary_http() -> None:
     assert transports_lines({"rows": rows, "machine": MACHINE})[2:] == [
         "| transport | 8×8×8 | 9×9×9 |",
         "|---|---|---|",
-        "| HTTP, JSON | 80.0 ms (20.0× slower) |  |",
+        "| HTTP, JSON | 80.0 ms (20.0× slower) | not measured |",
         "| HTTP, binary | 4.0 ms | 2.00 s |",
-        "| gRPC, system shared memory | 1.0 ms (4.0× faster) |  |",
-        "| HTTP, CUDA shared memory | 2.0 ms (2.0× faster) |  |",
-        "| gRPC, CUDA shared memory | 3.9 ms |  |",
+        "| gRPC, system shared memory | 1.0 ms (4.0× faster) | not measured |",
+        "| HTTP, CUDA shared memory | 2.0 ms (2.0× faster) | not measured |",
+        "| gRPC, CUDA shared memory | 3.9 ms | not measured |",
     ]
 
 
