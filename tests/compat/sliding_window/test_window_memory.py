@@ -121,7 +121,7 @@ def test_a_predictor_may_return_the_windows_before() -> None:
 def test_windows_stay_if_a_debugger_looked_at_their_memory() -> None:
     """It refers to what it saw at the last line of code, here until the first call of the predictor."""
     seen: list[Any] = []
-    kept = []
+    kept: list[Any] = []
 
     def look(frame: FrameType, _event: str, _argument: object) -> Any:
         if not frame.f_code.co_filename.endswith("sliding_window/source.py"):
