@@ -41,7 +41,8 @@ class RunReport(NamedTuple):
 def find_report(folder: Path) -> RunReport | None:
     """Return the report of the last run that wrote label maps into `folder`; None without any report.
 
-    The logs folder may be `folder`, `logs` in it, or `logs` next to it, as `gpu-infer demo` has it. A warning says if
+    The logs folder may be `folder`, `logs` in it, or `logs` next to it, as `gpu-infer demo` has it; there, other runs
+    may have written into other folders since. A warning says if
     that run, or one after it, failed. Raises `InputError` if only failed runs without label maps have reports.
     """
     failed: RunReport | None = None
@@ -50,10 +51,12 @@ def find_report(folder: Path) -> RunReport | None:
         if last is None:
             continue
         if _has_outputs(last):
-            if logs.is_relative_to(folder) or _wrote_into(last, folder):
-                if not last.is_done:
-                    log.warning("%s: the run failed after it wrote the label maps: %s", last.place, last.error)
-                return last
+            is_last = logs.is_relative_to(folder) or _wrote_into(last, folder)  # else that had another output folder
+            found = last if is_last else _newest(_there(logs, folder))
+            if found is not None:
+                if not found.is_done:
+                    log.warning("%s: the run failed after it wrote the label maps: %s", found.place, found.error)
+                return found
         elif not last.is_done:
             earlier = _earlier(last, folder)
             if earlier is not None:
@@ -91,14 +94,18 @@ def _has_outputs(report: RunReport) -> bool:
 
 def _earlier(last: RunReport, folder: Path) -> RunReport | None:
     """The newest report in the folder of `last` whose label maps are in `folder`, one of the same case if there is."""
-    places = sorted(last.place.parent.glob(f"*.{REPORT_NAME}"))
-    reports = [
-        report
-        for place in places
-        if (report := _read_report(place)) is not None and _has_outputs(report) and _is_there(report, folder)
-    ]
-    same = [report for report in reports if report.content.get("case") == last.content.get("case")]
-    return max(same or reports, key=lambda report: str(report.content.get("started")), default=None)
+    reports = _there(last.place.parent, folder)
+    return _newest([report for report in reports if report.content.get("case") == last.content.get("case")] or reports)
+
+
+def _there(logs: Path, folder: Path) -> list[RunReport]:
+    """The reports of earlier runs in `logs` whose label maps are in `folder`."""
+    reports = (_read_report(place) for place in sorted(logs.glob(f"*.{REPORT_NAME}")))
+    return [r for r in reports if r is not None and _has_outputs(r) and _is_there(r, folder)]
+
+
+def _newest(reports: list[RunReport]) -> RunReport | None:
+    return max(reports, key=lambda report: str(report.content.get("started")), default=None)
 
 
 def _is_there(report: RunReport, folder: Path) -> bool:

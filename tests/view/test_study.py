@@ -101,6 +101,19 @@ def test_the_report_next_to_a_folder_may_be_of_another_one(case: Run) -> None:
         open_study(other)
 
 
+def test_a_later_run_into_another_folder_hides_no_report(case: Run) -> None:
+    """Runs that share their logs: the last one's report is report.json."""
+    case.report |= {"case": "case", "started": "2026-01-01T10:00:00"}
+    logs = case.root / "logs"
+    write_report(logs, case.report)
+    other = case.root / "other"
+    other.mkdir()
+    mhd, _ = write_metaimage(case.labels, GEOMETRY, other, "second")
+    later = {"case": "second", "started": "2026-01-01T11:00:00", "input": {"path": str(case.root / "second.nii")}}
+    write_report(logs, {**case.report, **later, "outputs": [{**case.report["outputs"][0], "mhd": str(mhd)}]})
+    assert rows(open_study(case.output)) == case.expected()
+
+
 def test_a_moved_output_folder_has_its_label_map_next_to_the_report(case: Run) -> None:
     case.write_report(case.output)
     moved = case.output.rename(case.root / "moved")

@@ -7,12 +7,15 @@ all that a pair needs. What a run computes between its volume and its labels is 
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from threading import Lock, Thread
 from typing import Any
 
@@ -21,6 +24,7 @@ import numpy as np
 from gpu_infer.backends import dtypes
 from gpu_infer.backends.cpu import warm_up_calls as calls
 from gpu_infer.backends.cpu.backend import CpuBackend
+from gpu_infer.backends.cpu.kernels.cache import CACHE
 
 Step = tuple[str, Callable[[CpuBackend], None]]
 """What the operations read, for messages, and a function that calls them on arrays of a few voxels."""
@@ -52,7 +56,7 @@ def sums_steps() -> Parts:
 
 
 def warm_up(progress: Callable[[str, int, int], object], parts: Parts) -> None:
-    """Carry out the steps, those of the second part in another process if there are two processors.
+    """Carry out the steps, those of the second part in another process if there are two processors, and a cache.
 
     Kernels that the cache holds are loaded, the others take one to three seconds each.
 
@@ -67,13 +71,13 @@ def warm_up(progress: Callable[[str, int, int], object], parts: Parts) -> None:
             progress(name, next(numbers), count)
 
     here, there = parts
-    if len(os.sched_getaffinity(0)) < 2 or not there:
+    if len(os.sched_getaffinity(0)) < 2 or not CACHE or not there:
         carry_out([*here, *there], begin)
         return
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     other = context.Process(target=_other_process, args=(there, sender), daemon=True)
-    other.start()
+    _start(other)
     sender.close()
     relay = Thread(target=_relay, args=(receiver, begin), daemon=True)
     relay.start()
@@ -92,10 +96,24 @@ def carry_out(steps: Sequence[Step], begin: Callable[[str], object]) -> None:
         step(cpu)
 
 
+def _start(process: SpawnProcess) -> None:
+    """Start a process that Ctrl-C does not reach: it ends the process that began this one.
+
+    To ignore the signal there would be too late, since Python and this module are loaded before.
+    """
+    resource_tracker.ensure_running()  # `start` does so, too, and then lets the signal through again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _other_process(steps: Sequence[Step], sender: Connection) -> None:
     """In a process of its own, which ends with the first step after the end of the process that began it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that began this one
-    carry_out(steps, sender.send)
+    logging.captureWarnings(True)  # Numba's, of several lines, have come in that process, too
+    with suppress(BrokenPipeError):
+        carry_out(steps, sender.send)
 
 
 def _relay(receiver: Connection, begin: Callable[[str], object]) -> None:

@@ -62,6 +62,15 @@ def _number(cval: object) -> float:
     raise ValueError(f"cval: found {cval!r}, expected a number")
 
 
+def _references(held: list[Any]) -> int:
+    """References to the first object of a list. Counted by a call from C: how bytecode counts may change as it runs."""
+    return next(map(getrefcount, held))
+
+
+_ALONE = _references([object()])
+"""Without any but that of the list. Not counted at new memory, which a debugger may refer to for a moment."""
+
+
 class HostWindowSource:
     """Windows of images [B, C, *spatial] of any dtype, padded if they exceed the image.
 
@@ -78,8 +87,7 @@ class HostWindowSource:
         self._edge = mode == "replicate" and windows.pads and not windows.exceeds
         simple = mode == "constant" or self._edge or not windows.pads
         self._reader = self._grid_reader()
-        self._last: HostArray | None = None
-        self._alone = 0  # references to `_last` without those of other arrays
+        self._last: list[HostArray] = []  # at most one
         self._gathers = simple and images.dtype in MODEL and images.dtype.isnative and len(windows.size) <= 3
         if mode != "constant" and windows.pads and not self._gathers:
             around = zip(windows.before, windows.padded, windows.size, strict=True)
@@ -119,10 +127,9 @@ class HostWindowSource:
         the array that owns the memory, and so does a tensor, so that the count of references shows whether the caller
         still has any of the last windows.
         """
-        if self._last is None or len(self._last) < windows or getrefcount(self._last) != self._alone:
-            self._last = np.empty((windows, self._images.shape[1], *self._windows.roi), self._images.dtype)
-            self._alone = getrefcount(self._last)
-        return self._last[:windows]
+        if not self._last or len(self._last[0]) < windows or _references(self._last) != _ALONE:
+            self._last = [np.empty((windows, self._images.shape[1], *self._windows.roi), self._images.dtype)]
+        return self._last[0][:windows]
 
     def _gather(self, run: Run, out: HostArray) -> None:
         """By the operator's kernel."""

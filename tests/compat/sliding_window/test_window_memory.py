@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -114,3 +116,31 @@ def test_a_predictor_may_return_the_windows_before() -> None:
         return copies[-2] if len(copies) > 1 else copies[-1]
 
     np.testing.assert_array_equal(late, sliding_window_inference(VOLUME[:1], ROI, 1, predict_copies, 0))
+
+
+def test_windows_stay_if_a_debugger_looked_at_their_memory() -> None:
+    """It refers to what it saw at the last line of code, here until the first call of the predictor."""
+    seen: list[Any] = []
+    kept: list[Any] = []
+
+    def look(frame: FrameType, _event: str, _argument: object) -> Any:
+        if not frame.f_code.co_filename.endswith("sliding_window/source.py"):
+            return None
+        last = getattr(frame.f_locals.get("self"), "_last", None)
+        seen[:] = last if isinstance(last, list) else [last]
+        return look
+
+    def predict(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        sys.settrace(before)
+        seen.clear()
+        kept.append((windows, windows.copy()))
+        return windows
+
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        sliding_window_inference(VOLUME, ROI, 1, predict, 0.5)
+    finally:
+        sys.settrace(before)
+    for now, then in kept:
+        np.testing.assert_array_equal(now, then)
