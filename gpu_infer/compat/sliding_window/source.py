@@ -56,7 +56,7 @@ def _number(cval: object) -> float:
     """An int of a whole number of any library, so that all digits of 64-bit integers count, else a float."""
     with suppress(TypeError):
         return index(cval)  # type: ignore[arg-type]
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, OverflowError, RuntimeError):  # the last one: tensors of several values
         if not isinstance(cval, (str, bytes)):
             return float(cval)  # type: ignore[arg-type]
     raise ValueError(f"cval: found {cval!r}, expected a number")

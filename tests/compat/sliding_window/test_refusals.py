@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_constants_that_a_dtype_holds(dtype: str, cval: float, expected: float) 
     np.testing.assert_array_equal(seen[0][0, 0, 1:6], 1)
 
 
-@pytest.mark.parametrize("cval", [None, "1", b"1", 1j, [1]])
+@pytest.mark.parametrize("cval", [None, "1", b"1", 1j, [1], np.ones(2), Fraction(10) ** 400])
 def test_constants_that_are_no_numbers(cval: Any) -> None:
     for roi in (4, 12):
         with pytest.raises(ValueError, match=re.escape(f"cval: found {cval!r}, expected a number")):
