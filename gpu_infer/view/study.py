@@ -63,7 +63,7 @@ def open_study(folder: Path) -> Study:
 def _from_report(run: RunReport) -> Study:
     report, place = run
     try:
-        source, sections = RecordedInput(report["input"]), report["outputs"]
+        source, sections = RecordedInput(report["input"], report.get("published", ())), report["outputs"]
         if "index_space" in report["input"]:
             raise InputError(
                 f"{place}: of a run in index space, which has no label map",
@@ -79,9 +79,7 @@ def _from_report(run: RunReport) -> Study:
     volume = read_volume(source.path)
     if (change := source.change(volume)) is not None:
         log.warning(
-            "%s: %s, and the labels may not belong to it (run the segmentation again, or give the publish folder, "
-            "which has a copy of that time)",
-            *(source.path, change),
+            "%s: %s, and the labels may not belong to it (%s)", *(source.path, change, source.remedy_of_change())
         )
     return _study(volume, [path for _, path, _ in described], legends, base_name(source.path), None)
 

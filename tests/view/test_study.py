@@ -219,7 +219,10 @@ def test_an_input_that_has_changed_is_named(case: Run, caplog: pytest.LogCapture
     write_nifti(Volume(case.image[None] + 1, GEOMETRY, case.root, "nifti"), case.source.parent, case.source.name)
     open_study(case.output)
     (line,) = caplog.messages
-    assert line.startswith(f"{case.source}: changed since the run, and the labels may not belong to it (run the")
+    assert line == (
+        f"{case.source}: changed since the run, and the labels may not belong to it (run the segmentation again; "
+        "--publish FOLDER keeps a copy)"
+    )
 
 
 def test_an_input_that_changed_during_the_run_is_named(case: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -242,15 +245,34 @@ def test_an_input_in_an_archive_is_named(case: Run, below: str) -> None:
     (case.root / "exam.zip").write_bytes(b"PK\x03\x04")
     case.report["input"]["path"] = f"{case.root}/exam.zip{below}"
     case.write_report(case.output)
-    with pytest.raises(InputError, match=r"exam\.zip: found an archive as the input of the run in .*publish folder"):
+    with pytest.raises(InputError, match=r"exam\.zip: found an archive as the input of the run in .*") as caught:
         open_study(case.output)
+    assert caught.value.remedy == "run again with --publish FOLDER, which keeps a copy"
 
 
 def test_an_input_that_is_gone_is_named(case: Run) -> None:
     case.write_report(case.output)
     case.source.unlink()
-    with pytest.raises(InputError, match=r"case\.nii\.gz: the input of the run in .* is not there any more"):
+    with pytest.raises(InputError, match=r"case\.nii\.gz: the input of the run in .* is not there any more") as caught:
         open_study(case.output)
+    assert caught.value.remedy == "move it back to that path, or run again with --publish FOLDER, which keeps a copy"
+
+
+def test_a_publish_folder_is_named_if_the_run_wrote_one(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    written = publish(read_volume(case.source), case.mhd, "m", case.publish, SETTINGS)
+    case.report["published"] = [str(path) for path in written]
+    record_input(case)
+    write_nifti(Volume(case.image[None] + 1, GEOMETRY, case.root, "nifti"), case.source.parent, case.source.name)
+    open_study(case.output)
+    assert caplog.text.rstrip().endswith(f"(run the segmentation again, or give {case.publish}, which has a copy)")
+    case.source.unlink()
+    with pytest.raises(InputError) as caught:
+        open_study(case.output)
+    assert caught.value.remedy == f"give {case.publish}, which has a copy, or move the input back to that path"
+    (case.publish / "config.meta").unlink()
+    with pytest.raises(InputError) as caught:
+        open_study(case.output)
+    assert str(caught.value.remedy).startswith("move it back to that path, or run again with --publish")
 
 
 def test_a_label_map_on_another_grid_is_refused(case: Run) -> None:
