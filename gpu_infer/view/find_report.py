@@ -64,9 +64,10 @@ def find_report(folder: Path) -> RunReport | None:
                 return earlier
             failed = failed or last
     if failed is not None:
+        has_remedy = failed.error.endswith(")")  # as errors have it at their end
         raise InputError(
             f"{failed.place}: the last run failed, and no report names label maps of an earlier one: {failed.error}",
-            remedy="run the segmentation again, or give the publish folder of an earlier run",
+            remedy=None if has_remedy else "run the segmentation again, or give the publish folder of an earlier run",
         )
     return None
 

@@ -198,6 +198,13 @@ def test_failed_runs_alone_are_refused_with_the_cause(case: Run) -> None:
         open_study(case.output)
 
 
+def test_the_remedy_of_a_failed_run_is_the_only_one(case: Run) -> None:
+    case.report = {"status": "failed", "error": "in.nii: no such file or folder (check the input path)"}
+    case.write_report(case.output)
+    with pytest.raises(InputError, match=r": in\.nii: no such file or folder \(check the input path\)$"):
+        open_study(case.output)
+
+
 def record_input(case: Run) -> None:
     """Add to the report what a run knows about its input."""
     digest = hashlib.sha256(case.source.read_bytes()).hexdigest()
