@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,10 @@ def open_study(folder: Path) -> Study:
     Raises `InputError` if the folder is neither, if only failed runs wrote into it, or if a file that it names cannot
     be read or has another grid. A warning says if the input is another one than that of the run.
     """
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: is a file, expected a folder", remedy=f"gpu-infer view {shlex.quote(str(folder.parent))}"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", remedy="give the output or the publish folder of a run")
     if (folder / META_NAME).is_file():

@@ -160,6 +160,22 @@ def test_folders_without_a_run_are_refused(case: Run) -> None:
         open_study(case.output)
 
 
+def test_a_file_is_refused_with_its_folder(case: Run) -> None:
+    with pytest.raises(InputError) as caught:
+        open_study(case.mhd)
+    assert str(caught.value) == f"{case.mhd}: is a file, expected a folder (gpu-infer view {case.output})"
+
+
+def test_the_folder_of_a_file_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my out").mkdir()
+    for place, folder in (("my out/scan.mhd", "'my out'"), ("scan.mhd", ".")):
+        Path(place).touch()
+        with pytest.raises(InputError) as caught:
+            open_study(Path(place))
+        assert caught.value.remedy == f"gpu-infer view {folder}"
+
+
 @pytest.mark.parametrize("place", ["output", "output/logs", "logs"])
 def test_a_failed_run_hides_no_earlier_one(case: Run, place: str, caplog: pytest.LogCaptureFixture) -> None:
     """write_report leaves the report of the label maps under the name of the case."""
