@@ -72,6 +72,13 @@ def find_report(folder: Path) -> RunReport | None:
     return None
 
 
+def case_below(folder: Path) -> Path | None:
+    """A folder of a case in the output folder of a batch, if possible of one that is done; None without any."""
+    places = sorted(folder.glob(f"*/{REPORT_NAME}"))
+    done = (place.parent for place in places if (report := _read_report(place)) is not None and report.is_done)
+    return next(done, places[0].parent if places else None)
+
+
 def read_object(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file; None if there is none."""
     try:

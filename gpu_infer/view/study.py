@@ -14,7 +14,7 @@ from gpu_infer.errors import InputError
 from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.report import label_volumes
 from gpu_infer.system.resources import resource_folder
-from gpu_infer.view.find_report import RunReport, find_report, read_object
+from gpu_infer.view.find_report import RunReport, case_below, find_report, read_object
 from gpu_infer.view.recorded_input import RecordedInput
 from gpu_infer.volume.geometry import Geometry, format_shape
 from gpu_infer.volume.input_files import base_name
@@ -58,6 +58,11 @@ def open_study(folder: Path) -> Study:
         return _from_publish(folder)
     report = find_report(folder)
     if report is None:
+        if (case := case_below(folder)) is not None:
+            raise InputError(
+                f"{folder}: has folders of cases, expected the folder of one",
+                remedy=f"give one of them: gpu-infer view {shlex.quote(str(case))}",
+            )
         raise InputError(
             f"{folder}: found neither {REPORT_NAME} of a finished run nor {META_NAME}",
             remedy="give the output folder of a run, with its report, or its publish folder",

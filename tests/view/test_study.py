@@ -176,6 +176,26 @@ def test_the_folder_of_a_file_can_be_pasted(tmp_path: Path, monkeypatch: pytest.
         assert caught.value.remedy == f"gpu-infer view {folder}"
 
 
+def test_the_folder_of_a_batch_names_that_of_one_case(case: Run) -> None:
+    """One that can be shown, if there is any."""
+    batch = case.root / "batch"
+    failed, done = batch / "case 1", batch / "case 2"
+    batch.mkdir()
+    (batch / "logs").mkdir()
+    done.mkdir()
+    case.write_report(done)
+    case.report = {"status": "failed", "error": "no server"}
+    case.write_report(failed)
+    with pytest.raises(InputError) as caught:
+        open_study(batch)
+    assert str(caught.value) == (
+        f"{batch}: has folders of cases, expected the folder of one (give one of them: gpu-infer view '{done}')"
+    )
+    (done / "report.json").unlink()
+    with pytest.raises(InputError, match=r"gpu-infer view '.*/case 1'"):
+        open_study(batch)
+
+
 @pytest.mark.parametrize("place", ["output", "output/logs", "logs"])
 def test_a_failed_run_hides_no_earlier_one(case: Run, place: str, caplog: pytest.LogCaptureFixture) -> None:
     """write_report leaves the report of the label maps under the name of the case."""
