@@ -26,6 +26,9 @@ from gpu_infer.transforms.chain.trace import Trace
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.volume.geometry import format_shape
 
+STRIP_STEP = ": strip by strip"
+"""End of the line of the step from the whole volume to strips; all others reduce the plan further."""
+
 
 class StripWindows(NamedTuple):
     """The windows, and the model that sees them."""
@@ -64,7 +67,7 @@ def fit_volume(
         memory, fallbacks = fit_memory(in_strips, free.with_resident())
     except ResourceError as error:
         raise ResourceError(f"{shortage}; strip by strip, {error.message}", remedy=error.remedy) from None
-    return memory, [f"memory: {shortage}: strip by strip", *fallbacks], chain
+    return memory, [f"memory: {shortage}{STRIP_STEP}", *fallbacks], chain
 
 
 def check_transforms(inputs: RunInputs, trace: Trace, free: FreeMemory, placement: Placement, refusal: str) -> None:
