@@ -52,7 +52,7 @@ def test_quick_start(tmp_path: Path) -> None:
     done = run_blocks(QUICK_START, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "my_app/config/config_inference.json: valid" in done.stdout
-    for folder in ("out", "my_out"):
+    for folder in ("out", "out_my_app"):
         labels = sitk.ReadImage(str(tmp_path / folder / "scan.mhd"))
         assert labels.GetSize() == voxels.shape
         assert set(np.unique(sitk.GetArrayFromImage(labels))) <= {0, 1}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gpu_infer.batch.outcome import Outcome
 from gpu_infer.batch.run_batch import BatchResult
 from gpu_infer.cli.batch_progress import per_hour
+from gpu_infer.cli.label_lines import format_ml
 
 _FAILURES = 8
 _LABELS = 6
@@ -18,7 +20,9 @@ def result_lines(result: BatchResult, output: Path) -> list[str]:
     failures = result.failures
     lines = [_failure_line(outcome) for outcome in failures[:_FAILURES]]
     if len(failures) > _FAILURES:
-        lines.append(f"… and {len(failures) - _FAILURES} more failures: {output / 'status.csv'}")
+        lines.append(
+            f"… and {len(failures) - _FAILURES} more failure{_s(len(failures) - _FAILURES)}: {output / 'status.csv'}"
+        )
     cases = result.summary["cases"]
     counts = ", ".join(f"{cases[name]} {name}" for name in ("done", "failed", "crashed", "open") if cases[name])
     lines.append(f"cases    {counts or 'none'}, {cases['all']} in all")
@@ -28,7 +32,7 @@ def result_lines(result: BatchResult, output: Path) -> list[str]:
     labels = list(result.summary["labels"].values())
     lines += [_label_line(label) for label in labels[:_LABELS]]
     if len(labels) > _LABELS:
-        lines.append(f"… and {len(labels) - _LABELS} more labels")
+        lines.append(f"… and {len(labels) - _LABELS} more label{_s(len(labels) - _LABELS)}")
     return [*lines, f"status   {output / 'status.csv'}", f"summary  {output / 'summary.json'}"]
 
 
@@ -37,8 +41,19 @@ def _failure_line(outcome: Outcome) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
-def _label_line(label: dict[str, object]) -> str:
-    volumes = label["ml"]
-    assert isinstance(volumes, dict)
-    mean, low, high = (f"{volumes[name]:.4g}" for name in ("mean", "min", "max"))
-    return f"label    {label['name']}: {mean} ml on average, {low} to {high} ml, in {label['cases']} cases"
+def _label_line(label: dict[str, Any]) -> str:
+    """Mean, least and most ml, or one number if they look alike; cases in index space have no ml."""
+    cases = f"in {label['cases']} case{_s(label['cases'])}"
+    if label["ml"] is None:
+        return f"label    {label['name']}: volume not known (index space), {cases}"
+    mean, low, high = (_ml(label["ml"][name]) for name in ("mean", "min", "max"))
+    volumes = f"{mean} ml" if low == high else f"{mean} ml on average, {low} to {high} ml"
+    return f"label    {label['name']}: {volumes}, {cases}"
+
+
+def _ml(ml: float) -> str:
+    return format_ml(ml) if ml else "0"  # of a case without the label
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

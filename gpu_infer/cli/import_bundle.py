@@ -61,6 +61,7 @@ def import_bundle(
     from gpu_infer.cli.console import say_done
     from gpu_infer.imports.bundle.import_model import Options
     from gpu_infer.imports.bundle.import_model import import_bundle as import_folder
+    from gpu_infer.repository.run_command import run_command
 
     logs.configure(None, debug=debug)
     settings = Options(
@@ -73,11 +74,10 @@ def import_bundle(
         replace=replace,
     )
     imported = import_folder(folder, models, output, settings)
-    server = f"--triton local --models {models}" if torchscript is None else "--triton HOST:PORT"
     say_done(
         f"wrote {imported.entry.folder}",
         *models_options.entry_lines(imported.entry),
         f"wrote {imported.folder}",
         *(f"note: {note}" for note in imported.notes),
-        f"gpu-infer run -i SCAN -o out --config {imported.folder} {server}",
+        run_command(imported.folder, imported.folder, None if torchscript else models),
     )

@@ -72,6 +72,7 @@ def import_nnunet(
     from gpu_infer.cli.progress import show_lines
     from gpu_infer.imports.nnunet.import_model import Options
     from gpu_infer.imports.nnunet.import_model import import_nnunet as import_folder
+    from gpu_infer.repository.run_command import run_command
 
     logs.configure(None, debug=debug)
     settings = Options(
@@ -92,5 +93,5 @@ def import_nnunet(
         *models_options.entry_lines(imported.entry),
         f"wrote {imported.folder}",
         *(f"note: {note}" for note in imported.notes),
-        f"gpu-infer run -i SCAN -o out --config {imported.folder} --triton local --models {models}",
+        run_command(imported.folder, imported.folder, models),
     )

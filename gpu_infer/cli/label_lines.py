@@ -38,10 +38,10 @@ def label_lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def _size(entry: Mapping[str, Any]) -> str:
-    return f"{entry['voxels']} voxels" if entry["ml"] is None else f"{_volume(entry['ml'])} ml"
+    return f"{entry['voxels']} voxels" if entry["ml"] is None else f"{format_ml(entry['ml'])} ml"
 
 
-def _volume(ml: float) -> str:
+def format_ml(ml: float) -> str:
     """Whole ml, or below 10 ml as the report has it: to 0.001."""
     if ml >= 10:
         return f"{ml:.0f}"

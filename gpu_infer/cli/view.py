@@ -15,7 +15,11 @@ _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 Folder = Annotated[
     Path,
-    typer.Argument(metavar="FOLDER", parser=options.path, help="Output folder or publish folder of a run."),
+    typer.Argument(
+        metavar="FOLDER",
+        parser=options.path,
+        help="Output folder or publish folder of a run, or folder of one case of a batch.",
+    ),
 ]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; default a free one.")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser; default on.")]

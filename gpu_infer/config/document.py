@@ -73,8 +73,10 @@ def _check_kind(path: Path) -> None:
     """Raise ConfigError if the path is a folder, or has the name of a volume."""
     with suppress(OSError, ValueError):
         if path.is_dir():
+            below = path / "config"  # as `gpu-infer init` lays a folder out
             raise Place(str(path)).error(
-                f"is a folder without {FILE_NAME}, expected that file or a folder with it", f"add {FILE_NAME} to it"
+                f"is a folder without {FILE_NAME}, expected that file or a folder with it",
+                f"give {below}" if (below / FILE_NAME).is_file() else f"add {FILE_NAME} to it",
             )
     if extension(path) is not None and path.is_file():
         raise Place(str(path)).error(

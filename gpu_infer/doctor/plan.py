@@ -52,7 +52,10 @@ def _check_memory(plan: RunPlan, free: FreeMemory, data: str | None) -> Check:
     if plan.fit.channels_out == -1:
         description += ", for 1 class: the model does not say how many it has"
     if plan.fallbacks:
-        return Check("plan", "warn", f"{description}; {'; '.join(plan.fallbacks)}", "give the run more memory")
+        steps = [f"{step}, with the same labels" if _is_strips(step) else step for step in plan.fallbacks]
+        description += f"; {'; '.join(steps)}"
+    if not all(map(_is_strips, plan.fallbacks)):
+        return Check("plan", "warn", description, "give the run more memory")
     if data == "system_shm":
         try:
             check_space(plan.memory.arena_bytes)
@@ -61,6 +64,13 @@ def _check_memory(plan: RunPlan, free: FreeMemory, data: str | None) -> Check:
                 return failure("plan", error)
             return Check("plan", "warn", f"{description}; inline data, because {error.message}", error.remedy)
     return Check("plan", "ok", description)
+
+
+def _is_strips(step: str) -> bool:
+    """Whether a step is that to strips, which alone is nothing to warn of."""
+    from gpu_infer.planning.volume_choice import STRIP_STEP
+
+    return step.endswith(STRIP_STEP)
 
 
 def _format(nbytes: int | None) -> str:

@@ -22,7 +22,7 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     """
     from gpu_infer.planning.free_memory import check_stored
     from gpu_infer.planning.run_inputs import RunInputs, input_options
-    from gpu_infer.planning.strips import strips_refusal
+    from gpu_infer.planning.volume_choice import check_whole
     from gpu_infer.results.index_space import check_index_space
     from gpu_infer.results.label_maps import check_grid
     from gpu_infer.volume.open_input import InputOptions, open_input
@@ -41,8 +41,10 @@ def check_input(settings: Settings, config: Config | None) -> tuple[VolumeHeader
     try:
         with open_input(settings.input, options) as header:  # an unpacked archive is removed: a plan needs no voxels
             series = _check_series(settings, header)
-        if config is None or strips_refusal(RunInputs(settings, config, config.pipeline(), header)):
+        if config is None:
             check_stored(header.nbytes + header.extra, header.path)
+        else:
+            check_whole(RunInputs(settings, config, config.pipeline(), header))
         check_index_space(settings, header, 0 if config is None else len(config.own_writers))
         remarks = [] if config is None else check_grid(settings, config, header)
     except (GpuInferError, OSError) as error:

@@ -20,6 +20,7 @@ from gpu_infer.inferers.strip_source import file_order, strip_box
 from gpu_infer.inferers.windows import Window, WindowGrid
 from gpu_infer.planning.run_inputs import RunInputs
 from gpu_infer.planning.sizes import Sizes
+from gpu_infer.settings import Settings
 from gpu_infer.transforms.chain.strips import Box, StripChain
 from gpu_infer.transforms.field import DType
 from gpu_infer.volume.formats.inflated_boxes import PIPE
@@ -58,6 +59,17 @@ def visit_order(inputs: RunInputs) -> Shape3 | None:
 
 def strips_refusal(inputs: RunInputs) -> str:
     """Why the run needs the whole volume in memory, as far as volume, chain and options show; empty if it does not."""
+    return _refusal_of_volume(inputs) or _refusal_of_options(inputs.settings) or _refusal_of_outputs(inputs)
+
+
+def options_prevent_strips(inputs: RunInputs) -> bool:
+    """Whether `strips_refusal` names options, without which nothing else would need the whole volume."""
+    return bool(
+        _refusal_of_options(inputs.settings) and not _refusal_of_volume(inputs) and not _refusal_of_outputs(inputs)
+    )
+
+
+def _refusal_of_volume(inputs: RunInputs) -> str:
     header, config, settings = inputs.header, inputs.config, inputs.settings
     if not is_large(inputs):
         return f"it has fewer than {LARGE_VOXELS} voxels"
@@ -71,6 +83,10 @@ def strips_refusal(inputs: RunInputs) -> str:
         return "custom inferers and writers take whole volumes"
     if header.stored.is_compressed and _descends(inputs):
         return "its slices run against the loaded axis, and a compressed file is read forwards"
+    return ""
+
+
+def _refusal_of_options(settings: Settings) -> str:
     options = {
         "--publish (in a container NVIDIA_CLARA_PUBLISHING, empty to publish nothing)": settings.publish,
         "--preview": settings.preview or settings.plain_preview,
@@ -78,10 +94,14 @@ def strips_refusal(inputs: RunInputs) -> str:
         "--scores or --uncertainty": settings.scores is not None or settings.uncertainty,
         "DICOM outputs": settings.dicom_seg or settings.dicom_sc or settings.dicom_sr or settings.rtstruct,
     }
-    if given := [option for option, value in options.items() if value]:
-        return f"the whole volume is needed for {', '.join(given)}"
-    for output in config.outputs:
-        for each in settings.formats or output.formats or ():
+    given = [option for option, value in options.items() if value]
+    return f"the whole volume is needed for {', '.join(given)}" if given else ""
+
+
+def _refusal_of_outputs(inputs: RunInputs) -> str:
+    """Because of the formats of label maps, or of the chain."""
+    for output in inputs.config.outputs:
+        for each in inputs.settings.formats or output.formats or ():
             if each not in _SLICED:
                 return f"label maps as .{each} are made of the whole volume"
     chain = strip_chain(inputs)

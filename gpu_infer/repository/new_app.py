@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpu_infer.errors import ConfigError, ResourceError
+from gpu_infer.repository.run_command import run_command
 from gpu_infer.triton.model.info import ModelInfo
 from gpu_infer.triton.model.repository import model_in_repository
 
@@ -183,10 +184,9 @@ def _notes(model: ModelInfo, preparation: Preparation) -> list[str]:
 def _commands(folder: Path, repository: Path, model: ModelInfo) -> list[str]:
     """Check the configuration, then segment a volume: with the local Triton, if it can serve the model."""
     config, models = folder / "config", shlex.quote(str(repository))
-    server = f"local --models {models}" if model.platform in _LOCAL else "HOST:PORT"
     return [
         f"gpu-infer validate {shlex.quote(str(config / 'config_inference.json'))} --models {models}",
-        f"gpu-infer run -i SCAN -o out --config {shlex.quote(str(config))} --triton {server}",
+        run_command(folder, config, repository if model.platform in _LOCAL else None),
     ]
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from gpu_infer.config.config import Config
 from gpu_infer.errors import ConfigError
 from gpu_infer.planning.configuration import load_for_run
-from gpu_infer.planning.free_memory import check_stored
 from gpu_infer.planning.run_inputs import RunInputs, input_options
 from gpu_infer.planning.score_options import score_options
-from gpu_infer.planning.strips import strips_refusal
+from gpu_infer.planning.volume_choice import check_whole
 from gpu_infer.report import Report, input_section
 from gpu_infer.results.dicom import check_dicom_options
 from gpu_infer.results.index_space import check_index_space
@@ -72,8 +71,7 @@ def _check_header(settings: Settings, config: Config, pipeline: Pipeline, header
     """Record the input, and refuse it if its voxels do not fit into memory or an output would replace it."""
     report.add(case=output_base(settings, header), input=input_section(header, with_identity=settings.with_identity))
     report.add_warnings(header.warnings)  # `read_header` has logged them with the file's name
-    if strips_refusal(RunInputs(settings, config, pipeline, header)):
-        check_stored(header.nbytes + header.extra, header.path)
+    check_whole(RunInputs(settings, config, pipeline, header))
     check_index_space(settings, header, len(config.own_writers))
     for message in check_grid(settings, config, header):
         report.warn(message)

@@ -67,11 +67,19 @@ def find_report(folder: Path) -> RunReport | None:
                 return earlier
             failed = failed or last
     if failed is not None:
+        has_remedy = failed.error.endswith(")")  # as errors have it at their end
         raise InputError(
             f"{failed.place}: the last run failed, and no report names label maps of an earlier one: {failed.error}",
-            remedy="run the segmentation again, or give the publish folder of an earlier run",
+            remedy=None if has_remedy else "run the segmentation again, or give the publish folder of an earlier run",
         )
     return None
+
+
+def case_below(folder: Path) -> Path | None:
+    """A folder of a case in the output folder of a batch, if possible of one that is done; None without any."""
+    places = sorted(folder.glob(f"*/{REPORT_NAME}"))
+    done = (place.parent for place in places if (report := _read_report(place)) is not None and report.is_done)
+    return next(done, places[0].parent if places else None)
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

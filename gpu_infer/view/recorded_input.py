@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from gpu_infer.errors import InputError
 from gpu_infer.volume.file_hash import FileHash
 from gpu_infer.volume.input_files import is_archive
 from gpu_infer.volume.volume import Volume
+from gpu_infer.writers.places import META_NAME
 
-_COPY = "give the publish folder, which has a copy"
+_KEEPS = "--publish FOLDER keeps a copy"
+_AGAIN = "run again with --publish FOLDER, which keeps a copy"
 
 
 class RecordedInput:
@@ -19,7 +22,9 @@ class RecordedInput:
     Raises `KeyError` or `TypeError` for a section of another program.
     """
 
-    def __init__(self, section: dict[str, Any]) -> None:
+    def __init__(self, section: dict[str, Any], published: Sequence[str] = ()) -> None:
+        """`published` are the files of the report's publish folder, which has a copy."""
+        self._published = _publish_folder(published)
         self.path = Path(section["path"])
         self._has_digest = "sha256" in section  # reports of older versions have none
         self._digest = section.get("sha256")
@@ -31,9 +36,26 @@ class RecordedInput:
         """Raise `InputError` if there is nothing to read. `place` is the report."""
         for path in (self.path, *self.path.parents):
             if is_archive(path) and path.is_file():
-                raise InputError(f"{path}: found an archive as the input of the run in {place}", remedy=_COPY)
+                raise InputError(
+                    f"{path}: found an archive as the input of the run in {place}", remedy=self._copy() or _AGAIN
+                )
         if not self.path.exists():
-            raise InputError(f"{self.path}: the input of the run in {place} is not there any more", remedy=_COPY)
+            copy = self._copy()
+            raise InputError(
+                f"{self.path}: the input of the run in {place} is not there any more",
+                remedy=f"{copy}, or move the input back to that path"
+                if copy
+                else f"move it back to that path, or {_AGAIN}",
+            )
+
+    def remedy_of_change(self) -> str:
+        """What to do about a `change`."""
+        copy = self._copy()
+        return f"run the segmentation again, or {copy}" if copy else f"run the segmentation again; {_KEEPS}"
+
+    def _copy(self) -> str:
+        """The part of a remedy that names the publish folder, if there still is one; else empty."""
+        return f"give {self._published}, which has a copy" if self._published else ""
 
     def change(self, volume: Volume) -> str | None:
         """How the input differs from that of the run; None if it does not, as far as the report can tell.
@@ -50,3 +72,8 @@ class RecordedInput:
             return "changed during the run, so that the report has no sha256 of it"
         digest = self._hash.digest(wait=True)
         return None if digest == self._digest else "changed since the run"
+
+
+def _publish_folder(published: Sequence[str]) -> Path | None:
+    """The folder of the config.meta among the files that a run published, if it is still there."""
+    return next((path.parent for path in map(Path, published) if path.name == META_NAME and path.is_file()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from gpu_infer.errors import InputError
 from gpu_infer.label_table.table import Label, LabelTable
 from gpu_infer.report import label_volumes
 from gpu_infer.system.resources import resource_folder
-from gpu_infer.view.find_report import RunReport, find_report, read_object
+from gpu_infer.view.find_report import RunReport, case_below, find_report, read_object
 from gpu_infer.view.recorded_input import RecordedInput
 from gpu_infer.volume.geometry import Geometry, format_shape
 from gpu_infer.volume.input_files import base_name
@@ -47,12 +48,21 @@ def open_study(folder: Path) -> Study:
     Raises `InputError` if the folder is neither, if only failed runs wrote into it, or if a file that it names cannot
     be read or has another grid. A warning says if the input is another one than that of the run.
     """
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: is a file, expected a folder", remedy=f"gpu-infer view {shlex.quote(str(folder.parent))}"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", remedy="give the output or the publish folder of a run")
     if (folder / META_NAME).is_file():
         return _from_publish(folder)
     report = find_report(folder)
     if report is None:
+        if (case := case_below(folder)) is not None:
+            raise InputError(
+                f"{folder}: has folders of cases, expected the folder of one",
+                remedy=f"give one of them: gpu-infer view {shlex.quote(str(case))}",
+            )
         raise InputError(
             f"{folder}: found neither {REPORT_NAME} of a finished run nor {META_NAME}",
             remedy="give the output folder of a run, with its report, or its publish folder",
@@ -63,7 +73,7 @@ def open_study(folder: Path) -> Study:
 def _from_report(run: RunReport) -> Study:
     report, place = run
     try:
-        source, sections = RecordedInput(report["input"]), report["outputs"]
+        source, sections = RecordedInput(report["input"], report.get("published", ())), report["outputs"]
         if "index_space" in report["input"]:
             raise InputError(
                 f"{place}: of a run in index space, which has no label map",
@@ -79,9 +89,7 @@ def _from_report(run: RunReport) -> Study:
     volume = read_volume(source.path)
     if (change := source.change(volume)) is not None:
         log.warning(
-            "%s: %s, and the labels may not belong to it (run the segmentation again, or give the publish folder, "
-            "which has a copy of that time)",
-            *(source.path, change),
+            "%s: %s, and the labels may not belong to it (%s)", *(source.path, change, source.remedy_of_change())
         )
     return _study(volume, [path for _, path, _ in described], legends, base_name(source.path), None)
 

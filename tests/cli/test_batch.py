@@ -177,7 +177,42 @@ def test_the_table_shows_failures_first_and_has_about_20_lines(tmp_path: Path) -
     assert lines[8] == f"… and 22 more failures: {tmp_path / 'status.csv'}"
     assert "cases    1 done, 30 failed, 31 in all" in lines
     assert "batch    31 run in 36 s, 3100 per hour; 0 skipped" in lines
-    assert "label    organ 1: 2 ml on average, 2 to 2 ml, in 1 cases" in lines
+    assert "label    organ 1: 2 ml, in 1 case" in lines
+
+
+def label_line(*volumes: float | None) -> str:
+    """The line of label 3, with one case for each volume; 0.0: the case does not have it."""
+    outcomes = [
+        Outcome(str(n), "done", labels={} if ml == 0.0 else {"3": {"name": "liver", "ml": ml}}, seconds=1.0)
+        for n, ml in enumerate(volumes)
+    ]
+    summary = make_summary([Case(outcome.id, ()) for outcome in outcomes], outcomes, 36.0, "c")
+    (line,) = [line for line in result_lines(BatchResult(outcomes, summary), Path()) if line.startswith("label ")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("volumes", "text"),
+    [
+        ([29801.4], "29801 ml, in 1 case"),
+        ([29801.4, 29801.4], "29801 ml, in 2 cases"),
+        ([1500.6, 2500.2, 0.25], "1334 ml on average, 0.25 to 2500 ml, in 3 cases"),
+        ([0.0, 12.0], "6 ml on average, 0 to 12 ml, in 1 case"),
+        ([100.1, 100.2], "100 ml, in 2 cases"),
+        ([None, None], "volume not known (index space), in 2 cases"),
+    ],
+)
+def test_volumes_are_printed_as_run_does(volumes: list[float | None], text: str) -> None:
+    assert label_line(*volumes) == f"label    liver: {text}"
+
+
+def test_one_more_failure_and_label(tmp_path: Path) -> None:
+    labels = {str(n): {"name": f"organ {n}", "ml": 2.0} for n in range(1, 8)}
+    outcomes = [Outcome("a", "done", labels=labels, seconds=2.0), *(Outcome(f"f{n}", "failed") for n in range(9))]
+    cases = [Case(outcome.id, ()) for outcome in outcomes]
+    lines = result_lines(BatchResult(outcomes, make_summary(cases, outcomes, 36.0, "c")), tmp_path)
+    assert f"… and 1 more failure: {tmp_path / 'status.csv'}" in lines
+    assert "… and 1 more label" in lines
 
 
 def failures(*kinds: str) -> BatchResult:

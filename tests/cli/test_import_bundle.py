@@ -28,7 +28,7 @@ def test_what_is_written_is_valid(
     assert lines[0] == "wrote models/ct"
     assert lines[-2:] == [
         "wrote ct_app",
-        "gpu-infer run -i SCAN -o out --config ct_app --triton local --models models",
+        "gpu-infer run -i SCAN -o out_ct_app --config ct_app --triton local --models models",
     ]
     assert call(monkeypatch, "validate", "ct_app/config_inference.json", "--models", "models") == 0
     assert ": valid" in capsys.readouterr().out

@@ -33,7 +33,7 @@ def test_the_folder_is_valid(folder: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().out == (
         "wrote my_app\n"
         "next     gpu-infer validate my_app/config/config_inference.json --models models\n"
-        "next     gpu-infer run -i SCAN -o out --config my_app/config --triton local --models models\n"
+        "next     gpu-infer run -i SCAN -o out_my_app --config my_app/config --triton local --models models\n"
     )
     config = json.loads((folder / "my_app/config/config_inference.json").read_text())
     scale = config["pre_transforms"][2]["args"], config["pre_transforms"][3]["args"]
@@ -83,7 +83,10 @@ def test_the_next_commands_can_be_pasted(
     words = ["--model", "net", "--models", "my models", "--roi", "8,8,8"]
     assert call(monkeypatch, "init", f"{folder}/new apps/lung", *words) == 0
     commands = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("next ")]
-    run = f"gpu-infer run -i SCAN -o out --config '{folder}/new apps/lung/config' --triton local --models 'my models'"
+    run = (
+        f"gpu-infer run -i SCAN -o out_lung --config '{folder}/new apps/lung/config' --triton local "
+        "--models 'my models'"
+    )
     assert commands[1] == shlex.split(run)
     assert commands[0][:2] == ["gpu-infer", "validate"]
     assert call(monkeypatch, *commands[0][1:]) == 0
@@ -96,7 +99,7 @@ def test_a_model_that_the_local_triton_does_not_serve_runs_elsewhere(
     (folder / "net.pt").write_bytes(b"network")
     add_torchscript(folder / "models", "script", folder / "net.pt", input_dims=[1, 8, 8, 8], output_dims=[2, 8, 8, 8])
     assert call(monkeypatch, "init", "my_app", "--model", "script") == 0
-    command = "gpu-infer run -i SCAN -o out --config my_app/config --triton HOST:PORT\n"
+    command = "gpu-infer run -i SCAN -o out_my_app --config my_app/config --triton HOST:PORT\n"
     assert capsys.readouterr().out.endswith(f"next     {command}")
     assert (folder / "my_app/README.md").read_text().endswith(f"    {command}")
 

@@ -196,6 +196,17 @@ def test_refuses_a_folder_and_bytes_that_are_no_text(tmp_path: Path) -> None:
         load_config(path, {})
 
 
+def test_a_folder_above_the_configuration_has_it_in_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config_inference.json").write_text("{}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path, {})
+    assert str(caught.value) == (
+        f"{tmp_path}: is a folder without config_inference.json, expected that file or a folder with it "
+        f"(give {tmp_path}/config)"
+    )
+
+
 def test_a_nesting_bomb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         load(tmp_path, '{"a":' * 100_000)

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from gpu_infer.config.load import load_config
 from gpu_infer.doctor.volume import check_input
+from gpu_infer.planning import free_memory, strips
 from gpu_infer.settings import Settings
 
 
@@ -71,3 +72,16 @@ def test_a_folder_without_a_volume_has_a_remedy(tmp_path: Path) -> None:
     _, (check,) = check_input(settings(tmp_path), None)
     assert (check.status, check.exit_code) == ("fail", 3)
     assert check.remedy == "give a readable file or folder with --input"
+
+
+def test_a_volume_that_does_not_fit_is_refused_with_what_needs_it(
+    tmp_path: Path, volume: sitk.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "scan.mhd"
+    sitk.WriteImage(volume, file)
+    monkeypatch.setattr(strips, "LARGE_VOXELS", 0)
+    monkeypatch.setattr(free_memory, "free_host_bytes", lambda: 1)
+    config = load_config(settings(file).config, {})
+    _, (check,) = check_input(replace(settings(file), preview=True), config)
+    assert (check.status, check.exit_code) == ("fail", 5)
+    assert check.found.endswith("; it must be whole in memory: the whole volume is needed for --preview")

@@ -25,12 +25,12 @@ def test_three_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
         "models add net --onnx net.onnx",
         "models check net --roi 16,16,16",
         "init my_app --model net --roi 16,16,16 --intensities=-1000,400",
-        "run -i scan.nii -o out --config my_app/config --triton local --models models",
+        "run -i scan.nii -o out_my_app --config my_app/config --triton local --models models",
     ):
         monkeypatch.setattr(sys, "argv", ["gpu-infer", *words.split()])
         assert main() == 0, capsys.readouterr().err
     assert "output  scores FP32 [1, 2, 16, 16, 16]" in capsys.readouterr().out
-    (path,) = (tmp_path / "out").glob("*.mhd")
+    (path,) = (tmp_path / "out_my_app").glob("*.mhd")
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).transpose(2, 1, 0)
     scaled = (np.clip(voxels, -1000, 400) + 1000) / 1400
     sure = np.abs(scaled - 0.5) > 1e-5  # −300 HU is a tie

@@ -97,7 +97,7 @@ def test_the_command_exports_the_fold_that_it_names(
     assert lines[0] == "wrote models/organ"
     assert lines[-2:] == [
         "note: 3d_fullres of nnUNetTrainer, fold 1",
-        "gpu-infer run -i SCAN -o out --config app --triton local --models models",
+        "gpu-infer run -i SCAN -o out_app --config app --triton local --models models",
     ]
     content = json.loads(Path("app/config_inference.json").read_text(encoding="utf-8"))
     assert "mirror_axes" not in content["inferer"]["args"]

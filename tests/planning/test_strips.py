@@ -19,6 +19,7 @@ from gpu_infer.planning.free_memory import FreeMemory
 from gpu_infer.planning.memory_plan import Placement
 from gpu_infer.planning.run_inputs import RunInputs
 from gpu_infer.planning.run_plan import make_plan
+from gpu_infer.planning.volume_choice import check_whole
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -79,8 +80,11 @@ def test_strips_that_do_not_fit_are_refused(phantom: Path) -> None:
 
 def test_what_needs_the_whole_volume_is_said_when_it_does_not_fit(phantom: Path) -> None:
     inputs = inputs_of_file(phantom, post=THRESHOLD, options={"preview": True})
-    with pytest.raises(ResourceError, match=r"it must be whole in memory: the whole volume is needed for --preview"):
+    with pytest.raises(
+        ResourceError, match=r"it must be whole in memory: the whole volume is needed for --preview"
+    ) as error:
         make_plan(inputs, model_of(1, WINDOW), FreeMemory(host=8 * GIB, resident=200 * MIB))
+    assert str(error.value.remedy).startswith("without these options the run can work strip by strip; or ")
 
 
 KEEP = {"name": "KeepLargestCC", "args": {"fields": "model"}}
@@ -114,6 +118,39 @@ LINEAR = {"name": "RestoreOriginalShape", "args": {"field": "model", "src_field"
 def test_why_a_volume_must_be_whole(phantom: Path, changes: dict[str, Any], reason: str) -> None:
     refusal = strips.strips_refusal(inputs_of_file(phantom, **changes))
     assert refusal.endswith(reason), refusal
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "has_way_out"),
+    [
+        ({"post": THRESHOLD, "options": {"preview": True}}, "the whole volume is needed for --preview", True),
+        (
+            {"post": THRESHOLD, "options": {"statistics": True, "scores": "probabilities"}},
+            "the whole volume is needed for --statistics, --scores or --uncertainty",
+            True,
+        ),
+        (
+            {"post": [ARGMAX, KEEP], "options": {"preview": True}},
+            "the whole volume is needed for --preview",
+            False,
+        ),
+    ],
+)
+def test_voxels_that_do_not_fit_are_refused_with_the_reason(
+    phantom: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], reason: str, has_way_out: bool
+) -> None:
+    """The way out is named only if nothing but the options needs the whole volume."""
+    monkeypatch.setattr(free_memory, "free_host_bytes", lambda: 1000 * MIB)
+    check_whole(inputs_of_file(phantom, post=THRESHOLD))
+    with pytest.raises(ResourceError) as caught:
+        check_whole(inputs_of_file(phantom, **changes))
+    assert caught.value.message == (
+        f"{phantom}: its voxels take 16000.0 MiB, 1000.0 MiB of memory are free; it must be whole in memory: {reason}"
+    )
+    way_out = "without these options the run can work strip by strip; or "
+    assert caught.value.remedy == (
+        f"{way_out if has_way_out else ''}give the process more memory (a container's limit), or crop the volume"
+    )
 
 
 def test_small_volumes_and_those_without_a_plain_file_are_whole(tmp_path: Path) -> None:

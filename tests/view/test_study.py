@@ -173,6 +173,42 @@ def test_folders_without_a_run_are_refused(case: Run) -> None:
         open_study(case.output)
 
 
+def test_a_file_is_refused_with_its_folder(case: Run) -> None:
+    with pytest.raises(InputError) as caught:
+        open_study(case.mhd)
+    assert str(caught.value) == f"{case.mhd}: is a file, expected a folder (gpu-infer view {case.output})"
+
+
+def test_the_folder_of_a_file_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my out").mkdir()
+    for place, folder in (("my out/scan.mhd", "'my out'"), ("scan.mhd", ".")):
+        Path(place).touch()
+        with pytest.raises(InputError) as caught:
+            open_study(Path(place))
+        assert caught.value.remedy == f"gpu-infer view {folder}"
+
+
+def test_the_folder_of_a_batch_names_that_of_one_case(case: Run) -> None:
+    """One that can be shown, if there is any."""
+    batch = case.root / "batch"
+    failed, done = batch / "case 1", batch / "case 2"
+    batch.mkdir()
+    (batch / "logs").mkdir()
+    done.mkdir()
+    case.write_report(done)
+    case.report = {"status": "failed", "error": "no server"}
+    case.write_report(failed)
+    with pytest.raises(InputError) as caught:
+        open_study(batch)
+    assert str(caught.value) == (
+        f"{batch}: has folders of cases, expected the folder of one (give one of them: gpu-infer view '{done}')"
+    )
+    (done / "report.json").unlink()
+    with pytest.raises(InputError, match=r"gpu-infer view '.*/case 1'"):
+        open_study(batch)
+
+
 @pytest.mark.parametrize("place", ["output", "output/logs", "logs"])
 def test_a_failed_run_hides_no_earlier_one(case: Run, place: str, caplog: pytest.LogCaptureFixture) -> None:
     """write_report leaves the report of the label maps under the name of the case."""
@@ -211,6 +247,13 @@ def test_failed_runs_alone_are_refused_with_the_cause(case: Run) -> None:
         open_study(case.output)
 
 
+def test_the_remedy_of_a_failed_run_is_the_only_one(case: Run) -> None:
+    case.report = {"status": "failed", "error": "in.nii: no such file or folder (check the input path)"}
+    case.write_report(case.output)
+    with pytest.raises(InputError, match=r": in\.nii: no such file or folder \(check the input path\)$"):
+        open_study(case.output)
+
+
 def record_input(case: Run) -> None:
     """Add to the report what a run knows about its input."""
     digest = hashlib.sha256(case.source.read_bytes()).hexdigest()
@@ -232,7 +275,10 @@ def test_an_input_that_has_changed_is_named(case: Run, caplog: pytest.LogCapture
     write_nifti(Volume(case.image[None] + 1, GEOMETRY, case.root, "nifti"), case.source.parent, case.source.name)
     open_study(case.output)
     (line,) = caplog.messages
-    assert line.startswith(f"{case.source}: changed since the run, and the labels may not belong to it (run the")
+    assert line == (
+        f"{case.source}: changed since the run, and the labels may not belong to it (run the segmentation again; "
+        "--publish FOLDER keeps a copy)"
+    )
 
 
 def test_an_input_that_changed_during_the_run_is_named(case: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -255,15 +301,34 @@ def test_an_input_in_an_archive_is_named(case: Run, below: str) -> None:
     (case.root / "exam.zip").write_bytes(b"PK\x03\x04")
     case.report["input"]["path"] = f"{case.root}/exam.zip{below}"
     case.write_report(case.output)
-    with pytest.raises(InputError, match=r"exam\.zip: found an archive as the input of the run in .*publish folder"):
+    with pytest.raises(InputError, match=r"exam\.zip: found an archive as the input of the run in .*") as caught:
         open_study(case.output)
+    assert caught.value.remedy == "run again with --publish FOLDER, which keeps a copy"
 
 
 def test_an_input_that_is_gone_is_named(case: Run) -> None:
     case.write_report(case.output)
     case.source.unlink()
-    with pytest.raises(InputError, match=r"case\.nii\.gz: the input of the run in .* is not there any more"):
+    with pytest.raises(InputError, match=r"case\.nii\.gz: the input of the run in .* is not there any more") as caught:
         open_study(case.output)
+    assert caught.value.remedy == "move it back to that path, or run again with --publish FOLDER, which keeps a copy"
+
+
+def test_a_publish_folder_is_named_if_the_run_wrote_one(case: Run, caplog: pytest.LogCaptureFixture) -> None:
+    written = publish(read_volume(case.source), case.mhd, "m", case.publish, SETTINGS)
+    case.report["published"] = [str(path) for path in written]
+    record_input(case)
+    write_nifti(Volume(case.image[None] + 1, GEOMETRY, case.root, "nifti"), case.source.parent, case.source.name)
+    open_study(case.output)
+    assert caplog.text.rstrip().endswith(f"(run the segmentation again, or give {case.publish}, which has a copy)")
+    case.source.unlink()
+    with pytest.raises(InputError) as caught:
+        open_study(case.output)
+    assert caught.value.remedy == f"give {case.publish}, which has a copy, or move the input back to that path"
+    (case.publish / "config.meta").unlink()
+    with pytest.raises(InputError) as caught:
+        open_study(case.output)
+    assert str(caught.value.remedy).startswith("move it back to that path, or run again with --publish")
 
 
 def test_a_label_map_on_another_grid_is_refused(case: Run) -> None:

@@ -58,7 +58,7 @@ def test_the_command_names_a_server_that_is_not_the_local_one(
     monkeypatch.setattr(sys, "argv", ["gpu-infer", "import-bundle", str(folder), "--torchscript", str(network)])
     assert main() == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "gpu-infer run -i SCAN -o out --config ct_app --triton HOST:PORT"
+        "gpu-infer run -i SCAN -o out_ct_app --config ct_app --triton HOST:PORT"
     )
 
 
