@@ -11,9 +11,9 @@ import numpy as np
 
 from gpu_infer.compat.arrays import CallerArray
 from gpu_infer.compat.sliding_window.exchange import Exchange, Values
+from gpu_infer.compat.sliding_window.importance import gaussian_map
 from gpu_infer.compat.sliding_window.layout import Group, Layout, batches, buffered, layout, per_axis, spatial_roi
 from gpu_infer.compat.sliding_window.outputs import Outputs, Prediction
-from gpu_infer.inferers.importance import monai_gaussian, nnunet_gaussian
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +110,8 @@ def _importance(caller: Exchange, windows: Layout, options: Options) -> Values |
     scale = per_axis(options.sigma_scale, len(windows.roi), "sigma_scale")
     if not all(s > 0 for s in scale):
         raise ValueError(f"sigma_scale must be > 0, got {scale}")
-    gaussian = nnunet_gaussian if options.grid == "nnunet" else monai_gaussian
-    return caller.from_host(gaussian(windows.roi, scale))
+    # process_fn may write into the map
+    return caller.from_host(gaussian_map(options.grid, windows.roi, scale, shared=options.process_fn is None))
 
 
 def _in_buffers(windows: Layout, options: Options) -> tuple[Layout, list[int] | None]:
