@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpu_infer.errors import InputError
+from gpu_infer.writers.places import META_NAME
 from gpu_infer.writers.reports import REPORT_NAME
 
 log = logging.getLogger(__name__)
@@ -76,10 +77,11 @@ def find_report(folder: Path) -> RunReport | None:
 
 
 def case_below(folder: Path) -> Path | None:
-    """A folder of a case in the output folder of a batch, if possible of one that is done; None without any."""
+    """A folder of a case in the output or publish folder of a batch, if possible of one that is done; else None."""
     places = sorted(folder.glob(f"*/{REPORT_NAME}"))
     done = (place.parent for place in places if (report := _read_report(place)) is not None and report.is_done)
-    return next(done, places[0].parent if places else None)
+    published = (place.parent for place in sorted(folder.glob(f"*/{META_NAME}")))
+    return next(done, places[0].parent if places else next(published, None))
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
@@ -127,6 +129,6 @@ def _wrote_into(report: RunReport, folder: Path) -> bool:
     """Whether the label maps of a run are in `folder`: runs with other output folders may share their logs."""
     try:
         paths = [report.label_map(section) for section in report.content["outputs"]]
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return False
-    return all(path.parent.resolve() == folder.resolve() for path in paths)
+        return all(path.parent.resolve() == folder.resolve() for path in paths)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OSError, RuntimeError):
+        return False  # damaged; the last three: names with null bytes, and links in a circle

@@ -75,5 +75,11 @@ class RecordedInput:
 
 
 def _publish_folder(published: Sequence[str]) -> Path | None:
-    """The folder of the config.meta among the files that a run published, if it is still there."""
-    return next((path.parent for path in map(Path, published) if path.name == META_NAME and path.is_file()), None)
+    """The folder of the config.meta among the files that a run published, if all of them are still there.
+
+    A later run removes those of an earlier case.
+    """
+    paths = [Path(name) for name in published]
+    if not all(path.is_file() for path in paths):
+        return None
+    return next((path.parent for path in paths if path.name == META_NAME), None)

@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from gpu_infer.errors import InputError
-from gpu_infer.label_table.table import Label, LabelTable
-from gpu_infer.report import label_volumes
 from gpu_infer.system.resources import resource_folder
 from gpu_infer.view.find_report import RunReport, case_below, find_report, read_object
+from gpu_infer.view.legends import check_counts, counted_legend, page_names, recorded_counts, recorded_table
 from gpu_infer.view.recorded_input import RecordedInput
 from gpu_infer.volume.geometry import Geometry, format_shape
 from gpu_infer.volume.input_files import base_name
 from gpu_infer.volume.read import read_volume
 from gpu_infer.volume.volume import Volume
-from gpu_infer.writers.page.case import Case, Legend, make_legend, read_labels
-from gpu_infer.writers.page.places import PAGE_NAME
+from gpu_infer.writers.page.case import Case, Legend, make_legend
 from gpu_infer.writers.page.windows import measure_values, offered_windows
 from gpu_infer.writers.page.write import LabelMap
 from gpu_infer.writers.places import META_NAME, RENDER_NAME
@@ -80,7 +78,8 @@ def _from_report(run: RunReport) -> Study:
                 remedy="show its SEG or its pictures in a DICOM viewer",
             )
         described = [(section["field"], run.label_map(section), section["labels"]) for section in sections]
-        legends = [make_legend(field, labels, _table(labels)) for field, _, labels in described]
+        legends = [make_legend(field, labels, recorded_table(labels)) for field, _, labels in described]
+        counts = [recorded_counts(labels) for _, _, labels in described]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(
             f"{place}: not a report of this version: {error!r}", remedy="run the segmentation again"
@@ -91,7 +90,10 @@ def _from_report(run: RunReport) -> Study:
         log.warning(
             "%s: %s, and the labels may not belong to it (%s)", *(source.path, change, source.remedy_of_change())
         )
-    return _study(volume, [path for _, path, _ in described], legends, base_name(source.path), None)
+    study = _study(volume, [path for _, path, _ in described], legends, base_name(source.path), None)
+    for (_, path, _), part, expected in zip(described, study.maps, counts, strict=True):
+        check_counts(path, part.labels, expected, place)
+    return study
 
 
 def _from_publish(folder: Path) -> Study:
@@ -117,7 +119,7 @@ def _study(volume: Volume, masks: list[Path], legends: list[Legend] | None, name
         _check_grid(volume.geometry, labels.geometry, mask)
         voxels = labels.data[0]
         if legends is None:
-            legend = _counted(base_name(mask), labels, _page_names(published, number))
+            legend = counted_legend(base_name(mask), labels, page_names(published, number))
         else:
             legend = legends[number]
         maps.append(LabelMap(voxels, legend))
@@ -137,39 +139,6 @@ def _check_grid(expected: Geometry, found: Geometry, path: Path) -> None:
         f"{format_shape(expected.shape)} voxels at the same place",
         remedy="run the segmentation again",
     )
-
-
-def _counted(name: str, labels: Volume, table: LabelTable) -> Legend:
-    voxels = labels.data[0]
-    if voxels.dtype.kind not in "iu" or voxels.min(initial=0) < 0:
-        raise InputError(f"{labels.path}: found {voxels.dtype}, expected labels", remedy="give a folder of a run")
-    counts = np.bincount(voxels.ravel(order="K"))
-    voxel_ml = abs(float(np.linalg.det(labels.geometry.affine[:3, :3]))) / 1000.0
-    return make_legend(name, label_volumes(counts.tolist(), voxel_ml, table), table)
-
-
-def _table(labels: dict[str, dict[str, Any]]) -> LabelTable:
-    """The table of the names and colours in a report's section `outputs[].labels`."""
-    described = {}
-    for key, entry in labels.items():
-        if "name" in entry:
-            plain = LabelTable()[int(key)]
-            colour = bytes.fromhex(entry["colour"][1:]) if "colour" in entry else plain.colour
-            described[int(key)] = Label(int(key), str(entry["name"]), (colour[0], colour[1], colour[2]))
-    return LabelTable(described)
-
-
-def _page_names(folder: Path | None, number: int) -> LabelTable:
-    """The names and colours on the page in a publish folder; an empty table without a page of the same run.
-
-    A run writes its page last: one that is older than config.meta is of an earlier run.
-    """
-    if folder is None:
-        return LabelTable()
-    page, meta = folder / PAGE_NAME, folder / META_NAME
-    if not page.is_file() or page.stat().st_mtime_ns < meta.stat().st_mtime_ns:
-        return LabelTable()
-    return read_labels(page, number)
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -32,7 +32,7 @@ class FileHash(threading.Thread):
                     while block := stream.read(_BLOCK):
                         digest.update(block)
             check_unchanged(self._states)
-        except (OSError, GpuInferError):
+        except (OSError, ValueError, GpuInferError):  # ValueError: a name with a null byte, in a damaged report
             return
         self._digest = digest.hexdigest()
 

@@ -340,6 +340,48 @@ def test_a_label_map_on_another_grid_is_refused(case: Run) -> None:
         open_study(case.output)
 
 
+def test_a_label_map_of_a_later_run_is_refused(case: Run) -> None:
+    """Its report is in another folder, and its labels may have other names."""
+    case.write_report(case.output)
+    later = np.where(case.labels == 2, 7, case.labels).astype(np.uint8)
+    write_metaimage(later, GEOMETRY, case.output, "case")
+    lungs = int((case.labels == 2).sum())
+    with pytest.raises(InputError, match=rf"case\.mhd: found 0 voxels of label 2, expected {lungs} as in .*report"):
+        open_study(case.output)
+
+
+def test_a_publish_folder_with_a_later_case_is_not_named(case: Run) -> None:
+    written = publish(read_volume(case.source), case.mhd, "m", case.publish, SETTINGS)
+    case.report["published"] = [*(str(path) for path in written), str(case.publish / "case of before.mhd")]
+    record_input(case)
+    case.source.unlink()
+    with pytest.raises(InputError) as caught:
+        open_study(case.output)
+    assert str(caught.value.remedy).startswith("move it back to that path, or run again with --publish")
+
+
+def test_the_publish_folder_of_a_batch_names_that_of_one_case(case: Run) -> None:
+    published = case.root / "published" / "case 1"
+    publish(read_volume(case.source), case.mhd, "m", published, SETTINGS)
+    with pytest.raises(InputError) as caught:
+        open_study(published.parent)
+    assert caught.value.remedy == f"give one of them: gpu-infer view '{published}'"
+
+
+@pytest.mark.parametrize("name", ["null\0byte.mhd", "circle/case.mhd", 3])
+@pytest.mark.parametrize("key", ["mhd", "path"])
+def test_names_that_cannot_be_a_file_are_refused(case: Run, key: str, name: Any) -> None:
+    (case.output / "circle").symlink_to("circle")
+    place = str(case.output / name) if isinstance(name, str) else name
+    section = case.report["outputs"][0] if key == "mhd" else case.report["input"]
+    section[key] = place
+    case.mhd.unlink()
+    case.write_report(case.root / "logs")
+    case.write_report(case.output)
+    with pytest.raises(InputError):
+        open_study(case.output)
+
+
 @pytest.mark.parametrize("density", ["../case.mhd", "/etc/passwd", 3])
 def test_config_meta_names_files_of_its_own_folder_only(case: Run, density: Any) -> None:
     case.publish.mkdir()
