@@ -30,7 +30,7 @@ def result_lines(result: BatchResult, output: Path) -> list[str]:
     rate = f", {per_hour(batch['cases_per_hour'])} per hour" if batch["cases_per_hour"] else ""
     lines.append(f"batch    {batch['cases']} run in {batch['seconds']:g} s{rate}; {batch['skipped']} skipped")
     labels = list(result.summary["labels"].values())
-    lines += [_label_line(label) for label in labels[:_LABELS]]
+    lines += [_label_line(label, cases["done"]) for label in labels[:_LABELS]]
     if len(labels) > _LABELS:
         lines.append(f"… and {len(labels) - _LABELS} more label{_s(len(labels) - _LABELS)}")
     return [*lines, f"status   {output / 'status.csv'}", f"summary  {output / 'summary.json'}"]
@@ -41,9 +41,12 @@ def _failure_line(outcome: Outcome) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
-def _label_line(label: dict[str, Any]) -> str:
-    """Mean, least and most ml, or one number if they look alike; cases in index space have no ml."""
-    cases = f"in {label['cases']} case{_s(label['cases'])}"
+def _label_line(label: dict[str, Any], done: int) -> str:
+    """Mean, least and most ml of all `done` cases, or one number if they look alike; those in index space have no ml.
+
+    A case without the label has 0 ml.
+    """
+    cases = f"in {label['cases']} of {done} cases" if label["cases"] < done else f"in {done} case{_s(done)}"
     if label["ml"] is None:
         return f"label    {label['name']}: volume not known (index space), {cases}"
     mean, low, high = (_ml(label["ml"][name]) for name in ("mean", "min", "max"))

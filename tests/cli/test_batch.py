@@ -197,7 +197,7 @@ def label_line(*volumes: float | None) -> str:
         ([29801.4], "29801 ml, in 1 case"),
         ([29801.4, 29801.4], "29801 ml, in 2 cases"),
         ([1500.6, 2500.2, 0.25], "1334 ml on average, 0.25 to 2500 ml, in 3 cases"),
-        ([0.0, 12.0], "6 ml on average, 0 to 12 ml, in 1 case"),
+        ([0.0, 12.0], "6 ml on average, 0 to 12 ml, in 1 of 2 cases"),
         ([100.1, 100.2], "100 ml, in 2 cases"),
         ([None, None], "volume not known (index space), in 2 cases"),
     ],
