@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 
 from gpu_infer.backends.base.device import DeviceArena
 from gpu_infer.errors import DeadlineError, GpuInferError, ResourceError, ServerError
@@ -45,6 +46,7 @@ class Registration:
         self._gone = False
         self.reported = False
         self.lost = False
+        self._unanswered = False  # a registering without an answer that was understood: the server may take it up yet
         self.owner = os.getpid()
         self.renewals = 0
         self.closed = False
@@ -124,8 +126,14 @@ class Registration:
             if self._marker >= 0:  # without the lock, `leftovers` finds the file
                 os.close(self._marker)
                 self._marker = -1
+        if gone and self._unanswered and isinstance(self._arena, SystemArena):
+            # The server may have taken up the registering between the unregistering and the removal of the file. Now
+            # that there is no file, it can do so no more, and nobody else would find the region.
+            with suppress(ServerError, ResourceError):
+                self._drain(time.monotonic(), EXIT_TIMEOUT_S)
 
     def _register(self, client: TritonClient) -> None:
+        self._unanswered = True
         try:
             if isinstance(self._arena, SystemArena):
                 client.register_system_region(self.name, self._arena.key, self._arena.nbytes)
@@ -133,6 +141,7 @@ class Registration:
                 client.register_cuda_region(self.name, self._arena.ipc_handle, self._arena.device, self._arena.nbytes)
         except RegionExists:
             pass  # from a call whose answer was lost: names are random, so the region is this one
+        self._unanswered = False
 
     def _unregister(self, drain_s: float, timeout: float) -> bool:
         """Whether the server has forgotten the region, or has ended; logs one warning if the region stays."""

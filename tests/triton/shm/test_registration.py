@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -104,6 +104,43 @@ def test_a_segment_whose_registering_was_cut_off_keeps_its_file(address: str, ho
         Transport(server, HostBackend(), ("system_shm",)).arena(BLOCK)  # type: ignore[arg-type]
     (name,) = server.regions
     assert clean_up(server) == [name]
+
+
+class OvertakenClient(FakeClient):
+    """The server takes up the registering after the unregistering, in the instant before the file is removed."""
+
+    server: OvertakenServer
+
+    def register_system_region(self, *args: Any, **kwargs: Any) -> None:
+        self.server.under_way = lambda: FakeClient.register_system_region(self, *args, **kwargs)
+        raise self.server.end
+
+    def unregister_region(self, name: str, kind: Any = "system", timeout: float = 1.0) -> None:
+        super().unregister_region(name, kind, timeout)
+        if self.server.under_way is not None and (SHM_FOLDER / name).exists():
+            self.server.under_way()
+            self.server.under_way = None
+
+
+class OvertakenServer(FakeServer):
+    end: BaseException
+    under_way: Callable[[], None] | None = None
+
+    def client(self) -> OvertakenClient:
+        return OvertakenClient(self)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), ConnectionLost("reset"), DeadlineError("no answer in 10 s")])
+def test_a_registering_that_unregistering_overtakes_leaves_nothing(address: str, end: BaseException) -> None:
+    """Without a file, no clean-up would find its region."""
+    server = OvertakenServer(url=address)
+    server.end = end
+    before = set(SHM_FOLDER.glob("gpu_infer-*"))
+    with pytest.raises((KeyboardInterrupt, ServerError)):
+        Transport(server, HostBackend(), ("system_shm",)).arena(BLOCK)  # type: ignore[arg-type]
+    assert server.under_way is None
+    assert set(SHM_FOLDER.glob("gpu_infer-*")) == before
+    assert not server.regions
 
 
 def test_a_registering_that_never_arrived_leaves_nothing(nobody: str) -> None:
